@@ -1,0 +1,18 @@
+# The MLX engine module. MLX comes from its Python wheel (`pip install mlx`): libmlx, headers and CMake files.
+# MLXE_MLX_PYTHON names the interpreter that has it; MLX_ROOT / MLX_DIR work too.
+set(MLXE_MLX_PYTHON "${CMAKE_SOURCE_DIR}/.venv/bin/python" CACHE FILEPATH "Python that has the mlx wheel")
+if(NOT MLX_DIR AND EXISTS ${MLXE_MLX_PYTHON})
+  execute_process(COMMAND ${MLXE_MLX_PYTHON} -m mlx --cmake-dir OUTPUT_VARIABLE MLX_DIR OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+endif()
+find_package(MLX CONFIG QUIET)
+file(GLOB MLXE_MLX_SOURCES CONFIGURE_DEPENDS src/engine_mlx/module/*.cpp)
+if(NOT MLX_FOUND)
+  message(FATAL_ERROR "MLX not found (looked with ${MLXE_MLX_PYTHON}). Run `make deps`, or configure with -DMLXE_WITH_MLX=OFF.")
+endif()
+message(STATUS "MLX: ${MLX_DIR}")
+if(MLXE_MLX_SOURCES)
+  add_library(mlxe_engine_mlx MODULE ${MLXE_MLX_SOURCES})
+  target_include_directories(mlxe_engine_mlx PRIVATE src include)
+  target_link_libraries(mlxe_engine_mlx PRIVATE mlx mlxe_flags fmt::fmt-header-only)
+  set_target_properties(mlxe_engine_mlx PROPERTIES PREFIX "lib" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+endif()

@@ -1,0 +1,19 @@
+# The Rust static library (tokenizers, sha256, charts, progress bars): built by cargo from src/rust with its
+# lock file, linked as one archive.
+find_program(MLXE_CARGO cargo HINTS $ENV{HOME}/.cargo/bin REQUIRED)
+set(MLXE_RUST_ARCHIVE ${MLXE_CARGO_TARGET_DIR}/release/libmlxe_rust.a)
+file(GLOB_RECURSE MLXE_RUST_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/rust/src/*.rs)
+add_custom_command(
+  OUTPUT ${MLXE_RUST_ARCHIVE}
+  COMMAND ${CMAKE_COMMAND} -E env CARGO_TARGET_DIR=${MLXE_CARGO_TARGET_DIR}
+          ${MLXE_CARGO} build --release --locked --quiet --manifest-path ${CMAKE_SOURCE_DIR}/src/rust/Cargo.toml
+  COMMAND ${CMAKE_COMMAND} -E touch ${MLXE_RUST_ARCHIVE}
+  DEPENDS ${MLXE_RUST_SOURCES} ${CMAKE_SOURCE_DIR}/src/rust/Cargo.toml ${CMAKE_SOURCE_DIR}/src/rust/Cargo.lock
+  COMMENT "Building the Rust static library (cargo)"
+  VERBATIM)
+add_custom_target(mlxe_rust_build DEPENDS ${MLXE_RUST_ARCHIVE})
+add_library(mlxe_rust INTERFACE)
+add_dependencies(mlxe_rust mlxe_rust_build)
+target_link_libraries(mlxe_rust INTERFACE
+  $<BUILD_INTERFACE:${MLXE_RUST_ARCHIVE}>
+  $<INSTALL_INTERFACE:$<INSTALL_PREFIX>/${CMAKE_INSTALL_LIBDIR}/libmlxe_rust.a>)

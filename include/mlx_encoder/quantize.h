@@ -1,0 +1,70 @@
+// How one matrix is stored: the scheme, its exact size, and quantizing / dequantizing a matrix.
+//
+// The codes are MLX's own (mlx.core.quantize), byte for byte; docs/format.md states them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mlx_encoder/types.h"
+
+namespace mlxe {
+
+enum class Mode {
+  none,    // plain float of some dtype
+  affine,  // w = q * scale + bias, unsigned q of 2,3,4,5,6,8 bits, group 32, 64 or 128
+  mxfp4,   // e2m1 codes, e8m0 scale per 32
+  mxfp8,   // e4m3 codes, e8m0 scale per 32
+  nvfp4,   // e2m1 codes, e4m3 scale per 16
+  int8,    // w = (q - zero_point) * scale, one scale and zero point per row; needs no MLX
+  fake,    // int8 rounding of the whole tensor stored back as float32: the baseline this project began with
+};
+
+struct Scheme {
+  Mode mode = Mode::none;
+  int bits = 0;        // per code; 0 for none
+  int group_size = 0;  // columns sharing a scale; 0 for none, int8 (a row) and fake (a tensor)
+  Dtype dtype = Dtype::f16;  // of the values (none) or of scales and biases (affine)
+
+  friend bool operator==(const Scheme&, const Scheme&) = default;
+};
+
+const char* name(Mode mode) noexcept;  // "affine", "mxfp4", ...; none is "float"
+Mode parse_mode(std::string_view spelling);  // throws usage, listing the modes
+std::string to_string(const Scheme& scheme);  // "affine 4-bit g64 float16", "float16", ...
+
+// Throws usage with the legal values when bits or group size do not exist for the mode.
+void validate(const Scheme& scheme);
+// Whether a row of `columns` values can be stored in this scheme (group divides, codes fill whole uint32).
+bool fits(const Scheme& scheme, int64_t columns) noexcept;
+
+// Exact bytes of a [rows, columns] matrix: codes + scales + biases (or zero points). Shape must fit.
+uint64_t stored_bytes(const Scheme& scheme, int64_t rows, int64_t columns);
+
+// The stored pieces of one [rows, columns] matrix, row-major, little endian.
+//   affine      codes U32 [rows, columns*bits/32]; scales, biases: dtype [rows, columns/group_size]
+//   mxfp4/8     codes U32 [rows, columns*bits/32]; scales U8 e8m0 [rows, columns/32]
+//   nvfp4       codes U32 [rows, columns/8]; scales U8 e4m3 [rows, columns/16]
+//   int8        codes I8 [rows, columns]; scales F32 [rows]; biases: zero points I8 [rows]
+//   fake        codes F32 [rows, columns]; scales F32 [1]; biases: zero point F32 [1]
+//   none        codes: `dtype` [rows, columns]
+struct QuantizedMatrix {
+  Scheme scheme;
+  int64_t rows = 0;
+  int64_t columns = 0;
+  std::vector<std::byte> codes, scales, biases;
+};
+
+// Quantizes `values` ([rows, columns] of `source`), first cast to scheme.dtype (round to nearest even), as
+// mlx-lm and mlx-embeddings do. Same bytes on every machine and thread count. `threads` 0: all cores.
+// Throws usage (scheme does not fit) or numeric (NaN or infinity; names the row).
+QuantizedMatrix quantize(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
+                         const Scheme& scheme, int threads = 0);
+
+// The float32 values [rows, columns] a reader of the stored matrix sees.
+std::vector<float> dequantize(const QuantizedMatrix& matrix);
+
+}  // namespace mlxe
