@@ -1,0 +1,28 @@
+// A file mapped read-only into memory.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+
+namespace mlxe {
+
+// Move-only; the span lives as long as the object. Errors: not_found (no such file), io (can't open or map).
+class MappedFile {
+ public:
+  MappedFile() = default;
+  explicit MappedFile(const std::filesystem::path& path);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+  // Gives the pages that lie wholly inside `range` back to the system; they are read again when touched.
+  void release(std::span<const std::byte> range) const noexcept;
+
+ private:
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace mlxe

@@ -1,0 +1,132 @@
+#include "base/thread_pool.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+namespace mlxe {
+
+int available_cores() noexcept {
+#ifdef __linux__
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+  const unsigned n = std::thread::hardware_concurrency();
+  return n ? static_cast<int>(n) : 1;
+}
+
+namespace {
+
+// A single spin costs a few nanoseconds; this many is about 20 us, the cost of waking a sleeping thread.
+constexpr int kSpins = 4000;
+
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+struct ThreadPool::State {
+  std::atomic_flag busy;  // set while the workers belong to a caller
+
+  // One loop. A worker joins it by raising `inside`, and only while `open`; the caller closes the loop and waits until
+  // nobody is inside, so `body` never outlives its call.
+  const std::function<void(int64_t, int)>* body = nullptr;
+  int64_t count = 0;
+  std::atomic<int64_t> next{0};
+  std::atomic<int> inside{0};
+  std::atomic<bool> open{false};
+  std::mutex error_mutex;
+  std::exception_ptr error;
+
+  std::atomic<uint64_t> generation{0};
+  std::atomic<bool> stop{false};
+  std::atomic<int> sleepers{0};
+  std::mutex sleep_mutex;
+  std::condition_variable wake;
+  std::vector<std::thread> workers;
+
+  void drain(int slot) {
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
+      try {
+        (*body)(i, slot);
+      } catch (...) {
+        std::lock_guard lock(error_mutex);
+        if (!error) error = std::current_exception();
+        next.store(count, std::memory_order_relaxed);
+      }
+    }
+  }
+
+  void work(int slot) {
+    uint64_t seen = 0;
+    for (;;) {
+      for (int spin = 0; spin < kSpins && generation.load() == seen && !stop.load(); ++spin) relax();
+      if (generation.load() == seen) {
+        std::unique_lock lock(sleep_mutex);
+        sleepers.fetch_add(1);
+        wake.wait(lock, [&] { return generation.load() != seen || stop.load(); });
+        sleepers.fetch_sub(1);
+      }
+      if (stop.load()) return;
+      seen = generation.load();
+      inside.fetch_add(1);
+      if (open.load()) drain(slot);
+      inside.fetch_sub(1);
+    }
+  }
+};
+
+ThreadPool::ThreadPool(int threads)
+    : state_(std::make_unique<State>()), threads_(threads > 0 ? threads : available_cores()) {
+  for (int slot = 1; slot < threads_; ++slot)
+    state_->workers.emplace_back([s = state_.get(), slot] { s->work(slot); });
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    std::lock_guard lock(state_->sleep_mutex);
+    state_->stop.store(true);
+  }
+  state_->wake.notify_all();
+  for (std::thread& t : state_->workers) t.join();
+}
+
+void ThreadPool::parallel_for(int64_t count, const std::function<void(int64_t, int)>& body) {
+  State& s = *state_;
+  if (threads_ == 1 || count <= 1 || s.busy.test_and_set(std::memory_order_acquire)) {
+    for (int64_t i = 0; i < count; ++i) body(i, 0);
+    return;
+  }
+  s.body = &body;
+  s.count = count;
+  s.error = nullptr;
+  s.next.store(0, std::memory_order_relaxed);
+  s.open.store(true);
+  s.generation.fetch_add(1);
+  if (s.sleepers.load() > 0) {
+    std::lock_guard lock(s.sleep_mutex);
+    s.wake.notify_all();
+  }
+  s.drain(0);
+  s.open.store(false);
+  for (int spin = 0; s.inside.load() != 0; ++spin)
+    spin < kSpins ? relax() : std::this_thread::yield();
+  const std::exception_ptr error = std::exchange(s.error, nullptr);
+  s.busy.clear(std::memory_order_release);
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace mlxe
