@@ -1,0 +1,105 @@
+//! What every function at the C edge shares: catching panics, reporting errors, giving memory away and back.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::ffi::c_char;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Once;
+
+/// The statuses of `mlxe_rust.h`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(i32)]
+pub enum Status {
+    Ok = 0,
+    Internal = 1,
+    Usage = 2,
+    Format = 6,
+    Unsupported = 7,
+}
+
+/// An error on its way to C++: the status and one sentence.
+#[derive(Debug)]
+pub struct Failure {
+    pub status: Status,
+    pub message: String,
+}
+
+impl Failure {
+    pub fn new(status: Status, message: impl Into<String>) -> Self {
+        Failure { status, message: message.into() }
+    }
+}
+
+/// A byte string given to C++, which gives it back with `mlxe_free_string`.
+#[repr(C)]
+pub struct OwnedString {
+    data: *mut c_char,
+    size: usize,
+}
+
+impl OwnedString {
+    pub fn from(text: String) -> Self {
+        let bytes = text.into_bytes().into_boxed_slice();
+        let size = bytes.len();
+        OwnedString { data: Box::into_raw(bytes).cast(), size }
+    }
+}
+
+/// # Safety
+/// `text` came from this library and is given back once.
+#[no_mangle]
+pub unsafe extern "C" fn mlxe_free_string(text: OwnedString) {
+    if !text.data.is_null() {
+        drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(text.data.cast::<u8>(), text.size)));
+    }
+}
+
+/// The bytes of a (pointer, length) pair from C++; a null pointer is an empty slice.
+///
+/// # Safety
+/// `data` is null or points to `size` readable bytes that outlive the result.
+pub unsafe fn bytes<'a>(data: *const u8, size: usize) -> &'a [u8] {
+    if data.is_null() {
+        return &[];
+    }
+    std::slice::from_raw_parts(data, size)
+}
+
+/// Runs `body`; an error or a panic becomes a status and a message in `error` (which may be null).
+///
+/// # Safety
+/// `error` is null or points to a writable `OwnedString`.
+pub unsafe fn guard(error: *mut OwnedString, body: impl FnOnce() -> Result<(), Failure>) -> i32 {
+    let failure = match quietly(body) {
+        Ok(Ok(())) => return Status::Ok as i32,
+        Ok(Err(failure)) => failure,
+        Err(panic) => Failure::new(Status::Internal, format!("internal error: {panic}")),
+    };
+    if !error.is_null() {
+        error.write(OwnedString::from(failure.message));
+    }
+    failure.status as i32
+}
+
+/// Runs `body`; a panic becomes its text. Nothing is printed: the library never prints.
+pub fn quietly<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+    thread_local!(static PLACE: Cell<Option<String>> = const { Cell::new(None) });
+    static SILENCE: Once = Once::new();
+    // This archive holds its own copy of the Rust runtime, so the hook concerns nobody else.
+    SILENCE.call_once(|| {
+        std::panic::set_hook(Box::new(|info| {
+            PLACE.set(info.location().map(|place| format!("{}:{}", place.file(), place.line())));
+        }));
+    });
+    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
+        let place = PLACE.take().unwrap_or_default();
+        format!("{} ({place})", panic_text(payload.as_ref()))
+    })
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<String>() {
+        return text;
+    }
+    payload.downcast_ref::<&str>().copied().unwrap_or("panic")
+}

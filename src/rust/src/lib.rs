@@ -1,0 +1,6 @@
+//! The Rust half of the library: what the project takes from crates rather than writes, behind a C header.
+//!
+//! `mlxe_rust.h` is the contract; every function here is declared and documented there.
+
+mod edge;
+mod sha256;
