@@ -1,0 +1,44 @@
+// Token ids of several texts, one after another: ragged, never padded.
+#pragma once
+
+#include <cstdint>
+#include <numeric>
+#include <span>
+#include <vector>
+
+namespace mlxe {
+
+struct Batch {
+  std::vector<int32_t> ids;          // [T]
+  std::vector<int32_t> token_types;  // [T]; models without token types ignore it
+  std::vector<int32_t> offsets{0};   // [B + 1]; text b is ids[offsets[b], offsets[b + 1])
+  std::vector<int32_t> pool_from;    // [B]; pooling skips this many leading tokens (a prompt), 0 as a rule
+
+  int64_t texts() const { return static_cast<int64_t>(offsets.size()) - 1; }
+  int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
+  int32_t length(int64_t text) const { return offsets[text + 1] - offsets[text]; }
+
+  // `types` may be empty: all zero.
+  void append(std::span<const int32_t> text_ids, std::span<const int32_t> types = {}, int32_t skip = 0) {
+    ids.insert(ids.end(), text_ids.begin(), text_ids.end());
+    if (types.empty())
+      token_types.resize(ids.size(), 0);
+    else
+      token_types.insert(token_types.end(), types.begin(), types.end());
+    offsets.push_back(static_cast<int32_t>(ids.size()));
+    pool_from.push_back(skip);
+  }
+
+  // Each token's index within its text, plus `first`.
+  std::vector<int32_t> positions(int32_t first = 0) const {
+    std::vector<int32_t> p(ids.size());
+    for (int64_t b = 0; b < texts(); ++b)
+      std::iota(p.begin() + offsets[b], p.begin() + offsets[b + 1], first);
+    return p;
+  }
+
+  // The row of each text's first token (CLS).
+  std::span<const int32_t> first_rows() const { return std::span(offsets).first(offsets.size() - 1); }
+};
+
+}  // namespace mlxe

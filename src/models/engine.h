@@ -1,0 +1,55 @@
+// What a loaded engine offers: it takes weights, and runs a model whose handles name them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "format/stored_weight.h"
+#include "models/model.h"
+
+namespace mlxe {
+
+// Which results to compute; what is not asked for is not computed.
+struct RunRequest {
+  Batch batch;
+  bool layers = false;    // token vectors after the embeddings and after each layer
+  bool hidden = false;    // token vectors after the last layer
+  bool pooler = false;    // the model's own pooler
+  bool sentence = false;  // the sentence-transformers pipeline
+  bool logits = false;    // the classifier
+};
+
+struct RunResult {
+  std::vector<Matrix> layers;  // layers + 1 matrices [T, D]
+  Matrix hidden;               // [T, D]
+  Matrix pooler;               // [B, D]
+  Matrix sentence;             // [B, D']
+  Matrix logits;               // [B, labels]
+};
+
+struct EngineInfo {
+  std::string engine;              // "cpu", "mlx"
+  std::string variant;             // "avx512, 2 threads"; "MLX 0.32.4, cpu device"
+  std::vector<std::string> notes;  // what a user should hear: "scales upcast to float32 ..."
+};
+
+struct EngineOptions {
+  int threads = 0;  // 0: all cores
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // The span's memory must outlive the engine (it is a mapped file as a rule).
+  virtual WeightId add(const StoredWeight& weight) = 0;
+  // Thread-safe once all weights are added. Throws numeric when an asked-for result holds NaN or infinity.
+  virtual void run(const Model& model, const RunRequest& request, RunResult& result) = 0;
+  virtual EngineInfo info() const = 0;
+};
+
+std::unique_ptr<Engine> make_cpu_engine(const EngineOptions& options);
+// Throws unsupported, with what is missing, where MLX can't be had.
+std::unique_ptr<Engine> make_mlx_engine(const EngineOptions& options);
+
+}  // namespace mlxe

@@ -1,0 +1,89 @@
+// What sits on an encoder: the pooler, a sequence classifier, a sentence-transformers pipeline.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "models/ops.h"
+
+namespace mlxe {
+
+// tanh(dense(first token)): BertPooler, RobertaPooler.
+struct Pooler {
+  Linear dense;
+
+  void visit(ParameterVisitor& v) { v.linear("pooler.dense", dense); }
+
+  template <EncoderOps E>
+  typename E::Tensor forward(E& e, const typename E::Tensor& hidden, const Batch& batch) const {
+    return e.activate(e.linear(e.take(hidden, batch.first_rows()), dense), Activation::tanh);
+  }
+};
+
+// out(activation(dense(first token))): the three architectures differ in names and activation only.
+//   Bert        pooler.dense tanh, classifier      RobertaClassificationHead  classifier.dense tanh,
+//   classifier.out_proj DistilBert  pre_classifier relu, classifier
+struct SequenceClassifier {
+  std::string dense_name, out_name;
+  Activation activation;
+  Linear dense, out;
+
+  void visit(ParameterVisitor& v) {
+    v.linear(dense_name, dense);
+    v.linear(out_name, out, Role::classifier);
+  }
+
+  template <EncoderOps E>
+  typename E::Tensor forward(E& e, const typename E::Tensor& hidden, const Batch& batch) const {
+    const auto first = e.take(hidden, batch.first_rows());
+    return e.linear(e.activate(e.linear(first, dense), activation), out);
+  }
+};
+
+// sentence-transformers modules after the transformer, in the order of modules.json.
+struct PoolingModule {
+  std::vector<PoolingKind> kinds;  // concatenated in this order
+  bool include_prompt = true;
+};
+struct DenseModule {
+  std::string name;  // "2_Dense/linear"
+  Linear dense;
+  bool has_bias = true;
+  Activation activation = Activation::tanh;
+};
+struct NormalizeModule {};
+using SentenceModule = std::variant<PoolingModule, DenseModule, NormalizeModule>;
+
+struct SentencePipeline {
+  std::vector<SentenceModule> modules;  // the first is a PoolingModule
+
+  // Dense weights live in files of their own, carried over as they are: visited apart from the encoder's.
+  void visit(ParameterVisitor& v) {
+    for (SentenceModule& m : modules) {
+      if (auto* d = std::get_if<DenseModule>(&m)) {
+        v.parameter({d->name + ".weight", {d->dense.out, d->dense.in}, Role::linear}, d->dense.weight);
+        if (d->has_bias) v.parameter({d->name + ".bias", {d->dense.out}, Role::bias}, d->dense.bias);
+      }
+    }
+  }
+
+  template <EncoderOps E>
+  typename E::Tensor forward(E& e, const typename E::Tensor& hidden, const Batch& batch) const {
+    typename E::Tensor x = hidden;
+    for (const SentenceModule& m : modules) {
+      if (const auto* p = std::get_if<PoolingModule>(&m)) {
+        std::vector<typename E::Tensor> parts;
+        for (PoolingKind kind : p->kinds) parts.push_back(e.pool(x, kind, batch));
+        x = parts.size() == 1 ? parts[0] : e.concatenate(parts);
+      } else if (const auto* d = std::get_if<DenseModule>(&m)) {
+        x = e.activate(e.linear(x, d->dense), d->activation);
+      } else {
+        x = e.normalize(x);
+      }
+    }
+    return x;
+  }
+};
+
+}  // namespace mlxe

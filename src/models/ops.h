@@ -1,0 +1,62 @@
+// The closed list of operations a model is written in. Each engine implements all of them over its own
+// Tensor.
+//
+// A Tensor is a float matrix [rows, columns]; token matrices have one row a token of the ragged batch, text
+// matrices one row a text. Ops are coarse on purpose, so that an engine may fuse: `linears` shares one input,
+// `feed_forward` may keep the wide intermediate in cache. T tokens, B texts, D hidden, H heads, F
+// feed-forward.
+#pragma once
+
+#include <concepts>
+#include <span>
+#include <vector>
+
+#include "models/activation.h"
+#include "models/batch.h"
+#include "models/parameters.h"
+
+namespace mlxe {
+
+struct Matrix {
+  int64_t rows = 0;
+  int64_t columns = 0;
+  std::vector<float> values;  // row-major
+};
+
+// Row rows[i] of the table is added to output row i.
+struct Lookup {
+  Embedding table;
+  std::span<const int32_t> rows;
+};
+
+struct AttentionSpec {
+  int64_t heads = 1;
+};
+
+// How sentence-transformers turns token vectors [T, D] into one vector a text [B, D].
+enum class PoolingKind { cls, max, mean, mean_sqrt_len, weighted_mean, last_token };
+
+template <class E>
+concept EncoderOps = requires(E e, const typename E::Tensor& x, const std::vector<typename E::Tensor>& xs,
+                              const Batch& batch, const Linear& l, const LayerNorm& n,
+                              std::span<const Linear> ls, std::span<const Lookup> lookups,
+                              std::span<const int32_t> rows, AttentionSpec spec, Activation a,
+                              PoolingKind p) {
+  { e.embed(lookups) } -> std::same_as<typename E::Tensor>;               // sum of looked-up rows, [T, D]
+  { e.linear(x, l) } -> std::same_as<typename E::Tensor>;                 // x W^T + b
+  { e.linears(x, ls) } -> std::same_as<std::vector<typename E::Tensor>>;  // several linears of one input
+  {
+    e.attention(xs, spec, batch)
+    } -> std::same_as<typename E::Tensor>;  // xs = {q, k, v}, each [T, D]; softmax(q k^T / sqrt(D/H)) v
+  { e.layer_norm(x, n) } -> std::same_as<typename E::Tensor>;
+  { e.add_layer_norm(x, x, n) } -> std::same_as<typename E::Tensor>;   // layer_norm(a + b)
+  { e.feed_forward(x, l, a, l) } -> std::same_as<typename E::Tensor>;  // down(activation(up(x)))
+  { e.activate(x, a) } -> std::same_as<typename E::Tensor>;
+  { e.take(x, rows) } -> std::same_as<typename E::Tensor>;      // the named rows, in order
+  { e.pool(x, p, batch) } -> std::same_as<typename E::Tensor>;  // [T, D] -> [B, D]
+  { e.concatenate(xs) } -> std::same_as<typename E::Tensor>;    // columns side by side
+  { e.normalize(x) } -> std::same_as<typename E::Tensor>;  // rows to unit L2 norm (norm floored at 1e-12)
+  { e.read(x) } -> std::same_as<Matrix>;                   // to host memory
+};
+
+}  // namespace mlxe

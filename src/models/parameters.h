@@ -1,0 +1,70 @@
+// What a model is made of: handles into an engine's weights, and the visitor that names each tensor once.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "mlx_encoder/types.h"
+
+namespace mlxe {
+
+// An engine's name for a weight it was given. Models hold handles only; the engine owns the storage.
+using WeightId = int;
+inline constexpr WeightId kNoWeight = -1;
+
+// What a tensor is for; the conversion policy decides by role, never by name.
+enum class Role {
+  linear,                // [out, in]
+  embedding,             // [rows, columns]: words, positions
+  token_type_embedding,  // a handful of rows: stays float
+  classifier,            // the last matrix before the logits: stays float
+  norm,                  // layer norm scale or shift
+  bias,
+};
+
+struct ParameterSpec {
+  std::string name;  // as in the checkpoint, base-model prefix removed: "encoder.layer.0.output.dense.weight"
+  Shape shape;
+  Role role;
+};
+
+struct Linear {
+  WeightId weight = kNoWeight;  // [out, in]
+  WeightId bias = kNoWeight;    // [out]
+  int64_t in = 0;
+  int64_t out = 0;
+};
+
+struct LayerNorm {
+  WeightId weight = kNoWeight;
+  WeightId bias = kNoWeight;
+  float epsilon = 0;
+};
+
+struct Embedding {
+  WeightId weight = kNoWeight;  // [rows, columns]
+  int64_t rows = 0;
+  int64_t columns = 0;
+};
+
+// One visit serves loading, shape checks, conversion, policy, counting and `inspect`. The sizes in Linear and
+// Embedding and the epsilon of LayerNorm are set when the model is made; visiting only names the tensors.
+class ParameterVisitor {
+ public:
+  virtual ~ParameterVisitor() = default;
+  virtual void parameter(const ParameterSpec& spec, WeightId& handle) = 0;
+
+  void linear(const std::string& prefix, Linear& l, Role role = Role::linear) {
+    parameter({prefix + ".weight", {l.out, l.in}, role}, l.weight);
+    parameter({prefix + ".bias", {l.out}, Role::bias}, l.bias);
+  }
+  void layer_norm(const std::string& prefix, LayerNorm& n, int64_t size) {
+    parameter({prefix + ".weight", {size}, Role::norm}, n.weight);
+    parameter({prefix + ".bias", {size}, Role::norm}, n.bias);
+  }
+  void embedding(const std::string& prefix, Embedding& e, Role role = Role::embedding) {
+    parameter({prefix + ".weight", {e.rows, e.columns}, role}, e.weight);
+  }
+};
+
+}  // namespace mlxe
