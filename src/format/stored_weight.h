@@ -1,7 +1,8 @@
-// One logical tensor as it lies in the file: plain values, or codes with their scales.
+// One weight as a checkpoint stores it: plain data, header-only, shared with the MLX module.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -10,14 +11,21 @@
 
 namespace mlxe {
 
-// Pieces as QuantizedMatrix lays them out (mlx_encoder/quantize.h). The spans point into a mapped file and
-// may be unaligned. Plain tensors of any rank and dtype have scheme.mode none, their bytes in `codes`.
+// The spans point into the checkpoint's mapped files, little endian at any alignment, and live as long as it
+// does.
+//   none (also fake)  codes: the values, `dtype` shape
+//   affine            codes U32 [O, I*bits/32]; scales, biases: scheme.dtype [O, I/group_size]
+//   mxfp4 mxfp8 nvfp4 codes U32 [O, I*bits/32]; scales U8 [O, I/group_size]; no biases
+//   int8              codes I8 [O, I]; scales F32 [O]; biases: zero points I8 [O]
 struct StoredWeight {
-  std::string name;  // canonical
-  Scheme scheme;
-  Shape shape;               // logical: [rows, columns] of the matrix before quantizing
-  Dtype dtype = Dtype::f32;  // of plain values
+  std::string name;  // canonical tensor name, e.g. encoder.layer.0.attention.self.query.weight
+  Scheme scheme;     // mode none: plain values
+  Shape shape;       // logical, e.g. [O, I] whatever the packing
+  Dtype dtype =
+      Dtype::f32;  // of plain values; of scales where quantized (F16 for the modes whose scales are bytes)
   std::span<const std::byte> codes, scales, biases;
+
+  uint64_t bytes() const noexcept { return codes.size() + scales.size() + biases.size(); }
 };
 
 }  // namespace mlxe

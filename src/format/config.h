@@ -1,0 +1,102 @@
+// A model's config.json read with an account of every key: used, known to be harmless, rejected or unknown.
+//
+// transformers ignores a key it does not know and a converter that does the same computes something else in
+// silence. So each accessor marks its key as used, a table (config_keys.cpp) holds the keys that can't change
+// an encoder's output and those that do unless they have the value this library honours, and what is left
+// over is reported.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <initializer_list>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mlx_encoder/types.h"
+
+namespace mlxe {
+
+// The largest layer count, width, vocabulary, ... taken seriously: products of two stay far from overflow.
+inline constexpr int64_t kMaxConfigSize = int64_t{1} << 24;
+
+// Cheap to copy: copies share the parsed file and the account of used keys. Reading is thread-safe.
+// Every accessor throws format, naming file, key, value and what was expected.
+class Config {
+ public:
+  // Errors: not_found, io, format (not JSON, not UTF-8, not an object, too large, nested too deep).
+  static Config read(const std::filesystem::path& file);
+  static Config parse(std::string_view text, std::string where);
+  Config(const nlohmann::json& object, std::string where);
+
+  const std::string& where() const noexcept { return where_; }
+  const nlohmann::json& json() const noexcept { return *json_; }
+
+  // Present and not null (transformers takes null for "not given"). Does not mark the key as used.
+  bool has(std::string_view key) const;
+
+  // T: bool, int, int64_t, double (any finite number), std::string, std::vector<std::string>.
+  template <class T>
+  T get(std::string_view key) const;
+  template <class T>
+  T get_or(std::string_view key, T fallback) const {
+    return has(key) ? get<T>(key) : (use(key), std::move(fallback));
+  }
+  // A whole number in [1, kMaxConfigSize].
+  int64_t positive(std::string_view key) const;
+  int64_t positive_or(std::string_view key, int64_t fallback) const;
+  // A finite number > 0, such as an epsilon.
+  double positive_number(std::string_view key) const;
+  double positive_number_or(std::string_view key, double fallback) const;
+  // A nested object with an account of its own; its errors say `config.json: "key"`.
+  Config object(std::string_view key) const;
+
+  // Names of the classes in order: id2label (keys "0", "1", ... without a gap), else LABEL_0... for
+  // num_labels, else for 2 as transformers does.
+  std::vector<std::string> labels() const;
+
+  // Marks keys that can't change the result for this architecture.
+  void harmless(std::initializer_list<std::string_view> keys) const;
+  // Throws unsupported unless the key is absent, null or has one of the `honoured` values; `why` ends the
+  // sentence.
+  void reject_unless(std::string_view key, std::initializer_list<nlohmann::json> honoured,
+                     std::string_view why) const;
+
+  // Throws unsupported naming every key of the central table whose value this library can't honour
+  // (is_decoder: true, position_embedding_type: "relative_key", ...).
+  void reject_unsupported() const;
+  // Keys nothing has used and no table knows, sorted.
+  std::vector<std::string> unknown_keys() const;
+  // One sentence for each of them.
+  void warn_unknown(const Warning& warn) const;
+
+ private:
+  const nlohmann::json* find(std::string_view key) const;  // nullptr if absent or null
+  const nlohmann::json& require(std::string_view key) const;
+  void use(std::string_view key) const;
+  [[noreturn]] void mistyped(std::string_view key, const nlohmann::json& value,
+                             std::string_view expected) const;
+
+  struct Account {
+    std::mutex mutex;
+    std::set<std::string, std::less<>> used;
+  };
+  std::string where_;
+  std::shared_ptr<const nlohmann::json> json_;
+  std::shared_ptr<Account> account_;
+};
+
+// The tables behind reject_unsupported() and unknown_keys().
+struct RejectedKey {
+  const char* key;
+  const char* honoured;  // JSON; null is always honoured
+  const char* why;
+};
+bool is_harmless_key(std::string_view key);
+const std::vector<RejectedKey>& rejected_keys();
+
+}  // namespace mlxe

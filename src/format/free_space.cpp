@@ -1,0 +1,35 @@
+#include "format/free_space.h"
+
+#include <fmt/format.h>
+
+#include <system_error>
+
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace fs = std::filesystem;
+
+uint64_t free_space(const fs::path& path) {
+  std::error_code error;
+  fs::path existing = fs::absolute(path, error);
+  while (!existing.empty() && !fs::exists(existing, error)) {
+    if (existing == existing.parent_path()) break;
+    existing = existing.parent_path();
+  }
+  const fs::space_info space = fs::space(existing, error);
+  if (error)
+    throw Error(ErrorCode::io,
+                fmt::format("{}: can't tell the free space: {}", existing.string(), error.message()));
+  return space.available;
+}
+
+void throw_no_space(const fs::path& path, uint64_t bytes) {
+  throw Error(ErrorCode::io, fmt::format("{}: {} bytes needed, {} free; make room or choose another volume",
+                                         path.string(), bytes, free_space(path)));
+}
+
+void require_free_space(const fs::path& path, uint64_t bytes) {
+  if (free_space(path) < bytes) throw_no_space(path, bytes);
+}
+
+}  // namespace mlxe
