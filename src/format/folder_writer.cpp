@@ -40,7 +40,7 @@ bool inside(const fs::path& inner, const fs::path& outer) {
 }
 
 std::string partial_prefix(const fs::path& target) {
-  return "." + target.filename().string() + ".partial-";
+  return fmt::format(".{}.partial-", target.filename().string());
 }
 
 // Removes the remains of processes that are gone. Alive means: its pid exists, or somebody holds the lock
