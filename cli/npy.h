@@ -8,7 +8,8 @@
 
 namespace mlxe::cli {
 
-// Appends rows of float32; the row count is written into the header by finish(). A file not finished is removed.
+// Appends rows of float32; the row count is written into the header by finish(). A file not finished is
+// removed.
 class NpyWriter {
  public:
   NpyWriter(std::filesystem::path path, int64_t columns);

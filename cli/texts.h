@@ -14,7 +14,8 @@ namespace mlxe::cli {
 
 // Formats, by the file's ending (standard input: --input-format, else lines):
 //   .txt    a text a line
-//   .tsv    tab-separated with a header line; columns `text` (or `sentence`, `query`, else the first) and, if there,
+//   .tsv    tab-separated with a header line; columns `text` (or `sentence`, `query`, else the first) and, if
+//   there,
 //           `text_pair`
 //   .jsonl  a JSON string a line, or an object with "text" and, if there, "text_pair"
 struct TextSource {
@@ -24,8 +25,8 @@ struct TextSource {
 
   void add_to(CLI::App& command);
 
-  // Calls `window` with up to `size` texts at a time, in order. Errors: usage (no texts at all), not_found, io,
-  // format (a malformed row, named by line).
+  // Calls `window` with up to `size` texts at a time, in order. Errors: usage (no texts at all), not_found,
+  // io, format (a malformed row, named by line).
   void read(size_t size, const std::function<void(std::vector<TextInput>)>& window) const;
 };
 

@@ -9,7 +9,7 @@ import sys
 ALLOWED = {
     "base": set(),
     "kernels": {"base"},
-    "quant": {"base", "kernels", "models"},
+    "quant": {"base", "kernels"},
     "format": {"base"},
     "tokenizer": {"base", "format"},
     "models": {"base", "format", "quant", "tokenizer"},
@@ -21,11 +21,6 @@ ALLOWED = {
     "cli": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "compare", "engine_cpu", "engine_mlx",
             "kernels"},
 }
-# One-file exceptions, each with its reason.
-EXCEPTIONS = {
-    ("quant", "models/parameters.h"): "the policy decides by a parameter's role",
-}
-
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]', re.M)
 
 
@@ -45,9 +40,7 @@ def main() -> int:
             if target.endswith("intrin.h") and layer != "kernels":
                 problems.append(f"{name}: includes <{target}>; intrinsics belong to src/kernels only")
             other = target.split("/")[0]
-            if other == "models" and layer == "quant" and (layer, target) not in EXCEPTIONS:
-                problems.append(f"{name}: includes {target}; quant may include models/parameters.h only")
-            elif other in ALLOWED and other != layer and other not in ALLOWED[layer]:
+            if other in ALLOWED and other != layer and other not in ALLOWED[layer]:
                 problems.append(f"{name}: includes {target}; {layer} may include {sorted(ALLOWED[layer]) or 'nothing'}")
     print("\n".join(problems) or "includes: ok")
     return 1 if problems else 0

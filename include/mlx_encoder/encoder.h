@@ -21,31 +21,31 @@
 
 namespace mlxe {
 
-enum class EngineKind { automatic, mlx, cpu };  // automatic: mlx where it has a GPU, else cpu
+enum class EngineKind { automatic, mlx, cpu };       // automatic: mlx where it has a GPU, else cpu
 EngineKind parse_engine(std::string_view spelling);  // "auto", "mlx", "cpu"; throws usage
 
 struct EncoderOptions {
   EngineKind engine = EngineKind::automatic;
-  int threads = 0;   // of the cpu engine; 0: all cores
+  int threads = 0;         // of the cpu engine; 0: all cores
   int64_t max_length = 0;  // tokens a text may have, special tokens included; 0: what the model allows
-  Warning warning;   // told what is ignored, assumed or truncated
+  Warning warning;         // told what is ignored, assumed or truncated
 };
 
 struct ModelInfo {
   std::string model_type;
   int64_t layers = 0, hidden_size = 0, vocab_size = 0;
-  int64_t max_tokens = 0;  // a text longer than this is truncated
-  int64_t dimension = 0;   // of embed()'s vectors
-  std::string problem_type;          // of the classifier: "single_label_classification", ...; empty without one
-  std::vector<std::string> labels;   // of the classifier, by index; empty without one
+  int64_t max_tokens = 0;    // a text longer than this is truncated
+  int64_t dimension = 0;     // of embed()'s vectors
+  std::string problem_type;  // of the classifier: "single_label_classification", ...; empty without one
+  std::vector<std::string> labels;             // of the classifier, by index; empty without one
   std::map<std::string, std::string> prompts;  // name -> text put before an embedded text
   std::string default_prompt;                  // name, or empty
   std::string engine, engine_variant;
 };
 
 struct Vectors {
-  int64_t rows = 0;     // one a text
-  int64_t columns = 0;  // dimension
+  int64_t rows = 0;           // one a text
+  int64_t columns = 0;        // dimension
   std::vector<float> values;  // row-major
 
   std::span<const float> row(int64_t i) const { return std::span(values).subspan(i * columns, columns); }
@@ -67,14 +67,16 @@ struct EmbedOptions {
 };
 
 struct Prediction {
-  int64_t best = 0;            // index of the highest score
-  std::vector<float> scores;   // softmax, or sigmoid for multi-label and single-output heads; raw for regression
+  int64_t best = 0;  // index of the highest score
+  std::vector<float>
+      scores;  // softmax, or sigmoid for multi-label and single-output heads; raw for regression
   std::vector<float> logits;
 };
 
 struct ZeroShotOptions {
   std::string hypothesis_template = "This example is {}.";
-  bool multi_label = false;  // each label on its own (entailment against contradiction) instead of one of them
+  bool multi_label =
+      false;  // each label on its own (entailment against contradiction) instead of one of them
   Progress progress;
 };
 
@@ -108,7 +110,8 @@ class Encoder {
   std::vector<Prediction> classify(std::span<const TextInput> texts, const Progress& progress = {}) const;
 
   // scores[i][j]: how well labels[j] fits texts[i], by an NLI head (one with an "entailment" label).
-  std::vector<std::vector<float>> zero_shot(std::span<const std::string> texts, std::span<const std::string> labels,
+  std::vector<std::vector<float>> zero_shot(std::span<const std::string> texts,
+                                            std::span<const std::string> labels,
                                             const ZeroShotOptions& options = {}) const;
 
   Tokens tokenize(const TextInput& text) const;

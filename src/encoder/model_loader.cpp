@@ -34,8 +34,8 @@ class ShapeCheck : public ParameterVisitor {
     }
     const Shape shape = checkpoint_.stored(spec.name).shape;
     if (shape != spec.shape)
-      problems_.push_back(
-          fmt::format("{} is {}, config.json implies {}", spec.name, to_string(shape), to_string(spec.shape)));
+      problems_.push_back(fmt::format("{} is {}, config.json implies {}", spec.name, to_string(shape),
+                                      to_string(spec.shape)));
   }
 
   void finish(const Warning& warn) const {
@@ -74,16 +74,19 @@ SentencePipeline make_pipeline(const SentenceModules& spec, int64_t hidden_size)
   for (const SentenceModuleSpec& m : spec.modules) {
     if (const auto* p = std::get_if<PoolingSpec>(&m)) {
       if (p->dimension && *p->dimension != width)
-        throw Error(ErrorCode::format, fmt::format("pooling: the word embedding dimension is {}, config.json implies {}",
-                                                   *p->dimension, width));
+        throw Error(ErrorCode::format,
+                    fmt::format("pooling: the word embedding dimension is {}, config.json implies {}",
+                                *p->dimension, width));
       pipeline.modules.push_back(PoolingModule{p->kinds, p->include_prompt});
       width *= static_cast<int64_t>(p->kinds.size());
     } else if (const auto* d = std::get_if<DenseSpec>(&m)) {
       if (d->in != width)
-        throw Error(ErrorCode::format, fmt::format("{}: in_features is {}, the module before it gives {} values",
-                                                   d->folder, d->in, width));
-      pipeline.modules.push_back(DenseModule{{.in = d->in, .out = d->out},
-                                             parse_activation(d->activation, d->folder + ": activation_function")});
+        throw Error(ErrorCode::format,
+                    fmt::format("{}: in_features is {}, the module before it gives {} values", d->folder,
+                                d->in, width));
+      pipeline.modules.push_back(
+          DenseModule{{.in = d->in, .out = d->out},
+                      parse_activation(d->activation, d->folder + ": activation_function")});
       width = d->out;
     } else {
       pipeline.modules.push_back(NormalizeModule{});

@@ -19,7 +19,8 @@ struct LoadedModel {
 
 // Reads config.json, the safetensors files and the sentence-transformers modules of `folder`, and checks that
 // every tensor of the model is there in the shape config.json implies. What is ignored or assumed is said
-// through `warn`. Errors: not_found, io, format (all missing or misshapen tensors in one message), unsupported.
+// through `warn`. Errors: not_found, io, format (all missing or misshapen tensors in one message),
+// unsupported.
 LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn);
 
 // Hands every tensor of the model to the engine and keeps the handles. `loaded` must outlive the engine.

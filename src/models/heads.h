@@ -41,8 +41,8 @@ struct SequenceClassifier {
   }
 };
 
-// sentence-transformers modules after the transformer, in the order of modules.json. Dense weights lie in files of
-// their own, so the loader binds them, not a visit.
+// sentence-transformers modules after the transformer, in the order of modules.json. Dense weights lie in
+// files of their own, so the loader binds them, not a visit.
 struct PoolingModule {
   std::vector<PoolingKind> kinds;  // concatenated in this order
   bool include_prompt = true;

@@ -27,11 +27,13 @@ BertConfig bert_config(const Config& c) {
           .max_positions = c.positive("max_position_embeddings"),
           .type_vocab_size = c.positive_or("type_vocab_size", 2),
           .layer_norm_epsilon = static_cast<float>(c.positive_number_or("layer_norm_eps", 1e-12)),
-          .activation = parse_activation(c.get_or<std::string>("hidden_act", "gelu"),
-                                         c.where() + ": \"hidden_act\"")};
+          .activation =
+              parse_activation(c.get_or<std::string>("hidden_act", "gelu"), c.where() + ": \"hidden_act\"")};
 }
 
-Model make_bert(const Config& c) { return {.encoder = Bert(bert_config(c))}; }
+Model make_bert(const Config& c) {
+  return {.encoder = Bert(bert_config(c))};
+}
 
 Model make_roberta(const Config& c) {
   const int64_t pad = c.get_or<int64_t>("pad_token_id", 1);
@@ -39,7 +41,8 @@ Model make_roberta(const Config& c) {
   if (pad < 0 || pad + 1 >= config.max_positions)
     throw Error(ErrorCode::format, c.where() + ": \"pad_token_id\" is " + std::to_string(pad) +
                                        ", which leaves no position of \"max_position_embeddings\" " +
-                                       std::to_string(config.max_positions) + "; positions start at pad_token_id + 1");
+                                       std::to_string(config.max_positions) +
+                                       "; positions start at pad_token_id + 1");
   return {.encoder = Roberta(config, static_cast<int32_t>(pad))};
 }
 
@@ -55,7 +58,8 @@ Model make_distilbert(const Config& c) {
                                                                 c.where() + ": \"activation\"")})};
 }
 
-SequenceClassifier head(const char* dense, Activation activation, const char* out, int64_t hidden, int64_t labels) {
+SequenceClassifier head(const char* dense, Activation activation, const char* out, int64_t hidden,
+                        int64_t labels) {
   return {.dense_name = dense,
           .out_name = out,
           .activation = activation,
@@ -77,9 +81,10 @@ SequenceClassifier distilbert_classifier(int64_t hidden, int64_t labels) {
 
 constexpr std::array<Architecture, 5> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", make_bert, bert_classifier, "all-MiniLM-L6-v2"},
-    {"distilbert", "distilbert", "DistilBertForSequenceClassification", make_distilbert, distilbert_classifier,
-     "a fine-tuned NLI classifier"},
-    {"roberta", "roberta", "RobertaForSequenceClassification", make_roberta, roberta_classifier, "tests/data/tiny/roberta"},
+    {"distilbert", "distilbert", "DistilBertForSequenceClassification", make_distilbert,
+     distilbert_classifier, "a fine-tuned NLI classifier"},
+    {"roberta", "roberta", "RobertaForSequenceClassification", make_roberta, roberta_classifier,
+     "tests/data/tiny/roberta"},
     {"xlm-roberta", "roberta", "XLMRobertaForSequenceClassification", make_roberta, roberta_classifier,
      "tests/data/tiny/xlm_roberta"},
     // mlx-embeddings spells it with an underscore
@@ -92,14 +97,17 @@ ProblemType problem_type(const Config& c) {
   if (text == "regression") return ProblemType::regression;
   if (text == "multi_label_classification") return ProblemType::multi_label;
   if (text.empty() || text == "single_label_classification") return ProblemType::single_label;
-  throw Error(ErrorCode::unsupported,
-              c.where() + ": \"problem_type\" is \"" + text +
-                  "\"; this version knows regression, single_label_classification and multi_label_classification");
+  throw Error(
+      ErrorCode::unsupported,
+      c.where() + ": \"problem_type\" is \"" + text +
+          "\"; this version knows regression, single_label_classification and multi_label_classification");
 }
 
 }  // namespace
 
-std::span<const Architecture> architectures() noexcept { return kArchitectures; }
+std::span<const Architecture> architectures() noexcept {
+  return kArchitectures;
+}
 
 const Architecture& find_architecture(const Config& config) {
   const std::string type = config.get<std::string>("model_type");
@@ -121,8 +129,7 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
   Model model = architecture.make(config);
   model.model_type = architecture.model_type;
   const int64_t hidden = model.hidden_size();
-  if (checkpoint.has("pooler.dense.weight"))
-    model.pooler = Pooler{.dense = {.in = hidden, .out = hidden}};
+  if (checkpoint.has("pooler.dense.weight")) model.pooler = Pooler{.dense = {.in = hidden, .out = hidden}};
 
   const auto classes = config.get_or<std::vector<std::string>>("architectures", {});
   if (std::ranges::find(classes, architecture.sequence_classification) != classes.end()) {

@@ -10,10 +10,10 @@
 namespace mlxe {
 
 struct Architecture {
-  const char* model_type;   // config.json's "model_type"
-  const char* base_prefix;  // transformers' base_model_prefix: "bert" in bert.encoder.layer...
+  const char* model_type;               // config.json's "model_type"
+  const char* base_prefix;              // transformers' base_model_prefix: "bert" in bert.encoder.layer...
   const char* sequence_classification;  // class in "architectures" whose head is a SequenceClassifier
-  Model (*make)(const Config& config);   // the encoder, without heads
+  Model (*make)(const Config& config);  // the encoder, without heads
   SequenceClassifier (*classifier)(int64_t hidden_size, int64_t labels);
   const char* proved_with;  // the checkpoint its parity was proved on (tests/models)
 };
