@@ -1,5 +1,5 @@
 /* The C edge of the Rust half (src/rust). Only the C++ faces include this file:
- *   src/tokenizer/tokenizer.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/compare/chart.cpp
+ *   src/tokenizer/backend.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/compare/chart.cpp
  *
  * Ownership. `mlxe_*_new` and `mlxe_*_load` give an object that its `mlxe_*_free` takes back; an MlxeString that
  * a function fills is given back with mlxe_free_string. Arguments are borrowed for the call only.
@@ -33,6 +33,65 @@ typedef struct MlxeString {
 } MlxeString;
 
 void mlxe_free_string(MlxeString text);
+
+/* ---- Tokenizer: a tokenizer.json, used without its stored truncation and padding. */
+typedef struct MlxeTokenizer MlxeTokenizer;
+
+/* `notes` gets what a user should hear about the file, one note a line, often empty. */
+int mlxe_tokenizer_load(const char* json, size_t size, MlxeTokenizer** tokenizer, MlxeString* notes,
+                        MlxeString* error);
+void mlxe_tokenizer_free(MlxeTokenizer* tokenizer);
+
+/* JSON: {"normalizer", "pre_tokenizer", "post_processor": as in tokenizer.json or null,
+ *        "added_tokens": {"id": {"content", "single_word", "lstrip", "rstrip", "normalized", "special"}},
+ *        "truncation_side": "left" or "right" as stored in the file, or null, "vocab_size": with the added tokens}. */
+int mlxe_tokenizer_describe(const MlxeTokenizer* tokenizer, MlxeString* json, MlxeString* error);
+
+/* `json` may hold "normalizer", "pre_tokenizer", "post_processor" (replaced), "add_tokens" (a list of tokens as
+ * above, added in order) and "split_special_tokens" (true: special tokens written in a text are plain text).
+ * Not while another thread uses the tokenizer. */
+int mlxe_tokenizer_change(MlxeTokenizer* tokenizer, const char* json, size_t size, MlxeString* error);
+
+int64_t mlxe_tokenizer_id(const MlxeTokenizer* tokenizer, const char* token, size_t size); /* -1: no such token */
+int mlxe_tokenizer_token(const MlxeTokenizer* tokenizer, uint32_t id, MlxeString* token);  /* 0: no such id */
+
+/* Ids without a token are left out. */
+int mlxe_tokenizer_decode(const MlxeTokenizer* tokenizer, const uint32_t* ids, size_t size,
+                          int skip_special_tokens, MlxeString* text, MlxeString* error);
+
+/* Offsets count from the start of the token's own text; 0 for a special token the post-processor put in. */
+typedef struct MlxeToken {
+  int32_t id, type_id;
+  int32_t sequence; /* 0 first text, 1 second, -1 special */
+  int32_t word;     /* index of the word within its text, -1 none */
+  int32_t byte_begin, byte_end;
+  int32_t code_point_begin, code_point_end;
+} MlxeToken;
+
+typedef struct MlxeTokens {
+  MlxeToken* data;
+  size_t size;
+  size_t dropped; /* tokens truncation cut off */
+} MlxeTokens;
+
+typedef struct MlxeEncodeOptions {
+  int add_special_tokens;
+  size_t max_length; /* in tokens, special ones included; 0: no limit */
+  int strategy;      /* where to cut: 0 the longest text first, 1 only the first, 2 only the second */
+  int keep_end;      /* 0: cut off the end of a text, 1: its beginning */
+} MlxeEncodeOptions;
+
+/* A null `pair` is no second text; an empty one is a second text without tokens. */
+int mlxe_tokenizer_encode(const MlxeTokenizer* tokenizer, const char* text, size_t size, const char* pair,
+                          size_t pair_size, MlxeEncodeOptions options, MlxeTokens* tokens, MlxeString* error);
+void mlxe_free_tokens(MlxeTokens tokens);
+
+/* ---- Progress bar on stderr, one stage at a time; silent where stderr is no terminal. One thread at a time. */
+typedef struct MlxeProgress MlxeProgress;
+MlxeProgress* mlxe_progress_new(int draws); /* 0: never draws */
+void mlxe_progress_update(MlxeProgress* bar, const char* stage, size_t size, uint64_t done, uint64_t total);
+int mlxe_progress_print(MlxeProgress* bar, const char* line, size_t size); /* 0: no bar is drawn, nothing printed */
+void mlxe_progress_free(MlxeProgress* bar);                                /* and takes the bar off the screen */
 
 /* ---- SHA-256. */
 typedef struct MlxeSha256 MlxeSha256;

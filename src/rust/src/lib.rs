@@ -3,4 +3,7 @@
 //! `mlxe_rust.h` is the contract; every function here is declared and documented there.
 
 mod edge;
+mod progress;
 mod sha256;
+mod tokenizer;
+mod tokenizer_error;

@@ -1,0 +1,35 @@
+// A progress bar for the terminal.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "mlx_encoder/types.h"
+
+namespace mlxe {
+
+enum class Drawing {
+  on_terminal,  // when stderr is one
+  never,
+};
+
+// Draws on stderr and takes the bar away when a stage is done. Copies share one bar. Thread-safe.
+class ProgressBar {
+ public:
+  explicit ProgressBar(Drawing drawing = Drawing::on_terminal);
+
+  // `done` of `total` units; a total of 0 is unknown.
+  void update(std::string_view stage, uint64_t done, uint64_t total);
+  // A line on stderr, above the bar where one is drawn.
+  void print(std::string_view line);
+
+  // Keeps the bar alive.
+  operator Progress() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace mlxe

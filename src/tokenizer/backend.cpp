@@ -1,0 +1,133 @@
+#include "tokenizer/backend.h"
+
+#include "mlx_encoder/error.h"
+#include "rust/mlxe_rust.h"
+
+namespace mlxe {
+namespace {
+
+// What a Rust function filled in, given back when done with.
+class RustString {
+ public:
+  RustString() = default;
+  RustString(const RustString&) = delete;
+  RustString& operator=(const RustString&) = delete;
+  ~RustString() { mlxe_free_string(text_); }
+
+  MlxeString* out() noexcept { return &text_; }
+  std::string_view view() const noexcept { return {text_.data, text_.size}; }
+  std::string str() const { return std::string(view()); }
+
+ private:
+  MlxeString text_{};
+};
+
+ErrorCode code_of(int status) {
+  switch (status) {
+    case MLXE_USAGE:
+      return ErrorCode::usage;
+    case MLXE_FORMAT:
+      return ErrorCode::format;
+    case MLXE_UNSUPPORTED:
+      return ErrorCode::unsupported;
+    default:
+      return ErrorCode::internal;
+  }
+}
+
+void check(int status, const std::string& where, const RustString& error) {
+  if (status != MLXE_OK) throw Error(code_of(status), where + error.str());
+}
+
+}  // namespace
+
+void TokenizerBackend::Free::operator()(MlxeTokenizer* tokenizer) const noexcept {
+  mlxe_tokenizer_free(tokenizer);
+}
+
+TokenizerBackend::TokenizerBackend(std::string_view json, const std::string& where, const Warning& warning)
+    : where_(where + ": ") {
+  RustString notes, error;
+  MlxeTokenizer* tokenizer = nullptr;
+  check(mlxe_tokenizer_load(json.data(), json.size(), &tokenizer, notes.out(), error.out()), where_, error);
+  tokenizer_.reset(tokenizer);
+  if (!warning) return;
+  for (std::string_view rest = notes.view(); !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    warning(where_ + std::string(rest.substr(0, end)));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+}
+
+nlohmann::json TokenizerBackend::describe() const {
+  RustString text, error;
+  check(mlxe_tokenizer_describe(tokenizer_.get(), text.out(), error.out()), where_, error);
+  return nlohmann::json::parse(text.view());
+}
+
+void TokenizerBackend::change(const nlohmann::json& change) {
+  const std::string text = change.dump();
+  RustString error;
+  check(mlxe_tokenizer_change(tokenizer_.get(), text.data(), text.size(), error.out()), where_, error);
+}
+
+Encoding TokenizerBackend::encode(std::string_view text, std::optional<std::string_view> pair,
+                                  const EncodeOptions& options, CutFrom cut_from) const {
+  if (options.max_length < 0) throw Error(ErrorCode::usage, "max_length is negative");
+  const MlxeEncodeOptions rust_options{.add_special_tokens = options.add_special_tokens ? 1 : 0,
+                                       .max_length = static_cast<size_t>(options.max_length),
+                                       .strategy = static_cast<int>(options.truncation),
+                                       .keep_end = cut_from == CutFrom::beginning ? 1 : 0};
+  const char* second = !pair ? nullptr : pair->data() == nullptr ? "" : pair->data();
+  MlxeTokens tokens{};
+  RustString error;
+  check(mlxe_tokenizer_encode(tokenizer_.get(), text.data(), text.size(), second, pair ? pair->size() : 0,
+                              rust_options, &tokens, error.out()),
+        "", error);
+  const std::unique_ptr<MlxeTokens, void (*)(MlxeTokens*)> owner(&tokens,
+                                                                 [](MlxeTokens* t) { mlxe_free_tokens(*t); });
+
+  Encoding result;
+  result.ids.reserve(tokens.size);
+  result.type_ids.reserve(tokens.size);
+  result.offsets.reserve(tokens.size);
+  result.code_point_offsets.reserve(tokens.size);
+  result.sequence.reserve(tokens.size);
+  result.word_ids.reserve(tokens.size);
+  for (const MlxeToken& token : std::span(tokens.data, tokens.size)) {
+    result.ids.push_back(token.id);
+    result.type_ids.push_back(token.type_id);
+    result.offsets.emplace_back(token.byte_begin, token.byte_end);
+    result.code_point_offsets.emplace_back(token.code_point_begin, token.code_point_end);
+    result.sequence.push_back(static_cast<int8_t>(token.sequence));
+    result.word_ids.push_back(token.word);
+  }
+  result.truncated = tokens.dropped > 0;
+  result.dropped_tokens = static_cast<int32_t>(tokens.dropped);
+  return result;
+}
+
+std::string TokenizerBackend::decode(std::span<const int32_t> ids, SpecialTokens special) const {
+  for (const int32_t id : ids)
+    if (id < 0) throw Error(ErrorCode::usage, "token id " + std::to_string(id) + " is negative");
+  RustString text, error;
+  check(mlxe_tokenizer_decode(tokenizer_.get(), reinterpret_cast<const uint32_t*>(ids.data()), ids.size(),
+                              special == SpecialTokens::skip ? 1 : 0, text.out(), error.out()),
+        where_, error);
+  return text.str();
+}
+
+std::optional<int32_t> TokenizerBackend::id(std::string_view token) const {
+  const int64_t id = mlxe_tokenizer_id(tokenizer_.get(), token.data(), token.size());
+  if (id < 0 || id > INT32_MAX) return std::nullopt;
+  return static_cast<int32_t>(id);
+}
+
+std::optional<std::string> TokenizerBackend::token(int32_t id) const {
+  RustString text;
+  if (id < 0 || mlxe_tokenizer_token(tokenizer_.get(), static_cast<uint32_t>(id), text.out()) == 0)
+    return std::nullopt;
+  return text.str();
+}
+
+}  // namespace mlxe

@@ -1,0 +1,228 @@
+#include "tokenizer/special_tokens.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "format/json_file.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace {
+
+using nlohmann::json;
+
+// SpecialTokensMixin.SPECIAL_TOKENS_ATTRIBUTES, in its order.
+constexpr const char* kRoles[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                  "pad_token", "cls_token", "mask_token"};
+constexpr const char* kAdditional = "additional_special_tokens";
+
+// A special token as a settings file gives it. transformers treats a bare string and a described token
+// differently: the first never changes a token that is there already.
+struct SpecialToken {
+  std::string role;
+  AddedToken token;
+  bool bare = true;
+};
+
+[[noreturn]] void bad_token(const std::string& where, const json& value) {
+  throw Error(ErrorCode::format,
+              where + " is " + shown(value) + ", expected a token: a string or an object with \"content\"");
+}
+
+AddedToken parse_described(const json& value, const std::string& where) {
+  const auto content = value.find("content");
+  if (content == value.end() || !content->is_string()) bad_token(where, value);
+  AddedToken token{.content = content->get<std::string>()};
+  const auto flag = [&](const char* key, auto& field) {
+    const auto found = value.find(key);
+    if (found == value.end() || found->is_null()) return;
+    if (!found->is_boolean()) bad_token(where, value);
+    field = found->get<bool>();
+  };
+  flag("single_word", token.single_word);
+  flag("lstrip", token.lstrip);
+  flag("rstrip", token.rstrip);
+  flag("normalized", token.normalized);
+  flag("special", token.special);
+  return token;
+}
+
+SpecialToken parse_special(const std::string& role, const json& value, const std::string& where) {
+  if (value.is_string()) return {role, {.content = value.get<std::string>()}, true};
+  if (!value.is_object()) bad_token(where + ": " + role, value);
+  return {role, parse_described(value, where + ": " + role), false};
+}
+
+// Id -> token, as "added_tokens_decoder" of tokenizer_config.json and the backend list them.
+std::map<int64_t, AddedToken> parse_by_id(const json& tokens, const std::string& where) {
+  std::map<int64_t, AddedToken> result;
+  if (!tokens.is_object()) bad_token(where, tokens);
+  for (const auto& [key, value] : tokens.items()) {
+    int64_t id = 0;
+    const auto [end, problem] = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (problem != std::errc() || end != key.data() + key.size() || !value.is_object())
+      bad_token(where + ": " + printable(key), value);
+    result[id] = parse_described(value, where);
+  }
+  return result;
+}
+
+// tokenizer_config.json's special tokens, overridden by special_tokens_map.json's (where transformers still
+// reads it).
+json merged_settings(const TokenizerConfig& config) {
+  json merged = config.settings;
+  if (config.settings.contains("added_tokens_decoder")) return merged;
+  for (const auto& [key, value] : config.special_tokens_map.items()) {
+    json read = value;
+    if (read.is_object()) read["special"] = true;
+    if (key == kAdditional && read.is_array()) {
+      json all = merged.value(key, json::array());
+      for (json& token : read) {
+        if (token.is_object()) token["special"] = true;
+        if (std::find(all.begin(), all.end(), token) == all.end()) all.push_back(token);
+      }
+      read = std::move(all);
+    }
+    merged[key] = std::move(read);
+  }
+  return merged;
+}
+
+// What a class has for a role its files say nothing about.
+std::optional<SpecialToken> default_token(TokenizerFamily family, const std::string& role) {
+  static const std::map<std::string, std::string> bert{{"unk_token", "[UNK]"},
+                                                       {"sep_token", "[SEP]"},
+                                                       {"pad_token", "[PAD]"},
+                                                       {"cls_token", "[CLS]"},
+                                                       {"mask_token", "[MASK]"}};
+  static const std::map<std::string, std::string> roberta{
+      {"bos_token", "<s>"},   {"eos_token", "</s>"},  {"sep_token", "</s>"},   {"cls_token", "<s>"},
+      {"unk_token", "<unk>"}, {"pad_token", "<pad>"}, {"mask_token", "<mask>"}};
+  if (family == TokenizerFamily::generic) return std::nullopt;
+  const auto& tokens = family == TokenizerFamily::bert ? bert : roberta;
+  const auto found = tokens.find(role);
+  if (found == tokens.end()) return std::nullopt;
+  return SpecialToken{role, {.content = found->second}, true};
+}
+
+// The describing of bare tokens that the class's constructors do.
+void describe_as_class(SpecialToken& special, TokenizerFamily family, VocabularySource source) {
+  if (special.bare && special.role == "mask_token" &&
+      (family == TokenizerFamily::roberta || family == TokenizerFamily::xlm_roberta)) {
+    special.token.lstrip = true;  // "<mask>" behaves like a word: it takes the space before it
+    if (family == TokenizerFamily::roberta) special.token.normalized = false;
+    special.bare = false;
+  }
+  if (source == VocabularySource::tokenizer_json) return;
+  if (special.bare && family == TokenizerFamily::roberta && special.role != kAdditional) special.bare = false;
+  // The Python class that reads the files hands its tokens on as copies, and a copy has the flag settled.
+  if (!special.bare) special.token.normalized = special.token.is_normalized();
+}
+
+std::vector<SpecialToken> special_tokens(const TokenizerConfig& config, VocabularySource source,
+                                         const std::map<int64_t, AddedToken>& added) {
+  const json settings = merged_settings(config);
+  const std::string where = "tokenizer_config.json or special_tokens_map.json";
+  std::vector<SpecialToken> result;
+  for (const char* role : kRoles) {
+    std::optional<SpecialToken> special;
+    const auto written = settings.find(role);
+    if (written == settings.end()) {
+      special = default_token(config.family, role);
+    } else if (!written->is_null()) {
+      special = parse_special(role, *written, where);
+      const auto listed = std::find_if(added.begin(), added.end(), [&](const auto& entry) {
+        return entry.second.content == special->token.content;
+      });
+      if (listed != added.end()) special = SpecialToken{role, listed->second, false};
+    }
+    if (!special) continue;
+    describe_as_class(*special, config.family, source);
+    result.push_back(*special);
+  }
+  for (const char* role : {kAdditional, "extra_special_tokens"}) {
+    const auto written = settings.find(role);
+    if (written == settings.end() || !written->is_structured()) continue;
+    for (const auto& [key, value] : written->items()) {  // a list, or names -> tokens
+      SpecialToken special = parse_special(role, value, where);
+      describe_as_class(special, config.family, source);
+      result.push_back(special);
+    }
+  }
+  std::erase_if(result, [](const SpecialToken& s) { return s.bare && s.token.content.empty(); });
+  return result;
+}
+
+// Tokens the settings list by id. Where tokenizer_config.json lists none, older files and tokenizer.json
+// speak.
+std::map<int64_t, AddedToken> listed_tokens(const TokenizerConfig& config, VocabularySource source,
+                                            const std::map<int64_t, AddedToken>& in_tokenizer) {
+  const auto listed = config.settings.find("added_tokens_decoder");
+  if (listed != config.settings.end())
+    return parse_by_id(*listed, "tokenizer_config.json: added_tokens_decoder");
+  std::map<int64_t, AddedToken> result;
+  const json settings = merged_settings(config);
+  for (const auto& [content, id] : config.added_tokens.items()) {
+    if (!id.is_number_integer()) bad_token("added_tokens.json: " + printable(content), id);
+    const auto is_content = [&](const json& value) {
+      return value == content || (value.is_object() && value.value("content", json()) == content);
+    };
+    bool special = false;
+    for (const char* role : kRoles) special |= is_content(settings.value(role, json()));
+    for (const json& token : settings.value(kAdditional, json::array())) special |= is_content(token);
+    result[id.get<int64_t>()] = {.content = content, .normalized = !special, .special = special};
+  }
+  if (source == VocabularySource::tokenizer_json)
+    for (const auto& [id, token] : in_tokenizer) result[id] = token;
+  return result;
+}
+
+}  // namespace
+
+json AddedToken::to_json() const {
+  return {{"content", content}, {"single_word", single_word},    {"lstrip", lstrip},
+          {"rstrip", rstrip},   {"normalized", is_normalized()}, {"special", special}};
+}
+
+bool operator==(const AddedToken& a, const AddedToken& b) {
+  const auto fields = [](const AddedToken& t) {
+    return std::make_tuple(t.content, t.single_word, t.lstrip, t.rstrip, t.is_normalized(), t.special);
+  };
+  return fields(a) == fields(b);
+}
+
+SpecialTokenPlan plan_special_tokens(const TokenizerConfig& config, VocabularySource source,
+                                     const json& already_added) {
+  const auto in_tokenizer = parse_by_id(already_added, "tokenizer.json: added_tokens");
+  const auto listed = listed_tokens(config, source, in_tokenizer);
+  // added_tokens.json alone never describes a role's token further.
+  const auto& describing = config.settings.contains("added_tokens_decoder") ? listed : in_tokenizer;
+  const std::vector<SpecialToken> specials = special_tokens(config, source, describing);
+
+  SpecialTokenPlan plan;
+  std::set<std::string> contents;  // of tokens that are there, or about to be
+  for (const auto& [id, token] : in_tokenizer) contents.insert(token.content);
+  for (const auto& [id, token] : listed) {
+    const auto same = [&, &t = token](const auto& entry) { return entry.second == t; };
+    if (std::any_of(in_tokenizer.begin(), in_tokenizer.end(), same)) continue;
+    plan.to_add.push_back(token);
+    contents.insert(token.content);
+  }
+  std::set<std::string> special_contents;
+  const std::vector<AddedToken> from_list = plan.to_add;
+  for (const SpecialToken& special : specials) {
+    plan.roles.emplace_back(special.role, special.token.content);
+    if (!special_contents.insert(special.token.content).second) continue;
+    const bool present =
+        special.bare ? contents.contains(special.token.content)
+                     : std::find(from_list.begin(), from_list.end(), special.token) != from_list.end();
+    if (!present) plan.to_add.push_back(special.token);
+  }
+  for (AddedToken& token : plan.to_add) token.special |= special_contents.contains(token.content);
+  return plan;
+}
+
+}  // namespace mlxe

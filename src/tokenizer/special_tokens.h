@@ -1,0 +1,43 @@
+// Which special and added tokens a tokenizer gets on top of its vocabulary: the bookkeeping transformers does
+// in PreTrainedTokenizerBase._from_pretrained and PreTrainedTokenizerFast.__init__.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tokenizer/tokenizer_config.h"
+
+namespace mlxe {
+
+// A token that is found in a text before anything else is done to it.
+struct AddedToken {
+  std::string content;
+  bool single_word = false;
+  bool lstrip = false;  // takes the whitespace on its left along
+  bool rstrip = false;
+  std::optional<bool> normalized = {};  // looked for in the normalized text; unset: unless special
+  bool special = false;
+
+  bool is_normalized() const { return normalized.value_or(!special); }
+  nlohmann::json to_json() const;
+  friend bool operator==(const AddedToken& a, const AddedToken& b);
+};
+
+enum class VocabularySource {
+  tokenizer_json,
+  vocabulary_files,  // vocab.txt, or vocab.json and merges.txt
+};
+
+struct SpecialTokenPlan {
+  std::vector<std::pair<std::string, std::string>> roles;  // ("pad_token", "[PAD]"), ...
+  std::vector<AddedToken> to_add;                          // to the tokenizer as loaded, in order
+};
+
+// `already_added`: the tokenizer's "added_tokens", {id: token}. Errors: format.
+SpecialTokenPlan plan_special_tokens(const TokenizerConfig& config, VocabularySource source,
+                                     const nlohmann::json& already_added);
+
+}  // namespace mlxe

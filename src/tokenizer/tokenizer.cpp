@@ -1,0 +1,250 @@
+#include "tokenizer/tokenizer.h"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <mutex>
+
+#include "base/mapped_file.h"
+#include "base/thread_pool.h"
+#include "mlx_encoder/error.h"
+#include "tokenizer/backend.h"
+#include "tokenizer/special_tokens.h"
+#include "tokenizer/tokenizer_config.h"
+#include "tokenizer/vocabulary_files.h"
+
+namespace mlxe {
+
+using nlohmann::json;
+
+struct Tokenizer::State {
+  TokenizerBackend backend;
+  std::string class_name = {};
+  SpecialIds special = {};
+  int32_t vocab_size = 0;
+  int64_t model_max_length = 0;
+  CutFrom cut_from = CutFrom::end;
+  bool gives_type_ids = true;
+  bool clean_up_spaces = false;
+};
+
+namespace {
+
+std::string role_content(const SpecialTokenPlan& plan, const std::string& role) {
+  const auto found =
+      std::find_if(plan.roles.begin(), plan.roles.end(), [&](const auto& r) { return r.first == role; });
+  return found == plan.roles.end() ? "" : found->second;
+}
+
+[[noreturn]] void no_tokenizer(const std::filesystem::path& folder, const TokenizerConfig& config) {
+  for (const char* model :
+       {"sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "vocab.txt", "vocab.json"})
+    if (std::filesystem::exists(folder / model))
+      throw Error(ErrorCode::unsupported,
+                  folder.string() + ": found " + model + " without tokenizer.json, which " +
+                      (config.class_name.empty() ? "its tokenizer" : config.class_name) +
+                      " needs; load it once with transformers' AutoTokenizer and save_pretrained writes "
+                      "tokenizer.json");
+  throw Error(
+      ErrorCode::not_found,
+      folder.string() + ": no tokenizer; expected tokenizer.json, vocab.txt, or vocab.json and merges.txt");
+}
+
+// A tokenizer.json from the files of the class.
+json from_vocabulary_files(const std::filesystem::path& folder, const TokenizerConfig& config,
+                           const std::string& unknown_token) {
+  const auto has = [&](const char* name) { return std::filesystem::exists(folder / name); };
+  if (config.family == TokenizerFamily::bert && has("vocab.txt"))
+    return wordpiece_from_vocab(folder / "vocab.txt", config, unknown_token);
+  if (config.family == TokenizerFamily::roberta && has("vocab.json") && has("merges.txt"))
+    return byte_level_bpe_from_vocab(folder / "vocab.json", folder / "merges.txt", config);
+  no_tokenizer(folder, config);
+}
+
+// The settings that a class applies over what tokenizer.json says.
+void apply_settings(TokenizerBackend& backend, const TokenizerConfig& config, const json& description) {
+  json change = json::object();
+  json pre_tokenizer = description["pre_tokenizer"];
+  if (pre_tokenizer.is_object() &&
+      pre_tokenizer.value("add_prefix_space", config.add_prefix_space) != config.add_prefix_space) {
+    pre_tokenizer["add_prefix_space"] = config.add_prefix_space;
+    change["pre_tokenizer"] = std::move(pre_tokenizer);
+  }
+  if (config.family == TokenizerFamily::bert) {
+    json normalizer = description["normalizer"];
+    const json wanted = bert_normalizer(config);
+    if (normalizer.is_object() && normalizer.value("type", "") == "BertNormalizer") {
+      for (const char* key : {"lowercase", "strip_accents", "handle_chinese_chars"})
+        normalizer[key] = wanted[key];
+      change["normalizer"] = std::move(normalizer);
+    }
+  }
+  if (config.family == TokenizerFamily::roberta) {
+    json processor = description["post_processor"];
+    if (processor.is_object()) {
+      if (processor.contains("add_prefix_space")) processor["add_prefix_space"] = config.add_prefix_space;
+      if (processor.contains("trim_offsets")) processor["trim_offsets"] = config.trim_offsets;
+      change["post_processor"] = std::move(processor);
+    }
+  }
+  if (config.split_special_tokens) change["split_special_tokens"] = true;
+  if (!change.empty()) backend.change(change);
+}
+
+void add_post_processor(TokenizerBackend& backend, const TokenizerConfig& config,
+                        const SpecialTokenPlan& plan) {
+  const auto edge = [&](const std::string& role) {
+    const std::string content = role_content(plan, role);
+    const auto id = backend.id(content);
+    if (!id)
+      throw Error(ErrorCode::format, "tokenizer_config.json: " + role + " is not set, expected a token");
+    return EdgeToken{content, *id};
+  };
+  const EdgeToken cls = edge("cls_token"), sep = edge("sep_token");
+  backend.change({{"post_processor", config.family == TokenizerFamily::bert
+                                         ? bert_post_processor(cls, sep)
+                                         : roberta_post_processor(cls, sep, config)}});
+}
+
+SpecialIds ids_of_roles(const TokenizerBackend& backend, const SpecialTokenPlan& plan) {
+  const auto id = [&](const char* role) {
+    const std::string content = role_content(plan, role);
+    return content.empty() ? std::nullopt : backend.id(content);
+  };
+  return {.pad = id("pad_token"),
+          .cls = id("cls_token"),
+          .sep = id("sep_token"),
+          .mask = id("mask_token"),
+          .unk = id("unk_token"),
+          .bos = id("bos_token"),
+          .eos = id("eos_token")};
+}
+
+// PreTrainedTokenizerBase.clean_up_tokenization
+std::string clean_up(std::string text) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kReplacements{{{" .", "."},
+                                                                                         {" ?", "?"},
+                                                                                         {" !", "!"},
+                                                                                         {" ,", ","},
+                                                                                         {" ' ", "'"},
+                                                                                         {" n't", "n't"},
+                                                                                         {" 'm", "'m"},
+                                                                                         {" 's", "'s"},
+                                                                                         {" 've", "'ve"},
+                                                                                         {" 're", "'re"}}};
+  for (const auto& [from, to] : kReplacements)
+    for (size_t at = text.find(from); at != text.npos; at = text.find(from, at + to.size()))
+      text.replace(at, from.size(), to);
+  return text;
+}
+
+}  // namespace
+
+Tokenizer Tokenizer::load(const std::filesystem::path& folder, const Warning& warning) {
+  if (!std::filesystem::is_directory(folder))
+    throw Error(ErrorCode::not_found, folder.string() + ": no such folder");
+  const TokenizerConfig config = read_tokenizer_config(folder, warning);
+  const std::filesystem::path file = folder / "tokenizer.json";
+  const auto source =
+      std::filesystem::exists(file) ? VocabularySource::tokenizer_json : VocabularySource::vocabulary_files;
+
+  std::unique_ptr<State> state;
+  if (source == VocabularySource::tokenizer_json) {
+    const MappedFile mapped(file);
+    const std::string_view text(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
+    state.reset(new State{.backend = TokenizerBackend(text, file.string(), warning)});
+  } else {
+    const SpecialTokenPlan plan = plan_special_tokens(config, source, json::object());
+    const json built = from_vocabulary_files(folder, config, role_content(plan, "unk_token"));
+    state.reset(new State{.backend = TokenizerBackend(built.dump(), folder.string(), warning)});
+  }
+
+  TokenizerBackend& backend = state->backend;
+  const json loaded = backend.describe();
+  const SpecialTokenPlan plan = plan_special_tokens(config, source, loaded["added_tokens"]);
+  if (!plan.to_add.empty()) {
+    json tokens = json::array();
+    for (const AddedToken& token : plan.to_add) tokens.push_back(token.to_json());
+    backend.change({{"add_tokens", std::move(tokens)}});
+  }
+  if (source == VocabularySource::vocabulary_files) add_post_processor(backend, config, plan);
+  apply_settings(backend, config, backend.describe());
+
+  state->class_name = config.class_name;
+  state->special = ids_of_roles(backend, plan);
+  state->vocab_size = backend.describe()["vocab_size"].get<int32_t>();
+  state->model_max_length = config.model_max_length;
+  const std::string stored_side = loaded["truncation_side"].is_string() ? loaded["truncation_side"] : "right";
+  state->cut_from =
+      config.truncation_side.value_or(stored_side) == "left" ? CutFrom::beginning : CutFrom::end;
+  state->gives_type_ids = config.gives_type_ids;
+  const bool built_bert =
+      source == VocabularySource::vocabulary_files && config.family == TokenizerFamily::bert;
+  state->clean_up_spaces = config.clean_up_tokenization_spaces.value_or(built_bert);
+  return Tokenizer(std::move(state));
+}
+
+Tokenizer::Tokenizer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+Encoding Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  return encode(text, std::nullopt, options);
+}
+
+Encoding Tokenizer::encode(std::string_view text, std::optional<std::string_view> pair,
+                           const EncodeOptions& options) const {
+  Encoding encoding = state_->backend.encode(text, pair, options, state_->cut_from);
+  if (!state_->gives_type_ids) std::fill(encoding.type_ids.begin(), encoding.type_ids.end(), 0);
+  return encoding;
+}
+
+std::vector<Encoding> Tokenizer::encode_batch(std::span<const EncodeInput> inputs,
+                                              const EncodeOptions& options, ThreadPool& pool) const {
+  std::vector<Encoding> results(inputs.size());
+  std::vector<std::exception_ptr> problems(inputs.size());
+  pool.parallel_for(static_cast<int64_t>(inputs.size()), [&](int64_t i, int) {
+    try {
+      results[i] = encode(inputs[i].text, inputs[i].pair, options);
+    } catch (const Error& error) {
+      problems[i] =
+          std::make_exception_ptr(Error(error.code(), "text " + std::to_string(i + 1) + ": " + error.what()));
+    }
+  });
+  for (const std::exception_ptr& problem : problems)
+    if (problem) std::rethrow_exception(problem);
+  return results;
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids, SpecialTokens special) const {
+  std::string text = state_->backend.decode(ids, special);
+  return state_->clean_up_spaces ? clean_up(std::move(text)) : text;
+}
+
+std::string Tokenizer::token(int32_t id) const {
+  if (auto token = state_->backend.token(id)) return *std::move(token);
+  throw Error(ErrorCode::usage, "token id " + std::to_string(id) + " is not in the vocabulary of " +
+                                    std::to_string(state_->vocab_size) + " tokens");
+}
+
+std::optional<int32_t> Tokenizer::id(std::string_view token) const {
+  return state_->backend.id(token);
+}
+int32_t Tokenizer::vocab_size() const noexcept {
+  return state_->vocab_size;
+}
+int64_t Tokenizer::model_max_length() const noexcept {
+  return state_->model_max_length;
+}
+const SpecialIds& Tokenizer::special_ids() const noexcept {
+  return state_->special;
+}
+bool Tokenizer::gives_type_ids() const noexcept {
+  return state_->gives_type_ids;
+}
+const std::string& Tokenizer::class_name() const noexcept {
+  return state_->class_name;
+}
+
+}  // namespace mlxe

@@ -1,0 +1,47 @@
+// The settings files around a vocabulary, and the Hugging Face class they belong to.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "mlx_encoder/types.h"
+
+namespace mlxe {
+
+// Classes that share one way of loading.
+enum class TokenizerFamily {
+  bert,         // BertTokenizer, DistilBertTokenizer, ElectraTokenizer
+  roberta,      // RobertaTokenizer
+  xlm_roberta,  // XLMRobertaTokenizer
+  generic,      // PreTrainedTokenizerFast, and classes this library does not know
+};
+
+struct TokenizerConfig {
+  std::string class_name;  // without "Fast"
+  TokenizerFamily family = TokenizerFamily::generic;
+
+  // As written; an absent file is an empty object.
+  nlohmann::json settings;            // tokenizer_config.json
+  nlohmann::json special_tokens_map;  // special_tokens_map.json
+  nlohmann::json added_tokens;        // added_tokens.json: {content: id}
+
+  // From the settings, with the class's defaults.
+  bool do_lower_case = true;
+  std::optional<bool> strip_accents;  // unset: when lower-casing
+  bool tokenize_chinese_chars = true;
+  bool add_prefix_space = false;
+  bool trim_offsets = true;
+  bool split_special_tokens = false;
+  std::optional<bool> clean_up_tokenization_spaces;
+  std::optional<std::string> truncation_side;
+  int64_t model_max_length = 0;  // 0: none
+  bool gives_type_ids = true;
+};
+
+// Errors: io, format. Warns about a class it does not know and settings it does not honour.
+TokenizerConfig read_tokenizer_config(const std::filesystem::path& folder, const Warning& warning);
+
+}  // namespace mlxe
