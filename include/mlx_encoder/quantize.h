@@ -25,15 +25,15 @@ enum class Mode {
 
 struct Scheme {
   Mode mode = Mode::none;
-  int bits = 0;        // per code; 0 for none
-  int group_size = 0;  // columns sharing a scale; 0 for none, int8 (a row) and fake (a tensor)
+  int bits = 0;              // per code; 0 for none
+  int group_size = 0;        // columns sharing a scale; 0 for none, int8 (a row) and fake (a tensor)
   Dtype dtype = Dtype::f16;  // of the values (none) or of scales and biases (affine)
 
   friend bool operator==(const Scheme&, const Scheme&) = default;
 };
 
-const char* name(Mode mode) noexcept;  // "affine", "mxfp4", ...; none is "float"
-Mode parse_mode(std::string_view spelling);  // throws usage, listing the modes
+const char* name(Mode mode) noexcept;         // "affine", "mxfp4", ...; none is "float"
+Mode parse_mode(std::string_view spelling);   // throws usage, listing the modes
 std::string to_string(const Scheme& scheme);  // "affine 4-bit g64 float16", "float16", ...
 
 // Throws usage with the legal values when bits or group size do not exist for the mode.

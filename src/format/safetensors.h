@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,8 @@
 #include "mlx_encoder/types.h"
 
 namespace mlxe {
+
+class OutputFile;
 
 inline constexpr uint64_t kMaxSafetensorsHeader = 100'000'000;  // bytes; the reference implementation's limit
 
@@ -104,17 +107,13 @@ class SafetensorsWriter {
   void finish();
 
  private:
-  void put(std::span<const std::byte> bytes);
-  void flush();
-  void put_unbuffered(const std::byte* data, size_t size);
+  bool complete() const;  // the current tensor has all its bytes
+  void advance();
 
-  std::filesystem::path path_;
   std::vector<TensorSpec> specs_;
-  uint64_t size_ = 0;     // of the finished file
   size_t current_ = 0;    // spec being written
   uint64_t written_ = 0;  // bytes of it so far
-  std::vector<std::byte> buffer_;
-  int fd_ = -1;
+  std::unique_ptr<OutputFile> file_;
 };
 
 }  // namespace mlxe

@@ -41,15 +41,14 @@ struct SequenceClassifier {
   }
 };
 
-// sentence-transformers modules after the transformer, in the order of modules.json.
+// sentence-transformers modules after the transformer, in the order of modules.json. Dense weights lie in
+// files of their own, so the loader binds them, not a visit.
 struct PoolingModule {
   std::vector<PoolingKind> kinds;  // concatenated in this order
   bool include_prompt = true;
 };
 struct DenseModule {
-  std::string name;  // "2_Dense/linear"
   Linear dense;
-  bool has_bias = true;
   Activation activation = Activation::tanh;
 };
 struct NormalizeModule {};
@@ -57,16 +56,6 @@ using SentenceModule = std::variant<PoolingModule, DenseModule, NormalizeModule>
 
 struct SentencePipeline {
   std::vector<SentenceModule> modules;  // the first is a PoolingModule
-
-  // Dense weights live in files of their own, carried over as they are: visited apart from the encoder's.
-  void visit(ParameterVisitor& v) {
-    for (SentenceModule& m : modules) {
-      if (auto* d = std::get_if<DenseModule>(&m)) {
-        v.parameter({d->name + ".weight", {d->dense.out, d->dense.in}, Role::linear}, d->dense.weight);
-        if (d->has_bias) v.parameter({d->name + ".bias", {d->dense.out}, Role::bias}, d->dense.bias);
-      }
-    }
-  }
 
   template <EncoderOps E>
   typename E::Tensor forward(E& e, const typename E::Tensor& hidden, const Batch& batch) const {

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "format/pooling_kind.h"
 #include "models/activation.h"
 #include "models/batch.h"
 #include "models/parameters.h"
@@ -32,9 +33,6 @@ struct Lookup {
 struct AttentionSpec {
   int64_t heads = 1;
 };
-
-// How sentence-transformers turns token vectors [T, D] into one vector a text [B, D].
-enum class PoolingKind { cls, max, mean, mean_sqrt_len, weighted_mean, last_token };
 
 template <class E>
 concept EncoderOps = requires(E e, const typename E::Tensor& x, const std::vector<typename E::Tensor>& xs,

@@ -5,22 +5,13 @@
 #include <string_view>
 
 #include "mlx_encoder/types.h"
+#include "quant/role.h"
 
 namespace mlxe {
 
 // An engine's name for a weight it was given. Models hold handles only; the engine owns the storage.
 using WeightId = int;
 inline constexpr WeightId kNoWeight = -1;
-
-// What a tensor is for; the conversion policy decides by role, never by name.
-enum class Role {
-  linear,                // [out, in]
-  embedding,             // [rows, columns]: words, positions
-  token_type_embedding,  // a handful of rows: stays float
-  classifier,            // the last matrix before the logits: stays float
-  norm,                  // layer norm scale or shift
-  bias,
-};
 
 struct ParameterSpec {
   std::string name;  // as in the checkpoint, base-model prefix removed: "encoder.layer.0.output.dense.weight"

@@ -1,0 +1,72 @@
+# make demo | make test | make build; `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+PRESET ?= release
+BUILD := build/$(PRESET)
+PROGRAM := build/release/mlx-encoder
+VENV := .venv
+MINILM = $(shell $(VENV)/bin/python tools/find_minilm.py)
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+APT := build-essential cmake ninja-build pkg-config git python3 python3-venv \
+       nlohmann-json3-dev libcli11-dev libfmt-dev libgtest-dev libgmock-dev
+APT_CHECK := clang clang-format libclang-rt-14-dev
+BREW := cmake ninja nlohmann-json cli11 fmt googletest python rust
+
+.PHONY: help deps deps-system deps-cargo build test demo check format install clean asan tsan fuzz bench-mac findings
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+deps: deps-system deps-cargo $(VENV)/.installed  ## install what is missing: system packages, Python environment; check cargo
+
+deps-system:
+	@tools/install_system.sh "$(APT)" "$(BREW)"
+
+deps-cargo:
+	@tools/check_cargo.sh
+
+$(VENV)/.installed: requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	@touch $@
+
+build: deps  ## build/release/mlx-encoder
+	@cmake --preset $(PRESET) -Wno-dev > build-configure.log 2>&1 || { cat build-configure.log; exit 1; }; rm -f build-configure.log
+	@cmake --build --preset $(PRESET)
+
+test: build  ## everything the tests need, then all of them through ctest
+	@ctest --preset $(PRESET) --no-tests=error -j 2
+
+demo: PRESET := release
+demo: build  ## real MiniLM to 8 and 4 bits, embedded, compared, a report to open
+	@tools/demo.sh "$(PROGRAM)" "$(MINILM)"
+
+asan tsan:  ## tests under AddressSanitizer + UBSan, or ThreadSanitizer
+	@$(MAKE) --no-print-directory test PRESET=$@
+
+fuzz: deps  ## libFuzzer targets, 60 s each
+	@tools/install_system.sh "$(APT_CHECK)" ""
+	@cmake --preset fuzz -Wno-dev > /dev/null && cmake --build --preset fuzz
+	@tests/fuzz/run.sh 60
+
+check:  ## formatting and include directions
+	@tools/install_system.sh "$(APT_CHECK)" ""
+	@tools/check_format.sh
+	@$(PYTHON) tools/check_includes.py
+
+format:  ## clang-format and rustfmt on everything
+	@git ls-files '*.cpp' '*.h' | xargs clang-format -i
+	@cargo fmt --manifest-path src/rust/Cargo.toml
+
+findings: build  ## docs/findings.md from real runs (needs ../shared for the task figures)
+	@$(VENV)/bin/python tools/make_findings.py
+
+bench-mac: build  ## on a Mac: the mlx engine against transformers on MPS (untested here)
+	@tools/bench_mac.sh "$(PROGRAM)" "$(MINILM)"
+
+install: build  ## to PREFIX (default /usr/local)
+	@cmake --install build/release --prefix $(or $(PREFIX),/usr/local)
+
+clean:  ## remove what was built
+	rm -rf build reports models

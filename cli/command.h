@@ -1,0 +1,30 @@
+// The program: one file a command. Each adds itself to the application and leaves what to run in `Run`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+#include "mlx_encoder/types.h"
+
+namespace mlxe::cli {
+
+// Set by the chosen command while the arguments are parsed; returns the exit status. Throws mlxe::Error.
+using Run = std::function<int()>;
+
+void add_embed(CLI::App& app, Run& run);
+void add_classify(CLI::App& app, Run& run);
+void add_zero_shot(CLI::App& app, Run& run);
+void add_similarity(CLI::App& app, Run& run);
+void add_tokenize(CLI::App& app, Run& run);
+void add_doctor(CLI::App& app, Run& run);
+
+// Prints "warning: ..." to standard error, each sentence once; under `--strict` the first one is thrown as
+// Error(strict).
+enum class Strictness { warn, strict };
+Warning warnings(Strictness strictness);
+
+// A progress bar on standard error, drawn only on a terminal.
+Progress progress();
+
+}  // namespace mlxe::cli

@@ -1,0 +1,46 @@
+// Where a command's texts come from: arguments, a file or standard input, read a window at a time.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mlx_encoder/encoder.h"
+
+namespace mlxe::cli {
+
+// Formats, by the file's ending (standard input: --input-format, else lines):
+//   .txt    a text a line
+//   .tsv    tab-separated with a header line; columns `text` (or `sentence`, `query`, else the first) and, if
+//   there,
+//           `text_pair`
+//   .jsonl  a JSON string a line, or an object with "text" and, if there, "text_pair"
+struct TextSource {
+  std::vector<std::string> arguments;
+  std::string input;   // file, or "-"
+  std::string format;  // "txt", "tsv", "jsonl"; empty: by ending
+
+  void add_to(CLI::App& command);
+
+  // Calls `window` with up to `size` texts at a time, in order. Errors: usage (no texts at all), not_found,
+  // io, format (a malformed row, named by line).
+  void read(size_t size, const std::function<void(std::vector<TextInput>)>& window) const;
+};
+
+// Options every command that runs a model has.
+struct RunOptions {
+  std::filesystem::path folder;
+  std::string engine = "auto";
+  int threads = 0;
+  int64_t max_length = 0;
+  bool strict = false;
+  bool json = false;
+
+  void add_to(CLI::App& command);
+  Encoder load() const;
+};
+
+}  // namespace mlxe::cli

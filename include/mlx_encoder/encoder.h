@@ -1,0 +1,125 @@
+// Running a model: texts in, vectors, labels or tokens out.
+//
+//   mlxe::Encoder encoder = mlxe::Encoder::load("all-MiniLM-L6-v2-8bit");
+//   mlxe::Vectors v = encoder.embed({"The sky is blue.", "What colour is the sky?"});
+//   float similarity = mlxe::cosine(v.row(0), v.row(1));
+//
+// An Encoder is immutable once loaded: const members may be called from several threads at once. Texts are
+// UTF-8; results come in the order of the texts. The same text gives the same bits alone or among others.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mlx_encoder/types.h"
+
+namespace mlxe {
+
+enum class EngineKind { automatic, mlx, cpu };       // automatic: mlx where it has a GPU, else cpu
+EngineKind parse_engine(std::string_view spelling);  // "auto", "mlx", "cpu"; throws usage
+
+struct EncoderOptions {
+  EngineKind engine = EngineKind::automatic;
+  int threads = 0;         // of the cpu engine; 0: all cores
+  int64_t max_length = 0;  // tokens a text may have, special tokens included; 0: what the model allows
+  Warning warning;         // told what is ignored, assumed or truncated
+};
+
+struct ModelInfo {
+  std::string model_type;
+  int64_t layers = 0, hidden_size = 0, vocab_size = 0;
+  int64_t max_tokens = 0;    // a text longer than this is truncated
+  int64_t dimension = 0;     // of embed()'s vectors
+  std::string problem_type;  // of the classifier: "single_label_classification", ...; empty without one
+  std::vector<std::string> labels;             // of the classifier, by index; empty without one
+  std::map<std::string, std::string> prompts;  // name -> text put before an embedded text
+  std::string default_prompt;                  // name, or empty
+  std::string engine, engine_variant;
+};
+
+struct Vectors {
+  int64_t rows = 0;           // one a text
+  int64_t columns = 0;        // dimension
+  std::vector<float> values;  // row-major
+
+  std::span<const float> row(int64_t i) const { return std::span(values).subspan(i * columns, columns); }
+};
+
+// Cosine of the angle between two vectors of equal length; 0 if either is all zero.
+float cosine(std::span<const float> a, std::span<const float> b);
+
+// A text, or a pair as cross-encoders and NLI models read it.
+struct TextInput {
+  std::string text;
+  std::optional<std::string> pair;
+};
+
+struct EmbedOptions {
+  std::string prompt_name;            // one of ModelInfo::prompts; empty: the model's default
+  std::optional<std::string> prompt;  // a literal prompt, instead of a named one
+  Progress progress;                  // in texts
+};
+
+struct Prediction {
+  int64_t best = 0;  // index of the highest score
+  std::vector<float>
+      scores;  // softmax, or sigmoid for multi-label and single-output heads; raw for regression
+  std::vector<float> logits;
+};
+
+struct ZeroShotOptions {
+  std::string hypothesis_template = "This example is {}.";
+  bool multi_label =
+      false;  // each label on its own (entailment against contradiction) instead of one of them
+  Progress progress;
+};
+
+struct Tokens {
+  std::vector<int32_t> ids, type_ids;
+  std::vector<std::string> tokens;
+  std::vector<std::pair<int32_t, int32_t>> offsets;  // code points of the text (or pair) each token covers
+  std::vector<int8_t> sequence;                      // 0 text, 1 pair, -1 special token
+  int32_t dropped = 0;                               // tokens truncation removed
+};
+
+class Encoder {
+ public:
+  // Reads a folder as Hugging Face, sentence-transformers or MLX tools lay it out. Errors: not_found, io,
+  // format, unsupported (architecture, config value, or an engine that can't be had).
+  static Encoder load(const std::filesystem::path& folder, const EncoderOptions& options = {});
+  Encoder(Encoder&&) noexcept;
+  Encoder& operator=(Encoder&&) noexcept;
+  ~Encoder();
+
+  const ModelInfo& info() const noexcept;
+
+  // One vector a text, through the model's sentence-transformers pipeline (mean pooling where it has none).
+  // Errors: usage (unknown prompt), format (not UTF-8; names the text), numeric (NaN in a result).
+  Vectors embed(std::span<const std::string> texts, const EmbedOptions& options = {}) const;
+  Vectors embed(std::initializer_list<std::string> texts) const {
+    return embed(std::span<const std::string>(texts.begin(), texts.size()));
+  }
+
+  // Needs a classification head, else unsupported.
+  std::vector<Prediction> classify(std::span<const TextInput> texts, const Progress& progress = {}) const;
+
+  // scores[i][j]: how well labels[j] fits texts[i], by an NLI head (one with an "entailment" label).
+  std::vector<std::vector<float>> zero_shot(std::span<const std::string> texts,
+                                            std::span<const std::string> labels,
+                                            const ZeroShotOptions& options = {}) const;
+
+  Tokens tokenize(const TextInput& text) const;
+
+ private:
+  struct Impl;
+  explicit Encoder(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mlxe

@@ -1,0 +1,124 @@
+#include "encoder/model_loader.h"
+
+#include <fmt/format.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "mlx_encoder/error.h"
+#include "models/registry.h"
+
+namespace mlxe {
+namespace {
+
+constexpr size_t kListed = 8;  // names a message spells out
+
+std::string listed(const std::vector<std::string>& problems, const char* separator) {
+  std::string text;
+  for (size_t i = 0; i < problems.size() && i < kListed; ++i) text += (i ? separator : "") + problems[i];
+  if (problems.size() > kListed) text += fmt::format("{}and {} more", separator, problems.size() - kListed);
+  return text;
+}
+
+// Compares what the model needs with what the files hold; gathers every problem before one is thrown.
+class ShapeCheck : public ParameterVisitor {
+ public:
+  explicit ShapeCheck(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
+
+  void parameter(const ParameterSpec& spec, WeightId&) override {
+    if (!seen_.insert(spec.name).second) return;
+    if (!checkpoint_.has(spec.name)) {
+      problems_.push_back(fmt::format("{} is missing", spec.name));
+      return;
+    }
+    const Shape shape = checkpoint_.stored(spec.name).shape;
+    if (shape != spec.shape)
+      problems_.push_back(fmt::format("{} is {}, config.json implies {}", spec.name, to_string(shape),
+                                      to_string(spec.shape)));
+  }
+
+  void finish(const Warning& warn) const {
+    if (!problems_.empty())
+      throw Error(ErrorCode::format, checkpoint_.folder().string() + ": " + listed(problems_, "; "));
+    std::vector<std::string> unused;
+    for (const std::string& name : checkpoint_.weight_names())
+      if (!seen_.contains(name)) unused.push_back(name);
+    if (!unused.empty() && warn)
+      warn(fmt::format("{}: {} tensors are not part of the model this version runs and are ignored: {}",
+                       checkpoint_.folder().string(), unused.size(), listed(unused, ", ")));
+  }
+
+ private:
+  const Checkpoint& checkpoint_;
+  std::set<std::string> seen_;
+  std::vector<std::string> problems_;
+};
+
+class Binder : public ParameterVisitor {
+ public:
+  Binder(const Checkpoint& checkpoint, Engine& engine) : checkpoint_(checkpoint), engine_(engine) {}
+
+  void parameter(const ParameterSpec& spec, WeightId& handle) override {
+    handle = engine_.add(checkpoint_.stored(spec.name));
+  }
+
+ private:
+  const Checkpoint& checkpoint_;
+  Engine& engine_;
+};
+
+SentencePipeline make_pipeline(const SentenceModules& spec, int64_t hidden_size) {
+  SentencePipeline pipeline;
+  int64_t width = hidden_size;
+  for (const SentenceModuleSpec& m : spec.modules) {
+    if (const auto* p = std::get_if<PoolingSpec>(&m)) {
+      if (p->dimension && *p->dimension != width)
+        throw Error(ErrorCode::format,
+                    fmt::format("pooling: the word embedding dimension is {}, config.json implies {}",
+                                *p->dimension, width));
+      pipeline.modules.push_back(PoolingModule{p->kinds, p->include_prompt});
+      width *= static_cast<int64_t>(p->kinds.size());
+    } else if (const auto* d = std::get_if<DenseSpec>(&m)) {
+      if (d->in != width)
+        throw Error(ErrorCode::format,
+                    fmt::format("{}: in_features is {}, the module before it gives {} values", d->folder,
+                                d->in, width));
+      pipeline.modules.push_back(
+          DenseModule{{.in = d->in, .out = d->out},
+                      parse_activation(d->activation, d->folder + ": activation_function")});
+      width = d->out;
+    } else {
+      pipeline.modules.push_back(NormalizeModule{});
+    }
+  }
+  return pipeline;
+}
+
+}  // namespace
+
+LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn) {
+  Checkpoint checkpoint = Checkpoint::open(folder, warn);
+  Model model = make_model(checkpoint, warn);
+  ShapeCheck check(checkpoint);
+  model.visit(check);
+  check.finish(warn);
+  // A classifier is not asked for sentence vectors as a rule: what is assumed for them would be noise.
+  SentenceModules sentence = read_sentence_modules(folder, model.classifier ? Warning{} : warn);
+  model.sentence = make_pipeline(sentence, model.hidden_size());
+  return {std::move(checkpoint), std::move(model), std::move(sentence)};
+}
+
+void bind(LoadedModel& loaded, Engine& engine) {
+  Binder binder(loaded.checkpoint, engine);
+  loaded.model.visit(binder);
+  for (size_t i = 0; i < loaded.sentence.modules.size(); ++i) {
+    if (const auto* spec = std::get_if<DenseSpec>(&loaded.sentence.modules[i])) {
+      auto& dense = std::get<DenseModule>(loaded.model.sentence.modules[i]).dense;
+      dense.weight = engine.add(spec->weight);
+      if (spec->bias) dense.bias = engine.add(*spec->bias);
+    }
+  }
+}
+
+}  // namespace mlxe

@@ -1,0 +1,29 @@
+// From a folder to a model whose handles name an engine's weights.
+#pragma once
+
+#include <filesystem>
+
+#include "format/checkpoint.h"
+#include "format/sentence_modules.h"
+#include "models/engine.h"
+#include "models/model.h"
+
+namespace mlxe {
+
+// The model a folder describes, its tensors mapped, nothing bound to an engine yet.
+struct LoadedModel {
+  Checkpoint checkpoint;
+  Model model;
+  SentenceModules sentence;
+};
+
+// Reads config.json, the safetensors files and the sentence-transformers modules of `folder`, and checks that
+// every tensor of the model is there in the shape config.json implies. What is ignored or assumed is said
+// through `warn`. Errors: not_found, io, format (all missing or misshapen tensors in one message),
+// unsupported.
+LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn);
+
+// Hands every tensor of the model to the engine and keeps the handles. `loaded` must outlive the engine.
+void bind(LoadedModel& loaded, Engine& engine);
+
+}  // namespace mlxe

@@ -1,0 +1,145 @@
+#include "models/registry.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace {
+
+int64_t divisible_width(const Config& c, const char* width_key, const char* heads_key) {
+  const int64_t width = c.positive(width_key), heads = c.positive(heads_key);
+  if (width % heads != 0)
+    throw Error(ErrorCode::format, c.where() + ": \"" + width_key + "\" is " + std::to_string(width) +
+                                       ", which \"" + heads_key + "\" " + std::to_string(heads) +
+                                       " does not divide; each head needs the same width");
+  return width;
+}
+
+BertConfig bert_config(const Config& c) {
+  return {.vocab_size = c.positive("vocab_size"),
+          .hidden_size = divisible_width(c, "hidden_size", "num_attention_heads"),
+          .layers = c.positive("num_hidden_layers"),
+          .heads = c.positive("num_attention_heads"),
+          .intermediate_size = c.positive("intermediate_size"),
+          .max_positions = c.positive("max_position_embeddings"),
+          .type_vocab_size = c.positive_or("type_vocab_size", 2),
+          .layer_norm_epsilon = static_cast<float>(c.positive_number_or("layer_norm_eps", 1e-12)),
+          .activation =
+              parse_activation(c.get_or<std::string>("hidden_act", "gelu"), c.where() + ": \"hidden_act\"")};
+}
+
+Model make_bert(const Config& c) {
+  return {.encoder = Bert(bert_config(c))};
+}
+
+Model make_roberta(const Config& c) {
+  const int64_t pad = c.get_or<int64_t>("pad_token_id", 1);
+  const BertConfig config = bert_config(c);
+  if (pad < 0 || pad + 1 >= config.max_positions)
+    throw Error(ErrorCode::format, c.where() + ": \"pad_token_id\" is " + std::to_string(pad) +
+                                       ", which leaves no position of \"max_position_embeddings\" " +
+                                       std::to_string(config.max_positions) +
+                                       "; positions start at pad_token_id + 1");
+  return {.encoder = Roberta(config, static_cast<int32_t>(pad))};
+}
+
+Model make_distilbert(const Config& c) {
+  c.harmless({"sinusoidal_pos_embds"});  // says how the stored table was made
+  return {.encoder = DistilBert({.vocab_size = c.positive("vocab_size"),
+                                 .dim = divisible_width(c, "dim", "n_heads"),
+                                 .layers = c.positive("n_layers"),
+                                 .heads = c.positive("n_heads"),
+                                 .hidden_dim = c.positive("hidden_dim"),
+                                 .max_positions = c.positive("max_position_embeddings"),
+                                 .activation = parse_activation(c.get_or<std::string>("activation", "gelu"),
+                                                                c.where() + ": \"activation\"")})};
+}
+
+SequenceClassifier head(const char* dense, Activation activation, const char* out, int64_t hidden,
+                        int64_t labels) {
+  return {.dense_name = dense,
+          .out_name = out,
+          .activation = activation,
+          .dense = {.in = hidden, .out = hidden},
+          .out = {.in = hidden, .out = labels}};
+}
+
+SequenceClassifier bert_classifier(int64_t hidden, int64_t labels) {
+  return head("pooler.dense", Activation::tanh, "classifier", hidden, labels);
+}
+
+SequenceClassifier roberta_classifier(int64_t hidden, int64_t labels) {
+  return head("classifier.dense", Activation::tanh, "classifier.out_proj", hidden, labels);
+}
+
+SequenceClassifier distilbert_classifier(int64_t hidden, int64_t labels) {
+  return head("pre_classifier", Activation::relu, "classifier", hidden, labels);
+}
+
+constexpr std::array<Architecture, 5> kArchitectures{{
+    {"bert", "bert", "BertForSequenceClassification", make_bert, bert_classifier, "all-MiniLM-L6-v2"},
+    {"distilbert", "distilbert", "DistilBertForSequenceClassification", make_distilbert,
+     distilbert_classifier, "a fine-tuned NLI classifier"},
+    {"roberta", "roberta", "RobertaForSequenceClassification", make_roberta, roberta_classifier,
+     "tests/data/tiny/roberta"},
+    {"xlm-roberta", "roberta", "XLMRobertaForSequenceClassification", make_roberta, roberta_classifier,
+     "tests/data/tiny/xlm_roberta"},
+    // mlx-embeddings spells it with an underscore
+    {"xlm_roberta", "roberta", "XLMRobertaForSequenceClassification", make_roberta, roberta_classifier,
+     "tests/data/tiny/xlm_roberta"},
+}};
+
+ProblemType problem_type(const Config& c) {
+  const std::string text = c.get_or<std::string>("problem_type", "");
+  if (text == "regression") return ProblemType::regression;
+  if (text == "multi_label_classification") return ProblemType::multi_label;
+  if (text.empty() || text == "single_label_classification") return ProblemType::single_label;
+  throw Error(
+      ErrorCode::unsupported,
+      c.where() + ": \"problem_type\" is \"" + text +
+          "\"; this version knows regression, single_label_classification and multi_label_classification");
+}
+
+}  // namespace
+
+std::span<const Architecture> architectures() noexcept {
+  return kArchitectures;
+}
+
+const Architecture& find_architecture(const Config& config) {
+  const std::string type = config.get<std::string>("model_type");
+  std::string known;
+  for (const Architecture& a : kArchitectures) {
+    if (type == a.model_type) return a;
+    known += (known.empty() ? "" : ", ") + std::string(a.model_type);
+  }
+  throw Error(ErrorCode::unsupported,
+              config.where() + ": \"model_type\" is \"" + type + "\"; this version knows " + known);
+}
+
+Model make_model(Checkpoint& checkpoint, const Warning& warn) {
+  const Config& config = checkpoint.config();
+  const Architecture& architecture = find_architecture(config);
+  checkpoint.canonicalize(architecture.base_prefix);
+  config.reject_unsupported();
+
+  Model model = architecture.make(config);
+  model.model_type = architecture.model_type;
+  const int64_t hidden = model.hidden_size();
+  if (checkpoint.has("pooler.dense.weight")) model.pooler = Pooler{.dense = {.in = hidden, .out = hidden}};
+
+  const auto classes = config.get_or<std::vector<std::string>>("architectures", {});
+  if (std::ranges::find(classes, architecture.sequence_classification) != classes.end()) {
+    model.labels = config.labels();
+    model.problem_type = problem_type(config);
+    model.classifier = architecture.classifier(hidden, static_cast<int64_t>(model.labels.size()));
+    if (model.classifier->dense_name == "pooler.dense") model.pooler.reset();  // the classifier reads it
+  }
+  config.warn_unknown(warn);
+  return model;
+}
+
+}  // namespace mlxe

@@ -1,0 +1,16 @@
+// What a tensor is for.
+#pragma once
+
+namespace mlxe {
+
+// The conversion policy decides by role, never by name.
+enum class Role {
+  linear,                // [out, in]
+  embedding,             // [rows, columns]: words, positions
+  token_type_embedding,  // a handful of rows: stays float
+  classifier,            // the last matrix before the logits: stays float
+  norm,                  // layer norm scale or shift
+  bias,
+};
+
+}  // namespace mlxe
