@@ -51,7 +51,7 @@ class Engine {
 std::unique_ptr<Engine> make_cpu_engine(const EngineOptions& options);
 // Throws unsupported, with what is missing, where MLX can't be had.
 std::unique_ptr<Engine> make_mlx_engine(const EngineOptions& options);
-// Whether MLX can be had and has a GPU. Cheap where the module is absent; otherwise it loads MLX.
+// Whether MLX can be had and has a GPU. Loads MLX only on a machine that may have one.
 bool mlx_has_gpu() noexcept;
 
 }  // namespace mlxe

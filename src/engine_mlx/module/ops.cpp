@@ -1,0 +1,225 @@
+#include "engine_mlx/module/ops.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace {
+
+const char* mlx_mode(Mode mode) {
+  switch (mode) {
+    case Mode::mxfp4:
+      return "mxfp4";
+    case Mode::mxfp8:
+      return "mxfp8";
+    case Mode::nvfp4:
+      return "nvfp4";
+    default:
+      return "affine";
+  }
+}
+
+// Of x's own type: a float32 constant would widen a float16 tensor.
+mx::array constant(double value, const mx::array& x) {
+  return mx::array(value, x.dtype());
+}
+
+mx::array indices(std::span<const int32_t> rows) {
+  return mx::array(rows.data(), {static_cast<int>(rows.size())}, mx::int32);
+}
+
+mx::array look_up(const MlxWeight& table, const Lookup& lookup) {
+  for (const int32_t row : lookup.rows) {
+    if (row < 0 || row >= lookup.table.rows)
+      throw Error(ErrorCode::usage,
+                  fmt::format("row {} of an embedding of {} rows: the token ids belong to another model, or "
+                              "a text is longer than this one takes",
+                              row, lookup.table.rows));
+  }
+  const mx::array rows = indices(lookup.rows);
+  const mx::array codes = mx::take(table.codes, rows, 0);
+  if (!table.quantized()) return codes;
+  std::optional<mx::array> biases;
+  if (table.biases) biases = mx::take(*table.biases, rows, 0);
+  return mx::dequantize(codes, mx::take(*table.scales, rows, 0), biases, table.scheme.group_size,
+                        table.scheme.bits, mlx_mode(table.scheme.mode), std::nullopt, table.dtype);
+}
+
+// What is queued is done before more is built, so that one layer's temporaries are all there ever is. A GPU
+// does not wait: it is told to start, and goes on while the next layer is being described.
+void settle(const mx::array& x) {
+  if (mx::default_device() == mx::Device::cpu)
+    mx::eval(x);
+  else
+    mx::async_eval(x);
+}
+
+mx::array weighted_sum(const mx::array& padded, std::vector<float> weights) {
+  const mx::array w(weights.data(), {padded.shape(0), padded.shape(1), 1}, mx::float32);
+  return mx::sum(mx::multiply(padded, w), 1);
+}
+
+}  // namespace
+
+MlxOps::MlxOps(const MlxWeights& weights, const Batch& batch) : weights_(weights), layout_(batch) {}
+
+mx::array MlxOps::embed(std::span<const Lookup> lookups) const {
+  mx::array sum = look_up(weights_.at(lookups[0].table.weight), lookups[0]);
+  for (const Lookup& lookup : lookups.subspan(1))
+    sum = mx::add(sum, look_up(weights_.at(lookup.table.weight), lookup));
+  return sum;
+}
+
+mx::array MlxOps::linear(const mx::array& x, const Linear& l) const {
+  const MlxWeight& w = weights_.at(l.weight);
+  const mx::array product =
+      w.quantized() ? mx::quantized_matmul(x, w.codes, *w.scales, w.biases, true, w.scheme.group_size,
+                                           w.scheme.bits, mlx_mode(w.scheme.mode))
+                    : mx::matmul(x, mx::transpose(w.codes));
+  return l.bias == kNoWeight ? product : mx::add(product, weights_.at(l.bias).codes);
+}
+
+std::vector<mx::array> MlxOps::linears(const mx::array& x, std::span<const Linear> ls) const {
+  std::vector<mx::array> results;
+  for (const Linear& l : ls) results.push_back(linear(x, l));
+  return results;
+}
+
+mx::array MlxOps::attention(const std::vector<mx::array>& qkv, AttentionSpec spec, const Batch&) const {
+  const int columns = qkv[0].shape(1), heads = static_cast<int>(spec.heads), size = columns / heads;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(size));
+  std::vector<mx::array> results;
+  for (const PaddedLayout::Chunk& chunk : layout_.chunks()) {
+    const auto split = [&](const mx::array& x) {
+      const mx::array padded = PaddedLayout::pad(x, chunk);
+      return mx::transpose(mx::reshape(padded, {chunk.texts, chunk.length, heads, size}), {0, 2, 1, 3});
+    };
+    const mx::array heads_out = mx::fast::scaled_dot_product_attention(
+        split(qkv[0]), split(qkv[1]), split(qkv[2]), scale, chunk.mask ? "array" : "", chunk.mask);
+    const mx::array merged =
+        mx::reshape(mx::transpose(heads_out, {0, 2, 1, 3}), {chunk.texts, chunk.length, columns});
+    results.push_back(PaddedLayout::unpad(merged, chunk));
+    if (layout_.chunks().size() > 1) settle(results.back());
+  }
+  return results.size() == 1 ? results[0] : mx::concatenate(results, 0);
+}
+
+mx::array MlxOps::layer_norm(const mx::array& x, const LayerNorm& n) const {
+  mx::array y = mx::fast::layer_norm(x, weights_.at(n.weight).codes, weights_.at(n.bias).codes, n.epsilon);
+  settle(y);
+  return y;
+}
+
+mx::array MlxOps::add_layer_norm(const mx::array& a, const mx::array& b, const LayerNorm& n) const {
+  return layer_norm(mx::add(a, b), n);
+}
+
+mx::array MlxOps::feed_forward(const mx::array& x, const Linear& up, Activation activation,
+                               const Linear& down) const {
+  return linear(activate(linear(x, up), activation), down);
+}
+
+mx::array MlxOps::activate(const mx::array& x, Activation activation) const {
+  const auto c = [&](double value) { return constant(value, x); };
+  switch (activation) {
+    case Activation::identity:
+      return x;
+    case Activation::relu:
+      return mx::maximum(x, c(0));
+    case Activation::gelu_erf: {
+      const mx::array phi = mx::add(mx::erf(mx::multiply(x, c(1 / std::numbers::sqrt2))), c(1));
+      return mx::multiply(mx::multiply(x, c(0.5)), phi);
+    }
+    case Activation::gelu_tanh: {
+      const mx::array cubed = mx::multiply(mx::multiply(x, x), x);
+      const mx::array inner =
+          mx::multiply(mx::add(x, mx::multiply(cubed, c(0.044715))), c(std::sqrt(2 / std::numbers::pi)));
+      return mx::multiply(mx::multiply(x, c(0.5)), mx::add(mx::tanh(inner), c(1)));
+    }
+    case Activation::gelu_quick:
+      return mx::multiply(x, mx::sigmoid(mx::multiply(x, c(1.702))));
+    case Activation::silu:
+      return mx::multiply(x, mx::sigmoid(x));
+    case Activation::tanh:
+      return mx::tanh(x);
+    case Activation::sigmoid:
+      return mx::sigmoid(x);
+  }
+  throw Error(ErrorCode::internal, "unknown activation");
+}
+
+mx::array MlxOps::take(const mx::array& x, std::span<const int32_t> rows) const {
+  return mx::take(x, indices(rows), 0);
+}
+
+mx::array MlxOps::pool(const mx::array& x, PoolingKind kind, const Batch& batch) const {
+  const mx::array x32 = mx::astype(x, mx::float32);
+  const auto skipped = [&](int64_t b) { return std::min(batch.pool_from[b], batch.length(b)); };
+  if (kind == PoolingKind::cls || kind == PoolingKind::last_token) {
+    std::vector<int32_t> rows;
+    for (int64_t b = 0; b < batch.texts(); ++b) {
+      const int32_t last = batch.offsets[b + 1] - 1;
+      rows.push_back(kind == PoolingKind::cls ? std::min(batch.offsets[b] + skipped(b), last) : last);
+    }
+    return take(x32, rows);
+  }
+
+  std::vector<mx::array> results;
+  for (const PaddedLayout::Chunk& chunk : layout_.chunks()) {
+    const mx::array padded = PaddedLayout::pad(x32, chunk);
+    std::vector<float> weights;  // [B, L] of each slot; of `max`, what is added to it
+    for (int64_t b = chunk.first_text; b < chunk.first_text + chunk.texts; ++b) {
+      const int first = skipped(b), count = batch.length(b) - first;
+      double total = 1;
+      if (kind == PoolingKind::mean) total = count;
+      if (kind == PoolingKind::mean_sqrt_len) total = std::sqrt(count);
+      if (kind == PoolingKind::weighted_mean) total = 0.5 * count * (first + 1 + batch.length(b));
+      for (int i = 0; i < chunk.length; ++i) {
+        const bool counted = i >= first && i < batch.length(b);
+        if (kind == PoolingKind::max)
+          weights.push_back(counted ? 0.0f : -std::numeric_limits<float>::infinity());
+        else
+          weights.push_back(
+              !counted ? 0.0f : static_cast<float>((kind == PoolingKind::weighted_mean ? i + 1 : 1) / total));
+      }
+    }
+    if (kind == PoolingKind::max) {
+      const mx::array w(weights.data(), {chunk.texts, chunk.length, 1}, mx::float32);
+      results.push_back(mx::max(mx::add(padded, w), 1));
+    } else {
+      results.push_back(weighted_sum(padded, std::move(weights)));
+    }
+  }
+  return results.size() == 1 ? results[0] : mx::concatenate(results, 0);
+}
+
+mx::array MlxOps::concatenate(const std::vector<mx::array>& xs) const {
+  return mx::concatenate(xs, 1);
+}
+
+mx::array MlxOps::normalize(const mx::array& x) const {
+  const mx::array x32 = mx::astype(x, mx::float32);
+  const mx::array norm = mx::sqrt(mx::sum(mx::square(x32), 1, true));
+  return mx::divide(x32, mx::maximum(norm, constant(1e-12, x32)));
+}
+
+Matrix MlxOps::read(const mx::array& x) const {
+  mx::array values = mx::contiguous(mx::astype(x, mx::float32));
+  values.eval();
+  Matrix matrix{.rows = values.shape(0), .columns = values.shape(1), .values = {}};
+  matrix.values.assign(values.data<float>(), values.data<float>() + values.size());
+  const auto bad = std::ranges::find_if_not(matrix.values, [](float v) { return std::isfinite(v); });
+  if (bad != matrix.values.end())
+    throw Error(ErrorCode::numeric,
+                fmt::format("a result holds {} in row {}; the weights are damaged or overflow their type",
+                            *bad, (bad - matrix.values.begin()) / matrix.columns));
+  return matrix;
+}
+
+}  // namespace mlxe

@@ -1,0 +1,42 @@
+// The op list of models/ops.h on mlx::core, for one run over one batch.
+#pragma once
+
+#include <mlx/mlx.h>
+
+#include <span>
+#include <vector>
+
+#include "engine_mlx/module/padded_layout.h"
+#include "engine_mlx/module/weights.h"
+#include "models/ops.h"
+
+namespace mlxe {
+
+class MlxOps {
+ public:
+  using Tensor = mx::array;
+
+  MlxOps(const MlxWeights& weights, const Batch& batch);
+
+  Tensor embed(std::span<const Lookup> lookups) const;
+  Tensor linear(const Tensor& x, const Linear& l) const;
+  std::vector<Tensor> linears(const Tensor& x, std::span<const Linear> ls) const;
+  Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch) const;
+  Tensor layer_norm(const Tensor& x, const LayerNorm& n) const;
+  Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& n) const;
+  Tensor feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down) const;
+  Tensor activate(const Tensor& x, Activation activation) const;
+  Tensor take(const Tensor& x, std::span<const int32_t> rows) const;
+  Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch) const;  // in float32
+  Tensor concatenate(const std::vector<Tensor>& xs) const;
+  Tensor normalize(const Tensor& x) const;
+  Matrix read(const Tensor& x) const;  // throws numeric on NaN or infinity
+
+ private:
+  const MlxWeights& weights_;
+  PaddedLayout layout_;
+};
+
+static_assert(EncoderOps<MlxOps>);
+
+}  // namespace mlxe

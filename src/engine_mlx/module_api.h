@@ -1,0 +1,60 @@
+// The edge between the library and the MLX module: one factory function and two abstract interfaces.
+//
+// Nothing is thrown across it: every method is noexcept and says what went wrong in an Outcome. The types
+// that cross it are the library's own, so both sides must come from one build of one version; the factory
+// compares ModuleAbi before anything else is touched.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "engine_mlx/mlx_engine.h"
+#include "mlx_encoder/error.h"
+#include "mlx_encoder/version.h"
+#include "models/engine.h"
+
+namespace mlxe {
+
+struct Outcome {
+  bool failed = false;
+  ErrorCode code = ErrorCode::internal;
+  char text[1024] = "";  // a fixed size, so that telling of an empty heap needs no heap
+
+  static Outcome failure(ErrorCode code, std::string_view what) noexcept {
+    Outcome outcome{.failed = true, .code = code};
+    std::copy_n(what.data(), std::min(what.size(), sizeof outcome.text - 1), outcome.text);
+    return outcome;
+  }
+};
+
+using ModuleAbi = std::array<uint64_t, 11>;
+inline constexpr ModuleAbi kModuleAbi{kVersionMajor,        kVersionMinor,         kVersionPatch,
+                                      sizeof(Model),        sizeof(RunRequest),    sizeof(RunResult),
+                                      sizeof(StoredWeight), sizeof(EngineOptions), sizeof(EngineInfo),
+                                      sizeof(MlxStatus),    sizeof(Outcome)};
+
+// mlxe::Engine without exceptions.
+class ModuleEngine {
+ public:
+  virtual ~ModuleEngine() = default;
+  virtual Outcome add(const StoredWeight& weight, WeightId& id) noexcept = 0;
+  virtual Outcome run(const Model& model, const RunRequest& request, RunResult& result) noexcept = 0;
+  virtual Outcome info(EngineInfo& info) noexcept = 0;
+};
+
+class MlxModule {
+ public:
+  virtual ~MlxModule() = default;
+  virtual Outcome status(MlxStatus& status) noexcept = 0;  // all but module_path
+  virtual Outcome make(const EngineOptions& options, ModuleEngine*& engine) noexcept = 0;  // caller deletes
+};
+
+// The module is a static object of the module; nullptr, with the reason in `outcome`, when the two don't
+// match.
+using MlxModuleFactory = MlxModule*(const ModuleAbi* host, Outcome* outcome) noexcept;
+inline constexpr const char* kMlxModuleFactory = "mlxe_mlx_engine_v1";
+inline constexpr const char* kMlxModuleFile = "libmlxe_engine_mlx.so";
+
+}  // namespace mlxe
