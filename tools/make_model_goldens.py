@@ -1,0 +1,408 @@
+"""Makes tests/data/tiny/: tiny random checkpoints in real Hugging Face layout, and what transformers and
+sentence-transformers compute with them.
+
+    python tools/make_model_goldens.py [NAME...]        (environment: tools/requirements-goldens.txt)
+
+Each folder gets golden.safetensors. A group of texts is stored ragged: `ids` [T], `token_types` [T], `offsets` [B + 1];
+groups are random token ids ("" prefix), `texts.` and `pairs.` (tokenized from texts.json), `query.` (the texts behind
+the prompt "query", with `pool_from` [B]). Results, float32:
+    layers.N       [T, D]   after the embeddings (0) and after each layer, of the "" group
+    pooler         [B, D]   logits, probabilities [B, labels]   sentence [B, D']
+Every result is computed on the folder as saved, each text alone, in float32, and then checked: a padded batch gives
+the same within BATCH_TOLERANCE, float64 arithmetic within FLOAT64_TOLERANCE (relative to the largest value).
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+
+import tiny_tokenizers
+
+OUT = Path(__file__).resolve().parent.parent / "tests" / "data" / "tiny"
+MAX_FOLDER_BYTES = 200_000
+MAX_TOKENS = 40
+BATCH_TOLERANCE = 2e-6
+FLOAT64_TOLERANCE = 2e-6
+
+# Lengths around the sizes kernels unroll by, and the shortest and longest texts there are.
+LONG = [1, 2, 31, 32, 33, MAX_TOKENS]
+SHORT = [1, 2, 7, 33]
+
+
+# ---- weights
+
+def fill(model, seed):
+    """Random weights that behave like trained ones: attention that prefers some tokens, a few outlier columns."""
+    state = model.state_dict()
+    for name, tensor in state.items():
+        if not tensor.is_floating_point():
+            continue
+        digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+        random = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+        value = random.standard_normal(tuple(tensor.shape))
+        if "embeddings" in name and tensor.ndim == 2:
+            value *= 0.05
+            value[:, random.integers(tensor.shape[1])] *= 8
+        elif tensor.ndim == 2:
+            gain = 1.0
+            if any(part in name for part in ("query", "key", "q_lin", "k_lin")):
+                gain = 0.6  # a softmax over several tokens, not over one
+            elif name in ("classifier.weight", "classifier.out_proj.weight"):
+                gain = 3.0  # probabilities that are far from equal
+            value *= gain / np.sqrt(tensor.shape[1])
+            if "pooler" not in name and "classifier" not in name:  # there it would saturate the tanh
+                value[:, random.integers(tensor.shape[1])] *= 4
+        elif name.endswith("weight"):  # of a layer norm
+            value = 1 + 0.2 * value
+            value[random.integers(value.size)] = 3.5
+        else:
+            value *= 0.2
+            if "norm" in name.lower():
+                value[random.integers(value.size)] = -2.5
+        tensor.copy_(torch.from_numpy(value))
+    return model.eval()
+
+
+# ---- the golden file
+
+class Golden:
+    def __init__(self, folder):
+        self.folder = folder
+        self.tensors = {}
+        self.checked = {"padded": 0.0, "float64": 0.0}
+
+    def group(self, prefix, texts, pool_from=None):
+        """texts: [(ids, token types)]"""
+        ints = lambda values: torch.tensor(values, dtype=torch.int32)  # noqa: E731
+        self.tensors[prefix + "ids"] = ints([i for ids, _ in texts for i in ids])
+        self.tensors[prefix + "token_types"] = ints([t for _, types in texts for t in types])
+        self.tensors[prefix + "offsets"] = ints(np.cumsum([0] + [len(ids) for ids, _ in texts]).tolist())
+        if pool_from is not None:
+            self.tensors[prefix + "pool_from"] = ints(pool_from)
+
+    def results(self, prefix, alone, padded, exact):
+        """Dictionaries of matrices; `alone` is stored, the others must agree with it."""
+        for name, value in alone.items():
+            for other, what, tolerance in ((padded, "padded", BATCH_TOLERANCE), (exact, "float64", FLOAT64_TOLERANCE)):
+                error = ((value.double() - other[name].double()).abs().max() / value.abs().max()).item()
+                self.checked[what] = max(self.checked[what], error)
+                assert error <= tolerance, f"{self.folder.name}: {prefix}{name} differs by {error:.1e} ({what})"
+            assert value.abs().max() > 1e-3
+            self.tensors[prefix + name] = value.contiguous()
+
+    def write(self, max_bytes=MAX_FOLDER_BYTES):
+        save_file(self.tensors, self.folder / "golden.safetensors")
+        for file in self.folder.rglob("*"):
+            file.chmod(0o755 if file.is_dir() else 0o644)
+        size = sum(f.stat().st_size for f in self.folder.rglob("*") if f.is_file())
+        tokens = self.tensors["ids"].numel()
+        print(f"{self.folder.name:18} {size:7} bytes, {tokens} tokens, largest activation "
+              f"{self.tensors['layers.1'].abs().max():.1f}; padded {self.checked['padded']:.1e}, "
+              f"float64 {self.checked['float64']:.1e}")
+        assert size < max_bytes, self.folder
+
+
+def random_texts(seed, config, lengths, literal_pad):
+    random = np.random.default_rng(seed)
+    texts = []
+    for n in lengths:
+        texts.append((random.integers(5, config.vocab_size, n).tolist(), [0] * n))
+    if literal_pad:  # somebody wrote "<pad>" into a text: RoBERTa's positions skip it
+        ids = random.integers(5, config.vocab_size, 9).tolist()
+        ids[3] = ids[4] = config.pad_token_id
+        texts.append((ids, [0] * 9))
+    if getattr(config, "type_vocab_size", 0) > 1:
+        for first, second in ((5, 4), (1, 16)):
+            ids = random.integers(5, config.vocab_size, first + second).tolist()
+            texts.append((ids, [0] * first + [1] * second))
+    return texts
+
+
+def tokenized(tokenizer, first, second=None):
+    encoded = tokenizer(first, second, truncation=True)
+    return encoded["input_ids"], encoded.get("token_type_ids") or [0] * len(encoded["input_ids"])
+
+
+def probabilities(config, logits):
+    if config.problem_type == "regression":
+        return logits
+    if config.problem_type == "multi_label_classification" or config.num_labels == 1:
+        return logits.sigmoid()
+    return logits.softmax(-1)
+
+
+def run(model, texts, batches):
+    """{result: matrix}; `batches` lists which texts run together."""
+    collected = {}
+    for batch in batches:
+        width = max(len(texts[i][0]) for i in batch)
+        rows = lambda part, fill: torch.tensor(  # noqa: E731
+            [part(texts[i]) + [fill] * (width - len(texts[i][0])) for i in batch])
+        inputs = {"input_ids": rows(lambda t: t[0], model.config.pad_token_id),
+                  "attention_mask": rows(lambda t: [1] * len(t[0]), 0)}
+        if getattr(model.config, "type_vocab_size", 0) > 1:
+            inputs["token_type_ids"] = rows(lambda t: t[1], 0)
+        with torch.no_grad():
+            out = model(**inputs, output_hidden_states=True)
+        for n, layer in enumerate(out.hidden_states):
+            kept = [layer[row, : len(texts[i][0])] for row, i in enumerate(batch)]
+            collected.setdefault(f"layers.{n}", []).append(torch.cat(kept))
+        if "pooler_output" in out:
+            collected.setdefault("pooler", []).append(out.pooler_output)
+        if "logits" in out:
+            collected.setdefault("logits", []).append(out.logits)
+            collected.setdefault("probabilities", []).append(probabilities(model.config, out.logits))
+    return {name: torch.cat(parts) for name, parts in collected.items()}
+
+
+def run_sentence(st, texts, batches, pool_from=None):
+    """What SentenceTransformer.forward gives for token ids."""
+    parts = []
+    for batch in batches:
+        width = max(len(texts[i][0]) for i in batch)
+        pad = st[0].auto_model.config.pad_token_id
+        features = {
+            "input_ids": torch.tensor([texts[i][0] + [pad] * (width - len(texts[i][0])) for i in batch]),
+            "attention_mask": torch.tensor([[1] * len(texts[i][0]) + [0] * (width - len(texts[i][0])) for i in batch])}
+        if pool_from is not None:
+            features["prompt_length"] = pool_from[batch[0]]
+        with torch.no_grad():
+            parts.append(st(features)["sentence_embedding"])
+    return {"sentence": torch.cat(parts)}
+
+
+def alone_and_together(texts):
+    return [[i] for i in range(len(texts))], [list(range(len(texts)))]
+
+
+def golden_of(folder, lengths, seed, make=AutoModel):
+    golden = Golden(folder)
+    single = make.from_pretrained(folder, dtype=torch.float32).eval()
+    exact = make.from_pretrained(folder, dtype=torch.float64).eval()
+    config, tokenizer = single.config, AutoTokenizer.from_pretrained(folder)
+    is_sentence, is_classifier = (folder / "modules.json").exists(), make is not AutoModel
+    st = SentenceTransformer(str(folder), device="cpu") if not is_classifier else None
+    st64 = SentenceTransformer(str(folder), device="cpu").double() if st else None
+    if st:
+        st.float()
+
+    def add(prefix, texts, wanted, sentence, pool_from=None):
+        golden.group(prefix, texts, pool_from)
+        alone, together = alone_and_together(texts)
+        parts = [run(single, texts, alone), run(single, texts, together), run(exact, texts, alone)]
+        parts = [{name: value for name, value in part.items() if wanted(name)} for part in parts]
+        if sentence:
+            for part, (model, batches) in zip(parts, ((st, alone), (st, together), (st64, alone))):
+                part |= run_sentence(model, texts, batches, pool_from)
+        golden.results(prefix, *parts)
+
+    literal_pad = config.model_type in ("roberta", "xlm-roberta")
+    add("", random_texts(seed, config, lengths, literal_pad), lambda name: True, is_sentence)
+
+    limit = st.max_seq_length if st else tokenizer.model_max_length
+    tokenizer.model_max_length = limit
+    texts = [tokenized(tokenizer, t) for t in tiny_tokenizers.TEXTS]
+    assert max(len(ids) for ids, _ in texts) == limit
+    add("texts.", texts, lambda name: name in ("logits", "probabilities"), not is_classifier)
+    if st:  # the path a user takes gives the same
+        encoded = st.encode(tiny_tokenizers.TEXTS, prompt="", convert_to_tensor=True, show_progress_bar=False)
+        assert (encoded - golden.tensors["texts.sentence"]).abs().max() <= 2e-6 * encoded.abs().max(), folder
+    if st and "query" in st.prompts and st.prompts["query"]:
+        prompt = st.prompts["query"]
+        texts = [tokenized(tokenizer, prompt + t) for t in tiny_tokenizers.TEXTS]
+        skip = len(tokenizer(prompt)["input_ids"]) - 1  # without the closing special token
+        add("query.", texts, lambda name: False, True, [skip] * len(texts))
+        encoded = st.encode(tiny_tokenizers.TEXTS, prompt_name="query", convert_to_tensor=True,
+                            show_progress_bar=False)
+        assert (encoded - golden.tensors["query.sentence"]).abs().max() <= 2e-6 * encoded.abs().max(), folder
+    if is_classifier:
+        pairs = [tokenized(tokenizer, a, b) for a, b in tiny_tokenizers.PAIRS]
+        add("pairs.", pairs, lambda name: name in ("logits", "probabilities"), False)
+        classify = transformers.pipeline("text-classification", model=single, tokenizer=tokenizer, device="cpu")
+        for row, result in enumerate(classify(tiny_tokenizers.TEXTS, top_k=None, truncation=True)):
+            scores = {entry["label"]: entry["score"] for entry in result}
+            ours = golden.tensors["texts.probabilities"][row]
+            for index, label in config.id2label.items():
+                assert abs(scores[label] - ours[index].item()) <= 2e-6 * max(1, abs(scores[label])), folder
+    golden.write()
+
+
+# ---- the folders
+
+BERT = dict(hidden_size=32, num_attention_heads=4, num_hidden_layers=2, intermediate_size=64,
+            max_position_embeddings=MAX_TOKENS)
+TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.wordpiece_without_token_types,
+              "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram}
+
+
+def labels(*names):
+    return dict(num_labels=len(names), id2label=dict(enumerate(names)), label2id={n: i for i, n in enumerate(names)})
+
+
+def new_folder(name):
+    folder = OUT / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=True, **config):
+    """Writes the tokenizer and returns a model of its vocabulary with random weights."""
+    arguments = {} if kind == "xlm-roberta" else {"json_file": tokenizer_json}
+    vocabulary = len(TOKENIZERS[kind](folder, MAX_TOKENS, **arguments))
+    if kind == "distilbert":
+        config = dict(dim=32, n_heads=4, n_layers=2, hidden_dim=64, max_position_embeddings=MAX_TOKENS) | config
+    else:
+        config = BERT | config
+    if kind.endswith("roberta"):  # positions start at pad_token_id + 1
+        config |= dict(max_position_embeddings=MAX_TOKENS + 2, type_vocab_size=1, layer_norm_eps=1e-5,
+                       pad_token_id=1, bos_token_id=0, eos_token_id=2)
+    model = auto.from_config(AutoConfig.for_model(kind, vocab_size=vocabulary, **config))
+    return fill(model.to(dtype), seed)
+
+
+def plain(kind, lengths=LONG, auto=AutoModel, shard=None, **options):
+    def make(name, seed):
+        folder = new_folder(name)
+        model = make_model(folder, kind, seed, auto, **options)
+        model.save_pretrained(folder, **({"max_shard_size": shard} if shard else {}))
+        golden_of(folder, lengths, seed, auto)
+    return make
+
+
+def classifier(kind, lengths=SHORT, **options):
+    return plain(kind, lengths, AutoModelForSequenceClassification, **options)
+
+
+def nli(name, seed):
+    classifier("distilbert", **labels("entailment", "neutral", "contradiction"))(name, seed + 1)  # a seed not near 0 or 1
+    folder = OUT / name
+    ask = transformers.pipeline("zero-shot-classification", model=str(folder), device="cpu")
+    cases = []
+    for multi_label in (False, True):
+        for template in ("This example is {}.", "It is about {}, nothing else."):
+            candidates = ["the river", "bread", "a question of numbers"]
+            text = tiny_tokenizers.TEXTS[1]
+            answer = ask(text, candidates, hypothesis_template=template, multi_label=multi_label)
+            score = dict(zip(answer["labels"], answer["scores"]))
+            cases.append(dict(text=text, labels=candidates, template=template, multi_label=multi_label,
+                              scores=[round(score[c], 7) for c in candidates]))
+    (folder / "zero_shot.json").write_text(json.dumps(cases, indent=1) + "\n")
+
+
+def old_names(name, seed):
+    """As bert-base-uncased is published: `bert.` prefix, gamma and beta, a buffer, and heads nobody asks for."""
+    folder = new_folder(name)
+    model = make_model(folder, "bert", seed, transformers.AutoModelForPreTraining, tokenizer_json=False)
+    model.config.architectures = ["BertForMaskedLM"]
+    model.config.save_pretrained(folder)
+    state = {n.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): t
+             for n, t in model.state_dict().items() if not n.startswith("cls.predictions.decoder")}
+    state["bert.embeddings.position_ids"] = torch.arange(MAX_TOKENS).unsqueeze(0)
+    save_file({n: t.clone() for n, t in state.items()}, folder / "model.safetensors", {"format": "pt"})
+    golden_of(folder, SHORT, seed)
+
+
+def sentence(modes, kind="bert", dense=False, normalize=False, prompts=None, include_prompt=True, newest=False):
+    """A sentence-transformers folder, in the layout almost all published ones have unless `newest`."""
+    def make(name, seed):
+        folder = new_folder(name)
+        model = make_model(folder, kind, seed, AutoModel)
+        model.save_pretrained(folder)
+        width = model.config.hidden_size
+        modules = [Transformer(str(folder), max_seq_length=24), Pooling(width, modes, include_prompt)]
+        if dense:
+            modules.append(fill(Dense(width, 24, activation_function=torch.nn.Tanh()), seed))
+        if normalize:
+            modules.append(Normalize())
+        st = SentenceTransformer(modules=modules, device="cpu", prompts=prompts)
+        shutil.rmtree(folder)
+        st.save_pretrained(str(folder), create_model_card=False)
+        if not newest:
+            rewrite_classic(folder, width, modes, include_prompt)
+        golden_of(folder, SHORT, seed)
+    return make
+
+
+def rewrite_classic(folder, width, modes, include_prompt):
+    path = folder / "modules.json"
+    modules = json.loads(path.read_text())
+    for module in modules:
+        module["type"] = "sentence_transformers.models." + module["type"].split(".")[-1]
+    path.write_text(json.dumps(modules, indent=2))
+    spelling = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens",
+                "mean_sqrt_len_tokens": "mean_sqrt_len_tokens", "weightedmean": "weightedmean_tokens",
+                "lasttoken": "lasttoken"}
+    pooling = {"word_embedding_dimension": width}
+    pooling |= {"pooling_mode_" + key: mode in modes for mode, key in spelling.items()}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling | {"include_prompt": include_prompt}, indent=2))
+    (folder / "sentence_bert_config.json").write_text(
+        json.dumps({"max_seq_length": 24, "do_lower_case": False}, indent=2))
+    path = folder / "tokenizer_config.json"  # then only sentence_bert_config.json says 24
+    tokenizer = json.loads(path.read_text())
+    tokenizer["model_max_length"] = MAX_TOKENS
+    path.write_text(json.dumps(tokenizer, indent=2))
+    for normalize in folder.glob("*_Normalize"):
+        shutil.rmtree(normalize)
+
+
+PROMPTS = {"query": "take the road: ", "document": ""}
+FOLDERS = {
+    "bert": plain("bert"),
+    "bert_odd": plain("bert", SHORT, hidden_size=40, num_attention_heads=5, intermediate_size=56),
+    "bert_prefix": classifier("bert", num_hidden_layers=3, **labels("calm", "windy", "stormy")),
+    "bert_multilabel": classifier("bert", problem_type="multi_label_classification", **labels("sea", "land", "sky")),
+    "bert_regression": classifier("bert", problem_type="regression", **labels("score")),
+    "bert_old_names": old_names,
+    "bert_gelu_new": plain("bert", SHORT, hidden_act="gelu_new"),
+    "bert_relu": plain("bert", SHORT, hidden_act="relu"),
+    "bert_sharded": plain("bert", SHORT, shard="40KB"),
+    "bert_f16": plain("bert", [1, 2, 17], dtype=torch.float16, hidden_size=64),
+    "bert_bf16": plain("bert", SHORT, dtype=torch.bfloat16),
+    "bert_f64": plain("bert", SHORT, dtype=torch.float64, hidden_size=24, intermediate_size=48),
+    "distilbert": plain("distilbert"),
+    "distilbert_cls": classifier("distilbert", problem_type="single_label_classification", **labels("no", "yes")),
+    "distilbert_nli": nli,
+    "roberta": plain("roberta"),
+    "roberta_cls": classifier("roberta", tokenizer_json=False, **labels("calm", "windy", "stormy")),
+    "xlm_roberta": plain("xlm-roberta"),
+    # one label and no problem_type, as rerankers have it: a sigmoid
+    "xlm_roberta_cls": classifier("xlm-roberta", **labels("relevance")),
+    "st_mean_norm": sentence(("mean",), normalize=True),
+    "st_cls": sentence(("cls",)),
+    "st_max": sentence(("max",)),
+    "st_weightedmean": sentence(("weightedmean",)),
+    "st_lasttoken": sentence(("lasttoken",), kind="roberta"),
+    "st_mean_sqrt_len": sentence(("mean_sqrt_len_tokens",), kind="distilbert"),
+    "st_concat": sentence(("cls", "max", "mean")),
+    "st_concat_newest": sentence(("mean", "cls", "max"), newest=True),  # in the order of the list
+    "st_dense": sentence(("mean",), dense=True, normalize=True, newest=True),
+    "st_prompts": sentence(("mean",), prompts=PROMPTS, include_prompt=False),
+}
+
+
+def main():
+    torch.set_num_threads(1)  # one order of summation
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    OUT.mkdir(parents=True, exist_ok=True)
+    texts = {"texts": tiny_tokenizers.TEXTS, "pairs": tiny_tokenizers.PAIRS}
+    (OUT / "texts.json").write_text(json.dumps(texts, indent=1, ensure_ascii=False) + "\n")
+    for name in sys.argv[1:] or FOLDERS:
+        FOLDERS[name](name, zlib.crc32(name.encode()))
+
+
+if __name__ == "__main__":
+    main()

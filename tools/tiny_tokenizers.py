@@ -1,0 +1,144 @@
+"""Tiny tokenizers of the three kinds encoders come with, learnt from CORPUS in plain Python.
+
+Learning is a few lines each instead of the tokenizers library's trainers, so that the same vocabulary comes out
+whatever that library's version or thread count.
+"""
+
+import math
+from collections import Counter
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from transformers import BertTokenizerFast, DistilBertTokenizerFast, RobertaTokenizerFast, XLMRobertaTokenizerFast
+
+CORPUS = """
+The ferry left the harbour before the sun was up, and the town was still asleep behind it.
+A small model on a small machine is often all that a small question needs.
+She counted the boxes twice, wrote the number down and counted them again.
+Rain is coming in from the west, so take the washing in and close the windows.
+The bread was still warm when the children came home from the market.
+Nobody had opened the old piano for years, but it was almost in tune.
+Every bridge over the river was closed, and the road along the river was too.
+He plays the violin in the morning and repairs clocks in the afternoon.
+The answer to the first question is in the second letter, and the second letter is lost.
+Some of the apples were green, some were red, and the rest had been eaten by the birds.
+The train to the coast stops at every station except the one we wanted.
+Our neighbour keeps bees, and in a good year she gives everyone a jar of honey.
+The committee agreed that the report was late and that the reason for it was the committee.
+Turn left at the mill, then right at the bridge, then ask again.
+The cat sat on the warm engine of the car and looked at the rain.
+"""
+
+# Texts every golden uses: plain, repeated words, accents, symbols, other scripts, unknown characters, empty, and
+# one longer than the tiny models take.
+TEXTS = [
+    "The cat sat on the warm piano.",
+    "Take the second road along the river, then ask again!",
+    "A question",
+    "Café au lait, naïve and 12,5 % of 3/4?",
+    "渡し船 left Привет 🚢 early",
+    "",
+    "The ferry, the train and the bridge were all late because the rain from the west had closed the harbour, the "
+    "station and the road, and nobody in the town had counted the boxes before the children came home.",
+]
+PAIRS = [
+    ["The bread was still warm.", "Somebody had been to the market."],
+    ["He repairs clocks.", ""],
+    ["The train to the coast stops at every station except the one we wanted, so we took the road along the river "
+     "and came home before the rain.", "Nobody keeps bees in the harbour, and the old piano is almost in tune."],
+]
+
+
+def words(text):
+    pieces = pre_tokenizers.BertPreTokenizer().pre_tokenize_str(text)
+    return Counter(piece for piece, _ in pieces)
+
+
+def most_frequent(counts, number):
+    return [item for item, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:number]]
+
+
+def wordpiece(folder, max_length, json_file=True, tokenizer_class=BertTokenizerFast):
+    counts = words(CORPUS.lower())
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)] + [str(d) for d in range(10)]
+    endings = Counter()
+    for word, n in counts.items():
+        for start in range(1, len(word) - 1):
+            endings[word[start:]] += n
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *".,!?%/", "渡", "船", *letters]
+    vocabulary += ["##" + letter for letter in letters]
+    vocabulary += [w for w in most_frequent(counts, 90) if w not in vocabulary]
+    vocabulary += ["##" + e for e in most_frequent(endings, 40)]
+    path = folder / "vocab.txt"
+    path.write_text("\n".join(vocabulary) + "\n")
+    tokenizer = tokenizer_class(vocab_file=str(path), do_lower_case=True, model_max_length=max_length)
+    save(tokenizer, folder, json_file)
+    return tokenizer
+
+
+def wordpiece_without_token_types(folder, max_length, json_file=True):
+    return wordpiece(folder, max_length, json_file, DistilBertTokenizerFast)
+
+
+def byte_level_bpe(folder, max_length, json_file=True):
+    counts = Counter()
+    splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    for line in CORPUS.strip().splitlines():
+        counts.update(tuple(piece) for piece, _ in splitter.pre_tokenize_str(line))
+    merges = []
+    for _ in range(50):
+        pairs = Counter()
+        for word, n in counts.items():
+            for pair in zip(word, word[1:]):
+                pairs[pair] += n
+        best = most_frequent(pairs, 1)[0]
+        merges.append(best)
+        merged = Counter()
+        for word, n in counts.items():
+            symbols, i = [], 0
+            while i < len(word):
+                joined = word[i : i + 2] == best
+                symbols.append("".join(best) if joined else word[i])
+                i += 2 if joined else 1
+            merged[tuple(symbols)] += n
+        counts = merged
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    pieces += ["".join(pair) for pair in merges] + ["<mask>"]
+    bpe = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, merges))
+    bpe.pre_tokenizer = splitter
+    bpe.decoder = decoders.ByteLevel()
+    bpe.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    tokenizer = RobertaTokenizerFast(tokenizer_object=bpe, model_max_length=max_length)
+    tokenizer._tokenizer.model.save(str(folder))
+    save(tokenizer, folder, json_file)
+    return tokenizer
+
+
+def unigram(folder, max_length):
+    counts = Counter()
+    for word, n in Counter(CORPUS.split()).items():
+        word = "▁" + word
+        for start in range(len(word)):
+            for end in range(start + 1, min(len(word), start + 7) + 1):
+                counts[word[start:end]] += n
+    singles = {piece for piece in counts if len(piece) == 1}
+    longer = Counter({p: n * len(p) for p, n in counts.items() if len(p) > 1})
+    pieces = sorted(singles) + most_frequent(longer, 180)
+    total = sum(counts[p] for p in pieces)
+    vocabulary = [(special, 0.0) for special in ("<s>", "<pad>", "</s>", "<unk>")]
+    # Rounded: a logarithm's last bit may differ between C libraries.
+    vocabulary += [(p, round(math.log(counts[p] / total), 6)) for p in pieces] + [("<mask>", 0.0)]
+    model = Tokenizer(models.Unigram(vocabulary, unk_id=3))
+    model.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("  ", " ")])
+    model.pre_tokenizer = pre_tokenizers.Metaspace()
+    model.decoder = decoders.Metaspace()
+    model.post_processor = processors.TemplateProcessing(
+        "<s> $A </s>", "<s> $A </s> </s> $B </s>", [("<s>", 0), ("</s>", 2)])
+    tokenizer = XLMRobertaTokenizerFast(tokenizer_object=model, model_max_length=max_length)
+    save(tokenizer, folder, True)
+    return tokenizer
+
+
+def save(tokenizer, folder, json_file):
+    tokenizer.save_pretrained(folder)
+    if not json_file:
+        (folder / "tokenizer.json").unlink()
