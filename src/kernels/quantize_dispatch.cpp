@@ -1,0 +1,25 @@
+#include "base/cpu_features.h"
+#include "kernels/quantize_table.h"
+
+namespace mlxe {
+
+const QuantizeKernels& quantize_kernels(Isa isa) noexcept {
+  switch (isa) {
+#if defined(__x86_64__)
+    case Isa::avx512:
+    case Isa::avx512_vnni:
+      return kQuantizeAvx512;
+    case Isa::avx2:
+      return kQuantizeAvx2;
+#endif
+    default:
+      return kQuantizeScalar;
+  }
+}
+
+const QuantizeKernels& quantize_kernels() {
+  static const QuantizeKernels& chosen = quantize_kernels(active_variant());
+  return chosen;
+}
+
+}  // namespace mlxe
