@@ -25,9 +25,12 @@ enum class Mode {
 
 struct Scheme {
   Mode mode = Mode::none;
-  int bits = 0;              // per code; 0 for none
-  int group_size = 0;        // columns sharing a scale; 0 for none, int8 (a row) and fake (a tensor)
-  Dtype dtype = Dtype::f16;  // of the values (none) or of scales and biases (affine)
+  int bits = 0;        // per code; 0 for none
+  int group_size = 0;  // columns sharing a scale; 0 for none, int8 (a row) and fake (a tensor)
+  // f32, f16 or bf16: of the values (none), of scales and biases (affine); mxfp4, mxfp8 and nvfp4: what the
+  // values are rounded to before they are quantized. int8 and fake always work from float32, whatever stands
+  // here.
+  Dtype dtype = Dtype::f16;
 
   friend bool operator==(const Scheme&, const Scheme&) = default;
 };
@@ -36,12 +39,13 @@ const char* name(Mode mode) noexcept;         // "affine", "mxfp4", ...; none is
 Mode parse_mode(std::string_view spelling);   // throws usage, listing the modes
 std::string to_string(const Scheme& scheme);  // "affine 4-bit g64 float16", "float16", ...
 
-// Throws usage with the legal values when bits or group size do not exist for the mode.
+// Throws usage with the legal values when bits, group size or dtype do not exist for the mode.
 void validate(const Scheme& scheme);
-// Whether a row of `columns` values can be stored in this scheme (group divides, codes fill whole uint32).
+// Whether a row of `columns` values can be stored in this (legal) scheme: the group divides it.
 bool fits(const Scheme& scheme, int64_t columns) noexcept;
 
-// Exact bytes of a [rows, columns] matrix: codes + scales + biases (or zero points). Shape must fit.
+// Exact bytes of a [rows, columns] matrix: codes + scales + biases (or zero points). Throws usage when the
+// scheme is illegal or the shape does not fit it.
 uint64_t stored_bytes(const Scheme& scheme, int64_t rows, int64_t columns);
 
 // The stored pieces of one [rows, columns] matrix, row-major, little endian.
@@ -58,13 +62,21 @@ struct QuantizedMatrix {
   std::vector<std::byte> codes, scales, biases;
 };
 
-// Quantizes `values` ([rows, columns] of `source`), first cast to scheme.dtype (round to nearest even), as
-// mlx-lm and mlx-embeddings do. Same bytes on every machine and thread count. `threads` 0: all cores.
-// Throws usage (scheme does not fit) or numeric (NaN or infinity; names the row).
+// Quantizes `values` ([rows, columns] of `source`, any float dtype and alignment), first rounded to
+// scheme.dtype (to nearest, ties to even; F64 by way of float32) as mlx-lm and mlx-embeddings do. int8
+// follows, per row,
+//   scale = float32((high - low) / 255) with the row's range [low, high] widened to contain 0; 1 where that
+//   is 0 zero_point = clamp(rint(-128 - low / scale), -128, 127);  q = clamp(rint(w / scale) + zero_point,
+//   -128, 127)
+// in float32, the first quotient in float64, rint to even; fake does the same with one range for the whole
+// matrix. The same bytes on every machine and for any number of threads; `threads` 0: all cores this process
+// may use. Throws usage (the shape does not fit), or numeric: "row R, column C: ..." names the first NaN,
+// infinity or value that scheme.dtype can't hold.
 QuantizedMatrix quantize(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
                          const Scheme& scheme, int threads = 0);
 
-// The float32 values [rows, columns] a reader of the stored matrix sees.
+// The float32 values [rows, columns] a reader of the stored matrix sees: q * scale + bias in float32. Throws
+// format when a piece has the wrong size, numeric when a scale or bias is not finite.
 std::vector<float> dequantize(const QuantizedMatrix& matrix);
 
 }  // namespace mlxe

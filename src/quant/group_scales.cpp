@@ -33,11 +33,12 @@ AffineGroup affine_group(float low, float high, int bits) noexcept {
 uint8_t e8m0_scale(float largest, float code_max, Dtype dtype) noexcept {
   const float scale = rounded_to(dtype, largest / code_max);
   if (scale == 0) return 127;
-  // In float64 the logarithm is right to its last float32 bit with any math library, so the file is, too.
-  const float exponent = rounded_to(dtype, static_cast<float>(std::log2(static_cast<double>(scale))));
-  // Below 2^-127 MLX wraps round to a huge scale; the smallest one keeps such a group near zero, where it
-  // belongs.
-  return static_cast<uint8_t>(std::max(std::rint(exponent), -127.0f) + 127.0f);
+  // The exponent field of a float is that of e8m0; a mantissa means the next power of two is needed. Among
+  // subnormal scales MLX wraps round below 2^-127 to a huge one; the smallest keeps such a group near zero,
+  // where it belongs.
+  const uint32_t bits = std::bit_cast<uint32_t>(scale);
+  const uint32_t exponent = bits >> 23, mantissa = bits & 0x7fffffu;
+  return static_cast<uint8_t>(exponent + (mantissa > (exponent == 0 ? 0x400000u : 0u)));
 }
 
 float e8m0_value(uint8_t scale) noexcept {

@@ -16,9 +16,8 @@ struct AffineGroup {
 };
 AffineGroup affine_group(float low, float high, int bits) noexcept;
 
-// mxfp4 and mxfp8: the power of two nearest (in the exponent) to largest / code_max, where `largest` is the
-// group's largest magnitude and code_max is 6 or 448. Rounded after each step to `dtype`, the dtype of the
-// values.
+// mxfp4 and mxfp8: the smallest power of two not below largest / code_max, where `largest` is the group's
+// largest magnitude, code_max is 6 or 448, and the quotient is rounded to `dtype`, the dtype of the values.
 uint8_t e8m0_scale(float largest, float code_max,
                    Dtype dtype) noexcept;  // exponent + 127; 127 for a zero group
 float e8m0_value(uint8_t scale) noexcept;  // 2^(scale - 127)
