@@ -1,0 +1,56 @@
+#include "engine_cpu/arena.h"
+
+#include <algorithm>
+#include <new>
+
+namespace mlxe::cpu {
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+constexpr size_t kSlack = 64;  // floats
+constexpr int64_t kLine = 16;  // floats in a cache line
+
+// An odd number of cache lines: rows a multiple of 4 KiB apart would fall into the same few cache sets, and a
+// matrix product reads many rows at once.
+int64_t row_stride(int64_t columns) {
+  return ((columns + kLine - 1) / kLine | 1) * kLine;
+}
+
+}  // namespace
+
+Buffer::Buffer(size_t capacity)
+    : data_(static_cast<float*>(::operator new((capacity + kSlack) * sizeof(float), kAlignment))),
+      capacity_(capacity) {}
+
+Buffer::~Buffer() {
+  ::operator delete(data_, kAlignment);
+}
+
+Tensor Arena::tensor(int64_t rows, int64_t columns) {
+  const int64_t stride = row_stride(columns);
+  return {acquire(static_cast<size_t>(std::max<int64_t>(rows, 1) * stride)), rows, columns, stride};
+}
+
+size_t Arena::bytes() const noexcept {
+  size_t floats = 0;
+  for (const auto& b : buffers_) floats += b->capacity();
+  return floats * sizeof(float);
+}
+
+// The tightest free buffer that is large enough; else the largest free one is replaced, so that growing calls
+// don't pile up small ones.
+Buffer* Arena::acquire(size_t floats) {
+  auto tightest = buffers_.end(), largest = buffers_.end();
+  for (auto b = buffers_.begin(); b != buffers_.end(); ++b) {
+    if ((*b)->users_ > 0) continue;
+    if ((*b)->capacity() >= floats &&
+        (tightest == buffers_.end() || (*b)->capacity() < (*tightest)->capacity()))
+      tightest = b;
+    if (largest == buffers_.end() || (*b)->capacity() > (*largest)->capacity()) largest = b;
+  }
+  if (tightest != buffers_.end()) return tightest->get();
+  if (largest != buffers_.end()) buffers_.erase(largest);
+  return buffers_.emplace_back(std::make_unique<Buffer>(floats)).get();
+}
+
+}  // namespace mlxe::cpu

@@ -1,0 +1,56 @@
+// softmax(q k^T / sqrt(head size)) v, per text and head.
+//
+// The keys of a head become tiles once; then blocks of queries go through scores, softmax and the weighted
+// sum of the values while the scores are in cache: 32 queries x 512 keys are 64 KB. Values are used in place,
+// their rows being what a tile looks like.
+#include <cmath>
+
+#include "engine_cpu/ops.h"
+
+namespace mlxe::cpu {
+namespace {
+
+constexpr int64_t kQueries = 32;
+
+int64_t up_to_multiple(int64_t n, int64_t of) {
+  return (n + of - 1) / of * of;
+}
+
+}  // namespace
+
+Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch) {
+  const int64_t columns = qkv[0].columns(), size = columns / spec.heads;
+  Tensor out = workspace_.arena.tensor(qkv[0].rows(), columns);
+  loop(batch.texts() * spec.heads, [&](int64_t unit, int slot) {
+    const int64_t text = unit / spec.heads, head = unit % spec.heads;
+    attend(qkv, {batch.offsets[static_cast<size_t>(text)], batch.length(text), head * size, size}, out, slot);
+  });
+  return out;
+}
+
+void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot) {
+  const Tensor &q = qkv[0], &k = qkv[1], &v = qkv[2];
+  const int64_t n = head.tokens, panel = kernels_.panel, padded = up_to_multiple(n, panel);
+  float* key_tiles = scratch(slot, padded * head.size + kQueries * padded);
+  float* scores = key_tiles + padded * head.size;
+  const auto at = [&](const Tensor& t, int64_t token) {
+    return t.row(head.first_row + token) + head.first_column;
+  };
+
+  for (int64_t j = 0; j < n; j += panel)
+    kernels_.pack(at(k, j), k.stride(), std::min(panel, n - j), head.size, key_tiles + j * head.size);
+
+  const float factor = 1 / std::sqrt(static_cast<float>(head.size));
+  for (int64_t i = 0; i < n; i += kQueries) {
+    const int64_t queries = std::min(kQueries, n - i);
+    for (int64_t j = 0; j < n; j += panel)
+      kernels_.matmul(at(q, i), q.stride(), queries, key_tiles + j * head.size, panel, head.size, kZeroRow, 0,
+                      scores + j, padded, std::min(panel, n - j));
+    for (int64_t m = 0; m < queries; ++m) kernels_.softmax(scores + m * padded, factor, n);
+    for (int64_t c = 0; c < head.size; c += panel)
+      kernels_.matmul(scores, padded, queries, at(v, 0) + c, v.stride(), n, kZeroRow, 0, at(out, i) + c,
+                      out.stride(), std::min(panel, head.size - c));
+  }
+}
+
+}  // namespace mlxe::cpu

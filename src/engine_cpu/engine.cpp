@@ -1,0 +1,189 @@
+// The cpu engine: weights, workspaces, and how a batch is spread over threads.
+//
+// A batch of many texts is cut into chunks of whole texts; a thread takes a chunk through all layers, so that
+// its activations stay in the core's cache and threads meet only at the end. A batch too small for that runs
+// as one chunk, each op spread over the threads.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <mutex>
+
+#include "base/cpu_features.h"
+#include "base/thread_pool.h"
+#include "engine_cpu/ops.h"
+#include "engine_cpu/weight.h"
+#include "mlx_encoder/error.h"
+#include "models/engine.h"
+#include "models/forward.h"
+
+namespace mlxe {
+namespace cpu {
+namespace {
+
+constexpr int64_t kChunkTokens = 192;
+
+struct Chunk {  // texts [first, last)
+  int64_t first, last;
+};
+
+int64_t tokens_of(const Batch& batch, const Chunk& c) {
+  return batch.offsets[static_cast<size_t>(c.last)] - batch.offsets[static_cast<size_t>(c.first)];
+}
+
+std::vector<Chunk> cut(const Batch& batch, int64_t target) {
+  std::vector<Chunk> chunks;
+  for (int64_t b = 0; b < batch.texts(); ++b) {
+    const bool joins = !chunks.empty() && tokens_of(batch, {chunks.back().first, b + 1}) <= target;
+    if (joins)
+      chunks.back().last = b + 1;
+    else
+      chunks.push_back({b, b + 1});
+  }
+  return chunks;
+}
+
+// Chunks for `threads` threads, or one chunk where whole texts would leave threads idle.
+std::vector<Chunk> plan(const Batch& batch, int threads) {
+  const std::vector<Chunk> all{{0, batch.texts()}};
+  if (threads == 1) return cut(batch, kChunkTokens);
+  const int64_t share = (batch.tokens() + threads - 1) / threads;
+  std::vector<Chunk> chunks = cut(batch, std::min(kChunkTokens, share));
+  int64_t largest = 0;
+  for (const Chunk& c : chunks) largest = std::max(largest, tokens_of(batch, c));
+  // One thread may end up with its share and the largest chunk on top.
+  const bool balanced = static_cast<int64_t>(chunks.size()) >= threads && 4 * largest <= 5 * share;
+  return balanced ? chunks : all;
+}
+
+Batch part_of(const Batch& batch, const Chunk& c) {
+  Batch part;
+  const auto first = static_cast<size_t>(c.first), last = static_cast<size_t>(c.last);
+  const int32_t start = batch.offsets[first], end = batch.offsets[last];
+  part.ids.assign(batch.ids.begin() + start, batch.ids.begin() + end);
+  part.token_types.assign(batch.token_types.begin() + start, batch.token_types.begin() + end);
+  part.pool_from.assign(batch.pool_from.begin() + c.first, batch.pool_from.begin() + c.last);
+  part.offsets.assign(batch.offsets.begin() + c.first, batch.offsets.begin() + c.last + 1);
+  for (int32_t& o : part.offsets) o -= start;
+  return part;
+}
+
+void append(Matrix& to, Matrix&& from) {
+  if (to.rows == 0) {
+    to = std::move(from);
+    return;
+  }
+  to.rows += from.rows;
+  to.values.insert(to.values.end(), from.values.begin(), from.values.end());
+  from = {};
+}
+
+void append(RunResult& to, RunResult&& from) {
+  if (to.layers.size() < from.layers.size()) to.layers.resize(from.layers.size());
+  for (size_t i = 0; i < from.layers.size(); ++i) append(to.layers[i], std::move(from.layers[i]));
+  append(to.hidden, std::move(from.hidden));
+  append(to.pooler, std::move(from.pooler));
+  append(to.sentence, std::move(from.sentence));
+  append(to.logits, std::move(from.logits));
+}
+
+void check_finite(const Matrix& m, const std::string& what, const char* row_kind) {
+  const auto bad = std::find_if(m.values.begin(), m.values.end(), [](float v) { return !std::isfinite(v); });
+  if (bad == m.values.end()) return;
+  const int64_t at = bad - m.values.begin();
+  throw Error(ErrorCode::numeric,
+              fmt::format("{}: {} at {} {}, column {}; the weights are damaged or overflow float32", what,
+                          std::isnan(*bad) ? "NaN" : "infinity", row_kind, at / m.columns, at % m.columns));
+}
+
+void check_finite(const RunResult& result) {
+  for (size_t i = 0; i < result.layers.size(); ++i)
+    check_finite(result.layers[i], i == 0 ? "embeddings" : fmt::format("layer {}", i - 1), "token");
+  check_finite(result.hidden, "last hidden state", "token");
+  check_finite(result.pooler, "pooler", "text");
+  check_finite(result.sentence, "sentence vectors", "text");
+  check_finite(result.logits, "logits", "text");
+}
+
+class CpuEngine : public Engine {
+ public:
+  explicit CpuEngine(const EngineOptions& options) : isa_(active_variant()), pool_(options.threads) {}
+
+  WeightId add(const StoredWeight& weight) override {
+    weights_.emplace_back(weight);
+    return static_cast<WeightId>(weights_.size()) - 1;
+  }
+
+  void run(const Model& model, const RunRequest& request, RunResult& result) override {
+    result = {};
+    if (request.batch.texts() == 0) return;
+    const std::vector<Chunk> chunks = plan(request.batch, pool_.threads());
+    if (chunks.size() == 1) {
+      const Loan workspace(*this);
+      CpuOps ops(weights_, *workspace, &pool_);
+      forward(ops, model, request, result);
+    } else {
+      std::vector<RunResult> results(chunks.size());
+      pool_.parallel_for(static_cast<int64_t>(chunks.size()), [&](int64_t i, int) {
+        const Loan workspace(*this);
+        CpuOps ops(weights_, *workspace, nullptr);
+        const RunRequest part{part_of(request.batch, chunks[static_cast<size_t>(i)]),
+                              request.layers,
+                              request.hidden,
+                              request.pooler,
+                              request.sentence,
+                              request.logits};
+        forward(ops, model, part, results[static_cast<size_t>(i)]);
+      });
+      for (RunResult& r : results) append(result, std::move(r));
+    }
+    check_finite(result);
+  }
+
+  EngineInfo info() const override {
+    const int n = pool_.threads();
+    return {"cpu", fmt::format("{}, {} {}", name(isa_), n, n == 1 ? "thread" : "threads"), {}};
+  }
+
+ private:
+  // A workspace nobody uses, given back at the end. As many exist as were ever in use at once.
+  class Loan {
+   public:
+    explicit Loan(CpuEngine& engine) : engine_(engine) {
+      const std::lock_guard lock(engine_.workspaces_mutex_);
+      if (engine_.workspaces_.empty()) {
+        workspace_ = std::make_unique<Workspace>();
+      } else {
+        workspace_ = std::move(engine_.workspaces_.back());
+        engine_.workspaces_.pop_back();
+      }
+    }
+    ~Loan() {
+      const std::lock_guard lock(engine_.workspaces_mutex_);
+      engine_.workspaces_.push_back(std::move(workspace_));
+    }
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+    Workspace& operator*() const { return *workspace_; }
+
+   private:
+    CpuEngine& engine_;
+    std::unique_ptr<Workspace> workspace_;
+  };
+
+  Isa isa_;
+  ThreadPool pool_;
+  std::deque<Weight> weights_;
+  std::mutex workspaces_mutex_;
+  std::vector<std::unique_ptr<Workspace>> workspaces_;
+};
+
+}  // namespace
+}  // namespace cpu
+
+std::unique_ptr<Engine> make_cpu_engine(const EngineOptions& options) {
+  return std::make_unique<cpu::CpuEngine>(options);
+}
+
+}  // namespace mlxe

@@ -1,0 +1,96 @@
+// Matrix products of the activations with stored weights.
+//
+// y[M, N] = x[M, K] W[N, K]^T + b. The work is cut into units of (a block of rows, a tile of columns): a unit
+// takes its weights in slices of K, makes a float32 tile [slice][panel] of each (32 KB, so that it is still
+// in L1 when it is used), and multiplies all its rows with it. Decoding is thereby paid once for a block of
+// rows. A sum over K is the sum of its slices' sums, in order, whatever the blocks: a row's result depends on
+// nothing but the row.
+#include <algorithm>
+
+#include "engine_cpu/ops.h"
+
+namespace mlxe::cpu {
+namespace {
+
+constexpr int64_t kSlice = 256;     // of K; a multiple of every group size
+constexpr int64_t kRowBlock = 256;  // rows a tile is used for
+
+ActivationKernel kernel_of(const Kernels& kernels, Activation activation) {
+  switch (activation) {
+    case Activation::identity:
+      return nullptr;
+    case Activation::relu:
+      return kernels.relu;
+    case Activation::gelu_erf:
+      return kernels.gelu_erf;
+    case Activation::gelu_tanh:
+      return kernels.gelu_tanh;
+    case Activation::gelu_quick:
+      return kernels.gelu_quick;
+    case Activation::silu:
+      return kernels.silu;
+    case Activation::tanh:
+      return kernels.tanh;
+    case Activation::sigmoid:
+      return kernels.sigmoid;
+  }
+  return nullptr;
+}
+
+// Weight rows [row, row + count), columns [first, first + columns), as a tile.
+void make_tile(const Kernels& kernels, const Weight& w, int64_t row, int64_t count, int64_t first,
+               int64_t columns, float* decoded, float* tile) {
+  if (const float* stored = w.stored_floats(row, first)) {
+    kernels.pack(stored, w.columns(), count, columns, tile);
+    return;
+  }
+  for (int64_t n = 0; n < count; ++n) w.decode(row + n, first, columns, decoded + n * columns);
+  kernels.pack(decoded, columns, count, columns, tile);
+}
+
+}  // namespace
+
+Tensor CpuOps::linear(const Tensor& x, const Linear& l, Activation activation) {
+  const Weight& w = matrix(l.weight, l.out, l.in);
+  const float* bias = l.bias == kNoWeight ? nullptr : vector(l.bias, l.out);
+  const ActivationKernel activate_block = kernel_of(kernels_, activation);
+  Tensor y = workspace_.arena.tensor(x.rows(), l.out);
+  const int64_t panel = kernels_.panel, panels = (l.out + panel - 1) / panel;
+  const int64_t blocks = (x.rows() + kRowBlock - 1) / kRowBlock;
+  loop(blocks * panels, [&](int64_t unit, int slot) {
+    const int64_t first_row = unit / panels * kRowBlock, rows = std::min(kRowBlock, x.rows() - first_row);
+    const int64_t first_column = unit % panels * panel, columns = std::min(panel, l.out - first_column);
+    float* tile = scratch(slot, 2 * kSlice * panel);
+    float* decoded = tile + kSlice * panel;
+    float* out = y.row(first_row) + first_column;
+    for (int64_t k = 0; k < l.in; k += kSlice) {
+      const int64_t slice = std::min(kSlice, l.in - k);
+      make_tile(kernels_, w, first_column, columns, k, slice, decoded, tile);
+      const float* from = k > 0 ? out : bias != nullptr ? bias + first_column : kZeroRow;
+      kernels_.matmul(x.row(first_row) + k, x.stride(), rows, tile, panel, slice, from,
+                      k > 0 ? y.stride() : 0, out, y.stride(), columns);
+    }
+    if (activate_block != nullptr) activate_block(out, y.stride(), rows, columns);
+  });
+  return y;
+}
+
+std::vector<Tensor> CpuOps::linears(const Tensor& x, std::span<const Linear> ls) {
+  std::vector<Tensor> ys;
+  for (const Linear& l : ls) ys.push_back(linear(x, l));
+  return ys;
+}
+
+Tensor CpuOps::feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down) {
+  return linear(linear(x, up, activation), down);
+}
+
+Tensor CpuOps::activate(const Tensor& x, Activation activation) {
+  Tensor y = workspace_.arena.tensor(x.rows(), x.columns());
+  const ActivationKernel activate_block = kernel_of(kernels_, activation);
+  for (int64_t m = 0; m < y.rows(); ++m) std::copy_n(x.row(m), x.columns(), y.row(m));
+  if (activate_block != nullptr) activate_block(y.row(0), y.stride(), y.rows(), y.columns());
+  return y;
+}
+
+}  // namespace mlxe::cpu

@@ -1,0 +1,164 @@
+#include "engine_cpu/ops.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "mlx_encoder/error.h"
+
+namespace mlxe::cpu {
+
+static_assert(EncoderOps<CpuOps>);
+
+CpuOps::CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool)
+    : weights_(weights), workspace_(workspace), pool_(pool), kernels_(kernels()) {
+  const size_t slots = pool_ == nullptr ? 1 : static_cast<size_t>(pool_->threads());
+  if (workspace_.scratch.size() < slots) workspace_.scratch.resize(slots);
+}
+
+float* CpuOps::scratch(int slot, int64_t floats) {
+  std::vector<float>& s = workspace_.scratch[static_cast<size_t>(slot)];
+  if (s.size() < static_cast<size_t>(floats)) s.resize(static_cast<size_t>(floats));
+  return s.data();
+}
+
+const Weight& CpuOps::weight(WeightId id) const {
+  if (id < 0 || static_cast<size_t>(id) >= weights_.size())
+    throw Error(ErrorCode::internal,
+                fmt::format("cpu engine: {} names none of its {} weights", id, weights_.size()));
+  return weights_[static_cast<size_t>(id)];
+}
+
+const float* CpuOps::vector(WeightId id, int64_t size) const {
+  const Weight& w = weight(id);
+  if (!w.is_vector() || w.rows() != size)
+    throw Error(ErrorCode::format,
+                fmt::format("{}: not a vector of {} values, which the model needs here", w.name(), size));
+  return w.values();
+}
+
+const Weight& CpuOps::matrix(WeightId id, int64_t rows, int64_t columns) const {
+  const Weight& w = weight(id);
+  if (w.is_vector() || w.rows() != rows || w.columns() != columns)
+    throw Error(ErrorCode::format, fmt::format("{}: not a [{}, {}] matrix, which the model needs here",
+                                               w.name(), rows, columns));
+  return w;
+}
+
+Tensor CpuOps::embed(std::span<const Lookup> lookups) {
+  const auto tokens = static_cast<int64_t>(lookups[0].rows.size());
+  const int64_t columns = lookups[0].table.columns;
+  for (const Lookup& l : lookups) {
+    const Weight& table = matrix(l.table.weight, l.table.rows, columns);
+    for (int32_t row : l.rows)
+      if (row < 0 || row >= table.rows())
+        throw Error(
+            ErrorCode::format,
+            fmt::format(
+                "{}: row {} is asked for, it has {}; the tokenizer is another model's, or the text is "
+                "longer than the model allows",
+                table.name(), row, table.rows()));
+  }
+  Tensor x = workspace_.arena.tensor(tokens, columns);
+  loop_rows(tokens, [&](int64_t t, int slot) {
+    float* out = x.row(t);
+    float* row = scratch(slot, columns);
+    for (size_t i = 0; i < lookups.size(); ++i) {
+      const Weight& table = weight(lookups[i].table.weight);
+      table.decode(lookups[i].rows[static_cast<size_t>(t)], 0, columns, i == 0 ? out : row);
+      if (i > 0) kernels_.add(out, row, columns, out);
+    }
+  });
+  return x;
+}
+
+Tensor CpuOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
+  const float *weight = vector(norm.weight, x.columns()), *bias = vector(norm.bias, x.columns());
+  Tensor y = workspace_.arena.tensor(x.rows(), x.columns());
+  loop_rows(x.rows(), [&](int64_t m, int) {
+    kernels_.layer_norm(x.row(m), weight, bias, norm.epsilon, x.columns(), y.row(m));
+  });
+  return y;
+}
+
+Tensor CpuOps::add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm) {
+  const float *weight = vector(norm.weight, a.columns()), *bias = vector(norm.bias, a.columns());
+  Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
+  loop_rows(a.rows(), [&](int64_t m, int) {
+    kernels_.add(a.row(m), b.row(m), a.columns(), y.row(m));
+    kernels_.layer_norm(y.row(m), weight, bias, norm.epsilon, a.columns(), y.row(m));
+  });
+  return y;
+}
+
+Tensor CpuOps::take(const Tensor& x, std::span<const int32_t> rows) {
+  Tensor y = workspace_.arena.tensor(static_cast<int64_t>(rows.size()), x.columns());
+  for (int64_t m = 0; m < y.rows(); ++m)
+    std::copy_n(x.row(rows[static_cast<size_t>(m)]), x.columns(), y.row(m));
+  return y;
+}
+
+// sentence_transformers' Pooling. The prompt's tokens count for nothing but the positions of weighted_mean;
+// where nothing else is left, sums are 0 and the maximum is -infinity, as there.
+Tensor CpuOps::pool(const Tensor& x, PoolingKind kind, const Batch& batch) {
+  const int64_t columns = x.columns();
+  Tensor y = workspace_.arena.tensor(batch.texts(), columns);
+  loop(batch.texts(), [&](int64_t b, int) {
+    float* out = y.row(b);
+    const int64_t start = batch.offsets[static_cast<size_t>(b)], length = batch.length(b);
+    const int64_t skip = std::min<int64_t>(batch.pool_from[static_cast<size_t>(b)], length);
+    const bool maximum = kind == PoolingKind::max;
+    std::fill_n(out, columns, maximum ? -std::numeric_limits<float>::infinity() : 0.0f);
+    if (kind == PoolingKind::cls) {
+      std::copy_n(x.row(start + (skip < length ? skip : 0)), columns, out);
+      return;
+    }
+    if (skip == length) return;
+    if (kind == PoolingKind::last_token) {
+      std::copy_n(x.row(start + length - 1), columns, out);
+      return;
+    }
+    float weights = 0;
+    for (int64_t t = skip; t < length; ++t) {
+      const float* row = x.row(start + t);
+      const float w = kind == PoolingKind::weighted_mean ? static_cast<float>(t + 1) : 1.0f;
+      weights += w;
+      if (maximum)
+        kernels_.max_into(row, columns, out);
+      else
+        kernels_.add_scaled(row, w, columns, out);
+    }
+    if (kind == PoolingKind::mean || kind == PoolingKind::weighted_mean)
+      kernels_.scale(out, 1 / weights, columns, out);
+    if (kind == PoolingKind::mean_sqrt_len) kernels_.scale(out, 1 / std::sqrt(weights), columns, out);
+  });
+  return y;
+}
+
+Tensor CpuOps::concatenate(const std::vector<Tensor>& parts) {
+  int64_t columns = 0;
+  for (const Tensor& p : parts) columns += p.columns();
+  Tensor y = workspace_.arena.tensor(parts[0].rows(), columns);
+  int64_t first = 0;
+  for (const Tensor& p : parts) {
+    for (int64_t m = 0; m < y.rows(); ++m) std::copy_n(p.row(m), p.columns(), y.row(m) + first);
+    first += p.columns();
+  }
+  return y;
+}
+
+Tensor CpuOps::normalize(const Tensor& x) {
+  Tensor y = workspace_.arena.tensor(x.rows(), x.columns());
+  for (int64_t m = 0; m < x.rows(); ++m) kernels_.normalize(x.row(m), x.columns(), y.row(m));
+  return y;
+}
+
+Matrix CpuOps::read(const Tensor& x) const {
+  Matrix m{x.rows(), x.columns(), {}};
+  m.values.reserve(static_cast<size_t>(m.rows * m.columns));
+  for (int64_t i = 0; i < m.rows; ++i) m.values.insert(m.values.end(), x.row(i), x.row(i) + m.columns);
+  return m;
+}
+
+}  // namespace mlxe::cpu

@@ -1,0 +1,89 @@
+// The op list of models/ops.h on our kernels, for one call.
+//
+// All scheduling is here: an op either runs on the calling thread (one chunk of a larger batch a thread) or
+// spreads over the pool. Results never depend on which.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "engine_cpu/arena.h"
+#include "engine_cpu/weight.h"
+#include "kernels/table.h"
+#include "models/ops.h"
+
+namespace mlxe::cpu {
+
+// What a call needs besides the weights; kept by the engine from call to call.
+struct Workspace {
+  Arena arena;
+  std::vector<std::vector<float>> scratch;  // one a thread of the call
+};
+
+class CpuOps {
+ public:
+  using Tensor = cpu::Tensor;
+
+  // `pool` null: everything on the calling thread.
+  CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool);
+
+  Tensor embed(std::span<const Lookup> lookups);
+  Tensor linear(const Tensor& x, const Linear& l) { return linear(x, l, Activation::identity); }
+  std::vector<Tensor> linears(const Tensor& x, std::span<const Linear> ls);
+  Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
+  Tensor layer_norm(const Tensor& x, const LayerNorm& norm);
+  Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm);
+  Tensor feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down);
+  Tensor activate(const Tensor& x, Activation activation);
+  Tensor take(const Tensor& x, std::span<const int32_t> rows);
+  Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
+  Tensor concatenate(const std::vector<Tensor>& parts);
+  Tensor normalize(const Tensor& x);
+  Matrix read(const Tensor& x) const;
+
+ private:
+  Tensor linear(const Tensor& x, const Linear& l, Activation activation);
+  // One head of one text.
+  struct Head {
+    int64_t first_row, tokens;
+    int64_t first_column, size;
+  };
+  void attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot);
+
+  const Weight& weight(WeightId id) const;
+  const float* vector(WeightId id, int64_t size) const;  // throws format when it has another size
+  const Weight& matrix(WeightId id, int64_t rows, int64_t columns) const;
+  float* scratch(int slot, int64_t floats);
+
+  // body(index, slot) for each index below count; slot addresses scratch.
+  template <class Body>
+  void loop(int64_t count, Body&& body) {
+    if (pool_ == nullptr) {
+      for (int64_t i = 0; i < count; ++i) body(i, 0);
+    } else {
+      pool_->parallel_for(count, std::ref(body));
+    }
+  }
+  // body(row, slot) for each row, in blocks large enough to be worth another thread.
+  template <class Body>
+  void loop_rows(int64_t rows, Body&& body) {
+    constexpr int64_t kBlock = 16;
+    loop((rows + kBlock - 1) / kBlock, [&](int64_t block, int slot) {
+      for (int64_t m = block * kBlock; m < std::min(rows, (block + 1) * kBlock); ++m) body(m, slot);
+    });
+  }
+
+  const std::deque<Weight>& weights_;
+  Workspace& workspace_;
+  ThreadPool* pool_;
+  const Kernels& kernels_;
+};
+
+// A row of zeros as wide as any tile.
+inline constexpr float kZeroRow[64] = {};
+
+}  // namespace mlxe::cpu

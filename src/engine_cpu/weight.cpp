@@ -1,0 +1,133 @@
+#include "engine_cpu/weight.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/quantize_table.h"
+#include "mlx_encoder/error.h"
+#include "quant/group_scales.h"
+#include "quant/matrix.h"
+
+namespace mlxe::cpu {
+namespace {
+
+constexpr int64_t kPart = 1024;      // columns decoded at a time
+constexpr int64_t kMostScales = 64;  // of a part: groups of 16 and more
+
+void cast(const std::byte* from, Dtype dtype, int64_t n, float* to) {
+  const QuantizeKernels& kernels = quantize_kernels();
+  const auto count = static_cast<size_t>(n);
+  switch (dtype) {
+    case Dtype::f64:
+      return kernels.f64_to_f32(from, count, to);
+    case Dtype::f16:
+      return kernels.f16_to_f32(from, count, to);
+    case Dtype::bf16:
+      return kernels.bf16_to_f32(from, count, to);
+    default:
+      std::memcpy(to, from, count * sizeof(float));
+  }
+}
+
+bool is_plain(const Scheme& scheme) {
+  return scheme.mode == Mode::none || scheme.mode == Mode::fake;
+}
+
+// The sizes every later read relies on.
+void check_sizes(const StoredWeight& w) {
+  const auto fail = [&](const char* piece, uint64_t found, uint64_t expected) {
+    throw Error(ErrorCode::format,
+                fmt::format("{}: {} hold {} bytes, {} as {} takes {}; the file is damaged", w.name, piece,
+                            found, to_string(w.shape), to_string(w.scheme), expected));
+  };
+  PieceSizes expected;
+  if (is_plain(w.scheme)) {
+    if (!is_float(w.dtype))
+      throw Error(
+          ErrorCode::unsupported,
+          fmt::format("{}: {} values, an engine computes with floating-point ones", w.name, name(w.dtype)));
+    expected.codes = static_cast<uint64_t>(element_count(w.shape)) * size_of(w.dtype);
+    if (w.codes.size() != expected.codes) fail("values", w.codes.size(), expected.codes);
+    return;
+  }
+  if (w.shape.size() != 2)
+    throw Error(ErrorCode::format,
+                fmt::format("{}: {} is quantized, but no matrix", w.name, to_string(w.shape)));
+  expected = piece_sizes(w.scheme, w.shape[0], w.shape[1]);
+  if (w.codes.size() != expected.codes) fail("codes", w.codes.size(), expected.codes);
+  if (w.scales.size() != expected.scales) fail("scales", w.scales.size(), expected.scales);
+  if (w.biases.size() != expected.biases) fail("biases", w.biases.size(), expected.biases);
+}
+
+const std::byte* row_of(std::span<const std::byte> piece, int64_t rows, int64_t row) {
+  return piece.data() + piece.size() / static_cast<size_t>(rows) * static_cast<size_t>(row);
+}
+
+const uint8_t* bytes(const std::byte* p) {
+  return reinterpret_cast<const uint8_t*>(p);
+}
+
+}  // namespace
+
+Weight::Weight(const StoredWeight& stored) : stored_(stored) {
+  const size_t rank = stored.shape.size();
+  const auto not_positive = [](int64_t d) { return d <= 0; };
+  if (rank < 1 || rank > 2 || std::any_of(stored.shape.begin(), stored.shape.end(), not_positive))
+    throw Error(ErrorCode::format,
+                fmt::format("{}: {} is neither a vector nor a matrix", stored.name, to_string(stored.shape)));
+  check_sizes(stored);
+  if (!is_vector()) return;
+  values_.resize(static_cast<size_t>(rows()));
+  cast(stored.codes.data(), stored.dtype, rows(), values_.data());
+  if (!std::all_of(values_.begin(), values_.end(), [](float v) { return std::isfinite(v); }))
+    throw Error(ErrorCode::numeric, stored.name + ": holds NaN or infinity; the file is damaged");
+}
+
+const float* Weight::stored_floats(int64_t row, int64_t first_column) const noexcept {
+  if (!is_plain(stored_.scheme) || stored_.dtype != Dtype::f32) return nullptr;
+  const std::byte* at =
+      stored_.codes.data() + (row * columns() + first_column) * static_cast<int64_t>(sizeof(float));
+  return reinterpret_cast<uintptr_t>(at) % alignof(float) == 0 ? reinterpret_cast<const float*>(at) : nullptr;
+}
+
+void Weight::decode(int64_t row, int64_t first_column, int64_t count, float* out) const {
+  const std::byte* codes = row_of(stored_.codes, rows(), row);
+  if (is_plain(stored_.scheme))
+    return cast(codes + first_column * static_cast<int64_t>(size_of(stored_.dtype)), stored_.dtype, count,
+                out);
+  for (int64_t done = 0; done < count; done += kPart)
+    decode_part(row, first_column + done, std::min(kPart, count - done), out + done);
+}
+
+void Weight::decode_part(int64_t row, int64_t first_column, int64_t count, float* out) const {
+  const QuantizeKernels& kernels = quantize_kernels();
+  const Scheme& scheme = stored_.scheme;
+  const auto n = static_cast<size_t>(count), group = static_cast<size_t>(std::max(scheme.group_size, 1));
+  const uint8_t* codes = bytes(row_of(stored_.codes, rows(), row)) + first_column * scheme.bits / 8;
+  const std::byte* scales = row_of(stored_.scales, rows(), row);
+  if (scheme.mode == Mode::int8) {
+    float scale;
+    std::memcpy(&scale, scales, sizeof scale);
+    const auto zero_point = static_cast<float>(static_cast<int8_t>(stored_.biases[static_cast<size_t>(row)]));
+    return kernels.int8_decode(reinterpret_cast<const int8_t*>(codes), n, scale, zero_point, out);
+  }
+  const size_t groups = n / group, first_group = static_cast<size_t>(first_column) / group;
+  float scale[kMostScales], bias[kMostScales];
+  if (scheme.mode == Mode::affine) {
+    const size_t at = first_group * size_of(scheme.dtype);
+    cast(scales + at, scheme.dtype, static_cast<int64_t>(groups), scale);
+    cast(row_of(stored_.biases, rows(), row) + at, scheme.dtype, static_cast<int64_t>(groups), bias);
+    return kernels.affine_decode(codes, groups, group, scheme.bits, scale, bias, out);
+  }
+  for (size_t g = 0; g < groups; ++g) {
+    const auto code = static_cast<uint8_t>(scales[first_group + g]);
+    scale[g] = scheme.mode == Mode::nvfp4 ? e4m3_value(code) : e8m0_value(code);
+  }
+  const auto decode_codes = scheme.mode == Mode::mxfp8 ? kernels.e4m3_decode : kernels.e2m1_decode;
+  decode_codes(codes, groups, group, scale, out);
+}
+
+}  // namespace mlxe::cpu

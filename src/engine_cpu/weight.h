@@ -1,0 +1,40 @@
+// One weight the engine was given: matrices stay as they are stored, vectors become float32 once.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "format/stored_weight.h"
+
+namespace mlxe::cpu {
+
+class Weight {
+ public:
+  // Vectors (one dimension) and matrices (two). Throws format when the bytes don't match the shape,
+  // unsupported for values that are no floats, numeric for a vector with NaN or infinity.
+  explicit Weight(const StoredWeight& stored);
+
+  const std::string& name() const noexcept { return stored_.name; }
+  bool is_vector() const noexcept { return stored_.shape.size() == 1; }
+  int64_t rows() const noexcept { return stored_.shape[0]; }
+  int64_t columns() const noexcept { return is_vector() ? 1 : stored_.shape[1]; }
+
+  // Of a vector.
+  const float* values() const noexcept { return values_.data(); }
+
+  // Of a matrix: columns [first_column, first_column + columns) of one row as float32. first_column is a
+  // multiple of 128, the largest group.
+  void decode(int64_t row, int64_t first_column, int64_t columns, float* out) const;
+  // The same columns, where they are stored as aligned float32 already; else null.
+  const float* stored_floats(int64_t row, int64_t first_column) const noexcept;
+
+ private:
+  void decode_part(int64_t row, int64_t first_column, int64_t columns, float* out) const;
+
+  StoredWeight stored_;
+  std::vector<float> values_;
+};
+
+}  // namespace mlxe::cpu

@@ -1,0 +1,124 @@
+// BERT and its heads once more, in double precision and as plainly as the papers write it: what an engine's
+// results are compared with. Shares no code with the engines. Formulas: Devlin et al. 2018 (BERT), Ba et al.
+// 2016 (layer norm), Hendrycks and Gimpel 2016 (GELU); names and epsilon as transformers' modeling_bert.py.
+#pragma once
+
+#include <cmath>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace mlxe::naive {
+
+struct Mat {
+  int64_t rows = 0, columns = 0;
+  std::vector<double> v;
+
+  Mat() = default;
+  Mat(int64_t r, int64_t c) : rows(r), columns(c), v(static_cast<size_t>(r * c)) {}
+  double& at(int64_t r, int64_t c) { return v[static_cast<size_t>(r * columns + c)]; }
+  double at(int64_t r, int64_t c) const { return v[static_cast<size_t>(r * columns + c)]; }
+};
+
+using Weights = std::map<std::string, Mat>;  // by checkpoint name; vectors are one row
+
+inline Mat linear(const Mat& x, const Mat& w, const Mat& b) {
+  Mat y(x.rows, w.rows);
+  for (int64_t m = 0; m < x.rows; ++m)
+    for (int64_t n = 0; n < w.rows; ++n) {
+      double sum = b.v.empty() ? 0 : b.at(0, n);
+      for (int64_t k = 0; k < w.columns; ++k) sum += x.at(m, k) * w.at(n, k);
+      y.at(m, n) = sum;
+    }
+  return y;
+}
+
+inline Mat linear(const Mat& x, const Weights& w, const std::string& prefix) {
+  return linear(x, w.at(prefix + ".weight"), w.at(prefix + ".bias"));
+}
+
+inline Mat add(Mat a, const Mat& b) {
+  for (size_t i = 0; i < a.v.size(); ++i) a.v[i] += b.v[i];
+  return a;
+}
+
+inline Mat layer_norm(Mat x, const Weights& w, const std::string& prefix, double epsilon) {
+  const Mat &scale = w.at(prefix + ".weight"), &shift = w.at(prefix + ".bias");
+  for (int64_t m = 0; m < x.rows; ++m) {
+    double mean = 0, variance = 0;
+    for (int64_t i = 0; i < x.columns; ++i) mean += x.at(m, i);
+    mean /= static_cast<double>(x.columns);
+    for (int64_t i = 0; i < x.columns; ++i) variance += (x.at(m, i) - mean) * (x.at(m, i) - mean);
+    variance /= static_cast<double>(x.columns);
+    for (int64_t i = 0; i < x.columns; ++i)
+      x.at(m, i) = (x.at(m, i) - mean) / std::sqrt(variance + epsilon) * scale.at(0, i) + shift.at(0, i);
+  }
+  return x;
+}
+
+inline Mat apply(Mat x, const std::function<double(double)>& f) {
+  for (double& v : x.v) v = f(v);
+  return x;
+}
+
+inline double gelu(double x) {
+  return x * std::erfc(-x / std::sqrt(2.0)) / 2;
+}
+
+inline Mat attention(const Mat& q, const Mat& k, const Mat& v, int64_t heads) {
+  const int64_t size = q.columns / heads, n = q.rows;
+  Mat out(n, q.columns);
+  for (int64_t h = 0; h < heads; ++h)
+    for (int64_t i = 0; i < n; ++i) {
+      std::vector<double> p(static_cast<size_t>(n));
+      double largest = -HUGE_VAL, sum = 0;
+      for (int64_t j = 0; j < n; ++j) {
+        double dot = 0;
+        for (int64_t c = 0; c < size; ++c) dot += q.at(i, h * size + c) * k.at(j, h * size + c);
+        p[static_cast<size_t>(j)] = dot / std::sqrt(static_cast<double>(size));
+        largest = std::max(largest, p[static_cast<size_t>(j)]);
+      }
+      for (double& e : p) sum += e = std::exp(e - largest);
+      for (int64_t j = 0; j < n; ++j)
+        for (int64_t c = 0; c < size; ++c)
+          out.at(i, h * size + c) += p[static_cast<size_t>(j)] / sum * v.at(j, h * size + c);
+    }
+  return out;
+}
+
+struct Bert {
+  const Weights& weights;
+  int64_t layers, heads;
+  double epsilon;
+  std::function<double(double)> activation = gelu;
+
+  // Token vectors after the embeddings and after each layer, for one text.
+  std::vector<Mat> operator()(const std::vector<int32_t>& ids, const std::vector<int32_t>& types) const {
+    const Mat& word = weights.at("embeddings.word_embeddings.weight");
+    const Mat& position = weights.at("embeddings.position_embeddings.weight");
+    const Mat& type = weights.at("embeddings.token_type_embeddings.weight");
+    Mat x(static_cast<int64_t>(ids.size()), word.columns);
+    for (int64_t t = 0; t < x.rows; ++t)
+      for (int64_t i = 0; i < x.columns; ++i)
+        x.at(t, i) = word.at(ids[static_cast<size_t>(t)], i) + position.at(t, i) +
+                     type.at(types[static_cast<size_t>(t)], i);
+    x = layer_norm(x, weights, "embeddings.LayerNorm", epsilon);
+    std::vector<Mat> all{x};
+    for (int64_t l = 0; l < layers; ++l) {
+      const std::string p = "encoder.layer." + std::to_string(l) + ".";
+      const Mat a = attention(linear(x, weights, p + "attention.self.query"),
+                              linear(x, weights, p + "attention.self.key"),
+                              linear(x, weights, p + "attention.self.value"), heads);
+      const Mat o = linear(a, weights, p + "attention.output.dense");
+      x = layer_norm(add(x, o), weights, p + "attention.output.LayerNorm", epsilon);
+      const Mat up = apply(linear(x, weights, p + "intermediate.dense"), activation);
+      x = layer_norm(add(x, linear(up, weights, p + "output.dense")), weights, p + "output.LayerNorm",
+                     epsilon);
+      all.push_back(x);
+    }
+    return all;
+  }
+};
+
+}  // namespace mlxe::naive

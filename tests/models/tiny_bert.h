@@ -1,0 +1,117 @@
+// A small BERT with random weights, stored in any scheme: as the engines take it, and in double precision as
+// the naive forward pass does.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <deque>
+#include <random>
+
+#include "mlx_encoder/quantize.h"
+#include "models/engine.h"
+#include "models/naive_forward.h"
+#include "quant/matrix.h"
+
+namespace mlxe::test {
+
+struct TinyBert {
+  BertConfig config;
+  Model model;
+  naive::Weights exact;  // what the stored weights say, no more
+
+  explicit TinyBert(const BertConfig& c, const Scheme& scheme, uint32_t seed = 1)
+      : config(c), model{"bert", Bert(c), {}, {}, {}, {}, ProblemType::single_label}, random_(seed) {
+    model.pooler = Pooler{{.in = c.hidden_size, .out = c.hidden_size}};
+    model.classifier = SequenceClassifier{"head.dense",
+                                          "head.out",
+                                          Activation::relu,
+                                          {.in = c.hidden_size, .out = c.hidden_size},
+                                          {.in = c.hidden_size, .out = 3}};
+    Filler filler{*this, scheme};
+    model.visit(filler);
+  }
+
+  void add_to(Engine& engine) {
+    struct Adder : ParameterVisitor {
+      Adder(Engine& e, std::deque<Stored>& s) : engine(e), stored(s.begin()) {}
+      void parameter(const ParameterSpec&, WeightId& id) override { id = engine.add((stored++)->weight); }
+      Engine& engine;
+      std::deque<Stored>::iterator stored;
+    } adder(engine, stored_);
+    model.visit(adder);
+  }
+
+  StoredWeight& stored(const std::string& name) {
+    for (Stored& s : stored_)
+      if (s.weight.name == name) return s.weight;
+    ADD_FAILURE() << "no weight " << name;
+    return stored_.front().weight;
+  }
+
+  naive::Bert naive() const { return {exact, config.layers, config.heads, config.layer_norm_epsilon}; }
+
+ private:
+  struct Stored {
+    QuantizedMatrix matrix;
+    StoredWeight weight;
+  };
+
+  struct Filler : ParameterVisitor {
+    Filler(TinyBert& b, const Scheme& s) : bert(b), scheme(s) {}
+    void parameter(const ParameterSpec& spec, WeightId&) override {
+      const bool is_matrix = spec.shape.size() == 2;
+      const int64_t rows = is_matrix ? spec.shape[0] : 1, columns = spec.shape.back();
+      const bool takes_scheme = spec.role == Role::linear || spec.role == Role::embedding;
+      // Scales of a trained model: activations stay near 1, so that softmax and GELU are in their bends.
+      const float mean = spec.role == Role::norm && spec.name.ends_with("weight") ? 1.0f : 0.0f;
+      const float deviation = spec.role == Role::linear || spec.role == Role::classifier
+                                  ? 1.5f / std::sqrt(static_cast<float>(columns))
+                                  : 0.3f;
+      std::normal_distribution<float> normal(mean, deviation);
+      std::vector<float> values(static_cast<size_t>(rows * columns));
+      for (float& v : values) v = normal(bert.random_);
+
+      Stored& s = bert.stored_.emplace_back();
+      const Scheme used =
+          takes_scheme ? scheme : Scheme{.dtype = scheme.mode == Mode::none ? scheme.dtype : Dtype::f16};
+      s.matrix = quantize(std::as_bytes(std::span(values)), Dtype::f32, rows, columns, used, 1);
+      s.weight = {spec.name, used, spec.shape, used.dtype, s.matrix.codes, s.matrix.scales, s.matrix.biases};
+      naive::Mat& exact = bert.exact[spec.name] = naive::Mat(rows, columns);
+      const std::vector<float> seen = dequantize(s.matrix);
+      std::copy(seen.begin(), seen.end(), exact.v.begin());
+    }
+    TinyBert& bert;
+    Scheme scheme;
+  };
+
+  std::mt19937 random_;
+  std::deque<Stored> stored_;
+};
+
+// Texts of the given lengths, ids and types at random.
+inline Batch random_batch(const BertConfig& config, const std::vector<int64_t>& lengths, uint32_t seed = 7) {
+  std::mt19937 random(seed);
+  Batch batch;
+  for (int64_t n : lengths) {
+    std::vector<int32_t> ids, types;
+    for (int64_t i = 0; i < n; ++i) {
+      ids.push_back(static_cast<int32_t>(random() % static_cast<uint32_t>(config.vocab_size)));
+      types.push_back(static_cast<int32_t>(random() % static_cast<uint32_t>(config.type_vocab_size)));
+    }
+    batch.append(ids, types);
+  }
+  return batch;
+}
+
+// Text b of a batch on its own.
+inline Batch single(const Batch& batch, int64_t b) {
+  const auto i = static_cast<size_t>(b);
+  const auto first = static_cast<size_t>(batch.offsets[i]), n = static_cast<size_t>(batch.length(b));
+  Batch one;
+  one.append(std::span(batch.ids).subspan(first, n), std::span(batch.token_types).subspan(first, n),
+             batch.pool_from[i]);
+  return one;
+}
+
+}  // namespace mlxe::test
