@@ -49,6 +49,21 @@ std::string consistent_schemes(int64_t words, int64_t groups) {
   return text.empty() ? "no bits and group size" : text;
 }
 
+// "mlx_encoder": {"scheme": "int8", "version": 1}
+Mode read_declared_mode(const Config& config) {
+  if (!config.has("mlx_encoder")) return Mode::none;
+  const Config note = config.object("mlx_encoder");
+  if (const int version = note.get<int>("version"); version != 1)
+    throw Error(ErrorCode::unsupported,
+                fmt::format("{}: \"version\" is {}, this version reads 1; update mlx-encoder", note.where(),
+                            version));
+  const auto scheme = note.get<std::string>("scheme");
+  if (scheme == "int8") return Mode::int8;
+  if (scheme == "fake") return Mode::fake;
+  throw Error(ErrorCode::unsupported,
+              fmt::format("{}: \"scheme\" is {}, expected int8 or fake", note.where(), printable(scheme)));
+}
+
 }  // namespace
 
 Checkpoint::Checkpoint(fs::path folder, Config config)
@@ -63,6 +78,7 @@ Checkpoint Checkpoint::open(const fs::path& folder, const Warning& warn) {
                 fmt::format("{}: not a folder; give the folder that holds config.json", folder.string()));
   Checkpoint checkpoint(folder, Config::read(folder / "config.json"));
   checkpoint.quantization_ = QuantizationConfig::read(checkpoint.config_, warn);
+  checkpoint.declared_mode_ = read_declared_mode(checkpoint.config_);
 
   WeightFiles weights = open_weight_files(folder, warn);
   checkpoint.opened_ = std::move(weights.files);

@@ -52,6 +52,9 @@ class Checkpoint {
   const std::filesystem::path& folder() const noexcept { return folder_; }
   const Config& config() const noexcept { return config_; }
   const QuantizationConfig& quantization() const noexcept { return quantization_; }
+  // What our own converter noted under "mlx_encoder": Mode::int8, Mode::fake, or none where there is no such
+  // note.
+  Mode declared_mode() const noexcept { return declared_mode_; }
 
   // Strips `base_prefix` + "." once from every name that has it ("bert": bert.pooler.dense.weight becomes
   // pooler.dense.weight); calling it again starts over from the original names. Until it is called names are
@@ -79,6 +82,7 @@ class Checkpoint {
   std::filesystem::path folder_;
   Config config_;
   QuantizationConfig quantization_;
+  Mode declared_mode_ = Mode::none;
   std::vector<SafetensorsFile> opened_;
   std::vector<CheckpointFile> files_;
   std::vector<CheckpointTensor> tensors_;
