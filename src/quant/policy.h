@@ -1,0 +1,64 @@
+// Which tensor is stored how: the rules of a conversion.
+//
+// Linear and embedding matrices are quantized. Norms, biases, token-type embeddings and the final classifier
+// stay float: they are tiny, so quantizing them saves nothing and costs accuracy. (fake: embeddings stay
+// float, too.) A group size that does not divide a row falls back to the next smaller one (128, 64, 32), then
+// to float.
+//
+// Patterns name modules, "encoder.layer.0.output.dense" (or the tensor, with ".weight"), prefix of the base
+// model removed. They match the whole name: `?` stands for any one character, `*` for any number of them,
+// dots included.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mlx_encoder/quantize.h"
+#include "quant/role.h"
+
+namespace mlxe {
+
+bool matches(std::string_view pattern, std::string_view text) noexcept;
+
+struct PolicyDecision {
+  Scheme scheme;          // mode none: stays float, in the dtype of the scheme asked for
+  std::string reason;     // why it is not what was asked for: "final classifier"; empty when it is
+  bool fallback = false;  // nobody asked for this: a warning, an error under `--strict`
+};
+
+class Policy {
+ public:
+  // scheme: what is asked for; mode none leaves everything float.
+  // keep: patterns of what stays float (`--keep`). They win over `set`.
+  // set: "PATTERN=bits[:group]" (`--set`): matrices of any role that match are stored as affine with these
+  // bits, or
+  //   float for bits 16; group: the scheme's, else 64. Of several that match, the last one counts.
+  // Throws usage: an illegal scheme or entry of `set`; `set` to fewer than 16 bits beside int8 or fake, which
+  // no reader knows; patterns when nothing is quantized.
+  Policy(const Scheme& scheme, std::span<const std::string> keep, std::span<const std::string> set);
+
+  // name: of the tensor as in the checkpoint, "encoder.layer.0.output.dense.weight".
+  PolicyDecision decide(std::string_view name, const Shape& shape, Role role);
+
+  // Options whose pattern matched no tensor given to decide() so far: "--keep clasifier".
+  std::vector<std::string> unmatched() const;
+
+ private:
+  struct Rule {
+    std::string option;  // as the user wrote it
+    std::string pattern;
+    Scheme scheme;
+    bool matched = false;
+  };
+  Rule parse_set(const std::string& entry) const;
+  const Rule* find_rule(std::string_view name);
+  Scheme as_float() const { return {Mode::none, 0, 0, scheme_.dtype}; }
+  PolicyDecision fit(Scheme wanted, int64_t columns, std::string reason) const;
+
+  Scheme scheme_;
+  std::vector<Rule> rules_;  // later ones win
+};
+
+}  // namespace mlxe
