@@ -143,19 +143,24 @@ def probabilities(config, logits):
     return logits.softmax(-1)
 
 
+def inputs_of(config, texts, batch):
+    """The padded inputs of the texts numbered in `batch`."""
+    width = max(len(texts[i][0]) for i in batch)
+    rows = lambda part, fill: torch.tensor(  # noqa: E731
+        [part(texts[i]) + [fill] * (width - len(texts[i][0])) for i in batch])
+    inputs = {"input_ids": rows(lambda t: t[0], config.pad_token_id),
+              "attention_mask": rows(lambda t: [1] * len(t[0]), 0)}
+    if getattr(config, "type_vocab_size", 0) > 1:
+        inputs["token_type_ids"] = rows(lambda t: t[1], 0)
+    return inputs
+
+
 def run(model, texts, batches):
     """{result: matrix}; `batches` lists which texts run together."""
     collected = {}
     for batch in batches:
-        width = max(len(texts[i][0]) for i in batch)
-        rows = lambda part, fill: torch.tensor(  # noqa: E731
-            [part(texts[i]) + [fill] * (width - len(texts[i][0])) for i in batch])
-        inputs = {"input_ids": rows(lambda t: t[0], model.config.pad_token_id),
-                  "attention_mask": rows(lambda t: [1] * len(t[0]), 0)}
-        if getattr(model.config, "type_vocab_size", 0) > 1:
-            inputs["token_type_ids"] = rows(lambda t: t[1], 0)
         with torch.no_grad():
-            out = model(**inputs, output_hidden_states=True)
+            out = model(**inputs_of(model.config, texts, batch), output_hidden_states=True)
         for n, layer in enumerate(out.hidden_states):
             kept = [layer[row, : len(texts[i][0])] for row, i in enumerate(batch)]
             collected.setdefault(f"layers.{n}", []).append(torch.cat(kept))
@@ -171,11 +176,7 @@ def run_sentence(st, texts, batches, pool_from=None):
     """What SentenceTransformer.forward gives for token ids."""
     parts = []
     for batch in batches:
-        width = max(len(texts[i][0]) for i in batch)
-        pad = st[0].auto_model.config.pad_token_id
-        features = {
-            "input_ids": torch.tensor([texts[i][0] + [pad] * (width - len(texts[i][0])) for i in batch]),
-            "attention_mask": torch.tensor([[1] * len(texts[i][0]) + [0] * (width - len(texts[i][0])) for i in batch])}
+        features = inputs_of(st[0].auto_model.config, texts, batch)
         if pool_from is not None:
             features["prompt_length"] = pool_from[batch[0]]
         with torch.no_grad():

@@ -99,7 +99,7 @@ class Reader {
   void read_library_config() {
     const std::optional<Config> config = config_at("config_sentence_transformers.json");
     if (!config) return;
-    config->harmless({"__version__"});
+    config->harmless({"__version__", "prompts", "default_prompt_name"});  // a null is "not given"
     const auto kind = config->get_or<std::string>("model_type", "SentenceTransformer");
     if (kind != "SentenceTransformer") foreign_kind_ = kind;
     if (config->has("prompts")) {
@@ -134,7 +134,7 @@ class Reader {
     if (!config) return;
     if (config->has("max_seq_length")) result_.max_seq_length = config->positive("max_seq_length");
     result_.do_lower_case = config->get_or<bool>("do_lower_case", false);
-    config->harmless({"unpad_inputs"});
+    config->harmless({"unpad_inputs", "max_seq_length", "modality_config"});  // a null is "not given"
     config->reject_unless("transformer_task", {"feature-extraction"},
                           "only feature-extraction is implemented");
     config->reject_unless("module_output_name", {"token_embeddings"}, "only token_embeddings is implemented");

@@ -1,0 +1,149 @@
+// A text's results must not depend on what else is in the batch or where it stands in it: bit for bit on a
+// CPU.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "golden.h"
+
+namespace mlxe {
+namespace {
+
+using test::Golden;
+using test::Running;
+
+// The texts of `all` in another order (or some of them).
+Batch chosen(const Batch& all, const std::vector<int64_t>& texts) {
+  Batch batch;
+  for (int64_t b : texts) {
+    const auto first = static_cast<size_t>(all.offsets[b]), length = static_cast<size_t>(all.length(b));
+    batch.append(std::span(all.ids).subspan(first, length), std::span(all.token_types).subspan(first, length),
+                 all.pool_from[b]);
+  }
+  return batch;
+}
+
+// Rows of a result that belong to one text: its tokens, or its row.
+std::vector<float> rows_of(const Matrix& m, const Batch& batch, int64_t text) {
+  const bool per_token = m.rows == batch.tokens() && m.rows != batch.texts();
+  const int64_t first = per_token ? batch.offsets[text] : text, count = per_token ? batch.length(text) : 1;
+  return {m.values.begin() + first * m.columns, m.values.begin() + (first + count) * m.columns};
+}
+
+std::vector<const Matrix*> matrices(const RunResult& r) {
+  std::vector<const Matrix*> all;
+  for (const Matrix& layer : r.layers) all.push_back(&layer);
+  for (const Matrix* m : {&r.hidden, &r.pooler, &r.sentence, &r.logits})
+    if (m->rows > 0) all.push_back(m);
+  return all;
+}
+
+// Largest difference relative to the largest value, over all results of text `a` of one run and `b` of
+// another.
+double text_difference(const RunResult& x, const Batch& in_x, int64_t a, const RunResult& y,
+                       const Batch& in_y, int64_t b) {
+  const auto left = matrices(x), right = matrices(y);
+  EXPECT_EQ(left.size(), right.size());
+  double worst = 0;
+  for (size_t i = 0; i < left.size(); ++i) {
+    const std::vector<float> u = rows_of(*left[i], in_x, a), v = rows_of(*right[i], in_y, b);
+    const Matrix found{1, static_cast<int64_t>(u.size()), u}, expected{1, static_cast<int64_t>(v.size()), v};
+    worst = std::max(worst, test::difference("", found, expected).relative);
+  }
+  return worst;
+}
+
+RunRequest everything(const Model& model, Batch batch) {
+  return {.batch = std::move(batch),
+          .layers = true,
+          .hidden = true,
+          .pooler = model.pooler.has_value(),
+          .sentence = true,
+          .logits = model.classifier.has_value()};
+}
+
+// MLX on a GPU chooses its blocking by shape, so there results agree to rounding only. Each run is within
+// 4e-6 of the exact result (golden.h), so two runs are within 8e-6.
+double allowed(const EngineInfo& info) {
+  const bool exact = info.engine == "cpu" || info.variant.find("cpu device") != std::string::npos;
+  return exact ? 0 : 8e-6;
+}
+
+class BatchOfTexts : public ::testing::TestWithParam<test::EngineAndFolder> {
+ protected:
+  void SetUp() override {
+    const std::string engine = std::get<0>(GetParam()), name = std::get<1>(GetParam());
+    std::string why_not;
+    std::unique_ptr<Engine> made = test::make_engine(engine, why_not);
+    if (!made) GTEST_SKIP() << why_not;
+    allowed_ = allowed(made->info());
+    std::filesystem::path folder = test::kTinyFolders / name, golden = folder;
+    if (name == "minilm") {
+      folder = test::minilm_folder();
+      golden = std::filesystem::path(MLXE_TEST_DATA) / "minilm";
+      if (folder.empty()) GTEST_SKIP() << test::kNoMiniLm;
+    }
+    model_ = std::make_unique<Running>(folder, std::move(made));
+    batch_ = Golden(golden).batch("");
+    together_ = run(batch_);
+  }
+  RunResult run(const Batch& batch) { return model_->run(everything(model_->loaded.model, batch)); }
+
+  double allowed_ = 0;
+  std::unique_ptr<Running> model_;
+  Batch batch_;
+  RunResult together_;
+};
+
+TEST_P(BatchOfTexts, GivesWhatEachTextAloneGives) {
+  for (int64_t b = 0; b < batch_.texts(); ++b) {
+    const Batch alone = chosen(batch_, {b});
+    EXPECT_LE(text_difference(together_, batch_, b, run(alone), alone, 0), allowed_)
+        << "text " << b << " of " << batch_.length(b) << " tokens";
+  }
+}
+
+TEST_P(BatchOfTexts, GivesTheSameInAnyOrder) {
+  std::vector<int64_t> order(static_cast<size_t>(batch_.texts()));
+  std::iota(order.begin(), order.end(), 0);
+  for (int turn = 0; turn < 3; ++turn) {
+    std::rotate(order.begin(), order.begin() + 2, order.end());
+    if (turn == 1) std::reverse(order.begin(), order.end());
+    const Batch permuted = chosen(batch_, order);
+    const RunResult result = run(permuted);
+    for (size_t at = 0; at < order.size(); ++at)
+      EXPECT_LE(text_difference(together_, batch_, order[at], result, permuted, static_cast<int64_t>(at)),
+                allowed_)
+          << "text " << order[at];
+  }
+}
+
+TEST_P(BatchOfTexts, GivesTheSameTwice) {
+  const RunResult again = run(batch_);
+  for (int64_t b = 0; b < batch_.texts(); ++b)
+    EXPECT_EQ(text_difference(together_, batch_, b, again, batch_, b), 0) << "text " << b;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, BatchOfTexts,
+                         ::testing::Combine(::testing::Values("cpu", "mlx"),
+                                            ::testing::Values("bert", "bert_odd", "bert_prefix",
+                                                              "distilbert_cls", "roberta", "xlm_roberta_cls",
+                                                              "st_dense", "st_concat", "minilm")),
+                         test::name_of);
+
+// The twin: what these tests compare does notice one bit.
+TEST(BatchTwin, OneBitIsNoticed) {
+  const std::filesystem::path folder = test::kTinyFolders / "bert";
+  const Batch batch = Golden(folder).batch("");
+  Running model(folder, make_cpu_engine({}));
+  const RunResult expected = model.run(everything(model.loaded.model, batch));
+  RunResult found = expected;
+  float& value = found.layers.back().values[static_cast<size_t>(batch.offsets[2] * found.hidden.columns)];
+  value = std::nextafter(value, 100.0f);
+  EXPECT_GT(text_difference(found, batch, 2, expected, batch, 2), 0);
+  EXPECT_EQ(text_difference(found, batch, 1, expected, batch, 1), 0);
+}
+
+}  // namespace
+}  // namespace mlxe

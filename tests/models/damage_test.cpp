@@ -1,0 +1,86 @@
+// The twin of parity_test.cpp: a model with one damaged tensor must not pass for the original.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "golden.h"
+#include "test_files.h"
+
+namespace mlxe {
+namespace {
+
+using test::Difference;
+using test::Golden;
+using test::Running;
+
+// One part in 128: what rounding a weight to bfloat16 could do at most.
+constexpr float kDamage = 1 + 1 / 128.0f;
+
+// Multiplies one tensor of a folder's weights by kDamage, in the file.
+void damage(const LoadedModel& original, const CheckpointTensor& tensor,
+            const std::filesystem::path& folder) {
+  const SafetensorsFile file(original.checkpoint.files()[tensor.file].path);
+  const TensorView* view = file.find(tensor.original);
+  ASSERT_NE(view, nullptr);
+  ASSERT_EQ(view->dtype, Dtype::f32);
+  std::vector<float> values = to_floats(*view);
+  for (float& value : values) value *= kDamage;
+  std::fstream out(folder / file.path().filename(), std::ios::binary | std::ios::in | std::ios::out);
+  out.seekp(view->data.data() - file.bytes().data());
+  out.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(view->data.size()));
+  ASSERT_TRUE(out.good());
+}
+
+double largest_difference(const std::filesystem::path& folder, const Golden& golden,
+                          std::unique_ptr<Engine> engine) {
+  Running model(folder, std::move(engine));
+  double largest = 0;
+  for (const Difference& d : test::compare_all(golden, model)) largest = std::max(largest, d.relative);
+  return largest;
+}
+
+// A key's bias adds the same number to all scores of a query; the softmax takes it out again.
+bool cancels_out(const std::string& name) {
+  return name.ends_with(".key.bias") || name.ends_with(".k_lin.bias");
+}
+
+class Damage : public ::testing::TestWithParam<test::EngineAndFolder> {};
+
+TEST_P(Damage, OfAnyTensorIsNoticed) {
+  const auto [engine, name] = GetParam();
+  const std::filesystem::path folder = test::kTinyFolders / name;
+  const Golden golden(folder);
+  const LoadedModel original = load_model(folder, {});
+  test::TemporaryFolder temporary;
+  double smallest = INFINITY;
+  int damaged = 0;
+  for (const CheckpointTensor& tensor : original.checkpoint.tensors()) {
+    std::string why_not;
+    std::unique_ptr<Engine> made = test::make_engine(engine, why_not);
+    if (!made) GTEST_SKIP() << why_not;
+    const std::filesystem::path copy = temporary / std::to_string(damaged++);
+    std::filesystem::copy(folder, copy, std::filesystem::copy_options::recursive);
+    damage(original, tensor, copy);
+    const double difference = largest_difference(copy, golden, std::move(made));
+    if (cancels_out(tensor.name)) {
+      EXPECT_LE(difference, test::kParityTolerance) << tensor.name;
+    } else {
+      EXPECT_GT(difference, test::kParityTolerance) << tensor.name;
+      smallest = std::min(smallest, difference);
+    }
+    std::filesystem::remove_all(copy);
+  }
+  EXPECT_GT(damaged, 20);
+  RecordProperty("smallest_difference", fmt::format("{:.2e}", smallest));
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Damage,
+                         ::testing::Combine(::testing::Values("cpu", "mlx"),
+                                            ::testing::Values("bert", "bert_prefix", "bert_sharded",
+                                                              "distilbert", "distilbert_cls", "roberta",
+                                                              "roberta_cls", "xlm_roberta",
+                                                              "xlm_roberta_cls")),
+                         test::name_of);
+
+}  // namespace
+}  // namespace mlxe
