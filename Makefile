@@ -47,7 +47,7 @@ asan tsan:  ## tests under AddressSanitizer + UBSan, or ThreadSanitizer
 
 fuzz: deps  ## libFuzzer targets, 60 s each
 	@tools/install_system.sh "$(APT_CHECK)" ""
-	@cmake --preset fuzz -Wno-dev > /dev/null && cmake --build --preset fuzz
+	@cmake --preset fuzz -Wno-dev > /dev/null && cmake --build --preset fuzz --target fuzzers
 	@tests/fuzz/run.sh 60
 
 check:  ## formatting and include directions

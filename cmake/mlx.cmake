@@ -25,3 +25,6 @@ get_target_property(mlx_location mlx IMPORTED_LOCATION_RELEASE)
 get_filename_component(mlx_folder ${mlx_location} DIRECTORY)
 set_target_properties(mlxe_engine_mlx PROPERTIES PREFIX "lib" SUFFIX ".so"
   LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR} INSTALL_RPATH ${mlx_folder} BUILD_WITH_INSTALL_RPATH ON)
+# A consumer's program may lie anywhere: it gets the folder of the installed module as an rpath.
+target_link_options(mlx_encoder INTERFACE
+  $<INSTALL_INTERFACE:LINKER:-rpath,$<INSTALL_PREFIX>/${CMAKE_INSTALL_LIBDIR}>)

@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <deque>
 #include <mutex>
 
@@ -14,7 +13,6 @@
 #include "base/thread_pool.h"
 #include "engine_cpu/ops.h"
 #include "engine_cpu/weight.h"
-#include "mlx_encoder/error.h"
 #include "models/engine.h"
 #include "models/forward.h"
 
@@ -86,24 +84,6 @@ void append(RunResult& to, RunResult&& from) {
   append(to.pooler, std::move(from.pooler));
   append(to.sentence, std::move(from.sentence));
   append(to.logits, std::move(from.logits));
-}
-
-void check_finite(const Matrix& m, const std::string& what, const char* row_kind) {
-  const auto bad = std::find_if(m.values.begin(), m.values.end(), [](float v) { return !std::isfinite(v); });
-  if (bad == m.values.end()) return;
-  const int64_t at = bad - m.values.begin();
-  throw Error(ErrorCode::numeric,
-              fmt::format("{}: {} at {} {}, column {}; the weights are damaged or overflow float32", what,
-                          std::isnan(*bad) ? "NaN" : "infinity", row_kind, at / m.columns, at % m.columns));
-}
-
-void check_finite(const RunResult& result) {
-  for (size_t i = 0; i < result.layers.size(); ++i)
-    check_finite(result.layers[i], i == 0 ? "embeddings" : fmt::format("layer {}", i - 1), "token");
-  check_finite(result.hidden, "last hidden state", "token");
-  check_finite(result.pooler, "pooler", "text");
-  check_finite(result.sentence, "sentence vectors", "text");
-  check_finite(result.logits, "logits", "text");
 }
 
 class CpuEngine : public Engine {

@@ -23,7 +23,10 @@ class MlxEngine : public Engine {
     return id;
   }
   void run(const Model& model, const RunRequest& request, RunResult& result) override {
+    result = {};
+    if (request.batch.texts() == 0) return;
     check(engine_->run(model, request, result));
+    check_finite(result);
   }
   EngineInfo info() const override {
     EngineInfo info;

@@ -102,7 +102,7 @@ LoadedModule load() {
     if (!module) return absent(fmt::format("{}: {}", path, outcome.text));
     return {.module = module, .path = path, .reason = ""};
   }
-  if (std::getenv("MLXE_ENGINE_DIR"))
+  if (folder_in_environment("MLXE_ENGINE_DIR"))
     return absent(
         fmt::format("MLXE_ENGINE_DIR: {}; it must name the folder that holds {}", problem, kMlxModuleFile));
   return absent(fmt::format("{}; {}", problem, kWhatToDo));

@@ -28,6 +28,9 @@ struct RunResult {
   Matrix logits;               // [B, labels]
 };
 
+// Throws numeric, naming the first NaN or infinity.
+void check_finite(const RunResult& result);
+
 struct EngineInfo {
   std::string engine;              // "cpu", "mlx"
   std::string variant;             // "avx512, 2 threads"; "MLX 0.32.4, cpu device"

@@ -60,9 +60,23 @@ void settle(const mx::array& x) {
     mx::async_eval(x);
 }
 
-mx::array weighted_sum(const mx::array& padded, std::vector<float> weights) {
-  const mx::array w(weights.data(), {padded.shape(0), padded.shape(1), 1}, mx::float32);
-  return mx::sum(mx::multiply(padded, w), 1);
+// What each token of a text weighs in its pooled vector, or for `max` what is added to it: nothing, or so
+// much that it is never the largest. As sentence-transformers' Pooling; the first `skipped` tokens are a
+// prompt.
+std::vector<float> token_weights(PoolingKind kind, int length, int skipped) {
+  if (kind == PoolingKind::max) {
+    std::vector<float> added(static_cast<size_t>(length), -std::numeric_limits<float>::infinity());
+    std::fill(added.begin() + skipped, added.end(), 0.0f);
+    return added;
+  }
+  const int first = kind == PoolingKind::last_token ? std::max(skipped, length - 1) : skipped;
+  const auto weight = [&](int i) { return kind == PoolingKind::weighted_mean ? i + 1 : 1; };
+  double total = 0;
+  for (int i = first; i < length; ++i) total += weight(i);
+  if (kind == PoolingKind::mean_sqrt_len) total = std::sqrt(total);
+  std::vector<float> weights(static_cast<size_t>(length), 0.0f);
+  for (int i = first; i < length; ++i) weights[i] = static_cast<float>(weight(i) / total);
+  return weights;
 }
 
 }  // namespace
@@ -161,40 +175,25 @@ mx::array MlxOps::take(const mx::array& x, std::span<const int32_t> rows) const 
 mx::array MlxOps::pool(const mx::array& x, PoolingKind kind, const Batch& batch) const {
   const mx::array x32 = mx::astype(x, mx::float32);
   const auto skipped = [&](int64_t b) { return std::min(batch.pool_from[b], batch.length(b)); };
-  if (kind == PoolingKind::cls || kind == PoolingKind::last_token) {
+  if (kind == PoolingKind::cls) {
     std::vector<int32_t> rows;
-    for (int64_t b = 0; b < batch.texts(); ++b) {
-      const int32_t last = batch.offsets[b + 1] - 1;
-      rows.push_back(kind == PoolingKind::cls ? std::min(batch.offsets[b] + skipped(b), last) : last);
-    }
+    for (int64_t b = 0; b < batch.texts(); ++b)
+      rows.push_back(batch.offsets[b] + (skipped(b) < batch.length(b) ? skipped(b) : 0));
     return take(x32, rows);
   }
 
   std::vector<mx::array> results;
   for (const PaddedLayout::Chunk& chunk : layout_.chunks()) {
+    std::vector<float> slots;  // [B, L]; padding weighs nothing, as a skipped token
+    for (int b = chunk.first_text; b < chunk.first_text + chunk.texts; ++b) {
+      const std::vector<float> weights = token_weights(kind, batch.length(b), skipped(b));
+      slots.insert(slots.end(), weights.begin(), weights.end());
+      slots.resize(slots.size() + chunk.length - weights.size(), token_weights(kind, 1, 1)[0]);
+    }
+    const mx::array w(slots.data(), {chunk.texts, chunk.length, 1}, mx::float32);
     const mx::array padded = PaddedLayout::pad(x32, chunk);
-    std::vector<float> weights;  // [B, L] of each slot; of `max`, what is added to it
-    for (int64_t b = chunk.first_text; b < chunk.first_text + chunk.texts; ++b) {
-      const int first = skipped(b), count = batch.length(b) - first;
-      double total = 1;
-      if (kind == PoolingKind::mean) total = count;
-      if (kind == PoolingKind::mean_sqrt_len) total = std::sqrt(count);
-      if (kind == PoolingKind::weighted_mean) total = 0.5 * count * (first + 1 + batch.length(b));
-      for (int i = 0; i < chunk.length; ++i) {
-        const bool counted = i >= first && i < batch.length(b);
-        if (kind == PoolingKind::max)
-          weights.push_back(counted ? 0.0f : -std::numeric_limits<float>::infinity());
-        else
-          weights.push_back(
-              !counted ? 0.0f : static_cast<float>((kind == PoolingKind::weighted_mean ? i + 1 : 1) / total));
-      }
-    }
-    if (kind == PoolingKind::max) {
-      const mx::array w(weights.data(), {chunk.texts, chunk.length, 1}, mx::float32);
-      results.push_back(mx::max(mx::add(padded, w), 1));
-    } else {
-      results.push_back(weighted_sum(padded, std::move(weights)));
-    }
+    results.push_back(kind == PoolingKind::max ? mx::max(mx::add(padded, w), 1)
+                                               : mx::sum(mx::multiply(padded, w), 1));
   }
   return results.size() == 1 ? results[0] : mx::concatenate(results, 0);
 }
@@ -214,11 +213,6 @@ Matrix MlxOps::read(const mx::array& x) const {
   values.eval();
   Matrix matrix{.rows = values.shape(0), .columns = values.shape(1), .values = {}};
   matrix.values.assign(values.data<float>(), values.data<float>() + values.size());
-  const auto bad = std::ranges::find_if_not(matrix.values, [](float v) { return std::isfinite(v); });
-  if (bad != matrix.values.end())
-    throw Error(ErrorCode::numeric,
-                fmt::format("a result holds {} in row {}; the weights are damaged or overflow their type",
-                            *bad, (bad - matrix.values.begin()) / matrix.columns));
   return matrix;
 }
 

@@ -30,7 +30,7 @@ class MlxOps {
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch) const;  // in float32
   Tensor concatenate(const std::vector<Tensor>& xs) const;
   Tensor normalize(const Tensor& x) const;
-  Matrix read(const Tensor& x) const;  // throws numeric on NaN or infinity
+  Matrix read(const Tensor& x) const;
 
  private:
   const MlxWeights& weights_;

@@ -1,0 +1,89 @@
+// mlx-encoder embed: one vector a text.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "mlx_encoder/error.h"
+#include "npy.h"
+#include "texts.h"
+
+namespace mlxe::cli {
+namespace {
+
+constexpr size_t kWindow = 4096;  // texts held in memory at a time
+constexpr int kShown = 8;         // values of a vector a person is shown
+
+struct Options {
+  RunOptions run;
+  TextSource texts;
+  std::string prompt_name;
+  std::string prompt;
+  CLI::Option* literal_prompt = nullptr;
+  std::string output;
+};
+
+int embed(const Options& o) {
+  const Encoder encoder = o.run.load();
+  EmbedOptions options{.prompt_name = o.prompt_name, .prompt = std::nullopt, .progress = progress()};
+  if (o.literal_prompt->count()) options.prompt = o.prompt;
+
+  std::unique_ptr<NpyWriter> npy;
+  if (!o.output.empty()) npy = std::make_unique<NpyWriter>(o.output, encoder.info().dimension);
+  int64_t done = 0;
+  o.texts.read(kWindow, [&](std::vector<TextInput> window) {
+    std::vector<std::string> texts;
+    for (TextInput& t : window) {
+      if (t.pair)
+        throw Error(ErrorCode::usage,
+                    fmt::format("text {} is a pair; embed takes single texts (a file of pairs is for "
+                                "classify and compare)",
+                                done + static_cast<int64_t>(texts.size()) + 1));
+      texts.push_back(std::move(t.text));
+    }
+    const Vectors vectors = encoder.embed(texts, options);
+    if (npy) npy->append(vectors.values);
+    for (int64_t i = 0; !npy && i < vectors.rows; ++i) {
+      const auto row = vectors.row(i);
+      if (o.run.json) {
+        const nlohmann::json line{{"index", done + i}, {"embedding", row}};
+        std::cout << line.dump() << '\n';
+      } else {
+        const auto head = row.first(std::min<size_t>(kShown, row.size()));
+        std::cout << fmt::format("{}\n  [{:.5f}{}]  {} values\n", texts[i], fmt::join(head, ", "),
+                                 row.size() > kShown ? ", ..." : "", row.size());
+      }
+    }
+    done += vectors.rows;
+  });
+  if (npy) {
+    npy->finish();
+    if (o.run.json)
+      std::cout << nlohmann::json{{"output", o.output}, {"rows", done}, {"columns", encoder.info().dimension}}
+                << '\n';
+    else
+      std::cout << fmt::format("{}: {} vectors of {} float32 values\n", o.output, done,
+                               encoder.info().dimension);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_embed(CLI::App& app, Run& run) {
+  CLI::App* command = app.add_subcommand("embed", "Sentence vectors, through the model's own pooling");
+  auto o = std::make_shared<Options>();
+  o->run.add_to(*command);
+  o->texts.add_to(*command);
+  command->add_option("--prompt-name", o->prompt_name,
+                      "Prompt of config_sentence_transformers.json, e.g. query");
+  o->literal_prompt = command->add_option("--prompt", o->prompt, "Literal text to put before each text");
+  command->add_option("-o,--output", o->output,
+                      "Write the vectors to this .npy file (float32, [texts, dimension])");
+  command->callback([o, &run] { run = [o] { return embed(*o); }; });
+}
+
+}  // namespace mlxe::cli

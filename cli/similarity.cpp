@@ -1,0 +1,119 @@
+// mlx-encoder similarity: cosine between texts; tokenize: what the model sees of a text.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "mlx_encoder/error.h"
+#include "texts.h"
+
+namespace mlxe::cli {
+namespace {
+
+constexpr size_t kWindow = 4096;
+constexpr size_t kMatrixTexts = 12;  // more single texts than this need a file of pairs
+
+struct Options {
+  RunOptions run;
+  TextSource texts;
+  std::string pair;
+};
+
+void print_matrix(const Encoder& encoder, const std::vector<std::string>& texts, bool json) {
+  const Vectors v = encoder.embed(texts);
+  nlohmann::json rows = nlohmann::json::array();
+  for (int64_t i = 0; i < v.rows; ++i) {
+    std::vector<float> row;
+    for (int64_t j = 0; j < v.rows; ++j) row.push_back(cosine(v.row(i), v.row(j)));
+    if (!json) std::cout << fmt::format("{:6.3f}  {}\n", fmt::join(row, " "), texts[i]);
+    rows.push_back(row);
+  }
+  if (json) std::cout << nlohmann::json{{"texts", texts}, {"cosine", rows}} << '\n';
+}
+
+// Single texts: all against all. Pairs (a file with text_pair): each text against its own.
+int similarity(const Options& o) {
+  const Encoder encoder = o.run.load();
+  size_t done = 0;
+  o.texts.read(kWindow, [&](std::vector<TextInput> window) {
+    std::vector<std::string> left, right;
+    for (TextInput& t : window) {
+      left.push_back(std::move(t.text));
+      if (t.pair) right.push_back(std::move(*t.pair));
+    }
+    if (right.empty()) {
+      if (done > 0 || left.size() < 2 || left.size() > kMatrixTexts)
+        throw Error(ErrorCode::usage,
+                    fmt::format("similarity: {} single texts; give 2 to {}, or a file of pairs (a "
+                                "text_pair column)",
+                                done + left.size(), kMatrixTexts));
+      done += left.size();
+      return print_matrix(encoder, left, o.run.json);
+    }
+    if (right.size() != left.size())
+      throw Error(ErrorCode::format,
+                  "similarity: some texts have a pair and some do not; give all of one kind");
+    const Vectors a = encoder.embed(left, {.progress = progress()}),
+                  b = encoder.embed(right, {.progress = progress()});
+    for (size_t i = 0; i < left.size(); ++i) {
+      const float value = cosine(a.row(i), b.row(i));
+      if (o.run.json)
+        std::cout << nlohmann::json{{"index", done + i}, {"cosine", value}} << '\n';
+      else
+        std::cout << fmt::format("{:6.3f}  {}  |  {}\n", value, left[i], right[i]);
+    }
+    done += left.size();
+  });
+  return 0;
+}
+
+int tokenize(const Options& o) {
+  const Encoder encoder = o.run.load();
+  size_t done = 0;
+  o.texts.read(kWindow, [&](std::vector<TextInput> window) {
+    for (TextInput& text : window) {
+      if (!o.pair.empty()) text.pair = o.pair;
+      const Tokens t = encoder.tokenize(text);
+      if (o.run.json) {
+        std::cout << nlohmann::json{{"index", done},          {"ids", t.ids},
+                                    {"tokens", t.tokens},     {"offsets", t.offsets},
+                                    {"type_ids", t.type_ids}, {"sequence", t.sequence},
+                                    {"dropped", t.dropped}}
+                         .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+                  << '\n';
+      } else {
+        std::cout << fmt::format("{} tokens{}\n", t.ids.size(),
+                                 t.dropped ? fmt::format(", {} dropped by truncation", t.dropped) : "");
+        for (size_t i = 0; i < t.ids.size(); ++i)
+          std::cout << fmt::format(
+              "  {:>7}  {:<20} {}\n", t.ids[i], t.tokens[i],
+              t.sequence[i] < 0 ? "special" : fmt::format("{}-{}", t.offsets[i].first, t.offsets[i].second));
+      }
+      ++done;
+    }
+  });
+  return 0;
+}
+
+}  // namespace
+
+void add_similarity(CLI::App& app, Run& run) {
+  CLI::App* command = app.add_subcommand("similarity", "Cosine between texts, or of each pair of a file");
+  auto o = std::make_shared<Options>();
+  o->run.add_to(*command);
+  o->texts.add_to(*command);
+  command->callback([o, &run] { run = [o] { return similarity(*o); }; });
+}
+
+void add_tokenize(CLI::App& app, Run& run) {
+  CLI::App* command = app.add_subcommand("tokenize", "The tokens a model sees of a text");
+  auto o = std::make_shared<Options>();
+  o->run.add_to(*command);
+  o->texts.add_to(*command);
+  command->add_option("--pair", o->pair, "Second text of every pair");
+  command->callback([o, &run] { run = [o] { return tokenize(*o); }; });
+}
+
+}  // namespace mlxe::cli

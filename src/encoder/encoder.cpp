@@ -1,0 +1,241 @@
+#include "mlx_encoder/encoder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cmath>
+
+#include "encoder/text_runner.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace {
+
+const char* name(ProblemType type) {
+  switch (type) {
+    case ProblemType::single_label:
+      return "single_label_classification";
+    case ProblemType::multi_label:
+      return "multi_label_classification";
+    case ProblemType::regression:
+      return "regression";
+  }
+  return "";
+}
+
+std::vector<float> softmax(std::span<const float> logits) {
+  const float top = *std::ranges::max_element(logits);
+  std::vector<float> p(logits.size());
+  double sum = 0;
+  for (size_t i = 0; i < p.size(); ++i) sum += p[i] = std::exp(logits[i] - top);
+  for (float& v : p) v = static_cast<float>(v / sum);
+  return p;
+}
+
+// What transformers' text-classification pipeline applies: softmax, sigmoid for multi-label and single-output
+// heads, nothing for regression.
+std::vector<float> scores_of(std::span<const float> logits, ProblemType type) {
+  if (type == ProblemType::regression) return {logits.begin(), logits.end()};
+  if (type == ProblemType::single_label && logits.size() > 1) return softmax(logits);
+  std::vector<float> p;
+  for (float v : logits) p.push_back(1.0f / (1.0f + std::exp(-v)));
+  return p;
+}
+
+std::span<const float> row(const Matrix& m, int64_t i) {
+  return std::span(m.values).subspan(static_cast<size_t>(i * m.columns), static_cast<size_t>(m.columns));
+}
+
+// The index of the label that starts with `word`, case ignored; -1 if there is none.
+int64_t label_starting(const std::vector<std::string>& labels, std::string_view word) {
+  for (size_t i = 0; i < labels.size(); ++i) {
+    std::string label = labels[i].substr(0, word.size());
+    std::ranges::transform(label, label.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (label == word) return static_cast<int64_t>(i);
+  }
+  return -1;
+}
+
+}  // namespace
+
+struct Encoder::Impl {
+  TextRunner runner;
+  ModelInfo info;
+
+  Impl(const std::filesystem::path& folder, const EncoderOptions& options) : runner(folder, options) {
+    const Model& model = runner.model();
+    const SentenceModules& sentence = runner.sentence();
+    const EngineInfo engine = runner.engine_info();
+    info = {.model_type = model.model_type,
+            .layers = model.layers(),
+            .hidden_size = model.hidden_size(),
+            .vocab_size = model.vocab_size(),
+            .max_tokens = runner.max_tokens(),
+            .dimension = model.hidden_size(),
+            .problem_type = model.classifier ? name(model.problem_type) : "",
+            .labels = model.labels,
+            .prompts = sentence.prompts,
+            .default_prompt = sentence.default_prompt_name.value_or(""),
+            .engine = engine.engine,
+            .engine_variant = engine.variant};
+    for (const SentenceModule& m : model.sentence.modules) {
+      if (const auto* p = std::get_if<PoolingModule>(&m))
+        info.dimension *= static_cast<int64_t>(p->kinds.size());
+      if (const auto* d = std::get_if<DenseModule>(&m)) info.dimension = d->dense.out;
+    }
+  }
+
+  std::string prompt(const EmbedOptions& options) const {
+    if (options.prompt) return *options.prompt;
+    const std::string& chosen = options.prompt_name.empty() ? info.default_prompt : options.prompt_name;
+    if (chosen.empty()) return "";
+    const auto found = info.prompts.find(chosen);
+    if (found != info.prompts.end()) return found->second;
+    std::string known;
+    for (const auto& [key, text] : info.prompts) known += (known.empty() ? "" : ", ") + key;
+    throw Error(ErrorCode::usage,
+                fmt::format("prompt \"{}\": this model has {}; name one of them or give a literal prompt",
+                            chosen, known.empty() ? "no prompts" : "the prompts " + known));
+  }
+
+  // Tokens of the prompt that pooling skips when the model was trained so: without a trailing special token,
+  // as sentence-transformers counts them.
+  int32_t prompt_tokens(const std::string& prompt) const {
+    const auto& pooling = std::get<PoolingModule>(runner.model().sentence.modules.front());
+    if (prompt.empty() || pooling.include_prompt) return 0;
+    const Encoding e = runner.encode({prompt, std::nullopt});
+    const bool closes = !e.sequence.empty() && e.sequence.back() < 0;
+    return static_cast<int32_t>(e.ids.size()) - (closes ? 1 : 0);
+  }
+
+  std::vector<std::vector<float>> logits(std::span<const TextInput> texts, const Progress& progress) const {
+    if (!runner.model().classifier)
+      throw Error(
+          ErrorCode::unsupported,
+          fmt::format(
+              "{}: the model has no classification head (config.json's \"architectures\" names none); "
+              "use embed, or a ...ForSequenceClassification checkpoint",
+              runner.checkpoint().folder().string()));
+    TextRunner::Job job;
+    job.wanted.logits = true;
+    job.progress = progress;
+    std::vector<std::vector<float>> all(texts.size());
+    runner.run(texts, job, [&](size_t text, const RunResult& result, const Batch&, int64_t i) {
+      const auto values = row(result.logits, i);
+      all[text].assign(values.begin(), values.end());
+    });
+    return all;
+  }
+};
+
+float cosine(std::span<const float> a, std::span<const float> b) {
+  if (a.size() != b.size())
+    throw Error(ErrorCode::usage,
+                fmt::format("cosine: the vectors have {} and {} values; they must be equally long", a.size(),
+                            b.size()));
+  double ab = 0, aa = 0, bb = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    ab += static_cast<double>(a[i]) * b[i];
+    aa += static_cast<double>(a[i]) * a[i];
+    bb += static_cast<double>(b[i]) * b[i];
+  }
+  return aa == 0 || bb == 0 ? 0.0f : static_cast<float>(ab / std::sqrt(aa * bb));
+}
+
+Encoder::Encoder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Encoder::Encoder(Encoder&&) noexcept = default;
+Encoder& Encoder::operator=(Encoder&&) noexcept = default;
+Encoder::~Encoder() = default;
+
+Encoder Encoder::load(const std::filesystem::path& folder, const EncoderOptions& options) {
+  return Encoder(std::make_unique<Impl>(folder, options));
+}
+
+const ModelInfo& Encoder::info() const noexcept {
+  return impl_->info;
+}
+
+Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& options) const {
+  TextRunner::Job job;
+  job.wanted.sentence = true;
+  job.prefix = impl_->prompt(options);
+  job.pool_from = impl_->prompt_tokens(job.prefix);
+  job.progress = options.progress;
+  Vectors vectors{static_cast<int64_t>(texts.size()), impl_->info.dimension, {}};
+  vectors.values.resize(texts.size() * static_cast<size_t>(vectors.columns));
+  const std::vector<TextInput> inputs(texts.begin(), texts.end());
+  impl_->runner.run(inputs, job, [&](size_t text, const RunResult& result, const Batch&, int64_t i) {
+    std::ranges::copy(row(result.sentence, i),
+                      vectors.values.begin() + static_cast<int64_t>(text) * vectors.columns);
+  });
+  return vectors;
+}
+
+std::vector<Prediction> Encoder::classify(std::span<const TextInput> texts, const Progress& progress) const {
+  std::vector<Prediction> predictions;
+  for (std::vector<float>& logits : impl_->logits(texts, progress)) {
+    Prediction p{.best = std::ranges::max_element(logits) - logits.begin(),
+                 .scores = scores_of(logits, impl_->runner.model().problem_type),
+                 .logits = {}};
+    p.logits = std::move(logits);
+    predictions.push_back(std::move(p));
+  }
+  return predictions;
+}
+
+std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> texts,
+                                                   std::span<const std::string> labels,
+                                                   const ZeroShotOptions& options) const {
+  if (labels.empty()) throw Error(ErrorCode::usage, "zero-shot: no labels were given; give at least one");
+  const size_t hole = options.hypothesis_template.find("{}");
+  if (hole == std::string::npos)
+    throw Error(ErrorCode::usage,
+                fmt::format("zero-shot: the template \"{}\" has no {{}} for the label to go into",
+                            options.hypothesis_template));
+  const std::vector<std::string>& names = impl_->info.labels;
+  const int64_t entailment = label_starting(names, "entail");
+  if (!names.empty() && (entailment < 0 || names.size() < 2))
+    throw Error(
+        ErrorCode::unsupported,
+        fmt::format("zero-shot: the model's labels are {}; it needs an NLI head with an \"entailment\" label",
+                    fmt::join(names, ", ")));
+  // Where no label says "contradiction", transformers' pipeline takes the first, or the last if that entails.
+  int64_t contradiction = label_starting(names, "contradict");
+  if (contradiction < 0) contradiction = entailment == 0 ? static_cast<int64_t>(names.size()) - 1 : 0;
+
+  std::vector<TextInput> pairs;
+  for (const std::string& text : texts)
+    for (const std::string& label : labels)
+      pairs.push_back({text, std::string(options.hypothesis_template).replace(hole, 2, label)});
+  const auto logits = impl_->logits(pairs, options.progress);
+
+  std::vector<std::vector<float>> scores(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const auto of_text = std::span(logits).subspan(i * labels.size(), labels.size());
+    std::vector<float> entailing;
+    for (const auto& l : of_text) entailing.push_back(l[entailment]);
+    if (!options.multi_label && labels.size() > 1) {
+      scores[i] = softmax(entailing);
+      continue;
+    }
+    for (const auto& l : of_text)
+      scores[i].push_back(softmax(std::array{l[contradiction], l[entailment]})[1]);
+  }
+  return scores;
+}
+
+Tokens Encoder::tokenize(const TextInput& text) const {
+  const Encoding e = impl_->runner.encode(text);
+  Tokens tokens{.ids = e.ids,
+                .type_ids = e.type_ids,
+                .tokens = {},
+                .offsets = e.code_point_offsets,
+                .sequence = e.sequence,
+                .dropped = e.dropped_tokens};
+  for (int32_t id : e.ids) tokens.tokens.push_back(impl_->runner.tokenizer().token(id));
+  return tokens;
+}
+
+}  // namespace mlxe

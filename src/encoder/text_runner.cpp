@@ -1,0 +1,115 @@
+#include "encoder/text_runner.h"
+
+#include <algorithm>
+#include <atomic>
+#include <numeric>
+
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace {
+
+// Texts tokenized and sorted together: long enough that a batch holds texts of one length, short enough that
+// results flow and memory stays flat.
+constexpr size_t kWindow = 2048;
+// Tokens a batch may hold: enough to keep every thread busy, few enough for the activations to stay in cache.
+constexpr int64_t kBatchTokens = 4096;
+
+std::unique_ptr<Engine> make_engine(const EncoderOptions& options) {
+  const EngineOptions engine{.threads = options.threads};
+  switch (options.engine) {
+    case EngineKind::mlx:
+      return make_mlx_engine(engine);
+    case EngineKind::cpu:
+      return make_cpu_engine(engine);
+    case EngineKind::automatic:
+      break;
+  }
+  return mlx_has_gpu() ? make_mlx_engine(engine) : make_cpu_engine(engine);
+}
+
+}  // namespace
+
+EngineKind parse_engine(std::string_view spelling) {
+  if (spelling == "auto") return EngineKind::automatic;
+  if (spelling == "mlx") return EngineKind::mlx;
+  if (spelling == "cpu") return EngineKind::cpu;
+  throw Error(ErrorCode::usage, "engine: \"" + std::string(spelling) + "\" is unknown; use auto, mlx or cpu");
+}
+
+TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions& options)
+    : loaded_(load_model(folder, options.warning)),
+      tokenizer_(Tokenizer::load(folder, options.warning)),
+      engine_(make_engine(options)),
+      pool_(std::make_unique<ThreadPool>(options.threads)),
+      warning_(options.warning) {
+  bind(loaded_, *engine_);
+  max_tokens_ = loaded_.model.max_tokens();
+  for (int64_t limit :
+       {loaded_.sentence.max_seq_length.value_or(0), tokenizer_.model_max_length(), options.max_length})
+    if (limit > 0) max_tokens_ = std::min(max_tokens_, limit);
+  if (warning_)
+    for (const std::string& note : engine_->info().notes) warning_(note);
+}
+
+Encoding TextRunner::encode(const TextInput& text) const {
+  return tokenizer_.encode(text.text, text.pair, {.max_length = max_tokens_});
+}
+
+Encoding TextRunner::encode_whole(const TextInput& text) const {
+  return tokenizer_.encode(text.text, text.pair, {});
+}
+
+void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Take& take) const {
+  size_t truncated = 0;
+  for (size_t begin = 0; begin < texts.size(); begin += kWindow) {
+    const auto window = texts.subspan(begin, std::min(kWindow, texts.size() - begin));
+    std::vector<Encoding> encodings(window.size());
+    pool_->parallel_for(static_cast<int64_t>(window.size()), [&](int64_t i, int) {
+      TextInput text = window[i];
+      text.text.insert(0, job.prefix);
+      try {
+        encodings[i] = encode(text);
+      } catch (const Error& e) {
+        throw Error(e.code(), "text " + std::to_string(begin + i + 1) + ": " + e.what());
+      }
+    });
+    for (size_t i = 0; i < window.size(); ++i) {
+      if (encodings[i].dropped_tokens == 0) continue;
+      if (++truncated <= 3 && warning_)
+        warning_("text " + std::to_string(begin + i + 1) + ": truncated to " + std::to_string(max_tokens_) +
+                 " tokens, " + std::to_string(encodings[i].dropped_tokens) + " dropped");
+    }
+
+    std::vector<size_t> order(window.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::ranges::stable_sort(order, {}, [&](size_t i) { return encodings[i].ids.size(); });
+    for (size_t next = 0; next < order.size();) {
+      RunRequest request = job.wanted;
+      const size_t first = next;
+      do {
+        const Encoding& e = encodings[order[next++]];
+        const auto length = static_cast<int32_t>(e.ids.size());
+        request.batch.append(e.ids, e.type_ids, std::min(job.pool_from, length));
+      } while (next < order.size() &&
+               request.batch.tokens() + static_cast<int64_t>(encodings[order[next]].ids.size()) <=
+                   kBatchTokens);
+      RunResult result;
+      engine_->run(loaded_.model, request, result);
+      for (size_t i = first; i < next; ++i)
+        take(begin + order[i], result, request.batch, static_cast<int64_t>(i - first));
+      if (job.progress) job.progress("texts", begin + next, texts.size());
+    }
+  }
+  if (truncated > 3 && warning_)
+    warning_(std::to_string(truncated) + " texts in all were truncated to " + std::to_string(max_tokens_) +
+             " tokens");
+}
+
+RunResult TextRunner::run(const RunRequest& request) const {
+  RunResult result;
+  engine_->run(loaded_.model, request, result);
+  return result;
+}
+
+}  // namespace mlxe

@@ -1,0 +1,58 @@
+// Texts through tokenizer and engine: tokenized in parallel, sorted by length inside a window, run in batches
+// of a token budget, results handed out in input order. Shared by Encoder and by `compare`.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "encoder/model_loader.h"
+#include "mlx_encoder/encoder.h"
+#include "tokenizer/tokenizer.h"
+
+namespace mlxe {
+
+class TextRunner {
+ public:
+  TextRunner(const std::filesystem::path& folder, const EncoderOptions& options);
+
+  const Model& model() const noexcept { return loaded_.model; }
+  const Checkpoint& checkpoint() const noexcept { return loaded_.checkpoint; }
+  const Tokenizer& tokenizer() const noexcept { return tokenizer_; }
+  EngineInfo engine_info() const { return engine_->info(); }
+  const SentenceModules& sentence() const noexcept { return loaded_.sentence; }
+  int64_t max_tokens() const noexcept { return max_tokens_; }
+
+  Encoding encode(const TextInput& text) const;
+  // Truncates nothing.
+  Encoding encode_whole(const TextInput& text) const;
+
+  struct Job {
+    RunRequest wanted;      // which outputs; its batch is filled in
+    std::string prefix;     // put before each text
+    int32_t pool_from = 0;  // tokens of the prefix pooling skips
+    Progress progress;      // in texts
+  };
+  // Runs all texts. `take` is called once for each text, in any order but never concurrently, with its index,
+  // the result of its batch, and which text of that batch it is.
+  using Take =
+      std::function<void(size_t text, const RunResult& result, const Batch& batch, int64_t position)>;
+  void run(std::span<const TextInput> texts, const Job& job, const Take& take) const;
+
+  // Token ids already made (benchmarks, goldens): straight to the engine.
+  RunResult run(const RunRequest& request) const;
+
+ private:
+  LoadedModel loaded_;
+  Tokenizer tokenizer_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<ThreadPool> pool_;  // for tokenizing
+  int64_t max_tokens_;
+  Warning warning_;
+};
+
+}  // namespace mlxe

@@ -1,0 +1,54 @@
+// What every fuzzer shares: an input cut into parts, and the one way a reader may refuse it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/utf8.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe::fuzz {
+
+inline void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+// Readers answer bad input with mlxe::Error alone: a short text in UTF-8, and never code internal. Anything
+// else leaves the function and is a crash.
+template <class Action>
+void expect_result_or_error(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    const std::string_view text = error.what();
+    require(error.code() != ErrorCode::internal && !text.empty() && text.size() < 4096);
+    require(first_invalid_utf8(text) == kValidUtf8 && text.find('\0') == text.npos);
+  }
+}
+
+// The input split at zero bytes (JSON has none) into exactly `count` parts; the last keeps the rest.
+inline std::vector<std::string_view> parts(const uint8_t* data, size_t size, size_t count) {
+  std::string_view rest(reinterpret_cast<const char*>(data), size);
+  std::vector<std::string_view> result;
+  while (result.size() + 1 < count) {
+    const size_t end = rest.find('\0');
+    result.push_back(rest.substr(0, end));
+    rest = end == rest.npos ? std::string_view{} : rest.substr(end + 1);
+  }
+  result.push_back(rest);
+  return result;
+}
+
+// A whole safetensors file around a header, with `payload` zero bytes of data: fuzzing would not guess the
+// length.
+inline std::string safetensors_around(std::string_view header, size_t payload) {
+  std::string file(8, '\0');
+  for (size_t i = 0; i < 8; ++i) file[i] = static_cast<char>(header.size() >> (8 * i));
+  return file.append(header).append(payload, '\0');
+}
+
+}  // namespace mlxe::fuzz

@@ -1,0 +1,18 @@
+// model.safetensors.index.json: what comes back names files of the folder and nothing else.
+#include <filesystem>
+
+#include "format/weight_files.h"
+#include "fuzz_input.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string text(reinterpret_cast<const char*>(data), size);
+  mlxe::fuzz::expect_result_or_error([&] {
+    const auto index = mlxe::parse_weight_index(text, "index.json");
+    mlxe::fuzz::require(!index.empty());
+    for (const auto& [tensor, file] : index) {
+      const std::filesystem::path path(file);
+      mlxe::fuzz::require(path.filename() == path && path != ".." && path.extension() == ".safetensors");
+    }
+  });
+  return 0;
+}

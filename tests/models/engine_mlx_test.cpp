@@ -1,0 +1,389 @@
+// The mlx engine against the cpu engine, which has its own proofs, in every scheme; and its edges: absence,
+// bad input, threads.
+#include "engine_mlx/mlx_engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <thread>
+
+#include "models/engine.h"
+#include "models/random_model.h"
+#include "test_files.h"
+
+namespace mlxe {
+namespace {
+
+using test::Kind;
+using testing::HasSubstr;
+
+constexpr Scheme kFloat{.mode = Mode::none, .bits = 0, .group_size = 0, .dtype = Dtype::f32};
+
+// Where the module was built it must load; only a build without it may skip.
+#define SKIP_WITHOUT_MLX()                                               \
+  if (!std::filesystem::exists(MLXE_BUILD_DIR "/libmlxe_engine_mlx.so")) \
+    GTEST_SKIP() << "this build has no MLX module (MLXE_WITH_MLX=OFF)";  \
+  ASSERT_TRUE(mlx_status().available) << mlx_status().reason
+
+// One model on both engines, from the same stored weights.
+struct Pair {
+  test::RandomWeights weights;
+  std::unique_ptr<Engine> cpu = make_cpu_engine({}), mlx = make_mlx_engine({});
+  Model cpu_model, mlx_model;
+
+  // `damage` may replace a weight before the mlx engine gets it.
+  explicit Pair(
+      Kind kind, const Scheme& scheme, Activation activation = Activation::gelu_erf,
+      const std::function<void(StoredWeight&)>& damage = [](StoredWeight&) {})
+      : weights(scheme), cpu_model(test::tiny_model(kind, activation)), mlx_model(cpu_model) {
+    std::vector<StoredWeight> stored;
+    test::fill(cpu_model, [&](const ParameterSpec& spec) {
+      stored.push_back(weights.store(spec));
+      return cpu->add(stored.back());
+    });
+    test::fill(mlx_model, [&, i = size_t{0}](const ParameterSpec&) mutable {
+      damage(stored[i]);
+      return mlx->add(stored[i++]);
+    });
+  }
+
+  RunResult expected(const RunRequest& request) { return run(*cpu, cpu_model, request); }
+  RunResult actual(const RunRequest& request) { return run(*mlx, mlx_model, request); }
+
+ private:
+  static RunResult run(Engine& engine, const Model& model, const RunRequest& request) {
+    RunResult result;
+    engine.run(model, request, result);
+    return result;
+  }
+};
+
+RunRequest everything(const std::vector<int>& lengths) {
+  return {.batch = test::random_batch(lengths),
+          .layers = true,
+          .hidden = true,
+          .pooler = true,
+          .sentence = true,
+          .logits = true};
+}
+
+double largest(const Matrix& m) {
+  double most = 0;
+  for (const float v : m.values) most = std::max(most, std::abs(static_cast<double>(v)));
+  return most;
+}
+
+double difference(const Matrix& a, const Matrix& b) {
+  EXPECT_EQ(a.rows, b.rows);
+  EXPECT_EQ(a.columns, b.columns);
+  if (a.values.size() != b.values.size()) return INFINITY;
+  double most = 0;
+  for (size_t i = 0; i < a.values.size(); ++i) {
+    const double d = std::abs(static_cast<double>(a.values[i]) - b.values[i]);
+    if (!(d <= most)) most = d;  // a NaN sticks
+  }
+  return most;
+}
+
+// float32 sums of K <= 128 products lose about sqrt(K) * 2^-24 = 7e-7 of their size, some ten of them in a
+// row per layer; the layer norms keep the size near 1. 1e-5 of the largest activation is what the project
+// promises.
+constexpr double kTolerance = 1e-5;
+
+void expect_same(const Matrix& actual, const Matrix& expected, const std::string& what) {
+  EXPECT_LE(difference(actual, expected), kTolerance * largest(expected)) << what;
+}
+
+void expect_same(const RunResult& actual, const RunResult& expected) {
+  ASSERT_EQ(actual.layers.size(), expected.layers.size());
+  for (size_t i = 0; i < expected.layers.size(); ++i)
+    expect_same(actual.layers[i], expected.layers[i], "layer " + std::to_string(i));
+  expect_same(actual.hidden, expected.hidden, "hidden");
+  expect_same(actual.pooler, expected.pooler, "pooler");
+  expect_same(actual.sentence, expected.sentence, "sentence");
+  expect_same(actual.logits, expected.logits, "logits");
+}
+
+// Around the sizes at which kernels change path, and the shortest texts there are.
+const std::vector<int> kLengths{1, 31, 32, 33, 127, 128, 129, 2};
+
+struct Case {
+  const char* name;
+  Kind kind;
+  Scheme scheme;
+};
+
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.name;
+}
+
+class MlxEngineCase : public testing::TestWithParam<Case> {};
+
+TEST_P(MlxEngineCase, ComputesWhatTheCpuEngineComputes) {
+  SKIP_WITHOUT_MLX();
+  Pair pair(GetParam().kind, GetParam().scheme);
+  const RunRequest request = everything(kLengths);
+  expect_same(pair.actual(request), pair.expected(request));
+}
+
+constexpr Scheme affine(int bits, int group, Dtype dtype = Dtype::f16) {
+  return {.mode = Mode::affine, .bits = bits, .group_size = group, .dtype = dtype};
+}
+constexpr Scheme plain(Dtype dtype) {
+  return {.mode = Mode::none, .bits = 0, .group_size = 0, .dtype = dtype};
+}
+constexpr Scheme of(Mode mode, int bits, int group) {
+  return {.mode = mode, .bits = bits, .group_size = group, .dtype = Dtype::f16};
+}
+
+INSTANTIATE_TEST_SUITE_P(Schemes, MlxEngineCase,
+                         testing::Values(Case{"bert_f32", Kind::bert, plain(Dtype::f32)},
+                                         Case{"bert_f16", Kind::bert, plain(Dtype::f16)},
+                                         Case{"bert_bf16", Kind::bert, plain(Dtype::bf16)},
+                                         Case{"distilbert_f32", Kind::distilbert, plain(Dtype::f32)},
+                                         Case{"roberta_f32", Kind::roberta, plain(Dtype::f32)},
+                                         Case{"bert_affine2", Kind::bert, affine(2, 32)},
+                                         Case{"bert_affine3", Kind::bert, affine(3, 64)},
+                                         Case{"bert_affine4", Kind::bert, affine(4, 64)},
+                                         Case{"bert_affine5", Kind::bert, affine(5, 32)},
+                                         Case{"bert_affine6", Kind::bert, affine(6, 64)},
+                                         Case{"bert_affine8", Kind::bert, affine(8, 64)},
+                                         Case{"bert_affine8_f32", Kind::bert, affine(8, 32, Dtype::f32)},
+                                         Case{"bert_affine4_bf16", Kind::bert, affine(4, 64, Dtype::bf16)},
+                                         Case{"distilbert_affine8", Kind::distilbert, affine(8, 64)},
+                                         Case{"roberta_affine4", Kind::roberta, affine(4, 32)},
+                                         Case{"bert_mxfp4", Kind::bert, of(Mode::mxfp4, 4, 32)},
+                                         Case{"bert_mxfp8", Kind::bert, of(Mode::mxfp8, 8, 32)},
+                                         Case{"bert_nvfp4", Kind::bert, of(Mode::nvfp4, 4, 16)},
+                                         Case{"bert_int8", Kind::bert, of(Mode::int8, 8, 0)},
+                                         Case{"bert_fake", Kind::bert, of(Mode::fake, 8, 0)}),
+                         [](const auto& instance) { return std::string(instance.param.name); });
+
+// The twin: the exponent of one scale of one matrix is another, and the comparison above must notice.
+TEST(MlxEngine, NoticesOneDamagedScale) {
+  SKIP_WITHOUT_MLX();
+  std::vector<std::byte> damaged;
+  Pair pair(Kind::bert, affine(8, 32), Activation::gelu_erf, [&](StoredWeight& weight) {
+    if (weight.name != "encoder.layer.1.output.dense.weight") return;
+    damaged.assign(weight.scales.begin(), weight.scales.end());
+    damaged[1] ^= std::byte{0x04};  // the lowest bit of the first float16's exponent
+    weight.scales = damaged;
+  });
+  const RunRequest request = everything(kLengths);
+  const RunResult actual = pair.actual(request), expected = pair.expected(request);
+  ASSERT_FALSE(damaged.empty());
+  expect_same(actual.layers[1], expected.layers[1], "the layer before it");
+  EXPECT_GT(difference(actual.hidden, expected.hidden), 100 * kTolerance * largest(expected.hidden));
+  EXPECT_GT(difference(actual.sentence, expected.sentence), 10 * kTolerance * largest(expected.sentence));
+}
+
+TEST(MlxEngine, KnowsEveryActivation) {
+  SKIP_WITHOUT_MLX();
+  for (const Activation activation :
+       {Activation::identity, Activation::relu, Activation::gelu_erf, Activation::gelu_tanh,
+        Activation::gelu_quick, Activation::silu, Activation::tanh, Activation::sigmoid}) {
+    Pair pair(Kind::bert, kFloat, activation);
+    const RunRequest request{.batch = test::random_batch({9, 4}), .hidden = true};
+    expect_same(pair.actual(request).hidden, pair.expected(request).hidden, name(activation));
+  }
+}
+
+TEST(MlxEngine, PoolsAsTheCpuEngineDoes) {
+  SKIP_WITHOUT_MLX();
+  Pair pair(Kind::bert, kFloat);
+  const std::vector<PoolingKind> kinds{PoolingKind::cls,           PoolingKind::max,
+                                       PoolingKind::mean,          PoolingKind::mean_sqrt_len,
+                                       PoolingKind::weighted_mean, PoolingKind::last_token};
+  for (Model* model : {&pair.mlx_model, &pair.cpu_model}) model->sentence.modules = {PoolingModule{kinds}};
+  RunRequest request{.batch = test::random_batch({7, 1, 12, 7}), .sentence = true};
+  request.batch.pool_from = {0, 0, 5, 6};  // prompts, one up to the last token
+  expect_same(pair.actual(request).sentence, pair.expected(request).sentence, "pooled");
+  // A prompt and nothing else, where the maximum of nothing is no number.
+  request.batch.pool_from = {7, 0, 99, 0};
+  for (Model* model : {&pair.mlx_model, &pair.cpu_model})
+    std::erase(std::get<PoolingModule>(model->sentence.modules[0]).kinds, PoolingKind::max);
+  expect_same(pair.actual(request).sentence, pair.expected(request).sentence, "nothing but a prompt");
+}
+
+// More padded tokens than one attention chunk takes, of equal lengths and not.
+TEST(MlxEngine, CutsLargeBatchesIntoChunks) {
+  SKIP_WITHOUT_MLX();
+  Pair pair(Kind::distilbert, kFloat);
+  std::vector<int> lengths(80, 128);
+  lengths.back() = 3;
+  const RunRequest request{.batch = test::random_batch(lengths), .hidden = true, .sentence = true};
+  const RunResult actual = pair.actual(request), expected = pair.expected(request);
+  expect_same(actual.hidden, expected.hidden, "hidden");
+  expect_same(actual.sentence, expected.sentence, "sentence");
+}
+
+TEST(MlxEngine, GivesNothingForNothing) {
+  SKIP_WITHOUT_MLX();
+  Pair pair(Kind::bert, kFloat);
+  const RunResult result = pair.actual({.batch = {}, .layers = true, .hidden = true, .sentence = true});
+  EXPECT_TRUE(result.layers.empty());
+  EXPECT_EQ(result.hidden.rows, 0);
+}
+
+TEST(MlxEngine, GivesATextTheSameVectorsInAnyBatch) {
+  SKIP_WITHOUT_MLX();
+  Pair pair(Kind::roberta, affine(4, 64));
+  const RunRequest together{.batch = test::random_batch({40, 3, 17}), .sentence = true};
+  const Matrix all = pair.actual(together).sentence;
+  for (int64_t b = 0; b < 3; ++b) {
+    const auto begin = together.batch.ids.begin();
+    RunRequest alone{.sentence = true};
+    alone.batch.append(
+        std::vector<int32_t>(begin + together.batch.offsets[b], begin + together.batch.offsets[b + 1]),
+        std::span(together.batch.token_types).subspan(together.batch.offsets[b], together.batch.length(b)));
+    const Matrix one = pair.actual(alone).sentence;
+    const Matrix row{
+        1, all.columns, {all.values.begin() + b * all.columns, all.values.begin() + (b + 1) * all.columns}};
+    expect_same(one, row, "text " + std::to_string(b));
+  }
+}
+
+TEST(MlxEngine, ServesSeveralThreads) {
+  SKIP_WITHOUT_MLX();
+  Pair pair(Kind::bert, affine(8, 64));
+  const RunRequest request{.batch = test::random_batch({6, 11}), .hidden = true};
+  const Matrix alone = pair.actual(request).hidden;
+  std::vector<Matrix> results(4);
+  std::vector<std::thread> threads;
+  for (Matrix& result : results)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 5; ++i) result = pair.actual(request).hidden;
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (const Matrix& result : results) EXPECT_EQ(result.values, alone.values);
+}
+
+TEST(MlxEngine, SaysWhatItWidened) {
+  SKIP_WITHOUT_MLX();
+  EXPECT_THAT(Pair(Kind::bert, kFloat).mlx->info().notes, testing::IsEmpty());
+  EXPECT_EQ(Pair(Kind::bert, kFloat).mlx->info().engine, "mlx");
+  if (mlx_status().device != "cpu") GTEST_SKIP() << "a GPU computes in the file's own type";
+  EXPECT_THAT(Pair(Kind::bert, affine(4, 64)).mlx->info().notes,
+              testing::ElementsAre(HasSubstr("widened to float32")));
+  EXPECT_THAT(Pair(Kind::bert, of(Mode::int8, 8, 0)).mlx->info().notes,
+              testing::Contains(HasSubstr("int8 matrices were dequantized to float32")));
+}
+
+TEST(MlxEngine, RefusesResultsThatAreNoNumbers) {
+  SKIP_WITHOUT_MLX();
+  Pair pair(Kind::bert, kFloat);
+  const std::vector<float> infinite(test::kHidden, INFINITY);
+  const StoredWeight bias{.name = "bias",
+                          .scheme = kFloat,
+                          .shape = {test::kHidden},
+                          .dtype = Dtype::f32,
+                          .codes = std::as_bytes(std::span(infinite)),
+                          .scales = {},
+                          .biases = {}};
+  pair.mlx_model.pooler->dense.bias = pair.mlx->add(bias);
+  pair.mlx_model.classifier->dense.bias = pair.mlx->add(bias);
+  EXPECT_EQ(pair.actual({.batch = test::random_batch({4}), .hidden = true}).hidden.rows, 4);
+  const std::string text = test::error_text(
+      [&] { pair.actual({.batch = test::random_batch({4}), .logits = true}); }, ErrorCode::numeric);
+  EXPECT_THAT(text, testing::ContainsRegex("logits: (NaN|infinity) at text 0"));
+}
+
+TEST(MlxEngine, RefusesTokensOutsideTheVocabulary) {
+  SKIP_WITHOUT_MLX();
+  Pair pair(Kind::bert, kFloat);
+  for (const int32_t id : {-1, static_cast<int32_t>(test::kVocabulary)}) {
+    RunRequest request{.batch = test::random_batch({3}), .hidden = true};
+    request.batch.ids[1] = id;
+    EXPECT_THAT(test::error_text([&] { pair.actual(request); }, ErrorCode::usage),
+                HasSubstr(std::to_string(id)));
+  }
+  const RunRequest long_text{.batch = test::random_batch({test::kPositions + 1}), .hidden = true};
+  EXPECT_THAT(test::error_text([&] { pair.actual(long_text); }, ErrorCode::usage), HasSubstr("160"));
+}
+
+TEST(MlxEngine, RefusesBytesThatContradictTheShape) {
+  SKIP_WITHOUT_MLX();
+  const auto engine = make_mlx_engine({});
+  test::RandomWeights weights(affine(8, 64));
+  StoredWeight stored = weights.store({"w.weight", {64, 64}, Role::linear});
+  stored.scales = stored.scales.first(stored.scales.size() - 1);
+  EXPECT_THAT(test::error_text([&] { engine->add(stored); }, ErrorCode::format), HasSubstr("w.weight"));
+}
+
+// What follows needs a process that has not loaded the module yet: the child starts over from main().
+class MlxModuleDeathTest : public testing::Test {
+ protected:
+  void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+
+  static bool maps(std::string_view library) {
+    const std::string text = test::read_file("/proc/self/maps");
+    return text.find(library) != std::string::npos;
+  }
+
+  [[noreturn]] static void exit_with_error_text() {
+    std::string text = "nothing was thrown";
+    try {
+      make_mlx_engine({});
+    } catch (const Error& error) {
+      text = std::string(name(error.code())) + ": " + error.what();
+    }
+    std::fputs(text.c_str(), stderr);
+    std::exit(0);
+  }
+};
+
+// A run on the cpu engine must not pay for libmlx and its BLAS.
+TEST_F(MlxModuleDeathTest, TheCpuEngineLoadsNothingOfMlx) {
+  EXPECT_EXIT(
+      {
+        test::RandomWeights weights(affine(4, 64));
+        Model model = test::tiny_model(Kind::bert);
+        const auto engine = make_cpu_engine({});
+        test::fill(model, [&](const ParameterSpec& spec) { return engine->add(weights.store(spec)); });
+        RunResult result;
+        engine->run(model, everything({3, 5}), result);
+        if (maps("mlxe_engine_mlx") || maps("libmlx.")) std::exit(1);
+        std::exit(mlx_status().available == maps("libmlx.") ? 0 : 2);  // the twin: asking for MLX loads it
+      },
+      testing::ExitedWithCode(0), "");
+}
+
+TEST_F(MlxModuleDeathTest, IsClearAboutAnEmptyEngineFolder) {
+  const test::TemporaryFolder empty;
+  EXPECT_EXIT(
+      {
+        ::setenv("MLXE_ENGINE_DIR", empty.path().c_str(), 1);
+        exit_with_error_text();
+      },
+      testing::ExitedWithCode(0),
+      "^unsupported: mlx engine: MLX is not available: MLXE_ENGINE_DIR: .*libmlxe_engine_mlx.so");
+}
+
+TEST_F(MlxModuleDeathTest, IsClearAboutAFolderWithoutLibmlx) {
+  const test::TemporaryFolder empty;
+  EXPECT_EXIT(
+      {
+        ::setenv("MLXE_MLX_LIB", empty.path().c_str(), 1);
+        exit_with_error_text();
+      },
+      testing::ExitedWithCode(0), "^unsupported: .*MLXE_MLX_LIB: .*libmlx");
+}
+
+TEST_F(MlxModuleDeathTest, RefusesAFileThatIsNoModule) {
+  const test::TemporaryFolder folder;
+  test::write_file(folder / "libmlxe_engine_mlx.so", "not a library");
+  EXPECT_EXIT(
+      {
+        ::setenv("MLXE_ENGINE_DIR", folder.path().c_str(), 1);
+        exit_with_error_text();
+      },
+      testing::ExitedWithCode(0), "^unsupported: .*invalid ELF header|^unsupported: .*file too short");
+}
+
+}  // namespace
+}  // namespace mlxe

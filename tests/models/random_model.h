@@ -1,0 +1,136 @@
+// Tiny models with random weights stored in any scheme, and random ragged batches.
+#pragma once
+
+#include <cstring>
+#include <deque>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/half.h"
+#include "format/stored_weight.h"
+#include "mlx_encoder/quantize.h"
+#include "models/model.h"
+
+namespace mlxe::test {
+
+inline constexpr int64_t kVocabulary = 96, kHidden = 64, kFeedForward = 128, kHeads = 4, kPositions = 160;
+
+enum class Kind { bert, distilbert, roberta };
+
+inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf) {
+  const BertConfig bert{.vocab_size = kVocabulary,
+                        .hidden_size = kHidden,
+                        .layers = 2,
+                        .heads = kHeads,
+                        .intermediate_size = kFeedForward,
+                        .max_positions = kPositions,
+                        .type_vocab_size = 2,
+                        .layer_norm_epsilon = 1e-12f,
+                        .activation = activation};
+  const DistilBertConfig distilbert{.vocab_size = kVocabulary,
+                                    .dim = kHidden,
+                                    .layers = 2,
+                                    .heads = kHeads,
+                                    .hidden_dim = kFeedForward,
+                                    .max_positions = kPositions,
+                                    .activation = activation};
+  const Linear square{.in = kHidden, .out = kHidden};
+  const SequenceClassifier classifier{.dense_name = "classifier.dense",
+                                      .out_name = "classifier.out_proj",
+                                      .activation = Activation::relu,
+                                      .dense = square,
+                                      .out = {.in = kHidden, .out = 3}};
+  using Encoder = decltype(Model::encoder);
+  Model model{.model_type = "tiny",
+              .encoder = kind == Kind::distilbert ? Encoder(DistilBert(distilbert))
+                         : kind == Kind::roberta  ? Encoder(Roberta(bert, 1))
+                                                  : Encoder(Bert(bert)),
+              .pooler = Pooler{square},
+              .classifier = classifier,
+              .sentence = {},
+              .labels = {"a", "b", "c"}};
+  model.sentence.modules = {PoolingModule{{PoolingKind::mean, PoolingKind::cls}},
+                            DenseModule{.dense = {.in = 2 * kHidden, .out = kHidden}}, NormalizeModule{}};
+  return model;
+}
+
+// Every tensor a model names, with random values of a trained model's size, as a checkpoint would hold them.
+// Matrices and embeddings take `scheme`; the rest is `scheme.dtype`.
+class RandomWeights {
+ public:
+  explicit RandomWeights(const Scheme& scheme, unsigned seed = 1) : scheme_(scheme), random_(seed) {}
+
+  // The span lives as long as this object.
+  const StoredWeight& store(const ParameterSpec& spec) {
+    const int64_t count = element_count(spec.shape);
+    const double spread = spec.role == Role::linear || spec.role == Role::classifier
+                              ? 1.5 / std::sqrt(static_cast<double>(spec.shape.back()))
+                          : spec.role == Role::bias ? 0.1
+                          : spec.role == Role::norm ? 0.2
+                                                    : 0.5;
+    std::normal_distribution<float> normal(0, static_cast<float>(spread));
+    std::vector<float> values(static_cast<size_t>(count));
+    const bool gain = spec.role == Role::norm && spec.name.ends_with("weight");
+    for (float& v : values) v = normal(random_) + (gain ? 1.0f : 0.0f);
+
+    const bool matrix = spec.role == Role::linear || spec.role == Role::embedding;
+    const Scheme scheme =
+        matrix ? scheme_ : Scheme{.mode = Mode::none, .bits = 0, .group_size = 0, .dtype = scheme_.dtype};
+    StoredWeight& stored = weights_.emplace_back();
+    stored.name = spec.name;
+    stored.shape = spec.shape;
+    stored.dtype = scheme.mode == Mode::fake ? Dtype::f32 : scheme.dtype;
+    stored.scheme = scheme;
+    const int64_t columns = spec.shape.back();
+    const QuantizedMatrix packed =
+        quantize(std::as_bytes(std::span(values)), Dtype::f32, count / columns, columns, scheme, 1);
+    stored.codes = keep(packed.codes);
+    stored.scales = keep(packed.scales);
+    stored.biases = keep(packed.biases);
+    return stored;
+  }
+
+ private:
+  // One byte off any alignment, as in a mapped file.
+  std::span<const std::byte> keep(const std::vector<std::byte>& bytes) {
+    std::vector<std::byte>& kept = storage_.emplace_back(bytes.size() + 1);
+    if (!bytes.empty()) std::memcpy(kept.data() + 1, bytes.data(), bytes.size());
+    return std::span(kept).subspan(1);
+  }
+
+  Scheme scheme_;
+  std::mt19937 random_;
+  std::deque<StoredWeight> weights_;
+  std::deque<std::vector<std::byte>> storage_;
+};
+
+// Gives every tensor of a model to `store`, which returns the handle.
+template <class Store>
+void fill(Model& model, Store store) {
+  struct Visitor : ParameterVisitor {
+    explicit Visitor(Store& s) : store(s) {}
+    void parameter(const ParameterSpec& spec, WeightId& handle) override { handle = store(spec); }
+    Store& store;
+  } visitor(store);
+  model.visit(visitor);
+  for (SentenceModule& m : model.sentence.modules)
+    if (auto* d = std::get_if<DenseModule>(&m)) visitor.linear("2_Dense.linear", d->dense);
+}
+
+inline Batch random_batch(const std::vector<int>& lengths, unsigned seed = 7) {
+  std::mt19937 random(seed);
+  std::uniform_int_distribution<int32_t> id(2, kVocabulary - 1), type(0, 1);
+  Batch batch;
+  for (const int length : lengths) {
+    std::vector<int32_t> ids, types;
+    for (int i = 0; i < length; ++i) {
+      ids.push_back(id(random));
+      types.push_back(type(random));
+    }
+    batch.append(ids, types);
+  }
+  return batch;
+}
+
+}  // namespace mlxe::test
