@@ -1,0 +1,8 @@
+# Tests that talk to libmlx itself, in an executable of their own: everything else runs where MLX is absent.
+if(TARGET mlx)
+  file(GLOB sources CONFIGURE_DEPENDS mlx_live/*_test.cpp)
+  add_executable(test_mlx_live ${sources})
+  target_include_directories(test_mlx_live PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(test_mlx_live PRIVATE mlx_encoder mlxe_flags mlx GTest::gtest_main fmt::fmt-header-only)
+  gtest_discover_tests(test_mlx_live DISCOVERY_TIMEOUT 60 PROPERTIES LABELS mlx TIMEOUT 900)
+endif()
