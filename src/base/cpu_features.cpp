@@ -20,11 +20,12 @@
 namespace mlxe {
 namespace {
 
-constexpr std::array kNames{"scalar", "avx2", "avx512", "avx512_vnni", "neon_dotprod", "neon_i8mm"};
+constexpr std::array kNames{"scalar",      "sse2", "avx2",         "avx512",
+                            "avx512_vnni", "neon", "neon_dotprod", "neon_i8mm"};
 
 #if defined(__x86_64__)
 
-constexpr std::array kCompiled{Isa::scalar, Isa::avx2, Isa::avx512, Isa::avx512_vnni};
+constexpr std::array kCompiled{Isa::scalar, Isa::sse2, Isa::avx2, Isa::avx512, Isa::avx512_vnni};
 
 constexpr bool has_all(uint32_t word, uint32_t bits) {
   return (word & bits) == bits;
@@ -39,7 +40,7 @@ uint32_t saved_register_state() {
 }
 
 bool detect(Isa isa) {
-  if (isa == Isa::scalar) return true;
+  if (isa == Isa::scalar || isa == Isa::sse2) return true;
   uint32_t a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d) || !has_all(c, bit_OSXSAVE)) return false;
   const uint32_t leaf1_c = c;
@@ -66,7 +67,7 @@ bool detect(Isa isa) {
 
 #elif defined(__aarch64__)
 
-constexpr std::array kCompiled{Isa::scalar, Isa::neon_dotprod, Isa::neon_i8mm};
+constexpr std::array kCompiled{Isa::scalar, Isa::neon, Isa::neon_dotprod, Isa::neon_i8mm};
 
 #if defined(__linux__)
 bool has_dotprod() {
@@ -99,6 +100,7 @@ bool has_i8mm() {
 bool detect(Isa isa) {
   switch (isa) {
     case Isa::scalar:
+    case Isa::neon:
       return true;
     case Isa::neon_dotprod:
       return has_dotprod();

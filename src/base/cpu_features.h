@@ -10,10 +10,12 @@ namespace mlxe {
 // its own for a variant takes the nearest earlier one. The names are those of the files' suffixes under
 // src/kernels.
 enum class Isa {
-  scalar,  // plain C++, the baseline of the architecture; the oracle every other variant is tested against
-  avx2,    // x86-64: AVX2, FMA, F16C
-  avx512,  // x86-64: AVX-512 F, BW, DQ, VL
+  scalar,        // plain C++; the oracle every other variant is tested against
+  sse2,          // x86-64: what every such processor has
+  avx2,          // x86-64: AVX2, FMA, F16C
+  avx512,        // x86-64: AVX-512 F, BW, DQ, VL
   avx512_vnni,   // x86-64: and AVX-512 VNNI
+  neon,          // AArch64: what every such processor has
   neon_dotprod,  // AArch64: NEON with SDOT/UDOT
   neon_i8mm,     // AArch64: and the 8-bit matrix multiply
 };

@@ -18,9 +18,10 @@ CpuOps::CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPo
 }
 
 float* CpuOps::scratch(int slot, int64_t floats) {
-  std::vector<float>& s = workspace_.scratch[static_cast<size_t>(slot)];
-  if (s.size() < static_cast<size_t>(floats)) s.resize(static_cast<size_t>(floats));
-  return s.data();
+  std::unique_ptr<Buffer>& s = workspace_.scratch[static_cast<size_t>(slot)];
+  if (!s || s->capacity() < static_cast<size_t>(floats))
+    s = std::make_unique<Buffer>(static_cast<size_t>(floats));
+  return s->data();
 }
 
 const Weight& CpuOps::weight(WeightId id) const {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -21,7 +22,7 @@ namespace mlxe::cpu {
 // What a call needs besides the weights; kept by the engine from call to call.
 struct Workspace {
   Arena arena;
-  std::vector<std::vector<float>> scratch;  // one a thread of the call
+  std::vector<std::unique_ptr<Buffer>> scratch;  // one a thread of the call
 };
 
 class CpuOps {
@@ -57,7 +58,7 @@ class CpuOps {
   const Weight& weight(WeightId id) const;
   const float* vector(WeightId id, int64_t size) const;  // throws format when it has another size
   const Weight& matrix(WeightId id, int64_t rows, int64_t columns) const;
-  float* scratch(int slot, int64_t floats);
+  float* scratch(int slot, int64_t floats);  // aligned, not initialised; valid until the next call
 
   // body(index, slot) for each index below count; slot addresses scratch.
   template <class Body>

@@ -5,6 +5,20 @@ namespace mlxe {
 
 const Kernels& kernels(Isa isa) noexcept {
   switch (isa) {
+#if defined(__x86_64__)
+    case Isa::sse2:
+      return kKernelsSse2;
+    case Isa::avx2:
+      return kKernelsAvx2;
+    case Isa::avx512:
+    case Isa::avx512_vnni:
+      return kKernelsAvx512;
+#elif defined(__aarch64__)
+    case Isa::neon:
+    case Isa::neon_dotprod:
+    case Isa::neon_i8mm:
+      return kKernelsNeon;
+#endif
     default:
       return kKernelsScalar;
   }

@@ -65,5 +65,7 @@ enum class Isa;
 const Kernels& kernels(Isa isa) noexcept;
 
 extern const Kernels kKernelsScalar;
+extern const Kernels kKernelsSse2, kKernelsAvx2, kKernelsAvx512;
+extern const Kernels kKernelsNeon;
 
 }  // namespace mlxe

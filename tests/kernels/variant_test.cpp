@@ -1,0 +1,101 @@
+// Which kernel variant runs, and that the variants' object files can't leak into each other.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "base/cpu_features.h"
+#include "engine_cpu/cpu_report.h"
+#include "kernels/table.h"
+#include "models/engine.h"
+
+namespace mlxe {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr const char* kChild = "MLXE_TEST_CHILD";
+
+std::string output_of(const std::string& command, int& status) {
+  std::string text;
+  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  char part[4096];
+  for (size_t n; (n = std::fread(part, 1, sizeof part, pipe)) > 0;) text.append(part, n);
+  status = ::pclose(pipe);
+  return text;
+}
+
+#ifdef __linux__
+
+// This program again, with MLXE_CPU set to `variant`, running the child test below alone.
+std::string run_child(const std::string& variant, int& status) {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  return output_of("MLXE_CPU='" + variant + "' " + kChild + "=1 '" + self + "' --gtest_filter=Variant.Child",
+                   status);
+}
+
+TEST(Variant, ForcingOneRunsThatOneAndNoOther) {
+  for (Isa isa : runnable_variants()) {
+    int status = -1;
+    const std::string text = run_child(name(isa), status);
+    EXPECT_EQ(status, 0) << text;
+    EXPECT_THAT(text, HasSubstr(std::string("engine: ") + name(isa) + ", "));
+    EXPECT_THAT(text, HasSubstr("panel " + std::to_string(kernels(isa).panel) + ", flops a round " +
+                                std::to_string(kernels(isa).flops_per_round)));
+  }
+}
+
+TEST(Variant, AnUnknownNameIsAnError) {
+  int status = 0;
+  const std::string text = run_child("doesnotexist", status);
+  EXPECT_NE(status, 0);
+  EXPECT_THAT(text, HasSubstr("\"doesnotexist\" is no kernel variant; use one of scalar"));
+}
+
+#endif
+
+TEST(Variant, Child) {
+  if (std::getenv(kChild) == nullptr) GTEST_SKIP() << "run by the tests above in a process of their own";
+  std::printf("engine: %s\n", make_cpu_engine({})->info().variant.c_str());
+  std::printf("panel %d, flops a round %lld\n", kernels().panel,
+              static_cast<long long>(kernels().flops_per_round));
+}
+
+TEST(Variant, TheReportListsThem) {
+  const CpuReport report = cpu_report();
+  EXPECT_EQ(report.compiled.front(), "scalar");
+  EXPECT_EQ(report.runnable.size(), runnable_variants().size());
+  EXPECT_EQ(report.chosen, name(active_variant()));
+  EXPECT_GT(report.cores, 0);
+}
+
+TEST(Variant, ThePeakIsAPlausibleNumber) {
+  const double one = measured_peak_gflops(1);
+  EXPECT_GT(one, 0.1);   // a processor of this century
+  EXPECT_LT(one, 1000);  // 2 x 16 lanes x 2 at 15 GHz: the loop was not optimised away
+}
+
+// A function that is not internal to its file may be merged with the copy of another file, compiled for
+// instructions this processor lacks.
+TEST(Variant, ObjectFilesHaveNoWeakSymbols) {
+  const std::filesystem::path objects =
+      std::string(MLXE_BUILD_DIR) + "/CMakeFiles/mlx_encoder.dir/src/kernels";
+  int status = 0, files = 0;
+  output_of("nm --version", status);
+  if (status != 0 || !std::filesystem::exists(objects)) GTEST_SKIP() << "no nm, or no object files here";
+  for (const auto& file : std::filesystem::recursive_directory_iterator(objects)) {
+    const std::string folder = file.path().parent_path().filename().string();
+    if (file.path().extension() != ".o" || (folder != "x86" && folder != "arm")) continue;
+    ++files;
+    const std::string weak =
+        output_of("nm -C '" + file.path().string() + "' | grep -E ' [WwVvu] ' | grep -v __asan", status);
+    EXPECT_EQ(weak, "") << file.path();
+  }
+  EXPECT_GE(files, 2);
+}
+
+}  // namespace
+}  // namespace mlxe
