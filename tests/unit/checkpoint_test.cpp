@@ -401,7 +401,7 @@ TEST_F(CheckpointTest, ANoteOfANewerVersionIsRefused) {
 
 // ---- a real model, where it is at hand
 
-TEST_F(CheckpointTest, ReadsARealModel) {
+TEST_F(CheckpointTest, ReadsTheSharedDistilbert) {
   const fs::path folder = fs::path(MLXE_SHARED_DIR) / "models" / "distilbert-nli";
   if (!fs::exists(folder)) GTEST_SKIP() << folder << " is not here";
   Checkpoint checkpoint = Checkpoint::open(folder, heard_.warning());
