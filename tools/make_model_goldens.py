@@ -131,8 +131,10 @@ def random_texts(seed, config, lengths, literal_pad):
 
 
 def tokenized(tokenizer, first, second=None):
-    encoded = tokenizer(first, second, truncation=True)
-    return encoded["input_ids"], encoded.get("token_type_ids") or [0] * len(encoded["input_ids"])
+    # As a list: a call with two strings drops an empty second one.
+    encoded = tokenizer([first], None if second is None else [second], truncation=True)
+    ids = encoded["input_ids"][0]
+    return ids, encoded["token_type_ids"][0] if "token_type_ids" in encoded else [0] * len(ids)
 
 
 def probabilities(config, logits):

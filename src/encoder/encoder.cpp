@@ -110,7 +110,8 @@ struct Encoder::Impl {
     return static_cast<int32_t>(e.ids.size()) - (closes ? 1 : 0);
   }
 
-  std::vector<std::vector<float>> logits(std::span<const TextInput> texts, const Progress& progress) const {
+  std::vector<std::vector<float>> logits(std::span<const TextInput> texts, const Progress& progress,
+                                         Truncation truncation = Truncation::longest_first) const {
     if (!runner.model().classifier)
       throw Error(
           ErrorCode::unsupported,
@@ -121,6 +122,7 @@ struct Encoder::Impl {
     TextRunner::Job job;
     job.wanted.logits = true;
     job.progress = progress;
+    job.truncation = truncation;
     std::vector<std::vector<float>> all(texts.size());
     runner.run(texts, job, [&](size_t text, const RunResult& result, const Batch&, int64_t i) {
       const auto values = row(result.logits, i);
@@ -209,7 +211,8 @@ std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> 
   for (const std::string& text : texts)
     for (const std::string& label : labels)
       pairs.push_back({text, std::string(options.hypothesis_template).replace(hole, 2, label)});
-  const auto logits = impl_->logits(pairs, options.progress);
+  // The hypothesis holds the question: a text too long gives way to it, as in transformers' pipeline.
+  const auto logits = impl_->logits(pairs, options.progress, Truncation::only_first);
 
   std::vector<std::vector<float>> scores(texts.size());
   for (size_t i = 0; i < texts.size(); ++i) {

@@ -52,8 +52,8 @@ TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions
     for (const std::string& note : engine_->info().notes) warning_(note);
 }
 
-Encoding TextRunner::encode(const TextInput& text) const {
-  return tokenizer_.encode(text.text, text.pair, {.max_length = max_tokens_});
+Encoding TextRunner::encode(const TextInput& text, Truncation truncation) const {
+  return tokenizer_.encode(text.text, text.pair, {.max_length = max_tokens_, .truncation = truncation});
 }
 
 Encoding TextRunner::encode_whole(const TextInput& text) const {
@@ -69,7 +69,7 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
       TextInput text = window[i];
       text.text.insert(0, job.prefix);
       try {
-        encodings[i] = encode(text);
+        encodings[i] = encode(text, job.truncation);
       } catch (const Error& e) {
         throw Error(e.code(), "text " + std::to_string(begin + i + 1) + ": " + e.what());
       }

@@ -27,7 +27,7 @@ class TextRunner {
   const SentenceModules& sentence() const noexcept { return loaded_.sentence; }
   int64_t max_tokens() const noexcept { return max_tokens_; }
 
-  Encoding encode(const TextInput& text) const;
+  Encoding encode(const TextInput& text, Truncation truncation = Truncation::longest_first) const;
   // Truncates nothing.
   Encoding encode_whole(const TextInput& text) const;
 
@@ -35,7 +35,8 @@ class TextRunner {
     RunRequest wanted;      // which outputs; its batch is filled in
     std::string prefix;     // put before each text
     int32_t pool_from = 0;  // tokens of the prefix pooling skips
-    Progress progress;      // in texts
+    Truncation truncation = Truncation::longest_first;
+    Progress progress;  // in texts
   };
   // Runs all texts. `take` is called once for each text, in any order but never concurrently, with its index,
   // the result of its batch, and which text of that batch it is.
