@@ -37,16 +37,16 @@ size_t Arena::bytes() const noexcept {
   return floats * sizeof(float);
 }
 
-// The tightest free buffer that is large enough; else the largest free one is replaced, so that growing calls
-// don't pile up small ones.
+// The tightest free buffer that is large enough; else a new one in place of the largest free one. There are
+// never more buffers than were in use at once, and none is larger than what was once asked for.
 Buffer* Arena::acquire(size_t floats) {
   auto tightest = buffers_.end(), largest = buffers_.end();
   for (auto b = buffers_.begin(); b != buffers_.end(); ++b) {
     if ((*b)->users_ > 0) continue;
-    if ((*b)->capacity() >= floats &&
-        (tightest == buffers_.end() || (*b)->capacity() < (*tightest)->capacity()))
+    const size_t capacity = (*b)->capacity();
+    if (capacity >= floats && (tightest == buffers_.end() || capacity < (*tightest)->capacity()))
       tightest = b;
-    if (largest == buffers_.end() || (*b)->capacity() > (*largest)->capacity()) largest = b;
+    if (largest == buffers_.end() || capacity > (*largest)->capacity()) largest = b;
   }
   if (tightest != buffers_.end()) return tightest->get();
   if (largest != buffers_.end()) buffers_.erase(largest);

@@ -3,10 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <functional>
 #include <future>
+#include <limits>
 #include <numeric>
 
+#include "base/cpu_features.h"
 #include "mlx_encoder/error.h"
 #include "models/tiny_bert.h"
 #include "test_files.h"
@@ -230,6 +235,280 @@ TEST(CpuEngine, ConcurrentCallsDontMix) {
     }));
   for (auto& c : callers) c.get();
 }
+
+// ---- heads
+
+double largest_difference(const Matrix& found, const naive::Mat& expected) {
+  EXPECT_EQ(found.rows, expected.rows);
+  EXPECT_EQ(found.columns, expected.columns);
+  double largest = 0, difference = 0;
+  for (size_t i = 0; i < expected.v.size(); ++i) {
+    largest = std::max(largest, std::abs(expected.v[i]));
+    difference = std::max(difference, std::abs(expected.v[i] - found.values[i]));
+  }
+  return difference / largest;
+}
+
+// One row of the naive last layer a text, made by `pool(hidden, skip)`.
+template <class Pool>
+naive::Mat pooled(const TinyBert& bert, const Batch& batch, Pool pool) {
+  naive::Mat rows(batch.texts(), bert.config.hidden_size);
+  for (int64_t b = 0; b < batch.texts(); ++b) {
+    const Batch one = single(batch, b);
+    const std::vector<double> row = pool(bert.naive()(one.ids, one.token_types).back(), one.pool_from[0]);
+    std::copy(row.begin(), row.end(), rows.v.begin() + b * rows.columns);
+  }
+  return rows;
+}
+
+std::vector<double> row_of(const naive::Mat& m, int64_t r) {
+  return {m.v.begin() + r * m.columns, m.v.begin() + (r + 1) * m.columns};
+}
+
+TEST(CpuEngine, PoolerAndClassifierReadTheFirstToken) {
+  TinyBert bert(kOdd, {.dtype = Dtype::f32});
+  const auto engine = make_cpu_engine({});
+  bert.add_to(*engine);
+  const Batch batch = random_batch(kOdd, {1, 20, 7, 33});
+  const RunResult result = run(bert, *engine, batch);
+  const naive::Mat first = pooled(bert, batch, [](const naive::Mat& x, int32_t) { return row_of(x, 0); });
+  const naive::Mat pooler =
+      apply(naive::linear(first, bert.exact, "pooler.dense"), [](double v) { return std::tanh(v); });
+  const naive::Mat hidden =
+      apply(naive::linear(first, bert.exact, "head.dense"), [](double v) { return v > 0 ? v : 0; });
+  EXPECT_LE(largest_difference(result.pooler, pooler), kTolerance);
+  EXPECT_LE(largest_difference(result.logits, naive::linear(hidden, bert.exact, "head.out")), kTolerance);
+}
+
+// sentence_transformers' Pooling on one text; weights count from 1 over the whole text, the prompt included.
+std::vector<double> naive_pool(const naive::Mat& x, PoolingKind kind, int64_t skip) {
+  if (kind == PoolingKind::cls) return row_of(x, skip);
+  if (kind == PoolingKind::last_token) return row_of(x, x.rows - 1);
+  std::vector<double> out(static_cast<size_t>(x.columns), kind == PoolingKind::max ? -HUGE_VAL : 0);
+  double weights = 0;
+  for (int64_t t = skip; t < x.rows; ++t) {
+    const double w = kind == PoolingKind::weighted_mean ? static_cast<double>(t + 1) : 1;
+    weights += w;
+    for (int64_t i = 0; i < x.columns; ++i) {
+      double& o = out[static_cast<size_t>(i)];
+      o = kind == PoolingKind::max ? std::max(o, x.at(t, i)) : o + w * x.at(t, i);
+    }
+  }
+  const double divisor = kind == PoolingKind::max             ? 1
+                         : kind == PoolingKind::mean_sqrt_len ? std::sqrt(weights)
+                                                              : weights;
+  for (double& o : out) o /= divisor;
+  return out;
+}
+
+constexpr PoolingKind kKinds[] = {PoolingKind::cls,           PoolingKind::max,
+                                  PoolingKind::mean,          PoolingKind::mean_sqrt_len,
+                                  PoolingKind::weighted_mean, PoolingKind::last_token};
+
+Matrix sentence_vectors(const TinyBert& bert, Engine& engine, const Batch& batch) {
+  RunResult result;
+  engine.run(bert.model, {batch, false, false, false, true, false}, result);
+  return result.sentence;
+}
+
+TEST(CpuEngine, EveryPoolingWithAndWithoutAPrompt) {
+  TinyBert bert(kOdd, {.dtype = Dtype::f32});
+  const auto engine = make_cpu_engine({});
+  bert.add_to(*engine);
+  Batch batch = random_batch(kOdd, {1, 20, 7, 33, 2});
+  for (const bool prompt : {false, true}) {
+    if (prompt) batch.pool_from = {0, 5, 6, 1, 1};
+    for (PoolingKind kind : kKinds) {
+      bert.model.sentence.modules = {PoolingModule{{kind}}};
+      const naive::Mat expected =
+          pooled(bert, batch, [&](const naive::Mat& x, int32_t skip) { return naive_pool(x, kind, skip); });
+      EXPECT_LE(largest_difference(sentence_vectors(bert, *engine, batch), expected), kTolerance)
+          << static_cast<int>(kind);
+    }
+  }
+}
+
+TEST(CpuEngine, PoolingsConcatenateThenProjectThenNormalize) {
+  TinyBert bert(kOdd, {.dtype = Dtype::f32});
+  const int64_t d = kOdd.hidden_size, out = 21;
+  DenseModule dense;
+  dense.dense = {.in = 3 * d, .out = out};
+  naive::Mat w(out, 3 * d);
+  std::vector<float> stored;
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal(0, 0.1f);
+  for (double& v : w.v) stored.push_back(normal(random)), v = stored.back();
+  const auto engine = make_cpu_engine({});
+  bert.add_to(*engine);
+  const auto bytes = std::as_bytes(std::span(stored));
+  dense.dense.weight =
+      engine->add({"2_Dense/linear.weight", {.dtype = Dtype::f32}, {out, 3 * d}, Dtype::f32, bytes, {}, {}});
+  const std::vector<PoolingKind> kinds{PoolingKind::max, PoolingKind::mean, PoolingKind::cls};
+  bert.model.sentence.modules = {PoolingModule{kinds}, dense, NormalizeModule{}};
+
+  const Batch batch = random_batch(kOdd, {3, 18, 1});
+  naive::Mat wide(batch.texts(), 3 * d);
+  for (size_t k = 0; k < kinds.size(); ++k) {
+    const naive::Mat part =
+        pooled(bert, batch, [&](const naive::Mat& x, int32_t skip) { return naive_pool(x, kinds[k], skip); });
+    for (int64_t b = 0; b < batch.texts(); ++b)
+      for (int64_t i = 0; i < d; ++i) wide.at(b, static_cast<int64_t>(k) * d + i) = part.at(b, i);
+  }
+  naive::Mat expected = apply(naive::linear(wide, w, {}), [](double v) { return std::tanh(v); });
+  for (int64_t b = 0; b < batch.texts(); ++b) {
+    double squares = 0;
+    for (int64_t i = 0; i < out; ++i) squares += expected.at(b, i) * expected.at(b, i);
+    for (int64_t i = 0; i < out; ++i) expected.at(b, i) /= std::sqrt(squares);
+  }
+  EXPECT_LE(largest_difference(sentence_vectors(bert, *engine, batch), expected), kTolerance);
+}
+
+TEST(CpuEngine, EveryActivationOfTheFeedForward) {
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  const std::pair<Activation, std::function<double(double)>> cases[] = {
+      {Activation::relu, [](double x) { return x > 0 ? x : 0; }},
+      {Activation::gelu_erf, naive::gelu},
+      {Activation::gelu_tanh,
+       [](double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }},
+      {Activation::gelu_quick, [&](double x) { return x * sigmoid(1.702 * x); }},
+      {Activation::silu, [&](double x) { return x * sigmoid(x); }},
+      {Activation::tanh, [](double x) { return std::tanh(x); }},
+      {Activation::sigmoid, sigmoid},
+      {Activation::identity, [](double x) { return x; }}};
+  for (const auto& [activation, function] : cases) {
+    BertConfig config = kOdd;
+    config.activation = activation;
+    TinyBert bert(config, {.dtype = Dtype::f32});
+    const auto engine = make_cpu_engine({});
+    bert.add_to(*engine);
+    const Batch batch = random_batch(config, {17});
+    naive::Bert naive = bert.naive();
+    naive.activation = function;
+    const naive::Mat expected = naive(batch.ids, batch.token_types).back();
+    EXPECT_LE(largest_difference(run(bert, *engine, batch).hidden, expected), kTolerance) << name(activation);
+  }
+}
+
+// ---- what goes wrong
+
+class Refused : public testing::Test {
+ protected:
+  std::string add_error(StoredWeight w, ErrorCode code) {
+    return error_text([&] { make_cpu_engine({})->add(w); }, code);
+  }
+  std::vector<float> values_ = std::vector<float>(64, 0.5f);
+  std::span<const std::byte> bytes_ = std::as_bytes(std::span(values_));
+  const Scheme f32_{.dtype = Dtype::f32};
+};
+
+TEST_F(Refused, WeightsWhoseBytesDontMatchTheirShape) {
+  EXPECT_THAT(add_error({"w", f32_, {8, 9}, Dtype::f32, bytes_, {}, {}}, ErrorCode::format),
+              HasSubstr("w: values hold 256 bytes, [8, 9] as float32 takes 288"));
+  const Scheme q = affine(8, 32);
+  EXPECT_THAT(add_error({"w", q, {2, 128}, Dtype::f16, bytes_.first(255), bytes_.first(16), bytes_.first(16)},
+                        ErrorCode::format),
+              HasSubstr("w: codes hold 255 bytes, [2, 128] as affine 8-bit g32 float16 takes 256"));
+  EXPECT_THAT(add_error({"w", q, {2, 128}, Dtype::f16, bytes_, bytes_.first(12), bytes_.first(16)},
+                        ErrorCode::format),
+              HasSubstr("w: scales hold 12 bytes"));
+  EXPECT_THAT(add_error({"w", q, {2, 128}, Dtype::f16, bytes_, bytes_.first(16), {}}, ErrorCode::format),
+              HasSubstr("w: biases hold 0 bytes"));
+}
+
+TEST_F(Refused, WeightsThatAreNoFloatsOrNoMatrix) {
+  EXPECT_THAT(add_error({"w", f32_, {8, 8}, Dtype::i32, bytes_, {}, {}}, ErrorCode::unsupported),
+              HasSubstr("I32"));
+  EXPECT_THAT(add_error({"w", f32_, {4, 4, 4}, Dtype::f32, bytes_, {}, {}}, ErrorCode::format),
+              HasSubstr("[4, 4, 4] is neither a vector nor a matrix"));
+  EXPECT_THAT(add_error({"w", f32_, {0}, Dtype::f32, {}, {}, {}}, ErrorCode::format), HasSubstr("neither"));
+  values_[63] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(add_error({"b", f32_, {64}, Dtype::f32, bytes_, {}, {}}, ErrorCode::numeric),
+              HasSubstr("b: holds NaN"));
+}
+
+TEST(CpuEngine, ResultsThatAreNotFiniteAreNamed) {
+  TinyBert bert(kOdd, {.dtype = Dtype::f32});
+  StoredWeight& w = bert.stored("encoder.layer.1.output.dense.weight");
+  std::vector<std::byte> damaged(w.codes.begin(), w.codes.end());
+  const float infinity = std::numeric_limits<float>::infinity();
+  std::memcpy(damaged.data(), &infinity, sizeof infinity);
+  w.codes = damaged;
+  const auto engine = make_cpu_engine({});
+  bert.add_to(*engine);
+  const Batch batch = random_batch(kOdd, {4, 3});
+  RunResult result;
+  EXPECT_THAT(error_text([&] { run(bert, *engine, batch); }, ErrorCode::numeric),
+              HasSubstr("layer 1: NaN at token 0"));
+  EXPECT_THAT(error_text(
+                  [&] {
+                    engine->run(bert.model, {batch, false, false, false, false, true}, result);
+                  },
+                  ErrorCode::numeric),
+              HasSubstr("logits: NaN at text 0"));
+}
+
+TEST(CpuEngine, IdsOutsideTheTablesAreRefused) {
+  TinyBert bert(kOdd, {.dtype = Dtype::f32});
+  const auto engine = make_cpu_engine({.threads = 2});
+  bert.add_to(*engine);
+  for (const int32_t id : {static_cast<int32_t>(kOdd.vocab_size), -1}) {
+    Batch batch = random_batch(kOdd, {4, 3});
+    batch.ids[5] = id;
+    EXPECT_THAT(error_text([&] { run(bert, *engine, batch); }, ErrorCode::format),
+                HasSubstr("embeddings.word_embeddings.weight: row " + std::to_string(id) +
+                          " is asked for, it has 37"));
+  }
+  const Batch longer = random_batch(kOdd, {513});
+  EXPECT_THAT(error_text([&] { run(bert, *engine, longer); }, ErrorCode::format),
+              HasSubstr("position_embeddings"));
+}
+
+TEST(CpuEngine, AWeightOfAnotherShapeOrNoneIsRefused) {
+  TinyBert bert(kOdd, {.dtype = Dtype::f32});
+  const auto engine = make_cpu_engine({});
+  const Batch batch = random_batch(kOdd, {4});
+  EXPECT_THAT(error_text([&] { run(bert, *engine, batch); }, ErrorCode::internal),
+              HasSubstr("none of its 0 weights"));
+  std::swap(bert.stored("encoder.layer.0.intermediate.dense.weight"),
+            bert.stored("encoder.layer.0.output.dense.weight"));
+  bert.add_to(*engine);
+  EXPECT_THAT(error_text([&] { run(bert, *engine, batch); }, ErrorCode::format),
+              HasSubstr("encoder.layer.0.output.dense.weight: not a [301, 39] matrix"));
+}
+
+TEST(CpuEngine, AnEmptyBatchGivesEmptyResults) {
+  TinyBert bert(kOdd, {.dtype = Dtype::f32});
+  const auto engine = make_cpu_engine({});
+  bert.add_to(*engine);
+  EXPECT_EQ(run(bert, *engine, {}).hidden.rows, 0);
+}
+
+TEST(CpuEngine, SaysWhichVariantAndHowManyThreads) {
+  EXPECT_EQ(make_cpu_engine({.threads = 1})->info().variant,
+            std::string(name(active_variant())) + ", 1 thread");
+  EXPECT_EQ(make_cpu_engine({.threads = 3})->info().variant,
+            std::string(name(active_variant())) + ", 3 threads");
+  EXPECT_EQ(make_cpu_engine({})->info().engine, "cpu");
+}
+
+#ifdef __linux__
+// All of the above once more with each variant, in processes of their own.
+TEST(CpuEngineVariants, EachPassesTheEnginesTests) {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  for (Isa isa : runnable_variants()) {
+    if (isa == active_variant()) continue;
+    const std::string command =
+        std::string("MLXE_CPU=") + name(isa) + " '" + self +
+        "' --gtest_filter='CpuEngine.*:*EveryScheme.IsTheNaive*' --gtest_brief=1 2>&1";
+    FILE* child = ::popen(command.c_str(), "r");
+    std::string text;
+    char part[4096];
+    for (size_t n; (n = std::fread(part, 1, sizeof part, child)) > 0;) text.append(part, n);
+    EXPECT_EQ(::pclose(child), 0) << name(isa) << ":\n" << text;
+    EXPECT_THAT(text, HasSubstr("PASSED"));
+  }
+}
+#endif
 
 }  // namespace
 }  // namespace mlxe::test
