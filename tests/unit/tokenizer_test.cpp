@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+#include <random>
+
 #include "base/thread_pool.h"
 #include "test_files.h"
 
@@ -50,6 +53,315 @@ TEST(Tokenizer, reads_a_vocabulary_file) {
   EXPECT_EQ(tokenizer.special_ids().bos, std::nullopt);
   EXPECT_EQ(tokenizer.decode(encoding.ids), "hello, worlds");
   EXPECT_EQ(tokenizer.decode(encoding.ids, SpecialTokens::keep), "[CLS] hello, worlds [SEP]");
+}
+
+TEST(Tokenizer, an_empty_text_is_only_special_tokens) {
+  const BertFolder folder;
+  const Tokenizer tokenizer = folder.load();
+  EXPECT_THAT(tokenizer.encode("").ids, ElementsAre(2, 3));
+  EXPECT_THAT(tokenizer.encode("", "").ids, ElementsAre(2, 3, 3));
+  EncodeOptions bare;
+  bare.add_special_tokens = false;
+  EXPECT_THAT(tokenizer.encode("", bare).ids, ElementsAre());
+}
+
+TEST(Tokenizer, truncates_to_a_length_that_counts_special_tokens) {
+  const BertFolder folder;
+  const Tokenizer tokenizer = folder.load();
+  EncodeOptions options;
+  options.max_length = 3;
+  const Encoding encoding = tokenizer.encode("hello world hello", options);
+  EXPECT_THAT(encoding.ids, ElementsAre(2, 5, 3));
+  EXPECT_TRUE(encoding.truncated);
+  EXPECT_EQ(encoding.dropped_tokens, 2);
+  options.max_length = 5;
+  EXPECT_FALSE(tokenizer.encode("hello world hello", options).truncated);
+  options.max_length = 2;
+  EXPECT_THAT(tokenizer.encode("hello world hello", options).ids, ElementsAre(2, 3));
+  options.max_length = 1;
+  EXPECT_THAT(error_text([&] { tokenizer.encode("hello", options); }, ErrorCode::usage),
+              HasSubstr("a maximum of 1 tokens leaves no room for 2 special ones"));
+  options.max_length = 4;
+  options.truncation = Truncation::only_second;
+  EXPECT_THAT(error_text([&] { tokenizer.encode("hello world hello", options); }, ErrorCode::usage),
+              HasSubstr("Second sequence not provided"));
+}
+
+// Two long texts must not cost what their cut-off pieces would in all combinations.
+TEST(Tokenizer, truncates_two_very_long_texts_quickly) {
+  const BertFolder folder;
+  const Tokenizer tokenizer = folder.load();
+  std::string text;
+  for (int i = 0; i < 50000; ++i) text += "hello ";
+  EncodeOptions options;
+  options.max_length = 16;
+  const Encoding encoding = tokenizer.encode(text, text, options);
+  EXPECT_EQ(encoding.ids.size(), 16u);
+  EXPECT_EQ(encoding.dropped_tokens, 100000 - 13);
+}
+
+TEST(Tokenizer, text_that_is_not_utf8_names_the_byte) {
+  const BertFolder folder;
+  const Tokenizer tokenizer = folder.load();
+  EXPECT_THAT(error_text([&] { tokenizer.encode("hello \xff world"); }, ErrorCode::format),
+              HasSubstr("text is not UTF-8 at byte 6"));
+  EXPECT_THAT(error_text([&] { tokenizer.encode("hello", "w\xc3"); }, ErrorCode::format),
+              HasSubstr("second text is not UTF-8 at byte 1"));
+  EXPECT_THAT(error_text([&] { tokenizer.encode("\xed\xa0\x80"); }, ErrorCode::format),  // a lone surrogate
+              HasSubstr("at byte 0"));
+}
+
+TEST(Tokenizer, a_batch_is_its_texts_one_by_one_for_any_number_of_threads) {
+  const Tokenizer tokenizer =
+      Tokenizer::load(std::filesystem::path(MLXE_TEST_DATA) / "tokenizers/roberta", {});
+  std::vector<std::string> texts;
+  for (int i = 0; i < 500; ++i)
+    texts.push_back("the harbour " + std::to_string(i * 7919) + (i % 3 ? " bridge" : ""));
+  std::vector<EncodeInput> inputs;
+  for (const std::string& text : texts)
+    inputs.push_back({text, text.size() % 2 ? std::optional<std::string_view>(text) : std::nullopt});
+  for (const int threads : {1, 2, 5}) {
+    ThreadPool pool(threads);
+    const auto batch = tokenizer.encode_batch(inputs, {}, pool);
+    ASSERT_EQ(batch.size(), inputs.size());
+    for (size_t i = 0; i < inputs.size(); ++i)
+      EXPECT_EQ(batch[i].ids, tokenizer.encode(inputs[i].text, inputs[i].pair).ids);
+  }
+}
+
+TEST(Tokenizer, a_batch_names_the_first_bad_text) {
+  const BertFolder folder;
+  const Tokenizer tokenizer = folder.load();
+  ThreadPool pool(2);
+  const std::vector<EncodeInput> inputs{{"fine", {}}, {"a\xff", {}}, {"fine", {}}, {"ab\xff", {}}};
+  EXPECT_THAT(error_text([&] { tokenizer.encode_batch(inputs, {}, pool); }, ErrorCode::format),
+              HasSubstr("text 2: text is not UTF-8 at byte 1"));
+  EXPECT_TRUE(tokenizer.encode_batch({}, {}, pool).empty());
+}
+
+TEST(Tokenizer, refuses_ids_it_does_not_have) {
+  const BertFolder folder;
+  const Tokenizer tokenizer = folder.load();
+  EXPECT_THAT(error_text([&] { tokenizer.token(9); }, ErrorCode::usage),
+              HasSubstr("token id 9 is not in the vocabulary of 9"));
+  error_text([&] { tokenizer.token(-1); }, ErrorCode::usage);
+  error_text([&] { tokenizer.decode(std::vector<int32_t>{5, -1}); }, ErrorCode::usage);
+  EXPECT_EQ(tokenizer.decode(std::vector<int32_t>{5, 1000000, 6}), "hello world");
+}
+
+TEST(Tokenizer, moves) {
+  const BertFolder folder;
+  Tokenizer first = folder.load();
+  Tokenizer second = std::move(first);
+  first = std::move(second);
+  EXPECT_THAT(first.encode("hello").ids, ElementsAre(2, 5, 3));
+}
+
+// ---- folders and settings
+
+TEST(TokenizerFolder, without_a_tokenizer_is_not_found) {
+  const test::TemporaryFolder folder;
+  error_text([&] { Tokenizer::load(folder / "absent", {}); }, ErrorCode::not_found);
+  EXPECT_THAT(error_text([&] { Tokenizer::load(folder.path(), {}); }, ErrorCode::not_found),
+              HasSubstr("tokenizer.json"));
+}
+
+TEST(TokenizerFolder, with_a_vocabulary_of_another_kind_is_unsupported) {
+  const test::TemporaryFolder folder;
+  write_file(folder / "sentencepiece.bpe.model", "binary");
+  write_file(folder / "config.json", R"({"model_type": "xlm-roberta"})");
+  EXPECT_THAT(
+      error_text([&] { Tokenizer::load(folder.path(), {}); }, ErrorCode::unsupported),
+      HasSubstr("found sentencepiece.bpe.model without tokenizer.json, which XLMRobertaTokenizer needs"));
+  const BertFolder generic;
+  write_file(generic / "tokenizer_config.json", R"({"tokenizer_class": "PreTrainedTokenizerFast"})");
+  EXPECT_THAT(error_text([&] { generic.load(); }, ErrorCode::unsupported),
+              HasSubstr("vocab.txt without tokenizer.json"));
+}
+
+TEST(TokenizerFolder, bad_settings_name_the_setting) {
+  const auto text_of = [](const char* settings) {
+    const BertFolder folder;
+    write_file(folder / "tokenizer_config.json", settings);
+    return error_text([&] { folder.load(); }, ErrorCode::format);
+  };
+  EXPECT_THAT(text_of(R"({"tokenizer_class": "BertTokenizer", "do_lower_case": "yes"})"),
+              HasSubstr("do_lower_case is \"yes\""));
+  EXPECT_THAT(text_of(R"({"tokenizer_class": 7})"), HasSubstr("tokenizer_class is 7"));
+  EXPECT_THAT(text_of(R"({"tokenizer_class": "BertTokenizer", "truncation_side": "up"})"),
+              HasSubstr("truncation_side"));
+  EXPECT_THAT(text_of(R"({"tokenizer_class": "BertTokenizer", "cls_token": 3})"),
+              HasSubstr("cls_token is 3"));
+  EXPECT_THAT(text_of(R"({"tokenizer_class": "BertTokenizer", "cls_token": null})"),
+              HasSubstr("cls_token is not set"));
+  EXPECT_THAT(text_of(R"({"tokenizer_class": "BertTokenizer", "added_tokens_decoder": {"x": {}}})"),
+              HasSubstr("added_tokens_decoder"));
+  EXPECT_THAT(text_of("[1]"), HasSubstr("expected a JSON object"));
+  EXPECT_THAT(text_of("{\"a\": "), HasSubstr("not valid JSON"));
+}
+
+TEST(TokenizerFolder, bad_vocabulary_files_name_the_place) {
+  const BertFolder bert;
+  write_file(bert / "vocab.txt", "");
+  EXPECT_THAT(error_text([&] { bert.load(); }, ErrorCode::format), HasSubstr("vocab.txt: empty"));
+  write_file(bert / "vocab.txt", "[PAD]\nab\xff\n");
+  EXPECT_THAT(error_text([&] { bert.load(); }, ErrorCode::format), HasSubstr("not UTF-8 at byte 8"));
+
+  const test::TemporaryFolder roberta;
+  write_file(roberta / "config.json", R"({"model_type": "roberta"})");
+  write_file(roberta / "vocab.json", R"({"a": 0, "b": 1, "ab": 2})");
+  write_file(roberta / "merges.txt", "#version: 0.2\na b\na b c\n");
+  const auto text_of = [&] {
+    return error_text([&] { Tokenizer::load(roberta.path(), {}); }, ErrorCode::format);
+  };
+  EXPECT_THAT(text_of(), HasSubstr("merges.txt: line 3 is \"a b c\", expected two tokens"));
+  write_file(roberta / "merges.txt", "#version: 0.2\na c\n");  // a merge of tokens that are not there
+  EXPECT_THAT(text_of(), HasSubstr("not a tokenizer"));
+  write_file(roberta / "vocab.json", R"({"a": -1})");
+  EXPECT_THAT(text_of(), HasSubstr("vocab.json: expected an object of tokens and their ids"));
+}
+
+std::vector<std::string> heard_at_load(const std::filesystem::path& folder) {
+  test::Heard heard;
+  Tokenizer::load(folder, heard.warning());
+  return heard.sentences;
+}
+
+TEST(TokenizerFolder, says_what_it_does_not_honour) {
+  const test::TemporaryFolder folder;
+  write_file(folder / "tokenizer_config.json",
+             R"({"tokenizer_class": "OwnTokenizer", "fast_tokenizer_files": []})");
+  write_file(folder / "tokenizer.json",
+             R"({"version": "1.0", "added_tokens": [{"id": 7, "content": "b", "single_word": false,
+    "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
+    "model": {"type": "BPE", "dropout": 0.5, "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}})");
+  const auto heard = heard_at_load(folder.path());
+  ASSERT_EQ(heard.size(), 4u);
+  EXPECT_THAT(heard[0], HasSubstr("tokenizer_class \"OwnTokenizer\" is not known"));
+  EXPECT_THAT(heard[1], HasSubstr("fast_tokenizer_files is not honoured"));
+  EXPECT_THAT(heard[2], HasSubstr("Token 'b' was expected to have ID '7' but was given ID '1'"));
+  EXPECT_THAT(heard[3], HasSubstr("dropout 0.5 is noise for training"));
+  const Tokenizer tokenizer = Tokenizer::load(folder.path(), {});
+  for (int i = 0; i < 50; ++i)
+    EXPECT_THAT(tokenizer.encode("aab").ids, ElementsAre(0, 0, 1));  // "b" is special
+  EXPECT_THAT(heard_at_load(BertFolder().path()), ElementsAre());
+}
+
+// ---- tokenizer.json that is not one: an Error, whatever it holds
+
+// Loads and, if that works, encodes. True when it did.
+bool survives(const std::string& tokenizer_json) {
+  const test::TemporaryFolder folder;
+  write_file(folder / "tokenizer.json", tokenizer_json);
+  write_file(folder / "tokenizer_config.json", R"({"tokenizer_class": "BertTokenizer"})");
+  try {
+    const Tokenizer tokenizer = Tokenizer::load(folder.path(), {});
+    tokenizer.encode("Hello, w\xc3\xb6rld <mask> \xe6\x9d\xb1\xe4\xba\xac", "[MASK] again");
+    return true;
+  } catch (const Error& error) {
+    EXPECT_STRNE(error.what(), "");
+    return false;
+  }
+}
+
+std::string small_tokenizer_json() {
+  return R"({"version":"1.0","truncation":{"max_length":4,"strategy":"LongestFirst","stride":0},"padding":null,
+    "added_tokens":[{"id":3,"content":"[MASK]","single_word":false,"lstrip":true,"rstrip":false,"normalized":false,"special":true}],
+    "normalizer":{"type":"Sequence","normalizers":[{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,
+      "strip_accents":null,"lowercase":true},{"type":"Replace","pattern":{"Regex":" +"},"content":" "}]},
+    "pre_tokenizer":{"type":"BertPreTokenizer"},
+    "post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"[C]","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],
+      "pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":1}}],
+      "special_tokens":{"[C]":{"id":"[C]","ids":[1],"tokens":["[C]"]}}},
+    "decoder":{"type":"WordPiece","prefix":"##","cleanup":true},
+    "model":{"type":"WordPiece","unk_token":"[U]","continuing_subword_prefix":"##","max_input_chars_per_word":100,
+      "vocab":{"[U]":0,"[C]":1,"hello":2,"[MASK]":3,"w":4,"##o":5}}})";
+}
+
+TEST(MalformedTokenizerJson, cut_anywhere_is_an_error) {
+  const std::string whole = small_tokenizer_json();
+  EXPECT_TRUE(survives(whole));
+  for (size_t size = 0; size < whole.size(); size += 3) EXPECT_FALSE(survives(whole.substr(0, size))) << size;
+}
+
+TEST(MalformedTokenizerJson, any_value_of_another_type_is_no_crash) {
+  const nlohmann::json whole = nlohmann::json::parse(small_tokenizer_json());
+  const nlohmann::json others[] = {nullptr,
+                                   -1,
+                                   1e30,
+                                   "x",
+                                   "",
+                                   true,
+                                   nlohmann::json::array(),
+                                   nlohmann::json::object(),
+                                   nlohmann::json::array({1, "a"})};
+  int refused = 0, accepted = 0;
+  const nlohmann::json flat = whole.flatten();
+  for (const auto& [pointer, value] : flat.items()) {
+    // The value itself and what holds it.
+    for (auto at = nlohmann::json::json_pointer(pointer); !at.empty(); at.pop_back())
+      for (const nlohmann::json& other : others) {
+        nlohmann::json damaged = whole;
+        damaged[at] = other;
+        survives(damaged.dump()) ? ++accepted : ++refused;
+      }
+  }
+  EXPECT_GT(refused, 1000);
+  EXPECT_GT(accepted, 0);
+}
+
+TEST(MalformedTokenizerJson, changed_bytes_are_no_crash) {
+  const std::filesystem::path folder = std::filesystem::path(MLXE_TEST_DATA) / "tokenizers";
+  std::minstd_rand random(1);
+  for (const char* name : {"bert_cased", "roberta"}) {
+    const std::string whole = test::read_file(folder / name / "tokenizer.json");
+    for (int i = 0; i < 150; ++i) {
+      std::string damaged = whole;
+      for (int k = 0; k < 3; ++k) damaged[random() % damaged.size()] = static_cast<char>(random());
+      survives(damaged);
+    }
+  }
+}
+
+TEST(MalformedTokenizerJson, nested_deeply_is_an_error) {
+  EXPECT_FALSE(survives(std::string(200000, '[')));
+  for (const int depth : {20, 60, 5000}) {
+    std::string normalizer = R"({"type":"NFC"})";
+    for (int i = 0; i < depth; ++i) normalizer = R"({"type":"Sequence","normalizers":[)" + normalizer + "]}";
+    nlohmann::json whole = nlohmann::json::parse(small_tokenizer_json());
+    whole["normalizer"] = "NORMALIZER";
+    std::string text = whole.dump();
+    text.replace(text.find("\"NORMALIZER\""), 12, normalizer);
+    EXPECT_EQ(survives(text), depth < 100) << depth;
+  }
+}
+
+TEST(MalformedTokenizerJson, parts_of_unknown_type_are_named) {
+  const auto text_of = [](const char* part, const char* type) {
+    nlohmann::json whole = nlohmann::json::parse(small_tokenizer_json());
+    whole[part]["type"] = type;
+    const test::TemporaryFolder folder;
+    write_file(folder / "tokenizer.json", whole.dump());
+    return error_text([&] { Tokenizer::load(folder.path(), {}); }, ErrorCode::unsupported);
+  };
+  for (const char* part : {"model", "normalizer", "pre_tokenizer", "post_processor", "decoder"})
+    EXPECT_THAT(text_of(part, "Novel"),
+                HasSubstr(std::string("tokenizer.json: ") + part + " of type \"Novel\" is not supported"));
+}
+
+TEST(MalformedTokenizerJson, tells_what_is_wrong) {
+  const auto text_of = [](std::string_view content) {
+    const test::TemporaryFolder folder;
+    write_file(folder / "tokenizer.json", content);
+    return error_text([&] { Tokenizer::load(folder.path(), {}); }, ErrorCode::format);
+  };
+  EXPECT_THAT(text_of(""), HasSubstr("not valid JSON"));
+  EXPECT_THAT(text_of("{\"model\": {"),
+              HasSubstr("not valid JSON: EOF while parsing an object at line 1 column 11"));
+  EXPECT_THAT(text_of("{}"), HasSubstr("has no \"model\""));
+  EXPECT_THAT(text_of("[]"), HasSubstr("not a JSON object"));
+  EXPECT_THAT(text_of(R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}})"),
+              HasSubstr("not a tokenizer"));
 }
 
 }  // namespace

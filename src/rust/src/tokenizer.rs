@@ -4,7 +4,7 @@
 //! belongs to the call and the pieces are dropped, so the same steps are composed from the crate's public parts.
 
 use crate::edge::{bytes, guard, quietly, Failure, OwnedString, Status};
-use crate::tokenizer_error::{explain, notes_during};
+use crate::tokenizer_error::{check_types, explain, notes_during};
 use serde::Deserialize;
 use serde_json::{json, Map, Value};
 use std::ffi::c_char;
@@ -64,6 +64,7 @@ pub unsafe extern "C" fn mlxe_tokenizer_load(
 ) -> i32 {
     guard(error, || {
         let json = bytes(json.cast(), size);
+        check_types(json)?;
         let (loaded, mut said) = notes_during(|| quietly(|| Tokenizer::from_bytes(json)));
         let mut loaded = match loaded {
             Ok(Ok(loaded)) => loaded,

@@ -2,11 +2,12 @@
 
 use crate::edge::{Failure, Status};
 use log::{Level, Log, Metadata, Record};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{json, Value};
 use std::cell::RefCell;
 use std::sync::Once;
 
-const PARTS: [(&str, &[&str]); 5] = [
+const KNOWN: [(&str, &[&str]); 5] = [
     ("model", &["BPE", "WordPiece", "WordLevel", "Unigram"]),
     (
         "normalizer",
@@ -65,25 +66,50 @@ const PARTS: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// The failure to report for a tokenizer.json the crate refused for `reason`. The crate's own words seldom name
-/// the culprit, so a part of a type nobody knows is looked for first.
-pub fn explain(json: &[u8], reason: &str) -> Failure {
-    let value: Value = match serde_json::from_slice(json) {
-        Ok(value) => value,
-        Err(error) => return Failure::new(Status::Format, format!("not valid JSON: {error}")),
+/// The parts of a tokenizer.json that have a type; the model's vocabulary is skipped.
+#[derive(Deserialize)]
+struct Types {
+    model: Option<Kind>,
+    normalizer: Option<Value>,
+    pre_tokenizer: Option<Value>,
+    post_processor: Option<Value>,
+    decoder: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    r#type: Option<String>,
+}
+
+/// Refuses a part of a type nobody knows. The crate would take it for any other part with fields of these names.
+pub fn check_types(json: &[u8]) -> Result<(), Failure> {
+    let Ok(types) = serde_json::from_slice::<Types>(json) else {
+        return Ok(()); // the crate refuses it too, and `explain` says why
     };
-    let Some(object) = value.as_object() else {
-        return Failure::new(Status::Format, "not a JSON object".to_string());
-    };
-    if !object.contains_key("model") {
-        return Failure::new(Status::Format, "has no \"model\"".to_string());
-    }
-    for (part, known) in PARTS {
-        if let Some(kind) = object.get(part).and_then(|part| unknown_type(part, known)) {
-            return Failure::new(Status::Unsupported, format!("{part} of type {kind:?} is not supported"));
+    let model = types.model.and_then(|model| model.r#type).map(|kind| json!({ "type": kind }));
+    let parts = [model, types.normalizer, types.pre_tokenizer, types.post_processor, types.decoder];
+    for ((name, known), part) in KNOWN.iter().zip(&parts) {
+        if let Some(kind) = part.as_ref().and_then(|part| unknown_type(part, known)) {
+            return Err(Failure::new(
+                Status::Unsupported,
+                format!("{name} of type {kind:?} is not supported"),
+            ));
         }
     }
-    Failure::new(Status::Format, format!("not a tokenizer: {reason}"))
+    Ok(())
+}
+
+/// The failure to report for a tokenizer.json the crate refused for `reason`.
+pub fn explain(json: &[u8], reason: &str) -> Failure {
+    let say = |text: String| Failure::new(Status::Format, text);
+    match serde_json::from_slice::<Value>(json) {
+        Err(error) => say(format!("not valid JSON: {error}")),
+        Ok(Value::Object(object)) if object.contains_key("model") => {
+            say(format!("not a tokenizer: {reason}"))
+        }
+        Ok(Value::Object(_)) => say("has no \"model\"".to_string()),
+        Ok(_) => say("not a JSON object".to_string()),
+    }
 }
 
 /// The first type in `part`, or in the sequence it is, that is not `known`.
