@@ -93,6 +93,9 @@ void mlxe_progress_update(MlxeProgress* bar, const char* stage, size_t size, uin
 int mlxe_progress_print(MlxeProgress* bar, const char* line, size_t size); /* 0: no bar is drawn, nothing printed */
 void mlxe_progress_free(MlxeProgress* bar);                                /* and takes the bar off the screen */
 
+/* ---- Charts: `json` as src/rust/src/chart.rs declares it, `svg` a whole SVG document. */
+int mlxe_chart_svg(const char* json, size_t size, MlxeString* svg, MlxeString* error);
+
 /* ---- SHA-256. */
 typedef struct MlxeSha256 MlxeSha256;
 MlxeSha256* mlxe_sha256_new(void);

@@ -281,20 +281,12 @@ std::string small_tokenizer_json() {
 TEST(MalformedTokenizerJson, cut_anywhere_is_an_error) {
   const std::string whole = small_tokenizer_json();
   EXPECT_TRUE(survives(whole));
-  for (size_t size = 0; size < whole.size(); size += 3) EXPECT_FALSE(survives(whole.substr(0, size))) << size;
+  for (size_t size = 0; size < whole.size(); size += 7) EXPECT_FALSE(survives(whole.substr(0, size))) << size;
 }
 
 TEST(MalformedTokenizerJson, any_value_of_another_type_is_no_crash) {
   const nlohmann::json whole = nlohmann::json::parse(small_tokenizer_json());
-  const nlohmann::json others[] = {nullptr,
-                                   -1,
-                                   1e30,
-                                   "x",
-                                   "",
-                                   true,
-                                   nlohmann::json::array(),
-                                   nlohmann::json::object(),
-                                   nlohmann::json::array({1, "a"})};
+  const nlohmann::json others[] = {nullptr, -1, "x", true, nlohmann::json::array({1, "a"})};
   int refused = 0, accepted = 0;
   const nlohmann::json flat = whole.flatten();
   for (const auto& [pointer, value] : flat.items()) {
@@ -306,7 +298,7 @@ TEST(MalformedTokenizerJson, any_value_of_another_type_is_no_crash) {
         survives(damaged.dump()) ? ++accepted : ++refused;
       }
   }
-  EXPECT_GT(refused, 1000);
+  EXPECT_GT(refused, 500);
   EXPECT_GT(accepted, 0);
 }
 
@@ -360,6 +352,10 @@ TEST(MalformedTokenizerJson, tells_what_is_wrong) {
               HasSubstr("not valid JSON: EOF while parsing an object at line 1 column 11"));
   EXPECT_THAT(text_of("{}"), HasSubstr("has no \"model\""));
   EXPECT_THAT(text_of("[]"), HasSubstr("not a JSON object"));
+  // The crate panics here; the panic must arrive as any other error.
+  nlohmann::json unlisted = nlohmann::json::parse(small_tokenizer_json());
+  unlisted["post_processor"]["single"][0]["SpecialToken"]["id"] = "[X]";
+  EXPECT_THAT(text_of(unlisted.dump()), HasSubstr("not a tokenizer: "));
   EXPECT_THAT(text_of(R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}})"),
               HasSubstr("not a tokenizer"));
 }

@@ -88,13 +88,18 @@ pub fn quietly<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     // This archive holds its own copy of the Rust runtime, so the hook concerns nobody else.
     SILENCE.call_once(|| {
         std::panic::set_hook(Box::new(|info| {
-            PLACE.set(info.location().map(|place| format!("{}:{}", place.file(), place.line())));
+            PLACE.set(info.location().map(|place| format!("{}:{}", short(place.file()), place.line())));
         }));
     });
     catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
         let place = PLACE.take().unwrap_or_default();
         format!("{} ({place})", panic_text(payload.as_ref()))
     })
+}
+
+/// A source file by its last folders: where the crates lay when they were built concerns nobody.
+fn short(file: &str) -> &str {
+    file.rmatch_indices('/').nth(2).map_or(file, |(slash, _)| &file[slash + 1..])
 }
 
 fn panic_text(payload: &(dyn Any + Send)) -> &str {

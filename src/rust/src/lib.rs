@@ -2,6 +2,10 @@
 //!
 //! `mlxe_rust.h` is the contract; every function here is declared and documented there.
 
+mod chart;
+mod chart_bars;
+mod chart_canvas;
+mod chart_lines;
 mod edge;
 mod progress;
 mod sha256;

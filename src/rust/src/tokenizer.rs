@@ -86,6 +86,15 @@ pub unsafe extern "C" fn mlxe_tokenizer_load(
                 loaded.with_model(model);
             }
         }
+        // A post-processor that contradicts itself shows at the first text; better here than there.
+        let nothing = EncodeOptions { add_special_tokens: 1, max_length: 0, strategy: 0, keep_end: 0 };
+        for pair in [None, Some("")] {
+            match quietly(|| encode(&loaded, "", pair, nothing)) {
+                Ok(Ok(_)) => {}
+                Ok(Err(failure)) => return Err(explain(json, &failure.message)),
+                Err(panic) => return Err(explain(json, &panic)),
+            }
+        }
         notes.write(OwnedString::from(said.join("\n")));
         tokenizer.write(Box::into_raw(Box::new(Loaded { tokenizer: loaded, truncation_side })));
         Ok(())
