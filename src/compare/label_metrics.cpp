@@ -1,0 +1,197 @@
+#include "compare/label_metrics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <numeric>
+
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace {
+
+// log(e^a / sum e^x) for each; the largest is taken out first so that nothing overflows.
+std::vector<double> log_softmax(std::span<const float> logits) {
+  const double top = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (float x : logits) sum += std::exp(static_cast<double>(x) - top);
+  std::vector<double> out;
+  for (float x : logits) out.push_back(static_cast<double>(x) - top - std::log(sum));
+  return out;
+}
+
+// log of the sigmoid, exact for large |x| too.
+double log_sigmoid(double x) {
+  return x < 0 ? x - std::log1p(std::exp(x)) : -std::log1p(std::exp(-x));
+}
+
+bool is_softmax(ProblemType problem, size_t outputs) {
+  return problem == ProblemType::single_label && outputs > 1;
+}
+
+double divergence(ProblemType problem, std::span<const float> a, std::span<const float> b) {
+  double kl = 0;
+  if (is_softmax(problem, a.size())) {
+    const std::vector<double> p = log_softmax(a), q = log_softmax(b);
+    for (size_t i = 0; i < p.size(); ++i) kl += std::exp(p[i]) * (p[i] - q[i]);
+    return kl;
+  }
+  for (size_t i = 0; i < a.size(); ++i)
+    for (double sign : {1.0, -1.0}) {
+      const double p = log_sigmoid(sign * a[i]), q = log_sigmoid(sign * b[i]);
+      kl += std::exp(p) * (p - q);
+    }
+  return kl;
+}
+
+double margin(bool softmax, std::span<const double> p) {
+  if (softmax) {
+    double best = 0, second = 0;
+    for (double x : p) {
+      if (x > best) {
+        second = best;
+        best = x;
+      } else {
+        second = std::max(second, x);
+      }
+    }
+    return best - second;
+  }
+  double nearest = 1;
+  for (double x : p) nearest = std::min(nearest, 2 * std::fabs(x - 0.5));
+  return nearest;
+}
+
+std::vector<double> ranks(std::span<const double> x) {
+  std::vector<size_t> order(x.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return x[a] < x[b]; });
+  std::vector<double> rank(x.size());
+  for (size_t first = 0; first < order.size();) {
+    size_t end = first + 1;
+    while (end < order.size() && x[order[end]] == x[order[first]]) ++end;
+    for (size_t i = first; i < end; ++i) rank[order[i]] = 0.5 * static_cast<double>(first + end - 1) + 1;
+    first = end;
+  }
+  return rank;
+}
+
+void check_lengths(size_t a, size_t b) {
+  if (a != b || a == 0)
+    throw Error(ErrorCode::internal, "task score: the two sides must be equally long, not empty");
+}
+
+}  // namespace
+
+std::vector<double> probabilities(ProblemType problem, std::span<const float> logits) {
+  std::vector<double> p;
+  if (problem == ProblemType::regression) return p;
+  if (is_softmax(problem, logits.size())) {
+    p = log_softmax(logits);
+    for (double& x : p) x = std::exp(x);
+  } else {
+    for (float x : logits) p.push_back(std::exp(log_sigmoid(x)));
+  }
+  return p;
+}
+
+std::vector<int64_t> decided_labels(ProblemType problem, std::span<const double> p) {
+  if (is_softmax(problem, p.size())) return {std::max_element(p.begin(), p.end()) - p.begin()};
+  std::vector<int64_t> on;
+  for (size_t i = 0; i < p.size(); ++i)
+    if (p[i] > 0.5) on.push_back(static_cast<int64_t>(i));
+  return on;
+}
+
+LabelMeter::LabelMeter(ProblemType problem, std::vector<std::string> labels, size_t listed)
+    : problem_(problem), labels_(std::move(labels)), keep_(listed) {}
+
+std::string LabelMeter::spelled(std::span<const int64_t> labels) const {
+  std::string text;
+  for (int64_t i : labels) text += (text.empty() ? "" : ", ") + labels_[static_cast<size_t>(i)];
+  return text.empty() ? "(none)" : text;
+}
+
+void LabelMeter::add(int64_t text, std::span<const float> original, std::span<const float> quantized) {
+  const std::vector<double> p = probabilities(problem_, original), q = probabilities(problem_, quantized);
+  const bool softmax = is_softmax(problem_, p.size());
+  const double m = margin(softmax, p);
+  ++sums_.texts;
+  sums_.kl += divergence(problem_, original, quantized);
+  sums_.margin_original += m;
+  sums_.margin_quantized += margin(softmax, q);
+  const std::vector<int64_t> before = decided_labels(problem_, p), after = decided_labels(problem_, q);
+  if (before == after) return;
+  ++sums_.flips;
+  sums_.margin_flipped += m;
+  auto& kept = sums_.listed;
+  const auto larger = [](const Flip& a, const Flip& b) {
+    return a.margin != b.margin ? a.margin > b.margin : a.text < b.text;
+  };
+  Flip flip{text, spelled(before), spelled(after), m};
+  kept.insert(std::upper_bound(kept.begin(), kept.end(), flip, larger), std::move(flip));
+  if (kept.size() > keep_) kept.pop_back();
+}
+
+LabelDifference LabelMeter::result() const {
+  LabelDifference d = sums_;
+  const double n = static_cast<double>(std::max<int64_t>(d.texts, 1));
+  d.kl /= n;
+  d.margin_original /= n;
+  d.margin_quantized /= n;
+  if (d.flips > 0) d.margin_flipped /= static_cast<double>(d.flips);
+  return d;
+}
+
+double accuracy(std::span<const int64_t> gold, std::span<const int64_t> predicted) {
+  check_lengths(gold.size(), predicted.size());
+  int64_t equal = 0;
+  for (size_t i = 0; i < gold.size(); ++i) equal += gold[i] == predicted[i];
+  return static_cast<double>(equal) / static_cast<double>(gold.size());
+}
+
+double macro_f1(std::span<const int64_t> gold, std::span<const int64_t> predicted) {
+  check_lengths(gold.size(), predicted.size());
+  struct Count {
+    int64_t both = 0, gold = 0, predicted = 0;
+  };
+  std::map<int64_t, Count> counts;
+  for (size_t i = 0; i < gold.size(); ++i) {
+    ++counts[gold[i]].gold;
+    ++counts[predicted[i]].predicted;
+    if (gold[i] == predicted[i]) ++counts[gold[i]].both;
+  }
+  double sum = 0;
+  for (const auto& [label, c] : counts)
+    sum += 2.0 * static_cast<double>(c.both) / static_cast<double>(c.gold + c.predicted);
+  return sum / static_cast<double>(counts.size());
+}
+
+double pearson(std::span<const double> x, std::span<const double> y) {
+  check_lengths(x.size(), y.size());
+  // Asked of the values, not of the sums: the mean of equal values may be off by a rounding.
+  for (auto side : {x, y}) {
+    const auto [low, high] = std::minmax_element(side.begin(), side.end());
+    if (*low == *high) return std::numeric_limits<double>::quiet_NaN();
+  }
+  const double n = static_cast<double>(x.size());
+  const double mean_x = std::accumulate(x.begin(), x.end(), 0.0) / n;
+  const double mean_y = std::accumulate(y.begin(), y.end(), 0.0) / n;
+  double xy = 0, xx = 0, yy = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double a = x[i] - mean_x, b = y[i] - mean_y;
+    xy += a * b;
+    xx += a * a;
+    yy += b * b;
+  }
+  return std::clamp(xy / (std::sqrt(xx) * std::sqrt(yy)), -1.0, 1.0);
+}
+
+double spearman(std::span<const double> x, std::span<const double> y) {
+  check_lengths(x.size(), y.size());
+  const std::vector<double> a = ranks(x), b = ranks(y);
+  return pearson(a, b);
+}
+
+}  // namespace mlxe

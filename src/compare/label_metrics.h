@@ -1,0 +1,50 @@
+// What a conversion does to a classifier's decisions, and task scores against gold labels.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mlx_encoder/compare.h"
+#include "models/model.h"
+
+namespace mlxe {
+
+// softmax of the logits; sigmoid of each for multi-label heads and heads with one output. Float64.
+// Empty for regression, whose outputs are no probabilities.
+std::vector<double> probabilities(ProblemType problem, std::span<const float> logits);
+
+// Indices of the labels these probabilities decide for: the best one, or each above 0.5 (maybe none) where
+// every label has a probability of its own.
+std::vector<int64_t> decided_labels(ProblemType problem, std::span<const double> p);
+
+// Gathers LabelDifference, a text at a time.
+class LabelMeter {
+ public:
+  // `listed`: how many flips are kept by name, those of the largest margin.
+  LabelMeter(ProblemType problem, std::vector<std::string> labels, size_t listed);
+
+  void add(int64_t text, std::span<const float> original, std::span<const float> quantized);  // logits
+  LabelDifference result() const;
+
+ private:
+  std::string spelled(std::span<const int64_t> labels) const;
+
+  ProblemType problem_;
+  std::vector<std::string> labels_;
+  size_t keep_;
+  LabelDifference sums_;
+};
+
+// Fraction of equal entries.
+double accuracy(std::span<const int64_t> gold, std::span<const int64_t> predicted);
+// Mean F1 over every label that occurs in gold or predicted; 0 for one never predicted right. As
+// sklearn.metrics.f1_score(average="macro").
+double macro_f1(std::span<const int64_t> gold, std::span<const int64_t> predicted);
+// NaN if either side is constant, as in scipy.stats.
+double pearson(std::span<const double> x, std::span<const double> y);
+// Pearson of the ranks; equal values share the mean of their ranks, as in scipy.stats.spearmanr.
+double spearman(std::span<const double> x, std::span<const double> y);
+
+}  // namespace mlxe

@@ -1,0 +1,52 @@
+// Differences between two matrices, gathered row by row. Everything is summed in float64.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "mlx_encoder/compare.h"
+
+namespace mlxe {
+
+// Cosine of two rows of equal length. Two rows of zeros count as 1 (nothing differs), one as 0. Exactly 1 for
+// equal rows: sqrt(x * x) is x in binary floating point.
+double row_cosine(std::span<const float> a, std::span<const float> b);
+
+// The mean, the exact 1st percentile and the minimum of a known number of values, in memory of 1 % of them.
+class LowTail {
+ public:
+  // Throws usage unless `count` >= 1.
+  explicit LowTail(int64_t count);
+
+  void add(double value);  // throws internal after `count` values
+  double mean() const;
+  // The value a fraction 0.01 (n - 1) into the sorted values, linear between neighbours (numpy.percentile).
+  double p1() const;
+  double min() const { return min_; }
+  int64_t argmin() const { return argmin_; }  // the first of several
+  int64_t added() const { return added_; }
+
+ private:
+  int64_t count_, added_ = 0, argmin_ = 0;
+  size_t keep_;
+  double sum_ = 0, min_;
+  std::vector<double> lowest_;  // a heap, its largest value first
+};
+
+// Feeds whole rows of both matrices, in any number of pieces; `rows` in all.
+class DifferenceMeter {
+ public:
+  DifferenceMeter(int64_t rows, int64_t columns);
+
+  // Both hold the same whole number of rows. Returns the cosine of the last row.
+  double add(std::span<const float> original, std::span<const float> quantized);
+  Difference result() const;
+
+ private:
+  int64_t columns_;
+  LowTail cosines_;
+  double squares_ = 0, max_abs_ = 0, largest_ = 0;
+};
+
+}  // namespace mlxe
