@@ -18,6 +18,8 @@ void add_zero_shot(CLI::App& app, Run& run);
 void add_similarity(CLI::App& app, Run& run);
 void add_tokenize(CLI::App& app, Run& run);
 void add_doctor(CLI::App& app, Run& run);
+void add_compare(CLI::App& app, Run& run);
+void add_measure(CLI::App& app, Run& run);  // hidden: what `compare` starts to time one model
 
 // Prints "warning: ..." to standard error, each sentence once; under `--strict` the first one is thrown as
 // Error(strict).

@@ -26,7 +26,7 @@ struct Difference {
   int64_t rows = 0, columns = 0;
   struct {
     double mean = 1, p1 = 1, min = 1;  // p1: 1st percentile, interpolated as numpy.percentile does
-    int64_t worst = 0;                 // the row of `min`
+    int64_t worst = 0;                 // the text `min` was found in
   } cosine;                 // a row of zeros against one of zeros counts as 1, against another as 0
   double mse = 0;           // mean over all elements of (original - quantized)^2
   double max_abs = 0;       // largest |original - quantized|
@@ -68,7 +68,14 @@ struct Gate {
   std::string name() const { return tensor + "." + metric; }
 };
 
-// Adds a gate, moves the limit of one, or (no limit) removes it. Legal names are in docs/gates.md.
+// The limits of the default gates. Without a cosine it follows from the bits stored, see docs/gates.md.
+struct GateLimits {
+  std::optional<double> cosine;
+  double mse = 1e-4;
+  double max_abs = 0.1;
+};
+
+// Adds a gate, moves the limit of one, or (no limit) removes it. The names are in docs/gates.md.
 struct GateSetting {
   std::string tensor, metric;
   std::optional<double> limit;
@@ -88,10 +95,10 @@ struct StoredSize {
 
 // Two properties every engine should have, tried on some of the texts.
 struct EngineChecks {
-  bool deterministic = false;    // the same batch twice gave the same bits
-  bool batch_is_single = false;  // a text alone gave what it gave among others, within the tolerance
-  double batch_difference = 0;   // largest difference, relative to the largest value
-  double batch_tolerance = 0;    // 0: bitwise
+  int64_t texts = 0;
+  double repeat_difference = 0;  // largest difference between two runs of one batch; 0: the same bits
+  double batch_difference = 0;   // of a text alone against among others, relative to the largest value
+  double batch_tolerance = 0;    // what the engine promises: 0 on cpu; mlx pads, and so sums in another order
 };
 
 // Time and memory of one model, measured in a process that does nothing else.
@@ -141,8 +148,9 @@ struct Comparison {
   std::vector<NamedDifference> layers;   // "embeddings", "layer 1", ...: token vectors
   std::vector<NamedDifference> tensors;  // last_hidden_state; then pooled_vector, or logits and probabilities
   std::string output;                    // the tensor users see: "pooled_vector" or "logits"
-  std::vector<double> output_cosines;    // by text
-  std::vector<WorstText> worst;          // lowest output cosine first
+  std::string listed;  // the tensor of the next two: "pooled_vector", "probabilities" or "logits"
+  std::vector<double> text_cosines;  // one a sequence run
+  std::vector<WorstText> worst;      // lowest cosine first, each text once
   std::optional<LabelDifference> labels;
   std::vector<TaskScore> task;
   double bits = 0;  // what the default cosine limit was derived from, see docs/gates.md
@@ -165,7 +173,8 @@ struct CompareOptions {
   EngineKind engine = EngineKind::automatic;
   int threads = 0;         // of the cpu engine; 0: all cores
   int64_t max_length = 0;  // tokens; 0: what the model allows
-  std::vector<GateSetting> gates;
+  GateLimits limits;
+  std::vector<GateSetting> gates;  // applied after `limits`
   Warning warning;
   Progress progress;
 };

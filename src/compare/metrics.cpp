@@ -29,12 +29,12 @@ LowTail::LowTail(int64_t count) : count_(count), min_(std::numeric_limits<double
   lowest_.reserve(keep_ + 1);
 }
 
-void LowTail::add(double value) {
+void LowTail::add(double value, int64_t from) {
   if (added_ == count_) throw Error(ErrorCode::internal, "LowTail: more values than were announced");
   sum_ += value;
   if (value < min_ || added_ == 0) {
     min_ = value;
-    argmin_ = added_;
+    argmin_ = from;
   }
   ++added_;
   if (lowest_.size() == keep_ && value >= lowest_.front()) return;
@@ -63,7 +63,7 @@ double LowTail::p1() const {
 
 DifferenceMeter::DifferenceMeter(int64_t rows, int64_t columns) : columns_(columns), cosines_(rows) {}
 
-double DifferenceMeter::add(std::span<const float> original, std::span<const float> quantized) {
+double DifferenceMeter::add(std::span<const float> original, std::span<const float> quantized, int64_t text) {
   if (original.size() != quantized.size() || original.size() % static_cast<size_t>(columns_) != 0)
     throw Error(ErrorCode::internal,
                 fmt::format("DifferenceMeter: {} and {} values are not equal whole rows of {}",
@@ -73,7 +73,7 @@ double DifferenceMeter::add(std::span<const float> original, std::span<const flo
     const auto a = original.subspan(at, static_cast<size_t>(columns_));
     const auto b = quantized.subspan(at, static_cast<size_t>(columns_));
     cosine = row_cosine(a, b);
-    cosines_.add(cosine);
+    cosines_.add(cosine, text);
     double squares = 0;
     for (size_t i = 0; i < a.size(); ++i) {
       const double d = static_cast<double>(a[i]) - static_cast<double>(b[i]);

@@ -19,12 +19,12 @@ class LowTail {
   // Throws usage unless `count` >= 1.
   explicit LowTail(int64_t count);
 
-  void add(double value);  // throws internal after `count` values
+  void add(double value, int64_t from);  // throws internal after `count` values
   double mean() const;
   // The value a fraction 0.01 (n - 1) into the sorted values, linear between neighbours (numpy.percentile).
   double p1() const;
   double min() const { return min_; }
-  int64_t argmin() const { return argmin_; }  // the first of several
+  int64_t argmin() const { return argmin_; }  // `from` of the minimum, the first of several
   int64_t added() const { return added_; }
 
  private:
@@ -34,13 +34,13 @@ class LowTail {
   std::vector<double> lowest_;  // a heap, its largest value first
 };
 
-// Feeds whole rows of both matrices, in any number of pieces; `rows` in all.
+// Is fed the rows of both matrices text by text; `rows` in all.
 class DifferenceMeter {
  public:
   DifferenceMeter(int64_t rows, int64_t columns);
 
-  // Both hold the same whole number of rows. Returns the cosine of the last row.
-  double add(std::span<const float> original, std::span<const float> quantized);
+  // The rows of one text (a token each, or one). Returns the cosine of the last.
+  double add(std::span<const float> original, std::span<const float> quantized, int64_t text);
   Difference result() const;
 
  private:

@@ -1,0 +1,247 @@
+// mlx-encoder compare: what a conversion cost.
+#include "mlx_encoder/compare.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "columns.h"
+#include "command.h"
+#include "compare/tables.h"
+#include "format/folder_writer.h"
+#include "measured_process.h"
+#include "mlx_encoder/error.h"
+#include "texts.h"
+
+namespace mlxe::cli {
+namespace {
+
+constexpr size_t kMeasuredTexts = 256;
+
+struct Options {
+  std::filesystem::path original, quantized;
+  TextSource texts;
+  RunOptions run;  // its folder is not used
+  size_t limit = 0;
+  std::string labels, scores;
+  bool gate = false, no_speed = false;
+  std::optional<double> gate_cosine;
+  GateLimits limits;
+  std::vector<std::string> gates;
+  double seconds = 2;
+  std::filesystem::path report;
+  std::string command;
+};
+
+// The gold values of a column: the one named, which must be there, else the one usually called so, if it is.
+std::vector<std::string> gold(const Options& o, const std::string& named, const char* usual) {
+  if (o.texts.input == "-") {
+    if (!named.empty())
+      throw Error(ErrorCode::usage,
+                  "gold values can't be read from standard input; give a .tsv or .jsonl file");
+    return {};
+  }
+  auto values = read_column(o.texts.input, o.texts.format, named.empty() ? usual : named);
+  if (!values && !named.empty())
+    throw Error(ErrorCode::usage, fmt::format("{}: has no column \"{}\"", o.texts.input, named));
+  if (!values) return {};
+  if (o.limit > 0 && values->size() > o.limit) values->resize(o.limit);
+  return *std::move(values);
+}
+
+std::vector<double> numbers(const std::vector<std::string>& values) {
+  std::vector<double> numbers;
+  for (size_t i = 0; i < values.size(); ++i) {
+    char* end = nullptr;
+    numbers.push_back(std::strtod(values[i].c_str(), &end));
+    if (values[i].empty() || *end != '\0')
+      throw Error(ErrorCode::format,
+                  fmt::format("text {}: the gold score \"{}\" is not a number", i + 1, values[i]));
+  }
+  return numbers;
+}
+
+CompareInput read_input(const Options& o) {
+  CompareInput input;
+  o.texts.read(4096, [&](std::vector<TextInput> window) {
+    for (TextInput& text : window)
+      if (o.limit == 0 || input.texts.size() < o.limit) input.texts.push_back(std::move(text));
+  });
+  input.labels = gold(o, o.labels, "label");
+  input.scores = numbers(gold(o, o.scores, "score"));
+  return input;
+}
+
+// Evenly spread over all of them.
+std::vector<TextInput> sample(const std::vector<TextInput>& texts) {
+  const size_t count = std::min(kMeasuredTexts, texts.size());
+  std::vector<TextInput> chosen;
+  for (size_t i = 0; i < count; ++i) chosen.push_back(texts[i * texts.size() / count]);
+  return chosen;
+}
+
+size_t width(std::string_view text) {  // in code points: what a terminal shows, wide characters aside
+  return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+void print(const Table& t) {
+  std::vector<size_t> widths(t.header.size());
+  for (size_t i = 0; i < widths.size(); ++i) {
+    widths[i] = width(t.header[i]);
+    for (const auto& row : t.rows) widths[i] = std::max(widths[i], width(row[i]));
+  }
+  const auto line = [&](const std::vector<std::string>& cells) {
+    std::string out = "  ";
+    for (size_t i = 0; i < cells.size(); ++i) {
+      const std::string& text = cells[i];
+      const std::string pad(widths[i] - width(text), ' ');
+      out += t.align[i] == Align::right ? pad + text : text + pad;
+      out += "  ";
+    }
+    out.erase(out.find_last_not_of(' ') + 1);
+    std::cout << out << '\n';
+  };
+  std::cout << '\n' << t.title << '\n';
+  if (!std::ranges::all_of(t.header, &std::string::empty)) line(t.header);
+  for (const auto& row : t.rows) line(row);
+  if (!t.note.empty()) std::cout << "  " << t.note << '\n';
+}
+
+// What matters most stands last, next to the prompt; the rest is in the report.
+void print_tables(const Comparison& c) {
+  std::cout << fmt::format("{} texts, {} tokens; {} engine ({}), float32 activations\n", c.texts, c.tokens,
+                           c.quantized.engine, c.quantized.variant);
+  for (const char* id : {"summary", "layers", "tensors", "task", "labels", "gates"})
+    for (const Table& t : tables(c))
+      if (t.id == id) print(t);
+}
+
+void write_report(const std::filesystem::path& file, const Comparison& c) {
+  write_whole_file(file, file.extension() == ".md" ? to_markdown(c) : to_html(c));
+}
+
+int compare_models(const Options& o) {
+  if (!o.report.empty() && o.report.extension() != ".html" && o.report.extension() != ".md")
+    throw Error(ErrorCode::usage,
+                fmt::format("--report {}: expected a name that ends in .html or .md", o.report.string()));
+  const Warning warn = warnings(o.run.strict ? Strictness::strict : Strictness::warn);
+  const CompareInput input = read_input(o);
+  CompareOptions options{.engine = parse_engine(o.run.engine),
+                         .threads = o.run.threads,
+                         .max_length = o.run.max_length,
+                         .limits = o.limits,
+                         .warning = warn,
+                         .progress = progress()};
+  options.limits.cosine = o.gate_cosine;
+  for (const std::string& g : o.gates) options.gates.push_back(parse_gate(g));
+
+  Comparison c = compare(o.original, o.quantized, input, options);
+  c.command = o.command;
+  if (!o.no_speed) {
+    const std::vector<TextInput> texts = sample(input.texts);
+    for (auto [folder, model] : {std::pair(&o.original, &c.original), std::pair(&o.quantized, &c.quantized)})
+      model->measured = measure_apart({.folder = *folder,
+                                       .engine = o.run.engine,
+                                       .threads = o.run.threads,
+                                       .max_length = o.run.max_length,
+                                       .seconds = o.seconds},
+                                      texts);
+  }
+  if (!o.report.empty()) write_report(o.report, c);
+
+  if (o.run.json) {
+    std::cout << to_json(c);
+  } else {
+    print_tables(c);
+    std::cout << '\n' << sentence(c.verdict()) << '\n';
+    if (!o.report.empty()) std::cout << "Report: " << o.report.string() << '\n';
+  }
+  if (!o.gate || c.passed()) return 0;
+  for (const Gate& g : c.gates)
+    if (!g.passed)
+      std::cerr << fmt::format("mlx-encoder: gate {} failed: {:.6g}, expected {} {:.6g}\n", g.name(), g.value,
+                               g.metric.starts_with("cosine") ? "at least" : "at most", g.limit);
+  return exit_status(ErrorCode::gate);
+}
+
+// `text` as one word of a shell command.
+std::string quoted(const std::string& text) {
+  const bool plain = !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
+    return std::isalnum(c) || c >= 0x80 ||
+           std::string_view("-_./=,:+@%").find(static_cast<char>(c)) != std::string::npos;
+  });
+  if (plain) return text;
+  std::string out = "'";
+  for (char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+// The command as it was given, for the report.
+std::string spelled_out(const CLI::App& command) {
+  std::string out = "mlx-encoder " + command.get_name();
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->count() == 0) continue;
+    const bool is_flag = option->get_expected_max() == 0;
+    if (is_flag) out += " " + option->get_name();
+    if (!is_flag)
+      for (const std::string& value : option->results())
+        out += (option->get_positional() ? " " : " " + option->get_name() + " ") + quoted(value);
+  }
+  return out;
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app, Run& run) {
+  auto o = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("compare", "What a conversion cost: differences, size, memory, speed, gates");
+  command->add_option("original", o->original, "Folder of the original model")->required();
+  command->add_option("quantized", o->quantized, "Folder of the converted model")->required();
+  command
+      ->add_option("-t,--texts", o->texts.input,
+                   "File of texts (.txt, .tsv, .jsonl), or - for standard input")
+      ->required();
+  command->add_option("--input-format", o->texts.format,
+                      "txt, tsv or jsonl, where the file's ending does not say");
+  command->add_option("--limit", o->limit, "Use only the first N texts")->check(CLI::PositiveNumber);
+  command->add_option("--labels", o->labels, "Column of gold labels (\"label\" is used where there is one)");
+  command->add_option("--scores", o->scores,
+                      "Column of gold similarities or values (\"score\" is used where there is one)");
+  command->add_option("--engine", o->run.engine, "auto (mlx where it has a GPU, else cpu), mlx or cpu")
+      ->capture_default_str();
+  command->add_option("--threads", o->run.threads, "Threads of the cpu engine; 0: all cores")
+      ->check(CLI::NonNegativeNumber);
+  command
+      ->add_option("--max-length", o->run.max_length,
+                   "Tokens a text may have; longer ones are truncated (said)")
+      ->check(CLI::PositiveNumber);
+  command->add_flag("--gate", o->gate, "Exit status 3 when a gate fails");
+  command->add_option("--gate-cosine", o->gate_cosine,
+                      "Mean cosine the gates ask for; default by bits: 0.995 at 8, 0.98 at 4");
+  command->add_option("--gate-mse", o->limits.mse, "Mean squared error allowed")->capture_default_str();
+  command->add_option("--gate-max-abs", o->limits.max_abs, "Largest difference allowed")
+      ->capture_default_str();
+  command
+      ->add_option("--gate-limit", o->gates,
+                   "One gate: TENSOR.METRIC=LIMIT or =off (docs/gates.md); repeatable")
+      ->take_all();
+  command->add_flag("--no-speed", o->no_speed, "Do not measure time and memory");
+  command->add_option("--seconds", o->seconds, "Latency and throughput may take this long each, a model")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--report", o->report, "Write a report: FILE.html or FILE.md");
+  command->add_flag("--strict", o->run.strict, "Warnings are errors");
+  command->add_flag("--json", o->run.json, "Machine-readable output, one object (docs/json/compare.md)");
+  command->callback([o, command, &run] {
+    o->command = spelled_out(*command);
+    run = [o] { return compare_models(*o); };
+  });
+}
+
+}  // namespace mlxe::cli

@@ -1,0 +1,59 @@
+// mlx-encoder measure: times one model in this process. Hidden: `compare` starts it, a model at a time.
+#include "compare/measure.h"
+
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "texts.h"
+
+namespace mlxe::cli {
+namespace {
+
+// Close enough where nobody says when the process began.
+const auto kStarted = std::chrono::steady_clock::now();
+
+struct Options {
+  RunOptions run;
+  TextSource texts{.arguments = {}, .input = "-", .format = "jsonl"};
+  int64_t started = 0;
+  double seconds = 2;
+  bool only_start = false;
+};
+
+int measure_model(const Options& o) {
+  std::vector<TextInput> texts;
+  o.texts.read(4096, [&](std::vector<TextInput> window) {
+    texts.insert(texts.end(), std::move_iterator(window.begin()), std::move_iterator(window.end()));
+  });
+  MeasureOptions options{.encoder = {.engine = parse_engine(o.run.engine),
+                                     .threads = o.run.threads,
+                                     .max_length = o.run.max_length,
+                                     .warning = warnings(Strictness::warn)},
+                         .started = kStarted,
+                         .seconds = o.seconds,
+                         .only_start = o.only_start};
+  if (o.started != 0)
+    options.started = std::chrono::steady_clock::time_point(std::chrono::steady_clock::duration(o.started));
+  std::cout << measurement_json(measure(o.run.folder, texts, options)).dump(2) << '\n';
+  return 0;
+}
+
+}  // namespace
+
+void add_measure(CLI::App& app, Run& run) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("measure", "Time and memory of one model, in this process");
+  command->group("");
+  options->run.add_to(*command);
+  command->add_option("--texts", options->texts.input, "File of texts, or - for standard input");
+  command->add_option("--input-format", options->texts.format, "txt, tsv or jsonl");
+  command->add_option("--seconds", options->seconds, "Latency and throughput may take this long each");
+  command->add_option("--started", options->started,
+                      "Reading of the steady clock when the process was started");
+  command->add_flag("--only-start", options->only_start, "Stop after the first vector");
+  command->callback([options, &run] { run = [options] { return measure_model(*options); }; });
+}
+
+}  // namespace mlxe::cli

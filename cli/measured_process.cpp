@@ -1,0 +1,144 @@
+#include "measured_process.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#ifdef __APPLE__
+#include <mach-o/dyld.h>
+#endif
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "compare/measure.h"
+#include "mlx_encoder/error.h"
+
+extern char** environ;
+
+namespace mlxe::cli {
+namespace {
+
+constexpr int kStarts = 3;
+
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+// Deleted already: it goes away with the last process that has it open.
+File temporary_file() {
+  File file(std::tmpfile(), &std::fclose);
+  if (!file) throw Error(ErrorCode::io, fmt::format("temporary file: {}", std::strerror(errno)));
+  return file;
+}
+
+std::string this_program() {
+#ifdef __APPLE__
+  char path[4096];
+  uint32_t size = sizeof path;
+  if (_NSGetExecutablePath(path, &size) != 0)
+    throw Error(ErrorCode::io, "the path of this program is too long");
+  return path;
+#else
+  return "/proc/self/exe";
+#endif
+}
+
+std::string read_all(std::FILE* file) {
+  std::string text;
+  std::rewind(file);
+  char block[4096];
+  for (size_t n; (n = std::fread(block, 1, sizeof block, file)) > 0;) text.append(block, n);
+  return text;
+}
+
+ErrorCode code_of(const std::string& name_of_code) {
+  for (ErrorCode code : {ErrorCode::usage, ErrorCode::not_found, ErrorCode::io, ErrorCode::format,
+                         ErrorCode::unsupported, ErrorCode::numeric})
+    if (name_of_code == name(code)) return code;
+  return ErrorCode::internal;
+}
+
+enum class Extent { everything, start_only };
+
+Measurement run_once(const MeasureRequest& r, std::FILE* texts, Extent extent) {
+  const File result = temporary_file();
+  std::vector<std::string> arguments{"mlx-encoder",
+                                     "measure",
+                                     r.folder.string(),
+                                     "--texts",
+                                     "-",
+                                     "--json",
+                                     "--engine",
+                                     r.engine,
+                                     "--threads",
+                                     std::to_string(r.threads),
+                                     "--seconds",
+                                     fmt::format("{}", r.seconds)};
+  if (r.max_length > 0) arguments.insert(arguments.end(), {"--max-length", std::to_string(r.max_length)});
+  if (extent == Extent::start_only) arguments.push_back("--only-start");
+  // Last, so that the clock starts as late as it can. steady_clock is the same in both processes.
+  arguments.insert(
+      arguments.end(),
+      {"--started", std::to_string(std::chrono::steady_clock::now().time_since_epoch().count())});
+  std::vector<char*> argv;
+  for (std::string& a : arguments) argv.push_back(a.data());
+  argv.push_back(nullptr);
+
+  std::rewind(texts);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, ::fileno(texts), STDIN_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, ::fileno(result.get()), STDOUT_FILENO);
+  ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  pid_t child = 0;
+  const int failed = ::posix_spawn(&child, this_program().c_str(), &actions, nullptr, argv.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (failed != 0)
+    throw Error(ErrorCode::io, fmt::format("measuring: can't start a process: {}", std::strerror(failed)));
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0)
+    if (errno != EINTR) throw Error(ErrorCode::io, fmt::format("measuring: {}", std::strerror(errno)));
+
+  const auto json = nlohmann::ordered_json::parse(read_all(result.get()), nullptr, false);
+  if (json.is_object() && json.contains("error"))
+    throw Error(code_of(json["error"].value("code", "")), json["error"].value("message", ""));
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || !json.is_object())
+    throw Error(ErrorCode::io,
+                fmt::format("measuring {}: the process ended {} {} without a result", r.folder.string(),
+                            WIFSIGNALED(status) ? "by signal" : "with status",
+                            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
+  return parse_measurement(json);
+}
+
+}  // namespace
+
+Measurement measure_apart(const MeasureRequest& request, std::span<const TextInput> texts) {
+  const File file = temporary_file();
+  for (const TextInput& text : texts) {
+    nlohmann::json line{{"text", text.text}};
+    if (text.pair) line["text_pair"] = *text.pair;
+    const std::string written = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    std::fwrite(written.data(), 1, written.size(), file.get());
+  }
+  if (std::fflush(file.get()) != 0)
+    throw Error(ErrorCode::io, fmt::format("temporary file: {}", std::strerror(errno)));
+
+  run_once(request, file.get(), Extent::start_only);
+  Measurement m = run_once(request, file.get(), Extent::everything);
+  std::vector<double> starts{m.cold_start.median};
+  while (starts.size() < kStarts)
+    starts.push_back(run_once(request, file.get(), Extent::start_only).cold_start.median);
+  std::ranges::sort(starts);
+  m.cold_start = {
+      .median = starts[starts.size() / 2], .min = starts.front(), .max = starts.back(), .repeats = kStarts};
+  return m;
+}
+
+}  // namespace mlxe::cli

@@ -1,0 +1,37 @@
+// Limits a conversion has to keep: which apply by default, and whether they held. docs/gates.md is this for
+// users.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "format/stored_weight.h"
+#include "mlx_encoder/compare.h"
+
+namespace mlxe {
+
+// The mean cosine a conversion to codes of `bits` should keep: 0.995 at 8 bits and 0.98 at 4, and between and
+// below them 1 - 0.005 * 2^((8 - bits) / 2), the curve through both: 0.990 at 6, 0.986 at 5, 0.972 at 3,
+// 0.960 at 2. Above 8 bits (16-bit floats): 0.999.
+double cosine_limit(double bits);
+
+// Gathers what the matrices of a conversion are stored in, and gives the limit for the whole: the average of
+// (1 - cosine_limit) over the values that were quantized. Rounding errors are independent, so their squares,
+// which 1 - cosine is proportional to, add up. Matrices left as floats don't raise the limit of the others.
+class ExpectedCosine {
+ public:
+  void add(const StoredWeight& matrix);  // vectors (norms, biases) are passed over
+  double limit() const;
+  double bits() const;  // mean bits of the codes; 16 where nothing is quantized
+
+ private:
+  double quantized_ = 0, loss_ = 0, bits_ = 0;
+};
+
+// The default gates with `settings` applied, in order of the tensors and measured on `comparison`, whose
+// differences are complete. `limits` holds a cosine. Errors: usage (a tensor or metric that is not there).
+std::vector<Gate> apply_gates(const Comparison& comparison, const GateLimits& limits,
+                              std::span<const GateSetting> settings);
+
+}  // namespace mlxe

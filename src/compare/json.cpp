@@ -1,0 +1,131 @@
+// Comparison as JSON; docs/json/compare.md is its description.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "compare/measure.h"
+#include "mlx_encoder/compare.h"
+
+namespace mlxe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// JSON has no NaN (a correlation with a constant): null.
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+
+Json difference(const Difference& d) {
+  return {
+      {"rows", d.rows},
+      {"columns", d.columns},
+      {"cosine",
+       {{"mean", d.cosine.mean}, {"p1", d.cosine.p1}, {"min", d.cosine.min}, {"worst_text", d.cosine.worst}}},
+      {"mse", d.mse},
+      {"max_abs", d.max_abs},
+      {"relative_max", d.relative_max}};
+}
+
+Json named(const NamedDifference& d, const char* key) {
+  Json json{{key, d.name}};
+  json.update(difference(d.difference));
+  return json;
+}
+
+Json labels(const LabelDifference& d) {
+  Json listed = Json::array();
+  for (const Flip& f : d.listed)
+    listed.push_back(
+        {{"text", f.text}, {"original", f.original}, {"quantized", f.quantized}, {"margin", f.margin}});
+  return {
+      {"texts", d.texts},
+      {"kl", d.kl},
+      {"flips", d.flips},
+      {"flip_rate", static_cast<double>(d.flips) / static_cast<double>(d.texts)},
+      {"margin",
+       {{"original", d.margin_original}, {"quantized", d.margin_quantized}, {"flipped", d.margin_flipped}}},
+      {"flipped_texts", listed}};
+}
+
+Json model(const ComparedModel& m) {
+  return {{"folder", m.folder},   {"model_type", m.model_type}, {"scheme", m.size.scheme},
+          {"engine", m.engine},   {"variant", m.variant},       {"notes", m.notes},
+          {"parts", m.size.parts}};
+}
+
+Json size(const StoredSize& s) {
+  return {{"weight_bytes", s.weight_bytes},
+          {"folder_bytes", s.folder_bytes},
+          {"parameters", s.parameters},
+          {"bits_per_weight", s.bits_per_weight}};
+}
+
+Json checks(const EngineChecks& c) {
+  return {{"texts", c.texts},
+          {"deterministic", c.repeat_difference == 0},
+          {"repeat_difference", c.repeat_difference},
+          {"batch_equals_single", c.batch_difference <= c.batch_tolerance},
+          {"batch_difference", c.batch_difference},
+          {"batch_tolerance", c.batch_tolerance}};
+}
+
+}  // namespace
+
+std::string to_json(const Comparison& c) {
+  Json json{{"command", c.command},
+            {"version", c.version},
+            {"date", c.date},
+            {"machine", c.machine},
+            {"verdict", c.verdict()},
+            {"passed", c.passed()},
+            {"texts", c.texts},
+            {"tokens", c.tokens},
+            {"models", {{"original", model(c.original)}, {"quantized", model(c.quantized)}}}};
+
+  NamedDifference output{c.output, c.tensor(c.output)};
+  json["output"] = named(output, "tensor");
+  json["tensors"] = Json::object();
+  for (const NamedDifference& t : c.tensors) json["tensors"][t.name] = difference(t.difference);
+  json["layers"] = Json::array();
+  for (const NamedDifference& l : c.layers) json["layers"].push_back(named(l, "name"));
+  if (c.labels) json["labels"] = labels(*c.labels);
+  if (!c.task.empty()) {
+    json["task"] = Json::object();
+    for (const TaskScore& t : c.task)
+      json["task"][t.metric] = {{"original", number(t.original)}, {"quantized", number(t.quantized)}};
+  }
+
+  json["size"] = {{"original", size(c.original.size)}, {"quantized", size(c.quantized.size)}};
+  for (const auto& [side, m] : {std::pair("original", &c.original), std::pair("quantized", &c.quantized)}) {
+    if (!m->measured) continue;
+    const Json measured = measurement_json(*m->measured);
+    for (const char* key : {"memory", "cold_start_ms", "latency_ms", "throughput"})
+      json[key][side] = measured[key];
+    json["measured_on"][side] = {
+        {"engine", measured["engine"]}, {"variant", measured["variant"]}, {"threads", measured["threads"]}};
+  }
+  json["checks"] = {{"original", checks(c.original.checks)}, {"quantized", checks(c.quantized.checks)}};
+
+  json["bits"] = c.bits;
+  json["gates"] = Json::array();
+  for (const Gate& g : c.gates)
+    json["gates"].push_back({{"name", g.name()},
+                             {"tensor", g.tensor},
+                             {"metric", g.metric},
+                             {"limit", g.limit},
+                             {"value", number(g.value)},
+                             {"passed", g.passed}});
+  json["worst_texts"] = Json::array();
+  for (const WorstText& w : c.worst) {
+    Json worst{{"text", w.text}};
+    if (w.pair) worst["text_pair"] = *w.pair;
+    worst["tokens"] = w.tokens;
+    worst["cosine"] = w.cosine;
+    json["worst_texts"].push_back(std::move(worst));
+  }
+  json["warnings"] = c.warnings;
+  // Texts were checked to be UTF-8; a folder's name need not be.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace mlxe

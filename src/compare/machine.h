@@ -1,0 +1,10 @@
+// The machine a measurement was made on, in one line: processor, cores, memory, operating system.
+#pragma once
+
+#include <string>
+
+namespace mlxe {
+
+std::string describe_machine();
+
+}  // namespace mlxe

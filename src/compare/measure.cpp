@@ -1,0 +1,239 @@
+#include "compare/measure.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "encoder/text_runner.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kWarmUpPasses = 1;
+constexpr int kMaxPasses = 20;
+constexpr size_t kLatencyTexts = 50;
+
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+// A line of /proc/self/status in bytes; 0 where there is no such file or line.
+uint64_t status_bytes(std::string_view field) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(field)) return std::stoull(line.substr(field.size())) * 1024;
+  return 0;
+}
+
+// Not ru_maxrss on Linux: a process inherits it from the one that started it.
+uint64_t peak_bytes() {
+  if (const uint64_t peak = status_bytes("VmHWM:")) return peak;
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+#ifdef __APPLE__
+  return static_cast<uint64_t>(usage.ru_maxrss);
+#else
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+#endif
+}
+
+uint64_t resident_bytes() {
+  const uint64_t now = status_bytes("VmRSS:");
+  return now != 0 ? now : peak_bytes();
+}
+
+// Linear between the sorted values, as numpy.percentile.
+double percentile(std::vector<double> values, double percent) {
+  std::ranges::sort(values);
+  const double position = percent / 100 * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<size_t>(position);
+  const size_t above = std::min(below + 1, values.size() - 1);
+  return values[below] + (values[above] - values[below]) * (position - static_cast<double>(below));
+}
+
+class Measuring {
+ public:
+  Measuring(const std::filesystem::path& folder, std::span<const TextInput> texts,
+            const MeasureOptions& options)
+      : options_(options), texts_(texts.begin(), texts.end()), runner_(folder, options.encoder) {
+    job_.wanted.logits = runner_.model().classifier.has_value();
+    job_.wanted.sentence = !job_.wanted.logits;
+    if (job_.wanted.logits) return;
+    // An embedding model makes one vector of each text of a pair.
+    for (size_t i = 0, n = texts_.size(); i < n; ++i)
+      if (texts_[i].pair) texts_.push_back({*std::exchange(texts_[i].pair, std::nullopt), std::nullopt});
+  }
+
+  Measurement result() {
+    run(std::span(texts_).first(1));
+    m_.cold_start = {.median = milliseconds_since(options_.started), .repeats = 1};
+    m_.cold_start.min = m_.cold_start.max = m_.cold_start.median;
+    m_.loaded_bytes = resident_bytes();
+    const EngineInfo info = runner_.engine_info();
+    m_.engine = info.engine;
+    m_.variant = info.variant;
+    m_.threads = options_.encoder.threads > 0 ? options_.encoder.threads : available_cores();
+    if (!options_.only_start) {
+      latency();
+      throughput();
+    }
+    m_.peak_bytes = peak_bytes();
+    return m_;
+  }
+
+ private:
+  void run(std::span<const TextInput> texts) {
+    runner_.run(texts, job_, [](size_t, const RunResult&, const Batch&, int64_t) {});
+  }
+
+  // `count` texts spread evenly over all.
+  std::vector<TextInput> sample(size_t count) const {
+    std::vector<TextInput> chosen;
+    count = std::min(count, texts_.size());
+    for (size_t i = 0; i < count; ++i) chosen.push_back(texts_[i * texts_.size() / count]);
+    return chosen;
+  }
+
+  // Fewer where a pass over all of them would take longer than half of what is allowed.
+  size_t affordable(size_t count) {
+    const Clock::time_point start = Clock::now();
+    size_t tried = 0;
+    for (; tried < std::min<size_t>(count, 4); ++tried) run(std::span(texts_).subspan(tried, 1));
+    const double each = milliseconds_since(start) / 1000 / static_cast<double>(tried);
+    return std::clamp<size_t>(static_cast<size_t>(options_.seconds / 2 / each), 1, count);
+  }
+
+  void latency() {
+    const std::vector<TextInput> chosen = sample(affordable(std::min(kLatencyTexts, texts_.size())));
+    for (int pass = 0; pass < kWarmUpPasses; ++pass)
+      for (const TextInput& text : chosen) run({&text, 1});
+    std::vector<double> samples, medians;
+    const Clock::time_point start = Clock::now();
+    do {
+      std::vector<double> pass;
+      for (const TextInput& text : chosen) {
+        const Clock::time_point begin = Clock::now();
+        run({&text, 1});
+        pass.push_back(milliseconds_since(begin));
+      }
+      medians.push_back(percentile(pass, 50));
+      samples.insert(samples.end(), pass.begin(), pass.end());
+    } while (medians.size() < kMaxPasses && milliseconds_since(start) < options_.seconds * 1000);
+    m_.latency = {.p50 = percentile(samples, 50),
+                  .p95 = percentile(samples, 95),
+                  .p99 = percentile(samples, 99),
+                  .pass_min = std::ranges::min(medians),
+                  .pass_max = std::ranges::max(medians),
+                  .texts = static_cast<int64_t>(chosen.size()),
+                  .warm_up = kWarmUpPasses,
+                  .passes = static_cast<int>(medians.size())};
+  }
+
+  void throughput() {
+    const std::vector<TextInput> chosen = sample(affordable(texts_.size()));
+    int64_t tokens = 0;
+    for (const TextInput& text : chosen) tokens += static_cast<int64_t>(runner_.encode(text).ids.size());
+    std::vector<double> rates;
+    const Clock::time_point start = Clock::now();
+    do {
+      const Clock::time_point begin = Clock::now();
+      run(chosen);
+      rates.push_back(1000 * static_cast<double>(chosen.size()) / milliseconds_since(begin));
+    } while (rates.size() < kMaxPasses && milliseconds_since(start) < options_.seconds * 1000);
+    const double median = percentile(rates, 50);
+    m_.throughput = {
+        .texts_per_second = median,
+        .tokens_per_second = median * static_cast<double>(tokens) / static_cast<double>(chosen.size()),
+        .min = std::ranges::min(rates),
+        .max = std::ranges::max(rates),
+        .texts = static_cast<int64_t>(chosen.size()),
+        .passes = static_cast<int>(rates.size())};
+  }
+
+  const MeasureOptions& options_;
+  std::vector<TextInput> texts_;
+  TextRunner runner_;
+  TextRunner::Job job_;
+  Measurement m_;
+};
+
+}  // namespace
+
+Measurement measure(const std::filesystem::path& folder, std::span<const TextInput> texts,
+                    const MeasureOptions& options) {
+  if (texts.empty()) throw Error(ErrorCode::usage, "measure: there are no texts");
+  return Measuring(folder, texts, options).result();
+}
+
+nlohmann::ordered_json measurement_json(const Measurement& m) {
+  return {{"engine", m.engine},
+          {"variant", m.variant},
+          {"threads", m.threads},
+          {"memory", {{"loaded_bytes", m.loaded_bytes}, {"peak_bytes", m.peak_bytes}}},
+          {"cold_start_ms",
+           {{"median", m.cold_start.median},
+            {"min", m.cold_start.min},
+            {"max", m.cold_start.max},
+            {"repeats", m.cold_start.repeats}}},
+          {"latency_ms",
+           {{"p50", m.latency.p50},
+            {"p95", m.latency.p95},
+            {"p99", m.latency.p99},
+            {"pass_min", m.latency.pass_min},
+            {"pass_max", m.latency.pass_max},
+            {"texts", m.latency.texts},
+            {"warm_up", m.latency.warm_up},
+            {"passes", m.latency.passes}}},
+          {"throughput",
+           {{"texts_per_second", m.throughput.texts_per_second},
+            {"tokens_per_second", m.throughput.tokens_per_second},
+            {"min", m.throughput.min},
+            {"max", m.throughput.max},
+            {"texts", m.throughput.texts},
+            {"passes", m.throughput.passes}}}};
+}
+
+Measurement parse_measurement(const nlohmann::ordered_json& json) try {
+  Measurement m;
+  json.at("engine").get_to(m.engine);
+  json.at("variant").get_to(m.variant);
+  json.at("threads").get_to(m.threads);
+  json.at("memory").at("loaded_bytes").get_to(m.loaded_bytes);
+  json.at("memory").at("peak_bytes").get_to(m.peak_bytes);
+  const auto& start = json.at("cold_start_ms");
+  start.at("median").get_to(m.cold_start.median);
+  start.at("min").get_to(m.cold_start.min);
+  start.at("max").get_to(m.cold_start.max);
+  start.at("repeats").get_to(m.cold_start.repeats);
+  const auto& latency = json.at("latency_ms");
+  latency.at("p50").get_to(m.latency.p50);
+  latency.at("p95").get_to(m.latency.p95);
+  latency.at("p99").get_to(m.latency.p99);
+  latency.at("pass_min").get_to(m.latency.pass_min);
+  latency.at("pass_max").get_to(m.latency.pass_max);
+  latency.at("texts").get_to(m.latency.texts);
+  latency.at("warm_up").get_to(m.latency.warm_up);
+  latency.at("passes").get_to(m.latency.passes);
+  const auto& throughput = json.at("throughput");
+  throughput.at("texts_per_second").get_to(m.throughput.texts_per_second);
+  throughput.at("tokens_per_second").get_to(m.throughput.tokens_per_second);
+  throughput.at("min").get_to(m.throughput.min);
+  throughput.at("max").get_to(m.throughput.max);
+  throughput.at("texts").get_to(m.throughput.texts);
+  throughput.at("passes").get_to(m.throughput.passes);
+  return m;
+} catch (const nlohmann::json::exception& e) {
+  throw Error(ErrorCode::internal, std::string("measurement: ") + e.what());
+}
+
+}  // namespace mlxe

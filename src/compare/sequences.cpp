@@ -1,0 +1,93 @@
+#include "compare/sequences.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+
+#include "base/thread_pool.h"
+#include "format/json_file.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace {
+
+struct Prompt {
+  std::string text;
+  int32_t pool_from = 0;
+};
+
+// The prompt `embed` puts before a text unless told otherwise.
+Prompt default_prompt(const TextRunner& runner) {
+  const SentenceModules& sentence = runner.sentence();
+  if (!sentence.default_prompt_name) return {};
+  Prompt prompt{sentence.prompts.at(*sentence.default_prompt_name)};
+  const auto& pooling = std::get<PoolingModule>(runner.model().sentence.modules.front());
+  if (prompt.text.empty() || pooling.include_prompt) return prompt;
+  // Without a trailing special token, as sentence-transformers counts.
+  const Encoding e = runner.encode({prompt.text, std::nullopt});
+  const bool closes = !e.sequence.empty() && e.sequence.back() < 0;
+  prompt.pool_from = static_cast<int32_t>(e.ids.size()) - (closes ? 1 : 0);
+  return prompt;
+}
+
+[[noreturn]] void disagree(const TextRunner& a, const TextRunner& b, const Encoding& x, const Encoding& y) {
+  const auto [p, q] = std::ranges::mismatch(x.ids, y.ids);
+  const auto token = [](const TextRunner& side, const Encoding& e, auto at) {
+    if (at == e.ids.end()) return fmt::format("none (it has {})", e.ids.size());
+    return fmt::format("{} {}", *at, printable(side.tokenizer().token(*at)));
+  };
+  throw Error(
+      ErrorCode::format,
+      fmt::format("the two folders tokenize differently: token {} is {} in {}, {} in {}; a comparison needs "
+                  "the original's tokenizer files (and maximum length) in the converted folder",
+                  p - x.ids.begin(), token(a, x, p), a.checkpoint().folder().string(), token(b, y, q),
+                  b.checkpoint().folder().string()));
+}
+
+}  // namespace
+
+std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner& quantized,
+                                    std::span<const TextInput> texts, Pairs pairs, int threads,
+                                    const Warning& warn) {
+  std::vector<Sequence> sequences;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    sequences.push_back({.text = static_cast<int64_t>(i)});
+    if (pairs == Pairs::apart && texts[i].pair)
+      sequences.push_back({.text = static_cast<int64_t>(i), .part = 1});
+  }
+  const std::array sides{&original, &quantized};
+  std::array<Prompt, 2> prompts;
+  if (pairs == Pairs::apart) prompts = {default_prompt(original), default_prompt(quantized)};
+
+  std::atomic<int64_t> truncated{0};
+  ThreadPool pool(threads);
+  pool.parallel_for(static_cast<int64_t>(sequences.size()), [&](int64_t i, int) {
+    Sequence& s = sequences[i];
+    const TextInput& text = texts[s.text];
+    try {
+      std::array<Encoding, 2> e;
+      for (int side = 0; side < 2; ++side) {
+        if (pairs == Pairs::apart)
+          e[side] = sides[side]->encode(
+              {prompts[side].text + (s.part == 0 ? text.text : *text.pair), std::nullopt});
+        else
+          e[side] = sides[side]->encode(text);
+        s.type_ids[side] = std::move(e[side].type_ids);
+        s.pool_from[side] = std::min(prompts[side].pool_from, static_cast<int32_t>(e[side].ids.size()));
+      }
+      if (e[0].ids != e[1].ids) disagree(original, quantized, e[0], e[1]);
+      if (e[0].dropped_tokens > 0) ++truncated;
+      s.ids = std::move(e[0].ids);
+    } catch (const Error& error) {
+      throw Error(error.code(), fmt::format("text {}: {}", s.text + 1, error.what()));
+    }
+  });
+  if (truncated > 0 && warn)
+    warn(fmt::format("{} of {} texts are longer than {} tokens and were truncated, on both sides alike",
+                     truncated.load(), sequences.size(), original.max_tokens()));
+  return sequences;
+}
+
+}  // namespace mlxe

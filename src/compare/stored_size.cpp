@@ -1,0 +1,109 @@
+#include "compare/stored_size.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace mlxe {
+namespace {
+
+namespace fs = std::filesystem;
+
+uint64_t folder_bytes(const fs::path& folder) {
+  uint64_t bytes = 0;
+  std::error_code ignored;  // a file that goes away meanwhile counts nothing
+  for (fs::recursive_directory_iterator it(folder, ignored), end; it != end; it.increment(ignored))
+    if (it->is_regular_file(ignored)) bytes += it->file_size(ignored);
+  return bytes;
+}
+
+const char* part_of(const ParameterSpec& spec) {
+  const auto has = [&](const char* word) { return spec.name.find(word) != std::string::npos; };
+  switch (spec.role) {
+    case Role::embedding:
+      return has("word_embeddings") ? "word embeddings" : "other embeddings";
+    case Role::token_type_embedding:
+      return "other embeddings";
+    case Role::norm:
+    case Role::bias:
+      return "norms and biases";
+    case Role::classifier:
+      return "heads";
+    case Role::linear:
+      break;
+  }
+  if (!has("layer.")) return "heads";
+  return has("attention") ? "attention" : "feed-forward";
+}
+
+class PartSizes : public ParameterVisitor {
+ public:
+  PartSizes(const Checkpoint& checkpoint, StoredSize& size) : checkpoint_(checkpoint), size_(size) {}
+
+  void parameter(const ParameterSpec& spec, WeightId&) override {
+    if (seen_.insert(spec.name).second) size_.parts[part_of(spec)] += checkpoint_.stored(spec.name).bytes();
+  }
+
+ private:
+  const Checkpoint& checkpoint_;
+  StoredSize& size_;
+  std::set<std::string> seen_;
+};
+
+// Weights whose owner says they were rounded to int8 and stored back as floats.
+std::set<std::string> faked(const Checkpoint& checkpoint) {
+  std::set<std::string> names;
+  for (const CheckpointTensor& t : checkpoint.tensors())
+    if (t.role == TensorRole::fake_part) names.insert(t.owner);
+  return names;
+}
+
+}  // namespace
+
+StoredSize stored_size(const TextRunner& runner) {
+  const Checkpoint& checkpoint = runner.checkpoint();
+  StoredSize size;
+  size.weight_bytes = checkpoint.bytes();
+  size.folder_bytes = folder_bytes(checkpoint.folder());
+
+  const std::set<std::string> fakes = faked(checkpoint);
+  std::map<std::string, int64_t> schemes;  // of the matrices, by values
+  uint64_t bytes = 0;
+  for (const std::string& name : checkpoint.weight_names()) {
+    const StoredWeight w = checkpoint.stored(name);
+    const int64_t count = element_count(w.shape);
+    size.parameters += count;
+    bytes += w.bytes();
+    if (w.shape.size() < 2) continue;
+    schemes[fakes.contains(name) ? "fake int8 (float32 values)" : to_string(w.scheme)] += count;
+  }
+  size.bits_per_weight =
+      8.0 * static_cast<double>(bytes) / static_cast<double>(std::max<int64_t>(size.parameters, 1));
+  const auto most = std::ranges::max_element(schemes, {}, [](const auto& s) { return s.second; });
+  if (most != schemes.end()) size.scheme = most->first;
+
+  Model model = runner.model();
+  PartSizes parts(checkpoint, size);
+  model.visit(parts);
+  uint64_t named = 0;
+  for (const auto& [name, part] : size.parts) named += part;
+  if (size.weight_bytes > named) size.parts["file headers and unused tensors"] = size.weight_bytes - named;
+  return size;
+}
+
+ExpectedCosine expected_cosine(const Checkpoint& checkpoint) {
+  const std::set<std::string> fakes = faked(checkpoint);
+  ExpectedCosine expected;
+  for (const std::string& name : checkpoint.weight_names()) {
+    StoredWeight w = checkpoint.stored(name);
+    if (fakes.contains(name)) w.scheme = {.mode = Mode::fake, .bits = 8};
+    expected.add(w);
+  }
+  return expected;
+}
+
+}  // namespace mlxe

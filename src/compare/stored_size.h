@@ -1,0 +1,17 @@
+// What a folder stores, in bytes and bits, and in what.
+#pragma once
+
+#include "compare/gates.h"
+#include "encoder/text_runner.h"
+#include "mlx_encoder/compare.h"
+
+namespace mlxe {
+
+// Errors: those of Checkpoint::stored.
+StoredSize stored_size(const TextRunner& runner);
+
+// The cosine a conversion stored like this should keep. A weight that carries the scale of a fake
+// quantization counts as 8 bits, which is what its rounding was.
+ExpectedCosine expected_cosine(const Checkpoint& checkpoint);
+
+}  // namespace mlxe

@@ -1,0 +1,33 @@
+// A comparison as tables of words: what the terminal, the Markdown and the HTML report all show.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mlx_encoder/compare.h"
+
+namespace mlxe {
+
+enum class Align { left, right };
+
+struct Table {
+  std::string
+      id;  // "gates", "summary", "tensors", "layers", "task", "labels", "flips", "worst", "checks", "run"
+  std::string title;
+  std::vector<std::string> header;
+  std::vector<Align> align;                    // of each column
+  std::vector<std::vector<std::string>> rows;  // as many cells each as the header
+  std::string note;                            // one line below, may be empty
+};
+
+// Those the comparison has something for, in the order to show them.
+std::vector<Table> tables(const Comparison& comparison);
+
+std::string human_bytes(double bytes);   // "12.9 MiB"
+std::string human_count(double count);   // "22.7 M"
+std::string sentence(std::string text);  // first letter upper case, a full stop at the end
+// What a tensor is called in prose: "sentence vectors" for "pooled_vector".
+std::string prose_name(const std::string& tensor);
+
+}  // namespace mlxe
