@@ -20,6 +20,9 @@ void add_tokenize(CLI::App& app, Run& run);
 void add_doctor(CLI::App& app, Run& run);
 void add_compare(CLI::App& app, Run& run);
 void add_measure(CLI::App& app, Run& run);  // hidden: what `compare` starts to time one model
+void add_convert(CLI::App& app, Run& run);
+void add_dequantize(CLI::App& app, Run& run);
+void add_inspect(CLI::App& app, Run& run);
 
 // Prints "warning: ..." to standard error, each sentence once; under `--strict` the first one is thrown as
 // Error(strict).

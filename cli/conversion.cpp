@@ -1,0 +1,150 @@
+#include "conversion.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "mlx_encoder/error.h"
+
+namespace mlxe::cli {
+namespace {
+
+// "5GB", "500 MB", "2GiB", "1048576"
+uint64_t parse_size(const std::string& text) {
+  size_t end = 0;
+  double value = 0;
+  try {
+    value = std::stod(text, &end);
+  } catch (const std::exception&) {
+    end = 0;
+  }
+  while (end > 0 && end < text.size() && text[end] == ' ') ++end;
+  std::string unit;
+  for (size_t i = end; i < text.size(); ++i)
+    unit += static_cast<char>(std::toupper(static_cast<unsigned char>(text[i])));
+  constexpr std::pair<const char*, double> kUnits[] = {
+      {"", 1},      {"B", 1},        {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
+      {"TB", 1e12}, {"KIB", 0x1p10}, {"MIB", 0x1p20}, {"GIB", 0x1p30}, {"TIB", 0x1p40}};
+  for (const auto& [name, factor] : kUnits)
+    if (end > 0 && unit == name && value * factor >= 1 && value * factor < 0x1p62)
+      return static_cast<uint64_t>(value * factor);
+  throw Error(ErrorCode::usage,
+              fmt::format("--max-shard-size: found \"{}\", expected a size such as 5GB or 500MiB", text));
+}
+
+double mib(uint64_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+
+nlohmann::json to_json(const Conversion& result, Written written) {
+  const ConversionPlan& plan = result.plan;
+  nlohmann::json tensors = nlohmann::json::array();
+  for (const PlannedTensor& t : plan.tensors)
+    tensors.push_back(
+        {{"name", t.name},
+         {"source", t.source},
+         {"shape", t.shape},
+         {"role", t.role},
+         {"scheme", t.scheme.mode == Mode::none && !is_float(t.scheme.dtype) ? name(t.scheme.dtype)
+                                                                             : to_string(t.scheme)},
+         {"mode", name(t.scheme.mode)},
+         {"bits",
+          t.scheme.mode == Mode::none ? static_cast<int>(8 * size_of(t.scheme.dtype)) : t.scheme.bits},
+         {"group_size", t.scheme.group_size},
+         {"bytes", t.bytes},
+         {"reason", t.reason}});
+  nlohmann::json files = nlohmann::json::array(), dropped = nlohmann::json::array();
+  for (const auto& [file, bytes] : plan.files) files.push_back({{"name", file}, {"bytes", bytes}});
+  for (const auto& [tensor, why] : plan.dropped) dropped.push_back({{"name", tensor}, {"reason", why}});
+  nlohmann::json object{{"output", result.folder.string()},
+                        {"predicted_bytes", plan.predicted_bytes},
+                        {"folder_bytes", plan.folder_bytes},
+                        {"source_bytes", plan.source_bytes},
+                        {"parameters", plan.parameters},
+                        {"bits_per_weight", plan.bits_per_weight},
+                        {"dry_run", written == Written::no},
+                        {"skipped", result.skipped},
+                        {"files", files},
+                        {"tensors", tensors},
+                        {"dropped", dropped},
+                        {"warnings", plan.warnings},
+                        {"notes", plan.notes}};
+  object["bytes"] = written == Written::no ? nlohmann::json() : nlohmann::json(result.bytes);
+  return object;
+}
+
+void print_plan(const ConversionPlan& plan) {
+  size_t width = 0;
+  for (const PlannedTensor& t : plan.tensors) width = std::max(width, t.name.size());
+  std::cout << fmt::format("{:<{}}  {:>14}  {:<26}  {:>12}  {}\n", "tensor", width, "shape", "stored as",
+                           "bytes", "why");
+  for (const PlannedTensor& t : plan.tensors)
+    std::cout << fmt::format("{:<{}}  {:>14}  {:<26}  {:>12}  {}\n", t.name, width, to_string(t.shape),
+                             to_string(t.scheme), t.bytes, t.reason);
+  for (const auto& [tensor, why] : plan.dropped)
+    std::cout << fmt::format("{:<{}}  not written: {}\n", tensor, width, why);
+}
+
+void print_notes(const ConversionPlan& plan) {
+  for (const std::string& note : plan.notes) std::cerr << "note: " << note << '\n';
+}
+
+void print_result(const Conversion& result, Written written) {
+  const ConversionPlan& plan = result.plan;
+  size_t quantized = 0;
+  for (const PlannedTensor& t : plan.tensors) quantized += t.scheme.mode != Mode::none;
+  std::cout << fmt::format("{}: {} of {} tensors quantized, {:.2f} bits a weight\n", result.folder.string(),
+                           quantized, plan.tensors.size(), plan.bits_per_weight);
+  std::cout << fmt::format(
+      "{} bytes of weights ({:.2f} MiB, the source has {:.2f} MiB), {} bytes in the whole folder\n",
+      plan.predicted_bytes, mib(plan.predicted_bytes), mib(plan.source_bytes), plan.folder_bytes);
+  if (written == Written::no) std::cout << "Nothing was written (--dry-run).\n";
+  if (result.skipped)
+    std::cout
+        << "The folder holds this very conversion already; nothing was written. --force writes it again.\n";
+}
+
+}  // namespace
+
+void FolderOptions::add_to(CLI::App& command) {
+  command.add_option("MODEL", model, "Folder with config.json and safetensors files");
+  command.add_option("--model,--hf-path", model_option, "The same, by mlx-lm's names");
+  command.add_option("--mlx-path", output, "Folder to write")->capture_default_str();
+  command.add_option("--max-shard-size", shard_size, "Begin another weight file before one grows past this")
+      ->capture_default_str();
+  command.add_option("--threads", threads, "Threads; 0: all cores")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  command.add_flag("--strict", strict, "Every warning is an error");
+  command.add_flag(
+      "--force", force,
+      "Replace the output folder if it is a model folder; convert even if it holds this conversion");
+  command.add_flag("--json", json, "Print one JSON object (docs/json.md)");
+}
+
+std::filesystem::path FolderOptions::source() const {
+  if (model.empty() == model_option.empty())
+    throw Error(ErrorCode::usage, model.empty() ? "give the folder of the model to convert"
+                                                : "the model was given twice; give it once");
+  return model.empty() ? model_option : model;
+}
+
+uint64_t FolderOptions::max_shard_size() const {
+  return parse_size(shard_size);
+}
+
+void show(const Conversion& result, Written written, const FolderOptions& options) {
+  if (options.json) {
+    std::cout << to_json(result, written).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+              << '\n';
+    return;
+  }
+  if (written == Written::no) print_plan(result.plan);
+  print_notes(result.plan);
+  print_result(result, written);
+}
+
+}  // namespace mlxe::cli

@@ -1,0 +1,31 @@
+// What convert and dequantize have in common: their options, and how a finished conversion is shown.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "mlx_encoder/convert.h"
+
+namespace mlxe::cli {
+
+struct FolderOptions {
+  std::string model, model_option, output = "mlx_model", dtype, shard_size = "5GB";
+  int threads = 0;
+  bool strict = false, force = false, json = false;
+
+  void add_to(CLI::App& command);
+  // Errors: usage.
+  std::filesystem::path source() const;
+  uint64_t max_shard_size() const;
+  IfDone if_done() const { return force ? IfDone::rewrite : IfDone::skip; }
+};
+
+enum class Written { yes, no };  // no: --dry-run
+
+// As a table and a summary, or as one JSON object.
+void show(const Conversion& result, Written written, const FolderOptions& options);
+
+// The dequantize command; also what `convert -d` runs.
+int dequantize(const FolderOptions& options);
+
+}  // namespace mlxe::cli

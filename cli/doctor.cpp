@@ -1,0 +1,88 @@
+// mlx-encoder doctor: what this machine has, what would run, what is missing.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/cpu_features.h"
+#include "base/thread_pool.h"
+#include "command.h"
+#include "engine_cpu/cpu_report.h"
+#include "engine_mlx/mlx_engine.h"
+#include "mlx_encoder/version.h"
+#include "models/engine.h"
+
+namespace mlxe::cli {
+namespace {
+
+std::vector<std::string> names(std::span<const Isa> variants) {
+  std::vector<std::string> list;
+  for (Isa isa : variants) list.emplace_back(name(isa));
+  return list;
+}
+
+nlohmann::json examine() {
+  const MlxStatus mlx = mlx_status();
+  nlohmann::json devices = nlohmann::json::array();
+  for (const MlxDevice& d : mlx.devices) devices.push_back({{"kind", d.kind}, {"name", d.name}});
+  const int cores = available_cores();
+  return {{"version", kVersion},
+          {"mlx",
+           {{"available", mlx.available},
+            {"version", mlx.version},
+            {"device", mlx.device},
+            {"devices", devices},
+            {"module", mlx.module_path},
+            {"library", mlx.library_path},
+            {"reason", mlx.reason}}},
+          {"cpu",
+           {{"cores", cores},
+            {"variants_compiled", names(compiled_variants())},
+            {"variants_runnable", names(runnable_variants())},
+            {"variant_chosen", name(active_variant())},
+            {"peak_gflops_float32", measured_peak_gflops(cores)}}},
+          {"engine_auto", mlx_has_gpu() ? "mlx" : "cpu"}};
+}
+
+int doctor(bool json) {
+  const nlohmann::json r = examine();
+  if (json) {
+    std::cout << r << '\n';
+    return 0;
+  }
+  const auto& cpu = r["cpu"];
+  const auto& mlx = r["mlx"];
+  const auto list = [](const nlohmann::json& a) {
+    return fmt::format("{}", fmt::join(a.get<std::vector<std::string>>(), ", "));
+  };
+  std::cout << fmt::format("mlx-encoder       {}\n", r["version"].get<std::string>())
+            << fmt::format("--engine auto     {}\n", r["engine_auto"].get<std::string>())
+            << fmt::format("cpu engine        {} cores, {:.0f} GFLOP/s in float32 (measured)\n",
+                           cpu["cores"].get<int>(), cpu["peak_gflops_float32"].get<double>())
+            << fmt::format("  kernels         {} chosen; compiled: {}; run here: {}\n",
+                           cpu["variant_chosen"].get<std::string>(), list(cpu["variants_compiled"]),
+                           list(cpu["variants_runnable"]));
+  if (mlx["available"].get<bool>()) {
+    std::cout << fmt::format("mlx engine        MLX {}, runs on its {} device\n",
+                             mlx["version"].get<std::string>(), mlx["device"].get<std::string>());
+    for (const auto& d : mlx["devices"])
+      std::cout << fmt::format("  device          {} {}\n", d["kind"].get<std::string>(),
+                               d["name"].get<std::string>());
+    std::cout << fmt::format("  library         {}\n", mlx["library"].get<std::string>());
+  } else {
+    std::cout << fmt::format("mlx engine        missing: {}\n", mlx["reason"].get<std::string>());
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& app, Run& run) {
+  CLI::App* command = app.add_subcommand("doctor", "What this machine has, what would run, what is missing");
+  auto json = std::make_shared<bool>(false);
+  command->add_flag("--json", *json, "Machine-readable output");
+  command->callback([json, &run] { run = [json] { return doctor(*json); }; });
+}
+
+}  // namespace mlxe::cli

@@ -1,0 +1,130 @@
+// mlx-encoder inspect: what a model folder really stores, and who can load it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "mlx_encoder/inspect.h"
+
+namespace mlxe::cli {
+namespace {
+
+struct Options {
+  std::string folder;
+  int threads = 0;
+  bool tensors = false, json = false;
+};
+
+double mib(uint64_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+
+// Mode fake in an inspection: floats that hold codes of some bits.
+std::string scheme_of(const InspectedTensor& t) {
+  if (t.scheme.mode == Mode::fake) return fmt::format("fake {}-bit in {}", t.scheme.bits, name(t.dtype));
+  if (t.scheme.mode == Mode::none) return name(t.dtype);
+  return to_string(t.scheme);
+}
+
+nlohmann::json to_json(const Inspection& in, const std::string& folder) {
+  nlohmann::json tensors = nlohmann::json::array(), components = nlohmann::json::array(),
+                 readers = nlohmann::json::array();
+  for (const InspectedTensor& t : in.tensors)
+    tensors.push_back(
+        {{"name", t.name},
+         {"shape", t.shape},
+         {"scheme", scheme_of(t)},
+         {"mode", name(t.scheme.mode)},
+         {"bits", t.scheme.mode == Mode::none ? static_cast<int>(8 * size_of(t.dtype)) : t.scheme.bits},
+         {"group_size", t.scheme.group_size},
+         {"dtype", name(t.dtype)},
+         {"bytes", t.bytes},
+         {"bits_per_weight", t.bits_per_weight},
+         {"component", t.component},
+         {"finding", t.finding}});
+  for (const ComponentSize& c : in.components)
+    components.push_back({{"component", c.component},
+                          {"tensors", c.tensors},
+                          {"parameters", c.parameters},
+                          {"bytes", c.bytes}});
+  for (const ReaderVerdict& r : in.readers)
+    readers.push_back({{"reader", r.reader}, {"loads", r.loads}, {"why", r.why}});
+  return {{"folder", folder},
+          {"model_type", in.model_type},
+          {"diagnosis", name(in.diagnosis)},
+          {"evidence", in.evidence},
+          {"bytes", in.bytes},
+          {"parameters", in.parameters},
+          {"bits_per_weight", in.bits_per_weight},
+          {"bytes_at_8_bits", in.bytes_at_8_bits ? nlohmann::json(in.bytes_at_8_bits) : nlohmann::json()},
+          {"components", components},
+          {"readers", readers},
+          {"unknown_keys", in.unknown_keys},
+          {"warnings", in.warnings},
+          {"tensors", tensors}};
+}
+
+void print_tensors(const Inspection& in) {
+  size_t width = 0;
+  for (const InspectedTensor& t : in.tensors) width = std::max(width, t.name.size());
+  for (const InspectedTensor& t : in.tensors)
+    std::cout << fmt::format("{:<{}}  {:>14}  {:<24}  {:>12}  {:>6.2f}  {:<12}  {}\n", t.name, width,
+                             to_string(t.shape), scheme_of(t), t.bytes, t.bits_per_weight, t.component,
+                             t.finding);
+  std::cout << '\n';
+}
+
+void print(const Inspection& in, const Options& o) {
+  if (o.tensors) print_tensors(in);
+  std::cout << fmt::format("{} ({}): {}\n", o.folder, in.model_type,
+                           in.diagnosis == Diagnosis::fake ? "fake quantization" : name(in.diagnosis));
+  for (const std::string& sentence : in.evidence) std::cout << "  " << sentence << '\n';
+  std::cout << fmt::format("\n{:.2f} MiB of weights, {:.2f} million parameters, {:.2f} bits a weight\n",
+                           mib(in.bytes), static_cast<double>(in.parameters) / 1e6, in.bits_per_weight);
+  if (in.bytes_at_8_bits && in.bytes_at_8_bits < in.bytes)
+    std::cout << fmt::format("at a real 8 bits it would be {:.2f} MiB: mlx-encoder convert -q {}\n",
+                             mib(in.bytes_at_8_bits), o.folder);
+  std::cout << "\nwhere the bytes go\n";
+  for (const ComponentSize& c : in.components)
+    std::cout << fmt::format(
+        "  {:<13} {:>10.2f} MiB  {:>5.1f} %  {:>6.2f} bits a weight\n", c.component, mib(c.bytes),
+        in.bytes ? 100.0 * static_cast<double>(c.bytes) / static_cast<double>(in.bytes) : 0.0,
+        c.parameters ? 8.0 * static_cast<double>(c.bytes) / static_cast<double>(c.parameters) : 0.0);
+  std::cout << "\nreaders\n";
+  for (const ReaderVerdict& r : in.readers) {
+    std::cout << fmt::format("  {:<15} {}\n", r.reader, r.loads ? "loads it" : "does not load it");
+    for (const std::string& why : r.why) std::cout << fmt::format("    {}{}\n", r.loads ? "but " : "", why);
+  }
+  for (const std::string& key : in.unknown_keys)
+    std::cout << fmt::format("\nconfig.json: the key \"{}\" is not known and is ignored\n", key);
+  for (const std::string& warning : in.warnings) std::cerr << "warning: " << warning << '\n';
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Run& run) {
+  CLI::App* command = app.add_subcommand("inspect", "What a model folder really stores, and who can load it");
+  auto o = std::make_shared<Options>();
+  command->add_option("FOLDER", o->folder, "Model folder")->required();
+  command->add_flag("--tensors", o->tensors, "List every tensor");
+  command->add_option("--threads", o->threads, "Threads; 0: all cores")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  command->add_flag("--json", o->json, "Print one JSON object (docs/json.md)");
+  command->callback([o, &run] {
+    run = [o] {
+      const Inspection in = inspect_model(o->folder, o->threads);
+      if (o->json)
+        std::cout << to_json(in, o->folder).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+                  << '\n';
+      else
+        print(in, *o);
+      return 0;
+    };
+  });
+}
+
+}  // namespace mlxe::cli

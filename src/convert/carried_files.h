@@ -1,0 +1,26 @@
+// The small files of a model folder that a conversion copies byte for byte.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "format/sentence_modules.h"
+
+namespace mlxe {
+
+struct CarriedFiles {
+  std::vector<std::filesystem::path> carried;      // relative to the folder, sorted
+  std::vector<std::filesystem::path> left_behind;  // files and folders at the top that are not, sorted
+  bool has_tokenizer = false;
+};
+
+// Carried: the tokenizer's files, those of the sentence-transformers modules, every other JSON, licences.
+// Never: weights and their index (a stale index makes loaders look for shards that are gone), config.json,
+// README.md and mlx_encoder.json, which are written anew.
+CarriedFiles find_carried_files(const std::filesystem::path& folder, const SentenceModules& sentence);
+
+// Errors: io, not_found.
+void copy_files(const std::filesystem::path& from, const std::filesystem::path& to,
+                const std::vector<std::filesystem::path>& files);
+
+}  // namespace mlxe

@@ -1,0 +1,109 @@
+#include "mlx_encoder/convert.h"
+
+#include <fmt/format.h>
+
+#include <future>
+#include <optional>
+
+#include "convert/blueprint.h"
+#include "convert/carried_files.h"
+#include "convert/provenance.h"
+#include "convert/weight_writer.h"
+#include "format/config.h"
+#include "format/folder_writer.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace fs = std::filesystem;
+namespace {
+
+// Whether the output folder holds this conversion. Throws usage when it holds something else.
+bool is_done(const Blueprint& blueprint, const ConvertOptions& options) {
+  if (options.if_done == IfDone::rewrite || !fs::exists(options.output)) return false;
+  const std::optional<Provenance> found = Provenance::read(options.output);
+  if (!found) return false;  // PendingFolder says what is wrong with it
+  const auto refuse = [&](const char* what) {
+    throw Error(ErrorCode::usage,
+                fmt::format("{}: holds {}; pass --force to replace it or choose another folder",
+                            options.output.string(), what));
+  };
+  if (found->plan != blueprint.digest) refuse("another conversion (other options, model or version)");
+  if (found->source != fingerprints(options.model, blueprint.source_files))
+    refuse("the conversion of a model that has changed since");
+  if (!found->intact(options.output)) refuse("this conversion, but its files were changed since");
+  return true;
+}
+
+uint64_t weight_bytes(const Blueprint& blueprint, const fs::path& folder) {
+  uint64_t total = 0;
+  for (const Shard& shard : blueprint.shards) total += fs::file_size(folder / shard.file);
+  return total;
+}
+
+Conversion run(const ConvertOptions& options, Purpose purpose) {
+  Blueprint blueprint = make_blueprint(options, purpose);
+  Conversion result{.plan = blueprint.plan, .folder = options.output};
+  if (is_done(blueprint, options)) {
+    result.skipped = true;
+    result.bytes = weight_bytes(blueprint, options.output);
+    return result;
+  }
+  PendingFolder pending(options.output,
+                        options.if_done == IfDone::rewrite ? IfExists::replace : IfExists::refuse,
+                        {options.model});
+  require_free_space(pending.path(), blueprint.plan.folder_bytes);
+  auto source = std::async(std::launch::async, fingerprints, options.model, blueprint.source_files);
+  write_weights(blueprint, pending.path(), options);
+  for (const auto& [file, text] : blueprint.texts) write_whole_file(pending.path() / file, text);
+  copy_files(options.model, pending.path(), blueprint.carried);
+  verify_folder(blueprint, pending.path());
+  const Provenance provenance{.plan = blueprint.digest,
+                              .source = source.get(),
+                              .output = fingerprints(pending.path(), blueprint.output_files())};
+  write_whole_file(pending.path() / kProvenanceFile, provenance.text());
+  result.bytes = weight_bytes(blueprint, pending.path());
+  pending.commit();
+  return result;
+}
+
+// What config.json says its floats are; converted folders say it of what stayed float.
+Dtype stored_dtype(const fs::path& model) {
+  const Config config = Config::read(model / "config.json");
+  for (const char* key : {"dtype", "torch_dtype"}) {
+    const auto spelling = config.get_or<std::string>(key, "");
+    for (const Dtype dtype : {Dtype::f32, Dtype::f16, Dtype::bf16})
+      if (spelling == to_string(Scheme{.dtype = dtype})) return dtype;
+  }
+  return Dtype::f16;
+}
+
+}  // namespace
+
+Layout parse_layout(std::string_view spelling) {
+  if (spelling == "hf") return Layout::hf;
+  if (spelling == "mlx-embeddings") return Layout::mlx_embeddings;
+  throw Error(ErrorCode::usage, fmt::format("layout: \"{}\" is unknown; use hf or mlx-embeddings", spelling));
+}
+
+ConversionPlan plan_conversion(const ConvertOptions& options) {
+  return make_blueprint(options, Purpose::convert).plan;
+}
+
+Conversion convert(const ConvertOptions& options) {
+  return run(options, Purpose::convert);
+}
+
+Conversion dequantize_model(const DequantizeOptions& options) {
+  ConvertOptions all{.model = options.model,
+                     .output = options.output,
+                     .scheme = {.dtype = options.dtype ? *options.dtype : stored_dtype(options.model)},
+                     .max_shard_size = options.max_shard_size,
+                     .strict = options.strict,
+                     .if_done = options.if_done,
+                     .threads = options.threads,
+                     .warning = options.warning,
+                     .progress = options.progress};
+  return run(all, Purpose::dequantize);
+}
+
+}  // namespace mlxe

@@ -1,0 +1,287 @@
+#include "mlx_encoder/inspect.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/thread_pool.h"
+#include "convert/pieces.h"
+#include "convert/readers.h"
+#include "convert/value_grid.h"
+#include "format/checkpoint.h"
+#include "format/json_file.h"
+#include "format/weight_files.h"
+#include "mlx_encoder/convert.h"
+#include "mlx_encoder/error.h"
+#include "models/component.h"
+#include "models/registry.h"
+
+namespace mlxe {
+namespace fs = std::filesystem;
+namespace {
+
+double bits(uint64_t bytes, uint64_t parameters) {
+  return parameters ? 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters) : 0;
+}
+
+std::string describe(const ValueGrid& grid, Dtype dtype) {
+  return fmt::format("{} distinct values{} on an even grid of step {:.3g}, stored as {}", grid.distinct,
+                     grid.scope == ValueGrid::Scope::row ? " a row" : "", grid.step, name(dtype));
+}
+
+struct Roles : ParameterVisitor {
+  std::map<std::string, Role, std::less<>> roles;
+  void parameter(const ParameterSpec& spec, WeightId&) override { roles.emplace(spec.name, spec.role); }
+};
+
+class Inspector {
+ public:
+  Inspector(Checkpoint checkpoint, int threads) : checkpoint_(std::move(checkpoint)), pool_(threads) {}
+
+  Inspection run() {
+    result_.bytes = checkpoint_.bytes();
+    read_model();
+    list_tensors();
+    look_for_grids();
+    diagnose();
+    add_components();
+    result_.readers = judge_readers(checkpoint_);
+    result_.unknown_keys = checkpoint_.config().unknown_keys();
+    predict();
+    return std::move(result_);
+  }
+
+ private:
+  void read_model() {
+    const Config& config = checkpoint_.config();
+    if (config.has("model_type")) result_.model_type = config.get<std::string>("model_type");
+    try {
+      Model model = make_model(checkpoint_, {});
+      model.visit(roles_);
+    } catch (const Error& error) {
+      result_.warnings.emplace_back(error.what());
+    }
+  }
+
+  void list_tensors() {
+    for (const CheckpointTensor& tensor : checkpoint_.tensors()) {
+      if (tensor.role == TensorRole::part && !tensor.owner.empty()) continue;  // counted with its owner
+      const auto role = roles_.roles.find(tensor.name);
+      InspectedTensor t{
+          .name = tensor.original,
+          .shape = tensor.view.shape,
+          .scheme = {.dtype = tensor.view.dtype},
+          .dtype = tensor.view.dtype,
+          .bytes = tensor.view.data.size(),
+          .component = role == roles_.roles.end() ? "other" : component_of(tensor.name, role->second),
+          .finding = {}};
+      if (tensor.role == TensorRole::weight) {
+        try {
+          const StoredWeight stored = checkpoint_.stored(tensor.name);
+          t.shape = stored.shape;
+          t.scheme = stored.scheme;
+          t.bytes = stored.bytes();
+          parameters_.push_back(static_cast<uint64_t>(element_count(t.shape)));
+          matrices_.push_back(t.shape.size() == 2 && stored.scheme.mode == Mode::none &&
+                                      is_float(stored.dtype)
+                                  ? std::optional(stored)
+                                  : std::nullopt);
+        } catch (const Error& error) {
+          t.finding = error.what();
+          unreadable_.push_back(error.what());
+          parameters_.push_back(static_cast<uint64_t>(element_count(t.shape)));
+          matrices_.emplace_back();
+        }
+      } else {
+        t.finding = tensor.role == TensorRole::buffer ? "a constant nothing reads"
+                    : tensor.role == TensorRole::part
+                        ? "belongs to no tensor"
+                        : "a quantization parameter nothing reads: the weight is stored as floats";
+        if (tensor.role == TensorRole::fake_part) ++stray_;
+        parameters_.push_back(0);  // says nothing the weight does not
+        matrices_.emplace_back();
+      }
+      result_.tensors.push_back(std::move(t));
+    }
+  }
+
+  void look_for_grids() {
+    std::vector<std::optional<ValueGrid>> grids(matrices_.size());
+    pool_.parallel_for(static_cast<int64_t>(matrices_.size()), [&](int64_t i, int) {
+      const auto& stored = matrices_[static_cast<size_t>(i)];
+      if (!stored) return;
+      const int64_t rows = stored->shape[0], columns = stored->shape[1];
+      if (rows == 0 || columns == 0) return;
+      const size_t row_bytes = static_cast<size_t>(columns) * size_of(stored->dtype);
+      grids[static_cast<size_t>(i)] =
+          find_value_grid(rows, columns, stored->dtype, [&](int64_t row, std::span<float> out) {
+            to_float(stored->dtype, stored->codes.subspan(static_cast<size_t>(row) * row_bytes, row_bytes),
+                     out);
+          });
+      checkpoint_.release(stored->codes);
+    });
+    for (size_t i = 0; i < grids.size(); ++i) {
+      if (!grids[i]) continue;
+      InspectedTensor& t = result_.tensors[i];
+      int code_bits = 1;
+      while ((1 << code_bits) < grids[i]->points) ++code_bits;
+      t.scheme = {.mode = Mode::fake, .bits = code_bits, .group_size = 0, .dtype = t.dtype};
+      t.finding = describe(*grids[i], t.dtype);
+    }
+  }
+
+  void diagnose() {
+    std::map<Mode, uint64_t> kinds;
+    uint64_t matrices = 0, total = 0;
+    const InspectedTensor* example = nullptr;
+    for (size_t i = 0; i < result_.tensors.size(); ++i) {
+      InspectedTensor& t = result_.tensors[i];
+      t.bits_per_weight = bits(t.bytes, parameters_[i]);
+      result_.parameters += parameters_[i];
+      total += t.bytes;
+      if (t.shape.size() != 2 || parameters_[i] == 0) continue;
+      ++matrices;
+      ++kinds[is_mlx(t.scheme.mode) ? Mode::affine : t.scheme.mode];
+      if (t.scheme.mode == Mode::fake && !example) example = &t;
+    }
+    result_.bits_per_weight = bits(total, result_.parameters);
+
+    const Config& config = checkpoint_.config();
+    const bool claims_mlx = checkpoint_.quantization().present();
+    const std::string claimed =
+        config.has("mlx_encoder") ? config.object("mlx_encoder").get_or<std::string>("scheme", "") : "";
+    const bool real = kinds[Mode::affine] + kinds[Mode::int8] > 0;
+    const bool fake = kinds[Mode::fake] > 0 || stray_ > 0 || claimed == "fake" ||
+                      ((claims_mlx || !claimed.empty()) && !real);
+    const int found = (kinds[Mode::affine] > 0) + (kinds[Mode::int8] > 0) + (fake ? 1 : 0);
+    auto& evidence = result_.evidence;
+    if (!unreadable_.empty()) {
+      result_.diagnosis = Diagnosis::unknown;
+      evidence = unreadable_;
+      return;
+    }
+    result_.diagnosis = found > 1             ? Diagnosis::mixed
+                        : fake                ? Diagnosis::fake
+                        : kinds[Mode::affine] ? Diagnosis::mlx
+                        : kinds[Mode::int8]   ? Diagnosis::int8
+                                              : Diagnosis::plain;
+    const auto of = [&](uint64_t n) { return fmt::format("{} of {} matrices", n, matrices); };
+    if (kinds[Mode::affine])
+      evidence.push_back(fmt::format("{} stored in MLX's quantized format", of(kinds[Mode::affine])));
+    if (kinds[Mode::int8])
+      evidence.push_back(fmt::format("{} stored as real int8 codes", of(kinds[Mode::int8])));
+    if (kinds[Mode::fake])
+      evidence.push_back(
+          fmt::format("{} hold values of a quantization but are stored as floats, for example {}: {}",
+                      of(kinds[Mode::fake]), example->name, example->finding));
+    if (stray_)
+      evidence.push_back(fmt::format(
+          "{} .scale and .zero_point tensors stand beside weights stored as floats; no reader uses them",
+          stray_));
+    if (claims_mlx && !real)
+      evidence.push_back(fmt::format("{} announces quantization, but no tensor is stored quantized",
+                                     checkpoint_.quantization().where()));
+    if (!claimed.empty() && (claimed == "fake" || !real))
+      evidence.push_back(fmt::format("config.json says {}, the matrices are stored as floats",
+                                     printable("mlx_encoder: " + claimed)));
+    if (found == 0)
+      evidence.push_back(
+          fmt::format("no grid in the values of {}, nothing announces quantization", of(kinds[Mode::none])));
+    evidence.push_back(fmt::format("{:.2f} bits a weight on disk", result_.bits_per_weight));
+  }
+
+  void add_components() {
+    std::map<std::string, ComponentSize> sizes;
+    for (size_t i = 0; i < result_.tensors.size(); ++i) {
+      const InspectedTensor& t = result_.tensors[i];
+      ComponentSize& size = sizes[t.component];
+      size.component = t.component;
+      ++size.tensors;
+      size.parameters += parameters_[i];
+      size.bytes += t.bytes;
+    }
+    for (auto& [component, size] : sizes) result_.components.push_back(size);
+    std::ranges::stable_sort(result_.components, std::greater{}, &ComponentSize::bytes);
+  }
+
+  void predict() {
+    try {
+      result_.bytes_at_8_bits = plan_conversion({.model = checkpoint_.folder()}).predicted_bytes;
+    } catch (const Error&) {  // the readers' verdicts say why
+    }
+  }
+
+  Checkpoint checkpoint_;
+  ThreadPool pool_;
+  Inspection result_;
+  Roles roles_;
+  std::vector<uint64_t> parameters_;                   // beside result_.tensors
+  std::vector<std::optional<StoredWeight>> matrices_;  // float matrices, beside result_.tensors
+  std::vector<std::string> unreadable_;
+  uint64_t stray_ = 0;
+};
+
+// A folder whose quantization is somebody else's: what can be said without understanding it.
+Inspection inspect_foreign(const fs::path& folder, const Error& error) {
+  const Config config = Config::read(folder / "config.json");
+  const WeightFiles weights = open_weight_files(folder, {});
+  Inspection result{.model_type = config.get_or<std::string>("model_type", ""),
+                    .diagnosis = Diagnosis::unknown,
+                    .evidence = {error.what()}};
+  for (const SafetensorsFile& file : weights.files) result.bytes += file.size();
+  for (const WeightFiles::Location& at : weights.tensors) {
+    const TensorView& view = weights.files[at.file].tensors()[at.tensor];
+    const auto count = static_cast<uint64_t>(element_count(view.shape));
+    result.tensors.push_back({.name = view.name,
+                              .shape = view.shape,
+                              .scheme = {.dtype = view.dtype},
+                              .dtype = view.dtype,
+                              .bytes = view.data.size(),
+                              .bits_per_weight = bits(view.data.size(), count),
+                              .component = "other",
+                              .finding = {}});
+    result.parameters += count;
+  }
+  result.bits_per_weight = bits(result.bytes, result.parameters);
+  result.readers = {{"mlx-encoder", false, {error.what()}}};
+  return result;
+}
+
+}  // namespace
+
+const char* name(Diagnosis diagnosis) noexcept {
+  switch (diagnosis) {
+    case Diagnosis::plain:
+      return "float";
+    case Diagnosis::mlx:
+      return "mlx";
+    case Diagnosis::int8:
+      return "int8";
+    case Diagnosis::fake:
+      return "fake";
+    case Diagnosis::mixed:
+      return "mixed";
+    case Diagnosis::unknown:
+      return "unknown";
+  }
+  return "unknown";
+}
+
+Inspection inspect_model(const fs::path& folder, int threads) {
+  std::vector<std::string> warnings;
+  std::optional<Checkpoint> checkpoint;
+  try {
+    checkpoint.emplace(Checkpoint::open(folder, [&](std::string_view s) { warnings.emplace_back(s); }));
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::unsupported) throw;
+    return inspect_foreign(folder, error);
+  }
+  Inspection result = Inspector(std::move(*checkpoint), threads).run();
+  result.warnings.insert(result.warnings.begin(), warnings.begin(), warnings.end());
+  return result;
+}
+
+}  // namespace mlxe

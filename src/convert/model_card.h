@@ -1,0 +1,32 @@
+// README.md of a converted folder: what is stored how, and how to load it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "mlx_encoder/convert.h"
+
+namespace mlxe {
+
+struct CardFacts {
+  std::string title;         // the source folder's name
+  std::string base_model;    // "org/name" on the hub, or empty
+  std::string front_matter;  // lines kept from the source's card: its license and task
+  std::string model_type;
+  Layout layout = Layout::hf;
+  Scheme scheme;
+  bool sentence_model = false;  // has sentence-transformers modules
+  bool classifier = false;      // has a sequence classifier that is written
+};
+
+std::string model_card(const CardFacts& facts, const ConversionPlan& plan);
+
+// The lines of a source README.md's YAML front matter that still hold for the converted model (license,
+// license_name, license_link, language, pipeline_tag), each ended by a line break; empty without any.
+std::string kept_front_matter(const std::filesystem::path& readme);
+
+// Puts `markdown` between the card's measurement marks, replacing what is there: how `compare` enters its
+// numbers. Errors: not_found, format (no marks), io.
+void insert_measurements(const std::filesystem::path& folder, const std::string& markdown);
+
+}  // namespace mlxe

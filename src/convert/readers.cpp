@@ -1,0 +1,193 @@
+#include "convert/readers.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+
+#include "convert/carried_files.h"
+#include "convert/pieces.h"
+#include "encoder/model_loader.h"
+#include "format/json_file.h"
+#include "mlx_encoder/error.h"
+#include "models/mlx_embeddings_form.h"
+#include "models/registry.h"
+
+namespace mlxe {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kOwn = "mlx-encoder";
+constexpr const char* kMlxEmbeddings = "mlx-embeddings";
+constexpr const char* kMlxLmLayout = "mlx-lm layout";
+constexpr size_t kListed = 3;
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size() && i < kListed; ++i) text += (i ? ", " : "") + names[i];
+  if (names.size() > kListed) text += fmt::format(" and {} more", names.size() - kListed);
+  return text;
+}
+
+ReaderVerdict verdict(const char* reader, std::vector<std::string> why) {
+  return {reader, why.empty(), std::move(why)};
+}
+
+ReaderVerdict judge_own(const fs::path& folder) {
+  try {
+    const LoadedModel loaded = load_model(folder, {});
+    if (!find_carried_files(folder, loaded.sentence).has_tokenizer)
+      return verdict(kOwn, {"the folder has no tokenizer"});
+    return verdict(kOwn, {});
+  } catch (const Error& error) {
+    return verdict(kOwn, {error.what()});
+  }
+}
+
+// Every problem mlx_embeddings.utils.load_model would meet; see MlxEmbeddingsForm.
+class MlxEmbeddingsJudge {
+ public:
+  explicit MlxEmbeddingsJudge(Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
+
+  ReaderVerdict judge() {
+    const Config& config = checkpoint_.config();
+    const auto type = config.get_or<std::string>("model_type", "");
+    if (type != "bert" && type != "xlm-roberta" && type != "xlm_roberta")
+      return verdict(
+          kMlxEmbeddings,
+          {fmt::format("it has no model_type {}; `convert --layout mlx-embeddings` writes one it has",
+                       printable(type))});
+    Model model = make_model(checkpoint_, {});
+    compare_names(model);
+    check_config(model);
+    check_subfolders();
+    check_quantization();
+    ReaderVerdict result = verdict(kMlxEmbeddings, std::move(why_));
+    result.why.insert(result.why.end(), caveats_.begin(), caveats_.end());
+    return result;
+  }
+
+ private:
+  struct Names : ParameterVisitor {
+    std::set<std::string> names;
+    void parameter(const ParameterSpec& spec, WeightId&) override { names.insert(spec.name); }
+  };
+
+  void compare_names(Model& model) {
+    Names wanted;
+    std::visit([&](auto& encoder) { encoder.visit(wanted); }, model.encoder);
+    const bool roberta = std::holds_alternative<Roberta>(model.encoder);
+    if (!roberta || checkpoint_.config().get_or<bool>("add_pooling_layer", true))
+      wanted.names.insert({"pooler.dense.weight", "pooler.dense.bias"});
+    std::vector<std::string> missing, unexpected;
+    std::set<std::string> present;
+    for (const CheckpointTensor& tensor : checkpoint_.tensors()) present.insert(tensor.original);
+    for (const std::string& name : wanted.names)
+      if (!present.contains(name)) missing.push_back(name);
+    for (const CheckpointTensor& tensor : checkpoint_.tensors()) {
+      if (tensor.original.find("position_ids") != std::string::npos) continue;
+      const bool is_part = tensor.role == TensorRole::part && tensor.original.ends_with("s") &&
+                           wanted.names.contains(tensor.owner) &&
+                           tensor.original == tensor.name;  // scales, biases
+      if (!wanted.names.contains(tensor.original) && !is_part) unexpected.push_back(tensor.original);
+    }
+    if (!missing.empty())
+      why_.push_back(fmt::format("{} tensors it asks for are missing: {}", missing.size(), listed(missing)));
+    if (!unexpected.empty())
+      why_.push_back(
+          fmt::format("{} tensors it has no place for: {}", unexpected.size(), listed(unexpected)));
+  }
+
+  void check_config(const Model& model) {
+    try {
+      const MlxEmbeddingsForm form(model, checkpoint_);
+      for (std::string& caveat : form.caveats(read_sentence_modules(checkpoint_.folder())))
+        caveats_.push_back(std::move(caveat));
+    } catch (const Error& error) {
+      caveats_.push_back(error.what());
+    }
+  }
+
+  void check_subfolders() {
+    for (const auto& entry : fs::recursive_directory_iterator(checkpoint_.folder())) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("model") && name.ends_with(".safetensors") &&
+          entry.path().parent_path() != checkpoint_.folder())
+        why_.push_back(fmt::format("it takes {} for weights of the encoder",
+                                   entry.path().lexically_relative(checkpoint_.folder()).string()));
+    }
+  }
+
+  void check_quantization() {
+    const QuantizationConfig& quantization = checkpoint_.quantization();
+    for (const CheckpointTensor& tensor : checkpoint_.tensors()) {
+      if (tensor.role != TensorRole::weight || tensor.view.dtype != Dtype::u32) continue;
+      const StoredWeight stored = checkpoint_.stored(tensor.name);
+      const std::string module = tensor.original.substr(0, tensor.original.rfind('.'));
+      if (quantization.overrides().contains(module)) continue;
+      Scheme global = *quantization.global();
+      global.dtype = stored.scheme.dtype;
+      if (!same_form(global, stored.scheme))
+        why_.push_back(fmt::format("{} is {}, and no entry {} in \"quantization\" says so", tensor.original,
+                                   to_string(stored.scheme), printable(module)));
+      else if (element_count(stored.shape) % 64 != 0)
+        why_.push_back(
+            fmt::format("{} has {} values, which 64 does not divide: it takes that for floats unless "
+                        "\"quantization\" names the module",
+                        tensor.original, element_count(stored.shape)));
+    }
+  }
+
+  Checkpoint& checkpoint_;
+  std::vector<std::string> why_, caveats_;
+};
+
+ReaderVerdict judge_mlx_embeddings(Checkpoint& checkpoint) {
+  try {
+    return MlxEmbeddingsJudge(checkpoint).judge();
+  } catch (const Error& error) {
+    return verdict(kMlxEmbeddings, {error.what()});
+  }
+}
+
+// What mlx_lm.utils.load_model and its relatives rely on, whatever the architecture.
+ReaderVerdict judge_mlx_lm_layout(const Checkpoint& checkpoint) {
+  std::vector<std::string> why;
+  for (const CheckpointFile& file : checkpoint.files())
+    if (!file.path.filename().string().starts_with("model"))
+      why.push_back(fmt::format("{} is not named model*.safetensors", file.path.filename().string()));
+  bool mlx = false, own = false;
+  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
+    mlx |= tensor.role == TensorRole::weight && tensor.view.dtype == Dtype::u32;
+    own |= tensor.role == TensorRole::weight && tensor.view.dtype == Dtype::i8;
+  }
+  if (own) why.push_back("int8 tensors are this project's own format");
+  if (mlx && !checkpoint.config().has("quantization")) why.push_back("config.json has no \"quantization\"");
+  for (const std::string& name : checkpoint.weight_names()) try {
+      (void)checkpoint.stored(name);
+    } catch (const Error& error) {
+      why.push_back(error.what());
+    }
+  const fs::path index = checkpoint.folder() / "model.safetensors.index.json";
+  if (fs::exists(index)) {
+    const nlohmann::json json = read_json(index);
+    std::set<std::string> files, named;
+    for (const CheckpointFile& file : checkpoint.files()) files.insert(file.path.filename().string());
+    if (const auto map = json.find("weight_map"); map != json.end() && map->is_object())
+      for (const auto& [tensor, file] : map->items())
+        if (file.is_string()) named.insert(file.get<std::string>());
+    if (files != named)
+      why.push_back("model.safetensors.index.json names other files than those that are there");
+  }
+  return verdict(kMlxLmLayout, std::move(why));
+}
+
+}  // namespace
+
+std::vector<ReaderVerdict> judge_readers(Checkpoint& checkpoint) {
+  return {judge_own(checkpoint.folder()), judge_mlx_embeddings(checkpoint), judge_mlx_lm_layout(checkpoint)};
+}
+
+}  // namespace mlxe

@@ -1,0 +1,285 @@
+// The convert, dequantize and inspect commands as a user runs them: exit statuses, JSON, and what is left
+// behind when a conversion is killed or the disk fills up.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include "model_folders.h"
+
+namespace mlxe {
+namespace {
+
+namespace fs = std::filesystem;
+using test::names_in;
+using test::TemporaryFolder;
+using test::tiny;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+struct Outcome {
+  int status = -1;  // exit status; minus the signal if one ended it
+  std::string out, err;
+};
+
+// Starts the program with its output in files of `scratch`; `prepare` runs in the child.
+pid_t start(const fs::path& scratch, const std::vector<std::string>& arguments,
+            const std::function<void()>& prepare = {}) {
+  const std::string out = scratch / "out.txt", err = scratch / "err.txt";
+  std::vector<char*> argv{const_cast<char*>(MLXE_PROGRAM)};
+  for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
+  argv.push_back(nullptr);
+  const pid_t pid = ::fork();
+  if (pid != 0) return pid;
+  ::dup2(::open(out.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600), STDOUT_FILENO);
+  ::dup2(::open(err.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600), STDERR_FILENO);
+  if (prepare) prepare();
+  ::execv(argv[0], argv.data());
+  ::_exit(127);
+}
+
+Outcome finish(pid_t pid, const fs::path& scratch) {
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), test::read_file(scratch / "out.txt"),
+          test::read_file(scratch / "err.txt")};
+}
+
+Outcome run(const std::vector<std::string>& arguments, const std::function<void()>& prepare = {}) {
+  const TemporaryFolder scratch;
+  return finish(start(scratch.path(), arguments, prepare), scratch.path());
+}
+
+// A BERT of `mib` MiB that takes a moment to convert.
+void make_large_model(const fs::path& folder, int64_t mib) {
+  const int64_t rows = mib * (1 << 20) / (4 * 256);
+  fs::copy(tiny("bert"), folder, fs::copy_options::recursive);
+  test::change_config(folder, [&](nlohmann::json& c) {
+    c["hidden_size"] = 256;
+    c["intermediate_size"] = 256;
+    c["num_hidden_layers"] = 1;
+    c["vocab_size"] = rows;
+  });
+  test::RawTensors tensors;
+  const auto add = [&](const std::string& name, const Shape& shape) {
+    tensors[name] =
+        test::float_tensor(shape, test::random_weights(static_cast<size_t>(element_count(shape)), 1));
+  };
+  const auto add_both = [&](const std::string& module, const Shape& shape) {
+    add(module + ".weight", shape);
+    add(module + ".bias", {shape[0]});
+  };
+  add("embeddings.word_embeddings.weight", {rows, 256});
+  add("embeddings.position_embeddings.weight", {40, 256});
+  add("embeddings.token_type_embeddings.weight", {2, 256});
+  add_both("embeddings.LayerNorm", {256});
+  const std::string layer = "encoder.layer.0.";
+  for (const char* module : {"attention.self.query", "attention.self.key", "attention.self.value",
+                             "attention.output.dense", "intermediate.dense", "output.dense"})
+    add_both(layer + module, {256, 256});
+  for (const char* module : {"attention.output.LayerNorm", "output.LayerNorm"})
+    add_both(layer + module, {256});
+  test::write_tensors(folder / "model.safetensors", tensors);
+}
+
+TEST(ConvertCommand, PrintsOneJsonObjectWithTheDocumentedKeys) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "out";
+  const Outcome done =
+      run({"convert", "-q", "--q-group-size", "32", tiny("bert_prefix"), "--mlx-path", out, "--json"});
+  ASSERT_EQ(done.status, 0) << done.err;
+  const nlohmann::json json = nlohmann::json::parse(done.out);
+  EXPECT_EQ(json["bytes"], json["predicted_bytes"]);
+  EXPECT_EQ(json["bytes"], fs::file_size(folder / "out" / "model.safetensors"));
+  EXPECT_EQ(json["folder_bytes"], test::bytes_in(out));
+  EXPECT_GT(json["bits_per_weight"], 8);
+  for (const nlohmann::json& tensor : json["tensors"]) {
+    for (const char* key :
+         {"name", "source", "shape", "role", "scheme", "mode", "bits", "group_size", "bytes", "reason"})
+      EXPECT_TRUE(tensor.contains(key)) << key;
+    if (tensor["name"] == "classifier.weight") {
+      EXPECT_EQ(tensor["reason"], "final classifier");
+    }
+    if (tensor["name"] == "bert.pooler.dense.weight") {
+      EXPECT_EQ(tensor["bits"], 8);
+      EXPECT_EQ(tensor["group_size"], 32);
+      EXPECT_EQ(tensor["reason"], "");
+    }
+  }
+}
+
+TEST(ConvertCommand, DryRunGivesTheExactSizeAndWritesNothing) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "out";
+  const std::vector<std::string> arguments{"convert", "-q", tiny("bert"), "--mlx-path", out, "--json"};
+  auto dry = arguments;
+  dry.push_back("--dry-run");
+  const nlohmann::json plan = nlohmann::json::parse(run(dry).out);
+  EXPECT_TRUE(plan["bytes"].is_null());
+  EXPECT_TRUE(plan["dry_run"]);
+  EXPECT_THAT(names_in(folder.path()), IsEmpty());
+  const nlohmann::json done = nlohmann::json::parse(run(arguments).out);
+  EXPECT_EQ(done["bytes"], plan["predicted_bytes"]);
+  EXPECT_EQ(done["tensors"], plan["tensors"]);
+  dry.erase(std::find(dry.begin(), dry.end(), "--json"));
+  EXPECT_THAT(run(dry).out, HasSubstr(fmt::format("{} bytes of weights", done["bytes"].get<uint64_t>())));
+}
+
+TEST(ConvertCommand, TakesMlxLmsNames) {
+  const TemporaryFolder folder;
+  const std::string eight = folder / "eight", cast = folder / "cast", back = folder / "back",
+                    again = folder / "again";
+  EXPECT_EQ(run({"convert", "--hf-path", tiny("bert"), "--mlx-path", eight, "-q"}).status, 0);
+  EXPECT_EQ(read_json(folder / "eight" / "config.json")["quantization"]["bits"], 8);
+  const Outcome only_cast =
+      run({"convert", "--model", tiny("bert"), "--mlx-path", cast, "--dtype", "bfloat16"});
+  EXPECT_EQ(only_cast.status, 0);
+  EXPECT_THAT(only_cast.err, HasSubstr("only casting to bfloat16"));
+  EXPECT_THAT(only_cast.err, HasSubstr("add -q"));
+  EXPECT_EQ(run({"convert", eight, "--mlx-path", back, "-d"}).status, 0);
+  EXPECT_EQ(run({"dequantize", eight, "--mlx-path", again}).status, 0);
+  EXPECT_EQ(test::read_file(folder / "back" / "model.safetensors"),
+            test::read_file(folder / "again" / "model.safetensors"));
+  EXPECT_THAT(run({"convert", "--help"}).out, HasSubstr("mlx-lm's default is 4"));
+}
+
+TEST(ConvertCommand, EveryModeConverts) {
+  const TemporaryFolder folder;
+  for (const char* mode : {"affine", "mxfp4", "mxfp8", "nvfp4", "int8", "fake"}) {
+    const Outcome done =
+        run({"convert", "-q", "--q-mode", mode, tiny("bert_f16"), "--mlx-path", folder / mode});
+    EXPECT_EQ(done.status, 0) << mode << done.err;
+    EXPECT_THAT(done.err, ::testing::Not(HasSubstr("warning"))) << mode;
+  }
+}
+
+TEST(ConvertCommand, MistakesGetTheirExitStatusAndOneSentence) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "out";
+  struct Mistake {
+    std::vector<std::string> arguments;
+    int status;
+    const char* says;
+  };
+  const std::string bert = tiny("bert");
+  for (const Mistake& m : std::vector<Mistake>{
+           {{"convert", "-q"}, 2, "give the folder"},
+           {{"convert", "-q", bert, "--model", bert}, 2, "twice"},
+           {{"convert", bert, "--q-bits", "4"}, 2, "add -q"},
+           {{"convert", "-q", bert, "--q-bits", "7"}, 2, "bits 7"},
+           {{"convert", "-q", bert, "--q-group-size", "16"}, 2, "group size 16"},
+           {{"convert", "-q", bert, "--q-mode", "gguf"}, 2, "gguf"},
+           {{"convert", "-q", bert, "--q-mode", "mxfp4", "--q-bits", "8"}, 2, "bits 8"},
+           {{"convert", "-q", bert, "--dtype", "int8"}, 2, "can't be written"},
+           {{"convert", "-q", bert, "--layout", "swift"}, 2, "swift"},
+           {{"convert", "-q", bert, "--set", "x"}, 2, "PATTERN=bits"},
+           {{"convert", "-q", bert, "--keep", "nothing"}, 2, "no tensor of the model matches"},
+           {{"convert", "-q", bert, "--max-shard-size", "big"}, 2, "5GB"},
+           {{"convert", "-q", "-d", bert}, 2, "-d"},
+           {{"convert", "-q", folder / "absent"}, 4, "no such folder"},
+           {{"convert", "-q", bert, "--strict"}, 9, "group 64 does not divide 32"},
+           {{"inspect", folder / "absent"}, 4, "no such folder"},
+       }) {
+    std::vector<std::string> arguments = m.arguments;
+    if (arguments[0] == "convert") arguments.insert(arguments.end(), {"--mlx-path", out});
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, m.status) << ::testing::PrintToString(arguments) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(m.says));
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_THAT(names_in(folder.path()), IsEmpty());
+  }
+  const Outcome json = run({"convert", "-q", tiny("bert"), "--mlx-path", out, "--strict", "--json"});
+  EXPECT_EQ(nlohmann::json::parse(json.out)["error"]["code"], "strict");
+}
+
+TEST(ConvertCommand, KilledHalfWayLeavesNothingVisibleAndTheNextRunCleansUp) {
+  const TemporaryFolder folder, scratch;
+  make_large_model(folder / "model", 64);
+  const std::string out = folder / "out";
+  const auto visible = [&] {
+    std::vector<std::string> names;
+    for (const std::string& name : names_in(folder.path()))
+      if (!name.starts_with('.')) names.push_back(name);
+    return names;
+  };
+  const auto partial = [&] { return names_in(folder.path()).size() > visible().size(); };
+  const pid_t pid =
+      start(scratch.path(), {"convert", "-q", folder / "model", "--mlx-path", out, "--threads", "1"});
+  while (!partial() && ::waitpid(pid, nullptr, WNOHANG) == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  ::kill(pid, SIGKILL);
+  const Outcome killed = finish(pid, scratch.path());
+  ASSERT_EQ(killed.status, -SIGKILL) << "the conversion was over before it could be killed";
+  EXPECT_THAT(visible(), ElementsAre("model"));
+  EXPECT_TRUE(partial());
+  EXPECT_EQ(run({"convert", "-q", folder / "model", "--mlx-path", out}).status, 0);
+  EXPECT_THAT(names_in(folder.path()), ElementsAre("model", "out"));
+}
+
+TEST(ConvertCommand, AFileThatCannotGrowIsAClearErrorAndLeavesNothing) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "out";
+  const Outcome outcome = run({"convert", "-q", tiny("bert"), "--mlx-path", out}, [] {
+    ::signal(SIGXFSZ, SIG_IGN);  // so that write() fails as it does on a full disk
+    const rlimit limit{4096, 4096};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  });
+  EXPECT_EQ(outcome.status, 5) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("can't be written"));
+  EXPECT_THAT(names_in(folder.path()), IsEmpty());
+}
+
+// A volume of its own, where the test may mount one: in a user namespace, so that root is not needed.
+TEST(ConvertCommand, AFullDiskSaysWhatIsNeededAndLeavesNothing) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "disk");
+  const auto in_small_disk = [&](const std::string& command) {
+    return fmt::format(
+        "mount -t tmpfs -o size=16k none {0}/disk && cd {0}/disk && {1}; status=$?; ls -A {0}/disk; exit "
+        "$status",
+        folder.path().string(), command);
+  };
+  const auto unshare = [](const std::string& script) {
+    return std::system(
+        fmt::format("unshare --user --map-root-user --mount sh -c '{}' > /dev/null 2>&1", script).c_str());
+  };
+  if (unshare(in_small_disk("true")) != 0) GTEST_SKIP() << "this machine lets a test mount nothing";
+  const std::string script =
+      in_small_disk(fmt::format("{} convert -q {} --mlx-path out", MLXE_PROGRAM, tiny("bert").string()));
+  const std::string log = folder / "log.txt";
+  const int status = std::system(
+      fmt::format("unshare --user --map-root-user --mount sh -c '{}' > {} 2>&1", script, log).c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 5);
+  const std::string text = test::read_file(log);
+  EXPECT_THAT(text, HasSubstr("bytes needed"));
+  EXPECT_THAT(text, HasSubstr("free"));
+  EXPECT_EQ(text.find("out\n"), std::string::npos) << text;
+}
+
+TEST(InspectCommand, PrintsTheDiagnosisAndOneJsonObject) {
+  const TemporaryFolder folder;
+  const std::string fake = folder / "fake";
+  ASSERT_EQ(run({"convert", "-q", "--q-mode", "fake", tiny("bert"), "--mlx-path", fake}).status, 0);
+  const Outcome text = run({"inspect", fake, "--tensors"});
+  EXPECT_EQ(text.status, 0);
+  EXPECT_THAT(text.out, HasSubstr("fake quantization"));
+  EXPECT_THAT(text.out, HasSubstr("at a real 8 bits it would be"));
+  EXPECT_THAT(text.out, HasSubstr("fake 8-bit in F32"));
+  const nlohmann::json json = nlohmann::json::parse(run({"inspect", fake, "--json"}).out);
+  EXPECT_EQ(json["diagnosis"], "fake");
+  for (const char* key : {"folder", "model_type", "evidence", "bytes", "parameters", "bits_per_weight",
+                          "bytes_at_8_bits", "components", "readers", "unknown_keys", "warnings", "tensors"})
+    EXPECT_TRUE(json.contains(key)) << key;
+  EXPECT_EQ(json["readers"].size(), 3u);
+}
+
+}  // namespace
+}  // namespace mlxe

@@ -1,0 +1,210 @@
+#include "mlx_encoder/inspect.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "mlx_encoder/convert.h"
+#include "model_folders.h"
+
+namespace mlxe {
+namespace {
+
+namespace fs = std::filesystem;
+using test::RawTensors;
+using test::TemporaryFolder;
+using test::tiny;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+fs::path converted(const TemporaryFolder& folder, const char* model, const Scheme& scheme,
+                   Layout layout = Layout::hf) {
+  const fs::path out = folder / (std::string(name(scheme.mode)) + "-" + model);
+  convert({.model = tiny(model), .output = out, .scheme = scheme, .layout = layout});
+  return out;
+}
+
+constexpr Scheme kAffine4{.mode = Mode::affine, .bits = 4, .group_size = 32, .dtype = Dtype::f16};
+constexpr Scheme kInt8{.mode = Mode::int8, .bits = 8};
+constexpr Scheme kFake{.mode = Mode::fake, .bits = 8};
+
+const ReaderVerdict& reader(const Inspection& in, std::string_view name) {
+  return *std::ranges::find(in.readers, name, &ReaderVerdict::reader);
+}
+
+TEST(Inspect, FloatModelsOfEveryTypeAreFloat) {
+  for (const char* model : {"bert", "bert_f16", "bert_bf16", "bert_f64", "bert_odd", "bert_old_names",
+                            "bert_sharded", "distilbert_cls", "roberta", "xlm_roberta_cls", "st_dense"}) {
+    const Inspection in = inspect_model(tiny(model));
+    EXPECT_EQ(in.diagnosis, Diagnosis::plain) << model << ": " << ::testing::PrintToString(in.evidence);
+    EXPECT_TRUE(reader(in, "mlx-encoder").loads)
+        << model << ::testing::PrintToString(reader(in, "mlx-encoder").why);
+    EXPECT_GT(in.bytes_at_8_bits, 0u) << model;
+  }
+}
+
+TEST(Inspect, EveryQuantizedLayoutIsRecognised) {
+  const TemporaryFolder folder;
+  for (const Scheme& scheme :
+       {kAffine4, Scheme{Mode::mxfp8, 8, 32, Dtype::f16}, Scheme{Mode::nvfp4, 4, 16, Dtype::f16}}) {
+    const Inspection in = inspect_model(converted(folder, "bert", scheme));
+    EXPECT_EQ(in.diagnosis, Diagnosis::mlx);
+    EXPECT_LT(in.bits_per_weight, 12);
+  }
+  EXPECT_EQ(inspect_model(converted(folder, "bert", kInt8)).diagnosis, Diagnosis::int8);
+  // Turned back into floats of full precision, group grids are no fake: it does not claim to be small.
+  dequantize_model({.model = folder / "affine-bert", .output = folder / "plain", .dtype = Dtype::f32});
+  EXPECT_EQ(inspect_model(folder / "plain").diagnosis, Diagnosis::plain);
+}
+
+TEST(Inspect, FakeQuantizationIsCalledThatWithEvidence) {
+  const TemporaryFolder folder;
+  const fs::path fake = converted(folder, "bert", kFake);
+  const Inspection in = inspect_model(fake);
+  EXPECT_EQ(in.diagnosis, Diagnosis::fake);
+  EXPECT_THAT(
+      in.evidence,
+      Contains(HasSubstr("13 of 16 matrices hold values of a quantization but are stored as floats")));
+  EXPECT_THAT(in.evidence, Contains(HasSubstr("on an even grid of step")));
+  EXPECT_THAT(in.evidence, Contains(HasSubstr("26 .scale and .zero_point tensors")));
+  EXPECT_GT(in.bits_per_weight, 32);  // the strays come on top
+  EXPECT_EQ(in.bytes_at_8_bits, plan_conversion({.model = fake}).predicted_bytes);
+  EXPECT_LT(in.bytes_at_8_bits, in.bytes / 3);
+
+  // Found in the wild: no key of ours, then not even the stray tensors.
+  test::change_config(fake, [](nlohmann::json& c) { c.erase("mlx_encoder"); });
+  EXPECT_EQ(inspect_model(fake).diagnosis, Diagnosis::fake);
+  const fs::path bare = test::changed_copy(fake, folder / "bare", [](RawTensors& t) {
+    std::erase_if(t, [](const auto& item) {
+      return item.first.ends_with(".scale") || item.first.ends_with(".zero_point");
+    });
+  });
+  const Inspection by_values = inspect_model(bare);
+  EXPECT_EQ(by_values.diagnosis, Diagnosis::fake);
+  EXPECT_NEAR(by_values.bits_per_weight, 32, 1e-9);
+
+  // The twin: noise a hundredth of a step high takes the grid away, and with it the diagnosis.
+  const fs::path noisy = test::changed_copy(bare, folder / "noisy", [](RawTensors& t) {
+    for (auto& [name, tensor] : t) {
+      if (tensor.shape.size() != 2) continue;
+      std::vector<float> values = test::floats(tensor);
+      const auto noise = test::random_weights(values.size(), 3, 1e-3);
+      for (size_t i = 0; i < values.size(); ++i) values[i] += noise[i];
+      tensor = test::float_tensor(tensor.shape, values);
+    }
+  });
+  EXPECT_EQ(inspect_model(noisy).diagnosis, Diagnosis::plain);
+}
+
+TEST(Inspect, AnAnnouncedQuantizationThatIsNotThereIsFake) {
+  const TemporaryFolder folder;
+  fs::copy(tiny("bert"), folder / "model", fs::copy_options::recursive);
+  test::change_config(folder / "model", [](nlohmann::json& c) {
+    c["quantization"] = {{"bits", 8}, {"group_size", 64}};
+  });
+  const Inspection in = inspect_model(folder / "model");
+  EXPECT_EQ(in.diagnosis, Diagnosis::fake);
+  EXPECT_THAT(in.evidence, Contains(HasSubstr("announces quantization, but no tensor is stored quantized")));
+}
+
+TEST(Inspect, MixedIsMoreThanOneKind) {
+  const TemporaryFolder folder;
+  const fs::path mlx = converted(folder, "bert", kAffine4), int8 = converted(folder, "bert", kInt8);
+  const RawTensors other = test::read_tensors(int8 / "model.safetensors");
+  const fs::path mixed = test::changed_copy(mlx, folder / "mixed", [&](RawTensors& t) {
+    t.erase("pooler.dense.scales");
+    t.erase("pooler.dense.biases");
+    for (const char* end : {"", ".scale", ".zero_point"})
+      t["pooler.dense.weight" + std::string(end)] = other.at("pooler.dense.weight" + std::string(end));
+  });
+  EXPECT_EQ(inspect_model(mixed).diagnosis, Diagnosis::mixed);
+}
+
+TEST(Inspect, OtherToolsFormatsAreUnknown) {
+  const TemporaryFolder folder;
+  fs::copy(tiny("bert"), folder / "gptq", fs::copy_options::recursive);
+  test::change_config(folder / "gptq", [](nlohmann::json& c) {
+    c["quantization_config"] = {{"quant_method", "gptq"}, {"bits", 4}};
+  });
+  const Inspection foreign = inspect_model(folder / "gptq");
+  EXPECT_EQ(foreign.diagnosis, Diagnosis::unknown);
+  EXPECT_THAT(foreign.evidence, ElementsAre(HasSubstr("gptq")));
+  EXPECT_FALSE(foreign.tensors.empty());
+
+  const fs::path torn = test::changed_copy(converted(folder, "bert", kAffine4), folder / "torn",
+                                           [](RawTensors& t) { t.erase("pooler.dense.biases"); });
+  const Inspection in = inspect_model(torn);
+  EXPECT_EQ(in.diagnosis, Diagnosis::unknown);
+  EXPECT_THAT(in.evidence, Contains(HasSubstr("pooler.dense.biases")));
+  EXPECT_FALSE(reader(in, "mlx-encoder").loads);
+}
+
+TEST(Inspect, AddsUpWhereTheBytesGo) {
+  const Inspection in = inspect_model(tiny("distilbert_cls"));
+  uint64_t bytes = 0, parameters = 0;
+  std::vector<std::string> components;
+  for (const ComponentSize& c : in.components) {
+    bytes += c.bytes;
+    parameters += c.parameters;
+    components.push_back(c.component);
+  }
+  EXPECT_EQ(parameters, in.parameters);
+  EXPECT_EQ(bytes, 4 * parameters);
+  EXPECT_THAT(components,
+              ::testing::UnorderedElementsAre("embeddings", "attention", "feed-forward", "norms", "head"));
+  for (const InspectedTensor& t : in.tensors) {
+    if (t.name.find("lin1") != std::string::npos) {
+      EXPECT_EQ(t.component, "feed-forward") << t.name;
+    }
+    if (t.name.find("q_lin") != std::string::npos) {
+      EXPECT_EQ(t.component, "attention") << t.name;
+    }
+    if (t.name.find("layer_norm") != std::string::npos) {
+      EXPECT_EQ(t.component, "norms") << t.name;
+    }
+    if (t.name.find("classifier") != std::string::npos) {
+      EXPECT_EQ(t.component, "head") << t.name;
+    }
+  }
+}
+
+// Each verdict was checked against the real mlx-embeddings 0.1.0 (tools/check_converters.py).
+TEST(Inspect, KnowsWhatMlxEmbeddingsLoads) {
+  const TemporaryFolder folder;
+  const auto verdict = [](const fs::path& model) { return reader(inspect_model(model), "mlx-embeddings"); };
+  EXPECT_TRUE(verdict(tiny("bert")).loads);
+  EXPECT_TRUE(verdict(tiny("xlm_roberta")).loads);
+  EXPECT_TRUE(verdict(converted(folder, "bert", kAffine4)).loads);
+  for (const char* model : {"bert_prefix", "distilbert_cls", "roberta_cls", "xlm_roberta_cls"}) {
+    EXPECT_FALSE(verdict(tiny(model)).loads) << model;
+    const ReaderVerdict theirs = verdict(converted(folder, model, kAffine4, Layout::mlx_embeddings));
+    EXPECT_TRUE(theirs.loads) << model << ::testing::PrintToString(theirs.why);
+  }
+  EXPECT_THAT(verdict(tiny("distilbert")).why, ElementsAre(HasSubstr("model_type \"distilbert\"")));
+  EXPECT_THAT(verdict(tiny("bert_old_names")).why, Contains(HasSubstr("tensors it has no place for")));
+  EXPECT_THAT(verdict(tiny("st_dense")).why, Contains(HasSubstr("2_Dense")));
+  EXPECT_FALSE(verdict(converted(folder, "bert", kInt8)).loads);
+  // Loads, but computes something else.
+  const ReaderVerdict relu = verdict(tiny("bert_relu"));
+  EXPECT_TRUE(relu.loads);
+  EXPECT_THAT(relu.why, ElementsAre(HasSubstr("exact GELU")));
+}
+
+TEST(Inspect, ListsKeysNothingUses) {
+  const TemporaryFolder folder;
+  fs::copy(tiny("bert"), folder / "model", fs::copy_options::recursive);
+  test::change_config(folder / "model", [](nlohmann::json& c) { c["hidden_dropoff"] = 1; });
+  EXPECT_THAT(inspect_model(folder / "model").unknown_keys, ElementsAre("hidden_dropoff"));
+  EXPECT_THAT(inspect_model(tiny("bert")).unknown_keys, IsEmpty());
+}
+
+TEST(Inspect, AFolderThatIsNoModelIsAnError) {
+  const TemporaryFolder folder;
+  test::error_text([&] { inspect_model(folder / "absent"); }, ErrorCode::not_found);
+  test::error_text([&] { inspect_model(folder.path()); }, ErrorCode::not_found);
+}
+
+}  // namespace
+}  // namespace mlxe
