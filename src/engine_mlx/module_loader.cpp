@@ -17,9 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kWhatToDo =
-    "run `make deps` and build with MLXE_WITH_MLX=ON, set MLXE_ENGINE_DIR to the folder of the module, or "
-    "use "
-    "the cpu engine";
+    "run `make deps` and build with MLXE_WITH_MLX=ON, or name the module's folder in MLXE_ENGINE_DIR and "
+    "libmlx's in MLXE_MLX_LIB, or use the cpu engine";
 #ifdef __APPLE__
 constexpr const char* kMlxLibrary = "libmlx.dylib";
 #else

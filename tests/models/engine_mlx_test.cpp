@@ -2,6 +2,7 @@
 // bad input, threads.
 #include "engine_mlx/mlx_engine.h"
 
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -12,6 +13,7 @@
 #include <functional>
 #include <thread>
 
+#include "engine_mlx/module_api.h"
 #include "models/engine.h"
 #include "models/random_model.h"
 #include "test_files.h"
@@ -313,6 +315,22 @@ TEST(MlxEngine, RefusesBytesThatContradictTheShape) {
   StoredWeight stored = weights.store({"w.weight", {64, 64}, Role::linear});
   stored.scales = stored.scales.first(stored.scales.size() - 1);
   EXPECT_THAT(test::error_text([&] { engine->add(stored); }, ErrorCode::format), HasSubstr("w.weight"));
+}
+
+TEST(MlxEngine, RefusesAnotherBuildsModule) {
+  SKIP_WITHOUT_MLX();
+  void* handle = ::dlopen(mlx_status().module_path.c_str(), RTLD_NOW);
+  ASSERT_NE(handle, nullptr);
+  const auto factory = reinterpret_cast<MlxModuleFactory*>(::dlsym(handle, kMlxModuleFactory));
+  ASSERT_NE(factory, nullptr);
+  Outcome outcome;
+  EXPECT_NE(factory(&kModuleAbi, &outcome), nullptr);
+  EXPECT_FALSE(outcome.failed);
+  ModuleAbi other = kModuleAbi;
+  other.back() += 8;
+  EXPECT_EQ(factory(&other, &outcome), nullptr);
+  EXPECT_TRUE(outcome.failed);
+  EXPECT_THAT(outcome.text, HasSubstr("another build"));
 }
 
 // What follows needs a process that has not loaded the module yet: the child starts over from main().
