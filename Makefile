@@ -31,11 +31,17 @@ $(VENV)/.installed: requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	@touch $@
 
+# The real mlx-embeddings and mlx-lm, for tests only.
+.venv-mlx-embeddings/.installed: tools/requirements-mlx-embeddings.txt
+	$(PYTHON) -m venv .venv-mlx-embeddings
+	.venv-mlx-embeddings/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
 build: deps  ## build/release/mlx-encoder
 	@cmake --preset $(PRESET) -Wno-dev > build-configure.log 2>&1 || { cat build-configure.log; exit 1; }; rm -f build-configure.log
 	@cmake --build --preset $(PRESET)
 
-test: build  ## everything the tests need, then all of them through ctest
+test: deps-system .venv-mlx-embeddings/.installed build  ## everything the tests need, then all of them through ctest
 	@ctest --preset $(PRESET) --no-tests=error -j 2
 
 demo: PRESET := release

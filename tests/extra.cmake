@@ -6,3 +6,12 @@ if(TARGET mlx)
   target_link_libraries(test_mlx_live PRIVATE mlx_encoder mlxe_flags mlx GTest::gtest_main fmt::fmt-header-only)
   gtest_discover_tests(test_mlx_live DISCOVERY_TIMEOUT 60 PROPERTIES LABELS mlx TIMEOUT 900)
 endif()
+
+# The real mlx-embeddings on our folders, where `make test` has installed it.
+set(MLXE_MLX_EMBEDDINGS_PYTHON ${CMAKE_SOURCE_DIR}/.venv-mlx-embeddings/bin/python CACHE FILEPATH
+  "Python of tools/requirements-mlx-embeddings.txt")
+if(TARGET mlxe_engine_mlx AND EXISTS ${MLXE_MLX_EMBEDDINGS_PYTHON})
+  add_test(NAME mlx_embeddings COMMAND ${MLXE_MLX_EMBEDDINGS_PYTHON}
+    ${CMAKE_CURRENT_SOURCE_DIR}/golden/mlx_embeddings_check.py $<TARGET_FILE:mlx-encoder>)
+  set_tests_properties(mlx_embeddings PROPERTIES LABELS mlx TIMEOUT 900 SKIP_RETURN_CODE 77)
+endif()

