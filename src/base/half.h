@@ -1,4 +1,5 @@
-// float16 and bfloat16 <-> float32, round to nearest even, portable. IEEE 754 subnormals, infinities and NaN kept.
+// float16 and bfloat16 <-> float32, round to nearest even, portable. IEEE 754 subnormals, infinities and NaN
+// kept.
 #pragma once
 
 #include <bit>
@@ -6,7 +7,9 @@
 
 namespace mlxe {
 
-inline float bf16_to_float(uint16_t h) { return std::bit_cast<float>(static_cast<uint32_t>(h) << 16); }
+inline float bf16_to_float(uint16_t h) {
+  return std::bit_cast<float>(static_cast<uint32_t>(h) << 16);
+}
 
 inline uint16_t float_to_bf16(float f) {
   const uint32_t u = std::bit_cast<uint32_t>(f);

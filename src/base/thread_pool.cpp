@@ -41,8 +41,8 @@ inline void relax() {
 struct ThreadPool::State {
   std::atomic_flag busy;  // set while the workers belong to a caller
 
-  // One loop. A worker joins it by raising `inside`, and only while `open`; the caller closes the loop and waits until
-  // nobody is inside, so `body` never outlives its call.
+  // One loop. A worker joins it by raising `inside`, and only while `open`; the caller closes the loop and
+  // waits until nobody is inside, so `body` never outlives its call.
   const std::function<void(int64_t, int)>* body = nullptr;
   int64_t count = 0;
   std::atomic<int64_t> next{0};
@@ -122,8 +122,7 @@ void ThreadPool::parallel_for(int64_t count, const std::function<void(int64_t, i
   }
   s.drain(0);
   s.open.store(false);
-  for (int spin = 0; s.inside.load() != 0; ++spin)
-    spin < kSpins ? relax() : std::this_thread::yield();
+  for (int spin = 0; s.inside.load() != 0; ++spin) spin < kSpins ? relax() : std::this_thread::yield();
   const std::exception_ptr error = std::exchange(s.error, nullptr);
   s.busy.clear(std::memory_order_release);
   if (error) std::rethrow_exception(error);

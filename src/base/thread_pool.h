@@ -8,8 +8,9 @@
 namespace mlxe {
 
 // parallel_for may be called from several threads at once: one call gets the workers, the others run their
-// whole loop on their own thread, so a concurrent caller never waits for another's work. What an index computes
-// must not depend on which thread runs it. Workers spin briefly for new work, then sleep: idle costs nothing.
+// whole loop on their own thread, so a concurrent caller never waits for another's work. What an index
+// computes must not depend on which thread runs it. Workers spin briefly for new work, then sleep: idle costs
+// nothing.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);  // total, the caller included; 0: all cores this process may use
@@ -19,8 +20,9 @@ class ThreadPool {
 
   int threads() const noexcept { return threads_; }
 
-  // Calls body(index, slot) once for each index in [0, count); slot in [0, threads()) is unique among the threads
-  // running this loop at the time, so it can address per-thread scratch. The first exception thrown is rethrown here.
+  // Calls body(index, slot) once for each index in [0, count); slot in [0, threads()) is unique among the
+  // threads running this loop at the time, so it can address per-thread scratch. The first exception thrown
+  // is rethrown here.
   void parallel_for(int64_t count, const std::function<void(int64_t index, int slot)>& body);
 
  private:

@@ -31,21 +31,29 @@ constexpr std::array<DtypeRow, 13> kDtypes{{
     {Dtype::boolean, 1, "BOOL", "bool"},
 }};
 
-const DtypeRow& row(Dtype dtype) noexcept { return kDtypes[static_cast<size_t>(dtype)]; }
+const DtypeRow& row(Dtype dtype) noexcept {
+  return kDtypes[static_cast<size_t>(dtype)];
+}
 
 }  // namespace
 
-size_t size_of(Dtype dtype) noexcept { return row(dtype).size; }
+size_t size_of(Dtype dtype) noexcept {
+  return row(dtype).size;
+}
 
-const char* name(Dtype dtype) noexcept { return row(dtype).safetensors; }
+const char* name(Dtype dtype) noexcept {
+  return row(dtype).safetensors;
+}
 
-bool is_float(Dtype dtype) noexcept { return dtype <= Dtype::bf16; }
+bool is_float(Dtype dtype) noexcept {
+  return dtype <= Dtype::bf16;
+}
 
 Dtype parse_dtype(std::string_view spelling) {
   for (const DtypeRow& r : kDtypes)
     if (spelling == r.safetensors || spelling == r.numpy) return r.dtype;
-  throw Error(ErrorCode::usage, "dtype: \"" + std::string(spelling) +
-                                    "\" is unknown; use float32, float16 or bfloat16");
+  throw Error(ErrorCode::usage,
+              "dtype: \"" + std::string(spelling) + "\" is unknown; use float32, float16 or bfloat16");
 }
 
 int64_t element_count(const Shape& shape) {

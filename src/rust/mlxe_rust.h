@@ -1,12 +1,12 @@
 /* The C edge of the Rust half (src/rust). Only the C++ faces include this file:
  *   src/tokenizer/backend.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/compare/chart.cpp
  *
- * Ownership. `mlxe_*_new` and `mlxe_*_load` give an object that its `mlxe_*_free` takes back; an MlxeString that
- * a function fills is given back with mlxe_free_string. Arguments are borrowed for the call only.
- * Text is UTF-8 with an explicit length and may hold NUL; a null pointer is an empty text.
- * Errors. A function that can fail returns an MlxeStatus and, when it is not MLXE_OK, fills `error` with one
- * sentence. A panic on the Rust side never crosses: it arrives as MLXE_INTERNAL. Nothing is printed.
- * Threads. An object may be used by many threads at once through functions that take it const.
+ * Ownership. `mlxe_*_new` and `mlxe_*_load` give an object that its `mlxe_*_free` takes back; an MlxeString
+ * that a function fills is given back with mlxe_free_string. Arguments are borrowed for the call only. Text
+ * is UTF-8 with an explicit length and may hold NUL; a null pointer is an empty text. Errors. A function that
+ * can fail returns an MlxeStatus and, when it is not MLXE_OK, fills `error` with one sentence. A panic on the
+ * Rust side never crosses: it arrives as MLXE_INTERNAL. Nothing is printed. Threads. An object may be used by
+ * many threads at once through functions that take it const.
  */
 #ifndef MLXE_RUST_H
 #define MLXE_RUST_H
@@ -44,16 +44,18 @@ void mlxe_tokenizer_free(MlxeTokenizer* tokenizer);
 
 /* JSON: {"normalizer", "pre_tokenizer", "post_processor": as in tokenizer.json or null,
  *        "added_tokens": {"id": {"content", "single_word", "lstrip", "rstrip", "normalized", "special"}},
- *        "truncation_side": "left" or "right" as stored in the file, or null, "vocab_size": with the added tokens}. */
+ *        "truncation_side": "left" or "right" as stored in the file, or null, "vocab_size": with the added
+ * tokens}. */
 int mlxe_tokenizer_describe(const MlxeTokenizer* tokenizer, MlxeString* json, MlxeString* error);
 
-/* `json` may hold "normalizer", "pre_tokenizer", "post_processor" (replaced), "add_tokens" (a list of tokens as
- * above, added in order) and "split_special_tokens" (true: special tokens written in a text are plain text).
- * Not while another thread uses the tokenizer. */
+/* `json` may hold "normalizer", "pre_tokenizer", "post_processor" (replaced), "add_tokens" (a list of tokens
+ * as above, added in order) and "split_special_tokens" (true: special tokens written in a text are plain
+ * text). Not while another thread uses the tokenizer. */
 int mlxe_tokenizer_change(MlxeTokenizer* tokenizer, const char* json, size_t size, MlxeString* error);
 
-int64_t mlxe_tokenizer_id(const MlxeTokenizer* tokenizer, const char* token, size_t size); /* -1: no such token */
-int mlxe_tokenizer_token(const MlxeTokenizer* tokenizer, uint32_t id, MlxeString* token);  /* 0: no such id */
+int64_t mlxe_tokenizer_id(const MlxeTokenizer* tokenizer, const char* token,
+                          size_t size); /* -1: no such token */
+int mlxe_tokenizer_token(const MlxeTokenizer* tokenizer, uint32_t id, MlxeString* token); /* 0: no such id */
 
 /* Ids without a token are left out. */
 int mlxe_tokenizer_decode(const MlxeTokenizer* tokenizer, const uint32_t* ids, size_t size,
@@ -86,12 +88,14 @@ int mlxe_tokenizer_encode(const MlxeTokenizer* tokenizer, const char* text, size
                           size_t pair_size, MlxeEncodeOptions options, MlxeTokens* tokens, MlxeString* error);
 void mlxe_free_tokens(MlxeTokens tokens);
 
-/* ---- Progress bar on stderr, one stage at a time; silent where stderr is no terminal. One thread at a time. */
+/* ---- Progress bar on stderr, one stage at a time; silent where stderr is no terminal. One thread at a time.
+ */
 typedef struct MlxeProgress MlxeProgress;
 MlxeProgress* mlxe_progress_new(int draws); /* 0: never draws */
 void mlxe_progress_update(MlxeProgress* bar, const char* stage, size_t size, uint64_t done, uint64_t total);
-int mlxe_progress_print(MlxeProgress* bar, const char* line, size_t size); /* 0: no bar is drawn, nothing printed */
-void mlxe_progress_free(MlxeProgress* bar);                                /* and takes the bar off the screen */
+int mlxe_progress_print(MlxeProgress* bar, const char* line,
+                        size_t size);       /* 0: no bar is drawn, nothing printed */
+void mlxe_progress_free(MlxeProgress* bar); /* and takes the bar off the screen */
 
 /* ---- Charts: `json` as src/rust/src/chart.rs declares it, `svg` a whole SVG document. */
 int mlxe_chart_svg(const char* json, size_t size, MlxeString* svg, MlxeString* error);
