@@ -65,8 +65,11 @@ format:  ## clang-format and rustfmt on everything
 	@git ls-files '*.cpp' '*.h' | xargs clang-format -i
 	@cargo fmt --manifest-path src/rust/Cargo.toml
 
-findings: build  ## docs/findings.md from real runs (needs ../shared for the task figures)
-	@$(VENV)/bin/python tools/make_findings.py
+findings: build .venv-mlx-embeddings/.installed  ## docs/findings.md from real runs (needs ../shared)
+	@mkdir -p build/findings
+	@test -s build/findings/converters.json || .venv-mlx-embeddings/bin/python tools/check_converters.py \
+	  "$(MINILM)" ../shared/models/distilbert-nli > build/findings/converters.json
+	@$(VENV)/bin/python tools/make_findings.py --converters build/findings/converters.json
 
 bench-mac: build  ## on a Mac: the mlx engine against transformers on MPS (untested here)
 	@tools/bench_mac.sh "$(PROGRAM)" "$(MINILM)"

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -28,10 +29,14 @@ std::string seen_on_terminal(Action action) {
   action();
   ::dup2(saved, STDERR_FILENO);
   ::close(saved);
-  ::fcntl(screen, F_SETFL, O_NONBLOCK);
-  std::string seen(1 << 16, '\0');
-  const ssize_t count = ::read(screen, seen.data(), seen.size());
-  seen.resize(count > 0 ? static_cast<size_t>(count) : 0);
+  // What was written arrives a moment later and perhaps in pieces.
+  std::string seen;
+  std::string piece(1 << 12, '\0');
+  for (pollfd ready{screen, POLLIN, 0}; ::poll(&ready, 1, 300) > 0;) {
+    const ssize_t count = ::read(screen, piece.data(), piece.size());
+    if (count <= 0) break;
+    seen.append(piece, 0, static_cast<size_t>(count));
+  }
   ::close(terminal);
   ::close(screen);
   return seen;
