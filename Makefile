@@ -13,7 +13,7 @@ APT := build-essential cmake ninja-build pkg-config git python3 python3-venv \
 APT_CHECK := clang clang-format libclang-rt-14-dev
 BREW := cmake ninja nlohmann-json cli11 fmt googletest python rust
 
-.PHONY: help deps deps-system deps-cargo build test demo check format install clean asan tsan fuzz bench-mac findings
+.PHONY: help deps deps-system deps-cargo configure build test demo check format install clean asan tsan fuzz bench-mac findings
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,15 +37,18 @@ $(VENV)/.installed: requirements.lock
 	.venv-mlx-embeddings/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
-build: deps  ## build/release/mlx-encoder
-	@cmake --preset $(PRESET) -Wno-dev > build-configure.log 2>&1 || { cat build-configure.log; exit 1; }; rm -f build-configure.log
+configure: deps
+	@mkdir -p build && cmake --preset $(PRESET) -Wno-dev > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+
+build: configure  ## build/release/mlx-encoder, and the tests
 	@cmake --build --preset $(PRESET)
 
 test: deps-system .venv-mlx-embeddings/.installed build  ## everything the tests need, then all of them through ctest
 	@ctest --preset $(PRESET) --no-tests=error -j 2
 
 demo: PRESET := release
-demo: build  ## real MiniLM to 8 and 4 bits, embedded, compared, a report to open
+demo: configure  ## real MiniLM to 8 and 4 bits, embedded, compared, a report to open
+	@cmake --build --preset release --target mlx-encoder mlxe_engine_mlx
 	@tools/demo.sh "$(PROGRAM)" "$(MINILM)"
 
 asan tsan:  ## tests under AddressSanitizer + UBSan, or ThreadSanitizer
