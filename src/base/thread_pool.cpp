@@ -50,6 +50,7 @@ struct ThreadPool::State {
   std::atomic<bool> open{false};
   std::mutex error_mutex;
   std::exception_ptr error;
+  int64_t error_index = 0;
 
   std::atomic<uint64_t> generation{0};
   std::atomic<bool> stop{false};
@@ -64,7 +65,12 @@ struct ThreadPool::State {
         (*body)(i, slot);
       } catch (...) {
         std::lock_guard lock(error_mutex);
-        if (!error) error = std::current_exception();
+        // Indices are handed out in order, so the lowest one that fails always runs: the error does not
+        // depend on timing.
+        if (!error || i < error_index) {
+          error = std::current_exception();
+          error_index = i;
+        }
         next.store(count, std::memory_order_relaxed);
       }
     }

@@ -21,8 +21,8 @@ class ThreadPool {
   int threads() const noexcept { return threads_; }
 
   // Calls body(index, slot) once for each index in [0, count); slot in [0, threads()) is unique among the
-  // threads running this loop at the time, so it can address per-thread scratch. The first exception thrown
-  // is rethrown here.
+  // threads running this loop at the time, so it can address per-thread scratch. Of the
+  // exceptions thrown the one of the lowest index is rethrown here.
   void parallel_for(int64_t count, const std::function<void(int64_t index, int slot)>& body);
 
  private:
