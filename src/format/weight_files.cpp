@@ -16,6 +16,7 @@ namespace {
 
 constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr std::string_view kExtension = ".safetensors";
 constexpr size_t kMaxListed = 5;
 
 using Index = std::map<std::string, std::string>;
@@ -154,7 +155,7 @@ Index parse_weight_index(std::string_view text, const std::string& where) {
     const auto& name = file.get_ref<const std::string&>();
     // A bare name of a file of the same folder: an index must not make us open anything else.
     if (name.empty() || name.find_first_of(std::string_view("/\\\0", 3)) != name.npos ||
-        !name.ends_with(".safetensors"))
+        !name.ends_with(kExtension) || name.size() == kExtension.size())
       throw Error(ErrorCode::format,
                   fmt::format("{}: {} is in {}, expected the name of a .safetensors file in this folder",
                               where, printable(tensor), printable(name)));

@@ -180,6 +180,7 @@ TEST_F(CheckpointTest, BadIndexesAreRefused) {
            {R"({"weight_map": {"a": "../secret.safetensors"}})", "expected the name of a .safetensors file"},
            {R"({"weight_map": {"a": "/etc/x.safetensors"}})", "expected the name of a .safetensors file"},
            {R"({"weight_map": {"a": "model.bin"}})", "expected the name of a .safetensors file"},
+           {R"({"weight_map": {"a": ".safetensors"}})", "expected the name of a .safetensors file"},
            {R"({"weight_map": {"a": ""}})", "expected the name of a .safetensors file"},
            {"{\"weight_map\": {\"a\": \"x\\u0000y.safetensors\"}}",
             "expected the name of a .safetensors file"},
