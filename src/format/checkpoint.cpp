@@ -5,6 +5,7 @@
 #include <functional>
 #include <utility>
 
+#include "base/file_errors.h"
 #include "format/json_file.h"
 #include "format/weight_files.h"
 #include "mlx_encoder/error.h"
@@ -28,27 +29,6 @@ bool is_buffer(std::string_view name) {
   return name.ends_with("position_ids") || name.ends_with("token_type_ids");
 }
 
-// "x.weight" -> "x"; empty if the name has another ending.
-std::string_view module_of(std::string_view name) {
-  constexpr std::string_view kWeight = ".weight";
-  return name.ends_with(kWeight) ? name.substr(0, name.size() - kWeight.size()) : std::string_view{};
-}
-
-std::string describe(const CheckpointTensor& tensor) {
-  return fmt::format("{} is {} {}", tensor.original, name(tensor.view.dtype), to_string(tensor.view.shape));
-}
-
-// The schemes that codes [O, words] and scales [O, groups] could have been written with, for the error
-// message.
-std::string consistent_schemes(int64_t words, int64_t groups) {
-  std::string text;
-  for (const int bits : {2, 3, 4, 5, 6, 8})
-    for (const int group : {16, 32, 64, 128})
-      if (words * 32 == groups * group * bits)
-        text += fmt::format("{}{} bits with group size {}", text.empty() ? "" : " or ", bits, group);
-  return text.empty() ? "no bits and group size" : text;
-}
-
 // "mlx_encoder": {"scheme": "int8", "version": 1}
 Mode read_declared_mode(const Config& config) {
   if (!config.has("mlx_encoder")) return Mode::none;
@@ -70,6 +50,10 @@ Checkpoint::Checkpoint(fs::path folder, Config config)
     : folder_(std::move(folder)), config_(std::move(config)) {}
 
 Checkpoint Checkpoint::open(const fs::path& folder, const Warning& warn) {
+  return with_file_errors([&] { return open_folder(folder, warn); });
+}
+
+Checkpoint Checkpoint::open_folder(const fs::path& folder, const Warning& warn) {
   if (!fs::exists(folder))
     throw Error(ErrorCode::not_found,
                 fmt::format("{}: no such folder; give a model folder", folder.string()));
@@ -132,99 +116,6 @@ void Checkpoint::canonicalize(std::string_view base_prefix) {
 const CheckpointTensor* Checkpoint::find(std::string_view name) const {
   const auto it = index_.find(std::string(name));
   return it == index_.end() ? nullptr : &tensors_[it->second];
-}
-
-StoredWeight Checkpoint::stored(std::string_view name) const {
-  const CheckpointTensor* weight = find(name);
-  if (!weight)
-    throw Error(ErrorCode::format, fmt::format("{}: the tensor {} is missing", folder_.string(), name));
-  const std::string where = files_[weight->file].path.string();
-  const auto fail = [&](const std::string& what) { throw Error(ErrorCode::format, where + ": " + what); };
-  const TensorView& view = weight->view;
-  const std::string module(module_of(name));
-
-  StoredWeight result{.name = weight->name,
-                      .scheme = {},
-                      .shape = view.shape,
-                      .dtype = view.dtype,
-                      .codes = view.data,
-                      .scales = {},
-                      .biases = {}};
-  const CheckpointTensor* scales = module.empty() ? nullptr : find(module + ".scales");
-  if (scales) {
-    if (!quantization_.present())
-      fail(fmt::format("{} has quantization scales, but config.json has no \"quantization\"",
-                       printable(weight->original)));
-    const std::string original(module_of(weight->original));
-    std::vector<std::string> names{module, original, "model." + module, "model." + original};
-    if (!base_prefix_.empty()) names.push_back(base_prefix_ + "." + module);
-    const QuantizationConfig::Choice choice = quantization_.choose(names);
-    if (!choice.scheme)
-      fail(fmt::format("{} is stored quantized, but {} says {}: false", weight->original,
-                       quantization_.where(), printable(choice.key)));
-    result.scheme = *choice.scheme;
-    const Scheme& scheme = result.scheme;
-    const Shape &words = view.shape, &groups = scales->view.shape;
-    if (view.dtype != Dtype::u32 || words.size() != 2 || groups.size() != 2 || words[0] != groups[0] ||
-        words[0] == 0 || words[1] == 0)
-      fail(fmt::format("{}, {}; expected U32 [rows, words] and [rows, groups]", describe(*weight),
-                       describe(*scales)));
-    // Both fit in 2^63 bytes, so the products below can't overflow after the division by 32 rows' worth of
-    // words.
-    if (words[1] > kMaxConfigSize || groups[1] > kMaxConfigSize || words[1] * 32 % scheme.bits != 0 ||
-        words[1] * 32 / scheme.bits != groups[1] * scheme.group_size)
-      fail(fmt::format("{}, {}: that is {}, but {}{} says {} bits with group size {}", describe(*weight),
-                       describe(*scales), consistent_schemes(words[1], groups[1]), quantization_.where(),
-                       choice.key.empty() ? "" : " for " + printable(choice.key), scheme.bits,
-                       scheme.group_size));
-    result.shape[1] = groups[1] * scheme.group_size;
-    result.scales = scales->view.data;
-
-    const CheckpointTensor* biases = find(module + ".biases");
-    if (scheme.mode == Mode::affine) {
-      if (!is_float(scales->view.dtype) || scales->view.dtype == Dtype::f64)
-        fail(fmt::format("{}, expected F32, F16 or BF16 for mode affine", describe(*scales)));
-      if (!biases) fail(fmt::format("{} is missing; mode affine needs it", module + ".biases"));
-      if (biases->view.dtype != scales->view.dtype || biases->view.shape != groups)
-        fail(fmt::format("{}, expected the same as {}", describe(*biases), describe(*scales)));
-      result.scheme.dtype = scales->view.dtype;
-      result.dtype = scales->view.dtype;
-      result.biases = biases->view.data;
-    } else {
-      if (scales->view.dtype != Dtype::u8)
-        fail(fmt::format("{}, expected U8 for this mode", describe(*scales)));
-      if (biases)
-        fail(fmt::format("{} is there, but {} gives a mode without biases", biases->original,
-                         quantization_.where()));
-      result.dtype = result.scheme.dtype;
-    }
-    return result;
-  }
-  if (view.dtype == Dtype::u32 && !module.empty())
-    fail(fmt::format("{}, packed codes, but {}.scales is missing", describe(*weight), module));
-  if (!module.empty() && find(module + ".biases"))
-    fail(fmt::format("{}.biases is there, but {}.scales is missing", module, module));
-
-  if (view.dtype == Dtype::i8) {
-    const CheckpointTensor* scale = find(weight->name + ".scale");
-    const CheckpointTensor* zero = find(weight->name + ".zero_point");
-    if (!scale || !zero)
-      fail(fmt::format("{}, but {}.{} is missing", describe(*weight), weight->name,
-                       scale ? "zero_point" : "scale"));
-    if (view.shape.size() != 2 || scale->view.dtype != Dtype::f32 ||
-        scale->view.shape != Shape{view.shape[0]})
-      fail(fmt::format("{}, {}; expected I8 [rows, columns] and F32 [rows]", describe(*weight),
-                       describe(*scale)));
-    if (zero->view.dtype != Dtype::i8 || zero->view.shape != scale->view.shape)
-      fail(fmt::format("{}, expected I8 {}", describe(*zero), to_string(scale->view.shape)));
-    result.scheme = {.mode = Mode::int8, .bits = 8};
-    result.dtype = Dtype::f32;
-    result.scales = scale->view.data;
-    result.biases = zero->view.data;
-    return result;
-  }
-  result.scheme = {.mode = Mode::none, .dtype = view.dtype};
-  return result;
 }
 
 std::vector<std::string> Checkpoint::weight_names() const {

@@ -40,6 +40,9 @@ struct CheckpointFile {
   uint64_t bytes = 0;
 };
 
+// "x.weight" -> "x", the module a weight belongs to; empty if the name has another ending.
+std::string_view module_of(std::string_view tensor_name) noexcept;
+
 // Move-only. Views and StoredWeights live as long as the checkpoint. Const members are thread-safe.
 class Checkpoint {
  public:
@@ -78,6 +81,10 @@ class Checkpoint {
 
  private:
   Checkpoint(std::filesystem::path folder, Config config);
+  static Checkpoint open_folder(const std::filesystem::path& folder, const Warning& warn);
+  StoredWeight stored_mlx(const CheckpointTensor& weight, const CheckpointTensor& scales) const;
+  StoredWeight stored_int8(const CheckpointTensor& weight) const;
+  [[noreturn]] void fail(const CheckpointTensor& tensor, const std::string& what) const;
 
   std::filesystem::path folder_;
   Config config_;

@@ -15,6 +15,7 @@
 #include <string>
 #include <system_error>
 
+#include "base/file_errors.h"
 #include "format/output_file.h"
 #include "mlx_encoder/error.h"
 
@@ -89,7 +90,20 @@ void write_whole_file(const fs::path& path, std::string_view text) {
 
 PendingFolder::PendingFolder(const fs::path& target, IfExists if_exists,
                              std::initializer_list<fs::path> sources)
-    : target_(normal(target)) {
+    : if_exists_(if_exists) {
+  with_file_errors([&] {
+    target_ = normal(target);
+    check_target(sources);
+    try {
+      make_folder();
+    } catch (...) {
+      remove_made_parents();
+      throw;
+    }
+  });
+}
+
+void PendingFolder::check_target(std::initializer_list<fs::path> sources) {
   if (!target_.has_filename())
     usage(fmt::format("{}: can't be the output folder; name a new one", target_.string()));
   const fs::path real_target = fs::weakly_canonical(target_);
@@ -102,19 +116,23 @@ PendingFolder::PendingFolder(const fs::path& target, IfExists if_exists,
   }
   // Resolving a link to a folder here keeps the link and replaces what it points to.
   if (fs::is_symlink(target_)) target_ = real_target;
-  if (fs::exists(target_)) {
-    if (!fs::is_directory(target_))
-      usage(fmt::format("{}: exists and is not a folder; choose another", target_.string()));
-    if (!fs::is_empty(target_)) {
-      if (if_exists == IfExists::refuse)
-        usage(fmt::format("{}: exists already; choose another folder or pass --force", target_.string()));
-      if (!fs::exists(target_ / "config.json"))
-        usage(fmt::format(
-            "{}: exists and is not a model folder (no config.json), so it is not replaced; choose another",
-            target_.string()));
-    }
-  }
+  require_replaceable();
+}
 
+void PendingFolder::require_replaceable() const {
+  if (!fs::exists(target_)) return;
+  if (!fs::is_directory(target_))
+    usage(fmt::format("{}: exists and is not a folder; choose another", target_.string()));
+  if (fs::is_empty(target_)) return;
+  if (if_exists_ == IfExists::refuse)
+    usage(fmt::format("{}: exists already; choose another folder or pass --force", target_.string()));
+  if (!fs::exists(target_ / "config.json"))
+    usage(fmt::format(
+        "{}: exists and is not a model folder (no config.json), so it is not replaced; choose another",
+        target_.string()));
+}
+
+void PendingFolder::make_folder() {
   const fs::path parent = target_.parent_path();
   for (fs::path p = parent; !fs::exists(p) && p != p.parent_path(); p = p.parent_path()) made_parent_ = p;
   std::error_code error;
@@ -140,13 +158,22 @@ PendingFolder::~PendingFolder() {
   std::error_code ignored;
   if (!path_.empty()) fs::remove_all(path_, ignored);
   if (lock_ >= 0) ::close(lock_);
-  if (!path_.empty() && !made_parent_.empty()) {  // only what is empty goes
-    for (fs::path p = target_.parent_path(); inside(p, made_parent_); p = p.parent_path())
-      if (!fs::remove(p, ignored)) break;
-  }
+  if (!path_.empty()) remove_made_parents();
+}
+
+void PendingFolder::remove_made_parents() noexcept {
+  std::error_code ignored;
+  if (made_parent_.empty()) return;
+  for (fs::path p = target_.parent_path(); inside(p, made_parent_); p = p.parent_path())
+    if (!fs::remove(p, ignored)) break;  // not empty: somebody else's
 }
 
 void PendingFolder::commit() {
+  with_file_errors([&] { put_into_place(); });
+}
+
+void PendingFolder::put_into_place() {
+  require_replaceable();  // somebody else may have finished first
   if (lock_ >= 0 && ::fsync(lock_) != 0) failed(path_, "written to the device", errno);
   if (!fs::exists(target_) || fs::is_empty(target_)) {
     rename_or_throw(path_, target_);

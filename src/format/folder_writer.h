@@ -33,10 +33,18 @@ class PendingFolder {
   const std::filesystem::path& path() const noexcept { return path_; }      // write here
   const std::filesystem::path& target() const noexcept { return target_; }  // absolute
 
-  // Renames into place, exchanging it with an old folder in one step where the system can. Errors: io.
+  // Renames into place, exchanging it with an old folder in one step where the system can. Errors: usage (the
+  // target has come into being meanwhile and may not be replaced), io.
   void commit();
 
  private:
+  void check_target(std::initializer_list<std::filesystem::path> sources);
+  void require_replaceable() const;
+  void make_folder();
+  void remove_made_parents() noexcept;
+  void put_into_place();
+
+  IfExists if_exists_;
   std::filesystem::path target_, path_;
   std::filesystem::path
       made_parent_;  // the topmost folder above the target that did not exist; empty if all did

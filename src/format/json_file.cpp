@@ -56,7 +56,8 @@ nlohmann::json parse_json(std::string_view text, const std::string& where) {
   std::vector<std::set<std::string>> keys;  // of the objects that are open
   const auto check = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
     using Event = nlohmann::json::parse_event_t;
-    if (depth > kMaxJsonDepth)
+    // The callback's depth counts what was open before this event.
+    if ((event == Event::object_start || event == Event::array_start) && depth >= kMaxJsonDepth)
       throw Error(ErrorCode::format, fmt::format("{}: nested deeper than {} levels", where, kMaxJsonDepth));
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/file_errors.h"
 #include "format/config.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
@@ -69,8 +70,8 @@ class Reader {
   SentenceModules read() {
     read_library_config();
     read_text_config();
+    if (foreign_kind_) return assume_mean(fmt::format("was saved as a {}", printable(*foreign_kind_)));
     if (!fs::exists(folder_ / "modules.json")) return assume_mean("has no modules.json");
-    if (foreign_kind_) return assume_mean(fmt::format("was saved as a {}", *foreign_kind_));
     result_.declared = true;
     result_.files.emplace_back("modules.json");
     read_modules();
@@ -135,21 +136,10 @@ class Reader {
     if (config->has("max_seq_length")) result_.max_seq_length = config->positive("max_seq_length");
     result_.do_lower_case = config->get_or<bool>("do_lower_case", false);
     config->harmless({"unpad_inputs", "max_seq_length", "modality_config"});  // a null is "not given"
-    config->reject_unless("transformer_task", {"feature-extraction"},
-                          "only feature-extraction is implemented");
-    config->reject_unless("module_output_name", {"token_embeddings"}, "only token_embeddings is implemented");
+    read_task(*config);
     config->reject_unless("tokenizer_name_or_path", {}, "a tokenizer outside the folder is not read");
     config->reject_unless("processing_kwargs", {nlohmann::json::object()},
                           "tokenizer settings per call are not honoured");
-    if (config->has("modality_config")) {
-      const Config modalities = config->object("modality_config");
-      const Config text = modalities.object("text");
-      text.reject_unless("method", {"forward"}, "only forward is implemented");
-      text.reject_unless("method_output_name", {"last_hidden_state"},
-                         "only last_hidden_state is implemented");
-      text.warn_unknown(warn_);
-      modalities.warn_unknown(warn_);
-    }
     for (const char* key : {"processor_kwargs", "tokenizer_args"})
       if (config->has(key)) read_tokenizer_settings(config->object(key));
     for (const char* key : {"model_kwargs", "model_args"})
@@ -166,6 +156,24 @@ class Reader {
         refuse_rest(settings);
       }
     config->warn_unknown(warn_);
+  }
+
+  // What the Transformer module gives to those after it.
+  void read_task(const Config& config) {
+    if (foreign_kind_) {  // a CrossEncoder's scores, a SparseEncoder's logits: not what is computed here
+      config.harmless({"transformer_task", "module_output_name", "modality_config"});
+      return;
+    }
+    config.reject_unless("transformer_task", {"feature-extraction"},
+                         "only feature-extraction is implemented");
+    config.reject_unless("module_output_name", {"token_embeddings"}, "only token_embeddings is implemented");
+    if (!config.has("modality_config")) return;
+    const Config modalities = config.object("modality_config");
+    const Config text = modalities.object("text");
+    text.reject_unless("method", {"forward"}, "only forward is implemented");
+    text.reject_unless("method_output_name", {"last_hidden_state"}, "only last_hidden_state is implemented");
+    text.warn_unknown(warn_);
+    modalities.warn_unknown(warn_);
   }
 
   void read_tokenizer_settings(const Config& settings) {
@@ -340,7 +348,7 @@ class Reader {
 }  // namespace
 
 SentenceModules read_sentence_modules(const fs::path& folder, const Warning& warn) {
-  return Reader(folder, warn).read();
+  return with_file_errors([&] { return Reader(folder, warn).read(); });
 }
 
 }  // namespace mlxe

@@ -11,8 +11,8 @@
 
 namespace mlxe {
 
-// The spans point into the checkpoint's mapped files, little endian at any alignment, and live as long as it
-// does.
+// The spans point into the checkpoint's mapped files, little endian at any alignment; they live as long as
+// it.
 //   none (also fake)  codes: the values, `dtype` shape
 //   affine            codes U32 [O, I*bits/32]; scales, biases: scheme.dtype [O, I/group_size]
 //   mxfp4 mxfp8 nvfp4 codes U32 [O, I*bits/32]; scales U8 [O, I/group_size]; no biases
@@ -21,8 +21,8 @@ struct StoredWeight {
   std::string name;  // canonical tensor name, e.g. encoder.layer.0.attention.self.query.weight
   Scheme scheme;     // mode none: plain values
   Shape shape;       // logical, e.g. [O, I] whatever the packing
-  Dtype dtype =
-      Dtype::f32;  // of plain values; of scales where quantized (F16 for the modes whose scales are bytes)
+  // Of plain values; of scales where quantized (F16 for the modes whose scales are bytes).
+  Dtype dtype = Dtype::f32;
   std::span<const std::byte> codes, scales, biases;
 
   uint64_t bytes() const noexcept { return codes.size() + scales.size() + biases.size(); }

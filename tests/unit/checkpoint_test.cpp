@@ -80,7 +80,7 @@ TEST_F(CheckpointTest, ReadsOneFile) {
   EXPECT_EQ(weight.bytes(), 12u);
   checkpoint.release(weight.codes);
   EXPECT_THAT(test::error_text([&] { checkpoint.stored("b.weight"); }, ErrorCode::format),
-              HasSubstr("the tensor b.weight is missing"));
+              HasSubstr("the tensor \"b.weight\" is missing"));
 }
 
 TEST_F(CheckpointTest, ReadsShardsAsHuggingFaceWritesThem) {
@@ -103,6 +103,13 @@ TEST_F(CheckpointTest, AMissingShardIsNamed) {
   index(
       R"({"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}})");
   EXPECT_THAT(open_error(ErrorCode::not_found), HasSubstr("\"model-00002-of-00002.safetensors\" named by"));
+}
+
+// The system refuses to look for such a name at all.
+TEST_F(CheckpointTest, AFileNameNoSystemTakesIsAnIoError) {
+  config("{}");
+  index(R"({"weight_map": {"a": ")" + std::string(400, 'x') + R"(.safetensors"}})");
+  EXPECT_THAT(open_error(ErrorCode::io), HasSubstr("too long"));
 }
 
 TEST_F(CheckpointTest, ATensorOfTheIndexThatNoShardHoldsIsNamed) {
@@ -273,6 +280,17 @@ TEST_F(CheckpointTest, OverridesMatchUnderEveryNameALoaderUses) {
   }
 }
 
+// A converter that stripped the prefix from the tensors, beside a dictionary that keeps it.
+TEST_F(CheckpointTest, OverridesMatchWithAPrefixTheFileLacks) {
+  tensors({{"q.weight", Dtype::u32, {4, 32}},
+           {"q.scales", Dtype::f16, {4, 2}},
+           {"q.biases", Dtype::f16, {4, 2}}});
+  config(R"({"quantization": {"group_size": 32, "bits": 4, "bert.q": {"group_size": 64, "bits": 8}}})");
+  Checkpoint checkpoint = open();
+  checkpoint.canonicalize("bert");
+  EXPECT_EQ(checkpoint.stored("q.weight").scheme.bits, 8);
+}
+
 TEST_F(CheckpointTest, ConflictingOverridesAreAnError) {
   tensors(kQuantized);
   config(R"({"quantization": {"group_size": 64, "bits": 8, "q": {"bits": 8}, "bert.q": {"bits": 4}}})");
@@ -289,10 +307,11 @@ TEST_F(CheckpointTest, ConflictingOverridesAreAnError) {
 TEST_F(CheckpointTest, ShapesAgainstConfigNameBoth) {
   tensors(kQuantized);
   config(R"({"quantization": {"group_size": 64, "bits": 4}})");
-  EXPECT_THAT(stored_error("bert.q.weight"),
-              AllOf(HasSubstr("bert.q.weight is U32 [4, 32]"), HasSubstr("bert.q.scales is F16 [4, 2]"),
-                    HasSubstr("4 bits with group size 128 or 8 bits with group size 64"),
-                    HasSubstr("\"quantization\" says 4 bits with group size 64")));
+  EXPECT_THAT(
+      stored_error("bert.q.weight"),
+      AllOf(HasSubstr("\"bert.q.weight\" is U32 [4, 32]"), HasSubstr("\"bert.q.scales\" is F16 [4, 2]"),
+            HasSubstr("4 bits with group size 128 or 8 bits with group size 64"),
+            HasSubstr("\"quantization\" says 4 bits with group size 64")));
   config(R"({"quantization": {"group_size": 64, "bits": 4, "bert.q": {"bits": 3}}})");
   EXPECT_THAT(stored_error("bert.q.weight"), HasSubstr("for \"bert.q\" says 3 bits"));
   config(R"({"quantization": {"group_size": 64, "bits": 8, "bert.q": false}})");
@@ -309,9 +328,9 @@ TEST_F(CheckpointTest, TriplesThatDoNotFitAreErrors) {
     const char* message;
   };
   for (const Case& c : std::vector<Case>{
-           {{{"q.weight", Dtype::u32, {4, 32}}}, "q.scales is missing"},
-           {{{"q.weight", Dtype::f32, {4, 32}}, {"q.biases", Dtype::f32, {4, 2}}}, "q.scales is missing"},
-           {{{"q.weight", Dtype::u32, {4, 32}}, {"q.scales", Dtype::f16, {4, 2}}}, "q.biases is missing"},
+           {{{"q.weight", Dtype::u32, {4, 32}}}, "\"q.scales\" is missing"},
+           {{{"q.weight", Dtype::f32, {4, 32}}, {"q.biases", Dtype::f32, {4, 2}}}, "\"q.scales\" is missing"},
+           {{{"q.weight", Dtype::u32, {4, 32}}, {"q.scales", Dtype::f16, {4, 2}}}, "\"q.biases\" is missing"},
            {{{"q.weight", Dtype::u32, {4, 32}},
              {"q.scales", Dtype::f16, {3, 2}},
              {"q.biases", Dtype::f16, {3, 2}}},
@@ -331,7 +350,7 @@ TEST_F(CheckpointTest, TriplesThatDoNotFitAreErrors) {
            {{{"q.weight", Dtype::u32, {4, 32}},
              {"q.scales", Dtype::f16, {4, 2}},
              {"q.biases", Dtype::f32, {4, 2}}},
-            "expected the same as q.scales"},
+            "expected the same as \"q.scales\""},
            {{{"q.weight", Dtype::u32, {4, 32}},
              {"q.scales", Dtype::u8, {4, 2}},
              {"q.biases", Dtype::u8, {4, 2}}},
@@ -370,9 +389,9 @@ TEST_F(CheckpointTest, Int8PartsThatDoNotFitAreErrors) {
   const TensorSpec codes{"q.weight", Dtype::i8, {4, 6}}, scale{"q.weight.scale", Dtype::f32, {4}},
       zero{"q.weight.zero_point", Dtype::i8, {4}};
   tensors({codes});
-  EXPECT_THAT(stored_error("q.weight"), HasSubstr("q.weight.scale is missing"));
+  EXPECT_THAT(stored_error("q.weight"), HasSubstr("\"q.weight.scale\" is missing"));
   tensors({codes, scale});
-  EXPECT_THAT(stored_error("q.weight"), HasSubstr("q.weight.zero_point is missing"));
+  EXPECT_THAT(stored_error("q.weight"), HasSubstr("\"q.weight.zero_point\" is missing"));
   tensors({codes, {"q.weight.scale", Dtype::f32, {1}}, zero});
   EXPECT_THAT(stored_error("q.weight"), HasSubstr("expected I8 [rows, columns] and F32 [rows]"));
   tensors({codes, scale, {"q.weight.zero_point", Dtype::f32, {4}}});

@@ -104,6 +104,17 @@ TEST_F(PendingFolderTest, ReplacesAModelWhenAsked) {
   EXPECT_THAT(names(), ElementsAre("out"));
 }
 
+TEST_F(PendingFolderTest, WhoFinishesSecondReplacesNothingUnasked) {
+  PendingFolder second(target_, IfExists::refuse);
+  {
+    PendingFolder first(target_, IfExists::refuse);
+    write_whole_file(first.path() / "config.json", "first");
+    first.commit();
+  }
+  EXPECT_THAT(test::error_text([&] { second.commit(); }, ErrorCode::usage), HasSubstr("exists already"));
+  EXPECT_EQ(test::read_file(target_ / "config.json"), "first");
+}
+
 TEST_F(PendingFolderTest, NeverTouchesItsSource) {
   const fs::path source = folder_ / "model";
   test::write_file(source / "config.json", "{}");
@@ -155,10 +166,26 @@ TEST_F(PendingFolderTest, CleansUpAfterAKilledProcess) {
   ::close(pipe_ends[1]);
 }
 
+// On a volume without locks the process id alone protects a running conversion.
+TEST_F(PendingFolderTest, AnUnlockedFolderOfALivingProcessStays) {
+  const std::string name = ".out.partial-" + std::to_string(::getpid()) + "-00000000";
+  fs::create_directory(folder_ / name);
+  { PendingFolder pending(target_, IfExists::refuse); }
+  EXPECT_THAT(names(), ElementsAre(name));
+}
+
 TEST_F(PendingFolderTest, AFolderThatCannotBeMadeIsAnIoError) {
   test::write_file(folder_ / "file", "x");
   EXPECT_THAT(error_of(folder_ / "file/out", IfExists::refuse, {}, ErrorCode::io),
               HasSubstr("can't be created"));
+}
+
+TEST_F(PendingFolderTest, ANameTooLongIsAnIoErrorAndLeavesNoParents) {
+  EXPECT_THAT(error_of(folder_ / "new/folder" / std::string(250, 'x'), IfExists::refuse, {}, ErrorCode::io),
+              HasSubstr("too long"));
+  EXPECT_THAT(error_of(folder_ / "new" / std::string(300, 'x'), IfExists::refuse, {}, ErrorCode::io),
+              HasSubstr("too long"));
+  EXPECT_THAT(names(), IsEmpty());
 }
 
 TEST(FreeSpace, IsKnownForPathsThatDoNotExistYet) {

@@ -38,8 +38,8 @@ TEST(Json, RefusesAKeyThatComesTwice) {
 }
 
 TEST(Json, BoundsTheNesting) {
-  EXPECT_NO_THROW(parse_json(std::string(60, '[') + std::string(60, ']'), "c.json"));
-  EXPECT_THAT(error_of(std::string(100, '[')), HasSubstr("nested deeper"));
+  EXPECT_NO_THROW(parse_json(std::string(kMaxJsonDepth, '[') + std::string(kMaxJsonDepth, ']'), "c.json"));
+  EXPECT_THAT(error_of(std::string(kMaxJsonDepth + 1, '[')), HasSubstr("nested deeper"));
   EXPECT_THAT(error_of(std::string(1'000'000, '[')), HasSubstr("nested deeper"));
   std::string objects;
   for (int i = 0; i < 100'000; ++i) objects += "{\"a\":";

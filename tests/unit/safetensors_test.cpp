@@ -93,6 +93,8 @@ const BadHeader kBadHeaders[] = {
     {"reversed", R"({"a":{"dtype":"I8","shape":[1],"data_offsets":[2,1]}})", 2, "outside"},
     {"size_lies", R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8,
      "needs 12 bytes, data_offsets give 8"},
+    {"size_too_large", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}})", 8,
+     "needs 4 bytes, data_offsets give 8"},
     {"overlap",
      R"({"a":{"dtype":"I8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"I8","shape":[2],"data_offsets":[1,3]}})",
      3, "\"a\" and \"b\" overlap"},

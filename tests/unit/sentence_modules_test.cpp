@@ -90,9 +90,15 @@ TEST_F(SentenceModulesTest, WithoutModulesMeanIsAssumedAndSaid) {
 TEST_F(SentenceModulesTest, AFolderOfAnotherKindIsAPlainEncoder) {
   modules({kTransformer});
   file("config_sentence_transformers.json", R"({"model_type": "CrossEncoder"})");
-  EXPECT_FALSE(read().declared);
+  file("sentence_bert_config.json",
+       R"({"transformer_task": "sequence-classification", "module_output_name": "scores",
+           "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
+           "max_seq_length": 17})");
+  const SentenceModules read_modules = read();
+  EXPECT_FALSE(read_modules.declared);
+  EXPECT_EQ(read_modules.max_seq_length, 17);
   EXPECT_THAT(heard_.sentences,
-              ElementsAre(HasSubstr("was saved as a CrossEncoder; mean pooling was assumed")));
+              ElementsAre(HasSubstr("was saved as a \"CrossEncoder\"; mean pooling was assumed")));
 }
 
 TEST_F(SentenceModulesTest, TheLayoutOfVersion2) {
