@@ -18,9 +18,12 @@
 namespace mlxe {
 namespace {
 
+// The last name of a path; with the one before it where that says little.
 std::string folder_name(const std::string& folder) {
-  const std::filesystem::path path = std::filesystem::path(folder).lexically_normal();
-  return (path.has_filename() ? path : path.parent_path()).filename().string();
+  std::filesystem::path path = std::filesystem::path(folder).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  const std::string name = path.filename().string(), parent = path.parent_path().filename().string();
+  return name == "model" && !parent.empty() ? parent + "/" + name : name;
 }
 
 std::string badge(const std::string& text, bool good) {
@@ -48,12 +51,12 @@ std::string card(const std::string& what, const std::string& value, const std::s
 
 std::string cards(const Comparison& c) {
   const StoredSize &x = c.original.size, &y = c.quantized.size;
-  const Difference& d = c.tensor(c.output);
+  const Difference& d = c.tensor(c.listed);
   std::string out = "<div class=\"cards\">\n";
   out += card("Weights", human_bytes(static_cast<double>(y.weight_bytes)),
               fmt::format("from {}, {:.2f} bits a weight", human_bytes(static_cast<double>(x.weight_bytes)),
                           y.bits_per_weight));
-  out += card(fmt::format("Cosine of the {}", prose_name(c.output)), fmt::format("{:.5f}", d.cosine.mean),
+  out += card(fmt::format("Cosine of the {}", prose_name(c.listed)), fmt::format("{:.5f}", d.cosine.mean),
               fmt::format("1st percentile {:.4f}, worst {:.4f}", d.cosine.p1, d.cosine.min));
   if (c.labels)
     out += card("Changed labels",
@@ -127,23 +130,20 @@ std::string size_chart(const Comparison& c) {
 }
 
 std::string layer_charts(const Comparison& c) {
-  LineChart cosine{.title = "Drift through the layers: 1 - cosine",
-                   .x_label = "layer (0: embeddings)",
-                   .y_label = "1 - cosine",
-                   .lines = {{"mean", {}}, {"1st percentile", {}}, {"worst token", {}}},
-                   .y_scale = Scale::logarithmic};
-  LineChart mse{.title = "Drift through the layers: mean squared error",
-                .x_label = "layer (0: embeddings)",
-                .y_label = "MSE",
-                .lines = {{"mean squared error", {}}},
-                .y_scale = Scale::logarithmic};
+  const std::string x = "layer (0: embeddings)";
+  LineChart cosine{.title = "Cosine with the original, layer by layer",
+                   .x_label = x,
+                   .y_label = "cosine of token vectors",
+                   .lines = {{"mean", {}}, {"1st percentile", {}}, {"worst token", {}}}};
+  LineChart mse{
+      .title = "Mean squared error, layer by layer", .x_label = x, .y_label = "MSE", .lines = {{"MSE", {}}}};
   for (size_t i = 0; i < c.layers.size(); ++i) {
     const Difference& d = c.layers[i].difference;
-    const double x = static_cast<double>(i);
-    cosine.lines[0].points.emplace_back(x, 1 - d.cosine.mean);
-    cosine.lines[1].points.emplace_back(x, 1 - d.cosine.p1);
-    cosine.lines[2].points.emplace_back(x, 1 - d.cosine.min);
-    mse.lines[0].points.emplace_back(x, d.mse);
+    const double layer = static_cast<double>(i);
+    cosine.lines[0].points.emplace_back(layer, d.cosine.mean);
+    cosine.lines[1].points.emplace_back(layer, d.cosine.p1);
+    cosine.lines[2].points.emplace_back(layer, d.cosine.min);
+    mse.lines[0].points.emplace_back(layer, d.mse);
   }
   return figure(to_svg(cosine)) + figure(to_svg(mse));
 }

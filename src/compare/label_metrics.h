@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "mlx_encoder/compare.h"
+#include "mlx_encoder/difference.h"
 #include "models/model.h"
 
 namespace mlxe {

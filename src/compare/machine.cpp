@@ -7,6 +7,7 @@
 #include <sys/sysctl.h>
 #endif
 
+#include <cstdlib>
 #include <fstream>
 
 #include "base/thread_pool.h"
@@ -35,8 +36,11 @@ std::string describe_machine() {
   ::uname(&system);
   const double bytes =
       static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
-  return fmt::format("{}, {} cores, {:.0f} GiB, {} {} {}", processor(system.machine), available_cores(),
-                     bytes / (1 << 30), system.sysname, system.release, system.machine);
+  double load = 0;  // of the last minute: times measured on a busy machine say little
+  ::getloadavg(&load, 1);
+  return fmt::format("{}, {} cores, {:.0f} GiB, {} {} {}, load {:.1f}", processor(system.machine),
+                     available_cores(), bytes / (1 << 30), system.sysname, system.release, system.machine,
+                     load);
 }
 
 }  // namespace mlxe

@@ -1,4 +1,4 @@
-// The machine a measurement was made on, in one line: processor, cores, memory, operating system.
+// The machine a measurement was made on, in one line: processor, cores, memory, operating system, load.
 #pragma once
 
 #include <string>

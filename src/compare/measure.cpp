@@ -82,7 +82,8 @@ class Measuring {
     const EngineInfo info = runner_.engine_info();
     m_.engine = info.engine;
     m_.variant = info.variant;
-    m_.threads = options_.encoder.threads > 0 ? options_.encoder.threads : available_cores();
+    if (info.engine == "cpu")
+      m_.threads = options_.encoder.threads > 0 ? options_.encoder.threads : available_cores();
     if (!options_.only_start) {
       latency();
       throughput();

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "mlx_encoder/compare.h"
+#include "mlx_encoder/difference.h"
 
 namespace mlxe {
 

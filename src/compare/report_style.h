@@ -46,7 +46,7 @@ td:first-child { font-weight:500 }
 .track { height:18px; background:var(--ground); border-radius:4px; display:flex; overflow:hidden }
 .track i { display:block; height:100% }
 .original { background:var(--original) } .quantized { background:var(--quantized) }
-figure { margin:-6px 0 -4px -16px } svg { display:block; width:100%; max-width:860px; height:auto }
+figure { margin:-8px 0 -4px -26px } svg { display:block; width:100%; max-width:840px; height:auto }
 @media (max-width:760px) { main { padding:14px 10px 30px } }
 @media print {
   @page { margin:12mm }

@@ -178,7 +178,8 @@ Table run(const Comparison& c) {
   add("texts", fmt::format("{} sequences, {} tokens", c.texts, c.tokens));
   add("engine",
       fmt::format("{} ({}), float32 activations on both sides", c.quantized.engine, c.quantized.variant));
-  if (c.quantized.measured) add("threads", std::to_string(c.quantized.measured->threads));
+  if (c.quantized.measured && c.quantized.measured->threads > 0)
+    add("threads", std::to_string(c.quantized.measured->threads));
   add("machine", c.machine);
   add("program", "mlx-encoder " + c.version);
   add("date", c.date);

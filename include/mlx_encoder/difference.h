@@ -1,0 +1,49 @@
+// How far a converted model's results are from the original's. Everything is float64.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace mlxe {
+
+// How far the rows of one matrix are from those of the original's, over every row compared.
+struct Difference {
+  int64_t rows = 0, columns = 0;
+  struct {
+    double mean = 1, p1 = 1, min = 1;  // p1: 1st percentile, interpolated as numpy.percentile does
+    int64_t worst = 0;                 // the text `min` was found in
+  } cosine;                 // a row of zeros against one of zeros counts as 1, against another as 0
+  double mse = 0;           // mean over all elements of (original - quantized)^2
+  double max_abs = 0;       // largest |original - quantized|
+  double relative_max = 0;  // max_abs / largest |original|
+};
+
+struct NamedDifference {
+  std::string name;
+  Difference difference;
+};
+
+// A text whose predicted label changed.
+struct Flip {
+  int64_t text = 0;  // index into CompareInput::texts
+  std::string original, quantized;
+  double margin = 0;  // the original's, see LabelDifference
+};
+
+// Of a classifier. The margin of a text is what the original's decision stands on: best minus second-best
+// probability; with one probability a label (multi-label) the smallest distance of any from 0.5, doubled.
+struct LabelDifference {
+  double kl = 0;  // mean over texts of KL(original || quantized), nats; summed over labels when multi-label
+  int64_t texts = 0, flips = 0;
+  double margin_original = 0, margin_quantized = 0, margin_flipped = 0;  // means
+  std::vector<Flip> listed;                                              // those of the largest margin first
+};
+
+// A task metric against the gold labels or scores given: "accuracy", "macro_f1", "spearman", "pearson".
+struct TaskScore {
+  std::string metric;
+  double original = 0, quantized = 0;
+};
+
+}  // namespace mlxe
