@@ -13,6 +13,7 @@
 #include "columns.h"
 #include "command.h"
 #include "compare/tables.h"
+#include "convert/model_card.h"
 #include "format/folder_writer.h"
 #include "measured_process.h"
 #include "mlx_encoder/error.h"
@@ -29,7 +30,7 @@ struct Options {
   RunOptions run;  // its folder is not used
   size_t limit = 0;
   std::string labels, scores;
-  bool gate = false, no_speed = false;
+  bool gate = false, no_speed = false, update_card = false;
   std::optional<double> gate_cosine;
   GateLimits limits;
   std::vector<std::string> gates;
@@ -129,6 +130,7 @@ int compare_models(const Options& o) {
   if (!o.report.empty() && o.report.extension() != ".html" && o.report.extension() != ".md")
     throw Error(ErrorCode::usage,
                 fmt::format("--report {}: expected a name that ends in .html or .md", o.report.string()));
+  if (o.update_card) require_measurement_place(o.quantized);
   const Warning warn = warnings(o.run.strict ? Strictness::strict : Strictness::warn);
   const CompareInput input = read_input(o);
   CompareOptions options{.engine = parse_engine(o.run.engine),
@@ -153,6 +155,7 @@ int compare_models(const Options& o) {
                                       texts);
   }
   if (!o.report.empty()) write_report(o.report, c);
+  if (o.update_card) insert_measurements(o.quantized, to_card(c));
 
   if (o.run.json) {
     std::cout << to_json(c);
@@ -160,6 +163,7 @@ int compare_models(const Options& o) {
     print_tables(c);
     std::cout << '\n' << sentence(c.verdict()) << '\n';
     if (!o.report.empty()) std::cout << "Report: " << o.report.string() << '\n';
+    if (o.update_card) std::cout << "Model card: " << (o.quantized / "README.md").string() << '\n';
   }
   if (!o.gate || c.passed()) return 0;
   for (const Gate& g : c.gates)
@@ -236,8 +240,11 @@ void add_compare(CLI::App& app, Run& run) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--report", o->report, "Write a report: FILE.html or FILE.md");
+  command->add_flag(
+      "--update-card", o->update_card,
+      "Write the figures into the converted folder's README.md, where convert left a place for them");
   command->add_flag("--strict", o->run.strict, "Warnings are errors");
-  command->add_flag("--json", o->run.json, "Machine-readable output, one object (docs/json/compare.md)");
+  command->add_flag("--json", o->run.json, "Machine-readable output, one object (docs/json.md)");
   command->callback([o, command, &run] {
     o->command = spelled_out(*command);
     run = [o] { return compare_models(*o); };

@@ -34,6 +34,6 @@ TEXTS
 for bits in 8 4; do
   say "Comparing the original with $bits bits"
   "$program" compare "$original" "models/minilm-${bits}bit" --texts reports/demo-texts.txt \
-    --report "reports/minilm-${bits}bit.html"
+    --report "reports/minilm-${bits}bit.html" --update-card
 done
 say "Done. Open reports/minilm-8bit.html and reports/minilm-4bit.html"

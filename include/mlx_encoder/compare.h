@@ -106,6 +106,7 @@ Comparison compare(const std::filesystem::path& original, const std::filesystem:
 
 std::string to_json(const Comparison& comparison);      // docs/json/compare.md
 std::string to_markdown(const Comparison& comparison);  // the report without pictures
+std::string to_card(const Comparison& comparison);      // what a model card says of it, Markdown
 std::string to_html(const Comparison& comparison);      // one file, nothing fetched from anywhere
 
 }  // namespace mlxe

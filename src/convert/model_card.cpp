@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file_errors.h"
 #include "base/mapped_file.h"
 #include "convert/pieces.h"
 #include "format/folder_writer.h"
@@ -15,8 +16,8 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view kBegin = "<!-- mlx-encoder: measurements begin -->\n";
-constexpr std::string_view kEnd = "<!-- mlx-encoder: measurements end -->\n";
+constexpr std::string_view kBegin = "<!-- mlx-encoder: measurements begin -->";
+constexpr std::string_view kEnd = "<!-- mlx-encoder: measurements end -->";
 
 std::string text_of(const fs::path& file) {
   const MappedFile mapped(file);
@@ -25,6 +26,29 @@ std::string text_of(const fs::path& file) {
 
 double mib(uint64_t bytes) {
   return static_cast<double>(bytes) / (1 << 20);
+}
+
+struct Card {
+  std::string text;
+  size_t begin = 0, end = 0;  // what stands between the marks
+};
+
+Card read_card(const fs::path& folder) {
+  const fs::path readme = folder / "README.md";
+  if (!fs::is_regular_file(readme))
+    throw Error(ErrorCode::not_found,
+                readme.string() + ": no such file; measurements go into the model card that convert writes");
+  Card card{.text = text_of(readme)};
+  const size_t begin = card.text.find(kBegin);
+  const size_t end = begin == card.text.npos ? begin : card.text.find(kEnd, begin);
+  if (end == card.text.npos)
+    throw Error(ErrorCode::format,
+                fmt::format("{}: has no place for measurements, expected the lines \"{}\" and \"{}\" of a "
+                            "card written by convert; add them, or convert again",
+                            readme.string(), kBegin, kEnd));
+  card.begin = begin + kBegin.size();
+  card.end = end;
+  return card;
 }
 
 struct Line {
@@ -104,9 +128,10 @@ std::string model_card(const CardFacts& f, const ConversionPlan& plan) {
   if (const std::string floats = quantized ? float_list(plan) : ""; !floats.empty())
     text += "\nNot stored as asked, and why:\n\n" + floats;
   text += "\n## What it cost\n\n";
-  text += kBegin;
-  text += "Not measured yet. `mlx-encoder compare ORIGINAL . --texts FILE` measures it.\n";
-  text += kEnd;
+  text += fmt::format(
+      "{}\nNot measured yet. `mlx-encoder compare ORIGINAL . --texts FILE --update-card` measures it and "
+      "enters the figures here.\n{}\n",
+      kBegin, kEnd);
   text += "\n## Load\n\n" + how_to_load(f);
   return text;
 }
@@ -140,19 +165,17 @@ std::string kept_front_matter(const fs::path& readme) {
   return kept;
 }
 
+void require_measurement_place(const fs::path& folder) {
+  with_file_errors([&] { read_card(folder); });
+}
+
 void insert_measurements(const fs::path& folder, const std::string& markdown) {
-  const fs::path readme = folder / "README.md";
-  std::string text = text_of(readme);
-  const size_t begin = text.find(kBegin);
-  const size_t end = text.find(kEnd);
-  if (begin == text.npos || end == text.npos || end < begin)
-    throw Error(ErrorCode::format,
-                readme.string() + ": has no measurement marks; expected a card written by convert");
-  const size_t from = begin + kBegin.size();
-  text.replace(from, end - from, markdown + (markdown.ends_with('\n') ? "" : "\n"));
-  const fs::path next = folder / ".README.md.next";
-  write_whole_file(next, text);
-  fs::rename(next, readme);
+  with_file_errors([&] {
+    Card card = read_card(folder);
+    card.text.replace(card.begin, card.end - card.begin,
+                      fmt::format("\n{}{}", markdown, markdown.ends_with('\n') ? "" : "\n"));
+    replace_whole_file(folder / "README.md", card.text);
+  });
 }
 
 }  // namespace mlxe

@@ -26,7 +26,10 @@ std::string model_card(const CardFacts& facts, const ConversionPlan& plan);
 std::string kept_front_matter(const std::filesystem::path& readme);
 
 // Puts `markdown` between the card's measurement marks, replacing what is there: how `compare` enters its
-// numbers. Errors: not_found, format (no marks), io.
+// numbers. The card is replaced in one step or stays as it was. Errors: not_found, format (no marks), io.
 void insert_measurements(const std::filesystem::path& folder, const std::string& markdown);
+// Throws what insert_measurements() would where the folder has no card with marks: to be asked before
+// measuring.
+void require_measurement_place(const std::filesystem::path& folder);
 
 }  // namespace mlxe

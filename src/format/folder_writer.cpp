@@ -76,6 +76,14 @@ bool exchange(const fs::path& a, const fs::path& b) {
 #endif
 }
 
+// So that a rename survives a loss of power; a volume that can't is no worse than without.
+void sync_folder(const fs::path& folder) {
+  const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  ::fsync(fd);
+  ::close(fd);
+}
+
 void rename_or_throw(const fs::path& from, const fs::path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) failed(to, "put into place", errno);
 }
@@ -86,6 +94,18 @@ void write_whole_file(const fs::path& path, std::string_view text) {
   OutputFile file(path, text.size());
   file.write(std::as_bytes(std::span(text)));
   file.finish();
+}
+
+void replace_whole_file(const fs::path& path, std::string_view text) {
+  const fs::path next = path.parent_path() / fmt::format(".{}.next", path.filename().string());
+  write_whole_file(next, text);
+  try {
+    rename_or_throw(next, path);
+  } catch (...) {
+    ::unlink(next.c_str());
+    throw;
+  }
+  sync_folder(path.parent_path());
 }
 
 PendingFolder::PendingFolder(const fs::path& target, IfExists if_exists,
@@ -196,11 +216,7 @@ void PendingFolder::put_into_place() {
     std::error_code ignored;
     fs::remove_all(aside, ignored);
   }
-  if (const int parent = ::open(target_.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-      parent >= 0) {
-    ::fsync(parent);
-    ::close(parent);
-  }
+  sync_folder(target_.parent_path());
 }
 
 }  // namespace mlxe

@@ -17,6 +17,10 @@ enum class IfExists {
 // Writes a file and flushes it to the device. Errors: io (full disk says what is needed and free).
 void write_whole_file(const std::filesystem::path& path, std::string_view text);
 
+// The same beside the file, as `.<name>.next`, then renamed over it: after a failure the old file is as it
+// was and nothing else is left; a killed process leaves the sibling, which the next one replaces. Errors: io.
+void replace_whole_file(const std::filesystem::path& path, std::string_view text);
+
 // A hidden sibling of the target, `.<name>.partial-<pid>-<random>`, renamed into place by commit(). A killed
 // process leaves only that; the next PendingFolder with the same target removes it once its process is gone.
 class PendingFolder {

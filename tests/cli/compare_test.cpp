@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -261,6 +263,78 @@ TEST_F(Compare, MeasuresEachModelInAProcessOfItsOwn) {
     EXPECT_GE(j["latency_ms"][side]["passes"], 1);
     EXPECT_GT(j["throughput"][side]["texts_per_second"], 0);
     EXPECT_EQ(j["measured_on"][side]["threads"], 1);
+  }
+}
+
+TEST_F(Compare, EntersItsFiguresIntoTheModelCardWhenAsked) {
+  const std::string converted = (folder_ / "converted").string(), file = texts("t.txt", kTexts);
+  const Outcome convert =
+      run_program({"convert", tiny("st_mean_norm"), "--mlx-path", converted, "-q", "--q-group-size", "32"});
+  ASSERT_EQ(convert.status, 0) << convert.err;
+  const std::string before = read_file(converted + "/README.md");
+  ASSERT_EQ(run(tiny("st_mean_norm"), converted, file).status, 0);
+  EXPECT_EQ(read_file(converted + "/README.md"), before) << "a comparison changes nothing unless asked";
+  const Outcome first = run(tiny("st_mean_norm"), converted, file, {"--update-card", "--json"});
+  ASSERT_EQ(first.status, 0) << first.err;
+  const std::string once = read_file(converted + "/README.md");
+  EXPECT_THAT(once, AllOf(HasSubstr("bits a weight instead of 32.00"), HasSubstr("### Gates"),
+                          HasSubstr("3 texts with"), Not(HasSubstr("Not measured yet"))));
+  // The very figures of the comparison, as the table prints them.
+  const json figures = json::parse(first.out)["output"]["cosine"];
+  char row[100];
+  std::snprintf(row, sizeof row, "| pooled\\_vector | %.6f | %.6f | %.6f |", figures["mean"].get<double>(),
+                figures["p1"].get<double>(), figures["min"].get<double>());
+  EXPECT_THAT(once, HasSubstr(row));
+  // Around them the card is as it was.
+  const std::string begin = "measurements begin -->", end = "<!-- mlx-encoder: measurements end";
+  EXPECT_EQ(once.substr(0, once.find(begin)), before.substr(0, before.find(begin)));
+  EXPECT_EQ(once.substr(once.find(end)), before.substr(before.find(end)));
+
+  const Outcome second = run(tiny("st_mean_norm"), converted, file, {"--update-card", "--limit", "1"});
+  ASSERT_EQ(second.status, 0) << second.err;
+  EXPECT_THAT(second.out, HasSubstr("Model card: " + converted + "/README.md"));
+  const std::string twice = read_file(converted + "/README.md");
+  EXPECT_THAT(twice, AllOf(HasSubstr("1 text with"), Not(HasSubstr("3 texts with"))));
+  EXPECT_EQ(twice.find("### Gates"), twice.rfind("### Gates")) << "the second time replaces the first";
+  EXPECT_EQ(twice.substr(twice.find(end)), before.substr(before.find(end)));
+  EXPECT_FALSE(std::filesystem::exists(converted + "/.README.md.next"));
+}
+
+TEST_F(Compare, AFolderWithoutAPlaceForFiguresIsOneErrorBeforeAnythingRuns) {
+  const std::string file = texts("t.txt", kTexts), folder = (folder_ / "folder").string();
+  std::filesystem::copy(tiny("st_mean_norm"), folder, std::filesystem::copy_options::recursive);
+  // The original does not exist either, which is only found out when the comparison starts.
+  const auto refused = [&] { return run((folder_ / "none").string(), folder, file, {"--update-card"}); };
+  const Outcome absent = refused();
+  EXPECT_EQ(absent.status, 4);
+  EXPECT_EQ(absent.out, "");
+  EXPECT_EQ(absent.err,
+            "mlx-encoder: " + folder +
+                "/README.md: no such file; measurements go into the model card that convert writes\n");
+  const std::string foreign = "# A card\n<!-- mlx-encoder: measurements end -->\n";
+  write_file(folder + "/README.md", foreign);
+  const Outcome unmarked = refused();
+  EXPECT_EQ(unmarked.status, 6);
+  EXPECT_THAT(unmarked.err, HasSubstr("has no place for measurements"));
+  EXPECT_EQ(std::ranges::count(unmarked.err, '\n'), 1);
+  EXPECT_EQ(read_file(folder + "/README.md"), foreign);
+}
+
+TEST_F(Compare, ARealConversionIsJudgedByItsBits) {
+  const std::string file = texts("t.txt", kTexts);
+  for (auto [bits, limit] : {std::pair("8", 0.995), std::pair("4", 0.98)}) {
+    const std::string converted = (folder_ / ("q" + std::string(bits))).string();
+    ASSERT_EQ(run_program({"convert", tiny("st_mean_norm"), "--mlx-path", converted, "-q", "--q-bits", bits,
+                           "--q-group-size", "32"})
+                  .status,
+              0);
+    const Outcome o = run(tiny("st_mean_norm"), converted, file, {"--json"});
+    ASSERT_EQ(o.status, 0) << o.err;
+    const json j = json::parse(o.out);
+    EXPECT_DOUBLE_EQ(j["gates"][0]["limit"], limit);
+    EXPECT_LT(j["output"]["cosine"]["mean"], 1.0);
+    EXPECT_LT(j["size"]["quantized"]["bits_per_weight"], j["size"]["original"]["bits_per_weight"]);
+    EXPECT_THAT(j["models"]["quantized"]["scheme"], HasSubstr("affine " + std::string(bits) + "-bit"));
   }
 }
 

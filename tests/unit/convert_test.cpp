@@ -647,6 +647,9 @@ TEST(Convert, RefusesWhatItCannotRead) {
 TEST(ModelCard, TakesMeasurementsBetweenItsMarks) {
   const TemporaryFolder folder;
   convert({.model = tiny("bert"), .output = folder / "out", .scheme = kAffine8g32});
+  EXPECT_THAT(test::read_file(folder / "out" / "README.md"),
+              HasSubstr("`mlx-encoder compare ORIGINAL . --texts FILE --update-card` measures it"));
+  EXPECT_NO_THROW(require_measurement_place(folder / "out"));
   insert_measurements(folder / "out", "| cosine | 0.9999 |\n");
   const std::string once = test::read_file(folder / "out" / "README.md");
   EXPECT_THAT(once, HasSubstr("| cosine | 0.9999 |\n"));

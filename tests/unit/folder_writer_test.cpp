@@ -188,6 +188,22 @@ TEST_F(PendingFolderTest, ANameTooLongIsAnIoErrorAndLeavesNoParents) {
   EXPECT_THAT(names(), IsEmpty());
 }
 
+TEST_F(PendingFolderTest, AFileIsReplacedWholeOrNotAtAll) {
+  const fs::path file = folder_ / "README.md";
+  test::write_file(file, "old");
+  replace_whole_file(file, "new");
+  EXPECT_EQ(test::read_file(file), "new");
+  test::write_file(folder_ / ".README.md.next", "left by a killed process");
+  replace_whole_file(file, "newer");
+  EXPECT_EQ(test::read_file(file), "newer");
+  EXPECT_THAT(names(), ElementsAre("README.md"));
+
+  fs::create_directories(folder_ / "taken/inside");  // no file can be renamed over it
+  EXPECT_THAT(test::error_text([&] { replace_whole_file(folder_ / "taken", "x"); }, ErrorCode::io),
+              HasSubstr("can't be put into place"));
+  EXPECT_THAT(names(), testing::UnorderedElementsAre("README.md", "taken"));
+}
+
 TEST(FreeSpace, IsKnownForPathsThatDoNotExistYet) {
   EXPECT_GT(free_space("/tmp/no/such/path"), 0u);
   EXPECT_NO_THROW(require_free_space("/tmp/x", 1));
