@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kWindow = 4096;
 
-struct ClassifyOptions {
+struct ClassifyCommand {
   RunOptions run;
   TextSource texts;
   std::string pair;
@@ -45,14 +45,14 @@ nlohmann::json scores_by_label(std::span<const float> scores, std::span<const st
   return object;
 }
 
-int classify(const ClassifyOptions& o) {
+int classify(const ClassifyCommand& o) {
   const Encoder encoder = o.run.load();
   const std::vector<std::string>& labels = encoder.info().labels;
   size_t done = 0;
   o.texts.read(kWindow, [&](std::vector<TextInput> window) {
     if (!o.pair.empty())
       for (TextInput& t : window) t.pair = o.pair;
-    const auto predictions = encoder.classify(window, progress());
+    const auto predictions = encoder.classify(window, {.first_text = done, .progress = progress()});
     for (size_t i = 0; i < predictions.size(); ++i) {
       const Prediction& p = predictions[i];
       if (o.run.json)
@@ -77,6 +77,7 @@ int zero_shot(const ZeroShotCommand& o) {
     std::vector<std::string> texts;
     for (const TextInput& t : window) texts.push_back(t.text);
     ZeroShotOptions options = o.options;
+    options.first_text = done;
     options.progress = progress();
     const auto scores = encoder.zero_shot(texts, o.labels, options);
     for (size_t i = 0; i < texts.size(); ++i) {
@@ -98,7 +99,7 @@ int zero_shot(const ZeroShotCommand& o) {
 
 void add_classify(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand("classify", "Labels and probabilities of a sequence classifier");
-  auto o = std::make_shared<ClassifyOptions>();
+  auto o = std::make_shared<ClassifyCommand>();
   o->run.add_to(*command);
   o->texts.add_to(*command);
   command->add_option("--pair", o->pair,

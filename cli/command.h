@@ -29,7 +29,8 @@ void add_inspect(CLI::App& app, Run& run);
 enum class Strictness { warn, strict };
 Warning warnings(Strictness strictness);
 
-// A progress bar on standard error, drawn only on a terminal.
+// A progress bar on standard error, drawn only on a terminal. There is one at a time, and warnings go above
+// it.
 Progress progress();
 
 }  // namespace mlxe::cli

@@ -28,7 +28,8 @@ struct Options {
 
 int embed(const Options& o) {
   const Encoder encoder = o.run.load();
-  EmbedOptions options{.prompt_name = o.prompt_name, .prompt = std::nullopt, .progress = progress()};
+  EmbedOptions options{
+      .prompt_name = o.prompt_name, .prompt = std::nullopt, .first_text = 0, .progress = progress()};
   if (o.literal_prompt->count()) options.prompt = o.prompt;
 
   std::unique_ptr<NpyWriter> npy;
@@ -44,6 +45,7 @@ int embed(const Options& o) {
                                 done + static_cast<int64_t>(texts.size()) + 1));
       texts.push_back(std::move(t.text));
     }
+    options.first_text = static_cast<size_t>(done);
     const Vectors vectors = encoder.embed(texts, options);
     if (npy) npy->append(vectors.values);
     for (int64_t i = 0; !npy && i < vectors.rows; ++i) {

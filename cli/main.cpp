@@ -17,19 +17,34 @@
 
 namespace mlxe::cli {
 
+namespace {
+
+// One bar for all that is drawn and said while somebody holds it; an error on its way out takes it away.
+std::shared_ptr<ProgressBar> shared_bar() {
+  static std::mutex mutex;
+  static std::weak_ptr<ProgressBar> current;
+  std::lock_guard lock(mutex);
+  std::shared_ptr<ProgressBar> bar = current.lock();
+  if (!bar) current = bar = std::make_shared<ProgressBar>();
+  return bar;
+}
+
+}  // namespace
+
 Warning warnings(Strictness strictness) {
   auto said = std::make_shared<std::pair<std::mutex, std::set<std::string>>>();
-  return [said, strictness](std::string_view sentence) {
+  return [said, strictness, bar = shared_bar()](std::string_view sentence) {
     if (strictness == Strictness::strict)
       throw Error(ErrorCode::strict, std::string(sentence) + " (an error under --strict)");
     std::lock_guard lock(said->first);
-    if (said->second.emplace(sentence).second) std::cerr << "warning: " << sentence << '\n';
+    if (said->second.emplace(sentence).second) bar->print("warning: " + std::string(sentence));
   };
 }
 
 Progress progress() {
-  auto bar = std::make_shared<ProgressBar>();
-  return [bar](std::string_view stage, uint64_t done, uint64_t total) { bar->update(stage, done, total); };
+  return [bar = shared_bar()](std::string_view stage, uint64_t done, uint64_t total) {
+    bar->update(stage, done, total);
+  };
 }
 
 namespace {

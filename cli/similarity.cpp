@@ -55,8 +55,10 @@ int similarity(const Options& o) {
     if (right.size() != left.size())
       throw Error(ErrorCode::format,
                   "similarity: some texts have a pair and some do not; give all of one kind");
-    const Vectors a = encoder.embed(left, {.progress = progress()}),
-                  b = encoder.embed(right, {.progress = progress()});
+    EmbedOptions options;
+    options.first_text = done;
+    options.progress = progress();
+    const Vectors a = encoder.embed(left, options), b = encoder.embed(right, options);
     for (size_t i = 0; i < left.size(); ++i) {
       const float value = cosine(a.row(i), b.row(i));
       if (o.run.json)

@@ -60,10 +60,18 @@ struct TextInput {
   std::optional<std::string> pair;
 };
 
+// Who streams texts in windows gives each call `first_text`, how many came before it: messages number texts
+// from 1 over all of them.
 struct EmbedOptions {
   std::string prompt_name;            // one of ModelInfo::prompts; empty: the model's default
   std::optional<std::string> prompt;  // a literal prompt, instead of a named one
-  Progress progress;                  // in texts
+  size_t first_text = 0;
+  Progress progress;  // in texts
+};
+
+struct ClassifyOptions {
+  size_t first_text = 0;
+  Progress progress;  // in texts
 };
 
 struct Prediction {
@@ -77,7 +85,8 @@ struct ZeroShotOptions {
   std::string hypothesis_template = "This example is {}.";
   bool multi_label =
       false;  // each label on its own (entailment against contradiction) instead of one of them
-  Progress progress;
+  size_t first_text = 0;
+  Progress progress;  // in pairs of a text and a label
 };
 
 struct Tokens {
@@ -107,7 +116,8 @@ class Encoder {
   }
 
   // Needs a classification head, else unsupported.
-  std::vector<Prediction> classify(std::span<const TextInput> texts, const Progress& progress = {}) const;
+  std::vector<Prediction> classify(std::span<const TextInput> texts,
+                                   const ClassifyOptions& options = {}) const;
 
   // scores[i][j]: how well labels[j] fits texts[i], by an NLI head (one with an "entailment" label).
   std::vector<std::vector<float>> zero_shot(std::span<const std::string> texts,

@@ -110,8 +110,7 @@ struct Encoder::Impl {
     return static_cast<int32_t>(e.ids.size()) - (closes ? 1 : 0);
   }
 
-  std::vector<std::vector<float>> logits(std::span<const TextInput> texts, const Progress& progress,
-                                         Truncation truncation = Truncation::longest_first) const {
+  std::vector<std::vector<float>> logits(std::span<const TextInput> texts, TextRunner::Job job) const {
     if (!runner.model().classifier)
       throw Error(
           ErrorCode::unsupported,
@@ -119,10 +118,7 @@ struct Encoder::Impl {
               "{}: the model has no classification head (config.json's \"architectures\" names none); "
               "use embed, or a ...ForSequenceClassification checkpoint",
               runner.checkpoint().folder().string()));
-    TextRunner::Job job;
     job.wanted.logits = true;
-    job.progress = progress;
-    job.truncation = truncation;
     std::vector<std::vector<float>> all(texts.size());
     runner.run(texts, job, [&](size_t text, const RunResult& result, const Batch&, int64_t i) {
       const auto values = row(result.logits, i);
@@ -164,6 +160,7 @@ Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& o
   job.wanted.sentence = true;
   job.prefix = impl_->prompt(options);
   job.pool_from = impl_->prompt_tokens(job.prefix);
+  job.first_text = options.first_text;
   job.progress = options.progress;
   Vectors vectors{static_cast<int64_t>(texts.size()), impl_->info.dimension, {}};
   vectors.values.resize(texts.size() * static_cast<size_t>(vectors.columns));
@@ -175,9 +172,13 @@ Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& o
   return vectors;
 }
 
-std::vector<Prediction> Encoder::classify(std::span<const TextInput> texts, const Progress& progress) const {
+std::vector<Prediction> Encoder::classify(std::span<const TextInput> texts,
+                                          const ClassifyOptions& options) const {
+  TextRunner::Job job;
+  job.first_text = options.first_text;
+  job.progress = options.progress;
   std::vector<Prediction> predictions;
-  for (std::vector<float>& logits : impl_->logits(texts, progress)) {
+  for (std::vector<float>& logits : impl_->logits(texts, std::move(job))) {
     Prediction p{.best = std::ranges::max_element(logits) - logits.begin(),
                  .scores = scores_of(logits, impl_->runner.model().problem_type),
                  .logits = {}};
@@ -211,8 +212,13 @@ std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> 
   for (const std::string& text : texts)
     for (const std::string& label : labels)
       pairs.push_back({text, std::string(options.hypothesis_template).replace(hole, 2, label)});
+  TextRunner::Job job;
+  job.first_text = options.first_text;
+  job.runs_each = labels.size();
+  job.progress = options.progress;
   // The hypothesis holds the question: a text too long gives way to it, as in transformers' pipeline.
-  const auto logits = impl_->logits(pairs, options.progress, Truncation::only_first);
+  job.truncation = Truncation::only_first;
+  const auto logits = impl_->logits(pairs, std::move(job));
 
   std::vector<std::vector<float>> scores(texts.size());
   for (size_t i = 0; i < texts.size(); ++i) {

@@ -1,5 +1,7 @@
 #include "encoder/text_runner.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <numeric>
@@ -67,6 +69,7 @@ Encoding TextRunner::encode_whole(const TextInput& text) const {
 }
 
 void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Take& take) const {
+  const auto number = [&](size_t i) { return job.first_text + i / job.runs_each + 1; };
   size_t truncated = 0;
   for (size_t begin = 0; begin < texts.size(); begin += kWindow) {
     const auto window = texts.subspan(begin, std::min(kWindow, texts.size() - begin));
@@ -77,14 +80,14 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
       try {
         encodings[i] = encode(text, job.truncation);
       } catch (const Error& e) {
-        throw Error(e.code(), "text " + std::to_string(begin + i + 1) + ": " + e.what());
+        throw Error(e.code(), fmt::format("text {}: {}", number(begin + i), e.what()));
       }
     });
     for (size_t i = 0; i < window.size(); ++i) {
       if (encodings[i].dropped_tokens == 0) continue;
       if (++truncated <= 3 && warning_)
-        warning_("text " + std::to_string(begin + i + 1) + ": truncated to " + std::to_string(max_tokens_) +
-                 " tokens, " + std::to_string(encodings[i].dropped_tokens) + " dropped");
+        warning_(fmt::format("text {}: truncated to {} tokens, {} dropped", number(begin + i), max_tokens_,
+                             encodings[i].dropped_tokens));
     }
 
     std::vector<size_t> order(window.size());
@@ -108,8 +111,9 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
     }
   }
   if (truncated > 3 && warning_)
-    warning_(std::to_string(truncated) + " texts in all were truncated to " + std::to_string(max_tokens_) +
-             " tokens");
+    warning_(fmt::format("{} of the {} {} to {} were truncated to {} tokens", truncated,
+                         job.runs_each == 1 ? "texts" : "pairs with texts", number(0),
+                         number(texts.size() - 1), max_tokens_));
 }
 
 RunResult TextRunner::run(const RunRequest& request) const {

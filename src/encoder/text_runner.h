@@ -36,7 +36,9 @@ class TextRunner {
     std::string prefix;     // put before each text
     int32_t pool_from = 0;  // tokens of the prefix pooling skips
     Truncation truncation = Truncation::longest_first;
-    Progress progress;  // in texts
+    size_t first_text = 0;  // how messages number them: a text's index divided by `runs_each`, from here
+    size_t runs_each = 1;   // inputs made of one text of the user's
+    Progress progress;      // in texts
   };
   // Runs all texts. `take` is called once for each text, in any order but never concurrently, with its index,
   // the result of its batch, and which text of that batch it is.
