@@ -10,7 +10,6 @@
 #include <memory>
 #include <optional>
 
-#include "columns.h"
 #include "command.h"
 #include "compare/tables.h"
 #include "convert/model_card.h"
@@ -39,21 +38,27 @@ struct Options {
   std::string command;
 };
 
-// The gold values of a column: the one named, which must be there, else the one usually called so, if it is.
-std::vector<std::string> gold(const Options& o, const std::string& named, const char* usual) {
-  if (o.texts.input == "-") {
-    if (!named.empty())
-      throw Error(ErrorCode::usage,
-                  "gold values can't be read from standard input; give a .tsv or .jsonl file");
-    return {};
+// A column of gold values: one that was named must be there, the one usually called so may be.
+struct Gold {
+  const std::string& named;
+  const char* usual;
+  std::vector<std::string> values = {};
+
+  std::string column() const { return named.empty() ? usual : named; }
+
+  // Of the text `index`. All rows have a value or none has.
+  void take(const std::optional<std::string>& cell, size_t index, const std::string& where, size_t line) {
+    const bool so_far = values.size() == index;
+    if (cell && so_far) values.push_back(*cell);
+    if (cell || !so_far) return;
+    if (index > 0)
+      throw Error(
+          ErrorCode::format,
+          fmt::format("{}: line {}: no \"{}\" that is a string or a number, as the lines before it have",
+                      where, line, column()));
+    if (!named.empty()) throw Error(ErrorCode::usage, fmt::format("{}: has no column \"{}\"", where, named));
   }
-  auto values = read_column(o.texts.input, o.texts.format, named.empty() ? usual : named);
-  if (!values && !named.empty())
-    throw Error(ErrorCode::usage, fmt::format("{}: has no column \"{}\"", o.texts.input, named));
-  if (!values) return {};
-  if (o.limit > 0 && values->size() > o.limit) values->resize(o.limit);
-  return *std::move(values);
-}
+};
 
 std::vector<double> numbers(const std::vector<std::string>& values) {
   std::vector<double> numbers;
@@ -69,12 +74,16 @@ std::vector<double> numbers(const std::vector<std::string>& values) {
 
 CompareInput read_input(const Options& o) {
   CompareInput input;
-  o.texts.read(4096, [&](std::vector<TextInput> window) {
-    for (TextInput& text : window)
-      if (o.limit == 0 || input.texts.size() < o.limit) input.texts.push_back(std::move(text));
+  Gold labels{o.labels, "label"}, scores{o.scores, "score"};
+  o.texts.read_rows({labels.column(), scores.column()}, [&](TextRow row) {
+    const size_t index = input.texts.size();
+    if (o.limit > 0 && index == o.limit) return;
+    labels.take(row.cells[0], index, o.texts.where(), row.line);
+    scores.take(row.cells[1], index, o.texts.where(), row.line);
+    input.texts.push_back(std::move(row.input));
   });
-  input.labels = gold(o, o.labels, "label");
-  input.scores = numbers(gold(o, o.scores, "score"));
+  input.labels = std::move(labels.values);
+  input.scores = numbers(scores.values);
   return input;
 }
 

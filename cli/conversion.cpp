@@ -7,6 +7,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "base/wording.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe::cli {
@@ -33,10 +34,6 @@ uint64_t parse_size(const std::string& text) {
       return static_cast<uint64_t>(value * factor);
   throw Error(ErrorCode::usage,
               fmt::format("--max-shard-size: found \"{}\", expected a size such as 5GB or 500MiB", text));
-}
-
-double mib(uint64_t bytes) {
-  return static_cast<double>(bytes) / (1 << 20);
 }
 
 nlohmann::json to_json(const Conversion& result, Written written) {
@@ -89,7 +86,7 @@ void print_plan(const ConversionPlan& plan) {
 }
 
 void print_notes(const ConversionPlan& plan) {
-  for (const std::string& note : plan.notes) std::cerr << "note: " << note << '\n';
+  for (const std::string& note : plan.notes) std::cerr << "note: " << cleaned(note) << '\n';
 }
 
 void print_result(const Conversion& result, Written written) {

@@ -5,8 +5,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "base/cpu_features.h"
-#include "base/thread_pool.h"
 #include "command.h"
 #include "engine_cpu/cpu_report.h"
 #include "engine_mlx/mlx_engine.h"
@@ -16,17 +14,11 @@
 namespace mlxe::cli {
 namespace {
 
-std::vector<std::string> names(std::span<const Isa> variants) {
-  std::vector<std::string> list;
-  for (Isa isa : variants) list.emplace_back(name(isa));
-  return list;
-}
-
 nlohmann::json examine() {
   const MlxStatus mlx = mlx_status();
   nlohmann::json devices = nlohmann::json::array();
   for (const MlxDevice& d : mlx.devices) devices.push_back({{"kind", d.kind}, {"name", d.name}});
-  const int cores = available_cores();
+  const CpuReport cpu = cpu_report();
   return {{"version", kVersion},
           {"mlx",
            {{"available", mlx.available},
@@ -37,11 +29,11 @@ nlohmann::json examine() {
             {"library", mlx.library_path},
             {"reason", mlx.reason}}},
           {"cpu",
-           {{"cores", cores},
-            {"variants_compiled", names(compiled_variants())},
-            {"variants_runnable", names(runnable_variants())},
-            {"variant_chosen", name(active_variant())},
-            {"peak_gflops_float32", measured_peak_gflops(cores)}}},
+           {{"cores", cpu.cores},
+            {"variants_compiled", cpu.compiled},
+            {"variants_runnable", cpu.runnable},
+            {"variant_chosen", cpu.chosen},
+            {"peak_gflops_float32", measured_peak_gflops(cpu.cores)}}},
           {"engine_auto", mlx_has_gpu() ? "mlx" : "cpu"}};
 }
 

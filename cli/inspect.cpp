@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/wording.h"
 #include "command.h"
 #include "mlx_encoder/inspect.h"
 
@@ -17,10 +18,6 @@ struct Options {
   int threads = 0;
   bool tensors = false, json = false;
 };
-
-double mib(uint64_t bytes) {
-  return static_cast<double>(bytes) / (1 << 20);
-}
 
 // Mode fake in an inspection: floats that hold codes of some bits.
 std::string scheme_of(const InspectedTensor& t) {
@@ -100,7 +97,7 @@ void print(const Inspection& in, const Options& o) {
   }
   for (const std::string& key : in.unknown_keys)
     std::cout << fmt::format("\nconfig.json: the key \"{}\" is not known and is ignored\n", key);
-  for (const std::string& warning : in.warnings) std::cerr << "warning: " << warning << '\n';
+  for (const std::string& warning : in.warnings) std::cerr << "warning: " << cleaned(warning) << '\n';
 }
 
 }  // namespace

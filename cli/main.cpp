@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/progress_bar.h"
+#include "base/wording.h"
 #include "command.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
@@ -37,7 +38,7 @@ Warning warnings(Strictness strictness) {
     if (strictness == Strictness::strict)
       throw Error(ErrorCode::strict, std::string(sentence) + " (an error under --strict)");
     std::lock_guard lock(said->first);
-    if (said->second.emplace(sentence).second) bar->print("warning: " + std::string(sentence));
+    if (said->second.emplace(sentence).second) bar->print("warning: " + cleaned(sentence));
   };
 }
 
@@ -54,7 +55,7 @@ int fail(ErrorCode code, const std::string& message, bool json) {
     std::cout << nlohmann::json{{"error", {{"code", name(code)}, {"message", message}}}}.dump(
                      -1, ' ', false, nlohmann::json::error_handler_t::replace)
               << '\n';
-  std::cerr << "mlx-encoder: " << message << '\n';
+  std::cerr << "mlx-encoder: " << cleaned(message) << '\n';
   return exit_status(code);
 }
 

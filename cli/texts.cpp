@@ -6,6 +6,8 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
 
 #include "command.h"
 #include "mlx_encoder/error.h"
@@ -22,10 +24,11 @@ std::vector<std::string> split_tabs(const std::string& line) {
   return cells;
 }
 
-// Turns the lines of one format into texts.
+// Turns the lines of one format into rows.
 class LineParser {
  public:
-  LineParser(std::string format, std::string where) : format_(std::move(format)), where_(std::move(where)) {
+  LineParser(std::string format, std::string where, std::span<const std::string> columns)
+      : format_(std::move(format)), where_(std::move(where)), wanted_(columns), found_(columns.size()) {
     if (format_ != "txt" && format_ != "tsv" && format_ != "jsonl")
       throw Error(ErrorCode::usage,
                   fmt::format("{}: the format \"{}\" is unknown; name a .txt, .tsv or .jsonl file or "
@@ -34,9 +37,9 @@ class LineParser {
   }
 
   // nothing for a header or an empty line of jsonl
-  std::optional<TextInput> parse(std::string line, size_t number) {
+  std::optional<TextRow> parse(std::string line, size_t number) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (format_ == "txt") return TextInput{std::move(line), std::nullopt};
+    if (format_ == "txt") return row(std::move(line), number);
     if (format_ == "tsv") return parse_tsv(line, number);
     return parse_json(line, number);
   }
@@ -46,41 +49,57 @@ class LineParser {
     throw Error(ErrorCode::format, fmt::format("{}: line {}: {}", where_, number, what));
   }
 
-  std::optional<TextInput> parse_tsv(const std::string& line, size_t number) {
+  TextRow row(std::string text, size_t number) const {
+    return {{std::move(text), std::nullopt}, std::vector<std::optional<std::string>>(wanted_.size()), number};
+  }
+
+  std::optional<TextRow> parse_tsv(const std::string& line, size_t number) {
     std::vector<std::string> cells = split_tabs(line);
     if (columns_ == 0) {
       columns_ = cells.size();
       for (size_t i = 0; i < columns_; ++i) {
         if (cells[i] == "text" || cells[i] == "sentence" || cells[i] == "query") text_ = i;
         if (cells[i] == "text_pair" || cells[i] == "passage") pair_ = i;
+        for (size_t k = 0; k < wanted_.size(); ++k)
+          if (cells[i] == wanted_[k]) found_[k] = i;
       }
       return std::nullopt;
     }
     if (cells.size() != columns_)
       malformed(number, fmt::format("{} tab-separated cells, the header has {}", cells.size(), columns_));
-    TextInput input{std::move(cells[text_]), std::nullopt};
-    if (pair_) input.pair = std::move(cells[*pair_]);
-    return input;
+    TextRow result = row(cells[text_], number);
+    if (pair_) result.input.pair = cells[*pair_];
+    for (size_t k = 0; k < wanted_.size(); ++k)
+      if (found_[k]) result.cells[k] = cells[*found_[k]];
+    return result;
   }
 
-  std::optional<TextInput> parse_json(const std::string& line, size_t number) const {
+  std::optional<TextRow> parse_json(const std::string& line, size_t number) const {
     if (line.find_first_not_of(" \t") == std::string::npos) return std::nullopt;
     const auto value = nlohmann::json::parse(line, nullptr, false);
-    if (value.is_string()) return TextInput{value.get<std::string>(), std::nullopt};
+    if (value.is_string()) return row(value.get<std::string>(), number);
     const auto text = value.is_object() ? value.find("text") : value.end();
     if (!value.is_object() || text == value.end() || !text->is_string())
       malformed(number, R"(not a JSON string or an object with a "text" string)");
-    TextInput input{text->get<std::string>(), std::nullopt};
+    TextRow result = row(text->get<std::string>(), number);
     if (const auto pair = value.find("text_pair"); pair != value.end()) {
       if (!pair->is_string()) malformed(number, R"("text_pair" is not a string)");
-      input.pair = pair->get<std::string>();
+      result.input.pair = pair->get<std::string>();
     }
-    return input;
+    for (size_t k = 0; k < wanted_.size(); ++k) {
+      const auto cell = value.find(wanted_[k]);
+      if (cell == value.end()) continue;
+      if (cell->is_string()) result.cells[k] = cell->get<std::string>();
+      if (cell->is_number()) result.cells[k] = cell->dump();
+    }
+    return result;
   }
 
   std::string format_, where_;
   size_t columns_ = 0, text_ = 0;
   std::optional<size_t> pair_;
+  std::span<const std::string> wanted_;
+  std::vector<std::optional<size_t>> found_;  // where a .tsv file has them
 };
 
 }  // namespace
@@ -91,13 +110,17 @@ void TextSource::add_to(CLI::App& command) {
   command.add_option("--input-format", format, "txt, tsv or jsonl, where the file's ending does not say");
 }
 
-void TextSource::read(size_t size, const std::function<void(std::vector<TextInput>)>& window) const {
-  std::vector<TextInput> texts;
+std::string TextSource::where() const {
+  return input == "-" ? "standard input" : input;
+}
+
+void TextSource::read_rows(const std::vector<std::string>& columns,
+                           const std::function<void(TextRow)>& take) const {
   if (input.empty()) {
     if (arguments.empty())
       throw Error(ErrorCode::usage, "no texts: give some, or --input FILE (- for standard input)");
-    for (const std::string& text : arguments) texts.push_back({text, std::nullopt});
-    window(std::move(texts));
+    for (size_t i = 0; i < arguments.size(); ++i)
+      take({{arguments[i], std::nullopt}, std::vector<std::optional<std::string>>(columns.size()), i + 1});
     return;
   }
   if (!arguments.empty())
@@ -110,22 +133,28 @@ void TextSource::read(size_t size, const std::function<void(std::vector<TextInpu
     if (!file) throw Error(ErrorCode::io, input + ": can't be opened for reading");
   }
   std::istream& stream = input == "-" ? std::cin : file;
-  const std::string where = input == "-" ? "standard input" : input;
   const std::string ending = std::filesystem::path(input).extension().string();
-  LineParser parser(!format.empty() ? format : ending.empty() ? "txt" : ending.substr(1), where);
+  LineParser parser(!format.empty() ? format : ending.empty() ? "txt" : ending.substr(1), where(), columns);
 
-  size_t total = 0;
+  bool any = false;
   std::string line;
   for (size_t number = 1; std::getline(stream, line); ++number) {
     if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
-    if (auto text = parser.parse(std::move(line), number)) texts.push_back(std::move(*text));
-    if (texts.size() < size) continue;
-    total += texts.size();
-    window(std::exchange(texts, {}));
+    auto row = parser.parse(std::move(line), number);
+    if (!row) continue;
+    any = true;
+    take(*std::move(row));
   }
-  if (stream.bad()) throw Error(ErrorCode::io, where + ": reading failed");
-  total += texts.size();
-  if (total == 0) throw Error(ErrorCode::usage, where + ": holds no texts");
+  if (stream.bad()) throw Error(ErrorCode::io, where() + ": reading failed");
+  if (!any) throw Error(ErrorCode::usage, where() + ": holds no texts");
+}
+
+void TextSource::read(size_t size, const std::function<void(std::vector<TextInput>)>& window) const {
+  std::vector<TextInput> texts;
+  read_rows({}, [&](TextRow row) {
+    texts.push_back(std::move(row.input));
+    if (texts.size() == size) window(std::exchange(texts, {}));
+  });
   if (!texts.empty()) window(std::move(texts));
 }
 

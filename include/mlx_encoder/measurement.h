@@ -9,12 +9,14 @@ namespace mlxe {
 
 // What one side stores.
 struct StoredSize {
-  uint64_t weight_bytes = 0;              // the safetensors files
-  uint64_t folder_bytes = 0;              // every file of the folder
-  int64_t parameters = 0;                 // logical values: a packed [O, I] matrix counts O * I
-  double bits_per_weight = 0;             // 8 * (bytes of the tensors) / parameters
-  std::string scheme;                     // of most parameters: "affine 4-bit g64 float16"
-  std::map<std::string, uint64_t> parts;  // "word embeddings", "attention", ... -> bytes
+  uint64_t weight_bytes = 0;   // the safetensors files
+  uint64_t folder_bytes = 0;   // every file of the folder
+  int64_t parameters = 0;      // logical values: a packed [O, I] matrix counts O * I
+  double bits_per_weight = 0;  // 8 * (bytes of the tensors) / parameters
+  std::string scheme;          // of most parameters: "affine 4-bit g64 float16"
+  // Bytes of "embeddings", "attention", "feed-forward", "norms", "head" and "other": file headers, tensors
+  // unused.
+  std::map<std::string, uint64_t> parts;
 };
 
 // Two properties every engine should have, tried on some of the texts.

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/wording.h"
 #include "compare/chart.h"
 #include "compare/report_style.h"
 #include "compare/report_text.h"
@@ -121,8 +122,7 @@ std::string size_chart(const Comparison& c) {
     ChartSeries series{name, {}};
     for (const auto* side : {&c.original, &c.quantized}) {
       const auto found = side->size.parts.find(name);
-      series.values.push_back(
-          found == side->size.parts.end() ? 0 : static_cast<double>(found->second) / (1 << 20));
+      series.values.push_back(found == side->size.parts.end() ? 0 : mib(found->second));
     }
     chart.series.push_back(std::move(series));
   }

@@ -168,6 +168,36 @@ class Measuring {
   Measurement m_;
 };
 
+using Pointer = nlohmann::ordered_json::json_pointer;
+
+// Calls visit(place in the JSON, value) for each value of a Measurement, const or not.
+template <class M, class Visit>
+void each_field(M& m, const Visit& visit) {
+  visit("/engine", m.engine);
+  visit("/variant", m.variant);
+  visit("/threads", m.threads);
+  visit("/memory/loaded_bytes", m.loaded_bytes);
+  visit("/memory/peak_bytes", m.peak_bytes);
+  visit("/cold_start_ms/median", m.cold_start.median);
+  visit("/cold_start_ms/min", m.cold_start.min);
+  visit("/cold_start_ms/max", m.cold_start.max);
+  visit("/cold_start_ms/repeats", m.cold_start.repeats);
+  visit("/latency_ms/p50", m.latency.p50);
+  visit("/latency_ms/p95", m.latency.p95);
+  visit("/latency_ms/p99", m.latency.p99);
+  visit("/latency_ms/pass_min", m.latency.pass_min);
+  visit("/latency_ms/pass_max", m.latency.pass_max);
+  visit("/latency_ms/texts", m.latency.texts);
+  visit("/latency_ms/warm_up", m.latency.warm_up);
+  visit("/latency_ms/passes", m.latency.passes);
+  visit("/throughput/texts_per_second", m.throughput.texts_per_second);
+  visit("/throughput/tokens_per_second", m.throughput.tokens_per_second);
+  visit("/throughput/min", m.throughput.min);
+  visit("/throughput/max", m.throughput.max);
+  visit("/throughput/texts", m.throughput.texts);
+  visit("/throughput/passes", m.throughput.passes);
+}
+
 }  // namespace
 
 Measurement measure(const std::filesystem::path& folder, std::span<const TextInput> texts,
@@ -177,61 +207,14 @@ Measurement measure(const std::filesystem::path& folder, std::span<const TextInp
 }
 
 nlohmann::ordered_json measurement_json(const Measurement& m) {
-  return {{"engine", m.engine},
-          {"variant", m.variant},
-          {"threads", m.threads},
-          {"memory", {{"loaded_bytes", m.loaded_bytes}, {"peak_bytes", m.peak_bytes}}},
-          {"cold_start_ms",
-           {{"median", m.cold_start.median},
-            {"min", m.cold_start.min},
-            {"max", m.cold_start.max},
-            {"repeats", m.cold_start.repeats}}},
-          {"latency_ms",
-           {{"p50", m.latency.p50},
-            {"p95", m.latency.p95},
-            {"p99", m.latency.p99},
-            {"pass_min", m.latency.pass_min},
-            {"pass_max", m.latency.pass_max},
-            {"texts", m.latency.texts},
-            {"warm_up", m.latency.warm_up},
-            {"passes", m.latency.passes}}},
-          {"throughput",
-           {{"texts_per_second", m.throughput.texts_per_second},
-            {"tokens_per_second", m.throughput.tokens_per_second},
-            {"min", m.throughput.min},
-            {"max", m.throughput.max},
-            {"texts", m.throughput.texts},
-            {"passes", m.throughput.passes}}}};
+  nlohmann::ordered_json json;
+  each_field(m, [&](const char* path, const auto& value) { json[Pointer(path)] = value; });
+  return json;
 }
 
 Measurement parse_measurement(const nlohmann::ordered_json& json) try {
   Measurement m;
-  json.at("engine").get_to(m.engine);
-  json.at("variant").get_to(m.variant);
-  json.at("threads").get_to(m.threads);
-  json.at("memory").at("loaded_bytes").get_to(m.loaded_bytes);
-  json.at("memory").at("peak_bytes").get_to(m.peak_bytes);
-  const auto& start = json.at("cold_start_ms");
-  start.at("median").get_to(m.cold_start.median);
-  start.at("min").get_to(m.cold_start.min);
-  start.at("max").get_to(m.cold_start.max);
-  start.at("repeats").get_to(m.cold_start.repeats);
-  const auto& latency = json.at("latency_ms");
-  latency.at("p50").get_to(m.latency.p50);
-  latency.at("p95").get_to(m.latency.p95);
-  latency.at("p99").get_to(m.latency.p99);
-  latency.at("pass_min").get_to(m.latency.pass_min);
-  latency.at("pass_max").get_to(m.latency.pass_max);
-  latency.at("texts").get_to(m.latency.texts);
-  latency.at("warm_up").get_to(m.latency.warm_up);
-  latency.at("passes").get_to(m.latency.passes);
-  const auto& throughput = json.at("throughput");
-  throughput.at("texts_per_second").get_to(m.throughput.texts_per_second);
-  throughput.at("tokens_per_second").get_to(m.throughput.tokens_per_second);
-  throughput.at("min").get_to(m.throughput.min);
-  throughput.at("max").get_to(m.throughput.max);
-  throughput.at("texts").get_to(m.throughput.texts);
-  throughput.at("passes").get_to(m.throughput.passes);
+  each_field(m, [&](const char* path, auto& value) { json.at(Pointer(path)).get_to(value); });
   return m;
 } catch (const nlohmann::json::exception& e) {
   throw Error(ErrorCode::internal, std::string("measurement: ") + e.what());

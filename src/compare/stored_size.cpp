@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "models/component.h"
+
 namespace mlxe {
 namespace {
 
@@ -21,31 +23,13 @@ uint64_t folder_bytes(const fs::path& folder) {
   return bytes;
 }
 
-const char* part_of(const ParameterSpec& spec) {
-  const auto has = [&](const char* word) { return spec.name.find(word) != std::string::npos; };
-  switch (spec.role) {
-    case Role::embedding:
-      return has("word_embeddings") ? "word embeddings" : "other embeddings";
-    case Role::token_type_embedding:
-      return "other embeddings";
-    case Role::norm:
-    case Role::bias:
-      return "norms and biases";
-    case Role::classifier:
-      return "heads";
-    case Role::linear:
-      break;
-  }
-  if (!has("layer.")) return "heads";
-  return has("attention") ? "attention" : "feed-forward";
-}
-
 class PartSizes : public ParameterVisitor {
  public:
   PartSizes(const Checkpoint& checkpoint, StoredSize& size) : checkpoint_(checkpoint), size_(size) {}
 
   void parameter(const ParameterSpec& spec, WeightId&) override {
-    if (seen_.insert(spec.name).second) size_.parts[part_of(spec)] += checkpoint_.stored(spec.name).bytes();
+    if (seen_.insert(spec.name).second)
+      size_.parts[component_of(spec.name, spec.role)] += checkpoint_.stored(spec.name).bytes();
   }
 
  private:
@@ -91,7 +75,7 @@ StoredSize stored_size(const TextRunner& runner) {
   model.visit(parts);
   uint64_t named = 0;
   for (const auto& [name, part] : size.parts) named += part;
-  if (size.weight_bytes > named) size.parts["file headers and unused tensors"] = size.weight_bytes - named;
+  if (size.weight_bytes > named) size.parts["other"] = size.weight_bytes - named;
   return size;
 }
 

@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cmath>
+
+#include "base/wording.h"
 
 namespace mlxe {
 namespace {
@@ -201,23 +202,6 @@ std::vector<Table> tables(const Comparison& c) {
   if (c.labels && c.labels->flips > 0) all.push_back(flips(*c.labels));
   all.push_back(run(c));
   return all;
-}
-
-std::string human_bytes(double bytes) {
-  static constexpr std::array kUnits{"bytes", "KiB", "MiB", "GiB", "TiB"};
-  size_t unit = 0;
-  while (bytes >= 1024 && unit + 1 < kUnits.size()) {
-    bytes /= 1024;
-    ++unit;
-  }
-  return fmt::format("{:.{}f} {}", bytes, unit == 0 ? 0 : 1, kUnits[unit]);
-}
-
-std::string human_count(double count) {
-  if (count >= 1e9) return fmt::format("{:.2f} G", count / 1e9);
-  if (count >= 1e6) return fmt::format("{:.2f} M", count / 1e6);
-  if (count >= 1e4) return fmt::format("{:.1f} k", count / 1e3);
-  return fmt::format("{:.0f}", count);
 }
 
 std::string sentence(std::string text) {

@@ -24,8 +24,6 @@ struct Table {
 // Those the comparison has something for, in the order to show them.
 std::vector<Table> tables(const Comparison& comparison);
 
-std::string human_bytes(double bytes);   // "12.9 MiB"
-std::string human_count(double count);   // "22.7 M"
 std::string sentence(std::string text);  // first letter upper case, a full stop at the end
 // What a tensor is called in prose: "sentence vectors" for "pooled_vector".
 std::string prose_name(const std::string& tensor);

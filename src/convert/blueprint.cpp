@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "base/sha256.h"
+#include "base/wording.h"
 #include "convert/carried_files.h"
 #include "convert/model_card.h"
 #include "convert/pieces.h"
@@ -26,13 +27,6 @@ namespace {
 
 constexpr size_t kListed = 8;  // names a message spells out
 constexpr const char* kIndex = "model.safetensors.index.json";
-
-std::string listed(const std::vector<std::string>& items, const char* separator) {
-  std::string text;
-  for (size_t i = 0; i < items.size() && i < kListed; ++i) text += (i ? separator : "") + items[i];
-  if (items.size() > kListed) text += fmt::format("{}and {} more", separator, items.size() - kListed);
-  return text;
-}
 
 // The name a tensor gets: the source's own, old endings brought up to date.
 std::string written_name(const CheckpointTensor& tensor) {
@@ -108,7 +102,7 @@ class Planner {
     if (purpose_ == Purpose::convert) describe_source();
     for (const ParameterSpec& spec : claimed_.specs) plan_claimed(spec);
     if (!problems_.empty())
-      throw Error(ErrorCode::format, fmt::format("{}: {}", folder(), listed(problems_, "; ")));
+      throw Error(ErrorCode::format, fmt::format("{}: {}", folder(), listed(problems_, kListed, "; ")));
     if (form_)
       for (const MadeUpTensor& tensor : form_->made_up()) plan_made_up(tensor);
     for (const CheckpointTensor& tensor : bp_.checkpoint.tensors())
@@ -290,9 +284,9 @@ class Planner {
   void say_what_was_left() {
     for (const auto& [reason, names] : fallbacks_)
       warnings_.push_back(fmt::format("{}: {} ({} tensor{}: {})", folder(), reason, names.size(),
-                                      names.size() == 1 ? "" : "s", listed(names, ", ")));
+                                      names.size() == 1 ? "" : "s", listed(names, kListed)));
     const auto say = [&](const std::vector<std::string>& names, auto format) {
-      if (!names.empty()) format(listed(names, ", "));
+      if (!names.empty()) format(listed(names, kListed));
     };
     const auto count = [](const std::vector<std::string>& names) {
       return fmt::format("{} tensor{}", names.size(), names.size() == 1 ? "" : "s");
@@ -335,7 +329,7 @@ class Planner {
           ErrorCode::usage,
           fmt::format("{}: no tensor of the model matches; patterns name modules without the prefix \"{}.\", "
                       "`mlx-encoder inspect {}` lists them",
-                      listed(unmatched, ", "), find_architecture(bp_.checkpoint.config()).base_prefix,
+                      listed(unmatched, kListed), find_architecture(bp_.checkpoint.config()).base_prefix,
                       folder()));
     const auto is_quantized = [](const PlannedTensor& t) { return t.scheme.mode != Mode::none; };
     const auto as_asked = [&](const PlannedTensor& t) { return same_form(t.scheme, options_.scheme); };
@@ -415,7 +409,7 @@ class Planner {
     if (!files.left_behind.empty()) {
       std::vector<std::string> names;
       for (const fs::path& path : files.left_behind) names.push_back(path.string());
-      note(fmt::format("not carried over: {}", listed(names, ", ")));
+      note(fmt::format("not carried over: {}", listed(names, kListed)));
     }
     if (!files.has_tokenizer) note(fmt::format("{}: has no tokenizer, so the result has none", folder()));
     bp_.texts["config.json"] = config_text();

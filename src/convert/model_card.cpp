@@ -8,6 +8,7 @@
 
 #include "base/file_errors.h"
 #include "base/mapped_file.h"
+#include "base/wording.h"
 #include "convert/pieces.h"
 #include "format/folder_writer.h"
 #include "mlx_encoder/error.h"
@@ -22,10 +23,6 @@ constexpr std::string_view kEnd = "<!-- mlx-encoder: measurements end -->";
 std::string text_of(const fs::path& file) {
   const MappedFile mapped(file);
   return {reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size()};
-}
-
-double mib(uint64_t bytes) {
-  return static_cast<double>(bytes) / (1 << 20);
 }
 
 struct Card {

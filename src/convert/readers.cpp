@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 
+#include "base/wording.h"
 #include "convert/carried_files.h"
 #include "convert/pieces.h"
 #include "encoder/model_loader.h"
@@ -23,13 +24,6 @@ constexpr const char* kOwn = "mlx-encoder";
 constexpr const char* kMlxEmbeddings = "mlx-embeddings";
 constexpr const char* kMlxLmLayout = "mlx-lm layout";
 constexpr size_t kListed = 3;
-
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < names.size() && i < kListed; ++i) text += (i ? ", " : "") + names[i];
-  if (names.size() > kListed) text += fmt::format(" and {} more", names.size() - kListed);
-  return text;
-}
 
 ReaderVerdict verdict(const char* reader, std::vector<std::string> why) {
   return {reader, why.empty(), std::move(why)};
@@ -94,10 +88,11 @@ class MlxEmbeddingsJudge {
       if (!wanted.names.contains(tensor.original) && !is_part) unexpected.push_back(tensor.original);
     }
     if (!missing.empty())
-      why_.push_back(fmt::format("{} tensors it asks for are missing: {}", missing.size(), listed(missing)));
+      why_.push_back(
+          fmt::format("{} tensors it asks for are missing: {}", missing.size(), listed(missing, kListed)));
     if (!unexpected.empty())
       why_.push_back(
-          fmt::format("{} tensors it has no place for: {}", unexpected.size(), listed(unexpected)));
+          fmt::format("{} tensors it has no place for: {}", unexpected.size(), listed(unexpected, kListed)));
   }
 
   void check_config(const Model& model) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/wording.h"
 #include "mlx_encoder/error.h"
 #include "models/registry.h"
 
@@ -13,13 +14,6 @@ namespace mlxe {
 namespace {
 
 constexpr size_t kListed = 8;  // names a message spells out
-
-std::string listed(const std::vector<std::string>& problems, const char* separator) {
-  std::string text;
-  for (size_t i = 0; i < problems.size() && i < kListed; ++i) text += (i ? separator : "") + problems[i];
-  if (problems.size() > kListed) text += fmt::format("{}and {} more", separator, problems.size() - kListed);
-  return text;
-}
 
 // Compares what the model needs with what the files hold; gathers every problem before one is thrown.
 class ShapeCheck : public ParameterVisitor {
@@ -40,13 +34,13 @@ class ShapeCheck : public ParameterVisitor {
 
   void finish(const Warning& warn) const {
     if (!problems_.empty())
-      throw Error(ErrorCode::format, checkpoint_.folder().string() + ": " + listed(problems_, "; "));
+      throw Error(ErrorCode::format, checkpoint_.folder().string() + ": " + listed(problems_, kListed, "; "));
     std::vector<std::string> unused;
     for (const std::string& name : checkpoint_.weight_names())
       if (!seen_.contains(name)) unused.push_back(name);
     if (!unused.empty() && warn)
       warn(fmt::format("{}: {} tensors are not part of the model this version runs and are ignored: {}",
-                       checkpoint_.folder().string(), unused.size(), listed(unused, ", ")));
+                       checkpoint_.folder().string(), unused.size(), listed(unused, kListed)));
   }
 
  private:

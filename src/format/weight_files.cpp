@@ -7,6 +7,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/wording.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 
@@ -17,16 +18,15 @@ namespace {
 constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
 constexpr std::string_view kExtension = ".safetensors";
-constexpr size_t kMaxListed = 5;
+constexpr size_t kListed = 5;
 
 using Index = std::map<std::string, std::string>;
 
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < std::min(names.size(), kMaxListed); ++i)
-    text += (i ? ", " : "") + printable(names[i]);
-  if (names.size() > kMaxListed) text += fmt::format(" and {} more", names.size() - kMaxListed);
-  return text;
+// Names out of files, quoted, a few of them.
+std::string quoted(std::span<const std::string> names) {
+  std::vector<std::string> shown;
+  for (const std::string& name : names) shown.push_back(printable(name));
+  return listed(shown, kListed);
 }
 
 void tell(const Warning& warn, const std::string& sentence) {
@@ -132,11 +132,11 @@ void check_index(const fs::path& folder, const Index& index, const WeightFiles& 
   }
   if (!missing.empty())
     throw Error(ErrorCode::format,
-                fmt::format("{}: names tensors that no shard holds: {}", where, listed(missing)));
+                fmt::format("{}: names tensors that no shard holds: {}", where, quoted(missing)));
   if (!misplaced.empty())
-    tell(warn, fmt::format("{}: places {} in the wrong shard; found in another", where, listed(misplaced)));
+    tell(warn, fmt::format("{}: places {} in the wrong shard; found in another", where, quoted(misplaced)));
   if (!unlisted.empty())
-    tell(warn, fmt::format("{}: does not list {}, which the shards hold", where, listed(unlisted)));
+    tell(warn, fmt::format("{}: does not list {}, which the shards hold", where, quoted(unlisted)));
 }
 
 }  // namespace
@@ -180,26 +180,26 @@ WeightFiles open_weight_files(const fs::path& folder, const Warning& warn) {
   if (single && !shards.contains(kSingle)) {
     if (!shards.empty())
       tell(warn, fmt::format("{}: names {} but {} is there; the index was ignored and {} used",
-                             (folder / kIndex).string(), listed(names), kSingle, kSingle));
+                             (folder / kIndex).string(), quoted(names), kSingle, kSingle));
     names = {kSingle};
     index.clear();
   } else if (names.empty()) {
     if (present.empty()) nothing_found(folder);
     require_complete(folder, present);
     names = present;
-    tell(warn, fmt::format("{}: no {}; used {}", folder.string(), kIndex, listed(names)));
+    tell(warn, fmt::format("{}: no {}; used {}", folder.string(), kIndex, quoted(names)));
   }
   std::vector<std::string> passed_over;
   std::set_difference(present.begin(), present.end(), names.begin(), names.end(),
                       std::back_inserter(passed_over));
-  if (!passed_over.empty()) tell(warn, fmt::format("{}: {} not used", folder.string(), listed(passed_over)));
+  if (!passed_over.empty()) tell(warn, fmt::format("{}: {} not used", folder.string(), quoted(passed_over)));
 
   std::vector<std::string> absent;
   for (const std::string& name : names)
     if (!fs::exists(folder / name)) absent.push_back(name);
   if (!absent.empty())
     throw Error(ErrorCode::not_found, fmt::format("{}: {} named by {} missing; is the download complete?",
-                                                  folder.string(), listed(absent), kIndex));
+                                                  folder.string(), quoted(absent), kIndex));
   WeightFiles opened = open_all(folder, names);
   if (!index.empty()) check_index(folder, index, opened, warn);
   return opened;

@@ -238,6 +238,10 @@ TEST_F(Compare, MistakesAreOneSentenceAndAStatus) {
       {{"compare", model, model, "--texts", texts("s.tsv", "text\ttext_pair\tscore\na\tb\thigh\n")},
        6,
        "\"high\" is not a number"},
+      {{"compare", model, model, "--texts",
+        texts("g.jsonl", "{\"text\": \"a\", \"label\": 1}\n{\"text\": \"b\"}\n")},
+       6,
+       "g.jsonl: line 2: no \"label\""},
       {{"compare", model, model, "--texts", texts("l.txt", "caf\xE9\n")}, 6, "text 1"},
   };
   for (const Case& c : cases) {

@@ -1,0 +1,22 @@
+// Wording that messages, tables and reports share.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace mlxe {
+
+// "a, b, c and 4 more": the first `most` items. The separator goes before "and" too unless it is ", ".
+std::string listed(std::span<const std::string> items, size_t most, std::string_view separator = ", ");
+
+double mib(uint64_t bytes);
+std::string human_bytes(double bytes);  // "12.9 MiB"
+std::string human_count(double count);  // "22.70 M"
+
+// `text` with bytes that are not UTF-8, and control characters other than white space, become U+FFFD: fit for
+// a terminal or a report, whatever a file called its tensors.
+std::string cleaned(std::string_view text);
+
+}  // namespace mlxe

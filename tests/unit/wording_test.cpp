@@ -1,0 +1,33 @@
+#include "base/wording.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace mlxe {
+namespace {
+
+TEST(Wording, ListsTheFirstAndCountsTheRest) {
+  const std::vector<std::string> names{"a", "b", "c"};
+  EXPECT_EQ(listed(names, 3), "a, b, c");
+  EXPECT_EQ(listed(names, 2), "a, b and 1 more");
+  EXPECT_EQ(listed(names, 2, "; "), "a; b; and 1 more");
+  EXPECT_EQ(listed({}, 2), "");
+}
+
+TEST(Wording, BytesAndCounts) {
+  EXPECT_EQ(human_bytes(1023), "1023 bytes");
+  EXPECT_EQ(human_bytes(1536), "1.5 KiB");
+  EXPECT_EQ(human_bytes(12.9 * (1 << 20)), "12.9 MiB");
+  EXPECT_EQ(human_count(22'700'000), "22.70 M");
+  EXPECT_DOUBLE_EQ(mib(3 << 19), 1.5);
+}
+
+TEST(Wording, NothingAFileHoldsReachesTheTerminalAsACommand) {
+  EXPECT_EQ(cleaned("caf\xC3\xA9\tb\n"), "caf\xC3\xA9\tb\n");
+  EXPECT_EQ(cleaned("\x1b[2J\x7f"), "\xEF\xBF\xBD[2J\xEF\xBF\xBD");
+  EXPECT_EQ(cleaned("a\xE9z"), "a\xEF\xBF\xBDz");
+}
+
+}  // namespace
+}  // namespace mlxe
