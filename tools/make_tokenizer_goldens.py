@@ -2,9 +2,9 @@
 
     python tools/make_tokenizer_goldens.py [--minilm FOLDER]
 
-Needs transformers 4.57, tokenizers 0.22, sentencepiece and protobuf; FOLDER is the real all-MiniLM-L6-v2. Writes into
-tests/data/tokenizers: a folder a tokenizer, with golden.jsonl beside it, and variants.jsonl: the same tokenizers under
-other settings files. A tokenizer that is there already is kept, because training breaks ties at random; delete its
+Environment: tools/requirements-goldens.txt; FOLDER is the real all-MiniLM-L6-v2. Writes into tests/data/tokenizers: a
+folder a tokenizer, with golden.jsonl beside it; variants.jsonl: the same tokenizers under other settings files;
+lower_case.jsonl: the same as sentence-transformers changes them for do_lower_case. A tokenizer that is there already is kept, because training breaks ties at random; delete its
 folder to train it anew.
 """
 
@@ -14,7 +14,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import sentencepiece
 from tokenizers import ByteLevelBPETokenizer
 from tokenizers import models, normalizers, pre_tokenizers, trainers, Tokenizer
 from transformers import (AutoTokenizer, BertTokenizerFast, RobertaTokenizerFast, XLMRobertaTokenizerFast)
@@ -72,6 +71,8 @@ def roberta() -> None:
 
 def xlm_roberta() -> None:
     """Unigram with SentencePiece's real nmt_nfkc normalization, as XLM-RoBERTa."""
+    import sentencepiece  # for training only
+
     folder = OUT / "xlm_roberta"
     folder.mkdir()
     with tempfile.TemporaryDirectory() as scratch:
@@ -239,6 +240,40 @@ def write_variants() -> None:
     print(f"{path.relative_to(ROOT)}: {len(lines)} variants, {path.stat().st_size} bytes")
 
 
+# ---- sentence-transformers' do_lower_case
+
+def write_lower_case() -> None:
+    """The tokenizers as sentence-transformers changes them where sentence_bert_config.json says do_lower_case."""
+    from sentence_transformers.base.modules import Transformer
+    from transformers import AutoConfig, AutoModel
+
+    sequence = lambda *types: {"normalizer": {"type": "Sequence", "normalizers": [{"type": t} for t in types]}}  # noqa: E731
+    lines = []
+    for name, base, change in (
+            ("bert_uncased", "bert_uncased", {}), ("bert_cased", "bert_cased", {}), ("roberta", "roberta", {}),
+            ("xlm_roberta", "xlm_roberta", {}),
+            ("sequence", "roberta", sequence("NFD", "StripAccents")),  # gets one member more
+            ("lowercases_already", "roberta", sequence("StripAccents", "Lowercase"))):  # stays as it is
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "model"
+            shutil.copytree(OUT / base, folder)
+            described = json.loads((folder / "tokenizer.json").read_text())
+            (folder / "tokenizer.json").write_text(json.dumps(described | change))
+            vocabulary = len(AutoTokenizer.from_pretrained(folder))
+            kind = json.loads((folder / "config.json").read_text())["model_type"]
+            model = AutoModel.from_config(AutoConfig.for_model(
+                kind, vocab_size=vocabulary, hidden_size=8, num_attention_heads=1, num_hidden_layers=1,
+                intermediate_size=8, max_position_embeddings=514))
+            model.save_pretrained(folder)
+            tokenizer = Transformer(str(folder), do_lower_case=True).tokenizer
+            cases = [{"text": item["name"], "max_length": 0, **encode(tokenizer, item["text"], item.get("pair"))}
+                     for item in TEXTS if len(item["text"]) <= 200]
+        lines.append({"name": name, "base": base, "change": change, "cases": cases})
+    path = OUT / "lower_case.jsonl"
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    print(f"{path.relative_to(ROOT)}: {len(lines)} tokenizers, {path.stat().st_size} bytes")
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--minilm", type=Path)
@@ -255,6 +290,7 @@ def main() -> None:
         (OUT / "minilm").mkdir(exist_ok=True)
         write_golden(OUT / "minilm" / "golden.jsonl", AutoTokenizer.from_pretrained(options.minilm))
     write_variants()
+    write_lower_case()
 
 
 if __name__ == "__main__":

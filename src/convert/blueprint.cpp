@@ -129,7 +129,8 @@ class Planner {
     if (sentence_.declared)
       warnings_.insert(warnings_.end(), heard.begin(), heard.end());  // else: mean pooling assumed
     if (form_)
-      for (std::string& caveat : form_->caveats(sentence_)) warnings_.push_back(std::move(caveat));
+      for (std::string& caveat : form_->caveats(sentence_, options_.model))
+        warnings_.push_back(std::move(caveat));
   }
 
   void describe_source() {

@@ -98,7 +98,8 @@ class MlxEmbeddingsJudge {
   void check_config(const Model& model) {
     try {
       const MlxEmbeddingsForm form(model, checkpoint_);
-      for (std::string& caveat : form.caveats(read_sentence_modules(checkpoint_.folder())))
+      for (std::string& caveat :
+           form.caveats(read_sentence_modules(checkpoint_.folder()), checkpoint_.folder()))
         caveats_.push_back(std::move(caveat));
     } catch (const Error& error) {
       caveats_.push_back(error.what());

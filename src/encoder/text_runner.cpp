@@ -45,12 +45,7 @@ TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions
       engine_(make_engine(options)),
       pool_(std::make_unique<ThreadPool>(options.threads)),
       warning_(options.warning) {
-  if (loaded_.sentence.do_lower_case && tokenizer_.encode("A").ids != tokenizer_.encode("a").ids)
-    throw Error(
-        ErrorCode::unsupported,
-        folder.string() +
-            "/sentence_bert_config.json: \"do_lower_case\" is true but the tokenizer keeps case; "
-            "this version can't lowercase before it: use a tokenizer that lowercases, or set it to false");
+  if (loaded_.sentence.do_lower_case) tokenizer_.lower_case_first();
   bind(loaded_, *engine_);
   max_tokens_ = loaded_.model.max_tokens();
   for (int64_t limit :

@@ -8,6 +8,7 @@
 
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
+#include "tokenizer/tokenizer.h"
 
 namespace mlxe {
 namespace {
@@ -55,6 +56,14 @@ std::optional<std::string> name_from_distilbert(std::string_view canonical) {
       return "encoder.layer." + std::string(index) + "." + std::string(berts) +
              std::string(rest.substr(theirs.size()));
   return std::nullopt;
+}
+
+// Whether the folder's tokenizer, if it has one, tells upper from lower case.
+bool keeps_case(const std::filesystem::path& folder) try {
+  const Tokenizer tokenizer = Tokenizer::load(folder, {});
+  return tokenizer.encode("A").ids != tokenizer.encode("a").ids;
+} catch (const Error&) {
+  return false;
 }
 
 json bert_config_of_distilbert(const json& source) {
@@ -130,8 +139,14 @@ std::optional<std::string> MlxEmbeddingsForm::name(std::string_view canonical) c
   return distilbert_ ? name_from_distilbert(canonical) : bert_name(canonical);
 }
 
-std::vector<std::string> MlxEmbeddingsForm::caveats(const SentenceModules& sentence) const {
+std::vector<std::string> MlxEmbeddingsForm::caveats(const SentenceModules& sentence,
+                                                    const std::filesystem::path& folder) const {
   std::vector<std::string> caveats;
+  if (sentence.do_lower_case && keeps_case(folder))
+    caveats.push_back(
+        "mlx-embeddings does not read sentence_bert_config.json, whose do_lower_case asks for texts in lower "
+        "case; "
+        "give it such");
   if (!sentence.declared) return caveats;
   for (const SentenceModuleSpec& module : sentence.modules) {
     if (const auto* dense = std::get_if<DenseSpec>(&module))

@@ -37,8 +37,9 @@ class MlxEmbeddingsForm {
   const std::vector<MadeUpTensor>& made_up() const noexcept { return made_up_; }
   // config.json of the written folder, before quantization is entered.
   const nlohmann::json& config() const noexcept { return *config_; }
-  // What the reader does differently with this folder: one sentence each.
-  std::vector<std::string> caveats(const SentenceModules& sentence) const;
+  // What the reader does differently with the model's folder: one sentence each.
+  std::vector<std::string> caveats(const SentenceModules& sentence,
+                                   const std::filesystem::path& folder) const;
 
  private:
   bool distilbert_;

@@ -189,6 +189,20 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
+void Tokenizer::lower_case_first() {
+  const json lowercase{{"type", "Lowercase"}};
+  const json normalizer = state_->backend.describe()["normalizer"];
+  json steps = json::array();
+  if (normalizer.is_object() && normalizer.value("type", "") == "Sequence") {
+    steps = normalizer["normalizers"];
+  } else if (!normalizer.is_null()) {
+    steps.push_back(normalizer);
+  }
+  if (std::find(steps.begin(), steps.end(), lowercase) != steps.end()) return;
+  steps.insert(steps.begin(), lowercase);
+  state_->backend.change({{"normalizer", {{"type", "Sequence"}, {"normalizers", std::move(steps)}}}});
+}
+
 Encoding Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   return encode(text, std::nullopt, options);
 }

@@ -71,6 +71,10 @@ class Tokenizer {
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
+  // As sentence-transformers applies do_lower_case (5.4 and later): a Lowercase in front of the normalizer,
+  // unless it has one. Special tokens written in a text keep their case.
+  void lower_case_first();
+
   // Errors: format (not UTF-8: names the byte; a word outside a vocabulary without unknown token), usage (no
   // room for the special tokens in max_length; only_first or only_second can't cut enough).
   Encoding encode(std::string_view text, const EncodeOptions& options = {}) const;

@@ -272,6 +272,33 @@ TEST(TokenizerVariants, differ_from_their_base) {
   EXPECT_GE(differing, 20);
 }
 
+// ---- sentence-transformers' do_lower_case
+
+Tokenizer load_changed(const json& golden) {
+  const test::TemporaryFolder folder;
+  fs::copy(kFolder / golden["base"], folder.path(), fs::copy_options::recursive);
+  json file = json::parse(test::read_file(folder / "tokenizer.json"));
+  file.update(golden["change"]);
+  test::write_file(folder / "tokenizer.json", file.dump());
+  return Tokenizer::load(folder.path(), {});
+}
+
+TEST(LowerCaseFirst, equals_sentence_transformers) {
+  int differing = 0;
+  for (const json& golden : read_lines(kFolder / "lower_case.jsonl")) {
+    SCOPED_TRACE(golden["name"]);
+    const auto cases = golden["cases"].get<std::vector<json>>();
+    EXPECT_GT(cases.size(), 60u);
+    Tokenizer tokenizer = load_changed(golden);
+    differing += differences(tokenizer, cases).empty() ? 0 : 1;  // without it
+    tokenizer.lower_case_first();
+    const auto found = differences(tokenizer, cases);
+    EXPECT_TRUE(found.empty()) << first_few(found);
+  }
+  // All but those that lowercase already: bert_uncased and lowercases_already.
+  EXPECT_EQ(differing, 4);
+}
+
 // ---- the real all-MiniLM-L6-v2, whose vocabulary is too large to keep here
 
 fs::path minilm_folder() {

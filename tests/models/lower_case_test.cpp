@@ -1,6 +1,5 @@
-// sentence_bert_config.json's do_lower_case: honoured by a tokenizer that lowercases, refused with one that
-// does not.
-#include <gmock/gmock.h>
+// sentence_bert_config.json's do_lower_case reaches the tokenizer; what it does there,
+// tests/golden/tokenizer_test.cpp holds against sentence-transformers.
 #include <gtest/gtest.h>
 
 #include "mlx_encoder/encoder.h"
@@ -11,17 +10,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void load_with_lower_case(const char* checkpoint) {
+std::vector<int32_t> ids(const char* checkpoint, const char* setting, const std::string& text) {
   test::TemporaryFolder folder;
   fs::copy(fs::path(MLXE_TEST_DATA) / "tiny" / checkpoint, folder.path(), fs::copy_options::recursive);
-  test::write_file(folder / "sentence_bert_config.json", R"({"max_seq_length": 32, "do_lower_case": true})");
-  Encoder::load(folder.path(), {.engine = EngineKind::cpu});
+  test::write_file(folder / "sentence_bert_config.json",
+                   std::string(R"({"max_seq_length": 32, "do_lower_case": )") + setting + "}");
+  return Encoder::load(folder.path(), {.engine = EngineKind::cpu}).tokenize({text, std::nullopt}).ids;
 }
 
-TEST(LowerCase, IsTheTokenizersOrRefused) {
-  load_with_lower_case("st_mean_norm");  // its WordPiece tokenizer lowercases
-  EXPECT_THAT(test::error_text([] { load_with_lower_case("roberta"); }, ErrorCode::unsupported),
-              testing::HasSubstr("do_lower_case"));
+TEST(LowerCase, IsAppliedWhereTheFolderSaysSo) {
+  for (const char* cased : {"roberta", "xlm_roberta"}) {
+    const auto lower = ids(cased, "false", "the river road");
+    EXPECT_EQ(ids(cased, "true", "The RIVER road"), lower) << cased;
+    EXPECT_NE(ids(cased, "false", "The RIVER road"), lower) << cased;
+  }
+  EXPECT_EQ(ids("st_mean_norm", "true", "The RIVER road"), ids("st_mean_norm", "false", "the river road"));
 }
 
 }  // namespace

@@ -550,6 +550,15 @@ TEST(MlxEmbeddingsLayout, SaysWhatItLeavesOut) {
       plan_conversion({.model = tiny("st_cls"), .scheme = kAffine8g32, .layout = Layout::mlx_embeddings})
           .warnings,
       ::testing::Contains(HasSubstr("averages the token vectors")));
+  // Only where the tokenizer does not do it anyway.
+  for (const auto& [model, said] : {std::pair("xlm_roberta", 1), std::pair("st_mean_norm", 0)}) {
+    const fs::path source = folder / model;
+    fs::copy(tiny(model), source, fs::copy_options::recursive);
+    test::write_file(source / "sentence_bert_config.json", R"({"do_lower_case": true})");
+    EXPECT_THAT(
+        plan_conversion({.model = source, .scheme = kAffine8g32, .layout = Layout::mlx_embeddings}).warnings,
+        ::testing::Contains(HasSubstr("do_lower_case")).Times(said));
+  }
   EXPECT_THAT(
       error_text(
           [] {
