@@ -162,6 +162,11 @@ void RunOptions::add_to(CLI::App& command) {
   command.add_option("model", folder, "Model folder")->required();
   command.add_option("--engine", engine, "auto (mlx where it has a GPU, else cpu), mlx or cpu")
       ->capture_default_str();
+  command
+      .add_option("--activations", activations,
+                  "int8 (fast) or f32 (exact): what the cpu engine's activations become where they meet a "
+                  "quantized matrix")
+      ->capture_default_str();
   command.add_option("--threads", threads, "Threads of the cpu engine; 0: all cores")
       ->check(CLI::NonNegativeNumber);
   command.add_option("--max-length", max_length, "Tokens a text may have; longer ones are truncated (said)")
@@ -172,6 +177,7 @@ void RunOptions::add_to(CLI::App& command) {
 
 Encoder RunOptions::load() const {
   return Encoder::load(folder, {.engine = parse_engine(engine),
+                                .activations = parse_activations(activations),
                                 .threads = threads,
                                 .max_length = max_length,
                                 .warning = warnings(strict ? Strictness::strict : Strictness::warn)});

@@ -24,8 +24,15 @@ namespace mlxe {
 enum class EngineKind { automatic, mlx, cpu };       // automatic: mlx where it has a GPU, else cpu
 EngineKind parse_engine(std::string_view spelling);  // "auto", "mlx", "cpu"; throws usage
 
+// What the cpu engine turns activations into where they meet a quantized matrix: signed 8-bit codes with a
+// scale per token and group of columns (several times faster; docs/running.md says what it costs), or
+// nothing. Matrices stored as floats or mxfp8, and the MLX engine, always take float32.
+enum class Activations { int8, float32 };
+Activations parse_activations(std::string_view spelling);  // "int8", "f32", "float32"; throws usage
+
 struct EncoderOptions {
   EngineKind engine = EngineKind::automatic;
+  Activations activations = Activations::int8;
   int threads = 0;         // of the cpu engine; 0: all cores
   int64_t max_length = 0;  // tokens a text may have, special tokens included; 0: what the model allows
   Warning warning;         // told what is ignored, assumed or truncated
@@ -41,6 +48,7 @@ struct ModelInfo {
   std::map<std::string, std::string> prompts;  // name -> text put before an embedded text
   std::string default_prompt;                  // name, or empty
   std::string engine, engine_variant;
+  Activations activations = Activations::float32;  // those in use
 };
 
 struct Vectors {

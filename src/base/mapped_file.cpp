@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -53,12 +54,14 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::release(std::span<const std::byte> range) const noexcept {
-  const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  size_t begin = static_cast<size_t>(range.data() - data_);
-  size_t end = begin + range.size();
-  begin = (begin + page - 1) / page * page;
-  end = end / page * page;
-  if (begin < end) ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
+  release_mapped(range);
+}
+
+void release_mapped(std::span<const std::byte> range) noexcept {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto address = reinterpret_cast<uintptr_t>(range.data());
+  const uintptr_t begin = (address + page - 1) / page * page, end = (address + range.size()) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 }  // namespace mlxe

@@ -25,4 +25,7 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+// MappedFile::release for a range known to lie in one, by whoever does not have it.
+void release_mapped(std::span<const std::byte> range) noexcept;
+
 }  // namespace mlxe

@@ -115,6 +115,7 @@ class Comparing {
   }
   EncoderOptions encoder_options() {
     return {.engine = options_.engine,
+            .activations = Activations::float32,
             .threads = options_.threads,
             .max_length = options_.max_length,
             .warning = warning()};

@@ -79,7 +79,8 @@ struct Encoder::Impl {
             .prompts = sentence.prompts,
             .default_prompt = sentence.default_prompt_name.value_or(""),
             .engine = engine.engine,
-            .engine_variant = engine.variant};
+            .engine_variant = engine.variant,
+            .activations = engine.activations};
     for (const SentenceModule& m : model.sentence.modules) {
       if (const auto* p = std::get_if<PoolingModule>(&m))
         info.dimension *= static_cast<int64_t>(p->kinds.size());

@@ -18,7 +18,7 @@ constexpr size_t kWindow = 2048;
 constexpr int64_t kBatchTokens = 4096;
 
 std::unique_ptr<Engine> make_engine(const EncoderOptions& options) {
-  const EngineOptions engine{.threads = options.threads};
+  const EngineOptions engine{.threads = options.threads, .activations = options.activations};
   switch (options.engine) {
     case EngineKind::mlx:
       return make_mlx_engine(engine);
@@ -37,6 +37,12 @@ EngineKind parse_engine(std::string_view spelling) {
   if (spelling == "mlx") return EngineKind::mlx;
   if (spelling == "cpu") return EngineKind::cpu;
   throw Error(ErrorCode::usage, "engine: \"" + std::string(spelling) + "\" is unknown; use auto, mlx or cpu");
+}
+
+Activations parse_activations(std::string_view spelling) {
+  if (spelling == "int8") return Activations::int8;
+  if (spelling == "f32" || spelling == "float32") return Activations::float32;
+  throw Error(ErrorCode::usage, "activations: \"" + std::string(spelling) + "\" is unknown; use int8 or f32");
 }
 
 TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions& options)

@@ -27,8 +27,25 @@ Buffer::~Buffer() {
 }
 
 Tensor Arena::tensor(int64_t rows, int64_t columns) {
-  const int64_t stride = row_stride(columns);
-  return {acquire(static_cast<size_t>(std::max<int64_t>(rows, 1) * stride)), rows, columns, stride};
+  Tensor t;
+  t.rows_ = rows, t.columns_ = columns, t.stride_ = row_stride(columns);
+  t.values_ = BufferRef(acquire(static_cast<size_t>(std::max<int64_t>(rows, 1) * t.stride_)));
+  return t;
+}
+
+Tensor Arena::codes(int64_t rows, int64_t columns, int group) {
+  Tensor t;
+  t.rows_ = rows, t.columns_ = columns;
+  add_codes(t, group);
+  return t;
+}
+
+void Arena::add_codes(Tensor& t, int group) {
+  t.group_ = group;
+  // Codes come in whole groups of 64 columns, one cache line each; again an odd number of lines.
+  t.code_stride_ = ((t.columns_ + kInt8Alignment - 1) / kInt8Alignment | 1) * kInt8Alignment;
+  const int64_t floats = t.rows_ * (t.code_stride_ / static_cast<int64_t>(sizeof(float)) + t.group_stride());
+  t.codes_ = BufferRef(acquire(static_cast<size_t>(std::max<int64_t>(floats, 1))));
 }
 
 size_t Arena::bytes() const noexcept {

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/int8_table.h"
+
 namespace mlxe::cpu {
 
 // 64-byte aligned floats, not initialised, with room to read a tile's width (kernels/table.h) past the last.
@@ -21,51 +23,67 @@ class Buffer {
   size_t capacity() const noexcept { return capacity_; }
 
  private:
-  friend class Tensor;
+  friend class BufferRef;
   float* data_;
   size_t capacity_;
   int users_ = 0;
   friend class Arena;
 };
 
-// A float matrix in a buffer of an Arena; the last copy gives the buffer back. Copies share the values and
-// belong to one thread (what they point at may be filled by many).
-class Tensor {
+// Counts as a user of its buffer; null after default construction.
+class BufferRef {
  public:
-  Tensor() = default;
-  Tensor(const Tensor& other) noexcept
-      : buffer_(other.buffer_), rows_(other.rows_), columns_(other.columns_), stride_(other.stride_) {
+  BufferRef() = default;
+  explicit BufferRef(Buffer* buffer) noexcept : buffer_(buffer) {
     if (buffer_) ++buffer_->users_;
   }
-  Tensor(Tensor&& other) noexcept { swap(other); }
-  Tensor& operator=(Tensor other) noexcept {
-    swap(other);
+  BufferRef(const BufferRef& other) noexcept : BufferRef(other.buffer_) {}
+  BufferRef(BufferRef&& other) noexcept : buffer_(std::exchange(other.buffer_, nullptr)) {}
+  BufferRef& operator=(BufferRef other) noexcept {
+    std::swap(buffer_, other.buffer_);
     return *this;
   }
-  ~Tensor() {
+  ~BufferRef() {
     if (buffer_) --buffer_->users_;
   }
 
+  explicit operator bool() const noexcept { return buffer_ != nullptr; }
+  float* data() const noexcept { return buffer_->data(); }
+
+ private:
+  Buffer* buffer_ = nullptr;
+};
+
+// A float matrix, its 8-bit form (kernels/int8_table.h), or both, in buffers of an Arena; the last copy gives
+// them back. Copies share the values and belong to one thread (what they point at may be filled by many).
+class Tensor {
+ public:
   int64_t rows() const noexcept { return rows_; }
   int64_t columns() const noexcept { return columns_; }
+
   int64_t stride() const noexcept { return stride_; }  // floats from a row to the next
-  float* row(int64_t i) const noexcept { return buffer_->data() + i * stride_; }
+  float* row(int64_t i) const noexcept { return values_.data() + i * stride_; }
+
+  bool has_codes() const noexcept { return static_cast<bool>(codes_); }
+  int group() const noexcept { return group_; }                                // columns that share a scale
+  int64_t code_stride() const noexcept { return code_stride_; }                // bytes from a row to the next
+  int64_t group_stride() const noexcept { return 2 * code_stride_ / group_; }  // floats
+  int8_t* codes(int64_t row) const noexcept {
+    return reinterpret_cast<int8_t*>(codes_.data()) + row * code_stride_;
+  }
+  // {scale, sum} of each group of a row.
+  float* groups(int64_t row) const noexcept {
+    return codes_.data() + rows_ * code_stride_ / static_cast<int64_t>(sizeof(float)) + row * group_stride();
+  }
+  Int8Rows int8_rows(int64_t first) const noexcept {
+    return {codes(first), code_stride_, groups(first), group_stride()};
+  }
 
  private:
   friend class Arena;
-  Tensor(Buffer* buffer, int64_t rows, int64_t columns, int64_t stride)
-      : buffer_(buffer), rows_(rows), columns_(columns), stride_(stride) {
-    ++buffer_->users_;
-  }
-  void swap(Tensor& other) noexcept {
-    std::swap(buffer_, other.buffer_);
-    std::swap(rows_, other.rows_);
-    std::swap(columns_, other.columns_);
-    std::swap(stride_, other.stride_);
-  }
-
-  Buffer* buffer_ = nullptr;
-  int64_t rows_ = 0, columns_ = 0, stride_ = 0;
+  BufferRef values_, codes_;
+  int64_t rows_ = 0, columns_ = 0, stride_ = 0, code_stride_ = 0;
+  int group_ = 0;
 };
 
 // A call after warm-up finds its buffers here and allocates nothing. One thread at a time; outlives its
@@ -73,7 +91,10 @@ class Tensor {
 class Arena {
  public:
   Tensor tensor(int64_t rows, int64_t columns);  // values not initialised
-  size_t bytes() const noexcept;                 // of all buffers, in use or not
+  // A tensor of codes alone, not initialised.
+  Tensor codes(int64_t rows, int64_t columns, int group);
+  void add_codes(Tensor& tensor, int group);
+  size_t bytes() const noexcept;  // of all buffers, in use or not
 
  private:
   Buffer* acquire(size_t floats);

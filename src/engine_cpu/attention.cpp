@@ -3,6 +3,7 @@
 // The keys of a head become tiles once; then blocks of queries go through scores, softmax and the weighted
 // sum of the values while the scores are in cache: 32 queries x 512 keys are 64 KB. Values are used in place,
 // their rows being what a tile looks like.
+#include <algorithm>
 #include <cmath>
 
 #include "engine_cpu/ops.h"
@@ -21,10 +22,21 @@ int64_t up_to_multiple(int64_t n, int64_t of) {
 Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch) {
   const int64_t columns = qkv[0].columns(), size = columns / spec.heads;
   Tensor out = workspace_.arena.tensor(qkv[0].rows(), columns);
-  loop(batch.texts() * spec.heads, [&](int64_t unit, int slot) {
-    const int64_t text = unit / spec.heads, head = unit % spec.heads;
-    attend(qkv, {batch.offsets[static_cast<size_t>(text)], batch.length(text), head * size, size}, out, slot);
+  add_codes(out);
+  // Heads of a unit: those that fill 64 columns, which are then quantized while they are in cache.
+  const int64_t together = out.has_codes() && kInt8Alignment % size == 0 ? kInt8Alignment / size : 1;
+  const bool whole_groups = together * size % kInt8Alignment == 0;
+  const int64_t units = (spec.heads + together - 1) / together;
+  loop(batch.texts() * units, [&](int64_t unit, int slot) {
+    const int64_t text = unit / units, first = unit % units * together;
+    const int64_t last = std::min(first + together, spec.heads);
+    const int64_t row = batch.offsets[static_cast<size_t>(text)], tokens = batch.length(text);
+    for (int64_t head = first; head < last; ++head) attend(qkv, {row, tokens, head * size, size}, out, slot);
+    if (out.has_codes() && whole_groups)
+      for (int64_t m = row; m < row + tokens; ++m) quantize(out, m, first * size, (last - first) * size);
   });
+  if (out.has_codes() && !whole_groups)
+    loop_rows(out.rows(), [&](int64_t m, int) { quantize(out, m, 0, columns); });
   return out;
 }
 

@@ -86,9 +86,29 @@ void append(RunResult& to, RunResult&& from) {
   append(to.logits, std::move(from.logits));
 }
 
+class LinearWeights : public ParameterVisitor {
+ public:
+  void parameter(const ParameterSpec& spec, WeightId& handle) override {
+    if (spec.role == Role::linear || spec.role == Role::classifier) ids.push_back(handle);
+  }
+  std::vector<WeightId> ids;
+};
+
+// Each once, however many linears share it.
+std::vector<WeightId> linear_weights(Model model) {
+  LinearWeights visitor;
+  model.visit(visitor);
+  for (const SentenceModule& m : model.sentence.modules)
+    if (const auto* d = std::get_if<DenseModule>(&m)) visitor.ids.push_back(d->dense.weight);
+  std::sort(visitor.ids.begin(), visitor.ids.end());
+  visitor.ids.erase(std::unique(visitor.ids.begin(), visitor.ids.end()), visitor.ids.end());
+  return visitor.ids;
+}
+
 class CpuEngine : public Engine {
  public:
-  explicit CpuEngine(const EngineOptions& options) : isa_(active_variant()), pool_(options.threads) {}
+  explicit CpuEngine(const EngineOptions& options)
+      : isa_(active_variant()), activations_(options.activations), pool_(options.threads) {}
 
   WeightId add(const StoredWeight& weight) override {
     weights_.emplace_back(weight);
@@ -98,16 +118,17 @@ class CpuEngine : public Engine {
   void run(const Model& model, const RunRequest& request, RunResult& result) override {
     result = {};
     if (request.batch.texts() == 0) return;
+    std::call_once(packed_once_, [&] { pack(model); });
     const std::vector<Chunk> chunks = plan(request.batch, pool_.threads());
     if (chunks.size() == 1) {
       const Loan workspace(*this);
-      CpuOps ops(weights_, *workspace, &pool_);
+      CpuOps ops(weights_, *workspace, &pool_, group_);
       forward(ops, model, request, result);
     } else {
       std::vector<RunResult> results(chunks.size());
       pool_.parallel_for(static_cast<int64_t>(chunks.size()), [&](int64_t i, int) {
         const Loan workspace(*this);
-        CpuOps ops(weights_, *workspace, nullptr);
+        CpuOps ops(weights_, *workspace, nullptr, group_);
         const RunRequest part{part_of(request.batch, chunks[static_cast<size_t>(i)]),
                               request.layers,
                               request.hidden,
@@ -123,10 +144,31 @@ class CpuEngine : public Engine {
 
   EngineInfo info() const override {
     const int n = pool_.threads();
-    return {"cpu", fmt::format("{}, {} {}", name(isa_), n, n == 1 ? "thread" : "threads"), {}};
+    return {"cpu", fmt::format("{}, {} {}", name(isa_), n, n == 1 ? "thread" : "threads"), {}, activations_};
   }
 
  private:
+  // Packs the quantized matrices of the model's linears, where activations are 8-bit.
+  void pack(const Model& model) {
+    if (activations_ != Activations::int8) return;
+    std::vector<Weight*> linears;
+    int group = 0;
+    for (WeightId id : linear_weights(model)) {
+      if (id < 0 || static_cast<size_t>(id) >= weights_.size()) continue;  // said where it is used
+      Weight& w = weights_[static_cast<size_t>(id)];
+      const int own = w.int8_group();
+      if (own == 0) continue;
+      linears.push_back(&w);
+      group = group == 0 ? own : std::min(group, own);
+    }
+    for (Weight* w : linears) {
+      PackedWeight& packed = w->start_packing(group);
+      pool_.parallel_for(packed.panels(), [&](int64_t panel, int) { packed.fill(panel); });
+      w->release_stored();
+    }
+    group_ = group;
+  }
+
   // A workspace nobody uses, given back at the end. As many exist as were ever in use at once.
   class Loan {
    public:
@@ -153,8 +195,11 @@ class CpuEngine : public Engine {
   };
 
   Isa isa_;
+  Activations activations_;
   ThreadPool pool_;
   std::deque<Weight> weights_;
+  std::once_flag packed_once_;
+  int group_ = 0;  // columns of 8-bit activations that share a scale; 0: float32
   std::mutex workspaces_mutex_;
   std::vector<std::unique_ptr<Workspace>> workspaces_;
 };

@@ -15,6 +15,19 @@ namespace {
 constexpr int64_t kSlice = 256;     // of K; a multiple of every group size
 constexpr int64_t kRowBlock = 256;  // rows a tile is used for
 
+// Weight rows [row, row + count), columns [first, first + columns), as a tile.
+void make_tile(const Kernels& kernels, const Weight& w, int64_t row, int64_t count, int64_t first,
+               int64_t columns, float* decoded, float* tile) {
+  if (const float* stored = w.stored_floats(row, first)) {
+    kernels.pack(stored, w.columns(), count, columns, tile);
+    return;
+  }
+  for (int64_t n = 0; n < count; ++n) w.decode(row + n, first, columns, decoded + n * columns);
+  kernels.pack(decoded, columns, count, columns, tile);
+}
+
+}  // namespace
+
 ActivationKernel kernel_of(const Kernels& kernels, Activation activation) {
   switch (activation) {
     case Activation::identity:
@@ -37,51 +50,51 @@ ActivationKernel kernel_of(const Kernels& kernels, Activation activation) {
   return nullptr;
 }
 
-// Weight rows [row, row + count), columns [first, first + columns), as a tile.
-void make_tile(const Kernels& kernels, const Weight& w, int64_t row, int64_t count, int64_t first,
-               int64_t columns, float* decoded, float* tile) {
-  if (const float* stored = w.stored_floats(row, first)) {
-    kernels.pack(stored, w.columns(), count, columns, tile);
-    return;
-  }
-  for (int64_t n = 0; n < count; ++n) w.decode(row + n, first, columns, decoded + n * columns);
-  kernels.pack(decoded, columns, count, columns, tile);
-}
-
-}  // namespace
-
-Tensor CpuOps::linear(const Tensor& x, const Linear& l, Activation activation) {
-  const Weight& w = matrix(l.weight, l.out, l.in);
-  const float* bias = l.bias == kNoWeight ? nullptr : vector(l.bias, l.out);
-  const ActivationKernel activate_block = kernel_of(kernels_, activation);
-  Tensor y = workspace_.arena.tensor(x.rows(), l.out);
-  const int64_t panel = kernels_.panel, panels = (l.out + panel - 1) / panel;
+void CpuOps::float_linear(const Tensor& x, const Weight& w, const float* bias, ActivationKernel activation,
+                          const Tensor& y) {
+  const int64_t in = x.columns(), out_columns = y.columns();
+  const int64_t panel = kernels_.panel, panels = (out_columns + panel - 1) / panel;
   const int64_t blocks = (x.rows() + kRowBlock - 1) / kRowBlock;
   loop(blocks * panels, [&](int64_t unit, int slot) {
     const int64_t first_row = unit / panels * kRowBlock, rows = std::min(kRowBlock, x.rows() - first_row);
-    const int64_t first_column = unit % panels * panel, columns = std::min(panel, l.out - first_column);
+    const int64_t first_column = unit % panels * panel, columns = std::min(panel, out_columns - first_column);
     float* tile = scratch(slot, 2 * kSlice * panel);
     float* decoded = tile + kSlice * panel;
     float* out = y.row(first_row) + first_column;
-    for (int64_t k = 0; k < l.in; k += kSlice) {
-      const int64_t slice = std::min(kSlice, l.in - k);
+    for (int64_t k = 0; k < in; k += kSlice) {
+      const int64_t slice = std::min(kSlice, in - k);
       make_tile(kernels_, w, first_column, columns, k, slice, decoded, tile);
       const float* from = k > 0 ? out : bias != nullptr ? bias + first_column : kZeroRow;
       kernels_.matmul(x.row(first_row) + k, x.stride(), rows, tile, panel, slice, from,
                       k > 0 ? y.stride() : 0, out, y.stride(), columns);
     }
-    if (activate_block != nullptr) activate_block(out, y.stride(), rows, columns);
+    if (activation != nullptr) activation(out, y.stride(), rows, columns);
   });
+}
+
+Tensor CpuOps::linear(const Tensor& x, const Linear& l, Activation activation) {
+  const Weight& w = matrix(l.weight, l.out, l.in);
+  const float* bias = l.bias == kNoWeight ? nullptr : vector(l.bias, l.out);
+  Tensor y = workspace_.arena.tensor(x.rows(), l.out);
+  if (packed(l) != nullptr)
+    int8_linears(x, {&l, 1}, kernel_of(kernels_, activation), {&y, 1});
+  else
+    float_linear(x, w, bias, kernel_of(kernels_, activation), y);
   return y;
 }
 
 std::vector<Tensor> CpuOps::linears(const Tensor& x, std::span<const Linear> ls) {
   std::vector<Tensor> ys;
-  for (const Linear& l : ls) ys.push_back(linear(x, l));
+  const bool all_packed =
+      std::all_of(ls.begin(), ls.end(), [&](const Linear& l) { return packed(l) != nullptr; });
+  for (const Linear& l : ls)
+    ys.push_back(all_packed ? workspace_.arena.tensor(x.rows(), l.out) : linear(x, l));
+  if (all_packed) int8_linears(x, ls, nullptr, ys);
   return ys;
 }
 
 Tensor CpuOps::feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down) {
+  if (packed(up) != nullptr && packed(down) != nullptr) return int8_feed_forward(x, up, activation, down);
   return linear(linear(x, up, activation), down);
 }
 

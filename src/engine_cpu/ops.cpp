@@ -11,17 +11,37 @@ namespace mlxe::cpu {
 
 static_assert(EncoderOps<CpuOps>);
 
-CpuOps::CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool)
-    : weights_(weights), workspace_(workspace), pool_(pool), kernels_(kernels()) {
+namespace {
+
+float* grown(std::unique_ptr<Buffer>& buffer, int64_t floats) {
+  if (!buffer || buffer->capacity() < static_cast<size_t>(floats))
+    buffer = std::make_unique<Buffer>(static_cast<size_t>(floats));
+  return buffer->data();
+}
+
+}  // namespace
+
+CpuOps::CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool, int group)
+    : weights_(weights),
+      workspace_(workspace),
+      pool_(pool),
+      kernels_(kernels()),
+      int8_(int8_kernels()),
+      group_(group) {
   const size_t slots = pool_ == nullptr ? 1 : static_cast<size_t>(pool_->threads());
-  if (workspace_.scratch.size() < slots) workspace_.scratch.resize(slots);
+  if (workspace_.scratch.size() < slots) {
+    workspace_.scratch.resize(slots);
+    workspace_.expanded.resize(slots);
+  }
 }
 
 float* CpuOps::scratch(int slot, int64_t floats) {
-  std::unique_ptr<Buffer>& s = workspace_.scratch[static_cast<size_t>(slot)];
-  if (!s || s->capacity() < static_cast<size_t>(floats))
-    s = std::make_unique<Buffer>(static_cast<size_t>(floats));
-  return s->data();
+  return grown(workspace_.scratch[static_cast<size_t>(slot)], floats);
+}
+
+uint8_t* CpuOps::expanded(int slot, int64_t bytes) {
+  return reinterpret_cast<uint8_t*>(
+      grown(workspace_.expanded[static_cast<size_t>(slot)], bytes / static_cast<int64_t>(sizeof(float))));
 }
 
 const Weight& CpuOps::weight(WeightId id) const {
@@ -77,8 +97,10 @@ Tensor CpuOps::embed(std::span<const Lookup> lookups) {
 Tensor CpuOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
   const float *weight = vector(norm.weight, x.columns()), *bias = vector(norm.bias, x.columns());
   Tensor y = workspace_.arena.tensor(x.rows(), x.columns());
+  add_codes(y);
   loop_rows(x.rows(), [&](int64_t m, int) {
     kernels_.layer_norm(x.row(m), weight, bias, norm.epsilon, x.columns(), y.row(m));
+    if (y.has_codes()) quantize(y, m, 0, y.columns());
   });
   return y;
 }
@@ -86,9 +108,11 @@ Tensor CpuOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
 Tensor CpuOps::add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm) {
   const float *weight = vector(norm.weight, a.columns()), *bias = vector(norm.bias, a.columns());
   Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
+  add_codes(y);
   loop_rows(a.rows(), [&](int64_t m, int) {
     kernels_.add(a.row(m), b.row(m), a.columns(), y.row(m));
     kernels_.layer_norm(y.row(m), weight, bias, norm.epsilon, a.columns(), y.row(m));
+    if (y.has_codes()) quantize(y, m, 0, y.columns());
   });
   return y;
 }

@@ -22,15 +22,16 @@ namespace mlxe::cpu {
 // What a call needs besides the weights; kept by the engine from call to call.
 struct Workspace {
   Arena arena;
-  std::vector<std::unique_ptr<Buffer>> scratch;  // one a thread of the call
+  std::vector<std::unique_ptr<Buffer>> scratch, expanded;  // one a thread of the call
 };
 
 class CpuOps {
  public:
   using Tensor = cpu::Tensor;
 
-  // `pool` null: everything on the calling thread.
-  CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool);
+  // `pool` null: everything on the calling thread. `group`: columns of 8-bit activations that share a scale,
+  // 0 where activations are float32.
+  CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool, int group);
 
   Tensor embed(std::span<const Lookup> lookups);
   Tensor linear(const Tensor& x, const Linear& l) { return linear(x, l, Activation::identity); }
@@ -48,6 +49,22 @@ class CpuOps {
 
  private:
   Tensor linear(const Tensor& x, const Linear& l, Activation activation);
+  // The products of float32 activations, and those of 8-bit ones.
+  void float_linear(const Tensor& x, const Weight& w, const float* bias, ActivationKernel activation,
+                    const Tensor& y);
+  // Several products of one input; all their weights are packed.
+  void int8_linears(const Tensor& x, std::span<const Linear> ls, ActivationKernel activation,
+                    std::span<const Tensor> ys);
+  // Output columns [first_column, first_column + columns) of rows [first_row, first_row + rows), into `out`.
+  struct Block {
+    int64_t first_row, rows, first_column, columns;
+  };
+  void int8_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride, int slot);
+  Tensor int8_feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down);
+  const PackedWeight* packed(const Linear& l) const;  // null where it takes float32 activations
+  Tensor with_codes(const Tensor& x);                 // x, its values quantized
+  void add_codes(Tensor& x);                          // room for them, where activations are 8-bit
+  void quantize(const Tensor& x, int64_t row, int64_t first_column, int64_t columns);
   // One head of one text.
   struct Head {
     int64_t first_row, tokens;
@@ -58,7 +75,8 @@ class CpuOps {
   const Weight& weight(WeightId id) const;
   const float* vector(WeightId id, int64_t size) const;  // throws format when it has another size
   const Weight& matrix(WeightId id, int64_t rows, int64_t columns) const;
-  float* scratch(int slot, int64_t floats);  // aligned, not initialised; valid until the next call
+  float* scratch(int slot, int64_t floats);    // aligned, not initialised; valid until the next call
+  uint8_t* expanded(int slot, int64_t bytes);  // the same, of its own
 
   // body(index, slot) for each index below count; slot addresses scratch.
   template <class Body>
@@ -82,7 +100,11 @@ class CpuOps {
   Workspace& workspace_;
   ThreadPool* pool_;
   const Kernels& kernels_;
+  const Int8Kernels& int8_;
+  int group_;
 };
+
+ActivationKernel kernel_of(const Kernels& kernels, Activation activation);  // null for identity
 
 // A row of zeros as wide as any tile.
 inline constexpr float kZeroRow[64] = {};

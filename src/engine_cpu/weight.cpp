@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
+#include "base/mapped_file.h"
+#include "engine_cpu/stored_rows.h"
 #include "kernels/quantize_table.h"
 #include "mlx_encoder/error.h"
-#include "quant/group_scales.h"
 #include "quant/matrix.h"
 
 namespace mlxe::cpu {
@@ -16,21 +16,6 @@ namespace {
 
 constexpr int64_t kPart = 1024;      // columns decoded at a time
 constexpr int64_t kMostScales = 64;  // of a part: groups of 16 and more
-
-void cast(const std::byte* from, Dtype dtype, int64_t n, float* to) {
-  const QuantizeKernels& kernels = quantize_kernels();
-  const auto count = static_cast<size_t>(n);
-  switch (dtype) {
-    case Dtype::f64:
-      return kernels.f64_to_f32(from, count, to);
-    case Dtype::f16:
-      return kernels.f16_to_f32(from, count, to);
-    case Dtype::bf16:
-      return kernels.bf16_to_f32(from, count, to);
-    default:
-      std::memcpy(to, from, count * sizeof(float));
-  }
-}
 
 bool is_plain(const Scheme& scheme) {
   return scheme.mode == Mode::none || scheme.mode == Mode::fake;
@@ -62,14 +47,6 @@ void check_sizes(const StoredWeight& w) {
   if (w.biases.size() != expected.biases) fail("biases", w.biases.size(), expected.biases);
 }
 
-const std::byte* row_of(std::span<const std::byte> piece, int64_t rows, int64_t row) {
-  return piece.data() + piece.size() / static_cast<size_t>(rows) * static_cast<size_t>(row);
-}
-
-const uint8_t* bytes(const std::byte* p) {
-  return reinterpret_cast<const uint8_t*>(p);
-}
-
 }  // namespace
 
 Weight::Weight(const StoredWeight& stored) : stored_(stored) {
@@ -81,7 +58,7 @@ Weight::Weight(const StoredWeight& stored) : stored_(stored) {
   check_sizes(stored);
   if (!is_vector()) return;
   values_.resize(static_cast<size_t>(rows()));
-  cast(stored.codes.data(), stored.dtype, rows(), values_.data());
+  read_floats(stored.codes.data(), stored.dtype, rows(), values_.data());
   if (!std::all_of(values_.begin(), values_.end(), [](float v) { return std::isfinite(v); }))
     throw Error(ErrorCode::numeric, stored.name + ": holds NaN or infinity; the file is damaged");
 }
@@ -94,10 +71,11 @@ const float* Weight::stored_floats(int64_t row, int64_t first_column) const noex
 }
 
 void Weight::decode(int64_t row, int64_t first_column, int64_t count, float* out) const {
-  const std::byte* codes = row_of(stored_.codes, rows(), row);
-  if (is_plain(stored_.scheme))
-    return cast(codes + first_column * static_cast<int64_t>(size_of(stored_.dtype)), stored_.dtype, count,
-                out);
+  if (is_plain(stored_.scheme)) {
+    const auto* codes = reinterpret_cast<const std::byte*>(code_row(stored_, row));
+    return read_floats(codes + first_column * static_cast<int64_t>(size_of(stored_.dtype)), stored_.dtype,
+                       count, out);
+  }
   for (int64_t done = 0; done < count; done += kPart)
     decode_part(row, first_column + done, std::min(kPart, count - done), out + done);
 }
@@ -105,29 +83,35 @@ void Weight::decode(int64_t row, int64_t first_column, int64_t count, float* out
 void Weight::decode_part(int64_t row, int64_t first_column, int64_t count, float* out) const {
   const QuantizeKernels& kernels = quantize_kernels();
   const Scheme& scheme = stored_.scheme;
-  const auto n = static_cast<size_t>(count), group = static_cast<size_t>(std::max(scheme.group_size, 1));
-  const uint8_t* codes = bytes(row_of(stored_.codes, rows(), row)) + first_column * scheme.bits / 8;
-  const std::byte* scales = row_of(stored_.scales, rows(), row);
-  if (scheme.mode == Mode::int8) {
-    float scale;
-    std::memcpy(&scale, scales, sizeof scale);
-    const auto zero_point = static_cast<float>(static_cast<int8_t>(stored_.biases[static_cast<size_t>(row)]));
-    return kernels.int8_decode(reinterpret_cast<const int8_t*>(codes), n, scale, zero_point, out);
-  }
-  const size_t groups = n / group, first_group = static_cast<size_t>(first_column) / group;
+  const int64_t group = std::max(scheme.group_size, 1), groups = count / group;
+  const uint8_t* codes = code_row(stored_, row) + first_column * scheme.bits / 8;
+  const auto n = static_cast<size_t>(count), group_size = static_cast<size_t>(group);
   float scale[kMostScales], bias[kMostScales];
-  if (scheme.mode == Mode::affine) {
-    const size_t at = first_group * size_of(scheme.dtype);
-    cast(scales + at, scheme.dtype, static_cast<int64_t>(groups), scale);
-    cast(row_of(stored_.biases, rows(), row) + at, scheme.dtype, static_cast<int64_t>(groups), bias);
-    return kernels.affine_decode(codes, groups, group, scheme.bits, scale, bias, out);
+  if (scheme.mode == Mode::int8) {
+    read_scales(stored_, row, 0, 1, scale, bias);
+    return kernels.int8_decode(reinterpret_cast<const int8_t*>(codes), n, *scale, *bias, out);
   }
-  for (size_t g = 0; g < groups; ++g) {
-    const auto code = static_cast<uint8_t>(scales[first_group + g]);
-    scale[g] = scheme.mode == Mode::nvfp4 ? e4m3_value(code) : e8m0_value(code);
-  }
+  read_scales(stored_, row, first_column / group, groups, scale, bias);
+  if (scheme.mode == Mode::affine)
+    return kernels.affine_decode(codes, static_cast<size_t>(groups), group_size, scheme.bits, scale, bias,
+                                 out);
   const auto decode_codes = scheme.mode == Mode::mxfp8 ? kernels.e4m3_decode : kernels.e2m1_decode;
-  decode_codes(codes, groups, group, scale, out);
+  decode_codes(codes, static_cast<size_t>(groups), group_size, scale, out);
+}
+
+int Weight::int8_group() const noexcept {
+  return is_vector() ? 0 : cpu::int8_group(stored_.scheme);
+}
+
+PackedWeight& Weight::start_packing(int group) {
+  return packed_.emplace(stored_, group);
+}
+
+void Weight::release_stored() noexcept {
+  if (!stored_.mapped) return;
+  release_mapped(stored_.codes);
+  release_mapped(stored_.scales);
+  release_mapped(stored_.biases);
 }
 
 }  // namespace mlxe::cpu

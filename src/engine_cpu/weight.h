@@ -1,11 +1,14 @@
-// One weight the engine was given: matrices stay as they are stored, vectors become float32 once.
+// One weight the engine was given: matrices stay as they are stored, and are packed once where activations
+// are 8-bit; vectors become float32 once.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "engine_cpu/packed_weight.h"
 #include "format/stored_weight.h"
 
 namespace mlxe::cpu {
@@ -30,11 +33,20 @@ class Weight {
   // The same columns, where they are stored as aligned float32 already; else null.
   const float* stored_floats(int64_t row, int64_t first_column) const noexcept;
 
+  // Columns that share a scale when 8-bit activations meet this matrix, 0 where they can't (packed_weight.h).
+  int int8_group() const noexcept;
+  // Makes the packed form, whose panels the caller then fills.
+  PackedWeight& start_packing(int group);
+  const PackedWeight* packed() const noexcept { return packed_ ? &*packed_ : nullptr; }
+  // Gives the pages of the stored form back to the system; they are read again where they are needed.
+  void release_stored() noexcept;
+
  private:
   void decode_part(int64_t row, int64_t first_column, int64_t columns, float* out) const;
 
   StoredWeight stored_;
   std::vector<float> values_;
+  std::optional<PackedWeight> packed_;
 };
 
 }  // namespace mlxe::cpu

@@ -31,7 +31,8 @@ StoredWeight plain(const CheckpointTensor& tensor) {
           .dtype = tensor.view.dtype,
           .codes = tensor.view.data,
           .scales = {},
-          .biases = {}};
+          .biases = {},
+          .mapped = true};
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ struct StoredWeight {
   // Of plain values; of scales where quantized (F16 for the modes whose scales are bytes).
   Dtype dtype = Dtype::f32;
   std::span<const std::byte> codes, scales, biases;
+  bool mapped = false;  // the spans lie in a read-only mapping of a file, whose pages can be given back
 
   uint64_t bytes() const noexcept { return codes.size() + scales.size() + biases.size(); }
 };

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "format/stored_weight.h"
+#include "mlx_encoder/encoder.h"
 #include "models/model.h"
 
 namespace mlxe {
@@ -32,13 +33,16 @@ struct RunResult {
 void check_finite(const RunResult& result);
 
 struct EngineInfo {
-  std::string engine;              // "cpu", "mlx"
-  std::string variant;             // "avx512, 2 threads"; "MLX 0.32.4, cpu device"
-  std::vector<std::string> notes;  // what a user should hear: "scales upcast to float32 ..."
+  std::string engine;                              // "cpu", "mlx"
+  std::string variant;                             // "avx512, 2 threads"; "MLX 0.32.4, cpu device"
+  std::vector<std::string> notes;                  // what a user should hear: "scales upcast to float32 ..."
+  Activations activations = Activations::float32;  // where they meet a quantized matrix
 };
 
 struct EngineOptions {
   int threads = 0;  // 0: all cores
+  // Of the cpu engine's products with quantized matrices; the MLX engine's are always float32.
+  Activations activations = Activations::float32;
 };
 
 class Engine {

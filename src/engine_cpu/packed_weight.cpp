@@ -1,0 +1,112 @@
+#include "engine_cpu/packed_weight.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "engine_cpu/stored_rows.h"
+#include "kernels/quantize_table.h"
+
+namespace mlxe::cpu {
+namespace {
+
+constexpr int kHighestGroup = 64;
+constexpr int kInt8Offset = 128;  // int8 codes become unsigned
+
+// Codes 0..7 of e2m1 are 0, 0.5, 1, 1.5, 2, 3, 4, 6, codes 8..15 their negatives. Twice the value plus 12 is
+// a whole number in [0, 24].
+constexpr std::array<uint8_t, 16> kE2m1{12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+constexpr float kE2m1Offset = 12;
+
+bool is_e2m1(Mode mode) {
+  return mode == Mode::mxfp4 || mode == Mode::nvfp4;
+}
+
+int64_t up_to_multiple(int64_t n, int64_t of) {
+  return (n + of - 1) / of * of;
+}
+
+}  // namespace
+
+int int8_group(const Scheme& scheme) noexcept {
+  switch (scheme.mode) {
+    case Mode::affine:
+    case Mode::mxfp4:
+    case Mode::nvfp4:
+      return std::min(scheme.group_size, kHighestGroup);
+    case Mode::int8:
+      return kHighestGroup;
+    default:
+      return 0;
+  }
+}
+
+PackedWeight::PackedWeight(const StoredWeight& stored, int group)
+    : stored_(stored),
+      rows_(stored.shape[0]),
+      columns_(up_to_multiple(stored.shape[1], kInt8Alignment)),
+      group_(group),
+      half_(stored.scheme.bits <= 4 && stored.scheme.mode != Mode::int8),
+      codes_(static_cast<size_t>(panels() * columns_ * kInt8Panel / (half_ ? 2 : 1)) / sizeof(float)),
+      scales_(static_cast<size_t>(panels() * columns_ / group * kInt8Panel)),
+      biases_(scales_.capacity()) {
+  for (uint8_t i = 0; i < table_.size(); ++i) table_[i] = is_e2m1(stored.scheme.mode) ? kE2m1[i] : i;
+}
+
+void PackedWeight::fill(int64_t panel) {
+  const int64_t real = stored_.shape[1], quads = columns_ / 4;
+  const int64_t first = panel * kInt8Panel, count = std::min<int64_t>(kInt8Panel, rows_ - first);
+  const Mode mode = stored_.scheme.mode;
+  const int bits = mode == Mode::int8 ? 8 : stored_.scheme.bits;
+  const int64_t own_group = mode == Mode::int8 ? real : stored_.scheme.group_size;
+
+  std::vector<uint32_t> row(static_cast<size_t>(quads));
+  std::vector<uint32_t> whole(half_ ? static_cast<size_t>(quads * kInt8Panel) : 0);
+  auto* out = half_ ? whole.data() : reinterpret_cast<uint32_t*>(bytes() + panel * columns_ * kInt8Panel);
+  std::fill_n(out, quads * kInt8Panel, 0u);
+  std::fill_n(scales(panel, 0), columns_ / group_ * kInt8Panel, 0.0f);
+  std::fill_n(biases(panel, 0), columns_ / group_ * kInt8Panel, 0.0f);
+  std::vector<float> row_scales(static_cast<size_t>((real + own_group - 1) / own_group)),
+      row_biases(row_scales.size());
+  for (int64_t n = 0; n < count; ++n) {
+    auto* codes = reinterpret_cast<uint8_t*>(row.data());
+    const uint8_t* from = code_row(stored_, first + n);
+    if (bits == 8)
+      std::memcpy(codes, from, static_cast<size_t>(real));
+    else
+      quantize_kernels().unpack(from, static_cast<size_t>(real), bits, codes);
+    if (mode == Mode::int8)
+      for (int64_t k = 0; k < real; ++k) codes[k] = static_cast<uint8_t>(codes[k] + kInt8Offset);
+    std::fill(codes + real, codes + columns_, uint8_t{0});
+    for (int64_t q = 0; q < quads; ++q) out[q * kInt8Panel + n] = row[static_cast<size_t>(q)];
+
+    read_scales(stored_, first + n, 0, static_cast<int64_t>(row_scales.size()), row_scales.data(),
+                row_biases.data());
+    for (int64_t g = 0; g < (real + group_ - 1) / group_; ++g) {
+      const auto own = static_cast<size_t>(g * group_ / own_group);
+      float scale = row_scales[own], bias = row_biases[own];
+      if (mode == Mode::int8) {  // (q - zero_point) * scale, q = code - 128
+        bias = -(bias + kInt8Offset) * scale;
+      } else if (is_e2m1(mode)) {  // value * scale, value = (code - 12) / 2
+        scale *= 0.5f;
+        bias = -kE2m1Offset * scale;
+      }
+      scales(panel, g)[n] = scale;
+      biases(panel, g)[n] = bias;
+    }
+  }
+  if (!half_) return;
+  const auto* in = reinterpret_cast<const uint8_t*>(whole.data());
+  uint8_t* packed = bytes() + panel * columns_ * kInt8Panel / 2;
+  for (int64_t q = 0; q < quads; ++q, in += 128, packed += 64)
+    for (int i = 0; i < 64; ++i) packed[i] = static_cast<uint8_t>(in[i] | in[i + 64] << 4);
+}
+
+Int8Weights PackedWeight::panel(const Int8Kernels& kernels, int64_t panel, int64_t first, int64_t count,
+                                uint8_t* expanded) const {
+  const int64_t at = (panel * columns_ + first) * kInt8Panel;
+  if (half_) kernels.expand(bytes() + at / 2, count * kInt8Panel, table_.data(), expanded);
+  return {half_ ? expanded : bytes() + at, scales(panel, first / group_), biases(panel, first / group_)};
+}
+
+}  // namespace mlxe::cpu

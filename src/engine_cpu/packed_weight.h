@@ -1,0 +1,56 @@
+// A quantized matrix as kernels/int8_table.h wants it: made once, from the codes as they are stored.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "engine_cpu/arena.h"
+#include "format/stored_weight.h"
+#include "kernels/int8_table.h"
+
+namespace mlxe::cpu {
+
+// Columns that share a scale in `scheme`, at most 64, if its codes are whole numbers times a scale, plus a
+// bias; else 0 (floats, mxfp8).
+int int8_group(const Scheme& scheme) noexcept;
+
+class PackedWeight {
+ public:
+  // `group`: columns that share a scale here: int8_group(scheme) or a part of it. Weights of more than 4 bits
+  // take a byte each, others half a byte.
+  PackedWeight(const StoredWeight& stored, int group);
+
+  int64_t panels() const noexcept { return (rows_ + kInt8Panel - 1) / kInt8Panel; }
+  int64_t columns() const noexcept { return columns_; }  // a multiple of 64
+  int group() const noexcept { return group_; }
+
+  // Fills panel p: output columns [32 p, 32 p + 32). Panels may be filled by several threads; each once.
+  void fill(int64_t panel);
+
+  // A panel's columns from `first` (a multiple of 64) on. `expanded` has room for 32 bytes for each of
+  // `count` columns, and is used where codes take half a byte.
+  Int8Weights panel(const Int8Kernels& kernels, int64_t panel, int64_t first, int64_t count,
+                    uint8_t* expanded) const;
+  // Where a panel's codes of these columns lie, for reading ahead; null where they are expanded first.
+  const uint8_t* codes(int64_t panel, int64_t first) const noexcept {
+    return half_ ? nullptr : bytes() + (panel * columns_ + first) * kInt8Panel;
+  }
+
+ private:
+  uint8_t* bytes() const noexcept { return reinterpret_cast<uint8_t*>(codes_.data()); }
+  float* scales(int64_t panel, int64_t group) const noexcept {
+    return scales_.data() + (panel * (columns_ / group_) + group) * kInt8Panel;
+  }
+  float* biases(int64_t panel, int64_t group) const noexcept {
+    return biases_.data() + (panel * (columns_ / group_) + group) * kInt8Panel;
+  }
+
+  StoredWeight stored_;
+  int64_t rows_, columns_;
+  int group_;
+  bool half_;
+  std::array<uint8_t, 16> table_{};  // what a half-byte code stands for
+  Buffer codes_, scales_, biases_;
+};
+
+}  // namespace mlxe::cpu

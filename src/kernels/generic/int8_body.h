@@ -1,0 +1,119 @@
+// int8_table.h's quantization over a wrapper `V` (vector_math.h says what it is), and its matrix kernel for
+// instruction sets that multiply 16-bit integers only, over a wrapper `W`:
+//   kColumns          columns a register of results holds; kRows rows of a tile
+//   Int, zero()
+//   widen(p)          kColumns / 2 columns of four 8-bit codes each, as 16-bit integers
+//   quad(p)           four 16-bit activations, repeated
+//   multiply_add(a, w, x)  a + the sums of two neighbouring products
+//   sums(low, high)   the kColumns sums of four products as floats, in order
+#pragma once
+
+#include "kernels/generic/vector_math.h"
+#include "kernels/int8_table.h"
+
+namespace mlxe {
+namespace {
+
+template <class V>
+struct Int8Quantize {
+  using Float = typename V::Float;
+  static constexpr int kLanes = V::kLanes;
+
+  static void quantize(const float* x, int64_t n, int group, int8_t* codes, float* groups) {
+    const int64_t padded = (n + kInt8Alignment - 1) / kInt8Alignment * kInt8Alignment;
+    const auto load = [x, n](int64_t i) {
+      return i + kLanes <= n ? V::load(x + i) : i < n ? V::load_some(x + i, n - i) : V::set(0.0f);
+    };
+    for (int64_t first = 0; first < padded; first += group, groups += 2) {
+      Float most = V::abs(load(first));
+      for (int64_t i = first + kLanes; i < first + group; i += kLanes)
+        most = V::larger_or_nan(V::abs(load(i)), most);
+      const float largest = V::largest_or_nan(most);
+      const float inverse = largest > 1e-30f && largest < __builtin_inff() ? 127 / largest : 0;
+      Float sum = V::set(0.0f);
+      if (inverse > 0) {
+        const Float factor = V::set(inverse);
+        for (int64_t i = first; i < first + group; i += kLanes) {
+          const Float code = V::rint(V::mul(load(i), factor));
+          sum = V::add(sum, code);
+          V::store_codes(code, codes + i);
+        }
+      } else {
+        for (int64_t i = first; i < first + group; ++i) codes[i] = 0;
+      }
+      groups[0] = largest < 1e-30f ? 0 : largest / 127;
+      groups[1] = V::sum(sum);
+    }
+  }
+};
+
+template <class W, class V>
+struct Int8Madd {
+  using Int = typename W::Int;
+  using Float = typename V::Float;
+  static constexpr int kColumns = W::kColumns;
+  static constexpr int kTiles = kInt8Panel / kColumns;
+
+  // `rows` rows x kColumns columns, the columns [first, first + kColumns) of the panel.
+  template <int rows>
+  static void tile(const Int8Rows& x, const Int8Weights& w, int64_t groups, int group, int first,
+                   float* out) {
+    Float total[rows];
+#pragma GCC unroll 8
+    for (int m = 0; m < rows; ++m) total[m] = V::set(0.0f);
+    const uint8_t* codes = w.codes + first * 4;
+    for (int64_t g = 0; g < groups; ++g) {
+      int16_t wide[rows][64];
+      for (int m = 0; m < rows; ++m)
+        for (int k = 0; k < group; k += 16) W::widen_codes(x.codes + m * x.ld + g * group + k, wide[m] + k);
+      Int low[rows], high[rows];
+#pragma GCC unroll 8
+      for (int m = 0; m < rows; ++m) low[m] = high[m] = W::zero();
+      for (int k = 0; k < group; k += 4, codes += 4 * kInt8Panel) {
+        const Int w_low = W::widen(codes), w_high = W::widen(codes + 2 * kColumns);
+#pragma GCC unroll 8
+        for (int m = 0; m < rows; ++m) {
+          const Int quad = W::quad(wide[m] + k);
+          low[m] = W::multiply_add(low[m], w_low, quad);
+          high[m] = W::multiply_add(high[m], w_high, quad);
+        }
+      }
+      const Float scales = V::load(w.scales + g * kInt8Panel + first),
+                  biases = V::load(w.biases + g * kInt8Panel + first);
+#pragma GCC unroll 8
+      for (int m = 0; m < rows; ++m) {
+        const float* a = x.groups + m * x.ld_groups + 2 * g;
+        const Float value = V::fma(W::sums(low[m], high[m]), scales, V::mul(biases, V::set(a[1])));
+        total[m] = V::fma(value, V::set(a[0]), total[m]);
+      }
+    }
+#pragma GCC unroll 8
+    for (int m = 0; m < rows; ++m) V::store(total[m], out + m * kInt8Panel + first);
+  }
+
+  template <int rows>
+  static void tiles(int64_t count, const Int8Rows& x, const Int8Weights& w, int64_t groups, int group,
+                    float* out) {
+    if constexpr (rows > 0) {
+      if (count < rows) return tiles<rows - 1>(count, x, w, groups, group, out);
+      for (int t = 0; t < kTiles; ++t) tile<rows>(x, w, groups, group, t * kColumns, out);
+    }
+  }
+
+  static void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
+                     const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
+                     const uint8_t*) {
+    for (int64_t m = 0; m < rows; m += W::kRows) {
+      const int64_t count = rows - m < W::kRows ? rows - m : W::kRows;
+      float out[W::kRows * kInt8Panel];
+      tiles<W::kRows>(count, {x.codes + m * x.ld, x.ld, x.groups + m * x.ld_groups, x.ld_groups}, w, groups,
+                      group, out);
+      for (int64_t i = 0; i < count; ++i)
+        for (int64_t n = 0; n < columns; ++n)
+          y[(m + i) * ld_y + n] = from[(m + i) * ld_from + n] + out[i * kInt8Panel + n];
+    }
+  }
+};
+
+}  // namespace
+}  // namespace mlxe

@@ -1,0 +1,26 @@
+#include "base/cpu_features.h"
+#include "kernels/int8_table.h"
+
+namespace mlxe {
+
+const Int8Kernels& int8_kernels(Isa isa) noexcept {
+  switch (isa) {
+#if defined(__x86_64__)
+    case Isa::avx2:
+      return kInt8Avx2;
+    case Isa::avx512:
+      return kInt8Avx512;
+    case Isa::avx512_vnni:
+      return kInt8Avx512Vnni;
+#endif
+    default:
+      return kInt8Scalar;
+  }
+}
+
+const Int8Kernels& int8_kernels() {
+  static const Int8Kernels& chosen = int8_kernels(active_variant());
+  return chosen;
+}
+
+}  // namespace mlxe

@@ -1,0 +1,56 @@
+// The oracle: each kernel as its formula reads.
+#include <cmath>
+
+#include "kernels/int8_table.h"
+
+namespace mlxe {
+namespace {
+
+void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
+            const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns, const uint8_t*) {
+  for (int64_t m = 0; m < rows; ++m)
+    for (int64_t n = 0; n < columns; ++n) {
+      float total = 0;
+      for (int64_t g = 0; g < groups; ++g) {
+        int32_t dot = 0;
+        for (int64_t k = g * group; k < (g + 1) * group; ++k)
+          dot += w.codes[(k / 4 * kInt8Panel + n) * 4 + k % 4] * x.codes[m * x.ld + k];
+        const float scale = x.groups[m * x.ld_groups + 2 * g], sum = x.groups[m * x.ld_groups + 2 * g + 1];
+        const int64_t at = g * kInt8Panel + n;
+        total += scale * (w.scales[at] * static_cast<float>(dot) + w.biases[at] * sum);
+      }
+      y[m * ld_y + n] = from[m * ld_from + n] + total;
+    }
+}
+
+void expand(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t* codes) {
+  for (int64_t i = 0; i < count / 2; ++i) {
+    const int64_t at = i / 64 * 128 + i % 64;
+    codes[at] = table[packed[i] & 15];
+    codes[at + 64] = table[packed[i] >> 4];
+  }
+}
+
+void quantize(const float* x, int64_t n, int group, int8_t* codes, float* groups) {
+  const int64_t padded = (n + kInt8Alignment - 1) / kInt8Alignment * kInt8Alignment;
+  for (int64_t first = 0; first < padded; first += group, groups += 2) {
+    float largest = 0, sum = 0;
+    for (int64_t i = first; i < first + group && i < n; ++i)
+      if (std::fabs(x[i]) > largest || x[i] != x[i]) largest = std::fabs(x[i]);
+    // A NaN fails every comparison: its group gets zeros, and a scale that is NaN.
+    const float inverse = largest > 1e-30f ? 127 / largest : 0;
+    for (int64_t i = first; i < first + group; ++i) {
+      const float code = i < n && inverse > 0 ? std::rint(x[i] * inverse) : 0;
+      codes[i] = static_cast<int8_t>(code);
+      sum += code;
+    }
+    groups[0] = largest < 1e-30f ? 0 : largest / 127;
+    groups[1] = sum;
+  }
+}
+
+}  // namespace
+
+const Int8Kernels kInt8Scalar{.matmul = matmul, .expand = expand, .quantize = quantize};
+
+}  // namespace mlxe

@@ -1,0 +1,50 @@
+// int8_table.h with AVX2: products of 16-bit integers, since a sum of two products of 8-bit codes with 8-bit
+// activations does not fit the 16 bits of vpmaddubsw.
+#include "kernels/generic/int8_body.h"
+#include "kernels/x86/avx2_vector.h"
+
+namespace mlxe {
+namespace {
+
+struct Madd {
+  static constexpr int kColumns = 8, kRows = 4;
+  using Int = __m256i;
+
+  static Int zero() { return _mm256_setzero_si256(); }
+  static Int widen(const uint8_t* p) {
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static void widen_codes(const int8_t* p, int16_t* out) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out),
+                        _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  }
+  static Int quad(const int16_t* p) {
+    return _mm256_broadcastq_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  static Int multiply_add(Int a, Int w, Int x) { return _mm256_add_epi32(a, _mm256_madd_epi16(w, x)); }
+  static __m256 sums(Int low, Int high) {
+    const __m256i pairs = _mm256_permute4x64_epi64(_mm256_hadd_epi32(low, high), 0xd8);
+    return _mm256_cvtepi32_ps(pairs);
+  }
+};
+
+void expand(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t* codes) {
+  const __m256i values =
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  const __m256i low = _mm256_set1_epi8(15);
+  for (int64_t i = 0; i < count / 2; i += 32) {
+    const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(packed + i));
+    uint8_t* out = codes + i / 64 * 128 + i % 64;
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out),
+                        _mm256_shuffle_epi8(values, _mm256_and_si256(x, low)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 64),
+                        _mm256_shuffle_epi8(values, _mm256_and_si256(_mm256_srli_epi16(x, 4), low)));
+  }
+}
+
+}  // namespace
+
+const Int8Kernels kInt8Avx2{
+    .matmul = Int8Madd<Madd, Avx2>::matmul, .expand = expand, .quantize = Int8Quantize<Avx2>::quantize};
+
+}  // namespace mlxe
