@@ -11,6 +11,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
@@ -20,12 +24,13 @@
 namespace mlxe {
 namespace {
 
-constexpr std::array kNames{"scalar",      "sse2", "avx2",         "avx512",
-                            "avx512_vnni", "neon", "neon_dotprod", "neon_i8mm"};
+constexpr std::array kNames{"scalar",      "sse2", "avx2", "avx512",       "avx512_vnni",
+                            "avx512_bf16", "amx",  "neon", "neon_dotprod", "neon_i8mm"};
 
 #if defined(__x86_64__)
 
-constexpr std::array kCompiled{Isa::scalar, Isa::sse2, Isa::avx2, Isa::avx512, Isa::avx512_vnni};
+constexpr std::array kCompiled{Isa::scalar,      Isa::sse2,        Isa::avx2, Isa::avx512,
+                               Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx};
 
 constexpr bool has_all(uint32_t word, uint32_t bits) {
   return (word & bits) == bits;
@@ -37,6 +42,16 @@ uint32_t saved_register_state() {
   uint32_t low = 0, high = 0;
   asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return low;
+}
+
+// Linux saves the tile registers of a process only after it has asked for that.
+bool tiles_granted() {
+#ifdef __linux__
+  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return ::syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+#else
+  return false;
+#endif
 }
 
 bool detect(Isa isa) {
@@ -53,13 +68,24 @@ bool detect(Isa isa) {
       has_all(leaf1_c, bit_AVX | bit_FMA | bit_F16C) && has_all(b, bit_AVX2) && has_all(saved, kYmmState);
   const bool avx512 = avx2 && has_all(saved, kZmmState) &&
                       has_all(b, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL);
+  const bool vnni = avx512 && has_all(c, bit_AVX512VNNI);
+  const uint32_t leaf7_d = d;
+  uint32_t sub_a = 0, sub_b, sub_c, sub_d;
+  __get_cpuid_count(7, 1, &sub_a, &sub_b, &sub_c, &sub_d);
+  const bool bf16 = vnni && has_all(sub_a, bit_AVX512BF16);
+  constexpr uint32_t kTileState = 0x60000;                   // tile configuration and data
+  constexpr uint32_t kAmx = 1u << 22 | 1u << 24 | 1u << 25;  // AMX-BF16, AMX-TILE, AMX-INT8
   switch (isa) {
     case Isa::avx2:
       return avx2;
     case Isa::avx512:
       return avx512;
     case Isa::avx512_vnni:
-      return avx512 && has_all(c, bit_AVX512VNNI);
+      return vnni;
+    case Isa::avx512_bf16:
+      return bf16;
+    case Isa::amx:
+      return bf16 && has_all(leaf7_d, kAmx) && has_all(saved, kTileState) && tiles_granted();
     default:
       return false;
   }

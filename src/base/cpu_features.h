@@ -15,6 +15,8 @@ enum class Isa {
   avx2,          // x86-64: AVX2, FMA, F16C
   avx512,        // x86-64: AVX-512 F, BW, DQ, VL
   avx512_vnni,   // x86-64: and AVX-512 VNNI
+  avx512_bf16,   // x86-64: and AVX-512 BF16
+  amx,           // x86-64: and AMX-INT8, AMX-BF16
   neon,          // AArch64: what every such processor has
   neon_dotprod,  // AArch64: NEON with SDOT/UDOT
   neon_i8mm,     // AArch64: and the 8-bit matrix multiply

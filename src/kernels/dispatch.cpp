@@ -12,6 +12,8 @@ const Kernels& kernels(Isa isa) noexcept {
       return kKernelsAvx2;
     case Isa::avx512:
     case Isa::avx512_vnni:
+    case Isa::avx512_bf16:
+    case Isa::amx:
       return kKernelsAvx512;
 #elif defined(__aarch64__)
     case Isa::neon:

@@ -11,7 +11,10 @@ const Int8Kernels& int8_kernels(Isa isa) noexcept {
     case Isa::avx512:
       return kInt8Avx512;
     case Isa::avx512_vnni:
+    case Isa::avx512_bf16:
       return kInt8Avx512Vnni;
+    case Isa::amx:
+      return kInt8Amx;
 #endif
     default:
       return kInt8Scalar;

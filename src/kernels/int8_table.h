@@ -54,6 +54,6 @@ const Int8Kernels& int8_kernels();
 enum class Isa;
 const Int8Kernels& int8_kernels(Isa isa) noexcept;
 
-extern const Int8Kernels kInt8Scalar, kInt8Avx2, kInt8Avx512, kInt8Avx512Vnni;
+extern const Int8Kernels kInt8Scalar, kInt8Avx2, kInt8Avx512, kInt8Avx512Vnni, kInt8Amx;
 
 }  // namespace mlxe

@@ -8,6 +8,8 @@ const QuantizeKernels& quantize_kernels(Isa isa) noexcept {
 #if defined(__x86_64__)
     case Isa::avx512:
     case Isa::avx512_vnni:
+    case Isa::avx512_bf16:
+    case Isa::amx:
       return kQuantizeAvx512;
     case Isa::avx2:
       return kQuantizeAvx2;
