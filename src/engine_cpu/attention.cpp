@@ -42,6 +42,14 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
 
 void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot) {
   const Tensor &q = qkv[0], &k = qkv[1], &v = qkv[2];
+  if (group_ > 0 && int8_.attend != nullptr && head.size % 32 == 0) {
+    const int64_t bytes = int8_.attend_bytes(head.tokens, head.size);
+    const auto at = [&](const Tensor& t) { return t.row(head.first_row) + head.first_column; };
+    auto* memory = reinterpret_cast<uint8_t*>(scratch(slot, bytes / static_cast<int64_t>(sizeof(float))));
+    return int8_.attend({at(q), at(k), at(v), q.stride(), head.tokens, head.size,
+                         1 / std::sqrt(static_cast<float>(head.size)), at(out), out.stride()},
+                        memory);
+  }
   const int64_t n = head.tokens, panel = kernels_.panel, padded = up_to_multiple(n, panel);
   float* key_tiles = scratch(slot, padded * head.size + kQueries * padded);
   float* scores = key_tiles + padded * head.size;

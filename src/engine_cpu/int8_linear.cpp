@@ -93,7 +93,9 @@ void CpuOps::int8_linears(const Tensor& x, std::span<const Linear> ls, Activatio
 // quantization then find in cache.
 Tensor CpuOps::int8_feed_forward(const Tensor& x, const Linear& up, Activation activation,
                                  const Linear& down) {
-  const ActivationKernel activate_tile = kernel_of(kernels_, activation);
+  const ActivationKernel activate_tile = activation == Activation::gelu_erf && int8_.gelu_erf != nullptr
+                                             ? int8_.gelu_erf
+                                             : kernel_of(kernels_, activation);
   const Tensor quantized = with_codes(x);
   const Tensor inner = workspace_.arena.codes(x.rows(), up.out, group_);
   const int64_t units = units_of(up.out);

@@ -1,149 +1,202 @@
 // int8_table.h with AMX: tdpbsud multiplies a tile of 16 rows of activations with one of 16 columns of codes,
-// a whole group deep, in 16 cycles. What remains is scaling its 16 x 16 integer sums, the same operations in
-// the same order as the VNNI kernel's, to the bit; small row counts go there.
-#include "kernels/generic/int8_body.h"
-#include "kernels/x86/avx512_vector.h"
-#include "kernels/x86/int8_expand_avx512.h"
+// a whole group deep, in 16 cycles. What remains is scaling its 16 x 16 integer sums: the same operations in
+// the same order as the VNNI kernel's, which takes small row counts, to the same bits.
+#include "kernels/x86/attention_avx512.h"
+#include "kernels/x86/int8_rows_avx512.h"
 #include "kernels/x86/int8_vnni_tile.h"
 
 namespace mlxe {
 namespace {
 
-constexpr int kRows = 16;
+constexpr int64_t kRows = 16;
 constexpr int kFewRows = 5;  // fewer than this many: VNNI
 
-// Registers: activations and sums of 16 rows (1; 0, 2), of the rows left over (4; 3), codes (6, 7).
+// Groups whose integer sums are made before they are scaled: tile and vector instructions hardly overlap, and
+// sums read right after they were stored would wait for that.
+constexpr int kGroups = 6;
+
+// Registers: sums (0, 1), activations (2), codes (3, 4).
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
   uint16_t row_bytes[16] = {};
   uint8_t rows[16] = {};
 
-  TileConfig(int group, int64_t left_over) {
-    const auto set = [this](int tile, int64_t count, int bytes) {
-      rows[tile] = static_cast<uint8_t>(count);
-      row_bytes[tile] = static_cast<uint16_t>(bytes);
+  TileConfig(int group, int64_t count) {
+    const auto set = [this](int tile, int64_t height, int width) {
+      rows[tile] = static_cast<uint8_t>(height);
+      row_bytes[tile] = static_cast<uint16_t>(width);
     };
-    set(0, kRows, 64);
-    set(1, kRows, group);
-    set(2, kRows, 64);
-    set(3, left_over, 64);
-    set(4, left_over, group);
-    set(6, group / 4, 64);
-    set(7, group / 4, 64);
+    set(0, count, 64);
+    set(1, count, 64);
+    set(2, count, group);
+    set(3, group / 4, 64);
+    set(4, group / 4, 64);
   }
 };
 
-// 16 integer sums of `rows` rows, scaled and added to the float sums.
-template <int rows>
-inline __attribute__((always_inline)) void add(const int32_t (&sums)[kRows * 16], const float* scales,
-                                               const float* biases, const float* terms, ptrdiff_t ld_terms,
-                                               __m512 (&total)[rows]) {
-  const __m512i magic = _mm512_castps_si512(_mm512_set1_ps(kMagic));
-  const __m512 s = _mm512_loadu_ps(scales), b = _mm512_loadu_ps(biases);
-  const __m512 shift = _mm512_mul_ps(s, _mm512_set1_ps(-kMagic));
-#pragma GCC unroll 16
-  for (int m = 0; m < rows; ++m) {
-    const __m512 bias = _mm512_fmadd_ps(b, _mm512_set1_ps(terms[m * ld_terms + 1]), shift);
-    const __m512 sum = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_load_si512(sums + m * 16), magic));
-    total[m] = _mm512_fmadd_ps(_mm512_fmadd_ps(sum, s, bias), _mm512_set1_ps(terms[m * ld_terms]), total[m]);
-  }
-}
+// The products of attention: tiles of 16 queries or weights x 32 summed values x 16 columns.
+struct TileProducts {
+  static constexpr int64_t kRows = 16;
 
-void store(const __m512* total, int64_t rows, const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y,
-           __mmask16 mask) {
-  for (int64_t m = 0; m < rows; ++m)
-    _mm512_mask_storeu_ps(y + m * ld_y, mask,
-                          _mm512_add_ps(_mm512_maskz_loadu_ps(mask, from + m * ld_from), total[m]));
-}
-
-// 16 rows x 16 columns.
-void full(const Int8Rows& x, const uint8_t* codes, const float* scales, const float* biases, int64_t groups,
-          int group, const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, __mmask16 mask) {
-  alignas(64) int32_t even[kRows * 16], odd[kRows * 16];
-  __m512 total[kRows];
-#pragma GCC unroll 16
-  for (int m = 0; m < kRows; ++m) total[m] = _mm512_setzero_ps();
-  const int64_t step = static_cast<int64_t>(group) * kInt8Panel;
-  int64_t g = 0;
-  for (; g + 2 <= groups; g += 2) {
-    _tile_zero(0);
-    _tile_loadd(1, x.codes + g * group, x.ld);
-    _tile_loadd(6, codes + g * step, 4 * kInt8Panel);
-    _tile_dpbsud(0, 1, 6);
-    _tile_stored(0, even, 64);
-    _tile_zero(2);
-    _tile_loadd(1, x.codes + (g + 1) * group, x.ld);
-    _tile_loadd(7, codes + (g + 1) * step, 4 * kInt8Panel);
-    _tile_dpbsud(2, 1, 7);
-    _tile_stored(2, odd, 64);
-    add(even, scales + g * kInt8Panel, biases + g * kInt8Panel, x.groups + 2 * g, x.ld_groups, total);
-    add(odd, scales + (g + 1) * kInt8Panel, biases + (g + 1) * kInt8Panel, x.groups + 2 * g + 2, x.ld_groups,
-        total);
+  TileProducts() {
+    const TileConfig config(64, kRows);
+    _tile_loadconfig(&config);
   }
-  if (g < groups) {
-    _tile_zero(0);
-    _tile_loadd(1, x.codes + g * group, x.ld);
-    _tile_loadd(6, codes + g * step, 4 * kInt8Panel);
-    _tile_dpbsud(0, 1, 6);
-    _tile_stored(0, even, 64);
-    add(even, scales + g * kInt8Panel, biases + g * kInt8Panel, x.groups + 2 * g, x.ld_groups, total);
-  }
-  store(total, kRows, from, ld_from, y, ld_y, mask);
-}
+  ~TileProducts() { _tile_release(); }
+  TileProducts(const TileProducts&) = delete;
+  TileProducts& operator=(const TileProducts&) = delete;
 
-// The rows left over x 16 columns.
-void rest(const Int8Rows& x, int64_t rows, const uint8_t* codes, const float* scales, const float* biases,
-          int64_t groups, int group, const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y,
-          __mmask16 mask) {
-  alignas(64) int32_t sums[kRows * 16];
-  __m512 total[kRows];
-  for (__m512& t : total) t = _mm512_setzero_ps();
-  const int64_t step = static_cast<int64_t>(group) * kInt8Panel;
-  const __m512i magic = _mm512_castps_si512(_mm512_set1_ps(kMagic));
-  for (int64_t g = 0; g < groups; ++g) {
-    _tile_zero(3);
-    _tile_loadd(4, x.codes + g * group, x.ld);
-    _tile_loadd(6, codes + g * step, 4 * kInt8Panel);
-    _tile_dpbsud(3, 4, 6);
-    _tile_stored(3, sums, 64);
-    const __m512 s = _mm512_loadu_ps(scales + g * kInt8Panel), b = _mm512_loadu_ps(biases + g * kInt8Panel);
-    const __m512 shift = _mm512_mul_ps(s, _mm512_set1_ps(-kMagic));
-    const float* terms = x.groups + 2 * g;
-    for (int64_t m = 0; m < rows; ++m, terms += x.ld_groups) {
-      const __m512 bias = _mm512_fmadd_ps(b, _mm512_set1_ps(terms[1]), shift);
-      const __m512 sum = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_load_si512(sums + m * 16), magic));
-      total[m] = _mm512_fmadd_ps(_mm512_fmadd_ps(sum, s, bias), _mm512_set1_ps(terms[0]), total[m]);
+  void scores(const uint16_t* q, int64_t size, const uint16_t* keys, int64_t padded, float* s,
+              int64_t ld) const {
+    for (int64_t j = 0; j < padded; j += 32) {
+      _tile_zero(0);
+      _tile_zero(1);
+      for (int64_t d = 0; d < size; d += 32) {
+        _tile_loadd(2, q + d, size * 2);
+        _tile_loadd(3, keys + (d / 2 * padded + j) * 2, padded * 4);
+        _tile_loadd(4, keys + (d / 2 * padded + j + 16) * 2, padded * 4);
+        _tile_dpbf16ps(0, 2, 3);
+        _tile_dpbf16ps(1, 2, 4);
+      }
+      _tile_stored(0, s + j, ld * 4);
+      _tile_stored(1, s + j + 16, ld * 4);
     }
   }
-  store(total, rows, from, ld_from, y, ld_y, mask);
+
+  void values(const uint16_t* p, int64_t padded, const uint16_t* values, int64_t size, float* out) const {
+    for (int64_t d = 0; d < size; d += 32) {
+      const uint16_t* v = values + d * padded;
+      _tile_zero(0);
+      _tile_zero(1);
+      for (int64_t key = 0; key < padded; key += 32) {
+        _tile_loadd(2, p + key, padded * 2);
+        _tile_loadd(3, v + key * 32, 128);
+        _tile_loadd(4, v + key * 32 + 32, 128);
+        _tile_dpbf16ps(0, 2, 3);
+        _tile_dpbf16ps(1, 2, 4);
+      }
+      _tile_stored(0, out + d, size * 4);
+      _tile_stored(1, out + d + 16, size * 4);
+    }
+  }
+};
+
+using Sums = int32_t[kGroups][2][kRows * 16];  // of both halves of the panel
+
+// What is fetched during each product of tiles.
+struct Ahead {
+  const uint8_t* next;
+  int64_t lines;
+};
+
+// The integer sums of the rows the tiles are configured for.
+void multiply(const int8_t* x, ptrdiff_t ld, const uint8_t* codes, int64_t groups, int group, Sums& sums,
+              Ahead& ahead) {
+  for (int64_t g = 0; g < groups; ++g, x += group, codes += group * kInt8Panel) {
+    for (int64_t i = 0; i < ahead.lines; ++i, ahead.next += 64)
+      _mm_prefetch(reinterpret_cast<const char*>(ahead.next), _MM_HINT_T0);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_loadd(2, x, ld);
+    _tile_loadd(3, codes, 4 * kInt8Panel);
+    _tile_loadd(4, codes + 64, 4 * kInt8Panel);
+    _tile_dpbsud(0, 2, 3);
+    _tile_dpbsud(1, 2, 4);
+    _tile_stored(0, sums[g][0], 64);
+    _tile_stored(1, sums[g][1], 64);
+  }
+}
+
+// Adds `groups` groups of scaled sums to the float sums of `rows` rows of one half, 16 columns. The first
+// time there are none yet.
+template <int rows>
+inline __attribute__((always_inline)) void scale(const Sums& sums, int half, int row, int64_t groups,
+                                                 const float* scales, const float* biases, const float* terms,
+                                                 ptrdiff_t ld_terms, float* totals, bool first) {
+  const __m512i magic = _mm512_castps_si512(_mm512_set1_ps(kMagic));
+  __m512 total[rows];
+#pragma GCC unroll 16
+  for (int m = 0; m < rows; ++m) total[m] = first ? _mm512_setzero_ps() : _mm512_load_ps(totals + m * 32);
+  for (int64_t g = 0; g < groups; ++g, scales += kInt8Panel, biases += kInt8Panel, terms += 2) {
+    const __m512 s = _mm512_loadu_ps(scales), b = _mm512_loadu_ps(biases);
+    const __m512 shift = _mm512_mul_ps(s, _mm512_set1_ps(-kMagic));
+    const int32_t* integers = sums[g][half] + row * 16;
+#pragma GCC unroll 16
+    for (int m = 0; m < rows; ++m) {
+      const __m512 bias = _mm512_fmadd_ps(b, _mm512_set1_ps(terms[m * ld_terms + 1]), shift);
+      const __m512 sum = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_load_si512(integers + m * 16), magic));
+      total[m] =
+          _mm512_fmadd_ps(_mm512_fmadd_ps(sum, s, bias), _mm512_set1_ps(terms[m * ld_terms]), total[m]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < rows; ++m) _mm512_store_ps(totals + m * 32, total[m]);
+}
+
+// Up to 16 rows x the panel.
+void block(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group, float* totals,
+           Ahead& ahead) {
+  alignas(64) Sums sums;
+  for (int64_t g = 0; g < groups; g += kGroups) {
+    const int64_t count = groups - g < kGroups ? groups - g : kGroups;
+    multiply(x.codes + g * group, x.ld, w.codes + g * group * kInt8Panel, count, group, sums, ahead);
+    for (int half = 0; half < 2; ++half) {
+      const float* scales = w.scales + g * kInt8Panel + half * 16;
+      const float* biases = w.biases + g * kInt8Panel + half * 16;
+      const float* terms = x.groups + 2 * g;
+      float* out = totals + half * 16;
+      if (rows == kRows) {
+        scale<kRows>(sums, half, 0, count, scales, biases, terms, x.ld_groups, out, g == 0);
+        continue;
+      }
+      for (int64_t m = 0; m < rows; ++m)
+        scale<1>(sums, half, static_cast<int>(m), count, scales, biases, terms + m * x.ld_groups, 0,
+                 out + m * 32, g == 0);
+    }
+  }
 }
 
 void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
             const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
             const uint8_t* next) {
-  const int64_t whole = rows / kRows * kRows, left_over = rows - whole;
-  if (whole == 0 && left_over < kFewRows)
-    return vnni_matmul(x, rows, w, groups, group, from, ld_from, y, ld_y, columns, next);
-  const TileConfig config(group, left_over > 0 ? left_over : kRows);
-  _tile_loadconfig(&config);
+  const auto left = static_cast<__mmask16>(columns >= 16 ? 0xffff : (1u << columns) - 1);
+  const auto right = static_cast<__mmask16>(columns <= 16 ? 0 : (1u << (columns - 16)) - 1);
+  int64_t configured = 0;
+  const int64_t products = (rows + kRows - 1) / kRows * groups, lines = groups * group * kInt8Panel / 64;
+  Ahead ahead{next, next == nullptr ? 0 : (lines + products - 1) / products};
   for (int64_t m = 0; m < rows; m += kRows) {
+    const int64_t count = rows - m < kRows ? rows - m : kRows;
     const Int8Rows part{x.codes + m * x.ld, x.ld, x.groups + m * x.ld_groups, x.ld_groups};
-    for (int n = 0; n < columns; n += 16) {
-      const auto mask = static_cast<__mmask16>(columns - n >= 16 ? 0xffff : (1u << (columns - n)) - 1);
-      const float* z = from + m * ld_from + n;
-      float* out = y + m * ld_y + n;
-      if (m < whole)
-        full(part, w.codes + n * 4, w.scales + n, w.biases + n, groups, group, z, ld_from, out, ld_y, mask);
-      else
-        rest(part, left_over, w.codes + n * 4, w.scales + n, w.biases + n, groups, group, z, ld_from, out,
-             ld_y, mask);
+    const float* z = from + m * ld_from;
+    float* out = y + m * ld_y;
+    if (count < kFewRows) {
+      vnni_matmul(part, count, w, groups, group, z, ld_from, out, ld_y, columns, next);
+      continue;
+    }
+    if (configured != count) {
+      const TileConfig config(group, count);
+      _tile_loadconfig(&config);
+      configured = count;
+    }
+    alignas(64) float totals[kRows * kInt8Panel];
+    block(part, count, w, groups, group, totals, ahead);
+    for (int64_t i = 0; i < count; ++i, z += ld_from, out += ld_y) {
+      const float* t = totals + i * kInt8Panel;
+      _mm512_mask_storeu_ps(out, left, _mm512_add_ps(_mm512_maskz_loadu_ps(left, z), _mm512_load_ps(t)));
+      _mm512_mask_storeu_ps(out + 16, right,
+                            _mm512_add_ps(_mm512_maskz_loadu_ps(right, z + 16), _mm512_load_ps(t + 16)));
     }
   }
-  _tile_release();
+  if (configured != 0) _tile_release();
 }
 
 }  // namespace
 
-const Int8Kernels kInt8Amx{.matmul = matmul, .expand = expand, .quantize = Int8Quantize<Avx512>::quantize};
+const Int8Kernels kInt8Amx{.matmul = matmul,
+                           .expand = expand,
+                           .quantize = quantize,
+                           .gelu_erf = gelu_erf,
+                           .attend = Bf16Attention<TileProducts>::attend,
+                           .attend_bytes = Bf16Attention<TileProducts>::scratch_bytes};
 
 }  // namespace mlxe

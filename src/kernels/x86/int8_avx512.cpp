@@ -1,7 +1,7 @@
 // int8_table.h with AVX-512 F, BW, DQ, VL but no VNNI: products of 16-bit integers.
 #include "kernels/generic/int8_body.h"
 #include "kernels/x86/avx512_vector.h"
-#include "kernels/x86/int8_expand_avx512.h"
+#include "kernels/x86/int8_rows_avx512.h"
 
 namespace mlxe {
 namespace {
@@ -32,7 +32,11 @@ struct Madd {
 
 }  // namespace
 
-const Int8Kernels kInt8Avx512{
-    .matmul = Int8Madd<Madd, Avx512>::matmul, .expand = expand, .quantize = Int8Quantize<Avx512>::quantize};
+const Int8Kernels kInt8Avx512{.matmul = Int8Madd<Madd, Avx512>::matmul,
+                              .expand = expand,
+                              .quantize = quantize,
+                              .gelu_erf = gelu_erf,
+                              .attend = nullptr,
+                              .attend_bytes = nullptr};
 
 }  // namespace mlxe

@@ -1,0 +1,213 @@
+// int8_table.h's attention with products in bfloat16, for the variants that have them. `P` makes the two
+// products for a block of P::kRows queries, in registers it sets up and gives back:
+//   scores(q, size, keys, padded, s, ld)       s[row][key] = q . key
+//   values(p, ld, keys, values, size, out)     out[row][d] = sum over keys of p[row][key] * value
+// The keys lie as [size / 2][padded][2], the values as [size / 32][keys / 2][2 x 16][2]: two neighbours of
+// the summed dimension side by side.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/int8_table.h"
+#include "kernels/x86/avx512_vector.h"
+
+namespace mlxe {
+namespace {
+
+inline __attribute__((always_inline)) __m512i to_bf16(__m512 low, __m512 high) {
+  return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
+// 2^x for x <= 0, relative error below 1e-5: far below the bfloat16 it is rounded to.
+inline __attribute__((always_inline)) __m512 exp2_fast(__m512 x) {
+  const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 f = _mm512_sub_ps(x, n);
+  __m512 p = _mm512_fmadd_ps(_mm512_set1_ps(0.00967077f), f, _mm512_set1_ps(0.05587554f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.24022212f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.69312726f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0f));
+  return _mm512_scalef_ps(p, n);
+}
+
+template <class P>
+struct Bf16Attention {
+  static int64_t round_up(int64_t n, int64_t of) { return (n + of - 1) / of * of; }
+
+  // Pieces of the scratch memory, each a multiple of 64 bytes.
+  struct Scratch {
+    uint16_t *keys, *values, *queries, *weights;
+    float *scores, *sums;
+  };
+  static Scratch pieces(uint8_t* at, int64_t padded, int64_t size) {
+    Scratch s;
+    const auto take = [&](int64_t bytes) {
+      uint8_t* piece = at;
+      at += bytes;
+      return piece;
+    };
+    s.keys = reinterpret_cast<uint16_t*>(take(padded * size * 2));
+    s.values = reinterpret_cast<uint16_t*>(take(padded * size * 2));
+    s.queries = reinterpret_cast<uint16_t*>(take(P::kRows * size * 2));
+    s.weights = reinterpret_cast<uint16_t*>(take(P::kRows * padded * 2));
+    s.scores = reinterpret_cast<float*>(take(P::kRows * padded * 4));
+    s.sums = reinterpret_cast<float*>(take(P::kRows * size * 4));
+    return s;
+  }
+  static int64_t scratch_bytes(int64_t n, int64_t size) {
+    const int64_t padded = round_up(n, 32);
+    return 4 * padded * size + P::kRows * (6 * size + 6 * padded);
+  }
+
+  static void pack_keys(const float* k, ptrdiff_t ld, int64_t n, int64_t padded, int64_t size,
+                        uint16_t* out) {
+    for (int64_t first = 0; first < padded; first += 16)
+      for (int64_t d = 0; d < size; d += 32) {
+        __m512 r[16];
+        for (int i = 0; i < 16; ++i) {
+          const float* row = k + (first + i) * ld + d;
+          r[i] = first + i < n ? _mm512_castsi512_ps(to_bf16(_mm512_loadu_ps(row), _mm512_loadu_ps(row + 16)))
+                               : _mm512_setzero_ps();
+        }
+        Avx512::transpose(r);
+        for (int i = 0; i < 16; ++i)
+          _mm512_storeu_ps(reinterpret_cast<float*>(out + ((d / 2 + i) * padded + first) * 2), r[i]);
+      }
+  }
+
+  static void pack_values(const float* v, ptrdiff_t ld, int64_t n, int64_t padded, int64_t size,
+                          uint16_t* out) {
+    alignas(64) uint16_t order[32];  // element i of the first row, then of the second
+    for (int i = 0; i < 16; ++i) {
+      order[2 * i] = static_cast<uint16_t>(i);
+      order[2 * i + 1] = static_cast<uint16_t>(i + 16);
+    }
+    const __m512i interleave = _mm512_load_si512(order);
+    for (int64_t d = 0; d < size; d += 32)
+      for (int64_t key = 0; key < padded; key += 2) {
+        const float* row = v + key * ld + d;
+        const bool first = key < n, second = key + 1 < n;
+        for (int half = 0; half < 2; ++half) {
+          const __m512 a = first ? _mm512_loadu_ps(row + 16 * half) : _mm512_setzero_ps();
+          const __m512 b = second ? _mm512_loadu_ps(row + ld + 16 * half) : _mm512_setzero_ps();
+          _mm512_storeu_si512(out + d * padded + (key * 32) + half * 32,
+                              _mm512_permutexvar_epi16(interleave, to_bf16(a, b)));
+        }
+      }
+  }
+
+  static void attend(const Attention& a, uint8_t* memory) {
+    const int64_t n = a.tokens, size = a.size, padded = round_up(n, 32);
+    const Scratch s = pieces(memory, padded, size);
+    const P products;
+    pack_keys(a.keys, a.ld, n, padded, size, s.keys);
+    pack_values(a.values, a.ld, n, padded, size, s.values);
+    const __m512 factor = _mm512_set1_ps(a.factor * 1.44269504f);
+    for (int64_t first = 0; first < n; first += P::kRows) {
+      const int64_t rows = n - first < P::kRows ? n - first : P::kRows;
+      for (int64_t i = 0; i < P::kRows; ++i) {
+        const float* q = a.queries + (first + (i < rows ? i : 0)) * a.ld;
+        for (int64_t d = 0; d < size; d += 32)
+          _mm512_storeu_si512(s.queries + i * size + d,
+                              to_bf16(_mm512_loadu_ps(q + d), _mm512_loadu_ps(q + d + 16)));
+      }
+      products.scores(s.queries, size, s.keys, padded, s.scores, padded);
+      float inverse[P::kRows];
+      for (int64_t i = 0; i < rows; ++i) {
+        float* row = s.scores + i * padded;
+        for (int64_t j = n / 16 * 16; j < padded; j += 16) {
+          const auto past = static_cast<__mmask16>(j >= n ? 0xffff : 0xffffu << (n - j));
+          _mm512_storeu_ps(row + j,
+                           _mm512_mask_blend_ps(past, _mm512_loadu_ps(row + j), _mm512_set1_ps(-3e38f)));
+        }
+        __m512 most = _mm512_loadu_ps(row);
+        for (int64_t j = 16; j < padded; j += 16) most = _mm512_max_ps(most, _mm512_loadu_ps(row + j));
+        const __m512 largest = _mm512_set1_ps(_mm512_reduce_max_ps(most));
+        __m512 sum0 = _mm512_setzero_ps(), sum1 = sum0;
+        for (int64_t j = 0; j < padded; j += 32) {
+          const __m512 e0 =
+              exp2_fast(_mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(row + j), largest), factor));
+          const __m512 e1 =
+              exp2_fast(_mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(row + j + 16), largest), factor));
+          sum0 = _mm512_add_ps(sum0, e0);
+          sum1 = _mm512_add_ps(sum1, e1);
+          _mm512_storeu_si512(s.weights + i * padded + j, to_bf16(e0, e1));
+        }
+        inverse[i] = 1 / _mm512_reduce_add_ps(_mm512_add_ps(sum0, sum1));
+      }
+      products.values(s.weights, padded, s.values, size, s.sums);
+      for (int64_t i = 0; i < rows; ++i)
+        for (int64_t d = 0; d < size; d += 16)
+          _mm512_storeu_ps(a.out + (first + i) * a.ld_out + d,
+                           _mm512_mul_ps(_mm512_loadu_ps(s.sums + i * size + d), _mm512_set1_ps(inverse[i])));
+    }
+  }
+};
+
+// vdpbf16ps: sixteen sums of two products.
+struct VectorProducts {
+  static constexpr int64_t kRows = 8;
+
+  static inline __attribute__((always_inline)) void dot(__m512& sums, __m512i a, __m512i b) {
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));  // as in int8_vnni_tile.h
+  }
+  static inline __attribute__((always_inline)) __m512i pair(const uint16_t* p) {
+    int32_t bits;
+    __builtin_memcpy(&bits, p, 4);
+    return _mm512_set1_epi32(bits);
+  }
+
+  template <int vectors>
+  static void score_block(const uint16_t* q, int64_t size, const uint16_t* keys, int64_t padded, float* s,
+                          int64_t ld) {
+    __m512 sums[kRows][vectors];
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) sums[i][v] = _mm512_setzero_ps();
+    for (int64_t d = 0; d < size; d += 2, keys += 2 * padded) {
+      __m512i k[vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) k[v] = _mm512_loadu_si512(keys + 32 * v);
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) {
+        const __m512i query = pair(q + i * size + d);
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) dot(sums[i][v], query, k[v]);
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) _mm512_storeu_ps(s + i * ld + 16 * v, sums[i][v]);
+  }
+  static void scores(const uint16_t* q, int64_t size, const uint16_t* keys, int64_t padded, float* s,
+                     int64_t ld) {
+    for (int64_t j = 0; j < padded; j += 32) score_block<2>(q, size, keys + 2 * j, padded, s + j, ld);
+  }
+
+  static void values(const uint16_t* p, int64_t padded, const uint16_t* values, int64_t size, float* out) {
+    for (int64_t d = 0; d < size; d += 32) {
+      const uint16_t* v = values + d * padded;
+      __m512 left[kRows], right[kRows];
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) left[i] = right[i] = _mm512_setzero_ps();
+      for (int64_t key = 0; key < padded; key += 2, v += 64) {
+        const __m512i v0 = _mm512_loadu_si512(v), v1 = _mm512_loadu_si512(v + 32);
+#pragma GCC unroll 8
+        for (int i = 0; i < kRows; ++i) {
+          const __m512i weight = pair(p + i * padded + key);
+          dot(left[i], weight, v0);
+          dot(right[i], weight, v1);
+        }
+      }
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) {
+        _mm512_storeu_ps(out + i * size + d, left[i]);
+        _mm512_storeu_ps(out + i * size + d + 16, right[i]);
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace mlxe
