@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "base/cpu_features.h"
+#include "base/memory_block.h"
 #include "base/thread_pool.h"
 #include "engine_cpu/ops.h"
 #include "engine_cpu/weight.h"
@@ -161,8 +162,14 @@ class CpuEngine : public Engine {
       linears.push_back(&w);
       group = group == 0 ? own : std::min(group, own);
     }
+    size_t bytes = 0;
+    for (Weight* w : linears) bytes += w->start_packing(group).bytes();
+    packed_memory_ = MemoryBlock(bytes);
+    std::byte* memory = packed_memory_.data();
     for (Weight* w : linears) {
-      PackedWeight& packed = w->start_packing(group);
+      PackedWeight& packed = *w->packed();
+      packed.place(memory);
+      memory += packed.bytes();
       pool_.parallel_for(packed.panels(), [&](int64_t panel, int) { packed.fill(panel); });
       w->release_stored();
     }
@@ -199,6 +206,7 @@ class CpuEngine : public Engine {
   ThreadPool pool_;
   std::deque<Weight> weights_;
   std::once_flag packed_once_;
+  MemoryBlock packed_memory_;
   int group_ = 0;  // columns of 8-bit activations that share a scale; 0: float32
   std::mutex workspaces_mutex_;
   std::vector<std::unique_ptr<Workspace>> workspaces_;

@@ -13,10 +13,11 @@ namespace {
 constexpr int64_t kSlice = 768;       // of K; 24 KB of a panel
 constexpr int64_t kRowBlock = 128;    // rows that share one pass over a panel
 constexpr int64_t kUnitColumns = 64;  // the widest group: what a unit makes can be quantized in it
+constexpr int64_t kManyUnits = 8;     // for a thread: with fewer, halves of units share the work better
 constexpr int64_t kTileRows = 64;     // of the feed-forward's inner values: 64 x 64 floats, 16 KB
 
-int64_t units_of(int64_t columns) {
-  return (columns + kUnitColumns - 1) / kUnitColumns;
+int64_t units_of(int64_t columns, int64_t unit = kUnitColumns) {
+  return (columns + unit - 1) / unit;
 }
 
 }  // namespace
@@ -71,18 +72,20 @@ Tensor CpuOps::with_codes(const Tensor& x) {
 void CpuOps::int8_linears(const Tensor& x, std::span<const Linear> ls, ActivationKernel activation,
                           std::span<const Tensor> ys) {
   const Tensor quantized = with_codes(x);
-  int64_t units = 0;  // over the columns of all products
-  for (const Linear& l : ls) units += units_of(l.out);
   const int64_t blocks = (x.rows() + kRowBlock - 1) / kRowBlock;
+  int64_t all_columns = 0;
+  for (const Linear& l : ls) all_columns += l.out;
+  const int64_t width = blocks * units_of(all_columns) < kManyUnits * threads() ? kInt8Panel : kUnitColumns;
+  int64_t units = 0;  // over the columns of all products
+  for (const Linear& l : ls) units += units_of(l.out, width);
   loop(blocks * units, [&](int64_t unit, int slot) {
     const int64_t row = unit / units * kRowBlock;
     int64_t within = unit % units;
     size_t i = 0;
-    for (; within >= units_of(ls[i].out); ++i) within -= units_of(ls[i].out);
+    for (; within >= units_of(ls[i].out, width); ++i) within -= units_of(ls[i].out, width);
     const Linear& l = ls[i];
-    const int64_t column = within * kUnitColumns;
-    const Block block{row, std::min(kRowBlock, x.rows() - row), column,
-                      std::min(kUnitColumns, l.out - column)};
+    const int64_t column = within * width;
+    const Block block{row, std::min(kRowBlock, x.rows() - row), column, std::min(width, l.out - column)};
     float* out = ys[i].row(row) + column;
     int8_block(quantized, l, block, out, ys[i].stride(), slot);
     if (activation != nullptr) activation(out, ys[i].stride(), block.rows, block.columns);

@@ -87,12 +87,14 @@ class CpuOps {
       pool_->parallel_for(count, std::ref(body));
     }
   }
+  int64_t threads() const { return pool_ == nullptr ? 1 : pool_->threads(); }
   // body(row, slot) for each row, in blocks large enough to be worth another thread.
   template <class Body>
   void loop_rows(int64_t rows, Body&& body) {
-    constexpr int64_t kBlock = 16;
-    loop((rows + kBlock - 1) / kBlock, [&](int64_t block, int slot) {
-      for (int64_t m = block * kBlock; m < std::min(rows, (block + 1) * kBlock); ++m) body(m, slot);
+    constexpr int64_t kSmallest = 4, kLargest = 16;
+    const int64_t size = std::clamp(rows / (2 * threads()), kSmallest, kLargest);
+    loop((rows + size - 1) / size, [&](int64_t block, int slot) {
+      for (int64_t m = block * size; m < std::min(rows, (block + 1) * size); ++m) body(m, slot);
     });
   }
 

@@ -46,11 +46,17 @@ PackedWeight::PackedWeight(const StoredWeight& stored, int group)
       rows_(stored.shape[0]),
       columns_(up_to_multiple(stored.shape[1], kInt8Alignment)),
       group_(group),
-      half_(stored.scheme.bits <= 4 && stored.scheme.mode != Mode::int8),
-      codes_(static_cast<size_t>(panels() * columns_ * kInt8Panel / (half_ ? 2 : 1)) / sizeof(float)),
-      scales_(static_cast<size_t>(panels() * columns_ / group * kInt8Panel)),
-      biases_(scales_.capacity()) {
+      half_(stored.scheme.bits <= 4 && stored.scheme.mode != Mode::int8) {
   for (uint8_t i = 0; i < table_.size(); ++i) table_[i] = is_e2m1(stored.scheme.mode) ? kE2m1[i] : i;
+}
+
+size_t PackedWeight::bytes() const noexcept {
+  return static_cast<size_t>(code_bytes()) + 2 * static_cast<size_t>(scale_count()) * sizeof(float);
+}
+
+void PackedWeight::place(std::byte* memory) noexcept {
+  codes_ = reinterpret_cast<uint8_t*>(memory);
+  scales_ = reinterpret_cast<float*>(memory + code_bytes());
 }
 
 void PackedWeight::fill(int64_t panel) {
@@ -62,7 +68,7 @@ void PackedWeight::fill(int64_t panel) {
 
   std::vector<uint32_t> row(static_cast<size_t>(quads));
   std::vector<uint32_t> whole(half_ ? static_cast<size_t>(quads * kInt8Panel) : 0);
-  auto* out = half_ ? whole.data() : reinterpret_cast<uint32_t*>(bytes() + panel * columns_ * kInt8Panel);
+  auto* out = half_ ? whole.data() : reinterpret_cast<uint32_t*>(codes_ + panel * columns_ * kInt8Panel);
   std::fill_n(out, quads * kInt8Panel, 0u);
   std::fill_n(scales(panel, 0), columns_ / group_ * kInt8Panel, 0.0f);
   std::fill_n(biases(panel, 0), columns_ / group_ * kInt8Panel, 0.0f);
@@ -97,7 +103,7 @@ void PackedWeight::fill(int64_t panel) {
   }
   if (!half_) return;
   const auto* in = reinterpret_cast<const uint8_t*>(whole.data());
-  uint8_t* packed = bytes() + panel * columns_ * kInt8Panel / 2;
+  uint8_t* packed = codes_ + panel * columns_ * kInt8Panel / 2;
   for (int64_t q = 0; q < quads; ++q, in += 128, packed += 64)
     for (int i = 0; i < 64; ++i) packed[i] = static_cast<uint8_t>(in[i] | in[i + 64] << 4);
 }
@@ -105,8 +111,8 @@ void PackedWeight::fill(int64_t panel) {
 Int8Weights PackedWeight::panel(const Int8Kernels& kernels, int64_t panel, int64_t first, int64_t count,
                                 uint8_t* expanded) const {
   const int64_t at = (panel * columns_ + first) * kInt8Panel;
-  if (half_) kernels.expand(bytes() + at / 2, count * kInt8Panel, table_.data(), expanded);
-  return {half_ ? expanded : bytes() + at, scales(panel, first / group_), biases(panel, first / group_)};
+  if (half_) kernels.expand(codes_ + at / 2, count * kInt8Panel, table_.data(), expanded);
+  return {half_ ? expanded : codes_ + at, scales(panel, first / group_), biases(panel, first / group_)};
 }
 
 }  // namespace mlxe::cpu

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
-#include "engine_cpu/arena.h"
 #include "format/stored_weight.h"
 #include "kernels/int8_table.h"
 
@@ -20,6 +20,10 @@ class PackedWeight {
   // take a byte each, others half a byte.
   PackedWeight(const StoredWeight& stored, int group);
 
+  // Memory it needs, a multiple of 64 bytes, and where it shall be; before the first fill().
+  size_t bytes() const noexcept;
+  void place(std::byte* memory) noexcept;
+
   int64_t panels() const noexcept { return (rows_ + kInt8Panel - 1) / kInt8Panel; }
   int64_t columns() const noexcept { return columns_; }  // a multiple of 64
   int group() const noexcept { return group_; }
@@ -33,16 +37,17 @@ class PackedWeight {
                     uint8_t* expanded) const;
   // Where a panel's codes of these columns lie, for reading ahead; null where they are expanded first.
   const uint8_t* codes(int64_t panel, int64_t first) const noexcept {
-    return half_ ? nullptr : bytes() + (panel * columns_ + first) * kInt8Panel;
+    return half_ ? nullptr : codes_ + (panel * columns_ + first) * kInt8Panel;
   }
 
  private:
-  uint8_t* bytes() const noexcept { return reinterpret_cast<uint8_t*>(codes_.data()); }
+  int64_t code_bytes() const noexcept { return panels() * columns_ * kInt8Panel / (half_ ? 2 : 1); }
+  int64_t scale_count() const noexcept { return panels() * (columns_ / group_) * kInt8Panel; }
   float* scales(int64_t panel, int64_t group) const noexcept {
-    return scales_.data() + (panel * (columns_ / group_) + group) * kInt8Panel;
+    return scales_ + (panel * (columns_ / group_) + group) * kInt8Panel;
   }
   float* biases(int64_t panel, int64_t group) const noexcept {
-    return biases_.data() + (panel * (columns_ / group_) + group) * kInt8Panel;
+    return scales_ + scale_count() + (panel * (columns_ / group_) + group) * kInt8Panel;
   }
 
   StoredWeight stored_;
@@ -50,7 +55,8 @@ class PackedWeight {
   int group_;
   bool half_;
   std::array<uint8_t, 16> table_{};  // what a half-byte code stands for
-  Buffer codes_, scales_, biases_;
+  uint8_t* codes_ = nullptr;
+  float* scales_ = nullptr;  // and the biases behind them
 };
 
 }  // namespace mlxe::cpu

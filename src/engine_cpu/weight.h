@@ -35,8 +35,9 @@ class Weight {
 
   // Columns that share a scale when 8-bit activations meet this matrix, 0 where they can't (packed_weight.h).
   int int8_group() const noexcept;
-  // Makes the packed form, whose panels the caller then fills.
+  // Makes the packed form, which the caller then places and fills.
   PackedWeight& start_packing(int group);
+  PackedWeight* packed() noexcept { return packed_ ? &*packed_ : nullptr; }
   const PackedWeight* packed() const noexcept { return packed_ ? &*packed_ : nullptr; }
   // Gives the pages of the stored form back to the system; they are read again where they are needed.
   void release_stored() noexcept;
