@@ -239,5 +239,129 @@ TEST_P(Int8, QuantizeGivesTheOraclesCodes) {
   EXPECT_EQ(terms, expected_terms);
 }
 
+TEST_P(Int8, GeluIsWithinAMillionth) {
+  if (k_.gelu_erf == nullptr) GTEST_SKIP() << "this variant uses the kernel of table.h";
+  std::vector<float> x;
+  for (double v = -12; v < 12; v += 0.0137) x.push_back(static_cast<float>(v));
+  std::vector<float> y = x;
+  y.push_back(77);
+  k_.gelu_erf(y.data(), 0, 1, static_cast<int64_t>(x.size()));
+  EXPECT_EQ(y.back(), 77);
+  double worst = 0, damaged = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double exact = 0.5 * x[i] * std::erfc(-x[i] / std::sqrt(2.0));
+    const double tanh_form =
+        0.5 * x[i] * (1 + std::tanh(std::sqrt(2 / M_PI) * (x[i] + 0.044715 * x[i] * x[i] * x[i])));
+    worst = std::max(worst, std::abs(y[i] - exact));
+    damaged = std::max(damaged, std::abs(y[i] - tanh_form));  // the twin: the other formula
+  }
+  // 6e-7 of the fit, and the rounding of values up to 12.
+  EXPECT_LE(worst, 6e-7 + 2 * u * 12);
+  EXPECT_GT(damaged, 1e-4);
+  for (float v : {kNan, std::numeric_limits<float>::infinity()}) {
+    k_.gelu_erf(&v, 0, 1, 1);
+    EXPECT_FALSE(std::isfinite(v));
+  }
+}
+
+struct Heads {
+  int64_t tokens, size, ld;
+  std::vector<float> q, k, v;
+
+  Heads(int64_t n, int64_t head_size) : tokens(n), size(head_size), ld(3 * head_size + 5) {
+    std::mt19937 random(static_cast<uint32_t>(n + head_size));
+    std::normal_distribution<float> normal(0, 1);
+    for (auto* m : {&q, &k, &v}) {
+      m->resize(static_cast<size_t>(tokens * ld));
+      for (float& x : *m) x = normal(random);
+    }
+  }
+
+  std::vector<float> operator()(const Int8Kernels& kernels) const {
+    std::vector<float> out(static_cast<size_t>(tokens * size) + 1, 77.0f);
+    std::vector<uint8_t> memory(static_cast<size_t>(kernels.attend_bytes(tokens, size)) + 128, 0xee);
+    uint8_t* scratch = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
+    const auto past = static_cast<size_t>(scratch + kernels.attend_bytes(tokens, size) - memory.data());
+    kernels.attend({q.data(), k.data(), v.data(), ld, tokens, size, 1 / std::sqrt(static_cast<float>(size)),
+                    out.data(), size},
+                   scratch);
+    EXPECT_EQ(out.back(), 77.0f);
+    for (size_t i = past; i < memory.size(); ++i) EXPECT_EQ(memory[i], 0xee) << "written past the scratch";
+    out.pop_back();
+    return out;
+  }
+
+  // The largest error of an output in units of what is allowed: bfloat16 rounds to 2^-9. A score of `size`
+  // products of two rounded values is off by about 2^-8.5 sqrt(sum (q k)^2) / sqrt(size), here taken three
+  // times; the weights it changes, and rounding them and the values, do the rest, in proportion to the
+  // largest value.
+  double worst(const std::vector<float>& out, bool swap = false) const {
+    double worst = 0;
+    for (int64_t i = 0; i < tokens; ++i) {
+      std::vector<double> w(static_cast<size_t>(tokens));
+      double top = -1e300, sum = 0, noise = 0;
+      for (int64_t j = 0; j < tokens; ++j) {
+        double s = 0, squares = 0;
+        const int64_t key = swap && j < 2 && tokens > 1 ? 1 - j : j;
+        for (int64_t d = 0; d < size; ++d) {
+          const double p = static_cast<double>(q[static_cast<size_t>(i * ld + d)]) *
+                           static_cast<double>(k[static_cast<size_t>(key * ld + d)]);
+          s += p, squares += p * p;
+        }
+        w[static_cast<size_t>(j)] = s / std::sqrt(static_cast<double>(size));
+        noise = std::max(noise, std::sqrt(squares / static_cast<double>(size)));
+        top = std::max(top, w[static_cast<size_t>(j)]);
+      }
+      for (double& x : w) sum += x = std::exp(x - top);
+      for (int64_t d = 0; d < size; ++d) {
+        double expected = 0, largest = 0;
+        for (int64_t j = 0; j < tokens; ++j) {
+          const double value = v[static_cast<size_t>(j * ld + d)];
+          expected += w[static_cast<size_t>(j)] / sum * value;
+          largest = std::max(largest, std::abs(value));
+        }
+        const double allowed = 0x1p-8 * (1 + 3 * noise) * largest;
+        worst = std::max(worst, std::abs(out[static_cast<size_t>(i * size + d)] - expected) / allowed);
+      }
+    }
+    return worst;
+  }
+};
+
+TEST_P(Int8, AttentionIsTheSoftmaxOfScoresTimesValues) {
+  if (k_.attend == nullptr) GTEST_SKIP() << "this variant uses the kernels of table.h";
+  for (int64_t size : {32, 64, 96, 128})
+    for (int64_t n : {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130}) {
+      const Heads heads(n, size);
+      EXPECT_LE(heads.worst(heads(k_)), 1) << n << " tokens of " << size;
+      if (n == 1 || n > 20) continue;
+      EXPECT_GT(heads.worst(heads(k_), true), 2) << "two keys swapped, " << n;
+    }
+}
+
+TEST_P(Int8, AQuerysAttentionHasTheSameBitsWithAndWithoutOthers) {
+  if (k_.attend == nullptr) GTEST_SKIP() << "this variant uses the kernels of table.h";
+  Heads heads(37, 32);
+  const std::vector<float> all = heads(k_);
+  for (int64_t i = 0; i < 37; ++i) {
+    Heads moved = heads;  // query i comes first
+    for (int64_t d = 0; d < 32; ++d)
+      std::swap(moved.q[static_cast<size_t>(d)], moved.q[static_cast<size_t>(i * heads.ld + d)]);
+    const std::vector<float> found = moved(k_);
+    EXPECT_EQ(std::memcmp(found.data(), &all[static_cast<size_t>(i * 32)], 128), 0) << i;
+  }
+}
+
+TEST_P(Int8, AttentionCarriesNan) {
+  if (k_.attend == nullptr) GTEST_SKIP() << "this variant uses the kernels of table.h";
+  for (int which : {0, 1, 2}) {
+    Heads heads(20, 32);
+    (which == 0 ? heads.q : which == 1 ? heads.k : heads.v)[static_cast<size_t>(5 * heads.ld + 3)] = kNan;
+    const std::vector<float> out = heads(k_);
+    for (int64_t i = 0; i < 20; ++i)
+      EXPECT_EQ(std::isnan(out[static_cast<size_t>(i * 32 + 3)]), which != 0 || i == 5) << which << ", " << i;
+  }
+}
+
 }  // namespace
 }  // namespace mlxe

@@ -1,0 +1,257 @@
+// The cpu engine with 8-bit activations: the packed form of each scheme, a small BERT against the naive
+// double-precision forward pass, and against itself.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <future>
+#include <numeric>
+
+#include "base/cpu_features.h"
+#include "engine_cpu/packed_weight.h"
+#include "models/tiny_bert.h"
+
+namespace mlxe::test {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr BertConfig kConfig{.vocab_size = 61,
+                             .hidden_size = 128,
+                             .layers = 2,
+                             .heads = 4,
+                             .intermediate_size = 384,
+                             .max_positions = 512,
+                             .type_vocab_size = 2,
+                             .layer_norm_epsilon = 1e-12f,
+                             .activation = Activation::gelu_erf};
+
+std::vector<Scheme> quantized_schemes() {
+  std::vector<Scheme> schemes;
+  for (int bits : {2, 3, 4, 5, 6, 8})
+    for (int group : {32, 64, 128}) schemes.push_back({Mode::affine, bits, group, Dtype::f16});
+  schemes.push_back({Mode::affine, 8, 64, Dtype::f32});
+  schemes.push_back({Mode::affine, 4, 64, Dtype::bf16});
+  schemes.push_back({Mode::mxfp4, 4, 32, Dtype::f16});
+  schemes.push_back({Mode::nvfp4, 4, 16, Dtype::f16});
+  schemes.push_back({Mode::int8, 8, 0, Dtype::f16});
+  return schemes;
+}
+
+std::string scheme_name(const testing::TestParamInfo<Scheme>& parameter) {
+  std::string text = to_string(parameter.param);
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return !std::isalnum(c); }, '_');
+  return text;
+}
+
+class EveryQuantizedScheme : public testing::TestWithParam<Scheme> {};
+INSTANTIATE_TEST_SUITE_P(, EveryQuantizedScheme, testing::ValuesIn(quantized_schemes()), scheme_name);
+
+// code * scale + bias of the packed form is what dequantize() says, but for the rounding of its bias (two
+// float32 operations in int8, none in affine) and of one product and sum.
+TEST_P(EveryQuantizedScheme, PackedValuesAreTheStoredOnes) {
+  const Scheme scheme = GetParam();
+  const int64_t rows = 45, columns = scheme.mode == Mode::int8 ? 200 : 256;
+  std::mt19937 random(4);
+  std::normal_distribution<float> normal(0.02f, 0.1f);
+  std::vector<float> values(static_cast<size_t>(rows * columns));
+  for (float& v : values) v = normal(random);
+  const QuantizedMatrix m = quantize(std::as_bytes(std::span(values)), Dtype::f32, rows, columns, scheme, 1);
+  const std::vector<float> expected = dequantize(m);
+  const StoredWeight stored{"w", scheme, {rows, columns}, scheme.dtype, m.codes, m.scales, m.biases};
+  const int own = cpu::int8_group(scheme);
+  for (int group : {own, own / 2}) {
+    if (group < 16) continue;
+    cpu::PackedWeight packed(stored, group);
+    std::vector<std::byte> memory(packed.bytes() + 64);
+    packed.place(memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64));
+    for (int64_t p = 0; p < packed.panels(); ++p) packed.fill(p);
+    EXPECT_EQ(packed.columns() % 64, 0);
+    std::vector<uint8_t> expanded(static_cast<size_t>(packed.columns() * kInt8Panel));
+    for (int64_t p = 0; p < packed.panels(); ++p) {
+      const Int8Weights w = packed.panel(kInt8Scalar, p, 0, packed.columns(), expanded.data());
+      for (int64_t n = p * 32; n < (p + 1) * 32; ++n)
+        for (int64_t k = 0; k < packed.columns(); ++k) {
+          const int64_t at = k / group * 32 + n % 32;
+          const float code = w.codes[(k / 4 * 32 + n % 32) * 4 + k % 4];
+          if (n >= rows) {
+            ASSERT_EQ(code * w.scales[at] + w.biases[at], 0.0f) << n << ", " << k;
+            continue;
+          }
+          if (k >= columns) continue;  // met by activations that are zero
+          const float value = expected[static_cast<size_t>(n * columns + k)];
+          const float bound = 4 * 0x1p-24f * (code * std::abs(w.scales[at]) + std::abs(w.biases[at]));
+          ASSERT_NEAR(code * w.scales[at] + w.biases[at], value, bound) << n << ", " << k;
+        }
+    }
+  }
+}
+
+RunResult run(const TinyBert& bert, Engine& engine, const Batch& batch) {
+  RunResult result;
+  engine.run(bert.model, {.batch = batch, .layers = true, .hidden = true, .pooler = true, .logits = true},
+             result);
+  return result;
+}
+
+// The largest 1 - cosine of a token's vector to the naive one, over all layers.
+double worst_angle(const TinyBert& bert, const RunResult& result, const Batch& batch) {
+  const naive::Bert naive = bert.naive();
+  double worst = 0;
+  for (int64_t b = 0; b < batch.texts(); ++b) {
+    const Batch one = single(batch, b);
+    const std::vector<naive::Mat> expected = naive(one.ids, one.token_types);
+    for (size_t l = 0; l < expected.size(); ++l) {
+      const int64_t columns = expected[l].columns;
+      for (int64_t t = 0; t < expected[l].rows; ++t) {
+        const int64_t row = batch.offsets[static_cast<size_t>(b)] + t;
+        double ab = 0, aa = 0, bb = 0;
+        for (int64_t i = 0; i < columns; ++i) {
+          const double x = expected[l].at(t, i);
+          const double y = result.layers[l].values[static_cast<size_t>(row * columns + i)];
+          ab += x * y, aa += x * x, bb += y * y;
+        }
+        worst = std::max(worst, 1 - ab / std::sqrt(aa * bb));
+      }
+    }
+  }
+  return worst;
+}
+
+// Rounding a group of 64 normal values to 127 steps of their largest (about 2.6 deviations) is noise of
+// (2.6 / 127)^2 / 12 = 3.5e-5 of their power; two to three times that behind a GELU, whose values are spread
+// wider. Ten products in a row over two layers give about 5e-4, half of it across the vector's direction:
+// 1 - cosine = 2.5e-4 in the mean, and a few times that for the worst of a hundred tokens.
+constexpr double kAngle = 1.5e-3;
+
+TEST_P(EveryQuantizedScheme, IsNearTheNaiveForwardOfItsDequantizedWeights) {
+  TinyBert bert(kConfig, GetParam());
+  const auto engine = make_cpu_engine({.activations = Activations::int8});
+  bert.add_to(*engine);
+  const Batch batch = random_batch(kConfig, {5, 33, 1, 64});
+  const double angle = worst_angle(bert, run(bert, *engine, batch), batch);
+  EXPECT_LE(angle, kAngle);
+  EXPECT_GT(angle, 1e-6) << "activations are not 8-bit at all";
+}
+
+// The twin: the first output column's scales, a 128th of the last product, are off by a power of two or more.
+TEST_P(EveryQuantizedScheme, OneDamagedScaleShows) {
+  TinyBert bert(kConfig, GetParam());
+  StoredWeight& w = bert.stored("encoder.layer.1.output.dense.weight");
+  std::vector<std::byte> damaged(w.scales.begin(), w.scales.end());
+  const size_t size = w.scheme.mode == Mode::int8 ? 4 : w.scheme.mode == Mode::affine ? size_of(w.dtype) : 1;
+  const size_t row = damaged.size() / static_cast<size_t>(w.shape[0]);
+  for (size_t i = size - 1; i < row; i += size) damaged[i] ^= size == 1 ? std::byte{0x10} : std::byte{0x08};
+  w.scales = damaged;
+  const auto engine = make_cpu_engine({.activations = Activations::int8});
+  bert.add_to(*engine);
+  const Batch batch = random_batch(kConfig, {5, 33, 1, 64});
+  EXPECT_GT(worst_angle(bert, run(bert, *engine, batch), batch), 2 * kAngle);
+}
+
+TEST(Int8Engine, WidthsThatFillNoGroup) {
+  BertConfig config = kConfig;
+  config.hidden_size = 96, config.heads = 3, config.intermediate_size = 352;
+  TinyBert bert(config, {Mode::affine, 8, 32, Dtype::f16});
+  const auto engine = make_cpu_engine({.activations = Activations::int8});
+  bert.add_to(*engine);
+  const Batch batch = random_batch(config, {5, 33, 1, 64});
+  EXPECT_LE(worst_angle(bert, run(bert, *engine, batch), batch), kAngle);
+}
+
+void expect_same_bits(const Matrix& a, int64_t a_row, const Matrix& b, int64_t b_row, int64_t rows,
+                      const std::string& what) {
+  ASSERT_EQ(a.columns, b.columns) << what;
+  const auto bytes = static_cast<size_t>(rows * a.columns) * sizeof(float);
+  EXPECT_EQ(std::memcmp(a.values.data() + a_row * a.columns, b.values.data() + b_row * b.columns, bytes), 0)
+      << what;
+}
+
+TEST(Int8Engine, ATextHasTheSameBitsAloneAndInAnyBatchOnAnyNumberOfThreads) {
+  const std::vector<int64_t> lengths{33, 1, 2, 32, 129, 31, 5, 17, 257, 16, 64};
+  for (const Scheme& scheme :
+       {Scheme{Mode::affine, 8, 64, Dtype::f16}, Scheme{Mode::affine, 4, 32, Dtype::f16}}) {
+    TinyBert bert(kConfig, scheme);
+    const Batch batch = random_batch(kConfig, lengths);
+    std::vector<RunResult> alone;
+    for (int threads : {1, 2, 3, 7}) {
+      const auto engine = make_cpu_engine({.threads = threads, .activations = Activations::int8});
+      bert.add_to(*engine);
+      const RunResult together = run(bert, *engine, batch);
+      for (int64_t b = 0; b < batch.texts(); ++b) {
+        const std::string what =
+            to_string(scheme) + ", " + std::to_string(threads) + " threads, text " + std::to_string(b);
+        const RunResult one = run(bert, *engine, single(batch, b));
+        if (threads == 1) alone.push_back(one);
+        const RunResult& first = alone[static_cast<size_t>(b)];
+        const int64_t row = batch.offsets[static_cast<size_t>(b)], n = batch.length(b);
+        for (size_t l = 0; l < first.layers.size(); ++l) {
+          expect_same_bits(first.layers[l], 0, one.layers[l], 0, n, what + " alone");
+          expect_same_bits(first.layers[l], 0, together.layers[l], row, n, what);
+        }
+        expect_same_bits(first.logits, 0, together.logits, b, 1, what + " logits");
+      }
+    }
+  }
+}
+
+TEST(Int8Engine, ConcurrentFirstCallsPackOnceAndDontMix) {
+  TinyBert bert(kConfig, {Mode::affine, 8, 64, Dtype::f16});
+  const Batch batch = random_batch(kConfig, {10, 3, 51});
+  const auto alone = make_cpu_engine({.threads = 2, .activations = Activations::int8});
+  bert.add_to(*alone);
+  const RunResult expected = run(bert, *alone, batch);
+  for (int round = 0; round < 5; ++round) {
+    const auto engine = make_cpu_engine({.threads = 2, .activations = Activations::int8});
+    TinyBert own(kConfig, {Mode::affine, 8, 64, Dtype::f16});
+    own.add_to(*engine);
+    std::vector<std::future<void>> callers;
+    for (int i = 0; i < 4; ++i)
+      callers.push_back(std::async(std::launch::async, [&] {
+        for (int k = 0; k < 5; ++k) {
+          const RunResult found = run(own, *engine, batch);
+          expect_same_bits(expected.hidden, 0, found.hidden, 0, found.hidden.rows, "a caller");
+        }
+      }));
+    for (auto& c : callers) c.get();
+  }
+}
+
+TEST(Int8Engine, ModelsOfFloatsKeepFloat32) {
+  TinyBert bert(kConfig, {.dtype = Dtype::f32});
+  const Batch batch = random_batch(kConfig, {10, 3, 51});
+  const auto exact = make_cpu_engine({}), fast = make_cpu_engine({.activations = Activations::int8});
+  bert.add_to(*exact);
+  const RunResult a = run(bert, *exact, batch);
+  bert.add_to(*fast);
+  const RunResult b = run(bert, *fast, batch);
+  expect_same_bits(a.hidden, 0, b.hidden, 0, a.hidden.rows, "float weights");
+  EXPECT_EQ(fast->info().activations, Activations::int8);
+  EXPECT_EQ(exact->info().activations, Activations::float32);
+}
+
+#ifdef __linux__
+// What depends on the kernels, once more with each variant, in processes of their own.
+TEST(Int8EngineVariants, EachIsNearTheNaiveForwardAndKeepsItsBits) {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  for (Isa isa : runnable_variants()) {
+    if (isa == active_variant()) continue;
+    const std::string command = std::string("MLXE_CPU=") + name(isa) + " '" + self +
+                                "' --gtest_filter='Int8Engine.*:*EveryQuantizedScheme.IsNear*' "
+                                "--gtest_brief=1 2>&1";
+    FILE* child = ::popen(command.c_str(), "r");
+    std::string text;
+    char part[4096];
+    for (size_t n; (n = std::fread(part, 1, sizeof part, child)) > 0;) text.append(part, n);
+    EXPECT_EQ(::pclose(child), 0) << name(isa) << ":\n" << text;
+    EXPECT_THAT(text, HasSubstr("PASSED"));
+  }
+}
+#endif
+
+}  // namespace
+}  // namespace mlxe::test
