@@ -259,7 +259,8 @@ TEST_F(SharedMaterial, MlxEngineShowsTheSame) {
     texts.push_back(t.text);
     texts.push_back(*t.pair);
   }
-  const Vectors ours = Encoder::load(sentences, {.engine = EngineKind::cpu}).embed(texts);
+  const Vectors ours =
+      Encoder::load(sentences, {.engine = EngineKind::cpu, .activations = Activations::float32}).embed(texts);
   const Vectors mlx = Encoder::load(sentences, {.engine = EngineKind::mlx}).embed(texts);
   double largest = 0;
   for (size_t i = 0; i < ours.values.size(); ++i)
@@ -268,7 +269,8 @@ TEST_F(SharedMaterial, MlxEngineShowsTheSame) {
   EXPECT_LE(largest, 1e-4);
 
   const CompareInput pairs = nli_input(100);
-  const auto a = Encoder::load(nli, {.engine = EngineKind::cpu}).classify(pairs.texts);
+  const auto a = Encoder::load(nli, {.engine = EngineKind::cpu, .activations = Activations::float32})
+                     .classify(pairs.texts);
   const auto b = Encoder::load(nli, {.engine = EngineKind::mlx}).classify(pairs.texts);
   int same = 0;
   double logit = 0;

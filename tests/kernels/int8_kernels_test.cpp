@@ -239,8 +239,29 @@ TEST_P(Int8, QuantizeGivesTheOraclesCodes) {
   EXPECT_EQ(terms, expected_terms);
 }
 
-TEST_P(Int8, GeluIsWithinAMillionth) {
-  if (k_.gelu_erf == nullptr) GTEST_SKIP() << "this variant uses the kernel of table.h";
+// Variants that have the kernel; the others use those of table.h.
+std::vector<Isa> variants_with(bool (*has)(const Int8Kernels&)) {
+  std::vector<Isa> found;
+  for (Isa isa : runnable_variants())
+    if (has(int8_kernels(isa))) found.push_back(isa);
+  return found;
+}
+
+class Int8Gelu : public Int8 {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Int8Gelu);
+INSTANTIATE_TEST_SUITE_P(, Int8Gelu, testing::ValuesIn(variants_with([](const Int8Kernels& k) {
+                           return k.gelu_erf != nullptr;
+                         })),
+                         [](const auto& parameter) { return std::string(name(parameter.param)); });
+
+class Int8Attention : public Int8 {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Int8Attention);
+INSTANTIATE_TEST_SUITE_P(, Int8Attention, testing::ValuesIn(variants_with([](const Int8Kernels& k) {
+                           return k.attend != nullptr;
+                         })),
+                         [](const auto& parameter) { return std::string(name(parameter.param)); });
+
+TEST_P(Int8Gelu, IsWithinAMillionth) {
   std::vector<float> x;
   for (double v = -12; v < 12; v += 0.0137) x.push_back(static_cast<float>(v));
   std::vector<float> y = x;
@@ -328,8 +349,7 @@ struct Heads {
   }
 };
 
-TEST_P(Int8, AttentionIsTheSoftmaxOfScoresTimesValues) {
-  if (k_.attend == nullptr) GTEST_SKIP() << "this variant uses the kernels of table.h";
+TEST_P(Int8Attention, IsTheSoftmaxOfScoresTimesValues) {
   for (int64_t size : {32, 64, 96, 128})
     for (int64_t n : {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130}) {
       const Heads heads(n, size);
@@ -339,8 +359,7 @@ TEST_P(Int8, AttentionIsTheSoftmaxOfScoresTimesValues) {
     }
 }
 
-TEST_P(Int8, AQuerysAttentionHasTheSameBitsWithAndWithoutOthers) {
-  if (k_.attend == nullptr) GTEST_SKIP() << "this variant uses the kernels of table.h";
+TEST_P(Int8Attention, AQueryHasTheSameBitsWithAndWithoutOthers) {
   Heads heads(37, 32);
   const std::vector<float> all = heads(k_);
   for (int64_t i = 0; i < 37; ++i) {
@@ -352,8 +371,7 @@ TEST_P(Int8, AQuerysAttentionHasTheSameBitsWithAndWithoutOthers) {
   }
 }
 
-TEST_P(Int8, AttentionCarriesNan) {
-  if (k_.attend == nullptr) GTEST_SKIP() << "this variant uses the kernels of table.h";
+TEST_P(Int8Attention, CarriesNan) {
   for (int which : {0, 1, 2}) {
     Heads heads(20, 32);
     (which == 0 ? heads.q : which == 1 ? heads.k : heads.v)[static_cast<size_t>(5 * heads.ld + 3)] = kNan;
