@@ -17,7 +17,7 @@ from findings_lab import SCHEMES, Lab, partial
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # The classifier's 2,490 pairs take minutes a scheme: only those a user would choose from.
-NLI_SCHEMES = ["float16", "8-bit", "6-bit", "5-bit", "4-bit"]
+NLI_SCHEMES = ["float16", "8-bit", "6-bit", "5-bit", "4-bit", "int8", "fake"]
 MIB = 1 << 20
 
 

@@ -40,6 +40,16 @@ ReaderVerdict judge_own(const fs::path& folder) {
   }
 }
 
+// MLX has no float64 on a GPU and reads none from safetensors; empty where that is no problem.
+std::string f64_tensors(const Checkpoint& checkpoint) {
+  std::vector<std::string> names;
+  for (const CheckpointTensor& tensor : checkpoint.tensors())
+    if (tensor.view.dtype == Dtype::f64) names.push_back(tensor.original);
+  return names.empty() ? ""
+                       : fmt::format("{} tensors are F64, which MLX does not read: {}", names.size(),
+                                     listed(names, kListed));
+}
+
 // Every problem mlx_embeddings.utils.load_model would meet; see MlxEmbeddingsForm.
 class MlxEmbeddingsJudge {
  public:
@@ -58,6 +68,7 @@ class MlxEmbeddingsJudge {
     check_config(model);
     check_subfolders();
     check_quantization();
+    if (const std::string f64 = f64_tensors(checkpoint_); !f64.empty()) why_.push_back(f64);
     ReaderVerdict result = verdict(kMlxEmbeddings, std::move(why_));
     result.why.insert(result.why.end(), caveats_.begin(), caveats_.end());
     return result;
@@ -159,6 +170,7 @@ ReaderVerdict judge_mlx_lm_layout(const Checkpoint& checkpoint) {
     mlx |= tensor.role == TensorRole::weight && tensor.view.dtype == Dtype::u32;
     own |= tensor.role == TensorRole::weight && tensor.view.dtype == Dtype::i8;
   }
+  if (const std::string f64 = f64_tensors(checkpoint); !f64.empty()) why.push_back(f64);
   if (own) why.push_back("int8 tensors are this project's own format");
   if (mlx && !checkpoint.config().has("quantization")) why.push_back("config.json has no \"quantization\"");
   for (const std::string& name : checkpoint.weight_names()) try {

@@ -8,6 +8,9 @@ between mlx-embeddings' vectors and those of `embed` on the same folder, on the 
   in float32     >= 1 - 1e-9: the same codes in the same arithmetic leave some 1e-6 of a vector's length, whose square
                  is what a cosine loses
 The twin, our 8-bit vectors against their 4-bit ones, must fail.
+
+And what `inspect` says of that reader holds for the tiny checkpoints and their conversions: a folder it "loads" without a
+"but" gives our vectors, one with a "but" loads, any other is refused.
 """
 
 import json
@@ -40,8 +43,8 @@ def run(*command):
     return done.stdout
 
 
-def ours(program, folder, engine):
-    lines = run(program, "embed", folder, *TEXTS, "--engine", engine, "--json").splitlines()
+def ours(program, folder, engine, texts=TEXTS):
+    lines = run(program, "embed", folder, *texts, "--engine", engine, "--json").splitlines()
     return np.array([json.loads(line)["embedding"] for line in lines])
 
 
@@ -60,11 +63,48 @@ def minilm_folder():
     return given or found[0]
 
 
+CONVERSIONS = {
+    "8-bit": ["-q", "--q-group-size", "32"],
+    "8-bit, its layout": ["-q", "--q-group-size", "32", "--layout", "mlx-embeddings"],
+    "mixed, its layout": ["-q", "--q-group-size", "32", "--set", "*.layer.0.*=4:32", "--layout", "mlx-embeddings"],
+    "mxfp4, its layout": ["-q", "--q-mode", "mxfp4", "--layout", "mlx-embeddings"],
+    "int8": ["-q", "--q-mode", "int8"],
+    "fake": ["-q", "--q-mode", "fake"],
+}
+
+
+def verdict_holds(program, folder):
+    """The verdict (yes, but, no), and whether the real reader does as it says."""
+    readers = json.loads(run(program, "inspect", folder, "--json"))["readers"]
+    said = next(r for r in readers if r["reader"] == "mlx-embeddings")
+    verdict = ("but" if said["why"] else "yes") if said["loads"] else "no"
+    try:
+        theirs = mlx_reference.embed(folder, TEXTS[:2], float32=True)["vectors"]
+    except Exception:  # whatever the reader raises
+        return verdict, verdict == "no"
+    same = verdict != "yes" or least_cosine(ours(program, folder, "cpu", TEXTS[:2]), theirs) >= LEAST["in float32"]
+    return verdict, verdict != "no" and same
+
+
+def check_verdicts(program, scratch):
+    folders = {folder.name: folder for folder in sorted((ROOT / "tests/data/tiny").iterdir()) if folder.is_dir()}
+    for name in ("bert", "distilbert_cls", "roberta", "xlm_roberta", "st_dense"):
+        for how, options in CONVERSIONS.items():
+            folders[f"{name} {how}"] = scratch / f"{name} {how}"
+            run(program, "convert", folders[name], "--mlx-path", folders[f"{name} {how}"], *options)
+    found = {name: verdict_holds(program, folder) for name, folder in folders.items()}
+    wrong = [f"{name}: inspect says {verdict}" for name, (verdict, holds) in found.items() if not holds]
+    counts = {v: sum(verdict == v for verdict, _ in found.values()) for v in ("yes", "but", "no")}
+    print(f"inspect on {len(found)} folders {counts}, {len(wrong)} wrong", *wrong, sep="\n  ", flush=True)
+    return len(wrong) + (min(counts.values()) < 5)  # folders of each kind, or nothing was shown
+
+
 def main(program):
     failed = 0
     minilm = minilm_folder()
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
+        failed += check_verdicts(program, scratch)
         distilbert = scratch / "distilbert"
         run(sys.executable, ROOT / "tools/make_random_distilbert.py", distilbert)
         for name, source in {"MiniLM": minilm, "DistilBERT": distilbert}.items():

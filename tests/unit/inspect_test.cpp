@@ -187,6 +187,7 @@ TEST(Inspect, KnowsWhatMlxEmbeddingsLoads) {
   EXPECT_THAT(verdict(tiny("bert_old_names")).why, Contains(HasSubstr("tensors it has no place for")));
   EXPECT_THAT(verdict(tiny("st_dense")).why, Contains(HasSubstr("2_Dense")));
   EXPECT_FALSE(verdict(converted(folder, "bert", kInt8)).loads);
+  EXPECT_THAT(verdict(tiny("bert_f64")).why, ElementsAre(HasSubstr("tensors are F64")));
   // Loads, but computes something else.
   const ReaderVerdict relu = verdict(tiny("bert_relu"));
   EXPECT_TRUE(relu.loads);
