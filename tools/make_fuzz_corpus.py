@@ -80,6 +80,7 @@ def index() -> None:
     put("index", "types", '{"weight_map": {"a": 1}, "metadata": {"total_size": 1}}')
     put("index", "empty", '{"weight_map": {}}')
     put("index", "list", "[]")
+    put("index", "extension_only", '{"weight_map":{"a":".safetensors"}}')
 
 
 def folder() -> None:
@@ -106,8 +107,65 @@ def folder() -> None:
     seed("dense", {}, {"linear.weight": ("F32", [3, 8]), "linear.bias": ("F32", [3])}, "", sentence)
 
 
+def tokenizer() -> None:
+    special = dict(single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
+    bert = {"added_tokens": [{"id": 0, "content": "[UNK]", **special}, {"id": 1, "content": "[CLS]", **special}],
+            "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,
+                           "strip_accents": None, "lowercase": True},
+            "pre_tokenizer": {"type": "BertPreTokenizer"},
+            "post_processor": {"type": "TemplateProcessing",
+                               "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                               "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+                               "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [1], "tokens": ["[CLS]"]}}},
+            "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                      "max_input_chars_per_word": 9, "vocab": {"[UNK]": 0, "[CLS]": 1, "a": 2, "##b": 3, "!": 4}}}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    bpe = {"pre_tokenizer": byte_level, "decoder": byte_level,
+           "post_processor": {"type": "RobertaProcessing", "sep": ["</s>", 1], "cls": ["<s>", 0], "trim_offsets": True,
+                              "add_prefix_space": False},
+           "truncation": {"direction": "Left", "max_length": 4, "strategy": "LongestFirst", "stride": 0},
+           "padding": {"strategy": {"Fixed": 8}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 1,
+                       "pad_type_id": 0, "pad_token": "</s>"},
+           "model": {"type": "BPE", "dropout": 0.5, "unk_token": None, "continuing_subword_prefix": "",
+                     "end_of_word_suffix": "", "fuse_unk": False, "byte_fallback": False,
+                     "vocab": {"<s>": 0, "</s>": 1, "a": 2, "b": 3, "ab": 4, "\u0120": 5}, "merges": ["a b"]}}
+    unigram = {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Lowercase"},
+                              {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]},
+               "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+                   {"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"},
+                   {"type": "Split", "pattern": {"Regex": "[0-9]"}, "behavior": "Isolated", "invert": False},
+                   {"type": "Punctuation", "behavior": "Isolated"}, {"type": "Digits", "individual_digits": True}]},
+               "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"},
+                                                            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+               "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": False,
+                         "vocab": [["<unk>", 0.0], ["\u2581", -1.5], ["a", -2.0], ["\u2581ab", -3.0]]}}
+    word_level = {"normalizer": {"type": "Prepend", "prepend": "a"}, "pre_tokenizer": {"type": "CharDelimiterSplit", "delimiter": " "},
+                  "post_processor": {"type": "BertProcessing", "sep": ["b", 1], "cls": ["a", 0]},
+                  "model": {"type": "WordLevel", "vocab": {"a": 0, "b": 4294967295}, "unk_token": "a"}}
+    roles = {"tokenizer_class": "BertTokenizer", "unk_token": "[UNK]", "cls_token": "[CLS]", "do_lower_case": False,
+             "model_max_length": 8, "added_tokens_decoder": {"5": {"content": "new", "lstrip": True, "special": False}}}
+
+    def seed(name: str, text: bytes, tokenizer="", config="", special_map="", added="", vocab_txt="", vocab_json="",
+             merges="") -> None:
+        parts = [tokenizer, config, special_map, added, vocab_txt, vocab_json, merges]
+        put("tokenizer", name, b"\0".join((p if isinstance(p, str) else json.dumps(p)).encode() for p in parts) + b"\0" + text)
+
+    seed("wordpiece", "\x04A b! \u00c9\u4e2d[CLS]\nab".encode(), bert, roles, {"mask_token": "[CLS]"}, {"new": 5})
+    seed("bpe", "\x12ab \U0001f600 abab\nba".encode(), bpe, {"tokenizer_class": "RobertaTokenizer", "add_prefix_space": True})
+    seed("unigram", "\x80ab  12, \ufb01".encode(), unigram, {"tokenizer_class": "XLMRobertaTokenizer", "mask_token": "<m>"})
+    seed("word_level", b"\x25a b a\na", word_level)
+    seed("vocab_txt", b"\x00[MASK] ab", "", {"tokenizer_class": "BertTokenizer"}, "", {"new": 7}, "[PAD]\n[UNK]\r\n[CLS]\n[SEP]\n[MASK]\na\n##b\n")
+    seed("vocab_json", b"\x03ab<mask>", "", {"tokenizer_class": "RobertaTokenizer"}, {"additional_special_tokens": ["<x>", "<m>"]}, "", "",
+         {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4, "a": 5, "b": 6, "ab": 7}, "#version: 0.2\na b\n")
+    seed("no_model", b"\x00a", {"version": "1.0"})
+    seed("nothing", b"\x00a")
+    seed("not_utf8", b"\x00a\xff", bert)
+
+
 if __name__ == "__main__":
     safetensors()
     config()
     index()
     folder()
+    tokenizer()

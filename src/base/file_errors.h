@@ -2,7 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
+#include "base/wording.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -13,7 +15,10 @@ decltype(auto) with_file_errors(Action&& action) {
   try {
     return action();
   } catch (const std::filesystem::filesystem_error& error) {
-    throw Error(ErrorCode::io, error.path1().string() + ": " + error.code().message());
+    std::string path = error.path1().string();
+    constexpr size_t kShown = 1000;  // a name may be what is too long
+    if (path.size() > kShown) path = cleaned(path.substr(0, kShown)) + "...";
+    throw Error(ErrorCode::io, path + ": " + error.code().message());
   }
 }
 

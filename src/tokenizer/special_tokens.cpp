@@ -18,6 +18,7 @@ using nlohmann::json;
 constexpr const char* kRoles[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                   "pad_token", "cls_token", "mask_token"};
 constexpr const char* kAdditional = "additional_special_tokens";
+constexpr const char* kExtra = "extra_special_tokens";
 
 // A special token as a settings file gives it. transformers treats a bare string and a described token
 // differently: the first never changes a token that is there already.
@@ -70,6 +71,16 @@ std::map<int64_t, AddedToken> parse_by_id(const json& tokens, const std::string&
   return result;
 }
 
+// The tokens of "additional_special_tokens".
+json additional_tokens(const json& settings, const char* where) {
+  const auto found = settings.find(kAdditional);
+  if (found == settings.end() || found->is_null()) return json::array();
+  if (!found->is_array())
+    throw Error(ErrorCode::format, std::string(where) + ": " + kAdditional + " is " + shown(*found) +
+                                       ", expected a list of tokens");
+  return *found;
+}
+
 // tokenizer_config.json's special tokens, overridden by special_tokens_map.json's (where transformers still
 // reads it).
 json merged_settings(const TokenizerConfig& config) {
@@ -78,8 +89,9 @@ json merged_settings(const TokenizerConfig& config) {
   for (const auto& [key, value] : config.special_tokens_map.items()) {
     json read = value;
     if (read.is_object()) read["special"] = true;
-    if (key == kAdditional && read.is_array()) {
-      json all = merged.value(key, json::array());
+    if (key == kAdditional && !read.is_null()) {
+      json all = additional_tokens(merged, "tokenizer_config.json");
+      read = additional_tokens(config.special_tokens_map, "special_tokens_map.json");
       for (json& token : read) {
         if (token.is_object()) token["special"] = true;
         if (std::find(all.begin(), all.end(), token) == all.end()) all.push_back(token);
@@ -143,14 +155,19 @@ std::vector<SpecialToken> special_tokens(const TokenizerConfig& config, Vocabula
     describe_as_class(*special, config.family, source);
     result.push_back(*special);
   }
-  for (const char* role : {kAdditional, "extra_special_tokens"}) {
-    const auto written = settings.find(role);
-    if (written == settings.end() || !written->is_structured()) continue;
-    for (const auto& [key, value] : written->items()) {  // a list, or names -> tokens
+  const auto add_all = [&](const char* role, const json& tokens) {
+    for (const auto& [key, value] : tokens.items()) {  // a list, or names -> tokens
       SpecialToken special = parse_special(role, value, where);
       describe_as_class(special, config.family, source);
       result.push_back(special);
     }
+  };
+  add_all(kAdditional, additional_tokens(settings, "tokenizer_config.json"));
+  if (const auto extra = settings.find(kExtra); extra != settings.end() && !extra->is_null()) {
+    if (!extra->is_structured())
+      throw Error(ErrorCode::format, where + ": " + kExtra + " is " + shown(*extra) +
+                                         ", expected a list of tokens or names and tokens");
+    add_all(kExtra, *extra);
   }
   std::erase_if(result, [](const SpecialToken& s) { return s.bare && s.token.content.empty(); });
   return result;
@@ -165,14 +182,15 @@ std::map<int64_t, AddedToken> listed_tokens(const TokenizerConfig& config, Vocab
     return parse_by_id(*listed, "tokenizer_config.json: added_tokens_decoder");
   std::map<int64_t, AddedToken> result;
   const json settings = merged_settings(config);
+  const json additional = additional_tokens(settings, "tokenizer_config.json");
   for (const auto& [content, id] : config.added_tokens.items()) {
     if (!id.is_number_integer()) bad_token("added_tokens.json: " + printable(content), id);
-    const auto is_content = [&](const json& value) {
+    const auto is_content = [&, &content = content](const json& value) {
       return value == content || (value.is_object() && value.value("content", json()) == content);
     };
     bool special = false;
     for (const char* role : kRoles) special |= is_content(settings.value(role, json()));
-    for (const json& token : settings.value(kAdditional, json::array())) special |= is_content(token);
+    for (const json& token : additional) special |= is_content(token);
     result[id.get<int64_t>()] = {.content = content, .normalized = !special, .special = special};
   }
   if (source == VocabularySource::tokenizer_json)

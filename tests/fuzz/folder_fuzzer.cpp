@@ -1,11 +1,6 @@
 // A whole model folder: config, index, tensors and sentence modules that contradict each other.
 // The input is seven parts separated by zero bytes, see `kFiles`; the last byte of the last part is the
 // payload's size.
-#include <stdlib.h>
-
-#include <filesystem>
-#include <fstream>
-
 #include "format/checkpoint.h"
 #include "format/sentence_modules.h"
 #include "fuzz_input.h"
@@ -19,41 +14,19 @@ constexpr const char* kFiles[] = {
     "config.json",           "model.safetensors.index.json", "modules.json",     "sentence_bert_config.json",
     "1_Pooling/config.json", "2_Dense/config.json",          "model.safetensors"};
 
-struct Folder {
-  fs::path path;
-  Folder() {
-    std::string pattern = (fs::temp_directory_path() / "mlxe-fuzz-XXXXXX").string();
-    path = ::mkdtemp(pattern.data());
-    fs::create_directory(path / "1_Pooling");
-    fs::create_directory(path / "2_Dense");
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-};
-
-void put(const fs::path& path, std::string_view text) {
-  if (text.empty()) {
-    fs::remove(path);
-  } else {
-    std::ofstream(path, std::ios::binary) << text;
-  }
-}
-
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const Folder folder;
+  static const mlxe::fuzz::Folder folder({"1_Pooling", "2_Dense"});
   const auto parts = mlxe::fuzz::parts(data, size, std::size(kFiles));
-  for (size_t i = 0; i + 1 < parts.size(); ++i) put(folder.path / kFiles[i], parts[i]);
+  for (size_t i = 0; i + 1 < parts.size(); ++i) mlxe::fuzz::put(folder.path / kFiles[i], parts[i]);
   const std::string_view last = parts.back();
   const std::string tensors = last.empty()
                                   ? std::string()
                                   : mlxe::fuzz::safetensors_around(last.substr(0, last.size() - 1),
                                                                    static_cast<uint8_t>(last.back()));
-  put(folder.path / "model.safetensors", tensors);
-  put(folder.path / "2_Dense/model.safetensors", tensors);
+  mlxe::fuzz::put(folder.path / "model.safetensors", tensors);
+  mlxe::fuzz::put(folder.path / "2_Dense/model.safetensors", tensors);
 
   const mlxe::Warning ignore = [](std::string_view) {};
   expect_result_or_error([&] {

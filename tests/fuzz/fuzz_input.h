@@ -1,9 +1,14 @@
 // What every fuzzer shares: an input cut into parts, and the one way a reader may refuse it.
 #pragma once
 
+#include <stdlib.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +54,30 @@ inline std::string safetensors_around(std::string_view header, size_t payload) {
   std::string file(8, '\0');
   for (size_t i = 0; i < 8; ++i) file[i] = static_cast<char>(header.size() >> (8 * i));
   return file.append(header).append(payload, '\0');
+}
+
+// A folder of its own that goes away with the process.
+struct Folder {
+  std::filesystem::path path;
+
+  explicit Folder(std::initializer_list<const char*> inner = {}) {
+    std::string pattern = (std::filesystem::temp_directory_path() / "mlxe-fuzz-XXXXXX").string();
+    path = ::mkdtemp(pattern.data());
+    for (const char* name : inner) std::filesystem::create_directory(path / name);
+  }
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+  }
+};
+
+// A file with this text; no file where it is empty.
+inline void put(const std::filesystem::path& path, std::string_view text) {
+  if (text.empty()) {
+    std::filesystem::remove(path);
+  } else {
+    std::ofstream(path, std::ios::binary) << text;
+  }
 }
 
 }  // namespace mlxe::fuzz

@@ -10,11 +10,12 @@ if [[ -z ${TMPDIR:-} && -w /dev/shm ]]; then export TMPDIR=/dev/shm; fi
 mkdir -p "$build/found" "$build/crashes" "$build/logs"
 
 run_one() {
-  local name=$1 status=0
+  local name=$1 status=0 dictionary=()
+  if [[ -f $here/$name.dict ]]; then dictionary=("-dict=$here/$name.dict"); fi
   mkdir -p "$build/found/$name"
   "$build/tests/fuzz/${name}_fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
     -artifact_prefix="$build/crashes/$name-" -print_final_stats=1 \
-    "$build/found/$name" "$here/corpus/$name" > "$build/logs/$name.log" 2>&1 || status=$?
+    ${dictionary[@]+"${dictionary[@]}"} "$build/found/$name" "$here/corpus/$name" > "$build/logs/$name.log" 2>&1 || status=$?
   if [[ $status -ne 0 ]]; then
     echo "$name: FAILED (status $status), see $build/logs/$name.log and $build/crashes/"
     grep -E "ERROR|runtime error|SUMMARY" "$build/logs/$name.log" | head -5

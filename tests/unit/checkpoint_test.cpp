@@ -110,6 +110,8 @@ TEST_F(CheckpointTest, AFileNameNoSystemTakesIsAnIoError) {
   config("{}");
   index(R"({"weight_map": {"a": ")" + std::string(400, 'x') + R"(.safetensors"}})");
   EXPECT_THAT(open_error(ErrorCode::io), HasSubstr("too long"));
+  index(R"({"weight_map": {"a": ")" + std::string(9000, 'x') + R"(.safetensors"}})");
+  EXPECT_THAT(open_error(ErrorCode::io), AllOf(HasSubstr("too long"), testing::SizeIs(testing::Lt(2000u))));
 }
 
 TEST_F(CheckpointTest, ATensorOfTheIndexThatNoShardHoldsIsNamed) {

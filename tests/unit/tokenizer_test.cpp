@@ -196,6 +196,10 @@ TEST(TokenizerFolder, bad_settings_name_the_setting) {
               HasSubstr("cls_token is not set"));
   EXPECT_THAT(text_of(R"({"tokenizer_class": "BertTokenizer", "added_tokens_decoder": {"x": {}}})"),
               HasSubstr("added_tokens_decoder"));
+  EXPECT_THAT(text_of(R"({"tokenizer_class": "BertTokenizer", "additional_special_tokens": "x"})"),
+              HasSubstr("additional_special_tokens is \"x\", expected a list"));
+  EXPECT_THAT(text_of(R"({"tokenizer_class": "BertTokenizer", "extra_special_tokens": 5})"),
+              HasSubstr("extra_special_tokens is 5"));
   EXPECT_THAT(text_of("[1]"), HasSubstr("expected a JSON object"));
   EXPECT_THAT(text_of("{\"a\": "), HasSubstr("not valid JSON"));
 }
@@ -351,6 +355,10 @@ TEST(MalformedTokenizerJson, tells_what_is_wrong) {
   EXPECT_THAT(text_of("{\"model\": {"),
               HasSubstr("not valid JSON: EOF while parsing an object at line 1 column 11"));
   EXPECT_THAT(text_of("{}"), HasSubstr("has no \"model\""));
+  // What the crate quotes is cut and made visible.
+  const std::string odd =
+      R"({"model": {"type": "BPE", "vocab": {}, "merges": ["\u0000)" + std::string(9000, 'b') + R"( c"]}})";
+  EXPECT_THAT(text_of(odd), testing::AllOf(HasSubstr("\\u{0}bbb"), testing::SizeIs(testing::Lt(2000u))));
   EXPECT_THAT(text_of("[]"), HasSubstr("not a JSON object"));
   // The crate panics here; the panic must arrive as any other error.
   nlohmann::json unlisted = nlohmann::json::parse(small_tokenizer_json());
@@ -358,6 +366,36 @@ TEST(MalformedTokenizerJson, tells_what_is_wrong) {
   EXPECT_THAT(text_of(unlisted.dump()), HasSubstr("not a tokenizer: "));
   EXPECT_THAT(text_of(R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}})"),
               HasSubstr("not a tokenizer"));
+}
+
+// A file that loads and makes the crate panic at a text: a piece length of 0, a regular expression that gives
+// up.
+TEST(MalformedTokenizerJson, that_fails_at_a_text_only_is_an_error_of_the_file) {
+  nlohmann::json pieces = nlohmann::json::parse(small_tokenizer_json()), regex = pieces;
+  pieces["pre_tokenizer"] = {{"type", "FixedLength"}, {"length", 0}};
+  regex["pre_tokenizer"] = {
+      {"type", "Split"}, {"pattern", {{"Regex", "(a+)+$"}}}, {"behavior", "Isolated"}, {"invert", false}};
+  for (const nlohmann::json& json : {pieces, regex}) {
+    const test::TemporaryFolder folder;
+    write_file(folder / "tokenizer.json", json.dump());
+    const Tokenizer tokenizer = Tokenizer::load(folder.path(), {});
+    EXPECT_THAT(error_text([&] { tokenizer.encode(std::string(5000, 'a') + "b"); }, ErrorCode::format),
+                HasSubstr("the tokenizer fails on it"));
+  }
+}
+
+TEST(MalformedTokenizerJson, whose_replacements_would_fill_the_memory_is_refused) {
+  const auto load_with = [](int replacements) {
+    nlohmann::json json = nlohmann::json::parse(small_tokenizer_json());
+    const nlohmann::json one{{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}};
+    json["normalizer"] = {{"type", "Sequence"}, {"normalizers", std::vector(replacements, one)}};
+    const test::TemporaryFolder folder;
+    write_file(folder / "tokenizer.json", json.dump());
+    Tokenizer::load(folder.path(), {});
+  };
+  EXPECT_NO_THROW(load_with(9));
+  EXPECT_THAT(error_text([&] { load_with(60); }, ErrorCode::unsupported),
+              HasSubstr("normalizer: its replacements can make a text 1152921504606846976 times as long"));
 }
 
 }  // namespace

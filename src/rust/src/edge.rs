@@ -76,9 +76,26 @@ pub unsafe fn guard(error: *mut OwnedString, body: impl FnOnce() -> Result<(), F
         Err(panic) => Failure::new(Status::Internal, format!("internal error: {panic}")),
     };
     if !error.is_null() {
-        error.write(OwnedString::from(failure.message));
+        error.write(OwnedString::from(sentence(&failure.message)));
     }
     failure.status as i32
+}
+
+/// A message as one line of a bounded length: crates quote what a file holds, whatever that is.
+pub fn sentence(message: &str) -> String {
+    const LONGEST: usize = 1000; // characters
+    let mut line = String::new();
+    for (count, character) in message.chars().enumerate() {
+        if count == LONGEST {
+            line.push('…');
+            break;
+        }
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
 }
 
 /// Runs `body`; a panic becomes its text. Nothing is printed: the library never prints.

@@ -3,8 +3,8 @@
 //! The crate's own `encode` truncates by a setting of the tokenizer and keeps every cut-off piece; here truncation
 //! belongs to the call and the pieces are dropped, so the same steps are composed from the crate's public parts.
 
-use crate::edge::{bytes, guard, quietly, Failure, OwnedString, Status};
-use crate::tokenizer_error::{check_types, explain, notes_during};
+use crate::edge::{bytes, guard, quietly, sentence, Failure, OwnedString, Status};
+use crate::tokenizer_error::{check_growth, check_types, explain, notes_during};
 use serde::Deserialize;
 use serde_json::{json, Map, Value};
 use std::ffi::c_char;
@@ -65,6 +65,7 @@ pub unsafe extern "C" fn mlxe_tokenizer_load(
     guard(error, || {
         let json = bytes(json.cast(), size);
         check_types(json)?;
+        check_growth(json)?;
         let (loaded, mut said) = notes_during(|| quietly(|| Tokenizer::from_bytes(json)));
         let mut loaded = match loaded {
             Ok(Ok(loaded)) => loaded,
@@ -95,6 +96,7 @@ pub unsafe extern "C" fn mlxe_tokenizer_load(
                 Err(panic) => return Err(explain(json, &panic)),
             }
         }
+        let said: Vec<String> = said.iter().map(|note| sentence(note)).collect();
         notes.write(OwnedString::from(said.join("\n")));
         tokenizer.write(Box::into_raw(Box::new(Loaded { tokenizer: loaded, truncation_side })));
         Ok(())
@@ -234,10 +236,12 @@ pub unsafe extern "C" fn mlxe_tokenizer_decode(
 ) -> i32 {
     guard(error, || {
         let ids = if size == 0 { &[] } else { std::slice::from_raw_parts(ids, size) };
-        let decoded = (*tokenizer)
-            .tokenizer
-            .decode(ids, skip_special_tokens != 0)
-            .map_err(|reason| Failure::new(Status::Format, reason.to_string()))?;
+        let decoded = crate_work(|| {
+            (*tokenizer)
+                .tokenizer
+                .decode(ids, skip_special_tokens != 0)
+                .map_err(|reason| Failure::new(Status::Format, reason.to_string()))
+        })?;
         text.write(OwnedString::from(decoded));
         Ok(())
     })
@@ -263,7 +267,7 @@ pub unsafe extern "C" fn mlxe_tokenizer_encode(
             true => None,
             false => Some(utf8(bytes(pair.cast(), pair_size), "second text")?),
         };
-        let (encoded, dropped) = encode(&(*tokenizer).tokenizer, text, pair, options)?;
+        let (encoded, dropped) = crate_work(|| encode(&(*tokenizer).tokenizer, text, pair, options))?;
         let encoded = to_c(&encoded, text, pair).into_boxed_slice();
         let size = encoded.len();
         tokens.write(Tokens { data: Box::into_raw(encoded).cast(), size, dropped });
@@ -287,6 +291,14 @@ fn utf8<'a>(raw: &'a [u8], what: &str) -> Result<&'a str, Failure> {
     std::str::from_utf8(raw).map_err(|reason| {
         let place = reason.valid_up_to();
         Failure::new(Status::Format, format!("{what} is not UTF-8 at byte {place}"))
+    })
+}
+
+/// Some tokenizer.json files make the crate panic at a text only (a piece length of 0, a regular expression that gives
+/// up): the file's fault, not ours.
+fn crate_work<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    quietly(body).unwrap_or_else(|panic| {
+        Err(Failure::new(Status::Format, format!("the tokenizer fails on it: {panic}")))
     })
 }
 

@@ -99,6 +99,42 @@ pub fn check_types(json: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses replacements one after another that make a short text fill the memory.
+pub fn check_growth(json: &[u8]) -> Result<(), Failure> {
+    const MOST: u64 = 1000;
+    let Ok(types) = serde_json::from_slice::<Types>(json) else {
+        return Ok(());
+    };
+    for (name, part) in [("normalizer", types.normalizer), ("decoder", types.decoder)] {
+        let times = part.as_ref().map_or(1, growth);
+        if times > MOST {
+            return Err(Failure::new(
+                Status::Unsupported,
+                format!(
+                    "{name}: its replacements can make a text {times} times as long, expected at most {MOST}"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// How many times longer a text can get, in characters, by the replacements of `part`.
+fn growth(part: &Value) -> u64 {
+    let members = ["normalizers", "decoders"];
+    let sequence = members.iter().filter_map(|name| part.get(name).and_then(Value::as_array)).flatten();
+    let inner = sequence.map(growth).fold(1, u64::saturating_mul);
+    let characters = |text: &Value| text.as_str().map(|text| text.chars().count() as u64);
+    let Some(content) = part.get("content").and_then(characters) else {
+        return inner;
+    };
+    // A regular expression may match nothing, before each character.
+    match part.get("pattern").and_then(|pattern| pattern.get("String")).and_then(characters) {
+        Some(pattern) if pattern > 0 => inner.saturating_mul(content.div_ceil(pattern).max(1)),
+        _ => inner.saturating_mul(content.max(1)),
+    }
+}
+
 /// The failure to report for a tokenizer.json the crate refused for `reason`.
 pub fn explain(json: &[u8], reason: &str) -> Failure {
     let say = |text: String| Failure::new(Status::Format, text);
