@@ -13,7 +13,7 @@ APT := build-essential cmake ninja-build pkg-config git python3 python3-venv \
 APT_CHECK := clang clang-format libclang-rt-14-dev
 BREW := cmake ninja nlohmann-json cli11 fmt googletest python rust
 
-.PHONY: help deps deps-system deps-cargo configure build test demo check format install clean asan tsan fuzz bench-mac findings
+.PHONY: help deps deps-system deps-cargo configure build test demo check format install clean asan tsan fuzz bench bench-peers bench-mac findings
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -73,6 +73,12 @@ findings: build .venv-mlx-embeddings/.installed  ## docs/findings.md from real r
 	@test -s build/findings/converters.json || .venv-mlx-embeddings/bin/python tools/check_converters.py \
 	  "$(MINILM)" ../shared/models/distilbert-nli > build/findings/converters.json
 	@$(VENV)/bin/python tools/make_findings.py --converters build/findings/converters.json
+
+bench: PRESET := release
+bench: configure  ## how fast this machine runs MiniLM and DistilBERT at 8 and 4 bits
+	@cmake --build --preset release --target mlx-encoder
+	@tools/bench_models.sh "$(PROGRAM)" "$(MINILM)" $(VENV)/bin/python build/bench
+	@$(PROGRAM) bench build/bench/{MiniLM,DistilBERT}-{8,4}bit
 
 bench-mac: build  ## on a Mac: the mlx engine against transformers on MPS (untested here)
 	@tools/bench_mac.sh "$(PROGRAM)" "$(MINILM)"

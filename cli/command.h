@@ -19,7 +19,8 @@ void add_similarity(CLI::App& app, Run& run);
 void add_tokenize(CLI::App& app, Run& run);
 void add_doctor(CLI::App& app, Run& run);
 void add_compare(CLI::App& app, Run& run);
-void add_measure(CLI::App& app, Run& run);  // hidden: what `compare` starts to time one model
+void add_bench(CLI::App& app, Run& run);
+void add_measure(CLI::App& app, Run& run);  // hidden: what `compare` and `bench` start to time one model
 void add_convert(CLI::App& app, Run& run);
 void add_dequantize(CLI::App& app, Run& run);
 void add_inspect(CLI::App& app, Run& run);

@@ -16,6 +16,7 @@
 #include "format/folder_writer.h"
 #include "measured_process.h"
 #include "mlx_encoder/error.h"
+#include "print_table.h"
 #include "texts.h"
 
 namespace mlxe::cli {
@@ -95,40 +96,13 @@ std::vector<TextInput> sample(const std::vector<TextInput>& texts) {
   return chosen;
 }
 
-size_t width(std::string_view text) {  // in code points: what a terminal shows, wide characters aside
-  return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
-}
-
-void print(const Table& t) {
-  std::vector<size_t> widths(t.header.size());
-  for (size_t i = 0; i < widths.size(); ++i) {
-    widths[i] = width(t.header[i]);
-    for (const auto& row : t.rows) widths[i] = std::max(widths[i], width(row[i]));
-  }
-  const auto line = [&](const std::vector<std::string>& cells) {
-    std::string out = "  ";
-    for (size_t i = 0; i < cells.size(); ++i) {
-      const std::string& text = cells[i];
-      const std::string pad(widths[i] - width(text), ' ');
-      out += t.align[i] == Align::right ? pad + text : text + pad;
-      out += "  ";
-    }
-    out.erase(out.find_last_not_of(' ') + 1);
-    std::cout << out << '\n';
-  };
-  std::cout << '\n' << t.title << '\n';
-  if (!std::ranges::all_of(t.header, &std::string::empty)) line(t.header);
-  for (const auto& row : t.rows) line(row);
-  if (!t.note.empty()) std::cout << "  " << t.note << '\n';
-}
-
 // What matters most stands last, next to the prompt; the rest is in the report.
 void print_tables(const Comparison& c) {
   std::cout << fmt::format("{} texts, {} tokens; {} engine ({}), float32 activations\n", c.texts, c.tokens,
                            c.quantized.engine, c.quantized.variant);
   for (const char* id : {"summary", "layers", "tensors", "task", "labels", "gates"})
     for (const Table& t : tables(c))
-      if (t.id == id) print(t);
+      if (t.id == id) print_table(t);
 }
 
 void write_report(const std::filesystem::path& file, const Comparison& c) {

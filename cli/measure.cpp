@@ -1,4 +1,5 @@
-// mlx-encoder measure: times one model in this process. Hidden: `compare` starts it, a model at a time.
+// mlx-encoder measure: times one model in this process. Hidden: `compare` and `bench` start it, a model at a
+// time.
 #include "compare/measure.h"
 
 #include <iostream>
@@ -6,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "compare/bench.h"
 #include "texts.h"
 
 namespace mlxe::cli {
@@ -20,22 +22,30 @@ struct Options {
   int64_t started = 0;
   double seconds = 2;
   bool only_start = false;
+  std::string shape;  // a batch to time instead of texts
 };
 
 int measure_model(const Options& o) {
+  const EncoderOptions encoder{.engine = parse_engine(o.run.engine),
+                               .activations = parse_activations(o.run.activations),
+                               .threads = o.run.threads,
+                               .max_length = o.run.max_length,
+                               .warning = warnings(Strictness::warn)};
+  auto started = kStarted;
+  if (o.started != 0)
+    started = std::chrono::steady_clock::time_point(std::chrono::steady_clock::duration(o.started));
+  if (!o.shape.empty()) {
+    const BatchTime t = bench(o.run.folder, parse_batch_shape(o.shape),
+                              {.encoder = encoder, .started = started, .seconds = o.seconds});
+    std::cout << batch_time_json(t).dump(2) << '\n';
+    return 0;
+  }
   std::vector<TextInput> texts;
   o.texts.read(4096, [&](std::vector<TextInput> window) {
     texts.insert(texts.end(), std::move_iterator(window.begin()), std::move_iterator(window.end()));
   });
-  MeasureOptions options{.encoder = {.engine = parse_engine(o.run.engine),
-                                     .threads = o.run.threads,
-                                     .max_length = o.run.max_length,
-                                     .warning = warnings(Strictness::warn)},
-                         .started = kStarted,
-                         .seconds = o.seconds,
-                         .only_start = o.only_start};
-  if (o.started != 0)
-    options.started = std::chrono::steady_clock::time_point(std::chrono::steady_clock::duration(o.started));
+  const MeasureOptions options{
+      .encoder = encoder, .started = started, .seconds = o.seconds, .only_start = o.only_start};
   std::cout << measurement_json(measure(o.run.folder, texts, options)).dump(2) << '\n';
   return 0;
 }
@@ -52,6 +62,7 @@ void add_measure(CLI::App& app, Run& run) {
   command->add_option("--seconds", options->seconds, "Latency and throughput may take this long each");
   command->add_option("--started", options->started,
                       "Reading of the steady clock when the process was started");
+  command->add_option("--shape", options->shape, "Time a batch of token ids, TEXTSxTOKENS, instead of texts");
   command->add_flag("--only-start", options->only_start, "Stop after the first vector");
   command->callback([options, &run] { run = [options] { return measure_model(*options); }; });
 }

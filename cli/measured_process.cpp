@@ -65,24 +65,18 @@ ErrorCode code_of(const std::string& name_of_code) {
   return ErrorCode::internal;
 }
 
-enum class Extent { everything, start_only };
-
-Measurement run_once(const MeasureRequest& r, std::FILE* texts, Extent extent) {
+// What `measure` prints with these arguments more, `input` on its standard input.
+nlohmann::ordered_json run_once(const MeasureRequest& r, std::FILE* input,
+                                const std::vector<std::string>& more) {
   const File result = temporary_file();
-  std::vector<std::string> arguments{"mlx-encoder",
-                                     "measure",
-                                     r.folder.string(),
-                                     "--texts",
-                                     "-",
-                                     "--json",
-                                     "--engine",
-                                     r.engine,
-                                     "--threads",
-                                     std::to_string(r.threads),
-                                     "--seconds",
-                                     fmt::format("{}", r.seconds)};
+  std::vector<std::string> arguments{"mlx-encoder",     "measure",
+                                     r.folder.string(), "--json",
+                                     "--engine",        r.engine,
+                                     "--activations",   r.activations,
+                                     "--threads",       std::to_string(r.threads),
+                                     "--seconds",       fmt::format("{}", r.seconds)};
   if (r.max_length > 0) arguments.insert(arguments.end(), {"--max-length", std::to_string(r.max_length)});
-  if (extent == Extent::start_only) arguments.push_back("--only-start");
+  arguments.insert(arguments.end(), more.begin(), more.end());
   // Last, so that the clock starts as late as it can. steady_clock is the same in both processes.
   arguments.insert(
       arguments.end(),
@@ -91,10 +85,10 @@ Measurement run_once(const MeasureRequest& r, std::FILE* texts, Extent extent) {
   for (std::string& a : arguments) argv.push_back(a.data());
   argv.push_back(nullptr);
 
-  std::rewind(texts);
+  std::rewind(input);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, ::fileno(texts), STDIN_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, ::fileno(input), STDIN_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, ::fileno(result.get()), STDOUT_FILENO);
   ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   pid_t child = 0;
@@ -114,7 +108,7 @@ Measurement run_once(const MeasureRequest& r, std::FILE* texts, Extent extent) {
                 fmt::format("measuring {}: the process ended {} {} without a result", r.folder.string(),
                             WIFSIGNALED(status) ? "by signal" : "with status",
                             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
-  return parse_measurement(json);
+  return json;
 }
 
 }  // namespace
@@ -130,15 +124,25 @@ Measurement measure_apart(const MeasureRequest& request, std::span<const TextInp
   if (std::fflush(file.get()) != 0)
     throw Error(ErrorCode::io, fmt::format("temporary file: {}", std::strerror(errno)));
 
-  run_once(request, file.get(), Extent::start_only);
-  Measurement m = run_once(request, file.get(), Extent::everything);
+  const auto start = [&] {
+    return parse_measurement(run_once(request, file.get(), {"--only-start"})).cold_start.median;
+  };
+  start();
+  Measurement m = parse_measurement(run_once(request, file.get(), {}));
   std::vector<double> starts{m.cold_start.median};
-  while (starts.size() < kStarts)
-    starts.push_back(run_once(request, file.get(), Extent::start_only).cold_start.median);
+  while (starts.size() < kStarts) starts.push_back(start());
   std::ranges::sort(starts);
   m.cold_start = {
       .median = starts[starts.size() / 2], .min = starts.front(), .max = starts.back(), .repeats = kStarts};
   return m;
+}
+
+BatchTime bench_apart(const MeasureRequest& request, BatchShape shape) {
+  const File nothing = temporary_file();
+  MeasureRequest first = request;
+  first.seconds = 0;
+  run_once(first, nothing.get(), {"--shape", BatchShape{1, 1}.name()});
+  return parse_batch_time(run_once(request, nothing.get(), {"--shape", shape.name()}));
 }
 
 }  // namespace mlxe::cli

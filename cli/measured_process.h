@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "compare/bench.h"
 #include "mlx_encoder/compare.h"
 
 namespace mlxe::cli {
@@ -12,14 +13,18 @@ namespace mlxe::cli {
 struct MeasureRequest {
   std::filesystem::path folder;
   std::string engine = "auto";
+  std::string activations = "int8";
   int threads = 0;
   int64_t max_length = 0;
-  double seconds = 2;  // latency and throughput may take this long each
+  double seconds = 2;  // latency and throughput, or the runs of a batch, may take this long each
 };
 
 // Starts one process after another: one to bring the files into the cache, which is not counted, one that
 // measures everything, and more that only start, for the spread. Errors: those the processes report; io (a
 // process can't be started or ends without a result).
 Measurement measure_apart(const MeasureRequest& request, std::span<const TextInput> texts);
+
+// One process brings the files into the cache, which is not counted; the next is measured. Errors: the same.
+BatchTime bench_apart(const MeasureRequest& request, BatchShape shape);
 
 }  // namespace mlxe::cli

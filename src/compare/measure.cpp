@@ -1,16 +1,13 @@
 #include "compare/measure.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "compare/process_memory.h"
+#include "compare/sample.h"
 #include "encoder/text_runner.h"
 #include "mlx_encoder/error.h"
 
@@ -25,40 +22,6 @@ constexpr size_t kLatencyTexts = 50;
 
 double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-// A line of /proc/self/status in bytes; 0 where there is no such file or line.
-uint64_t status_bytes(std::string_view field) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with(field)) return std::stoull(line.substr(field.size())) * 1024;
-  return 0;
-}
-
-// Not ru_maxrss on Linux: a process inherits it from the one that started it.
-uint64_t peak_bytes() {
-  if (const uint64_t peak = status_bytes("VmHWM:")) return peak;
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-#ifdef __APPLE__
-  return static_cast<uint64_t>(usage.ru_maxrss);
-#else
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
-#endif
-}
-
-uint64_t resident_bytes() {
-  const uint64_t now = status_bytes("VmRSS:");
-  return now != 0 ? now : peak_bytes();
-}
-
-// Linear between the sorted values, as numpy.percentile.
-double percentile(std::vector<double> values, double percent) {
-  std::ranges::sort(values);
-  const double position = percent / 100 * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<size_t>(position);
-  const size_t above = std::min(below + 1, values.size() - 1);
-  return values[below] + (values[above] - values[below]) * (position - static_cast<double>(below));
 }
 
 class Measuring {

@@ -1,0 +1,156 @@
+#include "compare/bench.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "compare/process_memory.h"
+#include "compare/sample.h"
+#include "encoder/text_runner.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t kMaxTokens = int64_t{1} << 20;
+constexpr int64_t kFirstTokens = 16;
+constexpr int kWarmUpRuns = 2;
+constexpr double kWarmUpShare = 0.1;  // of the seconds
+constexpr size_t kMinRuns = 5;
+
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+// Values of the encoder's matrices, which every token is multiplied with. Heads are not run.
+class MatrixValues : public ParameterVisitor {
+ public:
+  double count = 0;
+
+  void parameter(const ParameterSpec& spec, WeightId&) override {
+    if (spec.role == Role::linear) count += static_cast<double>(element_count(spec.shape));
+  }
+};
+
+double matrix_values(Model model) {
+  MatrixValues values;
+  std::visit([&](auto& encoder) { encoder.visit(values); }, model.encoder);
+  return values.count;
+}
+
+RunRequest random_request(const Model& model, BatchShape shape) {
+  RunRequest request{.hidden = true};
+  std::mt19937 generator(0);
+  for (int64_t text = 0; text < shape.texts; ++text) {
+    std::vector<int32_t> ids;
+    for (int64_t i = 0; i < shape.tokens; ++i)
+      ids.push_back(static_cast<int32_t>(generator() % static_cast<uint64_t>(model.vocab_size())));
+    request.batch.append(ids);
+  }
+  return request;
+}
+
+using Pointer = nlohmann::ordered_json::json_pointer;
+
+// Calls visit(place in the JSON, value) for each value of a BatchTime, const or not.
+template <class T, class Visit>
+void each_field(T& t, const Visit& visit) {
+  visit("/engine", t.engine);
+  visit("/variant", t.variant);
+  visit("/activations", t.activations);
+  visit("/threads", t.threads);
+  visit("/runs", t.runs);
+  visit("/p50_ms", t.p50);
+  visit("/p95_ms", t.p95);
+  visit("/p99_ms", t.p99);
+  visit("/min_ms", t.min);
+  visit("/cold_start_ms", t.cold_start);
+  visit("/loaded_bytes", t.loaded_bytes);
+  visit("/peak_bytes", t.peak_bytes);
+  visit("/operations", t.operations);
+}
+
+}  // namespace
+
+std::string BatchShape::name() const {
+  return fmt::format("{}x{}", texts, tokens);
+}
+
+BatchShape parse_batch_shape(std::string_view text) {
+  BatchShape shape;
+  const char* const end = text.data() + text.size();
+  const auto [cross, first] = std::from_chars(text.data(), end, shape.texts);
+  bool good = first == std::errc() && cross != end && *cross == 'x';
+  if (good) {
+    const auto [stop, second] = std::from_chars(cross + 1, end, shape.tokens);
+    good = second == std::errc() && stop == end;
+  }
+  if (!good || shape.texts < 1 || shape.tokens < 1 || shape.texts > kMaxTokens / shape.tokens)
+    throw Error(ErrorCode::usage,
+                fmt::format("shape \"{}\": expected TEXTSxTOKENS, such as 8x32, of at most {} tokens in all",
+                            text, kMaxTokens));
+  return shape;
+}
+
+BatchTime bench(const std::filesystem::path& folder, BatchShape shape, const BenchOptions& options) {
+  const TextRunner runner(folder, options.encoder);
+  if (shape.tokens > runner.model().max_tokens())
+    throw Error(ErrorCode::usage, fmt::format("shape {}: {} takes texts of at most {} tokens", shape.name(),
+                                              folder.string(), runner.model().max_tokens()));
+  BatchTime t;
+  runner.run(random_request(runner.model(), {1, std::min(shape.tokens, kFirstTokens)}));
+  t.cold_start = milliseconds_since(options.started);
+  t.loaded_bytes = resident_bytes();
+
+  const EngineInfo info = runner.engine_info();
+  t.engine = info.engine;
+  t.variant = info.variant;
+  t.activations = info.activations == Activations::int8 ? "int8" : "f32";
+  if (info.engine == "cpu")
+    t.threads = options.encoder.threads > 0 ? options.encoder.threads : available_cores();
+
+  const RunRequest request = random_request(runner.model(), shape);
+  t.operations = 2 * static_cast<double>(request.batch.tokens()) * matrix_values(runner.model());
+  const auto another = [&](Clock::time_point since, size_t done, size_t least, double seconds) {
+    return done < least || milliseconds_since(since) < seconds * 1000;
+  };
+  Clock::time_point start = Clock::now();
+  for (size_t i = 0; another(start, i, kWarmUpRuns, kWarmUpShare * options.seconds); ++i) runner.run(request);
+  std::vector<double> times;
+  start = Clock::now();
+  while (another(start, times.size(), kMinRuns, options.seconds)) {
+    const Clock::time_point begin = Clock::now();
+    runner.run(request);
+    times.push_back(milliseconds_since(begin));
+  }
+  t.runs = static_cast<int64_t>(times.size());
+  t.p50 = percentile(times, 50);
+  t.p95 = percentile(times, 95);
+  t.p99 = percentile(times, 99);
+  t.min = std::ranges::min(times);
+  t.peak_bytes = peak_bytes();
+  return t;
+}
+
+nlohmann::ordered_json batch_time_json(const BatchTime& t) {
+  nlohmann::ordered_json json;
+  each_field(t, [&](const char* path, const auto& value) { json[Pointer(path)] = value; });
+  return json;
+}
+
+BatchTime parse_batch_time(const nlohmann::ordered_json& json) try {
+  BatchTime t;
+  each_field(t, [&](const char* path, auto& value) { json.at(Pointer(path)).get_to(value); });
+  return t;
+} catch (const nlohmann::json::exception& e) {
+  throw Error(ErrorCode::internal, std::string("bench: ") + e.what());
+}
+
+}  // namespace mlxe

@@ -1,0 +1,48 @@
+// Batches of token ids through an engine, timed in this process, which should do nothing else. No tokenizer
+// is in the time; all token vectors after the last layer are computed.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "mlx_encoder/encoder.h"
+
+namespace mlxe {
+
+struct BatchShape {
+  int64_t texts = 0, tokens = 0;  // each text has that many tokens
+
+  std::string name() const;  // "8x32"
+};
+// Errors: usage (not two positive numbers, or more than 2^20 tokens in all).
+BatchShape parse_batch_shape(std::string_view text);
+
+struct BenchOptions {
+  EncoderOptions encoder;
+  std::chrono::steady_clock::time_point started;  // of the process
+  double seconds = 2;                             // to repeat for; at least 5 times whatever they take
+};
+
+struct BatchTime {
+  std::string engine, variant, activations;
+  int threads = 0;                            // of the cpu engine; 0: the engine's own affair
+  int64_t runs = 0;                           // after the warm-up
+  double p50 = 0, p95 = 0, p99 = 0, min = 0;  // ms
+  double cold_start = 0;  // ms from `started` to the vectors of one text of at most 16 tokens
+  uint64_t loaded_bytes = 0, peak_bytes = 0;  // resident after that, and at the highest
+  double operations = 0;  // of the encoder's matrices for this batch: 2 * tokens * their values
+};
+
+// Ids are random in the vocabulary, the same in each run. Errors: those of Encoder::load; usage (a text
+// longer than the model takes).
+BatchTime bench(const std::filesystem::path& folder, BatchShape shape, const BenchOptions& options);
+
+// How a measuring process hands its result to the one that asked.
+nlohmann::ordered_json batch_time_json(const BatchTime& t);
+BatchTime parse_batch_time(const nlohmann::ordered_json& json);  // throws internal
+
+}  // namespace mlxe
