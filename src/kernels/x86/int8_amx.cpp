@@ -107,30 +107,48 @@ void multiply(const int8_t* x, ptrdiff_t ld, const uint8_t* codes, int64_t group
   }
 }
 
-// Adds `groups` groups of scaled sums to the float sums of `rows` rows of one half, 16 columns. The first
-// time there are none yet.
+// Adds `groups` groups of scaled sums of `rows` rows, from `row` on, to their float sums; the first time
+// there are none yet. Both halves share what a row is multiplied with.
 template <int rows>
-inline __attribute__((always_inline)) void scale(const Sums& sums, int half, int row, int64_t groups,
+inline __attribute__((always_inline)) void scale(const Sums& sums, int64_t row, int64_t groups,
                                                  const float* scales, const float* biases, const float* terms,
                                                  ptrdiff_t ld_terms, float* totals, bool first) {
   const __m512i magic = _mm512_castps_si512(_mm512_set1_ps(kMagic));
-  __m512 total[rows];
-#pragma GCC unroll 16
-  for (int m = 0; m < rows; ++m) total[m] = first ? _mm512_setzero_ps() : _mm512_load_ps(totals + m * 32);
+  __m512 total[2][rows];
+#pragma GCC unroll 2
+  for (int half = 0; half < 2; ++half)
+#pragma GCC unroll 8
+    for (int m = 0; m < rows; ++m)
+      total[half][m] =
+          first ? _mm512_setzero_ps() : _mm512_load_ps(totals + (row + m) * kInt8Panel + half * 16);
+  terms += row * ld_terms;
   for (int64_t g = 0; g < groups; ++g, scales += kInt8Panel, biases += kInt8Panel, terms += 2) {
-    const __m512 s = _mm512_loadu_ps(scales), b = _mm512_loadu_ps(biases);
-    const __m512 shift = _mm512_mul_ps(s, _mm512_set1_ps(-kMagic));
-    const int32_t* integers = sums[g][half] + row * 16;
-#pragma GCC unroll 16
+    __m512 s[2], b[2], shift[2];
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+      s[half] = _mm512_loadu_ps(scales + half * 16);
+      b[half] = _mm512_loadu_ps(biases + half * 16);
+      shift[half] = _mm512_mul_ps(s[half], _mm512_set1_ps(-kMagic));
+    }
+#pragma GCC unroll 8
     for (int m = 0; m < rows; ++m) {
-      const __m512 bias = _mm512_fmadd_ps(b, _mm512_set1_ps(terms[m * ld_terms + 1]), shift);
-      const __m512 sum = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_load_si512(integers + m * 16), magic));
-      total[m] =
-          _mm512_fmadd_ps(_mm512_fmadd_ps(sum, s, bias), _mm512_set1_ps(terms[m * ld_terms]), total[m]);
+      const __m512 a_scale = _mm512_set1_ps(terms[m * ld_terms]),
+                   a_sum = _mm512_set1_ps(terms[m * ld_terms + 1]);
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {
+        const __m512i integers = _mm512_load_si512(sums[g][half] + (row + m) * 16);
+        const __m512 bias = _mm512_fmadd_ps(b[half], a_sum, shift[half]);
+        const __m512 value =
+            _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_add_epi32(integers, magic)), s[half], bias);
+        total[half][m] = _mm512_fmadd_ps(value, a_scale, total[half][m]);
+      }
     }
   }
-#pragma GCC unroll 16
-  for (int m = 0; m < rows; ++m) _mm512_store_ps(totals + m * 32, total[m]);
+#pragma GCC unroll 2
+  for (int half = 0; half < 2; ++half)
+#pragma GCC unroll 8
+    for (int m = 0; m < rows; ++m)
+      _mm512_store_ps(totals + (row + m) * kInt8Panel + half * 16, total[half][m]);
 }
 
 // Up to 16 rows x the panel.
@@ -140,19 +158,17 @@ void block(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups
   for (int64_t g = 0; g < groups; g += kGroups) {
     const int64_t count = groups - g < kGroups ? groups - g : kGroups;
     multiply(x.codes + g * group, x.ld, w.codes + g * group * kInt8Panel, count, group, sums, ahead);
-    for (int half = 0; half < 2; ++half) {
-      const float* scales = w.scales + g * kInt8Panel + half * 16;
-      const float* biases = w.biases + g * kInt8Panel + half * 16;
-      const float* terms = x.groups + 2 * g;
-      float* out = totals + half * 16;
-      if (rows == kRows) {
-        scale<kRows>(sums, half, 0, count, scales, biases, terms, x.ld_groups, out, g == 0);
-        continue;
-      }
-      for (int64_t m = 0; m < rows; ++m)
-        scale<1>(sums, half, static_cast<int>(m), count, scales, biases, terms + m * x.ld_groups, 0,
-                 out + m * 32, g == 0);
+    const float* scales = w.scales + g * kInt8Panel;
+    const float* biases = w.biases + g * kInt8Panel;
+    const float* terms = x.groups + 2 * g;
+    int64_t m = 0;
+    for (; m + 8 <= rows; m += 8)
+      scale<8>(sums, m, count, scales, biases, terms, x.ld_groups, totals, g == 0);
+    if (m + 4 <= rows) {
+      scale<4>(sums, m, count, scales, biases, terms, x.ld_groups, totals, g == 0);
+      m += 4;
     }
+    for (; m < rows; ++m) scale<1>(sums, m, count, scales, biases, terms, x.ld_groups, totals, g == 0);
   }
 }
 
