@@ -100,7 +100,7 @@ std::vector<TextInput> sample(const std::vector<TextInput>& texts) {
 void print_tables(const Comparison& c) {
   std::cout << fmt::format("{} texts, {} tokens; {} engine ({}), float32 activations\n", c.texts, c.tokens,
                            c.quantized.engine, c.quantized.variant);
-  for (const char* id : {"summary", "layers", "tensors", "task", "labels", "gates"})
+  for (const char* id : {"summary", "layers", "tensors", "task", "labels", "run_mode", "gates"})
     for (const Table& t : tables(c))
       if (t.id == id) print_table(t);
 }

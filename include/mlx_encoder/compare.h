@@ -4,9 +4,9 @@
 //   mlxe::Comparison c = mlxe::compare("all-MiniLM-L6-v2", "all-MiniLM-L6-v2-4bit", {.texts = texts});
 //   std::puts(mlxe::to_markdown(c).c_str());
 //
-// Both sides run with float32 activations, so that only the stored weights differ. Sums are float64. Memory
-// does not grow with the texts beyond their token ids and a few numbers a text: activations live for one
-// batch.
+// Both sides run with float32 activations, so that only the stored weights differ; what a faster run mode
+// adds is told apart (RunMode). Gates look at the conversion alone. Sums are float64. Memory does not grow
+// with the texts beyond their token ids and a few numbers a text: activations live for one batch.
 #pragma once
 
 #include <filesystem>
@@ -62,6 +62,14 @@ struct WorstText {
   double cosine = 0;
 };
 
+// The quantized side again, in the mode users run it in: what that adds to what its stored weights cost.
+struct RunMode {
+  std::string activations, variant;      // "int8", "avx512_vnni, 2 threads"
+  std::vector<NamedDifference> tensors;  // original against this run, as Comparison::tensors
+  std::optional<LabelDifference> labels;
+  std::vector<TaskScore> task;
+};
+
 struct Comparison {
   ComparedModel original, quantized;
   int64_t texts = 0, tokens = 0;         // sequences run; of an embedding model a pair is two
@@ -73,7 +81,8 @@ struct Comparison {
   std::vector<WorstText> worst;      // lowest cosine first, each text once
   std::optional<LabelDifference> labels;
   std::vector<TaskScore> task;
-  double bits = 0;  // what the default cosine limit was derived from, see docs/gates.md
+  std::optional<RunMode> run_mode;  // where the engine has another than float32
+  double bits = 0;                  // what the default cosine limit was derived from, see docs/gates.md
   std::vector<Gate> gates;
   std::vector<std::string> warnings;
   std::string command, machine, version, date;  // the command is the caller's to fill in
@@ -91,8 +100,9 @@ struct CompareInput {
 
 struct CompareOptions {
   EngineKind engine = EngineKind::automatic;
-  int threads = 0;         // of the cpu engine; 0: all cores
-  int64_t max_length = 0;  // tokens; 0: what the model allows
+  Activations run_mode = Activations::int8;  // measured besides on the cpu engine; float32: nothing besides
+  int threads = 0;                           // of the cpu engine; 0: all cores
+  int64_t max_length = 0;                    // tokens; 0: what the model allows
   GateLimits limits;
   std::vector<GateSetting> gates;  // applied after `limits`
   Warning warning;

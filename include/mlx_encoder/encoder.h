@@ -29,6 +29,7 @@ EngineKind parse_engine(std::string_view spelling);  // "auto", "mlx", "cpu"; th
 // nothing. Matrices stored as floats or mxfp8, and the MLX engine, always take float32.
 enum class Activations { int8, float32 };
 Activations parse_activations(std::string_view spelling);  // "int8", "f32", "float32"; throws usage
+const char* name(Activations activations) noexcept;        // "int8", "float32"
 
 struct EncoderOptions {
   EngineKind engine = EngineKind::automatic;

@@ -11,9 +11,9 @@
 #include <set>
 
 #include "compare/gates.h"
-#include "compare/label_metrics.h"
 #include "compare/machine.h"
 #include "compare/metrics.h"
+#include "compare/output_meter.h"
 #include "compare/sequences.h"
 #include "compare/stored_size.h"
 #include "encoder/text_runner.h"
@@ -29,7 +29,6 @@ constexpr int64_t kBatchTokens = 2048;
 // Sequences sorted by length together, so that an engine that pads wastes little.
 constexpr size_t kWindow = 1024;
 constexpr size_t kWorstTexts = 10;
-constexpr size_t kListedFlips = 50;
 constexpr size_t kCheckedTexts = 8;
 // mlx pads a batch, so a product may sum in another order: float32 rounding over some ten layers of sums of
 // 3072 stays below 12 * sqrt(3072) * 2^-24 * (a few) = 1e-4 of the largest value.
@@ -85,9 +84,12 @@ class Comparing {
             const CompareInput& input, const CompareOptions& options)
       : input_(input),
         options_(options),
-        a_(original, encoder_options()),
-        b_(quantized, encoder_options()),
-        classifier_(a_.model().classifier && b_.model().classifier) {}
+        a_(original, encoder_options(Activations::float32)),
+        b_(quantized, encoder_options(Activations::float32)),
+        classifier_(a_.model().classifier && b_.model().classifier) {
+    if (b_.engine_info().engine == "cpu" && options.run_mode != Activations::float32)
+      fast_.emplace(quantized, encoder_options(options.run_mode));
+  }
 
   Comparison result() {
     check_same_model(a_, b_);
@@ -98,8 +100,7 @@ class Comparing {
     sequences_ = tokenize_both(a_, b_, input_.texts, classifier_ ? Pairs::together : Pairs::apart,
                                options_.threads, warning());
     run();
-    finish_tensors();
-    finish_task();
+    finish();
     check_engines();
     set_gates();
     return std::move(out_);
@@ -113,9 +114,9 @@ class Comparing {
       if (options_.warning) options_.warning(sentence);
     };
   }
-  EncoderOptions encoder_options() {
+  EncoderOptions encoder_options(Activations activations) {
     return {.engine = options_.engine,
-            .activations = Activations::float32,
+            .activations = activations,
             .threads = options_.threads,
             .max_length = options_.max_length,
             .warning = warning()};
@@ -148,17 +149,15 @@ class Comparing {
   ProblemType problem() const { return a_.model().problem_type; }
 
   void choose_tensors() {
-    out_.tensors.push_back({"last_hidden_state", {}});
-    if (!classifier_) {
-      out_.output = out_.listed = "pooled_vector";
-      out_.tensors.push_back({"pooled_vector", {}});
-      return;
-    }
-    out_.output = out_.listed = "logits";
-    out_.tensors.push_back({"logits", {}});
-    if (problem() == ProblemType::regression) return;
+    task_.classifier = classifier_;
+    task_.problem = problem();
+    task_.labels = a_.model().labels;
+    task_.hidden_size = a_.model().hidden_size();
+    out_.output = task_.output();
+    out_.listed = task_.listed();
+    out_.tensors = {{"last_hidden_state", {}}, {out_.output, {}}};
+    if (!task_.has_probabilities()) return;
     out_.tensors.push_back({"probabilities", {}});
-    out_.listed = "probabilities";
     out_.labels = LabelDifference{};
   }
 
@@ -175,20 +174,20 @@ class Comparing {
         classifier_ && problem() == ProblemType::single_label && a_.model().classifier->out.out > 1;
     if (!input_.labels.empty()) {
       if (one_label)
-        gold_ = gold_indices(input_.labels, a_.model().labels);
+        task_.gold = gold_indices(input_.labels, a_.model().labels);
       else
         warning()("the gold labels are ignored: this is no classifier of one label a text");
     }
     if (!input_.scores.empty()) {
       if (classifier_ ? a_.model().classifier->out.out == 1 : pairs)
-        scored_ = true;
+        task_.scores = input_.scores;
       else
         warning()(
             "the gold scores are ignored: they need an embedding model and pairs, or a model with one "
             "output");
     }
-    if (!gold_.empty()) out_.task = {{"accuracy"}, {"macro_f1"}};
-    if (scored_) out_.task.insert(out_.task.end(), {{"spearman"}, {"pearson"}});
+    if (!task_.gold.empty()) out_.task = {{"accuracy"}, {"macro_f1"}};
+    if (!task_.scores.empty()) out_.task.insert(out_.task.end(), {{"spearman"}, {"pearson"}});
   }
 
   void set_gates() { out_.gates = apply_gates(out_, limits_, options_.gates); }
@@ -197,14 +196,13 @@ class Comparing {
     out_.texts = static_cast<int64_t>(sequences_.size());
     for (const Sequence& s : sequences_) out_.tokens += static_cast<int64_t>(s.ids.size());
     if (out_.tokens == 0) throw Error(ErrorCode::usage, "the texts hold no tokens; give some text");
-    const int64_t hidden = a_.model().hidden_size();
-    for (int64_t i = 0; i <= a_.model().layers(); ++i) layers_.emplace_back(out_.tokens, hidden);
-    if (classifier_) label_meter_.emplace(problem(), a_.model().labels, kListedFlips);
+    for (int64_t i = 0; i <= a_.model().layers(); ++i) layers_.emplace_back(out_.tokens, task_.hidden_size);
+    task_.texts = static_cast<int64_t>(input_.texts.size());
+    task_.sequences = out_.texts;
+    task_.tokens = out_.tokens;
+    exact_meter_.emplace(task_);
+    if (fast_) fast_meter_.emplace(task_);
     out_.text_cosines.resize(sequences_.size());
-    if (scored_)
-      for (auto& side : similarity_) side.resize(input_.texts.size());
-    if (!gold_.empty())
-      for (auto& side : predicted_) side.resize(input_.texts.size());
 
     for (size_t begin = 0, end; begin < sequences_.size(); begin = end) {
       end = std::min(begin + kWindow, sequences_.size());
@@ -218,7 +216,8 @@ class Comparing {
     std::vector<size_t> order(end - begin);
     std::iota(order.begin(), order.end(), begin);
     std::ranges::stable_sort(order, {}, [&](size_t i) { return sequences_[i].ids.size(); });
-    for (auto& side : vectors_) side.assign(scored_ && !classifier_ ? end - begin : 0, {});
+    for (auto* meter : {&exact_meter_, &fast_meter_})
+      if (*meter) (*meter)->begin_window(begin, end - begin);
     for (size_t next = 0; next < order.size();) {
       std::array<RunRequest, 2> requests{request(), request()};
       const size_t first = next;
@@ -228,15 +227,17 @@ class Comparing {
                requests[0].batch.tokens() + static_cast<int64_t>(sequences_[order[next]].ids.size()) <=
                    kBatchTokens);
       const RunResult x = a_.run(requests[0]), y = b_.run(requests[1]);
+      RunResult z;
+      if (fast_) {
+        requests[1].layers = false;
+        requests[1].hidden = true;
+        z = fast_->run(requests[1]);
+      }
       for (size_t i = first; i < next; ++i)
-        take(order[i], begin, x, y, requests[0].batch, static_cast<int64_t>(i - first));
+        take(order[i], x, y, z, requests[0].batch, static_cast<int64_t>(i - first));
     }
-    if (scored_ && !classifier_)
-      for (size_t i = begin; i + 1 < end; ++i)
-        if (sequences_[i + 1].part == 1)
-          for (int side = 0; side < 2; ++side)
-            similarity_[side][sequences_[i].text] =
-                row_cosine(vectors_[side][i - begin], vectors_[side][i + 1 - begin]);
+    for (auto* meter : {&exact_meter_, &fast_meter_})
+      if (*meter) (*meter)->end_window(sequences_);
   }
 
   RunRequest request() const {
@@ -252,63 +253,34 @@ class Comparing {
       requests[side].batch.append(s.ids, s.type_ids[side], s.pool_from[side]);
   }
 
-  // Measures text `position` of the batch both sides just ran.
-  void take(size_t index, size_t window, const RunResult& x, const RunResult& y, const Batch& batch,
+  // Measures text `position` of the batch all sides just ran.
+  void take(size_t index, const RunResult& x, const RunResult& y, const RunResult& z, const Batch& batch,
             int64_t position) {
     const Sequence& s = sequences_[index];
     const int64_t first = batch.offsets[position], length = batch.length(position);
     for (size_t i = 0; i < layers_.size(); ++i)
       layers_[i].add(row(x.layers[i], first, length), row(y.layers[i], first, length), s.text);
-
-    const Matrix& p = classifier_ ? x.logits : x.sentence;
-    const Matrix& q = classifier_ ? y.logits : y.sentence;
-    const auto u = row(p, position), v = row(q, position);
-    if (!output_) {
-      if (p.columns != q.columns)
-        throw Error(ErrorCode::unsupported,
-                    fmt::format("the original's vectors have {} values, the conversion's {}; "
-                                "compare a model with a conversion of itself",
-                                p.columns, q.columns));
-      output_.emplace(out_.texts, p.columns);
-      probabilities_.emplace(out_.texts, p.columns);
-    }
-    double& cosine = out_.text_cosines[index];
-    cosine = output_->add(u, v, s.text);
-    if (classifier_) {
-      if (const auto of_probabilities = take_labels(s.text, u, v)) cosine = *of_probabilities;
-    } else if (scored_) {
-      vectors_[0][index - window].assign(u.begin(), u.end());
-      vectors_[1][index - window].assign(v.begin(), v.end());
-    }
+    const auto output = [&](const RunResult& r) {
+      return row(classifier_ ? r.logits : r.sentence, position);
+    };
+    const auto hidden = row(x.layers.back(), first, length);
+    out_.text_cosines[index] =
+        exact_meter_->add(index, s, {hidden, row(y.layers.back(), first, length)}, {output(x), output(y)});
+    if (fast_) fast_meter_->add(index, s, {hidden, row(z.hidden, first, length)}, {output(x), output(z)});
   }
 
-  // The cosine of the probabilities, if there are any.
-  std::optional<double> take_labels(int64_t text, std::span<const float> u, std::span<const float> v) {
-    if (scored_) {
-      similarity_[0][text] = u[0];
-      similarity_[1][text] = v[0];
-    }
-    if (!out_.labels) return std::nullopt;
-    label_meter_->add(text, u, v);
-    std::array<std::vector<float>, 2> p;
-    for (int side = 0; side < 2; ++side) {
-      const std::vector<double> exact = probabilities(problem(), side == 0 ? u : v);
-      p[side].assign(exact.begin(), exact.end());
-      if (!gold_.empty()) predicted_[side][text] = decided_labels(problem(), exact).front();
-    }
-    return probabilities_->add(p[0], p[1], text);
-  }
-
-  void finish_tensors() {
+  void finish() {
     for (size_t i = 0; i < layers_.size(); ++i)
       out_.layers.push_back({i == 0 ? "embeddings" : fmt::format("layer {}", i), layers_[i].result()});
-    for (NamedDifference& t : out_.tensors) {
-      if (t.name == "last_hidden_state") t.difference = out_.layers.back().difference;
-      if (t.name == out_.output) t.difference = output_->result();
-      if (t.name == "probabilities") t.difference = probabilities_->result();
-    }
-    if (out_.labels) out_.labels = label_meter_->result();
-
+    out_.tensors = exact_meter_->tensors();
+    out_.labels = exact_meter_->labels();
+    out_.task = exact_meter_->scores();
+    if (fast_)
+      out_.run_mode = RunMode{.activations = name(options_.run_mode),
+                              .variant = fast_->engine_info().variant,
+                              .tensors = fast_meter_->tensors(),
+                              .labels = fast_meter_->labels(),
+                              .task = fast_meter_->scores()};
     list_worst();
   }
 
@@ -327,17 +299,6 @@ class Comparing {
                       .cosine = out_.text_cosines[i]};
       if (seen.emplace(worst.text, worst.pair).second) out_.worst.push_back(std::move(worst));
     }
-  }
-
-  void finish_task() {
-    for (TaskScore& t : out_.task)
-      for (int side = 0; side < 2; ++side) {
-        double& score = side == 0 ? t.original : t.quantized;
-        if (t.metric == "accuracy") score = accuracy(gold_, predicted_[side]);
-        if (t.metric == "macro_f1") score = macro_f1(gold_, predicted_[side]);
-        if (t.metric == "spearman") score = spearman(input_.scores, similarity_[side]);
-        if (t.metric == "pearson") score = pearson(input_.scores, similarity_[side]);
-      }
   }
 
   // On texts of all lengths: evenly spaced through the sequences sorted by length.
@@ -381,16 +342,13 @@ class Comparing {
   const CompareOptions& options_;
   Comparison out_;
   TextRunner a_, b_;
-  bool classifier_, scored_ = false;
+  bool classifier_;
+  std::optional<TextRunner> fast_;  // the quantized side in the mode users run it in
   GateLimits limits_;
   std::vector<Sequence> sequences_;
   std::vector<DifferenceMeter> layers_;
-  std::optional<DifferenceMeter> output_, probabilities_;
-  std::optional<LabelMeter> label_meter_;
-  std::vector<int64_t> gold_;
-  std::array<std::vector<int64_t>, 2> predicted_;
-  std::array<std::vector<double>, 2> similarity_;           // by text
-  std::array<std::vector<std::vector<float>>, 2> vectors_;  // of the current window, where pairs are scored
+  OutputTask task_;
+  std::optional<OutputMeter> exact_meter_, fast_meter_;
 };
 
 }  // namespace

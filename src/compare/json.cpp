@@ -47,6 +47,13 @@ Json labels(const LabelDifference& d) {
       {"flipped_texts", listed}};
 }
 
+Json task(const std::vector<TaskScore>& scores) {
+  Json json = Json::object();
+  for (const TaskScore& t : scores)
+    json[t.metric] = {{"original", number(t.original)}, {"quantized", number(t.quantized)}};
+  return json;
+}
+
 Json model(const ComparedModel& m) {
   return {{"folder", m.folder},   {"model_type", m.model_type}, {"scheme", m.size.scheme},
           {"engine", m.engine},   {"variant", m.variant},       {"notes", m.notes},
@@ -89,10 +96,13 @@ std::string to_json(const Comparison& c) {
   json["layers"] = Json::array();
   for (const NamedDifference& l : c.layers) json["layers"].push_back(named(l, "name"));
   if (c.labels) json["labels"] = labels(*c.labels);
-  if (!c.task.empty()) {
-    json["task"] = Json::object();
-    for (const TaskScore& t : c.task)
-      json["task"][t.metric] = {{"original", number(t.original)}, {"quantized", number(t.quantized)}};
+  if (!c.task.empty()) json["task"] = task(c.task);
+  if (c.run_mode) {
+    Json& mode =
+        json["run_mode"] = {{"activations", c.run_mode->activations}, {"variant", c.run_mode->variant}};
+    for (const NamedDifference& t : c.run_mode->tensors) mode["tensors"][t.name] = difference(t.difference);
+    if (c.run_mode->labels) mode["labels"] = labels(*c.run_mode->labels);
+    if (!c.run_mode->task.empty()) mode["task"] = task(c.run_mode->task);
   }
 
   json["size"] = {{"original", size(c.original.size)}, {"quantized", size(c.quantized.size)}};

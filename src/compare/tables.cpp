@@ -188,6 +188,35 @@ Table run(const Comparison& c) {
   return t;
 }
 
+// What 8-bit activations add to what the stored weights cost, side by side.
+Table run_mode(const Comparison& c) {
+  const RunMode& m = *c.run_mode;
+  Table t{"run_mode",
+          "As it is run by default",
+          {"", "float32 activations", m.activations + " activations"},
+          {Align::left, Align::right, Align::right},
+          {},
+          "Original against quantized. Gates look at the first column, the conversion; the second is what a "
+          "user of the cpu engine gets (" +
+              m.variant + ")."};
+  for (size_t i = 0; i < m.tensors.size(); ++i) {
+    const Difference &exact = c.tensors[i].difference, &fast = m.tensors[i].difference;
+    const std::string& name = m.tensors[i].name;
+    t.rows.push_back({name + " cosine, mean", cosine(exact.cosine.mean), cosine(fast.cosine.mean)});
+    t.rows.push_back({name + " cosine, 1st percentile", cosine(exact.cosine.p1), cosine(fast.cosine.p1)});
+    t.rows.push_back({name + " MSE", small(exact.mse), small(fast.mse)});
+    t.rows.push_back({name + " max difference", fmt::format("{:.4f}", exact.max_abs),
+                      fmt::format("{:.4f}", fast.max_abs)});
+  }
+  if (c.labels && m.labels)
+    t.rows.push_back(
+        {"texts whose label changed", std::to_string(c.labels->flips), std::to_string(m.labels->flips)});
+  for (size_t i = 0; i < m.task.size(); ++i)
+    t.rows.push_back({m.task[i].metric, fmt::format("{:.4f}", c.task[i].quantized),
+                      fmt::format("{:.4f}", m.task[i].quantized)});
+  return t;
+}
+
 }  // namespace
 
 std::vector<Table> tables(const Comparison& c) {
@@ -197,6 +226,7 @@ std::vector<Table> tables(const Comparison& c) {
       "twin.";
   if (!c.task.empty()) all.push_back(task(c));
   if (c.labels) all.push_back(labels(*c.labels));
+  if (c.run_mode) all.push_back(run_mode(c));
   all.push_back(differences("layers", "Difference after each layer", c.layers));
   all.push_back(worst(c));
   if (c.labels && c.labels->flips > 0) all.push_back(flips(*c.labels));

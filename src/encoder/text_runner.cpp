@@ -45,6 +45,10 @@ Activations parse_activations(std::string_view spelling) {
   throw Error(ErrorCode::usage, "activations: \"" + std::string(spelling) + "\" is unknown; use int8 or f32");
 }
 
+const char* name(Activations activations) noexcept {
+  return activations == Activations::int8 ? "int8" : "float32";
+}
+
 TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions& options)
     : loaded_(load_model(folder, options.warning)),
       tokenizer_(Tokenizer::load(folder, options.warning)),

@@ -218,7 +218,12 @@ TEST_F(SharedMaterial, MiniLmOverStsB) {
     const double before = task(c, "spearman", true), after = task(c, "spearman", false);
     fmt::print("MiniLM {} bits: pooled cosine mean {:.6f} p1 {:.6f} min {:.6f}; Spearman {:.4f} -> {:.4f}\n",
                bits, pooled.cosine.mean, pooled.cosine.p1, pooled.cosine.min, before, after);
+    const auto fast = [&](size_t i) { return c.run_mode->tensors[i].difference.cosine; };
+    fmt::print("  with int8 activations: tokens {:.6f}, pooled mean {:.6f} p1 {:.6f} min {:.6f}\n",
+               fast(0).mean, fast(1).mean, fast(1).p1, fast(1).min);
     if (bits != 8) continue;
+    EXPECT_GE(fast(0).mean, 0.9992);
+    EXPECT_GE(fast(1).mean, 0.9993);
     EXPECT_GE(pooled.cosine.mean, 0.9998);
     EXPECT_NEAR(after, before, 0.001);  // 0.1 point
   }
@@ -239,12 +244,19 @@ TEST_F(SharedMaterial, DistilBertOverNli) {
         bits, task(c, "accuracy", true), task(c, "accuracy", false), task(c, "macro_f1", true),
         task(c, "macro_f1", false), 100.0 * c.labels->flips / c.labels->texts, logits.cosine.mean,
         logits.mse);
+    const RunMode& fast = *c.run_mode;
+    const double flipped =
+        100.0 * static_cast<double>(fast.labels->flips) / static_cast<double>(fast.labels->texts);
+    fmt::print("  with int8 activations: accuracy {:.4f}, macro-F1 {:.4f}, flips {:.2f} %\n",
+               fast.task[0].quantized, fast.task[1].quantized, flipped);
     // The original is what transformers computes (../shared/models/README.md: 0.6719 and 0.6706).
     EXPECT_NEAR(task(c, "accuracy", true), 0.6719, 0.0005);
     EXPECT_NEAR(task(c, "macro_f1", true), 0.6706, 0.0005);
     if (bits != 8) continue;
     EXPECT_NEAR(task(c, "accuracy", false), task(c, "accuracy", true), 0.01);
     EXPECT_NEAR(task(c, "macro_f1", false), task(c, "macro_f1", true), 0.01);
+    EXPECT_NEAR(fast.task[0].quantized, fast.task[0].original, 0.005);
+    EXPECT_LE(flipped, 1.2);
   }
 }
 

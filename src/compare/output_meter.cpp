@@ -1,0 +1,101 @@
+#include "compare/output_meter.h"
+
+#include <fmt/format.h>
+
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace {
+
+constexpr size_t kListedFlips = 50;
+
+}  // namespace
+
+OutputMeter::OutputMeter(const OutputTask& task) : task_(task), hidden_(task.tokens, task.hidden_size) {
+  if (task.has_probabilities()) label_meter_.emplace(task.problem, task.labels, kListedFlips);
+  for (int side = 0; side < 2; ++side) {
+    similarity_[side].resize(task.scores.size());
+    predicted_[side].resize(task.gold.size());
+  }
+}
+
+void OutputMeter::begin_window(size_t first, size_t count) {
+  window_ = first;
+  const bool pairs_scored = !task_.scores.empty() && !task_.classifier;
+  for (auto& side : vectors_) side.assign(pairs_scored ? count : 0, {});
+}
+
+double OutputMeter::add(size_t index, const Sequence& sequence, std::array<std::span<const float>, 2> tokens,
+                        std::array<std::span<const float>, 2> output) {
+  hidden_.add(tokens[0], tokens[1], sequence.text);
+  if (!output_) {
+    if (output[0].size() != output[1].size())
+      throw Error(
+          ErrorCode::unsupported,
+          fmt::format("the original's vectors have {} values, the conversion's {}; compare a model with "
+                      "a conversion of itself",
+                      output[0].size(), output[1].size()));
+    const auto columns = static_cast<int64_t>(output[0].size());
+    output_.emplace(task_.sequences, columns);
+    probabilities_.emplace(task_.sequences, columns);
+  }
+  const double cosine = output_->add(output[0], output[1], sequence.text);
+  if (task_.classifier) return add_logits(sequence.text, output, cosine);
+  if (!vectors_[0].empty())
+    for (int side = 0; side < 2; ++side)
+      vectors_[side][index - window_].assign(output[side].begin(), output[side].end());
+  return cosine;
+}
+
+double OutputMeter::add_logits(int64_t text, std::array<std::span<const float>, 2> logits, double cosine) {
+  if (!task_.scores.empty())
+    for (int side = 0; side < 2; ++side) similarity_[side][static_cast<size_t>(text)] = logits[side][0];
+  if (!label_meter_) return cosine;
+  label_meter_->add(text, logits[0], logits[1]);
+  std::array<std::vector<float>, 2> p;
+  for (int side = 0; side < 2; ++side) {
+    const std::vector<double> exact = probabilities(task_.problem, logits[side]);
+    p[side].assign(exact.begin(), exact.end());
+    if (!task_.gold.empty())
+      predicted_[side][static_cast<size_t>(text)] = decided_labels(task_.problem, exact).front();
+  }
+  return probabilities_->add(p[0], p[1], text);
+}
+
+void OutputMeter::end_window(std::span<const Sequence> sequences) {
+  for (size_t i = 0; i + 1 < vectors_[0].size(); ++i) {
+    if (sequences[window_ + i + 1].part != 1) continue;
+    const auto text = static_cast<size_t>(sequences[window_ + i].text);
+    for (int side = 0; side < 2; ++side)
+      similarity_[side][text] = row_cosine(vectors_[side][i], vectors_[side][i + 1]);
+  }
+}
+
+std::vector<NamedDifference> OutputMeter::tensors() const {
+  std::vector<NamedDifference> all{{"last_hidden_state", hidden_.result()},
+                                   {task_.output(), output_->result()}};
+  if (task_.has_probabilities()) all.push_back({"probabilities", probabilities_->result()});
+  return all;
+}
+
+std::optional<LabelDifference> OutputMeter::labels() const {
+  return label_meter_ ? std::optional(label_meter_->result()) : std::nullopt;
+}
+
+std::vector<TaskScore> OutputMeter::scores() const {
+  const auto both = [](const char* metric, auto score, const auto& gold, const auto& sides) {
+    return TaskScore{metric, score(gold, sides[0]), score(gold, sides[1])};
+  };
+  std::vector<TaskScore> all;
+  if (!task_.gold.empty()) {
+    all.push_back(both("accuracy", accuracy, task_.gold, predicted_));
+    all.push_back(both("macro_f1", macro_f1, task_.gold, predicted_));
+  }
+  if (!task_.scores.empty()) {
+    all.push_back(both("spearman", spearman, task_.scores, similarity_));
+    all.push_back(both("pearson", pearson, task_.scores, similarity_));
+  }
+  return all;
+}
+
+}  // namespace mlxe

@@ -1,0 +1,62 @@
+// What users see of a model, original against another run of it: last hidden state, vectors or logits,
+// probabilities, labels, and scores against gold values.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compare/label_metrics.h"
+#include "compare/metrics.h"
+#include "compare/sequences.h"
+#include "mlx_encoder/difference.h"
+#include "models/model.h"
+
+namespace mlxe {
+
+// What is measured, the same for every run that is compared with the original.
+struct OutputTask {
+  bool classifier = false;  // logits, else sentence vectors
+  ProblemType problem = ProblemType::single_label;
+  std::vector<std::string> labels;
+  std::vector<int64_t> gold;   // indices of labels, one a text, or empty
+  std::vector<double> scores;  // gold similarity or value, one a text, or empty
+  int64_t texts = 0, sequences = 0, tokens = 0, hidden_size = 0;
+
+  bool has_probabilities() const { return classifier && problem != ProblemType::regression; }
+  const char* output() const { return classifier ? "logits" : "pooled_vector"; }
+  // The tensor whose worst texts are listed.
+  const char* listed() const { return has_probabilities() ? "probabilities" : output(); }
+};
+
+class OutputMeter {
+ public:
+  explicit OutputMeter(const OutputTask& task);
+
+  // Sequences [first, first + count) come next, in any order; the parts of a pair lie in one window.
+  void begin_window(size_t first, size_t count);
+  // One sequence's token vectors and output row, of the original and of the other. Returns the cosine of the
+  // listed tensor. Throws unsupported when the outputs differ in width.
+  double add(size_t index, const Sequence& sequence, std::array<std::span<const float>, 2> tokens,
+             std::array<std::span<const float>, 2> output);
+  void end_window(std::span<const Sequence> sequences);
+
+  std::vector<NamedDifference> tensors() const;  // last_hidden_state, the output, and probabilities
+  std::optional<LabelDifference> labels() const;
+  std::vector<TaskScore> scores() const;
+
+ private:
+  double add_logits(int64_t text, std::array<std::span<const float>, 2> logits, double cosine);
+
+  const OutputTask& task_;
+  DifferenceMeter hidden_;
+  std::optional<DifferenceMeter> output_, probabilities_;
+  std::optional<LabelMeter> label_meter_;
+  std::array<std::vector<int64_t>, 2> predicted_;           // by text
+  std::array<std::vector<double>, 2> similarity_;           // by text
+  size_t window_ = 0;                                       // its first sequence
+  std::array<std::vector<std::vector<float>>, 2> vectors_;  // of the window, where pairs are scored
+};
+
+}  // namespace mlxe
