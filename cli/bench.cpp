@@ -26,7 +26,7 @@ namespace {
 struct Options {
   std::vector<std::filesystem::path> folders;
   std::vector<std::string> shapes{"1x16", "1x128", "8x32", "32x128"};
-  std::string engine = "auto", activations = "int8";
+  std::string engine = "auto", activations = "auto";
   int threads = 0;
   double seconds = 2;
   bool json = false;
@@ -125,7 +125,7 @@ void add_bench(CLI::App& app, Run& run) {
       ->capture_default_str();
   command->add_option("--engine", o->engine, "auto (mlx where it has a GPU, else cpu), mlx or cpu")
       ->capture_default_str();
-  command->add_option("--activations", o->activations, "int8 or f32, of the cpu engine")
+  command->add_option("--activations", o->activations, "auto, int8 or f32, of the cpu engine")
       ->capture_default_str();
   command->add_option("--threads", o->threads, "Threads of the cpu engine; 0: all cores")
       ->check(CLI::NonNegativeNumber);

@@ -13,7 +13,7 @@ namespace mlxe::cli {
 struct MeasureRequest {
   std::filesystem::path folder;
   std::string engine = "auto";
-  std::string activations = "int8";
+  std::string activations = "auto";
   int threads = 0;
   int64_t max_length = 0;
   double seconds = 2;  // latency and throughput, or the runs of a batch, may take this long each

@@ -163,9 +163,10 @@ void RunOptions::add_to(CLI::App& command) {
   command.add_option("--engine", engine, "auto (mlx where it has a GPU, else cpu), mlx or cpu")
       ->capture_default_str();
   command
-      .add_option("--activations", activations,
-                  "int8 (fast) or f32 (exact): what the cpu engine's activations become where they meet a "
-                  "quantized matrix")
+      .add_option(
+          "--activations", activations,
+          "int8 (fast), f32 (exact) or auto: what the cpu engine's activations become where they meet a "
+          "quantized matrix")
       ->capture_default_str();
   command.add_option("--threads", threads, "Threads of the cpu engine; 0: all cores")
       ->check(CLI::NonNegativeNumber);

@@ -46,7 +46,7 @@ struct TextSource {
 struct RunOptions {
   std::filesystem::path folder;
   std::string engine = "auto";
-  std::string activations = "int8";
+  std::string activations = "auto";
   int threads = 0;
   int64_t max_length = 0;
   bool strict = false;

@@ -100,9 +100,9 @@ struct CompareInput {
 
 struct CompareOptions {
   EngineKind engine = EngineKind::automatic;
-  Activations run_mode = Activations::int8;  // measured besides on the cpu engine; float32: nothing besides
-  int threads = 0;                           // of the cpu engine; 0: all cores
-  int64_t max_length = 0;                    // tokens; 0: what the model allows
+  Activations run_mode = Activations::automatic;  // measured besides, unless it is float32
+  int threads = 0;                                // of the cpu engine; 0: all cores
+  int64_t max_length = 0;                         // tokens; 0: what the model allows
   GateLimits limits;
   std::vector<GateSetting> gates;  // applied after `limits`
   Warning warning;

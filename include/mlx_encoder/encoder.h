@@ -26,14 +26,15 @@ EngineKind parse_engine(std::string_view spelling);  // "auto", "mlx", "cpu"; th
 
 // What the cpu engine turns activations into where they meet a quantized matrix: signed 8-bit codes with a
 // scale per token and group of columns (several times faster; docs/running.md says what it costs), or
-// nothing. Matrices stored as floats or mxfp8, and the MLX engine, always take float32.
-enum class Activations { int8, float32 };
-Activations parse_activations(std::string_view spelling);  // "int8", "f32", "float32"; throws usage
-const char* name(Activations activations) noexcept;        // "int8", "float32"
+// nothing. automatic: int8 where the processor's kernel variant is made for it, else float32. Matrices stored
+// as floats or mxfp8, and the MLX engine, always take float32.
+enum class Activations { automatic, int8, float32 };
+Activations parse_activations(std::string_view spelling);  // "auto", "int8", "f32"; throws usage
+const char* name(Activations activations) noexcept;        // the same
 
 struct EncoderOptions {
   EngineKind engine = EngineKind::automatic;
-  Activations activations = Activations::int8;
+  Activations activations = Activations::automatic;
   int threads = 0;         // of the cpu engine; 0: all cores
   int64_t max_length = 0;  // tokens a text may have, special tokens included; 0: what the model allows
   Warning warning;         // told what is ignored, assumed or truncated

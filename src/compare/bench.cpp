@@ -112,7 +112,7 @@ BatchTime bench(const std::filesystem::path& folder, BatchShape shape, const Ben
   const EngineInfo info = runner.engine_info();
   t.engine = info.engine;
   t.variant = info.variant;
-  t.activations = info.activations == Activations::int8 ? "int8" : "f32";
+  t.activations = name(info.activations);
   if (info.engine == "cpu")
     t.threads = options.encoder.threads > 0 ? options.encoder.threads : available_cores();
 

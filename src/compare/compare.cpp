@@ -87,8 +87,9 @@ class Comparing {
         a_(original, encoder_options(Activations::float32)),
         b_(quantized, encoder_options(Activations::float32)),
         classifier_(a_.model().classifier && b_.model().classifier) {
-    if (b_.engine_info().engine == "cpu" && options.run_mode != Activations::float32)
-      fast_.emplace(quantized, encoder_options(options.run_mode));
+    if (b_.engine_info().engine != "cpu" || options.run_mode == Activations::float32) return;
+    fast_.emplace(quantized, encoder_options(options.run_mode));
+    if (fast_->engine_info().activations == Activations::float32) fast_.reset();
   }
 
   Comparison result() {
@@ -276,7 +277,7 @@ class Comparing {
     out_.labels = exact_meter_->labels();
     out_.task = exact_meter_->scores();
     if (fast_)
-      out_.run_mode = RunMode{.activations = name(options_.run_mode),
+      out_.run_mode = RunMode{.activations = name(fast_->engine_info().activations),
                               .variant = fast_->engine_info().variant,
                               .tensors = fast_meter_->tensors(),
                               .labels = fast_meter_->labels(),

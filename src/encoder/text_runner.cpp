@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <numeric>
 
@@ -40,13 +41,16 @@ EngineKind parse_engine(std::string_view spelling) {
 }
 
 Activations parse_activations(std::string_view spelling) {
+  if (spelling == "auto") return Activations::automatic;
   if (spelling == "int8") return Activations::int8;
   if (spelling == "f32" || spelling == "float32") return Activations::float32;
-  throw Error(ErrorCode::usage, "activations: \"" + std::string(spelling) + "\" is unknown; use int8 or f32");
+  throw Error(ErrorCode::usage,
+              "activations: \"" + std::string(spelling) + "\" is unknown; use auto, int8 or f32");
 }
 
 const char* name(Activations activations) noexcept {
-  return activations == Activations::int8 ? "int8" : "float32";
+  constexpr std::array kNames{"auto", "int8", "f32"};
+  return kNames[static_cast<size_t>(activations)];
 }
 
 TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions& options)

@@ -109,7 +109,7 @@ std::vector<WeightId> linear_weights(Model model) {
 class CpuEngine : public Engine {
  public:
   explicit CpuEngine(const EngineOptions& options)
-      : isa_(active_variant()), activations_(options.activations), pool_(options.threads) {}
+      : isa_(active_variant()), activations_(chosen(options.activations)), pool_(options.threads) {}
 
   WeightId add(const StoredWeight& weight) override {
     weights_.emplace_back(weight);
@@ -145,10 +145,23 @@ class CpuEngine : public Engine {
 
   EngineInfo info() const override {
     const int n = pool_.threads();
-    return {"cpu", fmt::format("{}, {} {}", name(isa_), n, n == 1 ? "thread" : "threads"), {}, activations_};
+    return {"cpu", fmt::format("{}, {} {}", name(isa_), n, n == 1 ? "thread" : "threads"), notes(),
+            activations_};
   }
 
  private:
+  std::vector<std::string> notes() const {
+    if (activations_ != Activations::int8 || has_int8_kernels(isa_)) return {};
+    return {fmt::format(
+        "the kernel variant {} has no 8-bit kernels: int8 activations run as plain loops, far slower "
+        "than f32",
+        name(isa_))};
+  }
+  Activations chosen(Activations asked) const {
+    if (asked != Activations::automatic) return asked;
+    return has_int8_kernels(isa_) ? Activations::int8 : Activations::float32;
+  }
+
   // Packs the quantized matrices of the model's linears, where activations are 8-bit.
   void pack(const Model& model) {
     if (activations_ != Activations::int8) return;

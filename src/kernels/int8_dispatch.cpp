@@ -22,6 +22,10 @@ const Int8Kernels& int8_kernels(Isa isa) noexcept {
   }
 }
 
+bool has_int8_kernels(Isa isa) noexcept {
+  return &int8_kernels(isa) != &kInt8Scalar;
+}
+
 const Int8Kernels& int8_kernels() {
   static const Int8Kernels& chosen = int8_kernels(active_variant());
   return chosen;

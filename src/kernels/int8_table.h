@@ -67,10 +67,12 @@ struct Int8Kernels {
   int64_t (*attend_bytes)(int64_t tokens, int64_t size);
 };
 
+// Whether a variant has kernels of its own here, not the oracle's plain loops.
+enum class Isa;
+bool has_int8_kernels(Isa isa) noexcept;
 // The set of the active variant (base/cpu_features.h). Throws usage when MLXE_CPU names none.
 const Int8Kernels& int8_kernels();
 // The set a given variant uses; the machine must be able to run it.
-enum class Isa;
 const Int8Kernels& int8_kernels(Isa isa) noexcept;
 
 extern const Int8Kernels kInt8Scalar, kInt8Avx2, kInt8Avx512, kInt8Avx512Vnni, kInt8Avx512Bf16, kInt8Amx;

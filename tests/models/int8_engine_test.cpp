@@ -2,11 +2,14 @@
 // double-precision forward pass, and against itself.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <numeric>
 
@@ -234,14 +237,75 @@ TEST(Int8Engine, ModelsOfFloatsKeepFloat32) {
   EXPECT_EQ(exact->info().activations, Activations::float32);
 }
 
+TEST(Int8Engine, AutomaticIsInt8WhereKernelsAreMadeForIt) {
+  const Activations expected = has_int8_kernels(active_variant()) ? Activations::int8 : Activations::float32;
+  EXPECT_EQ(make_cpu_engine({.activations = Activations::automatic})->info().activations, expected);
+  EXPECT_EQ(make_cpu_engine({.activations = Activations::int8})->info().notes.empty(),
+            expected == Activations::int8);
+}
+
 #ifdef __linux__
+int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t size = 0, resident = 0;
+  file >> size >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+TEST(Int8Engine, TenThousandMixedCallsFromEightThreadsAreThoseOfOneAndMemoryStaysFlat) {
+  TinyBert bert(kConfig, {Mode::affine, 8, 64, Dtype::f16});
+  const auto engine = make_cpu_engine({.threads = 2, .activations = Activations::int8});
+  bert.add_to(*engine);
+  constexpr size_t kInputs = 25;
+  std::vector<Batch> inputs;
+  std::vector<RunResult> expected;
+  std::mt19937 random(2);
+  for (uint32_t i = 0; i < kInputs; ++i) {
+    std::vector<int64_t> lengths(1 + random() % 4);
+    for (int64_t& n : lengths) n = 1 + static_cast<int64_t>(random() % 40);
+    inputs.push_back(random_batch(kConfig, lengths, i));
+    expected.push_back(run(bert, *engine, inputs.back()));
+  }
+  // Sanitizers slow each call down; what they look for shows in fewer.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr int kCalls = 100;
+#else
+  constexpr int kCalls = 1250;
+#endif
+  std::atomic<int> wrong{0};
+  const auto round = [&](int calls) {
+    std::vector<std::future<void>> callers;
+    for (uint32_t t = 0; t < 8; ++t)
+      callers.push_back(std::async(std::launch::async, [&, t, calls] {
+        std::mt19937 pick(t);
+        for (int i = 0; i < calls; ++i) {
+          const size_t which = pick() % kInputs;
+          const RunResult found = run(bert, *engine, inputs[which]);
+          wrong += found.hidden.values != expected[which].hidden.values ||
+                   found.logits.values != expected[which].logits.values;
+        }
+      }));
+    for (auto& c : callers) c.get();
+  };
+  round(kCalls / 10);  // every caller has met its workspace
+  const int64_t before = resident_bytes();
+  round(kCalls);
+  EXPECT_EQ(wrong, 0);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  // The heap may keep a few pages more for each thread; a leak of one result a call would be 60 MB.
+  EXPECT_LE(resident_bytes() - before, 8 << 20);
+#endif
+}
+
 // What depends on the kernels, once more with each variant, in processes of their own.
 TEST(Int8EngineVariants, EachIsNearTheNaiveForwardAndKeepsItsBits) {
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
   for (Isa isa : runnable_variants()) {
     if (isa == active_variant()) continue;
     const std::string command = std::string("MLXE_CPU=") + name(isa) + " '" + self +
-                                "' --gtest_filter='Int8Engine.*:*EveryQuantizedScheme.IsNear*' "
+                                "' "
+                                "--gtest_filter='Int8Engine.Widths*:Int8Engine.AText*:Int8Engine.Auto*:*"
+                                "EveryQuantizedScheme.IsNear*' "
                                 "--gtest_brief=1 2>&1";
     FILE* child = ::popen(command.c_str(), "r");
     std::string text;
