@@ -80,6 +80,16 @@ bench: configure  ## how fast this machine runs MiniLM and DistilBERT at 8 and 4
 	@tools/bench_models.sh "$(PROGRAM)" "$(MINILM)" $(VENV)/bin/python build/bench
 	@$(PROGRAM) bench build/bench/{MiniLM,DistilBERT}-{8,4}bit
 
+PEERS := .venv-peers
+$(PEERS)/.installed: tools/requirements-bench-peers.txt tools/install_peers.sh
+	@tools/install_peers.sh "$(PYTHON)" $(PEERS)
+
+bench-peers: PRESET := release
+bench-peers: configure $(PEERS)/.installed  ## docs/benchmarks.md: against other engines, alone on the machine (12 minutes)
+	@cmake --build --preset release --target mlx-encoder
+	@tools/bench_models.sh "$(PROGRAM)" "$(MINILM)" $(VENV)/bin/python build/bench
+	@$(PEERS)/bin/python tools/bench_peers.py $(PROGRAM) build/bench
+
 bench-mac: build  ## on a Mac: the mlx engine against transformers on MPS (untested here)
 	@tools/bench_mac.sh "$(PROGRAM)" "$(MINILM)"
 
