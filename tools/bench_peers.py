@@ -24,7 +24,7 @@ import time
 import numpy as np
 
 from bench_report import markdown
-from peer_engines import ENGINES, MODELS
+from peer_engines import ENGINES, MODELS, NOTES
 
 HERE = pathlib.Path(__file__).parent
 SHAPES = ["1x16", "1x128", "8x32", "32x128"]
@@ -32,19 +32,24 @@ OURS = {"mlx-encoder 8-bit": ("8bit", "int8"), "mlx-encoder 4-bit": ("4bit", "in
         "mlx-encoder 8-bit, f32 activations": ("8bit", "f32")}
 # More rounds for those that compete for the best time. The rest would take most of the session for little: one round, and
 # the slowest of them with two threads only.
-CLOSE = ["mlx-encoder 8-bit", "mlx-encoder 4-bit", "onnxruntime int8", "onnxruntime int8, fused", "OpenVINO int8", "OpenVINO bf16",
-         "CTranslate2 int8"]
+CLOSE = ["mlx-encoder 8-bit", "mlx-encoder 4-bit", "onnxruntime int8", "onnxruntime int8, fused", "OpenVINO int8",
+         "OpenVINO bf16", "CTranslate2 int8"]
 TWO_THREADS_ONLY = ["mlx-encoder 8-bit, f32 activations", "torch int8 dynamic", "llama.cpp Q8_0"]
 ROUNDS = {2: 3, 1: 2}  # threads -> rounds of the close ones
 CORPUS_ENGINES = ["mlx-encoder 8-bit", "onnxruntime int8", "OpenVINO int8", "OpenVINO bf16"]
 CORPUS_ROUNDS, CORPUS_THREADS, REFERENCE = 2, 2, "torch fp32"
 AG_NEWS_TEXTS = 1500
+PATIENCE = 600  # seconds, for one process
 PACKAGES = ["torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "ctranslate2", "llama-cpp-python", "numpy"]
 FLAGS = ["avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimddp", "i8mm"]
 
 
 def last_json(command, **environment):
-    done = subprocess.run([str(c) for c in command], env={**os.environ, **environment}, capture_output=True, text=True)
+    try:
+        done = subprocess.run([str(c) for c in command], env={**os.environ, **environment}, capture_output=True, text=True,
+                              timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return {"missing": f"not done after {PATIENCE} s"}
     start = done.stdout.rfind("\n{") + 1 if not done.stdout.startswith("{") else 0
     try:
         return json.loads(done.stdout[start:])
@@ -74,8 +79,8 @@ class Session:
             return self.peer("time", engine, model, threads, "--shapes", ",".join(shapes), "--seconds", self.seconds,
                              "--least", 1 if self.quick else 3)
         suffix, activations = OURS[engine]
-        r = last_json([self.program, "bench", self.models / f"{model}-{suffix}", "--shapes", ",".join(shapes), "--threads", threads,
-                       "--activations", activations, "--seconds", self.seconds, "--engine", "cpu", "--json"])
+        r = last_json([self.program, "bench", self.models / f"{model}-{suffix}", "--shapes", ",".join(shapes), "--threads",
+                       threads, "--activations", activations, "--seconds", self.seconds, "--engine", "cpu", "--json"])
         if "results" not in r:
             raise SystemExit(f"{engine}: {r.get('error', r)}")
         return {"results": r["results"], "peak_bytes": max(x["peak_bytes"] for x in r["results"]),
@@ -216,16 +221,17 @@ def machine(program):
     doctor = last_json([program, "doctor", "--json"]).get("cpu", {})
     name = next((line.split(": ", 1)[1] for line in cpu.read_text().splitlines() if line.startswith("model name")),
                 platform.processor()) if cpu.exists() else platform.processor()
-    return {"processor": name, "cores": os.cpu_count(), "flags": [f for f in FLAGS if f in words], "system": platform.system() + " "
-            + platform.machine(), "variant": doctor.get("variant_chosen"), "peak_gflops_float32": doctor.get("peak_gflops_float32"),
-            "load_at_start": os.getloadavg()[0]}
+    return {"processor": name, "cores": os.cpu_count(), "flags": [f for f in FLAGS if f in words],
+            "system": f"{platform.system()} {platform.machine()}", "variant": doctor.get("variant_chosen"),
+            "peak_gflops_float32": doctor.get("peak_gflops_float32"), "load_at_start": os.getloadavg()[0]}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
     parser.add_argument("models", type=pathlib.Path)
-    parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path("../shared/data"), help="stsb-test.tsv, ag_news-test.tsv")
+    parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path("../shared/data"),
+                        help="where stsb-test.tsv and ag_news-test.tsv are; without them no texts are timed")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs"))
     parser.add_argument("--seed", type=int, default=1, help="of the order")
     parser.add_argument("--quick", action="store_true", help="one short round, to see that everything works")
@@ -242,7 +248,8 @@ def main():
         session.missing[engine] = next((p["reason"] for p in unprepared if p["file"] == file), why)
     report = {"date": datetime.date.today().isoformat(), "command": "make bench-peers", "seconds": round(time.time() - begin),
               "seed": arguments.seed, "quick": arguments.quick, "machine": where, "versions": versions(arguments.program),
-              "missing": session.missing, "results": results, "ratios": ratios(results), "corpora": corpora}
+              "missing": session.missing, "notes": NOTES, "two_threads_only": TWO_THREADS_ONLY, "results": results,
+              "ratios": ratios(results), "corpora": corpora}
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "benchmarks.json").write_text(json.dumps(report, indent=1) + "\n")
     (arguments.out / "benchmarks.md").write_text(markdown(report))

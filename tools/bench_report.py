@@ -72,6 +72,8 @@ def markdown(report):
                  "runs in a process of its own, the processes in random order. A time is the median over a process's runs, "
                  "and of those the median over the rounds; in brackets the lowest and highest round. Start: from "
                  "the start of the process to its first vectors.\n")
+    parts.append("".join(f"- {engine}: {note}.\n" for engine, note in report["notes"].items()))
+    parts.append("With two threads only, to keep the session short: " + "; ".join(report["two_threads_only"]) + ".\n")
     if report["missing"]:
         parts.append("Missing here:\n\n" + "".join(f"- {engine}: {why}\n" for engine, why in report["missing"].items()))
     for threads in unique(r["threads"] for r in report["ratios"]):
