@@ -35,7 +35,7 @@ OURS = {"mlx-encoder 8-bit": ("8bit", "int8"), "mlx-encoder 4-bit": ("4bit", "in
 CLOSE = ["mlx-encoder 8-bit", "mlx-encoder 4-bit", "onnxruntime int8", "onnxruntime int8, fused", "OpenVINO int8",
          "OpenVINO bf16", "CTranslate2 int8"]
 TWO_THREADS_ONLY = ["mlx-encoder 8-bit, f32 activations", "torch int8 dynamic", "llama.cpp Q8_0"]
-ROUNDS = {2: 3, 1: 2}  # threads -> rounds of the close ones
+ROUNDS = {2: 2, 1: 1}  # threads -> rounds of the close ones
 CORPUS_ENGINES = ["mlx-encoder 8-bit", "onnxruntime int8", "OpenVINO int8", "OpenVINO bf16"]
 CORPUS_ROUNDS, CORPUS_THREADS, REFERENCE = 2, 2, "torch fp32"
 AG_NEWS_TEXTS = 1500
