@@ -3,7 +3,7 @@
     python tests/golden/mlx_embeddings_check.py PROGRAM      (environment: tools/requirements-mlx-embeddings.txt)
 
 The real all-MiniLM-L6-v2 and a full-size random DistilBERT with an NLI head, at 8 and 4 bits, five short texts: cosine
-between mlx-embeddings' vectors and those of `embed` on the same folder, on the cpu and the mlx engine.
+between mlx-embeddings' vectors and those of `embed` on the same folder, on the cpu engine (float32 activations) and the mlx engine.
   as it is       >= 0.99999, what the project promises: mlx-embeddings' embeddings and first layer are in float16
   in float32     >= 1 - 1e-9: the same codes in the same arithmetic leave some 1e-6 of a vector's length, whose square
                  is what a cosine loses
@@ -44,7 +44,7 @@ def run(*command):
 
 
 def ours(program, folder, engine, texts=TEXTS):
-    lines = run(program, "embed", folder, *texts, "--engine", engine, "--json").splitlines()
+    lines = run(program, "embed", folder, *texts, "--engine", engine, "--activations", "f32", "--json").splitlines()
     return np.array([json.loads(line)["embedding"] for line in lines])
 
 
