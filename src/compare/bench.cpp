@@ -25,10 +25,6 @@ constexpr int kWarmUpRuns = 2;
 constexpr double kWarmUpShare = 0.1;  // of the seconds
 constexpr size_t kMinRuns = 5;
 
-double milliseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
 // Values of the encoder's matrices, which every token is multiplied with. Heads are not run.
 class MatrixValues : public ParameterVisitor {
  public:

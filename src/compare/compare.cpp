@@ -198,7 +198,6 @@ class Comparing {
     for (const Sequence& s : sequences_) out_.tokens += static_cast<int64_t>(s.ids.size());
     if (out_.tokens == 0) throw Error(ErrorCode::usage, "the texts hold no tokens; give some text");
     for (int64_t i = 0; i <= a_.model().layers(); ++i) layers_.emplace_back(out_.tokens, task_.hidden_size);
-    task_.texts = static_cast<int64_t>(input_.texts.size());
     task_.sequences = out_.texts;
     task_.tokens = out_.tokens;
     exact_meter_.emplace(task_);

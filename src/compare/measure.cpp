@@ -20,10 +20,6 @@ constexpr int kWarmUpPasses = 1;
 constexpr int kMaxPasses = 20;
 constexpr size_t kLatencyTexts = 50;
 
-double milliseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
 class Measuring {
  public:
   Measuring(const std::filesystem::path& folder, std::span<const TextInput> texts,

@@ -22,7 +22,7 @@ struct OutputTask {
   std::vector<std::string> labels;
   std::vector<int64_t> gold;   // indices of labels, one a text, or empty
   std::vector<double> scores;  // gold similarity or value, one a text, or empty
-  int64_t texts = 0, sequences = 0, tokens = 0, hidden_size = 0;
+  int64_t sequences = 0, tokens = 0, hidden_size = 0;
 
   bool has_probabilities() const { return classifier && problem != ProblemType::regression; }
   const char* output() const { return classifier ? "logits" : "pooled_vector"; }

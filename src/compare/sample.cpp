@@ -4,6 +4,10 @@
 
 namespace mlxe {
 
+double milliseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
 double percentile(std::vector<double> values, double percent) {
   std::ranges::sort(values);
   const double position = percent / 100 * static_cast<double>(values.size() - 1);

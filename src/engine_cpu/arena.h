@@ -11,6 +11,10 @@
 
 namespace mlxe::cpu {
 
+inline int64_t up_to_multiple(int64_t n, int64_t of) {
+  return (n + of - 1) / of * of;
+}
+
 // 64-byte aligned floats, not initialised, with room to read a tile's width (kernels/table.h) past the last.
 class Buffer {
  public:

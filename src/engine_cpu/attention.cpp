@@ -13,10 +13,6 @@ namespace {
 
 constexpr int64_t kQueries = 32;
 
-int64_t up_to_multiple(int64_t n, int64_t of) {
-  return (n + of - 1) / of * of;
-}
-
 }  // namespace
 
 Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch) {

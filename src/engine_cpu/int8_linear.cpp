@@ -14,7 +14,6 @@ constexpr int64_t kSlice = 768;       // of K; 24 KB of a panel
 constexpr int64_t kRowBlock = 128;    // rows that share one pass over a panel
 constexpr int64_t kUnitColumns = 64;  // the widest group: what a unit makes can be quantized in it
 constexpr int64_t kManyUnits = 8;     // for a thread: with fewer, halves of units share the work better
-constexpr int64_t kTileRows = 64;     // of the feed-forward's inner values: 64 x 64 floats, 16 KB
 
 int64_t units_of(int64_t columns, int64_t unit = kUnitColumns) {
   return (columns + unit - 1) / unit;
@@ -107,15 +106,12 @@ Tensor CpuOps::int8_feed_forward(const Tensor& x, const Linear& up, Activation a
     const int64_t first = unit / units * kRowBlock, column = unit % units * kUnitColumns;
     const int64_t rows = std::min(kRowBlock, x.rows() - first);
     const int64_t columns = std::min(kUnitColumns, up.out - column);
-    float* tile = scratch(slot, kTileRows * kUnitColumns);
-    for (int64_t m = first; m < first + rows; m += kTileRows) {
-      const int64_t count = std::min(kTileRows, first + rows - m);
-      int8_block(quantized, up, {m, count, column, columns}, tile, kUnitColumns, slot);
-      if (activate_tile != nullptr) activate_tile(tile, kUnitColumns, count, columns);
-      for (int64_t i = 0; i < count; ++i)
-        int8_.quantize(tile + i * kUnitColumns, columns, group_, inner.codes(m + i) + column,
-                       inner.groups(m + i) + 2 * column / group_);
-    }
+    float* tile = scratch(slot, kRowBlock * kUnitColumns);
+    int8_block(quantized, up, {first, rows, column, columns}, tile, kUnitColumns, slot);
+    if (activate_tile != nullptr) activate_tile(tile, kUnitColumns, rows, columns);
+    for (int64_t i = 0; i < rows; ++i)
+      int8_.quantize(tile + i * kUnitColumns, columns, group_, inner.codes(first + i) + column,
+                     inner.groups(first + i) + 2 * column / group_);
   });
   return linear(inner, down);
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "engine_cpu/arena.h"
 #include "engine_cpu/stored_rows.h"
 #include "kernels/quantize_table.h"
 
@@ -20,10 +21,6 @@ constexpr float kE2m1Offset = 12;
 
 bool is_e2m1(Mode mode) {
   return mode == Mode::mxfp4 || mode == Mode::nvfp4;
-}
-
-int64_t up_to_multiple(int64_t n, int64_t of) {
-  return (n + of - 1) / of * of;
 }
 
 }  // namespace

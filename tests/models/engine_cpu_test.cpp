@@ -3,9 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <functional>
 #include <future>
 #include <limits>
@@ -13,7 +11,7 @@
 
 #include "base/cpu_features.h"
 #include "mlx_encoder/error.h"
-#include "models/tiny_bert.h"
+#include "models/engine_runs.h"
 #include "test_files.h"
 
 namespace mlxe::test {
@@ -21,16 +19,6 @@ namespace {
 
 using testing::HasSubstr;
 
-// Every group size divides both widths; two layers, so that the second sees what the first made.
-constexpr BertConfig kEven{.vocab_size = 61,
-                           .hidden_size = 128,
-                           .layers = 2,
-                           .heads = 4,
-                           .intermediate_size = 384,
-                           .max_positions = 512,
-                           .type_vocab_size = 2,
-                           .layer_norm_epsilon = 1e-12f,
-                           .activation = Activation::gelu_erf};
 // No width is a multiple of a register.
 constexpr BertConfig kOdd{.vocab_size = 37,
                           .hidden_size = 39,
@@ -48,13 +36,6 @@ const std::vector<int64_t> kLengths{1, 2, 31, 32, 33, 127, 128, 129, 255, 256, 2
 // random signs is off by about sqrt(K) 2^-24 of the terms' norm: 1e-6 for K = 384. Four such sums, two layer
 // norms and a softmax a layer stay below 5e-6 over two layers; a scale that is 1 % off shows as 1e-3.
 constexpr double kTolerance = 1e-5;
-
-RunResult run(const TinyBert& bert, Engine& engine, const Batch& batch) {
-  RunResult result;
-  engine.run(bert.model, {.batch = batch, .layers = true, .hidden = true, .pooler = true, .logits = true},
-             result);
-  return result;
-}
 
 // The largest difference to the naive result over all layers, each relative to its largest value.
 double worst_difference(const TinyBert& bert, const RunResult& result, const Batch& batch) {
@@ -79,25 +60,6 @@ double worst_difference(const TinyBert& bert, const RunResult& result, const Bat
     }
   }
   return worst;
-}
-
-void expect_same_bits(const Matrix& a, int64_t a_row, const Matrix& b, int64_t b_row, int64_t rows,
-                      const std::string& what) {
-  ASSERT_EQ(a.columns, b.columns) << what;
-  const auto bytes = static_cast<size_t>(rows * a.columns) * sizeof(float);
-  EXPECT_EQ(std::memcmp(a.values.data() + a_row * a.columns, b.values.data() + b_row * b.columns, bytes), 0)
-      << what;
-}
-
-// Row range of a text in `all` against the whole of `one`.
-void expect_text_is(const RunResult& one, const RunResult& all, const Batch& batch, int64_t b,
-                    const std::string& what) {
-  const int64_t row = batch.offsets[static_cast<size_t>(b)], n = batch.length(b);
-  for (size_t l = 0; l < one.layers.size(); ++l)
-    expect_same_bits(one.layers[l], 0, all.layers[l], row, n, what + " layer " + std::to_string(l));
-  expect_same_bits(one.hidden, 0, all.hidden, row, n, what + " hidden");
-  expect_same_bits(one.pooler, 0, all.pooler, b, 1, what + " pooler");
-  expect_same_bits(one.logits, 0, all.logits, b, 1, what + " logits");
 }
 
 Scheme affine(int bits, int group, Dtype dtype = Dtype::f16) {
@@ -161,12 +123,7 @@ TEST_P(EveryScheme, OneDamagedCodeOrScaleShows) {
   EXPECT_GT(worst_difference(bert, run(bert, *engine, batch), batch), 2 * kTolerance);
 }
 
-INSTANTIATE_TEST_SUITE_P(, EveryScheme, testing::ValuesIn(all_schemes()), [](const auto& parameter) {
-  std::string text = to_string(parameter.param);
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return !std::isalnum(c); }, '_');
-  return text;
-});
+INSTANTIATE_TEST_SUITE_P(, EveryScheme, testing::ValuesIn(all_schemes()), scheme_name);
 
 TEST(CpuEngine, ATextHasTheSameBitsAloneAndInAnyBatchOnAnyNumberOfThreads) {
   for (const Scheme& scheme : {Scheme{.dtype = Dtype::f32}, affine(8, 64), affine(4, 32)}) {
@@ -494,19 +451,7 @@ TEST(CpuEngine, SaysWhichVariantAndHowManyThreads) {
 #ifdef __linux__
 // All of the above once more with each variant, in processes of their own.
 TEST(CpuEngineVariants, EachPassesTheEnginesTests) {
-  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  for (Isa isa : runnable_variants()) {
-    if (isa == active_variant()) continue;
-    const std::string command =
-        std::string("MLXE_CPU=") + name(isa) + " '" + self +
-        "' --gtest_filter='CpuEngine.*:*EveryScheme.IsTheNaive*' --gtest_brief=1 2>&1";
-    FILE* child = ::popen(command.c_str(), "r");
-    std::string text;
-    char part[4096];
-    for (size_t n; (n = std::fread(part, 1, sizeof part, child)) > 0;) text.append(part, n);
-    EXPECT_EQ(::pclose(child), 0) << name(isa) << ":\n" << text;
-    EXPECT_THAT(text, HasSubstr("PASSED"));
-  }
+  expect_other_variants_pass("CpuEngine.*:*EveryScheme.IsTheNaive*");
 }
 #endif
 

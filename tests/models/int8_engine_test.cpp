@@ -6,31 +6,15 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <future>
 #include <numeric>
 
-#include "base/cpu_features.h"
 #include "engine_cpu/packed_weight.h"
-#include "models/tiny_bert.h"
+#include "models/engine_runs.h"
 
 namespace mlxe::test {
 namespace {
-
-using testing::HasSubstr;
-
-constexpr BertConfig kConfig{.vocab_size = 61,
-                             .hidden_size = 128,
-                             .layers = 2,
-                             .heads = 4,
-                             .intermediate_size = 384,
-                             .max_positions = 512,
-                             .type_vocab_size = 2,
-                             .layer_norm_epsilon = 1e-12f,
-                             .activation = Activation::gelu_erf};
 
 std::vector<Scheme> quantized_schemes() {
   std::vector<Scheme> schemes;
@@ -42,13 +26,6 @@ std::vector<Scheme> quantized_schemes() {
   schemes.push_back({Mode::nvfp4, 4, 16, Dtype::f16});
   schemes.push_back({Mode::int8, 8, 0, Dtype::f16});
   return schemes;
-}
-
-std::string scheme_name(const testing::TestParamInfo<Scheme>& parameter) {
-  std::string text = to_string(parameter.param);
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return !std::isalnum(c); }, '_');
-  return text;
 }
 
 class EveryQuantizedScheme : public testing::TestWithParam<Scheme> {};
@@ -89,16 +66,11 @@ TEST_P(EveryQuantizedScheme, PackedValuesAreTheStoredOnes) {
           const float value = expected[static_cast<size_t>(n * columns + k)];
           const float bound = 4 * 0x1p-24f * (code * std::abs(w.scales[at]) + std::abs(w.biases[at]));
           ASSERT_NEAR(code * w.scales[at] + w.biases[at], value, bound) << n << ", " << k;
+          // The twin: the next code is another value.
+          ASSERT_GT(std::abs((code + 1) * w.scales[at] + w.biases[at] - value), bound) << n << ", " << k;
         }
     }
   }
-}
-
-RunResult run(const TinyBert& bert, Engine& engine, const Batch& batch) {
-  RunResult result;
-  engine.run(bert.model, {.batch = batch, .layers = true, .hidden = true, .pooler = true, .logits = true},
-             result);
-  return result;
 }
 
 // The largest 1 - cosine of a token's vector to the naive one, over all layers.
@@ -132,10 +104,10 @@ double worst_angle(const TinyBert& bert, const RunResult& result, const Batch& b
 constexpr double kAngle = 1.5e-3;
 
 TEST_P(EveryQuantizedScheme, IsNearTheNaiveForwardOfItsDequantizedWeights) {
-  TinyBert bert(kConfig, GetParam());
+  TinyBert bert(kEven, GetParam());
   const auto engine = make_cpu_engine({.activations = Activations::int8});
   bert.add_to(*engine);
-  const Batch batch = random_batch(kConfig, {5, 33, 1, 64});
+  const Batch batch = random_batch(kEven, {5, 33, 1, 64});
   const double angle = worst_angle(bert, run(bert, *engine, batch), batch);
   EXPECT_LE(angle, kAngle);
   EXPECT_GT(angle, 1e-6) << "activations are not 8-bit at all";
@@ -143,7 +115,7 @@ TEST_P(EveryQuantizedScheme, IsNearTheNaiveForwardOfItsDequantizedWeights) {
 
 // The twin: the first output column's scales, a 128th of the last product, are off by a power of two or more.
 TEST_P(EveryQuantizedScheme, OneDamagedScaleShows) {
-  TinyBert bert(kConfig, GetParam());
+  TinyBert bert(kEven, GetParam());
   StoredWeight& w = bert.stored("encoder.layer.1.output.dense.weight");
   std::vector<std::byte> damaged(w.scales.begin(), w.scales.end());
   const size_t size = w.scheme.mode == Mode::int8 ? 4 : w.scheme.mode == Mode::affine ? size_of(w.dtype) : 1;
@@ -152,12 +124,12 @@ TEST_P(EveryQuantizedScheme, OneDamagedScaleShows) {
   w.scales = damaged;
   const auto engine = make_cpu_engine({.activations = Activations::int8});
   bert.add_to(*engine);
-  const Batch batch = random_batch(kConfig, {5, 33, 1, 64});
+  const Batch batch = random_batch(kEven, {5, 33, 1, 64});
   EXPECT_GT(worst_angle(bert, run(bert, *engine, batch), batch), 2 * kAngle);
 }
 
 TEST(Int8Engine, WidthsThatFillNoGroup) {
-  BertConfig config = kConfig;
+  BertConfig config = kEven;
   config.hidden_size = 96, config.heads = 3, config.intermediate_size = 352;
   TinyBert bert(config, {Mode::affine, 8, 32, Dtype::f16});
   const auto engine = make_cpu_engine({.activations = Activations::int8});
@@ -166,20 +138,12 @@ TEST(Int8Engine, WidthsThatFillNoGroup) {
   EXPECT_LE(worst_angle(bert, run(bert, *engine, batch), batch), kAngle);
 }
 
-void expect_same_bits(const Matrix& a, int64_t a_row, const Matrix& b, int64_t b_row, int64_t rows,
-                      const std::string& what) {
-  ASSERT_EQ(a.columns, b.columns) << what;
-  const auto bytes = static_cast<size_t>(rows * a.columns) * sizeof(float);
-  EXPECT_EQ(std::memcmp(a.values.data() + a_row * a.columns, b.values.data() + b_row * b.columns, bytes), 0)
-      << what;
-}
-
 TEST(Int8Engine, ATextHasTheSameBitsAloneAndInAnyBatchOnAnyNumberOfThreads) {
   const std::vector<int64_t> lengths{33, 1, 2, 32, 129, 31, 5, 17, 257, 16, 64};
   for (const Scheme& scheme :
        {Scheme{Mode::affine, 8, 64, Dtype::f16}, Scheme{Mode::affine, 4, 32, Dtype::f16}}) {
-    TinyBert bert(kConfig, scheme);
-    const Batch batch = random_batch(kConfig, lengths);
+    TinyBert bert(kEven, scheme);
+    const Batch batch = random_batch(kEven, lengths);
     std::vector<RunResult> alone;
     for (int threads : {1, 2, 3, 7}) {
       const auto engine = make_cpu_engine({.threads = threads, .activations = Activations::int8});
@@ -191,26 +155,22 @@ TEST(Int8Engine, ATextHasTheSameBitsAloneAndInAnyBatchOnAnyNumberOfThreads) {
         const RunResult one = run(bert, *engine, single(batch, b));
         if (threads == 1) alone.push_back(one);
         const RunResult& first = alone[static_cast<size_t>(b)];
-        const int64_t row = batch.offsets[static_cast<size_t>(b)], n = batch.length(b);
-        for (size_t l = 0; l < first.layers.size(); ++l) {
-          expect_same_bits(first.layers[l], 0, one.layers[l], 0, n, what + " alone");
-          expect_same_bits(first.layers[l], 0, together.layers[l], row, n, what);
-        }
-        expect_same_bits(first.logits, 0, together.logits, b, 1, what + " logits");
+        expect_text_is(first, together, batch, b, what);
+        expect_text_is(first, one, single(batch, b), 0, what + " alone");
       }
     }
   }
 }
 
 TEST(Int8Engine, ConcurrentFirstCallsPackOnceAndDontMix) {
-  TinyBert bert(kConfig, {Mode::affine, 8, 64, Dtype::f16});
-  const Batch batch = random_batch(kConfig, {10, 3, 51});
+  TinyBert bert(kEven, {Mode::affine, 8, 64, Dtype::f16});
+  const Batch batch = random_batch(kEven, {10, 3, 51});
   const auto alone = make_cpu_engine({.threads = 2, .activations = Activations::int8});
   bert.add_to(*alone);
   const RunResult expected = run(bert, *alone, batch);
   for (int round = 0; round < 5; ++round) {
     const auto engine = make_cpu_engine({.threads = 2, .activations = Activations::int8});
-    TinyBert own(kConfig, {Mode::affine, 8, 64, Dtype::f16});
+    TinyBert own(kEven, {Mode::affine, 8, 64, Dtype::f16});
     own.add_to(*engine);
     std::vector<std::future<void>> callers;
     for (int i = 0; i < 4; ++i)
@@ -225,8 +185,8 @@ TEST(Int8Engine, ConcurrentFirstCallsPackOnceAndDontMix) {
 }
 
 TEST(Int8Engine, ModelsOfFloatsKeepFloat32) {
-  TinyBert bert(kConfig, {.dtype = Dtype::f32});
-  const Batch batch = random_batch(kConfig, {10, 3, 51});
+  TinyBert bert(kEven, {.dtype = Dtype::f32});
+  const Batch batch = random_batch(kEven, {10, 3, 51});
   const auto exact = make_cpu_engine({}), fast = make_cpu_engine({.activations = Activations::int8});
   bert.add_to(*exact);
   const RunResult a = run(bert, *exact, batch);
@@ -253,7 +213,7 @@ int64_t resident_bytes() {
 }
 
 TEST(Int8Engine, TenThousandMixedCallsFromEightThreadsAreThoseOfOneAndMemoryStaysFlat) {
-  TinyBert bert(kConfig, {Mode::affine, 8, 64, Dtype::f16});
+  TinyBert bert(kEven, {Mode::affine, 8, 64, Dtype::f16});
   const auto engine = make_cpu_engine({.threads = 2, .activations = Activations::int8});
   bert.add_to(*engine);
   constexpr size_t kInputs = 25;
@@ -263,7 +223,7 @@ TEST(Int8Engine, TenThousandMixedCallsFromEightThreadsAreThoseOfOneAndMemoryStay
   for (uint32_t i = 0; i < kInputs; ++i) {
     std::vector<int64_t> lengths(1 + random() % 4);
     for (int64_t& n : lengths) n = 1 + static_cast<int64_t>(random() % 40);
-    inputs.push_back(random_batch(kConfig, lengths, i));
+    inputs.push_back(random_batch(kEven, lengths, i));
     expected.push_back(run(bert, *engine, inputs.back()));
   }
   // Sanitizers slow each call down, and keep memory of their own; what they look for shows in fewer calls.
@@ -300,21 +260,8 @@ TEST(Int8Engine, TenThousandMixedCallsFromEightThreadsAreThoseOfOneAndMemoryStay
 
 // What depends on the kernels, once more with each variant, in processes of their own.
 TEST(Int8EngineVariants, EachIsNearTheNaiveForwardAndKeepsItsBits) {
-  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  for (Isa isa : runnable_variants()) {
-    if (isa == active_variant()) continue;
-    const std::string command = std::string("MLXE_CPU=") + name(isa) + " '" + self +
-                                "' "
-                                "--gtest_filter='Int8Engine.Widths*:Int8Engine.AText*:Int8Engine.Auto*:*"
-                                "EveryQuantizedScheme.IsNear*' "
-                                "--gtest_brief=1 2>&1";
-    FILE* child = ::popen(command.c_str(), "r");
-    std::string text;
-    char part[4096];
-    for (size_t n; (n = std::fread(part, 1, sizeof part, child)) > 0;) text.append(part, n);
-    EXPECT_EQ(::pclose(child), 0) << name(isa) << ":\n" << text;
-    EXPECT_THAT(text, HasSubstr("PASSED"));
-  }
+  expect_other_variants_pass(
+      "Int8Engine.Widths*:Int8Engine.AText*:Int8Engine.Auto*:*EveryQuantizedScheme.IsNear*");
 }
 #endif
 
