@@ -157,7 +157,7 @@ NOTES = {
     "OpenVINO int8": "8-bit weights (nncf), activations quantized in groups of 64 while it runs",
     "onnxruntime int8": "quantized dynamically, weights per channel",
     "onnxruntime int8, fused": "the same after onnxruntime's transformer optimizer",
-    "llama.cpp Q8_0": "without extra buffer types: with those llama-cpp-python 0.3.36 crashes on a processor with AMX; the time "
+    "llama.cpp Q8_0": "without extra buffer types: with those llama-cpp-python 0.3.36 crashed on the machine above; the time "
                       "of its C function alone, called for at most 512 tokens at once; Python's filling of its batches is left out",
 }
 
