@@ -2,11 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <map>
-#include <numeric>
-
-#include "mlx_encoder/error.h"
 
 namespace mlxe {
 namespace {
@@ -61,25 +56,6 @@ double margin(bool softmax, std::span<const double> p) {
   double nearest = 1;
   for (double x : p) nearest = std::min(nearest, 2 * std::fabs(x - 0.5));
   return nearest;
-}
-
-std::vector<double> ranks(std::span<const double> x) {
-  std::vector<size_t> order(x.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return x[a] < x[b]; });
-  std::vector<double> rank(x.size());
-  for (size_t first = 0; first < order.size();) {
-    size_t end = first + 1;
-    while (end < order.size() && x[order[end]] == x[order[first]]) ++end;
-    for (size_t i = first; i < end; ++i) rank[order[i]] = 0.5 * static_cast<double>(first + end - 1) + 1;
-    first = end;
-  }
-  return rank;
-}
-
-void check_lengths(size_t a, size_t b) {
-  if (a != b || a == 0)
-    throw Error(ErrorCode::internal, "task score: the two sides must be equally long, not empty");
 }
 
 }  // namespace
@@ -142,56 +118,6 @@ LabelDifference LabelMeter::result() const {
   d.margin_quantized /= n;
   if (d.flips > 0) d.margin_flipped /= static_cast<double>(d.flips);
   return d;
-}
-
-double accuracy(std::span<const int64_t> gold, std::span<const int64_t> predicted) {
-  check_lengths(gold.size(), predicted.size());
-  int64_t equal = 0;
-  for (size_t i = 0; i < gold.size(); ++i) equal += gold[i] == predicted[i];
-  return static_cast<double>(equal) / static_cast<double>(gold.size());
-}
-
-double macro_f1(std::span<const int64_t> gold, std::span<const int64_t> predicted) {
-  check_lengths(gold.size(), predicted.size());
-  struct Count {
-    int64_t both = 0, gold = 0, predicted = 0;
-  };
-  std::map<int64_t, Count> counts;
-  for (size_t i = 0; i < gold.size(); ++i) {
-    ++counts[gold[i]].gold;
-    ++counts[predicted[i]].predicted;
-    if (gold[i] == predicted[i]) ++counts[gold[i]].both;
-  }
-  double sum = 0;
-  for (const auto& [label, c] : counts)
-    sum += 2.0 * static_cast<double>(c.both) / static_cast<double>(c.gold + c.predicted);
-  return sum / static_cast<double>(counts.size());
-}
-
-double pearson(std::span<const double> x, std::span<const double> y) {
-  check_lengths(x.size(), y.size());
-  // Asked of the values, not of the sums: the mean of equal values may be off by a rounding.
-  for (auto side : {x, y}) {
-    const auto [low, high] = std::minmax_element(side.begin(), side.end());
-    if (*low == *high) return std::numeric_limits<double>::quiet_NaN();
-  }
-  const double n = static_cast<double>(x.size());
-  const double mean_x = std::accumulate(x.begin(), x.end(), 0.0) / n;
-  const double mean_y = std::accumulate(y.begin(), y.end(), 0.0) / n;
-  double xy = 0, xx = 0, yy = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    const double a = x[i] - mean_x, b = y[i] - mean_y;
-    xy += a * b;
-    xx += a * a;
-    yy += b * b;
-  }
-  return std::clamp(xy / (std::sqrt(xx) * std::sqrt(yy)), -1.0, 1.0);
-}
-
-double spearman(std::span<const double> x, std::span<const double> y) {
-  check_lengths(x.size(), y.size());
-  const std::vector<double> a = ranks(x), b = ranks(y);
-  return pearson(a, b);
 }
 
 }  // namespace mlxe

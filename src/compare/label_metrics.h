@@ -1,4 +1,4 @@
-// What a conversion does to a classifier's decisions, and task scores against gold labels.
+// What a conversion does to a classifier's decisions.
 #pragma once
 
 #include <cstdint>
@@ -36,15 +36,5 @@ class LabelMeter {
   size_t keep_;
   LabelDifference sums_;
 };
-
-// Fraction of equal entries.
-double accuracy(std::span<const int64_t> gold, std::span<const int64_t> predicted);
-// Mean F1 over every label that occurs in gold or predicted; 0 for one never predicted right. As
-// sklearn.metrics.f1_score(average="macro").
-double macro_f1(std::span<const int64_t> gold, std::span<const int64_t> predicted);
-// NaN if either side is constant, as in scipy.stats.
-double pearson(std::span<const double> x, std::span<const double> y);
-// Pearson of the ranks; equal values share the mean of their ranks, as in scipy.stats.spearmanr.
-double spearman(std::span<const double> x, std::span<const double> y);
 
 }  // namespace mlxe

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "base/sample.h"
 #include "base/thread_pool.h"
 #include "compare/process_memory.h"
-#include "compare/sample.h"
 #include "encoder/text_runner.h"
 #include "mlx_encoder/error.h"
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "evaluate/class_scores.h"
+#include "evaluate/correlation.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -88,8 +90,10 @@ std::vector<TaskScore> OutputMeter::scores() const {
   };
   std::vector<TaskScore> all;
   if (!task_.gold.empty()) {
-    all.push_back(both("accuracy", accuracy, task_.gold, predicted_));
-    all.push_back(both("macro_f1", macro_f1, task_.gold, predicted_));
+    const ClassScores original = class_scores(task_.gold, predicted_[0]);
+    const ClassScores other = class_scores(task_.gold, predicted_[1]);
+    all.push_back({"accuracy", original.accuracy, other.accuracy});
+    all.push_back({"macro_f1", original.macro_f1, other.macro_f1});
   }
   if (!task_.scores.empty()) {
     all.push_back(both("spearman", spearman, task_.scores, similarity_));

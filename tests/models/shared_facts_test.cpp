@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/sha256.h"
+#include "evaluate/correlation.h"
 #include "golden.h"
 #include "mlx_encoder/encoder.h"
 #include "test_files.h"
@@ -38,31 +39,6 @@ std::vector<std::vector<std::string>> read_rows(const fs::path& file, const json
   }
   EXPECT_EQ(rows.size(), fact.at("pairs").get<size_t>());
   return rows;
-}
-
-// Ranks from 0; equal values share the mean of theirs.
-std::vector<double> ranks(const std::vector<double>& values) {
-  std::vector<size_t> order(values.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::sort(order, {}, [&](size_t i) { return values[i]; });
-  std::vector<double> result(values.size());
-  for (size_t first = 0, last; first < order.size(); first = last) {
-    for (last = first; last < order.size() && values[order[last]] == values[order[first]];) ++last;
-    for (size_t i = first; i < last; ++i) result[order[i]] = static_cast<double>(first + last - 1) / 2;
-  }
-  return result;
-}
-
-double spearman(const std::vector<double>& x, const std::vector<double>& y) {
-  const std::vector<double> a = ranks(x), b = ranks(y);
-  const double mean = static_cast<double>(a.size() - 1) / 2;
-  double ab = 0, aa = 0, bb = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    ab += (a[i] - mean) * (b[i] - mean);
-    aa += (a[i] - mean) * (a[i] - mean);
-    bb += (b[i] - mean) * (b[i] - mean);
-  }
-  return ab / std::sqrt(aa * bb);
 }
 
 TEST(SharedFacts, MiniLmScoresOnStsAsTheOriginal) {

@@ -1,4 +1,4 @@
-#include "compare/sample.h"
+#include "base/sample.h"
 
 #include <algorithm>
 
