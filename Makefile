@@ -10,10 +10,11 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 APT := build-essential cmake ninja-build pkg-config git python3 python3-venv \
        nlohmann-json3-dev libcli11-dev libfmt-dev libgtest-dev libgmock-dev
+APT_ARM := g++-aarch64-linux-gnu qemu-user googletest
 APT_CHECK := clang clang-format libclang-rt-14-dev
 BREW := cmake ninja nlohmann-json cli11 fmt googletest python rust
 
-.PHONY: help deps deps-system deps-cargo configure build test demo check format install clean asan tsan fuzz bench bench-peers bench-mac findings
+.PHONY: help deps deps-system deps-cargo configure build test demo check format install clean asan tsan arm fuzz bench bench-peers bench-mac findings
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -53,6 +54,10 @@ demo: configure  ## real MiniLM to 8 and 4 bits, embedded, compared, a report to
 
 asan tsan:  ## tests under AddressSanitizer + UBSan, or ThreadSanitizer
 	@$(MAKE) --no-print-directory test PRESET=$@
+
+arm: deps-system  ## cpu engine built for AArch64, its tests under qemu as three processors (Debian)
+	@tools/install_system.sh "$(APT_ARM)" ""
+	@cmake --preset arm64 -Wno-dev > /dev/null && cmake --build --preset arm64 && ctest --preset arm64 -j 2
 
 fuzz: deps  ## libFuzzer targets, 60 s each
 	@tools/install_system.sh "$(APT_CHECK)" ""

@@ -38,7 +38,7 @@ def main() -> int:
         for target in INCLUDE.findall(pathlib.Path(name).read_text()):
             if target.startswith("mlx/") and not name.startswith("src/engine_mlx/module/"):
                 problems.append(f"{name}: includes <{target}>; MLX headers belong to src/engine_mlx/module only")
-            if target.endswith("intrin.h") and layer != "kernels":
+            if (target.endswith("intrin.h") or target == "arm_neon.h") and layer != "kernels":
                 problems.append(f"{name}: includes <{target}>; intrinsics belong to src/kernels only")
             other = target.split("/")[0] if "/" in target else None  # <compare> is the standard library's
             if other in ALLOWED and other != layer and other not in ALLOWED[layer]:

@@ -16,6 +16,13 @@ const Int8Kernels& int8_kernels(Isa isa) noexcept {
       return kInt8Avx512Bf16;
     case Isa::amx:
       return kInt8Amx;
+#elif defined(__aarch64__)
+    case Isa::neon:
+      return kInt8Neon;
+    case Isa::neon_dotprod:
+      return kInt8NeonDotprod;
+    case Isa::neon_i8mm:
+      return kInt8NeonI8mm;
 #endif
     default:
       return kInt8Scalar;

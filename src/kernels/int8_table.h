@@ -76,5 +76,6 @@ const Int8Kernels& int8_kernels();
 const Int8Kernels& int8_kernels(Isa isa) noexcept;
 
 extern const Int8Kernels kInt8Scalar, kInt8Avx2, kInt8Avx512, kInt8Avx512Vnni, kInt8Avx512Bf16, kInt8Amx;
+extern const Int8Kernels kInt8Neon, kInt8NeonDotprod, kInt8NeonI8mm;
 
 }  // namespace mlxe

@@ -18,7 +18,7 @@ namespace {
 constexpr double u = 0x1p-24;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-enum class Fill { random, extreme };
+enum class Fill { random, highest, lowest };  // codes of 255 or 0
 
 // M rows of activations, one panel of weights.
 struct Product {
@@ -37,9 +37,11 @@ struct Product {
     a.resize(static_cast<size_t>(rows * ld));
     w.resize(static_cast<size_t>(k * kInt8Panel) + 64);
     for (int8_t& v : a)
-      v = static_cast<int8_t>(fill == Fill::extreme ? (random() % 8 ? -127 : 127)
-                                                    : static_cast<int>(random() % 255) - 127);
-    for (uint8_t& v : w) v = static_cast<uint8_t>(fill == Fill::extreme ? 255 : random());
+      v = static_cast<int8_t>(fill == Fill::random ? static_cast<int>(random() % 255) - 127
+                              : random() % 8       ? -127
+                                                   : 127);
+    for (uint8_t& v : w)
+      v = static_cast<uint8_t>(fill == Fill::highest ? 255 : fill == Fill::lowest ? 0 : random());
     for (int64_t i = 0; i < rows * ld_groups; ++i) terms.push_back(std::abs(normal(random)) * 0.02f);
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t i = 0; i < groups; ++i) {
@@ -112,8 +114,10 @@ TEST_P(Int8, MatmulIsTheSumOfScaledGroups) {
 }
 
 TEST_P(Int8, MatmulHoldsTheExtremes) {
-  const Product p(13, 12, 64, 32, Fill::extreme);
-  EXPECT_LE(p.worst(p(k_)), 1);
+  for (Fill fill : {Fill::highest, Fill::lowest}) {
+    const Product p(13, 12, 64, 32, fill);
+    EXPECT_LE(p.worst(p(k_)), 1);
+  }
 }
 
 // A code is off by 2 where the activation's code is at least 100: 200 units, where 1.5 a group are allowed.
@@ -131,18 +135,21 @@ TEST_P(Int8, MatmulToleranceSeesOneDamagedCode) {
 TEST_P(Int8, ARowHasTheSameBitsInAnyTile) {
   const Product all(40, 6, 64, 32);
   const std::vector<float> together = all(k_);
-  for (int64_t m = 0; m < all.rows; ++m)
-    for (int64_t columns : {32, 19}) {
-      std::vector<float> alone(32);
-      k_.matmul(
-          {&all.a[static_cast<size_t>(m * all.ld)], 0, &all.terms[static_cast<size_t>(m * all.ld_groups)], 0},
-          1, {all.w.data(), all.scales.data(), all.biases.data()}, 6, 64,
-          &all.from[static_cast<size_t>(m * all.ld_y)], 0, alone.data(), 0, columns, nullptr);
-      EXPECT_EQ(std::memcmp(alone.data(), &together[static_cast<size_t>(m * all.ld_y)],
-                            static_cast<size_t>(columns) * 4),
-                0)
-          << m;
-    }
+  for (int64_t count : {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 17, 31})  // every height of a tile
+    for (int64_t m = 0; m + count <= all.rows; m += count)
+      for (int64_t columns : {32, 19}) {
+        std::vector<float> few(static_cast<size_t>(count) * 32);
+        k_.matmul({&all.a[static_cast<size_t>(m * all.ld)], all.ld,
+                   &all.terms[static_cast<size_t>(m * all.ld_groups)], all.ld_groups},
+                  count, {all.w.data(), all.scales.data(), all.biases.data()}, 6, 64,
+                  &all.from[static_cast<size_t>(m * all.ld_y)], all.ld_y, few.data(), 32, columns, nullptr);
+        for (int64_t i = 0; i < count; ++i)
+          EXPECT_EQ(std::memcmp(&few[static_cast<size_t>(i * 32)],
+                                &together[static_cast<size_t>((m + i) * all.ld_y)],
+                                static_cast<size_t>(columns) * 4),
+                    0)
+              << "row " << m + i << " among " << count;
+      }
 }
 
 TEST_P(Int8, AddsInPlaceAndRepeatsOneRow) {

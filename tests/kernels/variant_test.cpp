@@ -5,10 +5,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include "base/cpu_features.h"
 #include "engine_cpu/cpu_report.h"
+#include "kernels/int8_table.h"
 #include "kernels/table.h"
 #include "models/engine.h"
 
@@ -30,10 +32,13 @@ std::string output_of(const std::string& command, int& status) {
 
 #ifdef __linux__
 
-// This program again, with MLXE_CPU set to `variant`, running the child test below alone.
+// This program again, with MLXE_CPU set to `variant`, running the child test below alone; under an emulator
+// through MLXE_TEST_EMULATOR, its command.
 std::string run_child(const std::string& variant, int& status) {
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  return output_of("MLXE_CPU='" + variant + "' " + kChild + "=1 '" + self + "' --gtest_filter=Variant.Child",
+  const char* emulator = std::getenv("MLXE_TEST_EMULATOR");
+  return output_of("MLXE_CPU='" + variant + "' " + kChild + "=1 " + (emulator == nullptr ? "" : emulator) +
+                       " '" + self + "' --gtest_filter=Variant.Child",
                    status);
 }
 
@@ -64,6 +69,23 @@ TEST(Variant, Child) {
               static_cast<long long>(kernels().flops_per_round));
 }
 
+// What an emulated processor offers is known, so that no variant goes untested for being taken as absent.
+TEST(Variant, ThoseExpectedRunHere) {
+  const char* expected = std::getenv("MLXE_TEST_VARIANTS");
+  if (expected == nullptr) GTEST_SKIP() << "MLXE_TEST_VARIANTS does not say which";
+  std::string found;
+  for (Isa isa : runnable_variants()) found += (found.empty() ? "" : " ") + std::string(name(isa));
+  EXPECT_EQ(found, expected);
+}
+
+TEST(Variant, EachHasInt8KernelsOfItsOwn) {
+  std::set<const Int8Kernels*> sets;
+  for (Isa isa : runnable_variants()) {
+    const bool first = sets.insert(&int8_kernels(isa)).second;
+    EXPECT_EQ(first, isa != Isa::sse2) << name(isa);  // which takes the oracle's
+  }
+}
+
 TEST(Variant, TheReportListsThem) {
   const CpuReport report = cpu_report();
   EXPECT_EQ(report.compiled.front(), "scalar");
@@ -84,14 +106,15 @@ TEST(Variant, ObjectFilesHaveNoWeakSymbols) {
   const std::filesystem::path objects =
       std::string(MLXE_BUILD_DIR) + "/CMakeFiles/mlx_encoder.dir/src/kernels";
   int status = 0, files = 0;
-  output_of("nm --version", status);
+  const std::string nm = std::string("'") + MLXE_NM + "'";
+  output_of(nm + " --version", status);
   if (status != 0 || !std::filesystem::exists(objects)) GTEST_SKIP() << "no nm, or no object files here";
   for (const auto& file : std::filesystem::recursive_directory_iterator(objects)) {
     const std::string folder = file.path().parent_path().filename().string();
     if (file.path().extension() != ".o" || (folder != "x86" && folder != "arm")) continue;
     ++files;
     const std::string weak = output_of(
-        "nm -C '" + file.path().string() + "' | grep -E ' [WwVvu] ' | grep -vE '__asan|DW.ref'", status);
+        nm + " -C '" + file.path().string() + "' | grep -E ' [WwVvu] ' | grep -vE '__asan|DW.ref'", status);
     EXPECT_EQ(weak, "") << file.path();
   }
   EXPECT_GE(files, 2);

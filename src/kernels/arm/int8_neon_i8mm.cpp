@@ -1,0 +1,84 @@
+// int8_table.h with the 8-bit matrix multiply: USMMLA adds the four dot products of eight values of two
+// columns with eight of two rows, twice the work of a dot product; a single row takes USDOT. Both multiply
+// unsigned codes by signed activations.
+#include "kernels/arm/int8_neon_tile.h"
+
+namespace mlxe {
+namespace {
+
+struct Usmmla {
+  static constexpr int kRows = 8, kRegisters = 1;
+
+  template <int rows, int vectors>
+  static inline __attribute__((always_inline)) void sums(const GroupCodes& x,
+                                                         int32x4_t (&sums)[rows][vectors]) {
+    if constexpr (rows == 1)
+      dots(x, sums);
+    else
+      products(x, sums);
+  }
+
+ private:
+  template <int vectors>
+  static inline __attribute__((always_inline)) void dots(const GroupCodes& x, int32x4_t (&sums)[1][vectors]) {
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) sums[0][v] = vdupq_n_s32(0);
+    for (int k = 0; k < x.group; k += 8) {
+      const int8x8_t a = vld1_s8(x.a + k);
+      const uint8_t* codes = x.codes + k * kInt8Panel;
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) {
+        sums[0][v] = vusdotq_lane_s32(sums[0][v], vld1q_u8(codes + 16 * v), a, 0);
+        sums[0][v] = vusdotq_lane_s32(sums[0][v], vld1q_u8(codes + 4 * kInt8Panel + 16 * v), a, 1);
+      }
+    }
+  }
+
+  // Rows go in pairs; an odd last one is its own partner.
+  template <int rows, int vectors>
+  static inline __attribute__((always_inline)) void products(const GroupCodes& x,
+                                                             int32x4_t (&sums)[rows][vectors]) {
+    constexpr int pairs = (rows + 1) / 2;
+    // {column 0 by row 0, column 0 by row 1, column 1 by row 0, column 1 by row 1}, and columns 2 and 3
+    int32x4_t left[pairs][vectors], right[pairs][vectors];
+#pragma GCC unroll 8
+    for (int p = 0; p < pairs; ++p)
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) left[p][v] = right[p][v] = vdupq_n_s32(0);
+    for (int k = 0; k < x.group; k += 8) {
+      int8x16_t a[pairs];
+#pragma GCC unroll 8
+      for (int p = 0; p < pairs; ++p) {
+        const int8_t* row = x.a + 2 * p * x.ld + k;
+        a[p] = vcombine_s8(vld1_s8(row), vld1_s8(2 * p + 1 < rows ? row + x.ld : row));
+      }
+      const uint8_t* codes = x.codes + k * kInt8Panel;
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) {
+        // Four columns by four values of k, and the next four values: to two columns by eight, twice.
+        const uint32x4_t w0 = vreinterpretq_u32_u8(vld1q_u8(codes + 16 * v)),
+                         w1 = vreinterpretq_u32_u8(vld1q_u8(codes + 4 * kInt8Panel + 16 * v));
+        const uint8x16_t w_left = vreinterpretq_u8_u32(vzip1q_u32(w0, w1)),
+                         w_right = vreinterpretq_u8_u32(vzip2q_u32(w0, w1));
+#pragma GCC unroll 8
+        for (int p = 0; p < pairs; ++p) {
+          left[p][v] = vusmmlaq_s32(left[p][v], w_left, a[p]);
+          right[p][v] = vusmmlaq_s32(right[p][v], w_right, a[p]);
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (int p = 0; p < pairs; ++p)
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) {
+        sums[2 * p][v] = vuzp1q_s32(left[p][v], right[p][v]);
+        if (2 * p + 1 < rows) sums[2 * p + 1][v] = vuzp2q_s32(left[p][v], right[p][v]);
+      }
+  }
+};
+
+}  // namespace
+
+const Int8Kernels kInt8NeonI8mm = neon_table<Usmmla>();
+
+}  // namespace mlxe
