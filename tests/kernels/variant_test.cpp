@@ -13,6 +13,7 @@
 #include "kernels/int8_table.h"
 #include "kernels/table.h"
 #include "models/engine.h"
+#include "own_program.h"
 
 namespace mlxe {
 namespace {
@@ -32,14 +33,11 @@ std::string output_of(const std::string& command, int& status) {
 
 #ifdef __linux__
 
-// This program again, with MLXE_CPU set to `variant`, running the child test below alone; under an emulator
-// through MLXE_TEST_EMULATOR, its command.
+// This program again, with MLXE_CPU set to `variant`, running the child test below alone.
 std::string run_child(const std::string& variant, int& status) {
-  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  const char* emulator = std::getenv("MLXE_TEST_EMULATOR");
-  return output_of("MLXE_CPU='" + variant + "' " + kChild + "=1 " + (emulator == nullptr ? "" : emulator) +
-                       " '" + self + "' --gtest_filter=Variant.Child",
-                   status);
+  return output_of(
+      "MLXE_CPU='" + variant + "' " + kChild + "=1 " + test::own_program() + " --gtest_filter=Variant.Child",
+      status);
 }
 
 TEST(Variant, ForcingOneRunsThatOneAndNoOther) {

@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <string>
 
 #include "base/cpu_features.h"
 #include "models/tiny_bert.h"
+#include "own_program.h"
 
 namespace mlxe::test {
 
@@ -63,11 +63,10 @@ inline std::string scheme_name(const testing::TestParamInfo<Scheme>& parameter) 
 #ifdef __linux__
 // This program's tests of that filter once more with each other variant, in processes of their own.
 inline void expect_other_variants_pass(const std::string& filter) {
-  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
   for (Isa isa : runnable_variants()) {
     if (isa == active_variant()) continue;
-    const std::string command = std::string("MLXE_CPU=") + name(isa) + " '" + self + "' --gtest_filter='" +
-                                filter + "' --gtest_brief=1 2>&1";
+    const std::string command = std::string("MLXE_CPU=") + name(isa) + " " + own_program() +
+                                " --gtest_filter='" + filter + "' --gtest_brief=1 2>&1";
     FILE* child = ::popen(command.c_str(), "r");
     std::string text;
     char part[4096];
