@@ -16,6 +16,7 @@
 #include "mlx_encoder/compare.h"
 #include "mlx_encoder/convert.h"
 #include "mlx_encoder/encoder.h"
+#include "mlx_encoder/evaluate.h"
 #include "mlx_encoder/inspect.h"
 #include "test_files.h"
 
@@ -260,6 +261,62 @@ TEST_F(SharedMaterial, DistilBertOverNli) {
   }
 }
 
+const TaskFigure& figure(const Evaluation& e, std::string_view metric) {
+  for (const TaskFigure& f : e.figures)
+    if (f.metric == metric) return f;
+  throw std::runtime_error("no such metric");
+}
+
+Evaluation evaluate_shared(const fs::path& model, const fs::path& original, Task task, const char* data) {
+  const TaskData items = read_task_data(task, fs::path(MLXE_SHARED_DIR) / "data" / data);
+  Evaluation e = evaluate(model, original, task, items, {.engine = EngineKind::cpu});
+  fmt::print("{} over {}, {} items:", name(task), data, e.items);
+  for (const TaskFigure& f : e.figures) {
+    fmt::print(" {} {:.4f}", f.metric, f.value);
+    if (f.difference)
+      fmt::print(" (original {:.4f}, difference in {:+.4f} to {:+.4f})", *f.original, f.difference->low,
+                 f.difference->high);
+  }
+  if (e.mcnemar) fmt::print("; {} flips, McNemar's p {:.3f}", e.flips.size(), e.mcnemar->p);
+  fmt::print("\n");
+  return e;
+}
+
+// Beside scipy over transformers (tests/data/facts.json: 0.8203), and ranx over these vectors (0.7871,
+// 0.7194, 0.7334).
+TEST_F(SharedMaterial, EvaluateMiniLm) {
+  const fs::path converted = folder_ / "8";
+  convert_to(minilm(), converted, affine(8));
+  const Evaluation similarity = evaluate_shared(converted, minilm(), Task::similarity, "stsb-test.tsv");
+  EXPECT_EQ(similarity.items, 1379);
+  const TaskFigure& spearman = figure(similarity, "spearman");
+  EXPECT_NEAR(*spearman.original, 0.8203, 5e-5);  // as rounded there
+  EXPECT_NEAR(spearman.value, *spearman.original, 0.001);
+  EXPECT_LE(spearman.difference->low, spearman.value - *spearman.original);
+  EXPECT_GE(spearman.difference->high, spearman.value - *spearman.original);
+
+  const Evaluation rerank = evaluate_shared(minilm(), {}, Task::rerank, "wikiqa-test.tsv");
+  EXPECT_EQ(rerank.items, 243);
+  EXPECT_NEAR(figure(rerank, "ndcg@10").value, 0.7871, 5e-5);
+  EXPECT_NEAR(figure(rerank, "map").value, 0.7194, 5e-5);
+  EXPECT_NEAR(figure(rerank, "mrr").value, 0.7334, 5e-5);
+}
+
+TEST_F(SharedMaterial, EvaluateDistilBertNli) {
+  const fs::path converted = folder_ / "8";
+  convert_to(nli_model(), converted, affine(8));
+  const Evaluation e = evaluate_shared(converted, nli_model(), Task::nli, "nli-dev.tsv");
+  EXPECT_EQ(e.items, 2490);
+  // ../shared/models/README.md: 0.6719 and 0.6706. One item more or less on the other side of its margin: 1 /
+  // 2490.
+  EXPECT_NEAR(*figure(e, "accuracy").original, 0.6719, 0.0005);
+  EXPECT_NEAR(*figure(e, "macro_f1").original, 0.6706, 0.0005);
+  EXPECT_NEAR(figure(e, "accuracy").value, 0.6719, 0.002);
+  EXPECT_NEAR(figure(e, "macro_f1").value, 0.6706, 0.002);
+  EXPECT_LE(e.flips.size(), 12u);  // 0.5 %
+  EXPECT_GT(e.mcnemar->p, 0.05);
+}
+
 TEST_F(SharedMaterial, MlxEngineShowsTheSame) {
   if (!mlx_status().available) GTEST_SKIP() << "MLX: " << mlx_status().reason;
   const fs::path sentences = folder_ / "minilm", nli = folder_ / "nli";
@@ -317,6 +374,10 @@ TEST_F(SharedMaterial, ADamagedConversionIsSeen) {
   EXPECT_LT(c.run_mode->tensors[0].difference.cosine.mean, 0.9992);
   EXPECT_LT(c.run_mode->tensors[1].difference.cosine.mean, 0.9993);
   EXPECT_FALSE(c.passed());
+  const TaskData items =
+      read_task_data(Task::similarity, fs::path(MLXE_SHARED_DIR) / "data/stsb-test.tsv", {.limit = 300});
+  const Evaluation e = evaluate(converted, minilm(), Task::similarity, items, {.engine = EngineKind::cpu});
+  EXPECT_LT(e.figures[0].difference->high, -0.001) << "Spearman, the whole interval";
 }
 
 }  // namespace

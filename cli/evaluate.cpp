@@ -1,0 +1,167 @@
+// mlx-encoder evaluate: how well a model does a task, and what a conversion changed about that.
+#include "mlx_encoder/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+#include <memory>
+
+#include "command.h"
+#include "mlx_encoder/error.h"
+#include "print_table.h"
+#include "texts.h"
+
+namespace mlxe::cli {
+namespace {
+
+struct Options {
+  RunOptions run;
+  std::filesystem::path original, data;
+  std::string task;
+  TaskDataOptions reading;
+  std::vector<std::string> columns;
+  EvaluateOptions evaluating;
+  size_t flips = 0;
+};
+
+std::string number(double value) {
+  return std::isfinite(value) ? fmt::format("{:.4f}", value) : "none";
+}
+
+std::string signed_number(double value) {
+  return std::isfinite(value) ? fmt::format("{:+.4f}", value) : "none";
+}
+
+Table metrics(const Evaluation& e) {
+  Table t{.id = "metrics", .title = "Metrics", .header = {"", "value"}, .align = {Align::left, Align::right}};
+  if (e.original) {
+    t.header = {"", "original", "evaluated", "difference",
+                fmt::format("{:g} % interval", 100 * e.bootstrap.confidence)};
+    t.align = {Align::left, Align::right, Align::right, Align::right, Align::left};
+    t.note = fmt::format("Paired bootstrap of the difference, {} resamples of the same items.",
+                         e.bootstrap.resamples);
+  }
+  for (const TaskFigure& f : e.figures) {
+    if (!e.original) {
+      t.rows.push_back({f.metric, number(f.value)});
+      continue;
+    }
+    t.rows.push_back(
+        {f.metric, number(*f.original), number(f.value), signed_number(f.value - *f.original),
+         f.difference ? fmt::format("{:+.4f} to {:+.4f}", f.difference->low, f.difference->high) : "none"});
+  }
+  return t;
+}
+
+Table labels(const Evaluation& e) {
+  Table t{.id = "labels",
+          .title = "Labels",
+          .header = {"", "gold", "precision", "recall", "F1"},
+          .align = {Align::left, Align::right, Align::right, Align::right, Align::right}};
+  if (e.original) {
+    t.header.push_back("original's F1");
+    t.align.push_back(Align::right);
+  }
+  for (const LabelFigure& l : e.labels) {
+    t.rows.push_back({l.label, std::to_string(l.gold), number(l.precision), number(l.recall), number(l.f1)});
+    if (l.original_f1) t.rows.back().push_back(number(*l.original_f1));
+  }
+  return t;
+}
+
+void print_flips(const Evaluation& e, const TaskData& data, size_t most) {
+  const McNemar& m = *e.mcnemar;
+  std::cout << fmt::format(
+      "\nFlips: {} of {} ({:.2f} %): {} lost, {} gained, {} wrong both ways; McNemar's p = {:.4g} ({})\n",
+      e.flips.size(), e.items, 100.0 * static_cast<double>(e.flips.size()) / static_cast<double>(e.items),
+      m.only_original, m.only_evaluated,
+      static_cast<int64_t>(e.flips.size()) - m.only_original - m.only_evaluated, m.p,
+      m.exact ? "exact" : "chi-square");
+  for (size_t i = 0; i < std::min(most, e.flips.size()); ++i) {
+    const FlippedItem& f = e.flips[i];
+    const TextInput& text = data.texts[f.item];
+    std::cout << fmt::format("  line {}: gold {}, original {}, evaluated {}\n    {}\n", data.lines[f.item],
+                             f.gold, f.original, f.evaluated, text.text);
+    if (text.pair) std::cout << "    " << *text.pair << '\n';
+  }
+}
+
+void print(const Evaluation& e, const TaskData& data, size_t flips) {
+  std::cout << fmt::format("{}: {} {}{}; {} engine ({}), {} activations\n", name(e.task), e.items,
+                           e.documents > 0 ? "queries" : "items",
+                           e.documents > 0 ? fmt::format(", {} documents", e.documents) : "", e.model.engine,
+                           e.model.variant, e.model.activations == "f32" ? "float32" : e.model.activations);
+  if (!e.labels.empty()) print_table(labels(e));
+  print_table(metrics(e));
+  if (e.mcnemar) print_flips(e, data, flips);
+}
+
+int evaluate_model(Options o) {
+  for (const std::string& c : o.columns) {
+    const size_t equals = c.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == c.size())
+      throw Error(ErrorCode::usage, fmt::format("--column {}: expected ROLE=NAME, e.g. text=premise", c));
+    o.reading.columns[c.substr(0, equals)] = c.substr(equals + 1);
+  }
+  const Task task = parse_task(o.task);
+  if (!o.reading.qrels.empty() && task != Task::retrieval)
+    throw Error(ErrorCode::usage, fmt::format("--qrels: {} reads none; it belongs to retrieval", o.task));
+  o.evaluating.engine = parse_engine(o.run.engine);
+  o.evaluating.activations = parse_activations(o.run.activations);
+  o.evaluating.threads = o.run.threads;
+  o.evaluating.max_length = o.run.max_length;
+  o.evaluating.warning = warnings(o.run.strict ? Strictness::strict : Strictness::warn);
+  o.evaluating.progress = progress();
+  const TaskData data = read_task_data(task, o.data, o.reading);
+  const Evaluation e = evaluate(o.run.folder, o.original, task, data, o.evaluating);
+  if (o.run.json)
+    std::cout << to_json(e, data);
+  else
+    print(e, data, o.flips);
+  return 0;
+}
+
+}  // namespace
+
+void add_evaluate(CLI::App& app, Run& run) {
+  CLI::App* command = app.add_subcommand(
+      "evaluate", "How well a model does a task, and whether a conversion does it as well as the original");
+  auto o = std::make_shared<Options>();
+  o->run.activations = "f32";  // what the stored weights cost, as in compare
+  o->run.add_to(*command);
+  command->add_option("--original", o->original, "Folder of the original model, to run on the same items");
+  command->add_option("--task", o->task, "similarity, classification, nli, rerank or retrieval")->required();
+  command
+      ->add_option("--data", o->data,
+                   "Items with gold answers: a .tsv or .jsonl file; retrieval: a folder as BEIR lays it out")
+      ->required();
+  command->add_option("--input-format", o->reading.format,
+                      "tsv or jsonl, where the file's ending does not say");
+  command
+      ->add_option(
+          "--column", o->columns,
+          "ROLE=NAME: where the file has a text, pair, label, score, ... (docs/evaluate.md); repeatable")
+      ->take_all();
+  command->add_option("--qrels", o->reading.qrels,
+                      "Judgements for retrieval (default: qrels/test.tsv or qrels.tsv in the folder)");
+  command->add_option("--limit", o->reading.limit, "Use only the first N items")->check(CLI::PositiveNumber);
+  command->add_option("--query-prompt", o->evaluating.query_prompt,
+                      "Prompt of the queries by name (default: query, where the model has it)");
+  command->add_option(
+      "--document-prompt", o->evaluating.document_prompt,
+      "Prompt of the documents by name (default: document or passage, where the model has it)");
+  command
+      ->add_option("--resamples", o->evaluating.bootstrap.resamples, "Bootstrap resamples of the difference")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--confidence", o->evaluating.bootstrap.confidence, "Confidence of its interval")
+      ->check(CLI::Range(0.5, 0.9999))
+      ->capture_default_str();
+  command->add_option("--seed", o->evaluating.bootstrap.seed, "Seed of its draws")->capture_default_str();
+  command->add_option("--flips", o->flips, "Print the first N items whose label changed (--json lists all)");
+  command->callback([o, &run] { run = [o] { return evaluate_model(*o); }; });
+}
+
+}  // namespace mlxe::cli

@@ -1,0 +1,292 @@
+// What each task reads from a file; docs/evaluate.md describes it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <set>
+#include <unordered_map>
+
+#include "evaluate/row_file.h"
+#include "format/json_file.h"
+#include "mlx_encoder/error.h"
+#include "mlx_encoder/evaluate.h"
+
+namespace mlxe {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A part of an item, and the columns it is usually found in.
+struct Role {
+  const char* name;
+  std::vector<std::string> usual;
+};
+
+const std::vector<Role>& roles(Task task) {
+  static const std::map<Task, std::vector<Role>> all{
+      {Task::similarity,
+       {{"text", {"text", "sentence1", "text1"}},
+        {"pair", {"text_pair", "sentence2", "text2"}},
+        {"score", {"score", "similarity_score", "similarity"}}}},
+      {Task::classification,
+       {{"text", {"text", "sentence"}}, {"pair", {"text_pair"}}, {"label", {"label", "gold_label"}}}},
+      {Task::nli,
+       {{"text", {"premise", "text", "sentence1"}},
+        {"pair", {"hypothesis", "text_pair", "sentence2"}},
+        {"label", {"label", "gold_label"}}}},
+      {Task::rerank,
+       {{"query", {"query", "question"}},
+        {"positive", {"positive", "positives", "pos"}},
+        {"negative", {"negative", "negatives", "neg"}},
+        {"passage", {"passage", "document", "answer"}},
+        {"relevance", {"relevant", "relevance", "label", "score"}}}},
+      {Task::retrieval, {}}};
+  return all.at(task);
+}
+
+// Finds the roles' columns in the first row, and their cells in every one.
+class Columns {
+ public:
+  Columns(Task task, const fs::path& file, const TaskDataOptions& options)
+      : file_(file), roles_(roles(task)) {
+    for (const auto& [role, column] : options.columns) {
+      std::vector<std::string> known;
+      for (const Role& r : roles_) known.emplace_back(r.name);
+      if (std::ranges::find(known, role) == known.end())
+        throw Error(ErrorCode::usage,
+                    fmt::format("--column {}={}: {} has {}", role, column, mlxe::name(task),
+                                known.empty() ? "fixed columns" : fmt::format("{}", fmt::join(known, ", "))));
+      found_[role] = column;
+    }
+  }
+
+  bool has(const Row& row, const std::string& role) {
+    if (const auto named = found_.find(role); named != found_.end()) return row.cells.contains(named->second);
+    for (const std::string& column : usual(role))
+      if (row.cells.contains(column)) {
+        found_[role] = column;
+        return true;
+      }
+    return false;
+  }
+
+  // A string, or a number as it is written.
+  std::string text(const Row& row, const std::string& role) {
+    const nlohmann::json& cell = this->cell(row, role);
+    if (cell.is_string()) return cell.get<std::string>();
+    if (!cell.is_number())
+      malformed(file_, row.line, fmt::format("\"{}\" is neither a string nor a number", found_[role]));
+    return cell.dump();
+  }
+
+  double number(const Row& row, const std::string& role) {
+    const std::string written = text(row, role);
+    char* end = nullptr;
+    const double value = std::strtod(written.c_str(), &end);
+    if (written.empty() || *end != '\0' || !std::isfinite(value))
+      malformed(file_, row.line,
+                fmt::format("\"{}\" is {}, expected a finite number", found_[role], printable(written)));
+    return value;
+  }
+
+  // A string, or a list of strings.
+  std::vector<std::string> texts(const Row& row, const std::string& role) {
+    const nlohmann::json& cell = this->cell(row, role);
+    if (!cell.is_array()) return {text(row, role)};
+    std::vector<std::string> all;
+    for (const nlohmann::json& t : cell) {
+      if (!t.is_string())
+        malformed(file_, row.line, fmt::format("\"{}\" holds something that is no string", found_[role]));
+      all.push_back(t.get<std::string>());
+    }
+    return all;
+  }
+
+ private:
+  const std::vector<std::string>& usual(const std::string& role) const {
+    return std::ranges::find(roles_, role, &Role::name)->usual;
+  }
+
+  const nlohmann::json& cell(const Row& row, const std::string& role) {
+    if (has(row, role)) {
+      seen_.insert(role);
+      return row.cells.at(found_.at(role));
+    }
+    if (seen_.contains(role))
+      malformed(file_, row.line, fmt::format("no \"{}\", which the rows before it have", found_.at(role)));
+    std::vector<std::string> there;
+    for (const auto& [column, value] : row.cells.items()) there.push_back(column);
+    const auto named = found_.find(role);
+    throw Error(
+        ErrorCode::usage,
+        fmt::format(
+            "{}: line {}: no column for the {} (looked for {}; found {}); name one with --column {}=NAME",
+            file_.string(), row.line, role,
+            named != found_.end() ? named->second : fmt::format("{}", fmt::join(usual(role), ", ")),
+            fmt::join(there, ", "), role));
+  }
+
+  fs::path file_;
+  const std::vector<Role>& roles_;
+  std::map<std::string, std::string> found_;
+  std::set<std::string> seen_;
+};
+
+TaskData read_texts(Task task, const fs::path& file, const TaskDataOptions& options) {
+  TaskData data{.source = file.string()};
+  Columns columns(task, file, options);
+  const bool paired = task != Task::classification || options.columns.contains("pair");
+  read_rows(file, options.format, [&](const Row& row) {
+    TextInput item{columns.text(row, "text"), std::nullopt};
+    if (paired || columns.has(row, "pair")) item.pair = columns.text(row, "pair");
+    data.texts.push_back(std::move(item));
+    data.lines.push_back(row.line);
+    if (task == Task::similarity)
+      data.scores.push_back(columns.number(row, "score"));
+    else
+      data.labels.push_back(columns.text(row, "label"));
+    return options.limit == 0 || static_cast<int64_t>(data.texts.size()) < options.limit;
+  });
+  return data;
+}
+
+// Queries and documents by their text, each kept once.
+class Judgements {
+ public:
+  explicit Judgements(TaskData& data) : data_(data) {}
+
+  bool knows(const std::string& query) const { return queries_.contains(query); }
+
+  void add(const std::string& query, std::string document, double relevance) {
+    const auto [q, new_query] = queries_.try_emplace(query, data_.queries.size());
+    if (new_query) data_.queries.push_back({query, {}});
+    const auto [d, new_document] = documents_.try_emplace(document, data_.documents.size());
+    if (new_document) data_.documents.push_back(std::move(document));
+    data_.queries[q->second].documents.push_back({d->second, relevance});
+  }
+
+ private:
+  TaskData& data_;
+  std::unordered_map<std::string, size_t> queries_, documents_;
+};
+
+// Either a query, its positives and its negatives a row, or a query, one passage and its relevance.
+TaskData read_candidates(const fs::path& file, const TaskDataOptions& options) {
+  TaskData data{.source = file.string()};
+  Columns columns(Task::rerank, file, options);
+  Judgements judgements(data);
+  std::optional<bool> in_lists;
+  read_rows(file, options.format, [&](const Row& row) {
+    if (!in_lists) in_lists = columns.has(row, "positive") || options.columns.contains("positive");
+    const std::string query = columns.text(row, "query");
+    if (options.limit > 0 && static_cast<int64_t>(data.queries.size()) == options.limit &&
+        !judgements.knows(query))
+      return false;
+    if (!*in_lists) {
+      judgements.add(query, columns.text(row, "passage"), columns.number(row, "relevance"));
+      return true;
+    }
+    const auto positives = columns.texts(row, "positive"), negatives = columns.texts(row, "negative");
+    if (positives.empty() || negatives.empty())
+      malformed(file, row.line,
+                "expected at least one positive and one negative, or there is nothing to rank");
+    for (const std::string& t : positives) judgements.add(query, t, 1);
+    for (const std::string& t : negatives) judgements.add(query, t, 0);
+    return true;
+  });
+  return data;
+}
+
+std::string string_of(const fs::path& file, const Row& row, const char* key) {
+  const auto cell = row.cells.find(key);
+  if (cell != row.cells.end() && cell->is_string()) return cell->get<std::string>();
+  if (cell != row.cells.end() && cell->is_number_integer()) return cell->dump();
+  malformed(file, row.line, fmt::format("no \"{}\" that is a string", key));
+}
+
+using Ids = std::unordered_map<std::string, size_t>;
+
+void add_id(Ids& ids, const fs::path& file, const Row& row, size_t index) {
+  const std::string id = string_of(file, row, "_id");
+  if (!ids.try_emplace(id, index).second)
+    malformed(file, row.line, fmt::format("the _id {} stands here a second time", printable(id)));
+}
+
+fs::path qrels_file(const fs::path& folder, const TaskDataOptions& options) {
+  if (!options.qrels.empty()) return options.qrels;
+  for (const char* usual : {"qrels/test.tsv", "qrels.tsv"})
+    if (fs::exists(folder / usual)) return folder / usual;
+  throw Error(ErrorCode::not_found,
+              fmt::format("{}: holds neither qrels/test.tsv nor qrels.tsv; name the file with --qrels",
+                          folder.string()));
+}
+
+// corpus.jsonl, queries.jsonl and qrels/test.tsv, as BEIR lays them out.
+TaskData read_retrieval(const fs::path& folder, const TaskDataOptions& options) {
+  if (!fs::is_directory(folder))
+    throw Error(
+        fs::exists(folder) ? ErrorCode::usage : ErrorCode::not_found,
+        fmt::format("{}: not a folder; retrieval reads corpus.jsonl, queries.jsonl and qrels/test.tsv of one",
+                    folder.string()));
+  if (!options.columns.empty())
+    Columns(Task::retrieval, folder, options);  // says that there are none to name
+  TaskData data{.source = folder.string()};
+  Ids documents, queries;
+  const fs::path corpus = folder / "corpus.jsonl", asked = folder / "queries.jsonl",
+                 qrels = qrels_file(folder, options);
+  read_rows(corpus, "jsonl", [&](const Row& row) {
+    add_id(documents, corpus, row, data.documents.size());
+    const std::string title = row.cells.contains("title") ? string_of(corpus, row, "title") : "";
+    data.documents.push_back((title.empty() ? "" : title + " ") + string_of(corpus, row, "text"));
+    return true;
+  });
+  std::vector<TaskQuery> all;
+  read_rows(asked, "jsonl", [&](const Row& row) {
+    add_id(queries, asked, row, all.size());
+    all.push_back({string_of(asked, row, "text"), {}});
+    return true;
+  });
+  std::set<std::pair<size_t, size_t>> judged;
+  read_rows(qrels, "tsv", [&](const Row& row) {
+    const auto find = [&](const Ids& ids, const char* column, const fs::path& where) {
+      const std::string id = string_of(qrels, row, column);
+      const auto found = ids.find(id);
+      if (found == ids.end())
+        malformed(qrels, row.line,
+                  fmt::format("the {} {} is not in {}", column, printable(id), where.string()));
+      return found->second;
+    };
+    const size_t query = find(queries, "query-id", asked), document = find(documents, "corpus-id", corpus);
+    if (!judged.emplace(query, document).second)
+      malformed(qrels, row.line, "this query and document stand here a second time");
+    const std::string written = string_of(qrels, row, "score");
+    char* end = nullptr;
+    const double relevance = std::strtod(written.c_str(), &end);
+    if (written.empty() || *end != '\0' || !std::isfinite(relevance))
+      malformed(qrels, row.line,
+                fmt::format("\"score\" is {}, expected a finite number", printable(written)));
+    all[query].documents.push_back({document, relevance});
+    return true;
+  });
+  for (TaskQuery& q : all)
+    if (!q.documents.empty() &&
+        (options.limit == 0 || static_cast<int64_t>(data.queries.size()) < options.limit))
+      data.queries.push_back(std::move(q));
+  return data;
+}
+
+}  // namespace
+
+TaskData read_task_data(Task task, const fs::path& file, const TaskDataOptions& options) {
+  switch (task) {
+    case Task::rerank:
+      return read_candidates(file, options);
+    case Task::retrieval:
+      return read_retrieval(file, options);
+    default:
+      return read_texts(task, file, options);
+  }
+}
+
+}  // namespace mlxe
