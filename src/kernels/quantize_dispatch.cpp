@@ -13,6 +13,11 @@ const QuantizeKernels& quantize_kernels(Isa isa) noexcept {
       return kQuantizeAvx512;
     case Isa::avx2:
       return kQuantizeAvx2;
+#elif defined(__aarch64__)
+    case Isa::neon:
+    case Isa::neon_dotprod:
+    case Isa::neon_i8mm:
+      return kQuantizeNeon;
 #endif
     default:
       return kQuantizeScalar;

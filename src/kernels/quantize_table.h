@@ -66,5 +66,6 @@ const QuantizeKernels& quantize_kernels(Isa isa) noexcept;
 extern const QuantizeKernels kQuantizeScalar;
 extern const QuantizeKernels kQuantizeAvx2;
 extern const QuantizeKernels kQuantizeAvx512;
+extern const QuantizeKernels kQuantizeNeon;
 
 }  // namespace mlxe

@@ -11,6 +11,7 @@
 #include "base/cpu_features.h"
 #include "engine_cpu/cpu_report.h"
 #include "kernels/int8_table.h"
+#include "kernels/quantize_table.h"
 #include "kernels/table.h"
 #include "models/engine.h"
 #include "own_program.h"
@@ -76,11 +77,14 @@ TEST(Variant, ThoseExpectedRunHere) {
   EXPECT_EQ(found, expected);
 }
 
-TEST(Variant, EachHasInt8KernelsOfItsOwn) {
+TEST(Variant, NoneTakesTheOraclesKernelsForWantOfADispatch) {
   std::set<const Int8Kernels*> sets;
   for (Isa isa : runnable_variants()) {
     const bool first = sets.insert(&int8_kernels(isa)).second;
-    EXPECT_EQ(first, isa != Isa::sse2) << name(isa);  // which takes the oracle's
+    const bool oracle = isa == Isa::scalar || isa == Isa::sse2;
+    EXPECT_EQ(first, isa != Isa::sse2) << name(isa);
+    EXPECT_EQ(&quantize_kernels(isa) == &kQuantizeScalar, oracle) << name(isa);
+    EXPECT_EQ(&kernels(isa) == &kKernelsScalar, isa == Isa::scalar) << name(isa);
   }
 }
 
