@@ -5,8 +5,7 @@
 // sums are exact and everything after them is the same for each row, so that no result depends on its tile.
 #pragma once
 
-#include "kernels/arm/neon_vector.h"
-#include "kernels/generic/int8_body.h"
+#include "kernels/arm/int8_rows_neon.h"
 
 namespace mlxe {
 namespace {
@@ -97,21 +96,11 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
   }
 }
 
-void expand(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t* codes) {
-  const uint8x16_t values = vld1q_u8(table), low = vdupq_n_u8(15);
-  for (int64_t i = 0; i < count / 2; i += 16) {
-    const uint8x16_t x = vld1q_u8(packed + i);
-    uint8_t* out = codes + i / 64 * 128 + i % 64;
-    vst1q_u8(out, vqtbl1q_u8(values, vandq_u8(x, low)));
-    vst1q_u8(out + 64, vqtbl1q_u8(values, vshrq_n_u8(x, 4)));
-  }
-}
-
 template <class D>
 constexpr Int8Kernels neon_table() {
   return {.matmul = matmul<D>,
           .expand = expand,
-          .quantize = Int8Quantize<Neon>::quantize,
+          .quantize = quantize,
           .gelu_erf = nullptr,
           .attend = nullptr,
           .attend_bytes = nullptr};
