@@ -43,13 +43,14 @@ EngineKind parse_engine(std::string_view spelling) {
 Activations parse_activations(std::string_view spelling) {
   if (spelling == "auto") return Activations::automatic;
   if (spelling == "int8") return Activations::int8;
+  if (spelling == "bf16" || spelling == "bfloat16") return Activations::bf16;
   if (spelling == "f32" || spelling == "float32") return Activations::float32;
   throw Error(ErrorCode::usage,
-              "activations: \"" + std::string(spelling) + "\" is unknown; use auto, int8 or f32");
+              "activations: \"" + std::string(spelling) + "\" is unknown; use auto, int8, bf16 or f32");
 }
 
 const char* name(Activations activations) noexcept {
-  constexpr std::array kNames{"auto", "int8", "f32"};
+  constexpr std::array kNames{"auto", "int8", "bf16", "f32"};
   return kNames[static_cast<size_t>(activations)];
 }
 

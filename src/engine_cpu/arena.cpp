@@ -33,19 +33,23 @@ Tensor Arena::tensor(int64_t rows, int64_t columns) {
   return t;
 }
 
-Tensor Arena::codes(int64_t rows, int64_t columns, int group) {
+Tensor Arena::operand(int64_t rows, int64_t columns, OperandForm form) {
   Tensor t;
   t.rows_ = rows, t.columns_ = columns;
-  add_codes(t, group);
+  add_operand(t, form);
   return t;
 }
 
-void Arena::add_codes(Tensor& t, int group) {
-  t.group_ = group;
-  // Codes come in whole groups of 64 columns, one cache line each; again an odd number of lines.
-  t.code_stride_ = ((t.columns_ + kInt8Alignment - 1) / kInt8Alignment | 1) * kInt8Alignment;
-  const int64_t floats = t.rows_ * (t.code_stride_ / static_cast<int64_t>(sizeof(float)) + t.group_stride());
-  t.codes_ = BufferRef(acquire(static_cast<size_t>(std::max<int64_t>(floats, 1))));
+void Arena::add_operand(Tensor& t, OperandForm form) {
+  t.group_ = form.group;
+  // Rows of whole groups of 64 columns; again an odd number of cache lines.
+  constexpr int64_t kBytesOfLine = 64;
+  const int64_t columns = up_to_multiple(t.columns_, kInt8Alignment);
+  const int64_t bytes = form.kind == Activations::bf16 ? 2 * columns : columns;
+  t.operand_stride_ = (bytes / kBytesOfLine | 1) * kBytesOfLine;
+  const int64_t of_groups = form.group > 0 ? t.group_stride() : 0;
+  const int64_t floats = t.rows_ * (t.operand_stride_ / static_cast<int64_t>(sizeof(float)) + of_groups);
+  t.operand_ = BufferRef(acquire(static_cast<size_t>(std::max<int64_t>(floats, 1))));
 }
 
 size_t Arena::bytes() const noexcept {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/int8_table.h"
+#include "mlx_encoder/encoder.h"
 
 namespace mlxe::cpu {
 
@@ -58,8 +59,16 @@ class BufferRef {
   Buffer* buffer_ = nullptr;
 };
 
-// A float matrix, its 8-bit form (kernels/int8_table.h), or both, in buffers of an Arena; the last copy gives
-// them back. Copies share the values and belong to one thread (what they point at may be filled by many).
+// What activations become where they meet packed weights: nothing else (float32), bfloat16, or 8-bit codes of
+// which `group` columns share a scale.
+struct OperandForm {
+  Activations kind = Activations::float32;
+  int group = 0;
+};
+
+// A float matrix, its form as an operand of matrix products (kernels/int8_table.h, kernels/bf16_table.h), or
+// both, in buffers of an Arena; the last copy gives them back. Copies share the values and belong to one
+// thread (what they point at may be filled by many).
 class Tensor {
  public:
   int64_t rows() const noexcept { return rows_; }
@@ -68,25 +77,30 @@ class Tensor {
   int64_t stride() const noexcept { return stride_; }  // floats from a row to the next
   float* row(int64_t i) const noexcept { return values_.data() + i * stride_; }
 
-  bool has_codes() const noexcept { return static_cast<bool>(codes_); }
-  int group() const noexcept { return group_; }                                // columns that share a scale
-  int64_t code_stride() const noexcept { return code_stride_; }                // bytes from a row to the next
-  int64_t group_stride() const noexcept { return 2 * code_stride_ / group_; }  // floats
+  bool has_operand() const noexcept { return static_cast<bool>(operand_); }
+  // As 8-bit codes, and {scale, sum} of each group of a row.
   int8_t* codes(int64_t row) const noexcept {
-    return reinterpret_cast<int8_t*>(codes_.data()) + row * code_stride_;
+    return reinterpret_cast<int8_t*>(operand_.data()) + row * operand_stride_;
   }
-  // {scale, sum} of each group of a row.
   float* groups(int64_t row) const noexcept {
-    return codes_.data() + rows_ * code_stride_ / static_cast<int64_t>(sizeof(float)) + row * group_stride();
+    return operand_.data() + rows_ * operand_stride_ / static_cast<int64_t>(sizeof(float)) +
+           row * group_stride();
   }
+  int64_t group_stride() const noexcept { return 2 * operand_stride_ / group_; }  // floats
   Int8Rows int8_rows(int64_t first) const noexcept {
-    return {codes(first), code_stride_, groups(first), group_stride()};
+    return {codes(first), operand_stride_, groups(first), group_stride()};
   }
+  // As bfloat16.
+  uint16_t* bf16(int64_t row) const noexcept {
+    return reinterpret_cast<uint16_t*>(operand_.data()) + row * bf16_stride();
+  }
+  int64_t bf16_stride() const noexcept { return operand_stride_ / 2; }
 
  private:
   friend class Arena;
-  BufferRef values_, codes_;
-  int64_t rows_ = 0, columns_ = 0, stride_ = 0, code_stride_ = 0;
+  BufferRef values_, operand_;
+  int64_t rows_ = 0, columns_ = 0, stride_ = 0;
+  int64_t operand_stride_ = 0;  // bytes
   int group_ = 0;
 };
 
@@ -95,9 +109,9 @@ class Tensor {
 class Arena {
  public:
   Tensor tensor(int64_t rows, int64_t columns);  // values not initialised
-  // A tensor of codes alone, not initialised.
-  Tensor codes(int64_t rows, int64_t columns, int group);
-  void add_codes(Tensor& tensor, int group);
+  // A tensor of an operand alone, not initialised.
+  Tensor operand(int64_t rows, int64_t columns, OperandForm form);
+  void add_operand(Tensor& tensor, OperandForm form);
   size_t bytes() const noexcept;  // of all buffers, in use or not
 
  private:

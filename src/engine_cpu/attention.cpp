@@ -18,9 +18,9 @@ constexpr int64_t kQueries = 32;
 Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch) {
   const int64_t columns = qkv[0].columns(), size = columns / spec.heads;
   Tensor out = workspace_.arena.tensor(qkv[0].rows(), columns);
-  add_codes(out);
-  // Heads of a unit: those that fill 64 columns, which are then quantized while they are in cache.
-  const int64_t together = out.has_codes() && kInt8Alignment % size == 0 ? kInt8Alignment / size : 1;
+  add_operand(out);
+  // Heads of a unit: those that fill 64 columns, whose operand is then made while they are in cache.
+  const int64_t together = out.has_operand() && kInt8Alignment % size == 0 ? kInt8Alignment / size : 1;
   const bool whole_groups = together * size % kInt8Alignment == 0;
   const int64_t units = (spec.heads + together - 1) / together;
   loop(batch.texts() * units, [&](int64_t unit, int slot) {
@@ -28,21 +28,21 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
     const int64_t last = std::min(first + together, spec.heads);
     const int64_t row = batch.offsets[static_cast<size_t>(text)], tokens = batch.length(text);
     for (int64_t head = first; head < last; ++head) attend(qkv, {row, tokens, head * size, size}, out, slot);
-    if (out.has_codes() && whole_groups)
-      for (int64_t m = row; m < row + tokens; ++m) quantize(out, m, first * size, (last - first) * size);
+    if (out.has_operand() && whole_groups)
+      for (int64_t m = row; m < row + tokens; ++m) make_operand(out, m, first * size, (last - first) * size);
   });
-  if (out.has_codes() && !whole_groups)
-    loop_rows(out.rows(), [&](int64_t m, int) { quantize(out, m, 0, columns); });
+  if (out.has_operand() && !whole_groups)
+    loop_rows(out.rows(), [&](int64_t m, int) { make_operand(out, m, 0, columns); });
   return out;
 }
 
 void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot) {
   const Tensor &q = qkv[0], &k = qkv[1], &v = qkv[2];
-  if (group_ > 0 && int8_.attend != nullptr && head.size % 32 == 0) {
-    const int64_t bytes = int8_.attend_bytes(head.tokens, head.size);
+  if (out.has_operand() && bf16_.attend != nullptr && head.size % 32 == 0) {
+    const int64_t bytes = bf16_.attend_bytes(head.tokens, head.size);
     const auto at = [&](const Tensor& t) { return t.row(head.first_row) + head.first_column; };
     auto* memory = reinterpret_cast<uint8_t*>(scratch(slot, bytes / static_cast<int64_t>(sizeof(float))));
-    return int8_.attend({at(q), at(k), at(v), q.stride(), head.tokens, head.size,
+    return bf16_.attend({at(q), at(k), at(v), q.stride(), head.tokens, head.size,
                          1 / std::sqrt(static_cast<float>(head.size)), at(out), out.stride()},
                         memory);
   }

@@ -21,7 +21,8 @@ namespace mlxe {
 namespace cpu {
 namespace {
 
-constexpr int64_t kChunkTokens = 192;
+// Tokens of a chunk: with bfloat16 activations, decoding the weights is paid once a chunk.
+constexpr int64_t kChunkTokens = 256, kBf16ChunkTokens = 512;
 
 struct Chunk {  // texts [first, last)
   int64_t first, last;
@@ -44,11 +45,11 @@ std::vector<Chunk> cut(const Batch& batch, int64_t target) {
 }
 
 // Chunks for `threads` threads, or one chunk where whole texts would leave threads idle.
-std::vector<Chunk> plan(const Batch& batch, int threads) {
+std::vector<Chunk> plan(const Batch& batch, int threads, int64_t most) {
   const std::vector<Chunk> all{{0, batch.texts()}};
-  if (threads == 1) return cut(batch, kChunkTokens);
+  if (threads == 1) return cut(batch, most);
   const int64_t share = (batch.tokens() + threads - 1) / threads;
-  std::vector<Chunk> chunks = cut(batch, std::min(kChunkTokens, share));
+  std::vector<Chunk> chunks = cut(batch, std::min(most, share));
   int64_t largest = 0;
   for (const Chunk& c : chunks) largest = std::max(largest, tokens_of(batch, c));
   // One thread may end up with its share and the largest chunk on top.
@@ -109,7 +110,10 @@ std::vector<WeightId> linear_weights(Model model) {
 class CpuEngine : public Engine {
  public:
   explicit CpuEngine(const EngineOptions& options)
-      : isa_(active_variant()), activations_(chosen(options.activations)), pool_(options.threads) {}
+      : isa_(active_variant()),
+        activations_(chosen(options.activations)),
+        pack_floats_(options.activations == Activations::bf16),
+        pool_(options.threads) {}
 
   WeightId add(const StoredWeight& weight) override {
     weights_.emplace_back(weight);
@@ -120,16 +124,17 @@ class CpuEngine : public Engine {
     result = {};
     if (request.batch.texts() == 0) return;
     std::call_once(packed_once_, [&] { pack(model); });
-    const std::vector<Chunk> chunks = plan(request.batch, pool_.threads());
+    const std::vector<Chunk> chunks = plan(request.batch, pool_.threads(),
+                                           form_.kind == Activations::bf16 ? kBf16ChunkTokens : kChunkTokens);
     if (chunks.size() == 1) {
       const Loan workspace(*this);
-      CpuOps ops(weights_, *workspace, &pool_, group_);
+      CpuOps ops(weights_, *workspace, &pool_, form_);
       forward(ops, model, request, result);
     } else {
       std::vector<RunResult> results(chunks.size());
       pool_.parallel_for(static_cast<int64_t>(chunks.size()), [&](int64_t i, int) {
         const Loan workspace(*this);
-        CpuOps ops(weights_, *workspace, nullptr, group_);
+        CpuOps ops(weights_, *workspace, nullptr, form_);
         const RunRequest part{part_of(request.batch, chunks[static_cast<size_t>(i)]),
                               request.layers,
                               request.hidden,
@@ -151,32 +156,37 @@ class CpuEngine : public Engine {
 
  private:
   std::vector<std::string> notes() const {
-    if (activations_ != Activations::int8 || has_int8_kernels(isa_)) return {};
+    const bool int8 = activations_ == Activations::int8 && !has_int8_kernels(isa_);
+    const bool bf16 = activations_ == Activations::bf16 && !has_bf16_kernels(isa_);
+    if (!int8 && !bf16) return {};
     return {fmt::format(
-        "the kernel variant {} has no 8-bit kernels: int8 activations run as plain loops, far slower "
-        "than f32",
-        name(isa_))};
+        "the kernel variant {} has no kernels for {} activations: they run as plain loops, far slower than "
+        "f32",
+        name(isa_), name(activations_))};
   }
   Activations chosen(Activations asked) const {
     if (asked != Activations::automatic) return asked;
     return has_int8_kernels(isa_) ? Activations::int8 : Activations::float32;
   }
 
-  // Packs the quantized matrices of the model's linears, where activations are 8-bit.
+  // Packs the matrices of the model's linears, where activations are not float32: those with codes, and for
+  // bfloat16 that was asked for the others too. 8-bit activations have one group size in all of a model.
   void pack(const Model& model) {
-    if (activations_ != Activations::int8) return;
+    if (activations_ == Activations::float32) return;
     std::vector<Weight*> linears;
-    int group = 0;
+    int smallest = 0;
     for (WeightId id : linear_weights(model)) {
       if (id < 0 || static_cast<size_t>(id) >= weights_.size()) continue;  // said where it is used
       Weight& w = weights_[static_cast<size_t>(id)];
-      const int own = w.int8_group();
-      if (own == 0) continue;
+      const int own = w.code_group();
+      if (w.is_vector() || (own == 0 && !pack_floats_)) continue;
       linears.push_back(&w);
-      group = group == 0 ? own : std::min(group, own);
+      if (own > 0) smallest = smallest == 0 ? own : std::min(smallest, own);
     }
+    if (linears.empty()) return;
+    const bool int8 = activations_ == Activations::int8;
     size_t bytes = 0;
-    for (Weight* w : linears) bytes += w->start_packing(group).bytes();
+    for (Weight* w : linears) bytes += w->start_packing(int8 ? smallest : w->code_group()).bytes();
     packed_memory_ = MemoryBlock(bytes);
     std::byte* memory = packed_memory_.data();
     for (Weight* w : linears) {
@@ -186,7 +196,7 @@ class CpuEngine : public Engine {
       pool_.parallel_for(packed.panels(), [&](int64_t panel, int) { packed.fill(panel); });
       w->release_stored();
     }
-    group_ = group;
+    form_ = {activations_, int8 ? smallest : 0};
   }
 
   // A workspace nobody uses, given back at the end. As many exist as were ever in use at once.
@@ -216,11 +226,12 @@ class CpuEngine : public Engine {
 
   Isa isa_;
   Activations activations_;
+  bool pack_floats_;
   ThreadPool pool_;
   std::deque<Weight> weights_;
   std::once_flag packed_once_;
   MemoryBlock packed_memory_;
-  int group_ = 0;  // columns of 8-bit activations that share a scale; 0: float32
+  OperandForm form_;  // what activations become; float32 until weights are packed
   std::mutex workspaces_mutex_;
   std::vector<std::unique_ptr<Workspace>> workspaces_;
 };

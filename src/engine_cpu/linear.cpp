@@ -77,7 +77,7 @@ Tensor CpuOps::linear(const Tensor& x, const Linear& l, Activation activation) {
   const float* bias = l.bias == kNoWeight ? nullptr : vector(l.bias, l.out);
   Tensor y = workspace_.arena.tensor(x.rows(), l.out);
   if (packed(l) != nullptr)
-    int8_linears(x, {&l, 1}, kernel_of(kernels_, activation), {&y, 1});
+    packed_linears(x, {&l, 1}, kernel_of(kernels_, activation), {&y, 1});
   else
     float_linear(x, w, bias, kernel_of(kernels_, activation), y);
   return y;
@@ -89,12 +89,12 @@ std::vector<Tensor> CpuOps::linears(const Tensor& x, std::span<const Linear> ls)
       std::all_of(ls.begin(), ls.end(), [&](const Linear& l) { return packed(l) != nullptr; });
   for (const Linear& l : ls)
     ys.push_back(all_packed ? workspace_.arena.tensor(x.rows(), l.out) : linear(x, l));
-  if (all_packed) int8_linears(x, ls, nullptr, ys);
+  if (all_packed) packed_linears(x, ls, nullptr, ys);
   return ys;
 }
 
 Tensor CpuOps::feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down) {
-  if (packed(up) != nullptr && packed(down) != nullptr) return int8_feed_forward(x, up, activation, down);
+  if (packed(up) != nullptr && packed(down) != nullptr) return packed_feed_forward(x, up, activation, down);
   return linear(linear(x, up, activation), down);
 }
 

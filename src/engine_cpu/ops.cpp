@@ -21,13 +21,14 @@ float* grown(std::unique_ptr<Buffer>& buffer, int64_t floats) {
 
 }  // namespace
 
-CpuOps::CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool, int group)
+CpuOps::CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool, OperandForm form)
     : weights_(weights),
       workspace_(workspace),
       pool_(pool),
       kernels_(kernels()),
       int8_(int8_kernels()),
-      group_(group) {
+      bf16_(bf16_kernels()),
+      form_(form) {
   const size_t slots = pool_ == nullptr ? 1 : static_cast<size_t>(pool_->threads());
   if (workspace_.scratch.size() < slots) {
     workspace_.scratch.resize(slots);
@@ -97,10 +98,10 @@ Tensor CpuOps::embed(std::span<const Lookup> lookups) {
 Tensor CpuOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
   const float *weight = vector(norm.weight, x.columns()), *bias = vector(norm.bias, x.columns());
   Tensor y = workspace_.arena.tensor(x.rows(), x.columns());
-  add_codes(y);
+  add_operand(y);
   loop_rows(x.rows(), [&](int64_t m, int) {
     kernels_.layer_norm(x.row(m), weight, bias, norm.epsilon, x.columns(), y.row(m));
-    if (y.has_codes()) quantize(y, m, 0, y.columns());
+    if (y.has_operand()) make_operand(y, m, 0, y.columns());
   });
   return y;
 }
@@ -108,11 +109,11 @@ Tensor CpuOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
 Tensor CpuOps::add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm) {
   const float *weight = vector(norm.weight, a.columns()), *bias = vector(norm.bias, a.columns());
   Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
-  add_codes(y);
+  add_operand(y);
   loop_rows(a.rows(), [&](int64_t m, int) {
     kernels_.add(a.row(m), b.row(m), a.columns(), y.row(m));
     kernels_.layer_norm(y.row(m), weight, bias, norm.epsilon, a.columns(), y.row(m));
-    if (y.has_codes()) quantize(y, m, 0, y.columns());
+    if (y.has_operand()) make_operand(y, m, 0, y.columns());
   });
   return y;
 }

@@ -29,9 +29,8 @@ class CpuOps {
  public:
   using Tensor = cpu::Tensor;
 
-  // `pool` null: everything on the calling thread. `group`: columns of 8-bit activations that share a scale,
-  // 0 where activations are float32.
-  CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool, int group);
+  // `pool` null: everything on the calling thread. `form`: what activations become for packed weights.
+  CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool, OperandForm form);
 
   Tensor embed(std::span<const Lookup> lookups);
   Tensor linear(const Tensor& x, const Linear& l) { return linear(x, l, Activation::identity); }
@@ -49,22 +48,35 @@ class CpuOps {
 
  private:
   Tensor linear(const Tensor& x, const Linear& l, Activation activation);
-  // The products of float32 activations, and those of 8-bit ones.
+  // The products of float32 activations, and those with packed weights.
   void float_linear(const Tensor& x, const Weight& w, const float* bias, ActivationKernel activation,
                     const Tensor& y);
   // Several products of one input; all their weights are packed.
-  void int8_linears(const Tensor& x, std::span<const Linear> ls, ActivationKernel activation,
-                    std::span<const Tensor> ys);
+  void packed_linears(const Tensor& x, std::span<const Linear> ls, ActivationKernel activation,
+                      std::span<const Tensor> ys);
   // Output columns [first_column, first_column + columns) of rows [first_row, first_row + rows), into `out`.
   struct Block {
     int64_t first_row, rows, first_column, columns;
   };
+  void packed_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride,
+                    int slot);
   void int8_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride, int slot);
-  Tensor int8_feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down);
+  void bf16_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride, int slot);
+  // What a product of columns from `k` on is added to.
+  struct Start {
+    const float* values;
+    int64_t stride;
+  };
+  Start start_of(const Linear& l, int64_t first_column, int64_t k, const float* out, int64_t stride) const;
+  Tensor packed_feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down);
   const PackedWeight* packed(const Linear& l) const;  // null where it takes float32 activations
-  Tensor with_codes(const Tensor& x);                 // x, its values quantized
-  void add_codes(Tensor& x);                          // room for them, where activations are 8-bit
-  void quantize(const Tensor& x, int64_t row, int64_t first_column, int64_t columns);
+  Tensor with_operand(const Tensor& x);               // x, its values quantized or rounded
+  void add_operand(Tensor& x);                        // room for them, where activations become any
+  // Quantizes or rounds `columns` values, which are columns [first_column, ...) of `row`.
+  void make_operand(const float* values, const Tensor& x, int64_t row, int64_t first_column, int64_t columns);
+  void make_operand(const Tensor& x, int64_t row, int64_t first_column, int64_t columns) {
+    make_operand(x.row(row) + first_column, x, row, first_column, columns);
+  }
   // One head of one text.
   struct Head {
     int64_t first_row, tokens;
@@ -103,12 +115,13 @@ class CpuOps {
   ThreadPool* pool_;
   const Kernels& kernels_;
   const Int8Kernels& int8_;
-  int group_;
+  const Bf16Kernels& bf16_;
+  OperandForm form_;
 };
 
 ActivationKernel kernel_of(const Kernels& kernels, Activation activation);  // null for identity
 
-// A row of zeros as wide as any tile.
-inline constexpr float kZeroRow[64] = {};
+// A row of zeros as wide as what any unit of work makes.
+inline constexpr float kZeroRow[128] = {};
 
 }  // namespace mlxe::cpu

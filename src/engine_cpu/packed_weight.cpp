@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/half.h"
 #include "engine_cpu/arena.h"
 #include "engine_cpu/stored_rows.h"
 #include "kernels/quantize_table.h"
@@ -25,7 +26,7 @@ bool is_e2m1(Mode mode) {
 
 }  // namespace
 
-int int8_group(const Scheme& scheme) noexcept {
+int code_group(const Scheme& scheme) noexcept {
   switch (scheme.mode) {
     case Mode::affine:
     case Mode::mxfp4:
@@ -57,6 +58,22 @@ void PackedWeight::place(std::byte* memory) noexcept {
 }
 
 void PackedWeight::fill(int64_t panel) {
+  group_ == 0 ? fill_bf16(panel) : fill_codes(panel);
+}
+
+void PackedWeight::fill_bf16(int64_t panel) {
+  auto* out = reinterpret_cast<uint16_t*>(codes_) + panel * columns_ * kBf16Panel;
+  std::fill_n(out, columns_ * kBf16Panel, uint16_t{0});
+  std::vector<float> row(static_cast<size_t>(columns_));
+  const int64_t first = panel * kBf16Panel, count = std::min<int64_t>(kBf16Panel, rows_ - first);
+  for (int64_t n = 0; n < count; ++n) {
+    decode_row(stored_, first + n, 0, stored_.shape[1], row.data());
+    for (int64_t k = 0; k < stored_.shape[1]; ++k)
+      out[bf16_index(k, n)] = float_to_bf16(row[static_cast<size_t>(k)]);
+  }
+}
+
+void PackedWeight::fill_codes(int64_t panel) {
   const int64_t real = stored_.shape[1], quads = columns_ / 4;
   const int64_t first = panel * kInt8Panel, count = std::min<int64_t>(kInt8Panel, rows_ - first);
   const Mode mode = stored_.scheme.mode;
@@ -105,11 +122,22 @@ void PackedWeight::fill(int64_t panel) {
     for (int i = 0; i < 64; ++i) packed[i] = static_cast<uint8_t>(in[i] | in[i + 64] << 4);
 }
 
-Int8Weights PackedWeight::panel(const Int8Kernels& kernels, int64_t panel, int64_t first, int64_t count,
-                                uint8_t* expanded) const {
+Int8Weights PackedWeight::int8_panel(const Int8Kernels& kernels, int64_t panel, int64_t first, int64_t count,
+                                     uint8_t* expanded) const {
   const int64_t at = (panel * columns_ + first) * kInt8Panel;
   if (half_) kernels.expand(codes_ + at / 2, count * kInt8Panel, table_.data(), expanded);
   return {half_ ? expanded : codes_ + at, scales(panel, first / group_), biases(panel, first / group_)};
+}
+
+void PackedWeight::read_bf16(const Bf16Kernels& kernels, int64_t panel, int64_t first, int64_t count,
+                             uint16_t* out) const {
+  const int64_t at = (panel * columns_ + first) * kBf16Panel;
+  if (group_ == 0)
+    std::copy_n(reinterpret_cast<const uint16_t*>(codes_) + at, count * kBf16Panel, out);
+  else
+    kernels.decode(
+        {codes_ + (half_ ? at / 2 : at), scales(panel, first / group_), biases(panel, first / group_)},
+        half_ ? table_.data() : nullptr, count / group_, group_, out);
 }
 
 }  // namespace mlxe::cpu

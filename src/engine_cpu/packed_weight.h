@@ -1,4 +1,4 @@
-// A quantized matrix as kernels/int8_table.h wants it: made once, from the codes as they are stored.
+// A matrix as kernels/int8_table.h and kernels/bf16_table.h want it: made once, from what is stored.
 #pragma once
 
 #include <array>
@@ -6,18 +6,19 @@
 #include <cstdint>
 
 #include "format/stored_weight.h"
+#include "kernels/bf16_table.h"
 #include "kernels/int8_table.h"
 
 namespace mlxe::cpu {
 
 // Columns that share a scale in `scheme`, at most 64, if its codes are whole numbers times a scale, plus a
 // bias; else 0 (floats, mxfp8).
-int int8_group(const Scheme& scheme) noexcept;
+int code_group(const Scheme& scheme) noexcept;
 
 class PackedWeight {
  public:
-  // `group`: columns that share a scale here: int8_group(scheme) or a part of it. Weights of more than 4 bits
-  // take a byte each, others half a byte.
+  // `group`: columns that share a scale here: code_group(scheme) or a part of it. Weights of more than 4 bits
+  // take a byte each, others half a byte. 0: the weights become bfloat16, for products with such alone.
   PackedWeight(const StoredWeight& stored, int group);
 
   // Memory it needs, a multiple of 64 bytes, and where it shall be; before the first fill().
@@ -26,23 +27,28 @@ class PackedWeight {
 
   int64_t panels() const noexcept { return (rows_ + kInt8Panel - 1) / kInt8Panel; }
   int64_t columns() const noexcept { return columns_; }  // a multiple of 64
-  int group() const noexcept { return group_; }
 
   // Fills panel p: output columns [32 p, 32 p + 32). Panels may be filled by several threads; each once.
   void fill(int64_t panel);
 
   // A panel's columns from `first` (a multiple of 64) on. `expanded` has room for 32 bytes for each of
   // `count` columns, and is used where codes take half a byte.
-  Int8Weights panel(const Int8Kernels& kernels, int64_t panel, int64_t first, int64_t count,
-                    uint8_t* expanded) const;
+  Int8Weights int8_panel(const Int8Kernels& kernels, int64_t panel, int64_t first, int64_t count,
+                         uint8_t* expanded) const;
+  // The same as bfloat16: 32 values for each column.
+  void read_bf16(const Bf16Kernels& kernels, int64_t panel, int64_t first, int64_t count,
+                 uint16_t* out) const;
   // Where a panel's codes of these columns lie, for reading ahead; null where they are expanded first.
   const uint8_t* codes(int64_t panel, int64_t first) const noexcept {
     return half_ ? nullptr : codes_ + (panel * columns_ + first) * kInt8Panel;
   }
 
  private:
-  int64_t code_bytes() const noexcept { return panels() * columns_ * kInt8Panel / (half_ ? 2 : 1); }
-  int64_t scale_count() const noexcept { return panels() * (columns_ / group_) * kInt8Panel; }
+  int64_t values() const noexcept { return panels() * columns_ * kInt8Panel; }
+  int64_t code_bytes() const noexcept { return group_ == 0 ? 2 * values() : half_ ? values() / 2 : values(); }
+  int64_t scale_count() const noexcept { return group_ == 0 ? 0 : values() / group_; }
+  void fill_codes(int64_t panel);
+  void fill_bf16(int64_t panel);
   float* scales(int64_t panel, int64_t group) const noexcept {
     return scales_ + (panel * (columns_ / group_) + group) * kInt8Panel;
   }
@@ -53,7 +59,7 @@ class PackedWeight {
   StoredWeight stored_;
   int64_t rows_, columns_;
   int group_;
-  bool half_;
+  bool half_;                        // two codes to a byte
   std::array<uint8_t, 16> table_{};  // what a half-byte code stands for
   uint8_t* codes_ = nullptr;
   float* scales_ = nullptr;  // and the biases behind them

@@ -7,19 +7,11 @@
 
 #include "base/mapped_file.h"
 #include "engine_cpu/stored_rows.h"
-#include "kernels/quantize_table.h"
 #include "mlx_encoder/error.h"
 #include "quant/matrix.h"
 
 namespace mlxe::cpu {
 namespace {
-
-constexpr int64_t kPart = 1024;      // columns decoded at a time
-constexpr int64_t kMostScales = 64;  // of a part: groups of 16 and more
-
-bool is_plain(const Scheme& scheme) {
-  return scheme.mode == Mode::none || scheme.mode == Mode::fake;
-}
 
 // The sizes every later read relies on.
 void check_sizes(const StoredWeight& w) {
@@ -70,37 +62,8 @@ const float* Weight::stored_floats(int64_t row, int64_t first_column) const noex
   return reinterpret_cast<uintptr_t>(at) % alignof(float) == 0 ? reinterpret_cast<const float*>(at) : nullptr;
 }
 
-void Weight::decode(int64_t row, int64_t first_column, int64_t count, float* out) const {
-  if (is_plain(stored_.scheme)) {
-    const auto* codes = reinterpret_cast<const std::byte*>(code_row(stored_, row));
-    return read_floats(codes + first_column * static_cast<int64_t>(size_of(stored_.dtype)), stored_.dtype,
-                       count, out);
-  }
-  for (int64_t done = 0; done < count; done += kPart)
-    decode_part(row, first_column + done, std::min(kPart, count - done), out + done);
-}
-
-void Weight::decode_part(int64_t row, int64_t first_column, int64_t count, float* out) const {
-  const QuantizeKernels& kernels = quantize_kernels();
-  const Scheme& scheme = stored_.scheme;
-  const int64_t group = std::max(scheme.group_size, 1), groups = count / group;
-  const uint8_t* codes = code_row(stored_, row) + first_column * scheme.bits / 8;
-  const auto n = static_cast<size_t>(count), group_size = static_cast<size_t>(group);
-  float scale[kMostScales], bias[kMostScales];
-  if (scheme.mode == Mode::int8) {
-    read_scales(stored_, row, 0, 1, scale, bias);
-    return kernels.int8_decode(reinterpret_cast<const int8_t*>(codes), n, *scale, *bias, out);
-  }
-  read_scales(stored_, row, first_column / group, groups, scale, bias);
-  if (scheme.mode == Mode::affine)
-    return kernels.affine_decode(codes, static_cast<size_t>(groups), group_size, scheme.bits, scale, bias,
-                                 out);
-  const auto decode_codes = scheme.mode == Mode::mxfp8 ? kernels.e4m3_decode : kernels.e2m1_decode;
-  decode_codes(codes, static_cast<size_t>(groups), group_size, scale, out);
-}
-
-int Weight::int8_group() const noexcept {
-  return is_vector() ? 0 : cpu::int8_group(stored_.scheme);
+int Weight::code_group() const noexcept {
+  return is_vector() ? 0 : cpu::code_group(stored_.scheme);
 }
 
 PackedWeight& Weight::start_packing(int group) {

@@ -1,5 +1,5 @@
 // One weight the engine was given: matrices stay as they are stored, and are packed once where activations
-// are 8-bit; vectors become float32 once.
+// are less than float32; vectors become float32 once.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine_cpu/packed_weight.h"
+#include "engine_cpu/stored_rows.h"
 #include "format/stored_weight.h"
 
 namespace mlxe::cpu {
@@ -29,12 +30,14 @@ class Weight {
 
   // Of a matrix: columns [first_column, first_column + columns) of one row as float32. first_column is a
   // multiple of 128, the largest group.
-  void decode(int64_t row, int64_t first_column, int64_t columns, float* out) const;
+  void decode(int64_t row, int64_t first_column, int64_t columns, float* out) const {
+    decode_row(stored_, row, first_column, columns, out);
+  }
   // The same columns, where they are stored as aligned float32 already; else null.
   const float* stored_floats(int64_t row, int64_t first_column) const noexcept;
 
-  // Columns that share a scale when 8-bit activations meet this matrix, 0 where they can't (packed_weight.h).
-  int int8_group() const noexcept;
+  // Of a matrix: columns that share a scale, 0 where it has no codes (packed_weight.h).
+  int code_group() const noexcept;
   // Makes the packed form, which the caller then places and fills.
   PackedWeight& start_packing(int group);
   PackedWeight* packed() noexcept { return packed_ ? &*packed_ : nullptr; }
@@ -43,8 +46,6 @@ class Weight {
   void release_stored() noexcept;
 
  private:
-  void decode_part(int64_t row, int64_t first_column, int64_t columns, float* out) const;
-
   StoredWeight stored_;
   std::vector<float> values_;
   std::optional<PackedWeight> packed_;

@@ -31,16 +31,6 @@ struct Int8Weights {
   const float* biases;   // [groups][32]
 };
 
-// One head of one text: out = softmax(factor * queries keys^T) values. Rows are `ld` floats apart.
-struct Attention {
-  const float *queries, *keys, *values;  // [tokens][size]
-  ptrdiff_t ld;
-  int64_t tokens, size;
-  float factor;
-  float* out;  // [tokens][size]
-  ptrdiff_t ld_out;
-};
-
 struct Int8Kernels {
   // y[m][n] = from[m][n] + the sum over `groups` groups of `group` (16, 32 or 64) columns, m < rows,
   // n < columns <= 32. `from` is a matrix like y (or y itself), or one row for all with ld_from = 0.
@@ -56,15 +46,6 @@ struct Int8Kernels {
   // One row of n activations: scale = max|x| / 127 over each group, code = rint(x / scale); a group whose
   // largest magnitude is below 1e-30 becomes zeros. Codes are written up to the next multiple of 64.
   void (*quantize)(const float* x, int64_t n, int group, int8_t* codes, float* groups);
-
-  // Below, null where the variant has nothing better than the kernels of table.h.
-
-  // x Phi(x) within 1e-6, in place over n values of each row: what is quantized next needs no more.
-  void (*gelu_erf)(float* x, ptrdiff_t ld, int64_t rows, int64_t n);
-  // Attention with products of bfloat16 and float32 sums, for sizes that are multiples of 32. `scratch` is
-  // 64-byte aligned and has attend_bytes(tokens, size) bytes.
-  void (*attend)(const Attention& head, uint8_t* scratch);
-  int64_t (*attend_bytes)(int64_t tokens, int64_t size);
 };
 
 // Whether a variant has kernels of its own here, not the oracle's plain loops.
@@ -75,7 +56,7 @@ const Int8Kernels& int8_kernels();
 // The set a given variant uses; the machine must be able to run it.
 const Int8Kernels& int8_kernels(Isa isa) noexcept;
 
-extern const Int8Kernels kInt8Scalar, kInt8Avx2, kInt8Avx512, kInt8Avx512Vnni, kInt8Avx512Bf16, kInt8Amx;
+extern const Int8Kernels kInt8Scalar, kInt8Avx2, kInt8Avx512, kInt8Avx512Vnni, kInt8Amx;
 extern const Int8Kernels kInt8Neon, kInt8NeonDotprod, kInt8NeonI8mm;
 
 }  // namespace mlxe

@@ -41,7 +41,7 @@ struct EngineInfo {
 
 struct EngineOptions {
   int threads = 0;  // 0: all cores
-  // Of the cpu engine's products with quantized matrices; the MLX engine's are always float32.
+  // Of the cpu engine's products; the MLX engine's are always float32.
   Activations activations = Activations::float32;
 };
 

@@ -1,13 +1,15 @@
-// What the tests of the cpu engine share, with float32 and with 8-bit activations.
+// What the tests of the cpu engine share, whatever its activations are.
 #pragma once
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "base/cpu_features.h"
 #include "models/tiny_bert.h"
@@ -50,6 +52,76 @@ inline void expect_text_is(const RunResult& one, const RunResult& all, const Bat
   expect_same_bits(one.hidden, 0, all.hidden, row, n, what + " hidden");
   expect_same_bits(one.pooler, 0, all.pooler, b, 1, what + " pooler");
   expect_same_bits(one.logits, 0, all.logits, b, 1, what + " logits");
+}
+
+inline std::vector<Scheme> quantized_schemes() {
+  std::vector<Scheme> schemes;
+  for (int bits : {2, 3, 4, 5, 6, 8})
+    for (int group : {32, 64, 128}) schemes.push_back({Mode::affine, bits, group, Dtype::f16});
+  schemes.push_back({Mode::affine, 8, 64, Dtype::f32});
+  schemes.push_back({Mode::affine, 4, 64, Dtype::bf16});
+  schemes.push_back({Mode::mxfp4, 4, 32, Dtype::f16});
+  schemes.push_back({Mode::nvfp4, 4, 16, Dtype::f16});
+  schemes.push_back({Mode::int8, 8, 0, Dtype::f16});
+  return schemes;
+}
+
+// The largest 1 - cosine of a token's vector to the naive one, over all layers.
+inline double worst_angle(const TinyBert& bert, const RunResult& result, const Batch& batch) {
+  const naive::Bert naive = bert.naive();
+  double worst = 0;
+  for (int64_t b = 0; b < batch.texts(); ++b) {
+    const Batch one = single(batch, b);
+    const std::vector<naive::Mat> expected = naive(one.ids, one.token_types);
+    for (size_t l = 0; l < expected.size(); ++l) {
+      const int64_t columns = expected[l].columns;
+      for (int64_t t = 0; t < expected[l].rows; ++t) {
+        const int64_t row = batch.offsets[static_cast<size_t>(b)] + t;
+        double ab = 0, aa = 0, bb = 0;
+        for (int64_t i = 0; i < columns; ++i) {
+          const double x = expected[l].at(t, i);
+          const double y = result.layers[l].values[static_cast<size_t>(row * columns + i)];
+          ab += x * y, aa += x * x, bb += y * y;
+        }
+        worst = std::max(worst, 1 - ab / std::sqrt(aa * bb));
+      }
+    }
+  }
+  return worst;
+}
+
+// Changes the first output column's scales of the last product by a power of two or more; the model reads
+// what is returned.
+inline std::vector<std::byte> damage_last_scales(TinyBert& bert) {
+  StoredWeight& w = bert.stored("encoder.layer.1.output.dense.weight");
+  std::vector<std::byte> damaged(w.scales.begin(), w.scales.end());
+  const size_t size = w.scheme.mode == Mode::int8 ? 4 : w.scheme.mode == Mode::affine ? size_of(w.dtype) : 1;
+  const size_t row = damaged.size() / static_cast<size_t>(w.shape[0]);
+  for (size_t i = size - 1; i < row; i += size) damaged[i] ^= size == 1 ? std::byte{0x10} : std::byte{0x08};
+  w.scales = damaged;
+  return damaged;
+}
+
+// Texts of those lengths, each alone and all at once, on 1 to 7 threads.
+inline void expect_same_bits_alone_and_together(const Scheme& scheme, const std::vector<int64_t>& lengths,
+                                                Activations activations) {
+  TinyBert bert(kEven, scheme);
+  const Batch batch = random_batch(kEven, lengths);
+  std::vector<RunResult> alone;
+  for (int threads : {1, 2, 3, 7}) {
+    const auto engine = make_cpu_engine({.threads = threads, .activations = activations});
+    bert.add_to(*engine);
+    const RunResult together = run(bert, *engine, batch);
+    for (int64_t b = 0; b < batch.texts(); ++b) {
+      const std::string what =
+          to_string(scheme) + ", " + std::to_string(threads) + " threads, text " + std::to_string(b);
+      const RunResult one = run(bert, *engine, single(batch, b));
+      if (threads == 1) alone.push_back(one);
+      const RunResult& first = alone[static_cast<size_t>(b)];
+      expect_text_is(first, together, batch, b, what);
+      expect_text_is(first, one, single(batch, b), 0, what + " alone");
+    }
+  }
 }
 
 // A scheme as part of a test's name.

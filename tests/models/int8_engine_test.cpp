@@ -8,25 +8,12 @@
 #include <atomic>
 #include <fstream>
 #include <future>
-#include <numeric>
 
 #include "engine_cpu/packed_weight.h"
 #include "models/engine_runs.h"
 
 namespace mlxe::test {
 namespace {
-
-std::vector<Scheme> quantized_schemes() {
-  std::vector<Scheme> schemes;
-  for (int bits : {2, 3, 4, 5, 6, 8})
-    for (int group : {32, 64, 128}) schemes.push_back({Mode::affine, bits, group, Dtype::f16});
-  schemes.push_back({Mode::affine, 8, 64, Dtype::f32});
-  schemes.push_back({Mode::affine, 4, 64, Dtype::bf16});
-  schemes.push_back({Mode::mxfp4, 4, 32, Dtype::f16});
-  schemes.push_back({Mode::nvfp4, 4, 16, Dtype::f16});
-  schemes.push_back({Mode::int8, 8, 0, Dtype::f16});
-  return schemes;
-}
 
 class EveryQuantizedScheme : public testing::TestWithParam<Scheme> {};
 INSTANTIATE_TEST_SUITE_P(, EveryQuantizedScheme, testing::ValuesIn(quantized_schemes()), scheme_name);
@@ -43,7 +30,7 @@ TEST_P(EveryQuantizedScheme, PackedValuesAreTheStoredOnes) {
   const QuantizedMatrix m = quantize(std::as_bytes(std::span(values)), Dtype::f32, rows, columns, scheme, 1);
   const std::vector<float> expected = dequantize(m);
   const StoredWeight stored{"w", scheme, {rows, columns}, scheme.dtype, m.codes, m.scales, m.biases};
-  const int own = cpu::int8_group(scheme);
+  const int own = cpu::code_group(scheme);
   for (int group : {own, own / 2}) {
     if (group < 16) continue;
     cpu::PackedWeight packed(stored, group);
@@ -53,7 +40,7 @@ TEST_P(EveryQuantizedScheme, PackedValuesAreTheStoredOnes) {
     EXPECT_EQ(packed.columns() % 64, 0);
     std::vector<uint8_t> expanded(static_cast<size_t>(packed.columns() * kInt8Panel));
     for (int64_t p = 0; p < packed.panels(); ++p) {
-      const Int8Weights w = packed.panel(kInt8Scalar, p, 0, packed.columns(), expanded.data());
+      const Int8Weights w = packed.int8_panel(kInt8Scalar, p, 0, packed.columns(), expanded.data());
       for (int64_t n = p * 32; n < (p + 1) * 32; ++n)
         for (int64_t k = 0; k < packed.columns(); ++k) {
           const int64_t at = k / group * 32 + n % 32;
@@ -71,30 +58,6 @@ TEST_P(EveryQuantizedScheme, PackedValuesAreTheStoredOnes) {
         }
     }
   }
-}
-
-// The largest 1 - cosine of a token's vector to the naive one, over all layers.
-double worst_angle(const TinyBert& bert, const RunResult& result, const Batch& batch) {
-  const naive::Bert naive = bert.naive();
-  double worst = 0;
-  for (int64_t b = 0; b < batch.texts(); ++b) {
-    const Batch one = single(batch, b);
-    const std::vector<naive::Mat> expected = naive(one.ids, one.token_types);
-    for (size_t l = 0; l < expected.size(); ++l) {
-      const int64_t columns = expected[l].columns;
-      for (int64_t t = 0; t < expected[l].rows; ++t) {
-        const int64_t row = batch.offsets[static_cast<size_t>(b)] + t;
-        double ab = 0, aa = 0, bb = 0;
-        for (int64_t i = 0; i < columns; ++i) {
-          const double x = expected[l].at(t, i);
-          const double y = result.layers[l].values[static_cast<size_t>(row * columns + i)];
-          ab += x * y, aa += x * x, bb += y * y;
-        }
-        worst = std::max(worst, 1 - ab / std::sqrt(aa * bb));
-      }
-    }
-  }
-  return worst;
 }
 
 // Rounding a group of 64 normal values to 127 steps of their largest (about 2.6 deviations) is noise of
@@ -116,12 +79,7 @@ TEST_P(EveryQuantizedScheme, IsNearTheNaiveForwardOfItsDequantizedWeights) {
 // The twin: the first output column's scales, a 128th of the last product, are off by a power of two or more.
 TEST_P(EveryQuantizedScheme, OneDamagedScaleShows) {
   TinyBert bert(kEven, GetParam());
-  StoredWeight& w = bert.stored("encoder.layer.1.output.dense.weight");
-  std::vector<std::byte> damaged(w.scales.begin(), w.scales.end());
-  const size_t size = w.scheme.mode == Mode::int8 ? 4 : w.scheme.mode == Mode::affine ? size_of(w.dtype) : 1;
-  const size_t row = damaged.size() / static_cast<size_t>(w.shape[0]);
-  for (size_t i = size - 1; i < row; i += size) damaged[i] ^= size == 1 ? std::byte{0x10} : std::byte{0x08};
-  w.scales = damaged;
+  const std::vector<std::byte> damaged = damage_last_scales(bert);
   const auto engine = make_cpu_engine({.activations = Activations::int8});
   bert.add_to(*engine);
   const Batch batch = random_batch(kEven, {5, 33, 1, 64});
@@ -141,25 +99,8 @@ TEST(Int8Engine, WidthsThatFillNoGroup) {
 TEST(Int8Engine, ATextHasTheSameBitsAloneAndInAnyBatchOnAnyNumberOfThreads) {
   const std::vector<int64_t> lengths{33, 1, 2, 32, 129, 31, 5, 17, 257, 16, 64};
   for (const Scheme& scheme :
-       {Scheme{Mode::affine, 8, 64, Dtype::f16}, Scheme{Mode::affine, 4, 32, Dtype::f16}}) {
-    TinyBert bert(kEven, scheme);
-    const Batch batch = random_batch(kEven, lengths);
-    std::vector<RunResult> alone;
-    for (int threads : {1, 2, 3, 7}) {
-      const auto engine = make_cpu_engine({.threads = threads, .activations = Activations::int8});
-      bert.add_to(*engine);
-      const RunResult together = run(bert, *engine, batch);
-      for (int64_t b = 0; b < batch.texts(); ++b) {
-        const std::string what =
-            to_string(scheme) + ", " + std::to_string(threads) + " threads, text " + std::to_string(b);
-        const RunResult one = run(bert, *engine, single(batch, b));
-        if (threads == 1) alone.push_back(one);
-        const RunResult& first = alone[static_cast<size_t>(b)];
-        expect_text_is(first, together, batch, b, what);
-        expect_text_is(first, one, single(batch, b), 0, what + " alone");
-      }
-    }
-  }
+       {Scheme{Mode::affine, 8, 64, Dtype::f16}, Scheme{Mode::affine, 4, 32, Dtype::f16}})
+    expect_same_bits_alone_and_together(scheme, lengths, Activations::int8);
 }
 
 TEST(Int8Engine, ConcurrentFirstCallsPackOnceAndDontMix) {

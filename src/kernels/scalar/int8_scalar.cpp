@@ -51,11 +51,6 @@ void quantize(const float* x, int64_t n, int group, int8_t* codes, float* groups
 
 }  // namespace
 
-const Int8Kernels kInt8Scalar{.matmul = matmul,
-                              .expand = expand,
-                              .quantize = quantize,
-                              .gelu_erf = nullptr,
-                              .attend = nullptr,
-                              .attend_bytes = nullptr};
+const Int8Kernels kInt8Scalar{.matmul = matmul, .expand = expand, .quantize = quantize};
 
 }  // namespace mlxe

@@ -1,4 +1,4 @@
-// int8_table.h's attention with products in bfloat16, for the variants that have them. `P` makes the two
+// bf16_table.h's attention with products in bfloat16, for the variants that have them. `P` makes the two
 // products for a block of P::kRows queries, in registers it sets up and gives back:
 //   scores(q, size, keys, padded, s, ld)       s[row][key] = q . key
 //   values(p, ld, keys, values, size, out)     out[row][d] = sum over keys of p[row][key] * value
@@ -8,7 +8,7 @@
 
 #include <immintrin.h>
 
-#include "kernels/int8_table.h"
+#include "kernels/bf16_table.h"
 #include "kernels/x86/avx512_vector.h"
 
 namespace mlxe {
@@ -139,72 +139,6 @@ struct Bf16Attention {
         for (int64_t d = 0; d < size; d += 16)
           _mm512_storeu_ps(a.out + (first + i) * a.ld_out + d,
                            _mm512_mul_ps(_mm512_loadu_ps(s.sums + i * size + d), _mm512_set1_ps(inverse[i])));
-    }
-  }
-};
-
-// vdpbf16ps: sixteen sums of two products.
-struct VectorProducts {
-  static constexpr int64_t kRows = 8;
-
-  static inline __attribute__((always_inline)) void dot(__m512& sums, __m512i a, __m512i b) {
-    asm("vdpbf16ps %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));  // as in int8_vnni_tile.h
-  }
-  static inline __attribute__((always_inline)) __m512i pair(const uint16_t* p) {
-    int32_t bits;
-    __builtin_memcpy(&bits, p, 4);
-    return _mm512_set1_epi32(bits);
-  }
-
-  template <int vectors>
-  static void score_block(const uint16_t* q, int64_t size, const uint16_t* keys, int64_t padded, float* s,
-                          int64_t ld) {
-    __m512 sums[kRows][vectors];
-#pragma GCC unroll 8
-    for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) sums[i][v] = _mm512_setzero_ps();
-    for (int64_t d = 0; d < size; d += 2, keys += 2 * padded) {
-      __m512i k[vectors];
-#pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) k[v] = _mm512_loadu_si512(keys + 32 * v);
-#pragma GCC unroll 8
-      for (int i = 0; i < kRows; ++i) {
-        const __m512i query = pair(q + i * size + d);
-#pragma GCC unroll 4
-        for (int v = 0; v < vectors; ++v) dot(sums[i][v], query, k[v]);
-      }
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) _mm512_storeu_ps(s + i * ld + 16 * v, sums[i][v]);
-  }
-  static void scores(const uint16_t* q, int64_t size, const uint16_t* keys, int64_t padded, float* s,
-                     int64_t ld) {
-    for (int64_t j = 0; j < padded; j += 32) score_block<2>(q, size, keys + 2 * j, padded, s + j, ld);
-  }
-
-  static void values(const uint16_t* p, int64_t padded, const uint16_t* values, int64_t size, float* out) {
-    for (int64_t d = 0; d < size; d += 32) {
-      const uint16_t* v = values + d * padded;
-      __m512 left[kRows], right[kRows];
-#pragma GCC unroll 8
-      for (int i = 0; i < kRows; ++i) left[i] = right[i] = _mm512_setzero_ps();
-      for (int64_t key = 0; key < padded; key += 2, v += 64) {
-        const __m512i v0 = _mm512_loadu_si512(v), v1 = _mm512_loadu_si512(v + 32);
-#pragma GCC unroll 8
-        for (int i = 0; i < kRows; ++i) {
-          const __m512i weight = pair(p + i * padded + key);
-          dot(left[i], weight, v0);
-          dot(right[i], weight, v1);
-        }
-      }
-#pragma GCC unroll 8
-      for (int i = 0; i < kRows; ++i) {
-        _mm512_storeu_ps(out + i * size + d, left[i]);
-        _mm512_storeu_ps(out + i * size + d + 16, right[i]);
-      }
     }
   }
 };

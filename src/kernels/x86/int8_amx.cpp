@@ -1,7 +1,7 @@
 // int8_table.h with AMX: tdpbsud multiplies a tile of 16 rows of activations with one of 16 columns of codes,
 // a whole group deep, in 16 cycles. What remains is scaling its 16 x 16 integer sums: the same operations in
 // the same order as the VNNI kernel's, which takes small row counts, to the same bits.
-#include "kernels/x86/attention_avx512.h"
+#include "kernels/x86/amx_config.h"
 #include "kernels/x86/int8_rows_avx512.h"
 #include "kernels/x86/int8_vnni_tile.h"
 
@@ -16,70 +16,15 @@ constexpr int kFewRows = 5;  // fewer than this many: VNNI
 constexpr int kGroups = 6;
 
 // Registers: sums (0, 1), activations (2), codes (3, 4).
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-
-  TileConfig(int group, int64_t count) {
-    const auto set = [this](int tile, int64_t height, int width) {
-      rows[tile] = static_cast<uint8_t>(height);
-      row_bytes[tile] = static_cast<uint16_t>(width);
-    };
-    set(0, count, 64);
-    set(1, count, 64);
-    set(2, count, group);
-    set(3, group / 4, 64);
-    set(4, group / 4, 64);
-  }
-};
-
-// The products of attention: tiles of 16 queries or weights x 32 summed values x 16 columns.
-struct TileProducts {
-  static constexpr int64_t kRows = 16;
-
-  TileProducts() {
-    const TileConfig config(64, kRows);
-    _tile_loadconfig(&config);
-  }
-  ~TileProducts() { _tile_release(); }
-  TileProducts(const TileProducts&) = delete;
-  TileProducts& operator=(const TileProducts&) = delete;
-
-  void scores(const uint16_t* q, int64_t size, const uint16_t* keys, int64_t padded, float* s,
-              int64_t ld) const {
-    for (int64_t j = 0; j < padded; j += 32) {
-      _tile_zero(0);
-      _tile_zero(1);
-      for (int64_t d = 0; d < size; d += 32) {
-        _tile_loadd(2, q + d, size * 2);
-        _tile_loadd(3, keys + (d / 2 * padded + j) * 2, padded * 4);
-        _tile_loadd(4, keys + (d / 2 * padded + j + 16) * 2, padded * 4);
-        _tile_dpbf16ps(0, 2, 3);
-        _tile_dpbf16ps(1, 2, 4);
-      }
-      _tile_stored(0, s + j, ld * 4);
-      _tile_stored(1, s + j + 16, ld * 4);
-    }
-  }
-
-  void values(const uint16_t* p, int64_t padded, const uint16_t* values, int64_t size, float* out) const {
-    for (int64_t d = 0; d < size; d += 32) {
-      const uint16_t* v = values + d * padded;
-      _tile_zero(0);
-      _tile_zero(1);
-      for (int64_t key = 0; key < padded; key += 32) {
-        _tile_loadd(2, p + key, padded * 2);
-        _tile_loadd(3, v + key * 32, 128);
-        _tile_loadd(4, v + key * 32 + 32, 128);
-        _tile_dpbf16ps(0, 2, 3);
-        _tile_dpbf16ps(1, 2, 4);
-      }
-      _tile_stored(0, out + d, size * 4);
-      _tile_stored(1, out + d + 16, size * 4);
-    }
-  }
-};
+void configure(int group, int64_t rows) {
+  TileConfig config;
+  config.set(0, rows, 64);
+  config.set(1, rows, 64);
+  config.set(2, rows, group);
+  config.set(3, group / 4, 64);
+  config.set(4, group / 4, 64);
+  _tile_loadconfig(&config);
+}
 
 using Sums = int32_t[kGroups][2][kRows * 16];  // of both halves of the panel
 
@@ -190,8 +135,7 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
       continue;
     }
     if (configured != count) {
-      const TileConfig config(group, count);
-      _tile_loadconfig(&config);
+      configure(group, count);
       configured = count;
     }
     alignas(64) float totals[kRows * kInt8Panel];
@@ -208,11 +152,6 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
 
 }  // namespace
 
-const Int8Kernels kInt8Amx{.matmul = matmul,
-                           .expand = expand,
-                           .quantize = quantize,
-                           .gelu_erf = gelu_erf,
-                           .attend = Bf16Attention<TileProducts>::attend,
-                           .attend_bytes = Bf16Attention<TileProducts>::scratch_bytes};
+const Int8Kernels kInt8Amx{.matmul = matmul, .expand = expand, .quantize = quantize};
 
 }  // namespace mlxe

@@ -44,11 +44,7 @@ void expand(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t*
 
 }  // namespace
 
-const Int8Kernels kInt8Avx2{.matmul = Int8Madd<Madd, Avx2>::matmul,
-                            .expand = expand,
-                            .quantize = Int8Quantize<Avx2>::quantize,
-                            .gelu_erf = nullptr,
-                            .attend = nullptr,
-                            .attend_bytes = nullptr};
+const Int8Kernels kInt8Avx2{
+    .matmul = Int8Madd<Madd, Avx2>::matmul, .expand = expand, .quantize = Int8Quantize<Avx2>::quantize};
 
 }  // namespace mlxe

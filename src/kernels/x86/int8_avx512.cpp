@@ -32,11 +32,7 @@ struct Madd {
 
 }  // namespace
 
-const Int8Kernels kInt8Avx512{.matmul = Int8Madd<Madd, Avx512>::matmul,
-                              .expand = expand,
-                              .quantize = quantize,
-                              .gelu_erf = gelu_erf,
-                              .attend = nullptr,
-                              .attend_bytes = nullptr};
+const Int8Kernels kInt8Avx512{
+    .matmul = Int8Madd<Madd, Avx512>::matmul, .expand = expand, .quantize = quantize};
 
 }  // namespace mlxe

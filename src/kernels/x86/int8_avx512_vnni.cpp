@@ -4,11 +4,6 @@
 
 namespace mlxe {
 
-const Int8Kernels kInt8Avx512Vnni{.matmul = vnni_matmul,
-                                  .expand = expand,
-                                  .quantize = quantize,
-                                  .gelu_erf = gelu_erf,
-                                  .attend = nullptr,
-                                  .attend_bytes = nullptr};
+const Int8Kernels kInt8Avx512Vnni{.matmul = vnni_matmul, .expand = expand, .quantize = quantize};
 
 }  // namespace mlxe

@@ -1,0 +1,168 @@
+// Products of 8-bit or bfloat16 activations with packed weights.
+//
+// The work is cut into units of a block of rows and 64 output columns, two panels. A panel meets all rows of
+// the block in slices of K that leave it in L1. A row's sum is made of its slices' sums, in order, whatever
+// the blocks: a row's result depends on nothing but the row.
+#include <algorithm>
+
+#include "engine_cpu/ops.h"
+
+namespace mlxe::cpu {
+namespace {
+
+// Slices of K, columns of a unit and rows that share one pass over its weights. The slices leave 24 KB of one
+// panel of codes, or 64 KB of four panels of bfloat16, whose decoding is paid once a pass.
+struct Blocking {
+  int64_t slice, columns, rows;
+};
+constexpr Blocking kInt8Blocking{768, 64, 256};
+constexpr Blocking kBf16Blocking{256, 128, 512};
+constexpr int64_t kWholeGroups = 64;  // columns: what a unit of as many makes can be quantized in it
+constexpr int64_t kManyUnits = 8;     // for a thread: with fewer, narrower ones share the work better
+
+const Blocking& blocking_of(const OperandForm& form) {
+  return form.kind == Activations::bf16 ? kBf16Blocking : kInt8Blocking;
+}
+
+int64_t units_of(int64_t columns, int64_t unit) {
+  return (columns + unit - 1) / unit;
+}
+
+// Columns of a unit, at least `narrowest`, for `columns` in all, each `blocks` times.
+int64_t unit_columns(int64_t widest, int64_t narrowest, int64_t columns, int64_t blocks, int64_t threads) {
+  int64_t width = widest;
+  while (threads > 1 && width > narrowest && blocks * units_of(columns, width) < kManyUnits * threads)
+    width /= 2;
+  return width;
+}
+
+}  // namespace
+
+const PackedWeight* CpuOps::packed(const Linear& l) const {
+  return form_.kind == Activations::float32 ? nullptr : matrix(l.weight, l.out, l.in).packed();
+}
+
+void CpuOps::add_operand(Tensor& x) {
+  if (form_.kind != Activations::float32) workspace_.arena.add_operand(x, form_);
+}
+
+void CpuOps::make_operand(const float* values, const Tensor& x, int64_t row, int64_t first_column,
+                          int64_t columns) {
+  if (form_.kind == Activations::bf16)
+    bf16_.round(values, columns, x.bf16(row) + first_column);
+  else
+    int8_.quantize(values, columns, form_.group, x.codes(row) + first_column,
+                   x.groups(row) + 2 * first_column / form_.group);
+}
+
+void CpuOps::packed_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride,
+                          int slot) {
+  if (form_.kind == Activations::bf16)
+    bf16_block(x, l, block, out, stride, slot);
+  else
+    int8_block(x, l, block, out, stride, slot);
+}
+
+// The first slice starts from the bias, the others add to what is there.
+CpuOps::Start CpuOps::start_of(const Linear& l, int64_t first_column, int64_t k, const float* out,
+                               int64_t stride) const {
+  if (k > 0) return {out, stride};
+  return {l.bias == kNoWeight ? kZeroRow : vector(l.bias, l.out) + first_column, 0};
+}
+
+void CpuOps::int8_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride,
+                        int slot) {
+  const PackedWeight& w = *packed(l);
+  uint8_t* expansion = expanded(slot, kInt8Blocking.slice * kInt8Panel);
+  for (int64_t n = 0; n < block.columns; n += kInt8Panel) {
+    const int64_t first = block.first_column + n, panel = first / kInt8Panel;
+    const int64_t columns = std::min<int64_t>(kInt8Panel, block.columns - n);
+    for (int64_t k = 0; k < w.columns(); k += kInt8Blocking.slice) {
+      const int64_t slice = std::min(kInt8Blocking.slice, w.columns() - k);
+      const Int8Weights weights = w.int8_panel(int8_, panel, k, slice, expansion);
+      const bool last = k + slice == w.columns();
+      const uint8_t* next = !last                    ? w.codes(panel, k + slice)
+                            : panel + 1 < w.panels() ? w.codes(panel + 1, 0)
+                                                     : nullptr;
+      Int8Rows rows = x.int8_rows(block.first_row);
+      rows.codes += k;
+      rows.groups += 2 * k / form_.group;
+      const Start from = start_of(l, first, k, out + n, stride);
+      int8_.matmul(rows, block.rows, weights, slice / form_.group, form_.group, from.values, from.stride,
+                   out + n, stride, columns, next);
+    }
+  }
+}
+
+void CpuOps::bf16_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride,
+                        int slot) {
+  const PackedWeight& w = *packed(l);
+  const int64_t first_panel = block.first_column / kBf16Panel, panels = units_of(block.columns, kBf16Panel);
+  for (int64_t k = 0; k < w.columns(); k += kBf16Blocking.slice) {
+    const int64_t slice = std::min(kBf16Blocking.slice, w.columns() - k), size = slice * kBf16Panel;
+    auto* weights = reinterpret_cast<uint16_t*>(expanded(slot, 2 * panels * size));
+    for (int64_t p = 0; p < panels; ++p) w.read_bf16(bf16_, first_panel + p, k, slice, weights + p * size);
+    const Start from = start_of(l, block.first_column, k, out, stride);
+    bf16_.matmul(x.bf16(block.first_row) + k, x.bf16_stride(), block.rows, weights, slice, from.values,
+                 from.stride, out, stride, block.columns);
+  }
+}
+
+Tensor CpuOps::with_operand(const Tensor& x) {
+  if (x.has_operand()) return x;
+  Tensor y = x;
+  add_operand(y);
+  loop_rows(y.rows(), [&](int64_t m, int) { make_operand(y, m, 0, y.columns()); });
+  return y;
+}
+
+void CpuOps::packed_linears(const Tensor& x, std::span<const Linear> ls, ActivationKernel activation,
+                            std::span<const Tensor> ys) {
+  const Tensor operand = with_operand(x);
+  const Blocking& blocking = blocking_of(form_);
+  const int64_t blocks = units_of(x.rows(), blocking.rows);
+  int64_t all_columns = 0;
+  for (const Linear& l : ls) all_columns += l.out;
+  const int64_t width = unit_columns(blocking.columns, kInt8Panel, all_columns, blocks, threads());
+  int64_t units = 0;  // over the columns of all products
+  for (const Linear& l : ls) units += units_of(l.out, width);
+  loop(blocks * units, [&](int64_t unit, int slot) {
+    const int64_t row = unit / units * blocking.rows;
+    int64_t within = unit % units;
+    size_t i = 0;
+    for (; within >= units_of(ls[i].out, width); ++i) within -= units_of(ls[i].out, width);
+    const Linear& l = ls[i];
+    const int64_t column = within * width;
+    const Block block{row, std::min(blocking.rows, x.rows() - row), column, std::min(width, l.out - column)};
+    float* out = ys[i].row(row) + column;
+    packed_block(operand, l, block, out, ys[i].stride(), slot);
+    if (activation != nullptr) activation(out, ys[i].stride(), block.rows, block.columns);
+  });
+}
+
+// The wide inner values never exist as floats: a unit makes some columns of them, which the activation and
+// the quantization or rounding then find in cache.
+Tensor CpuOps::packed_feed_forward(const Tensor& x, const Linear& up, Activation activation,
+                                   const Linear& down) {
+  const ActivationKernel activate_tile = activation == Activation::gelu_erf && bf16_.gelu_erf != nullptr
+                                             ? bf16_.gelu_erf
+                                             : kernel_of(kernels_, activation);
+  const Tensor operand = with_operand(x);
+  const Tensor inner = workspace_.arena.operand(x.rows(), up.out, form_);
+  const Blocking& blocking = blocking_of(form_);
+  const int64_t blocks = units_of(x.rows(), blocking.rows);
+  const int64_t width = unit_columns(blocking.columns, kWholeGroups, up.out, blocks, threads());
+  const int64_t units = units_of(up.out, width);
+  loop(blocks * units, [&](int64_t unit, int slot) {
+    const int64_t first = unit / units * blocking.rows, column = unit % units * width;
+    const int64_t rows = std::min(blocking.rows, x.rows() - first);
+    const int64_t columns = std::min(width, up.out - column);
+    float* tile = scratch(slot, blocking.rows * width);
+    packed_block(operand, up, {first, rows, column, columns}, tile, width, slot);
+    if (activate_tile != nullptr) activate_tile(tile, width, rows, columns);
+    for (int64_t i = 0; i < rows; ++i) make_operand(tile + i * width, inner, first + i, column, columns);
+  });
+  return linear(inner, down);
+}
+
+}  // namespace mlxe::cpu
