@@ -125,7 +125,7 @@ void add_bench(CLI::App& app, Run& run) {
       ->capture_default_str();
   command->add_option("--engine", o->engine, "auto (mlx where it has a GPU, else cpu), mlx or cpu")
       ->capture_default_str();
-  command->add_option("--activations", o->activations, "auto, int8 or f32, of the cpu engine")
+  command->add_option("--activations", o->activations, "auto, int8, bf16 or f32, of the cpu engine")
       ->capture_default_str();
   command->add_option("--threads", o->threads, "Threads of the cpu engine; 0: all cores")
       ->check(CLI::NonNegativeNumber);

@@ -123,6 +123,7 @@ int compare_models(const Options& o) {
                          .warning = warn,
                          .progress = progress()};
   options.limits.cosine = o.gate_cosine;
+  options.run_mode = parse_activations(o.run.activations);
   for (const std::string& g : o.gates) options.gates.push_back(parse_gate(g));
 
   Comparison c = compare(o.original, o.quantized, input, options);
@@ -132,6 +133,7 @@ int compare_models(const Options& o) {
     for (auto [folder, model] : {std::pair(&o.original, &c.original), std::pair(&o.quantized, &c.quantized)})
       model->measured = measure_apart({.folder = *folder,
                                        .engine = o.run.engine,
+                                       .activations = folder == &o.quantized ? o.run.activations : "auto",
                                        .threads = o.run.threads,
                                        .max_length = o.run.max_length,
                                        .seconds = o.seconds},
@@ -201,6 +203,11 @@ void add_compare(CLI::App& app, Run& run) {
   command->add_option("--scores", o->scores,
                       "Column of gold similarities or values (\"score\" is used where there is one)");
   command->add_option("--engine", o->run.engine, "auto (mlx where it has a GPU, else cpu), mlx or cpu")
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--activations", o->run.activations,
+          "auto, int8, bf16 or f32: the quantized side's run mode, measured besides float32 (cpu engine)")
       ->capture_default_str();
   command->add_option("--threads", o->run.threads, "Threads of the cpu engine; 0: all cores")
       ->check(CLI::NonNegativeNumber);

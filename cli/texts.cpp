@@ -165,8 +165,8 @@ void RunOptions::add_to(CLI::App& command) {
   command
       .add_option(
           "--activations", activations,
-          "int8 (fast), f32 (exact) or auto: what the cpu engine's activations become where they meet a "
-          "quantized matrix")
+          "auto, int8 (fast), bf16 (near exact) or f32 (exact): what the cpu engine's activations become "
+          "where they meet a matrix")
       ->capture_default_str();
   command.add_option("--threads", threads, "Threads of the cpu engine; 0: all cores")
       ->check(CLI::NonNegativeNumber);

@@ -188,11 +188,11 @@ Table run(const Comparison& c) {
   return t;
 }
 
-// What 8-bit activations add to what the stored weights cost, side by side.
+// What int8 or bfloat16 activations add to what the stored weights cost, side by side.
 Table run_mode(const Comparison& c) {
   const RunMode& m = *c.run_mode;
   Table t{"run_mode",
-          "As it is run by default",
+          "As it is run",
           {"", "float32 activations", m.activations + " activations"},
           {Align::left, Align::right, Align::right},
           {},

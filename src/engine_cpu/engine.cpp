@@ -117,6 +117,7 @@ class CpuEngine : public Engine {
 
   WeightId add(const StoredWeight& weight) override {
     weights_.emplace_back(weight);
+    has_codes_ |= weights_.back().code_group() > 0;
     return static_cast<WeightId>(weights_.size()) - 1;
   }
 
@@ -150,19 +151,20 @@ class CpuEngine : public Engine {
 
   EngineInfo info() const override {
     const int n = pool_.threads();
-    return {"cpu", fmt::format("{}, {} {}", name(isa_), n, n == 1 ? "thread" : "threads"), notes(),
-            activations_};
+    return {"cpu", fmt::format("{}, {} {}", name(isa_), n, n == 1 ? "thread" : "threads"), notes(), in_use()};
   }
 
  private:
+  Activations in_use() const { return has_codes_ || pack_floats_ ? activations_ : Activations::float32; }
   std::vector<std::string> notes() const {
-    const bool int8 = activations_ == Activations::int8 && !has_int8_kernels(isa_);
-    const bool bf16 = activations_ == Activations::bf16 && !has_bf16_kernels(isa_);
+    const Activations activations = in_use();
+    const bool int8 = activations == Activations::int8 && !has_int8_kernels(isa_);
+    const bool bf16 = activations == Activations::bf16 && !has_bf16_kernels(isa_);
     if (!int8 && !bf16) return {};
     return {fmt::format(
         "the kernel variant {} has no kernels for {} activations: they run as plain loops, far slower than "
         "f32",
-        name(isa_), name(activations_))};
+        name(isa_), mlxe::name(activations))};
   }
   Activations chosen(Activations asked) const {
     if (asked != Activations::automatic) return asked;
@@ -172,7 +174,7 @@ class CpuEngine : public Engine {
   // Packs the matrices of the model's linears, where activations are not float32: those with codes, and for
   // bfloat16 that was asked for the others too. 8-bit activations have one group size in all of a model.
   void pack(const Model& model) {
-    if (activations_ == Activations::float32) return;
+    if (in_use() == Activations::float32) return;
     std::vector<Weight*> linears;
     int smallest = 0;
     for (WeightId id : linear_weights(model)) {
@@ -226,7 +228,8 @@ class CpuEngine : public Engine {
 
   Isa isa_;
   Activations activations_;
-  bool pack_floats_;
+  bool pack_floats_;        // bfloat16 was asked for by name
+  bool has_codes_ = false;  // some matrix is quantized
   ThreadPool pool_;
   std::deque<Weight> weights_;
   std::once_flag packed_once_;

@@ -15,6 +15,11 @@ const Bf16Kernels& bf16_kernels(Isa isa) noexcept {
       return kBf16Avx512Bf16;
     case Isa::amx:
       return kBf16Amx;
+#elif defined(__aarch64__)
+    case Isa::neon:
+    case Isa::neon_dotprod:
+    case Isa::neon_i8mm:
+      return kBf16Neon;
 #endif
     default:
       return kBf16Scalar;

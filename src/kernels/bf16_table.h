@@ -64,6 +64,6 @@ const Bf16Kernels& bf16_kernels();
 // The set a given variant uses; the machine must be able to run it.
 const Bf16Kernels& bf16_kernels(Isa isa) noexcept;
 
-extern const Bf16Kernels kBf16Scalar, kBf16Avx2, kBf16Avx512, kBf16Avx512Bf16, kBf16Amx;
+extern const Bf16Kernels kBf16Scalar, kBf16Avx2, kBf16Avx512, kBf16Avx512Bf16, kBf16Amx, kBf16Neon;
 
 }  // namespace mlxe

@@ -98,12 +98,7 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
 
 template <class D>
 constexpr Int8Kernels neon_table() {
-  return {.matmul = matmul<D>,
-          .expand = expand,
-          .quantize = quantize,
-          .gelu_erf = nullptr,
-          .attend = nullptr,
-          .attend_bytes = nullptr};
+  return {.matmul = matmul<D>, .expand = expand, .quantize = quantize};
 }
 
 // Codes are unsigned, and before i8mm there is no product of mixed signs: with the top bit flipped a code is

@@ -1,4 +1,5 @@
 // bf16_table.h's kernels over a wrapper `V` (vector_math.h says what it is) with these besides:
+//   kBf16Rows               rows of a tile of 2 registers of columns
 //   Codes                   kLanes times four codes
 //   load_codes(p)           from bytes
 //   load_half_codes(p, high, table)   from the low or the high halves of bytes
@@ -63,7 +64,7 @@ void round_to_bf16(const float* x, int64_t n, uint16_t* out) {
 // For instruction sets without products of bfloat16: they are exact in float32.
 template <class V>
 struct Bf16Fma {
-  static constexpr int kLanes = V::kLanes, kRows = kLanes / 2;
+  static constexpr int kLanes = V::kLanes, kRows = V::kBf16Rows;
   using Float = typename V::Float;
 
   // `rows` rows x 2 registers of columns, `first` being the first of them.

@@ -6,6 +6,7 @@ namespace mlxe {
 namespace {
 
 struct Bf16Avx2 : Avx2 {
+  static constexpr int kBf16Rows = 4;
   using Codes = __m256i;
 
   static __m256i load_bits(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }

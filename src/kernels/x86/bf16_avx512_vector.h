@@ -8,6 +8,7 @@ namespace mlxe {
 namespace {
 
 struct Bf16Avx512 : Avx512 {
+  static constexpr int kBf16Rows = 8;
   using Codes = __m512i;
 
   static Codes load_codes(const uint8_t* p) { return _mm512_loadu_si512(p); }
