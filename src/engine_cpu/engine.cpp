@@ -164,7 +164,7 @@ class CpuEngine : public Engine {
     return {fmt::format(
         "the kernel variant {} has no kernels for {} activations: they run as plain loops, far slower than "
         "f32",
-        name(isa_), mlxe::name(activations))};
+        name(isa_), int8 ? "int8" : "bf16")};
   }
   Activations chosen(Activations asked) const {
     if (asked != Activations::automatic) return asked;
