@@ -1,6 +1,8 @@
 // bf16_table.h with NEON.
 #include "kernels/arm/neon_vector.h"
 #include "kernels/generic/bf16_body.h"
+#include "kernels/generic/fast_gelu.h"
+#include "kernels/generic/kernels_body.h"
 
 namespace mlxe {
 namespace {
@@ -54,7 +56,7 @@ struct Bf16Neon : Neon {
 const Bf16Kernels kBf16Neon{.matmul = Bf16Fma<Bf16Neon>::matmul,
                             .decode = Bf16Decode<Bf16Neon>::decode,
                             .round = round_to_bf16<Bf16Neon>,
-                            .gelu_erf = nullptr,
+                            .gelu_erf = KernelsBody<Neon>::activate<fast_gelu_erf<Neon>>,
                             .attend = nullptr,
                             .attend_bytes = nullptr};
 
