@@ -14,22 +14,24 @@ function(add_program name)
 endfunction()
 file(GLOB sources CONFIGURE_DEPENDS kernels/*_test.cpp)
 add_program(test_kernels ${sources})
-add_program(test_engine models/arena_test.cpp models/engine_cpu_test.cpp models/int8_engine_test.cpp)
+add_program(test_engine models/arena_test.cpp models/bf16_engine_test.cpp models/engine_cpu_test.cpp models/int8_engine_test.cpp)
 
 # All kernel tests but one that measures speed, which says nothing about an emulator.
 set(kernel_tests "-Variant.ThePeakIsAPlausibleNumber")
-# Of the engine's tests those of 8-bit activations, which take seconds. Not the one of ten thousand calls (minutes, and the memory
+# Of the engine's tests those of 8-bit activations, which take seconds, and with bfloat16, which has one set of kernels, the schemes
+# once. Not the one of ten thousand calls (minutes, and the memory
 # it watches would be the emulator's), nor those that start every variant: here each variant has its own processor; nor the
 # twins of the tolerances, which no variant changes.
-set(engine_tests "Arena.*:Int8Engine.*:*EveryQuantizedScheme.*:-*.TenThousand*:*.OneDamagedScaleShows*")
+set(engine_tests "Arena.*:Int8Engine.*:*EveryQuantizedScheme.*:Bf16Engine.Widths*")
+set(not_here "*.TenThousand*:*.OneDamagedScaleShows*")
 function(add_runs cpu variants)
   set(emulator ${MLXE_QEMU} -L /usr/aarch64-linux-gnu -cpu ${cpu})
   list(JOIN emulator " " command)
   add_test(NAME "kernels on ${cpu}" COMMAND ${emulator} $<TARGET_FILE:test_kernels> --gtest_filter=${kernel_tests})
-  add_test(NAME "engine on ${cpu}" COMMAND ${emulator} $<TARGET_FILE:test_engine> --gtest_filter=${engine_tests})
+  add_test(NAME "engine on ${cpu}" COMMAND ${emulator} $<TARGET_FILE:test_engine> --gtest_filter=${engine_tests}${ARGN}:-${not_here})
   set_tests_properties("kernels on ${cpu}" "engine on ${cpu}" PROPERTIES TIMEOUT 900
     ENVIRONMENT "MLXE_TEST_VARIANTS=${variants};MLXE_TEST_EMULATOR=${command}")
 endfunction()
-add_runs(cortex-a57 "scalar neon")
+add_runs(cortex-a57 "scalar neon" ":*Bf16EngineScheme.*")
 add_runs(neoverse-n1 "scalar neon neon_dotprod")
 add_runs(max "scalar neon neon_dotprod neon_i8mm")
