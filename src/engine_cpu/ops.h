@@ -79,7 +79,8 @@ class CpuOps {
   }
   // One head of one text.
   struct Head {
-    int64_t first_row, tokens;
+    int64_t first_query, queries;  // rows of q and of the result
+    int64_t first_row, tokens;     // rows of k and v
     int64_t first_column, size;
   };
   void attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot);

@@ -25,11 +25,11 @@ inline constexpr int64_t bf16_index(int64_t k, int64_t n) {
 
 // One head of one text: out = softmax(factor * queries keys^T) values. Rows are `ld` floats apart.
 struct Attention {
-  const float *queries, *keys, *values;  // [tokens][size]
+  const float *queries, *keys, *values;  // [count][size], [tokens][size] twice
   ptrdiff_t ld;
-  int64_t tokens, size;
+  int64_t count, tokens, size;
   float factor;
-  float* out;  // [tokens][size]
+  float* out;  // [count][size]
   ptrdiff_t ld_out;
 };
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "models/ops.h"
+#include "models/self_attention.h"
 
 namespace mlxe {
 
@@ -62,10 +63,12 @@ class Bert {
   }
 
   template <EncoderOps E>
-  typename E::Tensor layer(E& e, int64_t i, const typename E::Tensor& x, const Batch& batch) const {
+  typename E::Tensor layer(E& e, int64_t i, const typename E::Tensor& x, const Batch& batch,
+                           Kept kept) const {
     const BertLayer& l = layers_[i];
-    auto a = e.attention(e.linears(x, std::array{l.query, l.key, l.value}), {.heads = config_.heads}, batch);
-    a = e.add_layer_norm(e.linear(a, l.attention_out), x, l.attention_norm);
+    const auto [attended, residual] =
+        self_attention(e, x, {l.query, l.key, l.value}, {.heads = config_.heads}, batch, kept);
+    const auto a = e.add_layer_norm(e.linear(attended, l.attention_out), residual, l.attention_norm);
     return e.add_layer_norm(e.feed_forward(a, l.intermediate, config_.activation, l.output), a,
                             l.output_norm);
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "models/ops.h"
+#include "models/self_attention.h"
 
 namespace mlxe {
 
@@ -59,11 +60,12 @@ class DistilBert {
   }
 
   template <EncoderOps E>
-  typename E::Tensor layer(E& e, int64_t i, const typename E::Tensor& x, const Batch& batch) const {
+  typename E::Tensor layer(E& e, int64_t i, const typename E::Tensor& x, const Batch& batch,
+                           Kept kept) const {
     const DistilBertLayer& l = layers_[i];
-    auto a =
-        e.attention(e.linears(x, std::array{l.q_lin, l.k_lin, l.v_lin}), {.heads = config_.heads}, batch);
-    a = e.add_layer_norm(e.linear(a, l.out_lin), x, l.sa_layer_norm);
+    const auto [attended, residual] =
+        self_attention(e, x, {l.q_lin, l.k_lin, l.v_lin}, {.heads = config_.heads}, batch, kept);
+    const auto a = e.add_layer_norm(e.linear(attended, l.out_lin), residual, l.sa_layer_norm);
     return e.add_layer_norm(e.feed_forward(a, l.lin1, config_.activation, l.lin2), a, l.output_layer_norm);
   }
 

@@ -1,26 +1,45 @@
 // Runs a model on an engine's ops and gathers what was asked for. Instantiated once by each engine.
 #pragma once
 
+#include <algorithm>
+
 #include "models/engine.h"
 
 namespace mlxe {
 
+// Whether of the last layer only each text's first token is read: then the others end with what attention
+// needs of them.
+inline bool reads_first_only(const Model& model, const RunRequest& request) {
+  if (request.layers || request.hidden) return false;
+  if (!request.sentence) return true;
+  const std::vector<int32_t>& skipped = request.batch.pool_from;
+  if (std::ranges::any_of(skipped, [](int32_t n) { return n > 0; })) return false;
+  for (const SentenceModule& m : model.sentence.modules)
+    if (const auto* p = std::get_if<PoolingModule>(&m))
+      return std::ranges::all_of(p->kinds, [](PoolingKind k) { return k == PoolingKind::cls; });
+  return false;
+}
+
 template <EncoderOps E>
 void forward(E& e, const Model& model, const RunRequest& request, RunResult& result) {
+  const bool first_only = reads_first_only(model, request);
   const Batch& batch = request.batch;
   const auto hidden = model.with_encoder([&](const auto& encoder) {
     auto x = encoder.embed(e, batch);
     if (request.layers) result.layers.push_back(e.read(x));
     for (int64_t i = 0; i < encoder.layers(); ++i) {
-      x = encoder.layer(e, i, x, batch);
+      const bool last = i + 1 == encoder.layers();
+      x = encoder.layer(e, i, x, batch, last && first_only ? Kept::first : Kept::all);
       if (request.layers) result.layers.push_back(e.read(x));
     }
     return x;
   });
+  const Batch firsts = first_only ? batch.first_tokens() : Batch{};
+  const Batch& read = first_only ? firsts : batch;  // what `hidden` has rows of
   if (request.hidden) result.hidden = e.read(hidden);
-  if (request.pooler) result.pooler = e.read(model.pooler->forward(e, hidden, batch));
-  if (request.sentence) result.sentence = e.read(model.sentence.forward(e, hidden, batch));
-  if (request.logits) result.logits = e.read(model.classifier->forward(e, hidden, batch));
+  if (request.pooler) result.pooler = e.read(model.pooler->forward(e, hidden, read));
+  if (request.sentence) result.sentence = e.read(model.sentence.forward(e, hidden, read));
+  if (request.logits) result.logits = e.read(model.classifier->forward(e, hidden, read));
 }
 
 }  // namespace mlxe

@@ -45,7 +45,8 @@ concept EncoderOps = requires(E e, const typename E::Tensor& x, const std::vecto
   { e.linears(x, ls) } -> std::same_as<std::vector<typename E::Tensor>>;  // several linears of one input
   {
     e.attention(xs, spec, batch)
-    } -> std::same_as<typename E::Tensor>;  // xs = {q, k, v}, each [T, D]; softmax(q k^T / sqrt(D/H)) v
+    } -> std::same_as<typename E::Tensor>;  // xs = {q, k, v}, each [T, D]; softmax(q k^T / sqrt(D/H)) v;
+                                            // q may be [B, D]: one query a text
   { e.layer_norm(x, n) } -> std::same_as<typename E::Tensor>;
   { e.add_layer_norm(x, x, n) } -> std::same_as<typename E::Tensor>;   // layer_norm(a + b)
   { e.feed_forward(x, l, a, l) } -> std::same_as<typename E::Tensor>;  // down(activation(up(x)))

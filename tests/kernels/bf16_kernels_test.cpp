@@ -282,8 +282,8 @@ struct Heads {
     std::vector<uint8_t> memory(static_cast<size_t>(kernels.attend_bytes(tokens, size)) + 128, 0xee);
     uint8_t* scratch = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
     const auto past = static_cast<size_t>(scratch + kernels.attend_bytes(tokens, size) - memory.data());
-    kernels.attend({q.data(), k.data(), v.data(), ld, tokens, size, 1 / std::sqrt(static_cast<float>(size)),
-                    out.data(), size},
+    kernels.attend({q.data(), k.data(), v.data(), ld, tokens, tokens, size,
+                    1 / std::sqrt(static_cast<float>(size)), out.data(), size},
                    scratch);
     EXPECT_EQ(out.back(), 77.0f);
     for (size_t i = past; i < memory.size(); ++i) EXPECT_EQ(memory[i], 0xee) << "written past the scratch";

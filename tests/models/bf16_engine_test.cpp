@@ -61,6 +61,10 @@ TEST(Bf16Engine, ATextHasTheSameBitsAloneAndInAnyBatchOnAnyNumberOfThreads) {
     expect_same_bits_alone_and_together(scheme, lengths, Activations::bf16);
 }
 
+TEST(Bf16Engine, HeadsOfTheFirstTokenKeepTheirBits) {
+  expect_first_token_heads_keep_their_bits({Mode::affine, 8, 64, Dtype::f16}, Activations::bf16);
+}
+
 // Asked for by name, all matrices take bfloat16; what is chosen automatically leaves matrices of floats
 // alone.
 TEST(Bf16Engine, MatricesOfFloatsTakeItOnRequestOnly) {
@@ -80,7 +84,8 @@ TEST(Bf16Engine, MatricesOfFloatsTakeItOnRequestOnly) {
 
 #ifdef __linux__
 TEST(Bf16EngineVariants, EachIsNearTheNaiveForwardAndKeepsItsBits) {
-  expect_other_variants_pass("Bf16Engine.Widths*:Bf16Engine.AText*:*Bf16EngineScheme.IsNear*");
+  expect_other_variants_pass(
+      "Bf16Engine.Widths*:Bf16Engine.AText*:Bf16Engine.Heads*:*Bf16EngineScheme.IsNear*");
 }
 #endif
 

@@ -237,6 +237,10 @@ TEST(CpuEngine, PoolerAndClassifierReadTheFirstToken) {
   EXPECT_LE(largest_difference(result.logits, naive::linear(hidden, bert.exact, "head.out")), kTolerance);
 }
 
+TEST(CpuEngine, HeadsOfTheFirstTokenKeepTheirBits) {
+  expect_first_token_heads_keep_their_bits({Mode::affine, 8, 64, Dtype::f16}, Activations::float32);
+}
+
 // sentence_transformers' Pooling on one text; weights count from 1 over the whole text, the prompt included.
 std::vector<double> naive_pool(const naive::Mat& x, PoolingKind kind, int64_t skip) {
   if (kind == PoolingKind::cls) return row_of(x, skip);

@@ -212,6 +212,23 @@ TEST(MlxEngine, PoolsAsTheCpuEngineDoes) {
   expect_same(pair.actual(request).sentence, pair.expected(request).sentence, "nothing but a prompt");
 }
 
+TEST(MlxEngine, ComputesTheFirstTokenAloneForHeadsThatReadNoOther) {
+  SKIP_WITHOUT_MLX();
+  for (const Kind kind : {Kind::bert, Kind::distilbert}) {
+    Pair pair(kind, kFloat);
+    for (Model* model : {&pair.mlx_model, &pair.cpu_model})
+      model->sentence.modules = {PoolingModule{{PoolingKind::cls}}};
+    for (const std::vector<int>& lengths : {kLengths, std::vector<int>{5, 5, 5}, std::vector<int>{1, 1}}) {
+      RunRequest request = everything(lengths);
+      request.layers = request.hidden = false;
+      const RunResult heads = pair.actual(request);
+      expect_same(heads, pair.expected(request));
+      EXPECT_EQ(heads.sentence.rows, static_cast<int64_t>(lengths.size()));
+      expect_same(heads.logits, pair.actual(everything(lengths)).logits, "logits of a run that gives all");
+    }
+  }
+}
+
 // More padded tokens than one attention chunk takes, of equal lengths and not.
 TEST(MlxEngine, CutsLargeBatchesIntoChunks) {
   SKIP_WITHOUT_MLX();

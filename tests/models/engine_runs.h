@@ -124,6 +124,37 @@ inline void expect_same_bits_alone_and_together(const Scheme& scheme, const std:
   }
 }
 
+// Heads that read the first token alone get the bits they have when every token's vector is computed.
+inline void expect_first_token_heads_keep_their_bits(const Scheme& scheme, Activations activations) {
+  TinyBert bert(kEven, scheme);
+  bert.model.sentence.modules = {PoolingModule{{PoolingKind::cls}}, NormalizeModule{}};
+  const auto engine = make_cpu_engine({.threads = 2, .activations = activations});
+  bert.add_to(*engine);
+  RunRequest request{.batch = random_batch(kEven, {33, 1, 2, 129, 31, 5, 64, 300}),
+                     .hidden = true,
+                     .pooler = true,
+                     .sentence = true,
+                     .logits = true};
+  RunResult all, heads;
+  engine->run(bert.model, request, all);
+  request.hidden = false;
+  engine->run(bert.model, request, heads);
+  EXPECT_EQ(heads.hidden.rows, 0);
+  EXPECT_EQ(heads.pooler.values, all.pooler.values);
+  EXPECT_EQ(heads.sentence.values, all.sentence.values);
+  EXPECT_EQ(heads.logits.values, all.logits.values);
+  // A prompt that is left out, and other poolings, read further tokens.
+  request.batch.pool_from[3] = 2;
+  engine->run(bert.model, request, heads);
+  EXPECT_NE(heads.sentence.values, all.sentence.values);
+  bert.model.sentence.modules[0] = PoolingModule{{PoolingKind::cls, PoolingKind::mean}};
+  RunResult hidden_too;
+  engine->run(bert.model, request, heads);
+  request.hidden = true;
+  engine->run(bert.model, request, hidden_too);
+  EXPECT_EQ(heads.sentence.values, hidden_too.sentence.values);
+}
+
 // A scheme as part of a test's name.
 inline std::string scheme_name(const testing::TestParamInfo<Scheme>& parameter) {
   std::string text = to_string(parameter.param);

@@ -103,6 +103,10 @@ TEST(Int8Engine, ATextHasTheSameBitsAloneAndInAnyBatchOnAnyNumberOfThreads) {
     expect_same_bits_alone_and_together(scheme, lengths, Activations::int8);
 }
 
+TEST(Int8Engine, HeadsOfTheFirstTokenKeepTheirBits) {
+  expect_first_token_heads_keep_their_bits({Mode::affine, 8, 64, Dtype::f16}, Activations::int8);
+}
+
 TEST(Int8Engine, ConcurrentFirstCallsPackOnceAndDontMix) {
   TinyBert bert(kEven, {Mode::affine, 8, 64, Dtype::f16});
   const Batch batch = random_batch(kEven, {10, 3, 51});
@@ -206,7 +210,8 @@ TEST(Int8Engine, TenThousandMixedCallsFromEightThreadsAreThoseOfOneAndMemoryStay
 // What depends on the kernels, once more with each variant, in processes of their own.
 TEST(Int8EngineVariants, EachIsNearTheNaiveForwardAndKeepsItsBits) {
   expect_other_variants_pass(
-      "Int8Engine.Widths*:Int8Engine.AText*:Int8Engine.Auto*:*EveryQuantizedScheme.IsNear*");
+      "Int8Engine.Widths*:Int8Engine.AText*:Int8Engine.Heads*:Int8Engine.Auto*:*EveryQuantizedScheme."
+      "IsNear*");
 }
 #endif
 

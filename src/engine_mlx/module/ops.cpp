@@ -108,17 +108,24 @@ std::vector<mx::array> MlxOps::linears(const mx::array& x, std::span<const Linea
 mx::array MlxOps::attention(const std::vector<mx::array>& qkv, AttentionSpec spec, const Batch&) const {
   const int columns = qkv[0].shape(1), heads = static_cast<int>(spec.heads), size = columns / heads;
   const float scale = 1.0f / std::sqrt(static_cast<float>(size));
+  const bool one_query = qkv[0].shape(0) != qkv[1].shape(0);  // a text
+  const auto query_of = [&](const PaddedLayout::Chunk& chunk) {
+    const mx::array own = mx::slice(qkv[0], {chunk.first_text, 0}, {chunk.first_text + chunk.texts, columns});
+    return mx::reshape(own, {chunk.texts, heads, 1, size});
+  };
   std::vector<mx::array> results;
   for (const PaddedLayout::Chunk& chunk : layout_.chunks()) {
     const auto split = [&](const mx::array& x) {
       const mx::array padded = PaddedLayout::pad(x, chunk);
       return mx::transpose(mx::reshape(padded, {chunk.texts, chunk.length, heads, size}), {0, 2, 1, 3});
     };
-    const mx::array heads_out = mx::fast::scaled_dot_product_attention(
-        split(qkv[0]), split(qkv[1]), split(qkv[2]), scale, chunk.mask ? "array" : "", chunk.mask);
-    const mx::array merged =
-        mx::reshape(mx::transpose(heads_out, {0, 2, 1, 3}), {chunk.texts, chunk.length, columns});
-    results.push_back(PaddedLayout::unpad(merged, chunk));
+    const mx::array heads_out =
+        mx::fast::scaled_dot_product_attention(one_query ? query_of(chunk) : split(qkv[0]), split(qkv[1]),
+                                               split(qkv[2]), scale, chunk.mask ? "array" : "", chunk.mask);
+    const mx::array merged = mx::reshape(mx::transpose(heads_out, {0, 2, 1, 3}),
+                                         {chunk.texts, one_query ? 1 : chunk.length, columns});
+    results.push_back(one_query ? mx::reshape(merged, {chunk.texts, columns})
+                                : PaddedLayout::unpad(merged, chunk));
     if (layout_.chunks().size() > 1) settle(results.back());
   }
   return results.size() == 1 ? results[0] : mx::concatenate(results, 0);

@@ -102,8 +102,8 @@ struct Bf16Attention {
     pack_keys(a.keys, a.ld, n, padded, size, s.keys);
     pack_values(a.values, a.ld, n, padded, size, s.values);
     const __m512 factor = _mm512_set1_ps(a.factor * 1.44269504f);
-    for (int64_t first = 0; first < n; first += P::kRows) {
-      const int64_t rows = n - first < P::kRows ? n - first : P::kRows;
+    for (int64_t first = 0; first < a.count; first += P::kRows) {
+      const int64_t rows = a.count - first < P::kRows ? a.count - first : P::kRows;
       for (int64_t i = 0; i < P::kRows; ++i) {
         const float* q = a.queries + (first + (i < rows ? i : 0)) * a.ld;
         for (int64_t d = 0; d < size; d += 32)
