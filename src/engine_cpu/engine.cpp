@@ -12,6 +12,7 @@
 #include "base/cpu_features.h"
 #include "base/memory_block.h"
 #include "base/thread_pool.h"
+#include "engine_cpu/call_queue.h"
 #include "engine_cpu/ops.h"
 #include "engine_cpu/weight.h"
 #include "models/engine.h"
@@ -113,7 +114,9 @@ class CpuEngine : public Engine {
       : isa_(active_variant()),
         activations_(chosen(options.activations)),
         pack_floats_(options.activations == Activations::bf16),
-        pool_(options.threads) {}
+        pool_(options.threads),
+        queue_(std::max(1, available_cores() / pool_.threads()),
+               [this](const Model& m, const RunRequest& q, RunResult& r) { run_now(m, q, r); }) {}
 
   WeightId add(const StoredWeight& weight) override {
     weights_.emplace_back(weight);
@@ -122,6 +125,17 @@ class CpuEngine : public Engine {
   }
 
   void run(const Model& model, const RunRequest& request, RunResult& result) override {
+    queue_.call(model, request, result);
+  }
+
+  EngineInfo info() const override {
+    const int n = pool_.threads();
+    return {"cpu", fmt::format("{}, {} {}", name(isa_), n, n == 1 ? "thread" : "threads"), notes(), in_use()};
+  }
+
+ private:
+  // On the calling thread, with the pool's help.
+  void run_now(const Model& model, const RunRequest& request, RunResult& result) {
     result = {};
     if (request.batch.texts() == 0) return;
     std::call_once(packed_once_, [&] { pack(model); });
@@ -149,12 +163,6 @@ class CpuEngine : public Engine {
     check_finite(result);
   }
 
-  EngineInfo info() const override {
-    const int n = pool_.threads();
-    return {"cpu", fmt::format("{}, {} {}", name(isa_), n, n == 1 ? "thread" : "threads"), notes(), in_use()};
-  }
-
- private:
   Activations in_use() const { return has_codes_ || pack_floats_ ? activations_ : Activations::float32; }
   std::vector<std::string> notes() const {
     const Activations activations = in_use();
@@ -237,6 +245,7 @@ class CpuEngine : public Engine {
   OperandForm form_;  // what activations become; float32 until weights are packed
   std::mutex workspaces_mutex_;
   std::vector<std::unique_ptr<Workspace>> workspaces_;
+  CallQueue queue_;
 };
 
 }  // namespace

@@ -1,0 +1,113 @@
+#include "engine_cpu/call_queue.h"
+
+#include <iterator>
+
+namespace mlxe::cpu {
+namespace {
+
+constexpr int64_t kMostTokens = 512;  // of calls that run together
+
+bool same_kind(const RunRequest& a, const RunRequest& b) {
+  return a.layers == b.layers && a.hidden == b.hidden && a.pooler == b.pooler && a.sentence == b.sentence &&
+         a.logits == b.logits;
+}
+
+void append(Batch& to, const Batch& from) {
+  for (int64_t b = 0; b < from.texts(); ++b) {
+    const auto first = static_cast<size_t>(from.offsets[static_cast<size_t>(b)]);
+    const auto length = static_cast<size_t>(from.length(b));
+    to.append(std::span(from.ids).subspan(first, length), std::span(from.token_types).subspan(first, length),
+              from.pool_from[static_cast<size_t>(b)]);
+  }
+}
+
+// Rows [first, first + count); nothing of what was not asked for.
+Matrix rows_of(const Matrix& m, int64_t first, int64_t count) {
+  if (m.rows == 0) return {};
+  const auto begin = m.values.begin() + first * m.columns;
+  return {count, m.columns, {begin, begin + count * m.columns}};
+}
+
+}  // namespace
+
+void CallQueue::call(const Model& model, const RunRequest& request, RunResult& result) {
+  // A large one is a good batch as it is.
+  if (2 * request.batch.tokens() > kMostTokens || request.batch.texts() == 0)
+    return run_(model, request, result);
+  Call own{model, request, result};
+  std::unique_lock lock(mutex_);
+  waiting_.push_back(&own);
+  while (!own.done) {
+    if (running_ == at_once_ || waiting_.empty()) {
+      changed_.wait(lock);
+      continue;
+    }
+    const std::vector<Call*> calls = take();
+    ++running_;
+    lock.unlock();
+    serve(calls);
+    lock.lock();
+    --running_;
+    for (Call* c : calls) c->done = true;
+    changed_.notify_all();
+  }
+  lock.unlock();
+  if (own.error) std::rethrow_exception(own.error);
+}
+
+std::vector<CallQueue::Call*> CallQueue::take() {
+  std::vector<Call*> calls{waiting_.front()};
+  waiting_.pop_front();
+  int64_t tokens = calls[0]->request.batch.tokens();
+  for (auto next = waiting_.begin(); next != waiting_.end();) {
+    const Call& c = **next;
+    const int64_t sum = tokens + c.request.batch.tokens();
+    const bool joins = &c.model == &calls[0]->model && same_kind(c.request, calls[0]->request);
+    if (!joins || sum > kMostTokens) {
+      ++next;
+      continue;
+    }
+    tokens = sum;
+    calls.push_back(*next);
+    next = waiting_.erase(next);
+  }
+  return calls;
+}
+
+void CallQueue::serve_one(Call& call) {
+  try {
+    run_(call.model, call.request, call.result);
+  } catch (...) {
+    call.error = std::current_exception();
+  }
+}
+
+void CallQueue::serve(const std::vector<Call*>& calls) {
+  if (calls.size() == 1) return serve_one(*calls[0]);
+  try {
+    const RunRequest& first = calls[0]->request;
+    RunRequest all{{}, first.layers, first.hidden, first.pooler, first.sentence, first.logits};
+    for (const Call* c : calls) append(all.batch, c->request.batch);
+    RunResult results;
+    run_(calls[0]->model, all, results);
+    int64_t text = 0, token = 0;
+    for (Call* c : calls) {
+      const int64_t texts = c->request.batch.texts(), tokens = c->request.batch.tokens();
+      c->result = {};
+      for (const Matrix& layer : results.layers) c->result.layers.push_back(rows_of(layer, token, tokens));
+      c->result.hidden = rows_of(results.hidden, token, tokens);
+      c->result.pooler = rows_of(results.pooler, text, texts);
+      c->result.sentence = rows_of(results.sentence, text, texts);
+      // A token classifier's logits have a row a token; where texts are one token each, that is the same.
+      const bool of_tokens = results.logits.rows == all.batch.tokens();
+      c->result.logits =
+          of_tokens ? rows_of(results.logits, token, tokens) : rows_of(results.logits, text, texts);
+      text += texts, token += tokens;
+    }
+  } catch (...) {
+    // Whose fault it is shows when each runs alone.
+    for (Call* c : calls) serve_one(*c);
+  }
+}
+
+}  // namespace mlxe::cpu

@@ -1,0 +1,129 @@
+// Calls from several threads become batches, and each gets its own rows or its own error.
+#include "engine_cpu/call_queue.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <semaphore>
+#include <thread>
+
+#include "mlx_encoder/error.h"
+
+namespace mlxe::cpu {
+namespace {
+
+// Stands for a model: a token's vector is its id twice, its logit minus that, a text's result the sum of its
+// ids. Refuses id 13.
+void stand_in(const RunRequest& request, RunResult& result) {
+  const Batch& batch = request.batch;
+  result = {};
+  if (request.hidden) result.hidden = {batch.tokens(), 2, {}};
+  if (request.sentence) result.sentence = {batch.texts(), 1, {}};
+  if (request.logits) result.logits = {batch.tokens(), 1, {}};
+  for (int64_t b = 0; b < batch.texts(); ++b) {
+    float sum = 0;
+    for (int32_t t = batch.offsets[static_cast<size_t>(b)]; t < batch.offsets[static_cast<size_t>(b) + 1];
+         ++t) {
+      const auto id = static_cast<float>(batch.ids[static_cast<size_t>(t)]);
+      if (id == 13) throw Error(ErrorCode::format, "13 is no token");
+      sum += id;
+      if (request.hidden) result.hidden.values.insert(result.hidden.values.end(), {id, id});
+      if (request.logits) result.logits.values.push_back(-id);
+    }
+    if (request.sentence) result.sentence.values.push_back(sum);
+  }
+}
+
+const Model kModel{"bert", Bert({}), {}, {}, {}, {}, ProblemType::single_label};
+
+RunRequest text(std::vector<int32_t> ids) {
+  RunRequest request{.hidden = true, .sentence = true, .logits = true};
+  request.batch.append(ids);
+  return request;
+}
+
+// The first run waits until `others` more calls have been made from threads of their own.
+struct Crowd {
+  std::counting_semaphore<> begun{0}, go{0};
+  std::atomic<int> runs{0};
+  std::vector<int64_t> texts_of_runs;
+  CallQueue queue{1, [this](const Model&, const RunRequest& request, RunResult& result) {
+                    texts_of_runs.push_back(request.batch.texts());  // one run at a time
+                    if (runs++ == 0) begun.release(), go.acquire();
+                    stand_in(request, result);
+                  }};
+  std::vector<std::future<RunResult>> calls;
+
+  void call(RunRequest request) {
+    calls.push_back(std::async(std::launch::async, [this, r = std::move(request)] {
+      RunResult result;
+      queue.call(kModel, r, result);
+      return result;
+    }));
+  }
+  void first(RunRequest request) {
+    call(std::move(request));
+    begun.acquire();
+  }
+  // Once all others have joined the queue.
+  void let_go() {
+    while (queue.waiting() + 1 < calls.size()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    go.release();
+  }
+};
+
+TEST(CallQueue, CallsThatWaitedRunAsOneBatchAndGetTheirOwnRows) {
+  Crowd crowd;
+  crowd.first(text({1, 2}));
+  for (int32_t i = 0; i < 7; ++i) crowd.call(text({100 * i, 5, i}));
+  crowd.let_go();
+  EXPECT_EQ(crowd.calls[0].get().sentence.values, (std::vector<float>{3}));
+  for (int32_t i = 0; i < 7; ++i) {
+    const RunResult r = crowd.calls[static_cast<size_t>(i) + 1].get();
+    const auto a = static_cast<float>(100 * i), c = static_cast<float>(i);
+    EXPECT_EQ(r.sentence.values, (std::vector<float>{a + 5 + c}));
+    EXPECT_EQ(r.hidden.values, (std::vector<float>{a, a, 5, 5, c, c}));
+    EXPECT_EQ(r.hidden.rows, 3);
+    EXPECT_EQ(r.logits.values, (std::vector<float>{-a, -5, -c}));
+    EXPECT_EQ(r.pooler.rows, 0);
+  }
+  EXPECT_THAT(crowd.texts_of_runs, testing::ElementsAre(1, 7));
+}
+
+TEST(CallQueue, AnErrorIsItsCallersAlone) {
+  Crowd crowd;
+  crowd.first(text({1}));
+  crowd.call(text({2}));
+  crowd.call(text({12, 13}));
+  crowd.call(text({4}));
+  crowd.let_go();
+  EXPECT_EQ(crowd.calls[1].get().sentence.values, (std::vector<float>{2}));
+  EXPECT_THROW((void)crowd.calls[2].get(), Error);
+  EXPECT_EQ(crowd.calls[3].get().sentence.values, (std::vector<float>{4}));
+}
+
+TEST(CallQueue, WhatAsksForOtherResultsOrIsLargeRunsApart) {
+  Crowd crowd;
+  crowd.first(text({1}));
+  crowd.call(text({2}));
+  RunRequest vectors_only = text({3});
+  vectors_only.hidden = false;
+  crowd.call(vectors_only);
+  crowd.call(text(std::vector<int32_t>(200, 1)));
+  crowd.call(text(std::vector<int32_t>(250, 1)));
+  crowd.call(text(std::vector<int32_t>(90, 1)));  // with 2, 200 and 250 more than runs together
+  crowd.let_go();
+  std::vector<float> sums;
+  for (auto& c : crowd.calls) sums.push_back(c.get().sentence.values.at(0));
+  EXPECT_THAT(sums, testing::ElementsAre(1, 2, 3, 200, 250, 90));
+  EXPECT_EQ(crowd.texts_of_runs.size(), 4u) << testing::PrintToString(crowd.texts_of_runs);
+  // The largest don't queue at all.
+  RunResult result;
+  crowd.queue.call(kModel, text(std::vector<int32_t>(300, 1)), result);
+  EXPECT_EQ(result.sentence.values, (std::vector<float>{300}));
+}
+
+}  // namespace
+}  // namespace mlxe::cpu
