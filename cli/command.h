@@ -15,6 +15,7 @@ using Run = std::function<int()>;
 void add_embed(CLI::App& app, Run& run);
 void add_classify(CLI::App& app, Run& run);
 void add_zero_shot(CLI::App& app, Run& run);
+void add_tag(CLI::App& app, Run& run);
 void add_similarity(CLI::App& app, Run& run);
 void add_tokenize(CLI::App& app, Run& run);
 void add_doctor(CLI::App& app, Run& run);

@@ -23,6 +23,7 @@ struct Options {
   TaskDataOptions reading;
   std::vector<std::string> columns;
   EvaluateOptions evaluating;
+  std::string tagging = "lenient";
   size_t flips = 0;
 };
 
@@ -73,9 +74,10 @@ Table labels(const Evaluation& e) {
 
 void print_flips(const Evaluation& e, const TaskData& data, size_t most) {
   const McNemar& m = *e.mcnemar;
+  const int64_t all = e.words > 0 ? e.words : e.items;
   std::cout << fmt::format(
       "\nFlips: {} of {} ({:.2f} %): {} lost, {} gained, {} wrong both ways; McNemar's p = {:.4g} ({})\n",
-      e.flips.size(), e.items, 100.0 * static_cast<double>(e.flips.size()) / static_cast<double>(e.items),
+      e.flips.size(), all, 100.0 * static_cast<double>(e.flips.size()) / static_cast<double>(all),
       m.only_original, m.only_evaluated,
       static_cast<int64_t>(e.flips.size()) - m.only_original - m.only_evaluated, m.p,
       m.exact ? "exact" : "chi-square");
@@ -90,9 +92,14 @@ void print_flips(const Evaluation& e, const TaskData& data, size_t most) {
 
 void print(const Evaluation& e, const TaskData& data, size_t flips) {
   std::cout << fmt::format("{}: {} {}{}; {} engine ({}), {} activations\n", name(e.task), e.items,
-                           e.documents > 0 ? "queries" : "items",
-                           e.documents > 0 ? fmt::format(", {} documents", e.documents) : "", e.model.engine,
-                           e.model.variant, e.model.activations == "f32" ? "float32" : e.model.activations);
+                           e.documents > 0 ? "queries"
+                           : e.words > 0   ? "sentences"
+                                           : "items",
+                           e.documents > 0 ? fmt::format(", {} documents", e.documents)
+                           : e.words > 0   ? fmt::format(", {} words", e.words)
+                                           : "",
+                           e.model.engine, e.model.variant,
+                           e.model.activations == "f32" ? "float32" : e.model.activations);
   if (!e.labels.empty()) print_table(labels(e));
   print_table(metrics(e));
   if (e.mcnemar) print_flips(e, data, flips);
@@ -108,6 +115,7 @@ int evaluate_model(Options o) {
   const Task task = parse_task(o.task);
   if (!o.reading.qrels.empty() && task != Task::retrieval)
     throw Error(ErrorCode::usage, fmt::format("--qrels: {} reads none; it belongs to retrieval", o.task));
+  o.evaluating.tagging = parse_tagging(o.tagging);
   o.evaluating.engine = parse_engine(o.run.engine);
   o.evaluating.activations = parse_activations(o.run.activations);
   o.evaluating.threads = o.run.threads;
@@ -132,13 +140,14 @@ void add_evaluate(CLI::App& app, Run& run) {
   o->run.activations = "f32";  // what the stored weights cost, as in compare
   o->run.add_to(*command);
   command->add_option("--original", o->original, "Folder of the original model, to run on the same items");
-  command->add_option("--task", o->task, "similarity, classification, nli, rerank or retrieval")->required();
+  command->add_option("--task", o->task, "similarity, classification, nli, ner, rerank or retrieval")
+      ->required();
   command
       ->add_option("--data", o->data,
                    "Items with gold answers: a .tsv or .jsonl file; retrieval: a folder as BEIR lays it out")
       ->required();
   command->add_option("--input-format", o->reading.format,
-                      "tsv or jsonl, where the file's ending does not say");
+                      "tsv, jsonl or (ner) conll, where the file's ending does not say");
   command
       ->add_option(
           "--column", o->columns,
@@ -146,6 +155,10 @@ void add_evaluate(CLI::App& app, Run& run) {
       ->take_all();
   command->add_option("--qrels", o->reading.qrels,
                       "Judgements for retrieval (default: qrels/test.tsv or qrels.tsv in the folder)");
+  command
+      ->add_option("--tagging", o->tagging,
+                   "How tags make spans in ner: lenient (seqeval's default), or strict: IOB1, IOB2, BIOES")
+      ->capture_default_str();
   command->add_option("--limit", o->reading.limit, "Use only the first N items")->check(CLI::PositiveNumber);
   command->add_option("--query-prompt", o->evaluating.query_prompt,
                       "Prompt of the queries by name (default: query, where the model has it)");

@@ -7,7 +7,7 @@ Each folder gets golden.safetensors. A group of texts is stored ragged: `ids` [T
 groups are random token ids ("" prefix), `texts.` and `pairs.` (tokenized from texts.json), `query.` (the texts behind
 the prompt "query", with `pool_from` [B]). Results, float32:
     layers.N       [T, D]   after the embeddings (0) and after each layer, of the "" group
-    pooler         [B, D]   logits, probabilities [B, labels]   sentence [B, D']
+    pooler         [B, D]   logits, probabilities [B, labels]   sentence [B, D']   token_logits [T, labels]
 Every result is computed on the folder as saved, each text alone, in float32, and then checked: a padded batch gives
 the same within BATCH_TOLERANCE, float64 arithmetic within FLOAT64_TOLERANCE (relative to the largest value).
 """
@@ -26,7 +26,8 @@ from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (AutoConfig, AutoModel, AutoModelForSequenceClassification,
+                          AutoModelForTokenClassification, AutoTokenizer)
 
 import tiny_tokenizers
 
@@ -168,7 +169,10 @@ def run(model, texts, batches):
             collected.setdefault(f"layers.{n}", []).append(torch.cat(kept))
         if "pooler_output" in out:
             collected.setdefault("pooler", []).append(out.pooler_output)
-        if "logits" in out:
+        if "logits" in out and out.logits.ndim == 3:
+            kept = [out.logits[row, : len(texts[i][0])] for row, i in enumerate(batch)]
+            collected.setdefault("token_logits", []).append(torch.cat(kept))
+        elif "logits" in out:
             collected.setdefault("logits", []).append(out.logits)
             collected.setdefault("probabilities", []).append(probabilities(model.config, out.logits))
     return {name: torch.cat(parts) for name, parts in collected.items()}
@@ -218,7 +222,7 @@ def golden_of(folder, lengths, seed, make=AutoModel):
     tokenizer.model_max_length = limit
     texts = [tokenized(tokenizer, t) for t in tiny_tokenizers.TEXTS]
     assert max(len(ids) for ids, _ in texts) == limit
-    add("texts.", texts, lambda name: name in ("logits", "probabilities"), not is_classifier)
+    add("texts.", texts, lambda name: name in ("logits", "probabilities", "token_logits"), not is_classifier)
     if st:  # the path a user takes gives the same
         encoded = st.encode(tiny_tokenizers.TEXTS, prompt="", convert_to_tensor=True, show_progress_bar=False)
         assert (encoded - golden.tensors["texts.sentence"]).abs().max() <= 2e-6 * encoded.abs().max(), folder
@@ -230,7 +234,7 @@ def golden_of(folder, lengths, seed, make=AutoModel):
         encoded = st.encode(tiny_tokenizers.TEXTS, prompt_name="query", convert_to_tensor=True,
                             show_progress_bar=False)
         assert (encoded - golden.tensors["query.sentence"]).abs().max() <= 2e-6 * encoded.abs().max(), folder
-    if is_classifier:
+    if make is AutoModelForSequenceClassification:
         pairs = [tokenized(tokenizer, a, b) for a, b in tiny_tokenizers.PAIRS]
         add("pairs.", pairs, lambda name: name in ("logits", "probabilities"), False)
         classify = transformers.pipeline("text-classification", model=single, tokenizer=tokenizer, device="cpu")
@@ -303,6 +307,25 @@ def nli(name, seed):
             cases.append(dict(text=text, labels=candidates, template=template, multi_label=multi_label,
                               scores=[round(score[c], 7) for c in candidates]))
     (folder / "zero_shot.json").write_text(json.dumps(cases, indent=1) + "\n")
+
+
+TAGS = labels("O", "B-person", "I-person", "B-river-boat", "I-river-boat")
+
+
+def ner(kind):
+    """And what the token-classification pipeline makes of the texts, for each way to aggregate."""
+    def make(name, seed):
+        folder = OUT / name
+        plain(kind, SHORT, AutoModelForTokenClassification, **TAGS)(name, seed)
+        found = {}
+        for strategy in ("none", "simple", "first", "average", "max"):
+            ask = transformers.pipeline("token-classification", model=str(folder), device="cpu",
+                                        aggregation_strategy=strategy)
+            found[strategy] = [[dict(label=e.get("entity_group", e.get("entity")), score=round(float(e["score"]), 7),
+                                     begin=e["start"], end=e["end"]) for e in ask(text)]
+                               for text in tiny_tokenizers.TEXTS]
+        (folder / "entities.json").write_text(json.dumps(found) + "\n")
+    return make
 
 
 def old_names(name, seed):
@@ -378,6 +401,9 @@ FOLDERS = {
     "distilbert": plain("distilbert"),
     "distilbert_cls": classifier("distilbert", problem_type="single_label_classification", **labels("no", "yes")),
     "distilbert_nli": nli,
+    "bert_ner": ner("bert"),
+    "distilbert_ner": ner("distilbert"),
+    "roberta_ner": plain("roberta", SHORT, AutoModelForTokenClassification, **TAGS),
     "roberta": plain("roberta"),
     "roberta_cls": classifier("roberta", tokenizer_json=False, **labels("calm", "windy", "stormy")),
     "xlm_roberta": plain("xlm-roberta"),

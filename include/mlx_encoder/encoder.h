@@ -49,6 +49,7 @@ struct ModelInfo {
   int64_t dimension = 0;     // of embed()'s vectors
   std::string problem_type;  // of the classifier: "single_label_classification", ...; empty without one
   std::vector<std::string> labels;             // of the classifier, by index; empty without one
+  std::vector<std::string> token_labels;       // of the token classifier, by index; empty without one
   std::map<std::string, std::string> prompts;  // name -> text put before an embedded text
   std::string default_prompt;                  // name, or empty
   std::string engine, engine_variant;
@@ -101,6 +102,30 @@ struct ZeroShotOptions {
   Progress progress;  // in pairs of a text and a label
 };
 
+// What a token classifier says of one token of a text.
+struct TokenScores {
+  int32_t begin = 0, end = 0;   // code points of the text
+  bool continues_word = false;  // a later piece of the word (as the tokenizer splits the text) before it
+  std::vector<float> scores;    // softmax, one a label
+};
+
+// How tokens become entities, as transformers' token-classification pipeline does it for a tokenizer that
+// marks the pieces of a word (BERT, DistilBERT). `none`: every token on its own. `simple`: neighbours of one
+// type are joined unless a B- begins anew. The others give each word one label before that: its first
+// piece's, the one of the highest mean score, or that of its surest piece.
+enum class Aggregation { none, simple, first, average, max };
+Aggregation parse_aggregation(std::string_view spelling);  // "none", ...; throws usage
+
+struct Entity {
+  std::string label;  // "person"; with Aggregation::none the tag itself, "B-person"
+  float score = 0;
+  int32_t begin = 0, end = 0;  // code points of the text
+};
+
+// Of one text, in order; what is labelled "O" is left out.
+std::vector<Entity> entities(std::span<const TokenScores> tokens, std::span<const std::string> labels,
+                             Aggregation aggregation);
+
 struct Tokens {
   std::vector<int32_t> ids, type_ids;
   std::vector<std::string> tokens;
@@ -135,6 +160,11 @@ class Encoder {
   std::vector<std::vector<float>> zero_shot(std::span<const std::string> texts,
                                             std::span<const std::string> labels,
                                             const ZeroShotOptions& options = {}) const;
+
+  // The tokens of each text but special ones, truncated ones missing. Needs a token classification head, else
+  // unsupported.
+  std::vector<std::vector<TokenScores>> score_tokens(std::span<const std::string> texts,
+                                                     const ClassifyOptions& options = {}) const;
 
   Tokens tokenize(const TextInput& text) const;
 

@@ -4,7 +4,8 @@
 //   const mlxe::Evaluation e = mlxe::evaluate("minilm-4bit", "all-MiniLM-L6-v2", mlxe::Task::similarity,
 //   data); std::printf("%s", mlxe::to_json(e).c_str());
 //
-// docs/evaluate.md says what each task reads and reports. Metrics are those of scipy, scikit-learn and ranx.
+// docs/evaluate.md says what each task reads and reports. Metrics are those of scipy, scikit-learn,
+// seqeval and ranx.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +21,18 @@
 
 namespace mlxe {
 
-enum class Task { similarity, classification, nli, rerank, retrieval };
+enum class Task { similarity, classification, nli, ner, rerank, retrieval };
 Task parse_task(std::string_view spelling);  // "similarity", ...; throws usage
 const char* name(Task task) noexcept;
+
+// How tags of words ("B-person", "I-person", "O") make spans; seqeval's rules.
+enum class Tagging {
+  lenient,  // its default: any of the schemes below, mixed or broken ones too (an I without a B begins)
+  iob1,     // strict ones (mode="strict"): what the scheme doesn't allow begins no span, or ends none
+  iob2,
+  bioes,
+};
+Tagging parse_tagging(std::string_view spelling);  // "lenient", "IOB1", "IOB2", "BIOES"; throws usage
 
 struct JudgedDocument {
   size_t document = 0;   // index into TaskData::documents
@@ -36,23 +46,24 @@ struct TaskQuery {
 
 struct TaskData {
   std::string source;               // the file's name in messages
-  std::vector<TextInput> texts;     // similarity (pairs), classification, nli (pairs)
+  std::vector<TextInput> texts;     // similarity, nli: pairs; classification; ner: words
   std::vector<size_t> lines;        // of the texts in the file, from 1
   std::vector<double> scores;       // similarity: gold, one a text
-  std::vector<std::string> labels;  // classification, nli: gold, one a text: a label's name or its number
+  std::vector<std::string> labels;  // gold, one a text: a label's name or its number; ner: tags
+  std::vector<size_t> sentences;    // ner: the first word of each
   std::vector<TaskQuery> queries;   // rerank, retrieval
   std::vector<std::string> documents;
 };
 
 struct TaskDataOptions {
-  std::string format;                          // "tsv" or "jsonl"; empty: by the file's ending
+  std::string format;                          // "tsv", "jsonl" or (ner) "conll"; empty: by the file's ending
   std::map<std::string, std::string> columns;  // role ("text", "pair", "label", ...) -> name in the file
   std::filesystem::path qrels;                 // retrieval; empty: qrels/test.tsv, qrels.tsv
   int64_t limit = 0;                           // items (queries) to use; 0: all
 };
 
-// Reads a .tsv or .jsonl file, or for retrieval a folder as BEIR lays it out. Errors: not_found, io, usage (a
-// column is missing, no items), format (a malformed row, named by line).
+// Reads a .tsv or .jsonl file, for ner CoNLL lines or .jsonl, for retrieval a folder as BEIR lays it out.
+// Errors: not_found, io, usage (a column is missing, no items), format (a malformed row, named by line).
 TaskData read_task_data(Task task, const std::filesystem::path& file, const TaskDataOptions& options = {});
 
 struct BootstrapOptions {
@@ -79,6 +90,7 @@ struct EvaluateOptions {
   int64_t max_length = 0;                          // tokens; 0: what the model allows
   std::string query_prompt, document_prompt;  // names; empty: "query", and "document" or "passage", where the
                                               // model has them, else its default
+  Tagging tagging = Tagging::lenient;         // ner
   BootstrapOptions bootstrap;
   Warning warning;
   Progress progress;
@@ -104,20 +116,21 @@ struct LabelFigure {
 
 // An item the two sides label differently.
 struct FlippedItem {
-  size_t item = 0;  // index into TaskData::texts
+  size_t item = 0;  // index into TaskData::texts (ner: a word)
   std::string gold, original, evaluated;
 };
 
 struct Evaluation {
   Task task = Task::similarity;
   std::string source;
-  int64_t items = 0;      // texts or queries
+  int64_t items = 0;      // texts, sentences or queries
   int64_t documents = 0;  // rerank, retrieval
+  int64_t words = 0;      // ner
   EvaluatedModel model;
   std::optional<EvaluatedModel> original;
   std::vector<TaskFigure> figures;
   BootstrapOptions bootstrap;
-  std::vector<LabelFigure> labels;  // classification, nli
+  std::vector<LabelFigure> labels;  // classification, nli; ner: types of spans
   std::optional<McNemar> mcnemar;   // those, with an original
   std::vector<FlippedItem> flips;   // those, with an original; in order
   std::vector<std::string> warnings;

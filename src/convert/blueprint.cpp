@@ -422,6 +422,7 @@ class Planner {
                           .layout = options_.layout,
                           .scheme = options_.scheme,
                           .sentence_model = sentence_.declared,
+                          .token_classifier = model_.token_classifier && !form_,
                           .classifier = model_.classifier && !form_};
     bp_.texts["README.md"] = model_card(facts, plan());
 

@@ -90,7 +90,9 @@ std::string float_list(const ConversionPlan& plan) {
 std::string how_to_load(const CardFacts& f) {
   const bool ours = !is_mlx(f.scheme.mode) && f.scheme.mode != Mode::none;
   std::string text = "```sh\n";
-  text += f.classifier ? "mlx-encoder classify . \"a text\"\n" : "mlx-encoder embed . \"a text\"\n";
+  text += fmt::format("mlx-encoder {} . \"a text\"\n", f.classifier         ? "classify"
+                                                       : f.token_classifier ? "tag"
+                                                                            : "embed");
   text +=
       "```\n\n```cpp\n#include <mlx_encoder/encoder.h>\n\nmlxe::Encoder encoder = "
       "mlxe::Encoder::load(\".\");\n```\n";

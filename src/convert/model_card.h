@@ -16,7 +16,8 @@ struct CardFacts {
   Layout layout = Layout::hf;
   Scheme scheme;
   bool sentence_model = false;  // has sentence-transformers modules
-  bool classifier = false;      // has a sequence classifier that is written
+  bool token_classifier = false;
+  bool classifier = false;  // has a sequence classifier that is written
 };
 
 std::string model_card(const CardFacts& facts, const ConversionPlan& plan);

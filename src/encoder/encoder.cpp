@@ -76,6 +76,7 @@ struct Encoder::Impl {
             .dimension = model.hidden_size(),
             .problem_type = model.classifier ? name(model.problem_type) : "",
             .labels = model.labels,
+            .token_labels = model.token_labels,
             .prompts = sentence.prompts,
             .default_prompt = sentence.default_prompt_name.value_or(""),
             .engine = engine.engine,
@@ -234,6 +235,37 @@ std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> 
       scores[i].push_back(softmax(std::array{l[contradiction], l[entailment]})[1]);
   }
   return scores;
+}
+
+std::vector<std::vector<TokenScores>> Encoder::score_tokens(std::span<const std::string> texts,
+                                                            const ClassifyOptions& options) const {
+  const TextRunner& runner = impl_->runner;
+  if (!runner.model().token_classifier)
+    throw Error(
+        ErrorCode::unsupported,
+        fmt::format("{}: the model has no token classification head (config.json's \"architectures\" names "
+                    "none); use a ...ForTokenClassification checkpoint",
+                    runner.checkpoint().folder().string()));
+  TextRunner::Job job;
+  job.wanted.logits = true;
+  job.first_text = options.first_text;
+  job.progress = options.progress;
+  const std::vector<TextInput> inputs(texts.begin(), texts.end());
+  std::vector<std::vector<TokenScores>> all(texts.size());
+  runner.run(inputs, job, [&](size_t text, const RunResult& result, const Batch& batch, int64_t position) {
+    const Encoding e = runner.encode(inputs[text]);
+    for (size_t i = 0; i < e.ids.size(); ++i) {
+      if (e.sequence[i] < 0) continue;
+      const auto logits =
+          row(result.logits, batch.offsets[static_cast<size_t>(position)] + static_cast<int64_t>(i));
+      all[text].push_back(
+          {.begin = e.code_point_offsets[i].first,
+           .end = e.code_point_offsets[i].second,
+           .continues_word = i > 0 && e.word_ids[i] >= 0 && e.word_ids[i] == e.word_ids[i - 1],
+           .scores = softmax(logits)});
+    }
+  });
+  return all;
 }
 
 Tokens Encoder::tokenize(const TextInput& text) const {

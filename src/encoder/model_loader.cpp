@@ -98,7 +98,8 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn)
   model.visit(check);
   check.finish(warn);
   // A classifier is not asked for sentence vectors as a rule: what is assumed for them would be noise.
-  SentenceModules sentence = read_sentence_modules(folder, model.classifier ? Warning{} : warn);
+  SentenceModules sentence =
+      read_sentence_modules(folder, model.classifier || model.token_classifier ? Warning{} : warn);
   model.sentence = make_pipeline(sentence, model.hidden_size());
   return {std::move(checkpoint), std::move(model), std::move(sentence)};
 }

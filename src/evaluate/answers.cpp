@@ -68,6 +68,9 @@ class TaskRun {
       case Task::nli:
         classify(a);
         break;
+      case Task::ner:
+        tag(a);
+        break;
       case Task::rerank:
         a.rankings = scores_text_pairs() ? ranked_by_pairs() : ranked_by_vectors();
         break;
@@ -155,6 +158,52 @@ class TaskRun {
     a.label_names = info.labels;
     for (const Prediction& p : predict(task_ == Task::nli ? "pairs" : "texts", data_.texts))
       a.labels.push_back(p.best);
+  }
+
+  // A word has the tag of its first token; the words of a sentence are run as one text with spaces between
+  // them.
+  void tag(Answers& a) {
+    a.label_names = encoder_.info().token_labels;
+    const size_t words = data_.texts.size();
+    std::vector<std::string> sentences;
+    std::vector<std::pair<int32_t, int32_t>> place(words);  // code points in its sentence
+    for (size_t s = 0; s < data_.sentences.size(); ++s) {
+      std::string& text = sentences.emplace_back();
+      int32_t at = 0;
+      for (size_t w = data_.sentences[s]; w < end_of(s); ++w) {
+        const std::string& word = data_.texts[w].text;
+        const auto length =
+            static_cast<int32_t>(std::ranges::count_if(word, [](char c) { return (c & 0xC0) != 0x80; }));
+        place[w] = {at, at + length};
+        at += length + 1;
+        text += (text.empty() ? "" : " ") + word;
+      }
+    }
+    list_ = "sentences";
+    const auto tokens = encoder_.score_tokens(sentences, {.progress = progress()});
+    list_.clear();
+    a.tags.assign(words, "O");
+    size_t lost = 0;
+    for (size_t s = 0; s < sentences.size(); ++s) {
+      auto token = tokens[s].begin();
+      for (size_t w = data_.sentences[s]; w < end_of(s); ++w) {
+        while (token != tokens[s].end() && token->end <= place[w].first) ++token;
+        if (token == tokens[s].end() || token->begin >= place[w].second) {
+          ++lost;
+          continue;
+        }
+        const auto best = std::ranges::max_element(token->scores) - token->scores.begin();
+        a.tags[w] = a.label_names[static_cast<size_t>(best)];
+      }
+    }
+    if (lost > 0 && options_.warning)
+      options_.warning(
+          fmt::format("{} of {} words have no token (cut off, or nothing the tokenizer knows) and count as O",
+                      lost, words));
+  }
+
+  size_t end_of(size_t sentence) const {
+    return sentence + 1 < data_.sentences.size() ? data_.sentences[sentence + 1] : data_.texts.size();
   }
 
   // The prompt asked for by name, or one of the usual names that the model has, or (empty) its default.

@@ -13,8 +13,9 @@ namespace mlxe {
 struct Answers {
   EvaluatedModel model;
   std::vector<double> similarities;      // similarity: of each text
-  std::vector<std::string> label_names;  // classification, nli
+  std::vector<std::string> label_names;  // classification, nli, ner
   std::vector<int64_t> labels;           // the same: of each text, an index into label_names
+  std::vector<std::string> tags;         // ner: of each word
   std::vector<RankedQuery> rankings;     // rerank, retrieval: of each query
 };
 

@@ -12,12 +12,14 @@
 #include "evaluate/class_scores.h"
 #include "evaluate/correlation.h"
 #include "evaluate/resampling.h"
+#include "evaluate/span_scores.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
 namespace {
 
-constexpr std::array kTasks{Task::similarity, Task::classification, Task::nli, Task::rerank, Task::retrieval};
+constexpr std::array kTasks{Task::similarity, Task::classification, Task::nli,
+                            Task::ner,        Task::rerank,         Task::retrieval};
 constexpr size_t kListedLabels = 10;
 
 std::string lowercase(std::string text) {
@@ -42,6 +44,61 @@ Scoring classes(const ClassComparison& comparison) {
             const ClassScores s = comparison.scores(counts);
             return std::vector{s.accuracy, s.macro_f1, s.weighted_f1, s.matthews};
           }};
+}
+
+Scoring spans(const SpanComparison& comparison) {
+  return {{"span_f1", "span_precision", "span_recall", "span_macro_f1"}, [comparison](Counts counts) {
+            const SpanScores s = comparison.micro(counts);
+            return std::vector{s.f1, s.precision, s.recall, comparison.macro(counts).f1};
+          }};
+}
+
+// The words' tags, a list a sentence.
+SpanComparison::Sentences by_sentence(const TaskData& data, const std::vector<std::string>& tags) {
+  SpanComparison::Sentences sentences;
+  for (size_t s = 0; s < data.sentences.size(); ++s) {
+    const size_t end = s + 1 < data.sentences.size() ? data.sentences[s + 1] : tags.size();
+    sentences.emplace_back(tags.begin() + static_cast<int64_t>(data.sentences[s]),
+                           tags.begin() + static_cast<int64_t>(end));
+  }
+  return sentences;
+}
+
+std::string type_of(const std::string& tag) {
+  const size_t dash = tag.find('-');
+  return dash == std::string::npos ? tag : tag.substr(dash + 1);
+}
+
+// Gold tags, those given as numbers by the model's names. A type the model has no tag for is an error.
+std::vector<std::string> gold_tags(const TaskData& data, const std::vector<std::string>& names,
+                                   Tagging tagging) {
+  std::set<std::string> model_types, data_types;
+  std::map<std::string, std::string> numbered;
+  for (size_t i = 0; i < names.size(); ++i) {
+    model_types.insert(type_of(names[i]));
+    numbered.emplace(std::to_string(i), names[i]);
+  }
+  std::vector<std::string> gold;
+  for (const std::string& tag : data.labels) {
+    const auto number = numbered.find(tag);
+    gold.push_back(number == numbered.end() ? tag : number->second);
+    data_types.insert(type_of(gold.back()));
+  }
+  for (size_t i = 0; i < gold.size(); ++i) {
+    if (gold[i] != "O" && !model_types.contains(type_of(gold[i])))
+      throw Error(
+          ErrorCode::format,
+          fmt::format("{}: line {}: the tag \"{}\" is none of the model's; the model has {}, the data {}",
+                      data.source, data.lines[i], data.labels[i],
+                      listed(std::vector(model_types.begin(), model_types.end()), kListedLabels),
+                      listed(std::vector(data_types.begin(), data_types.end()), kListedLabels)));
+    try {
+      tag_spans(std::span(gold).subspan(i, 1), tagging);
+    } catch (const Error& e) {
+      throw Error(e.code(), fmt::format("{}: line {}: {}", data.source, data.lines[i], e.what()));
+    }
+  }
+  return gold;
 }
 
 // Means over queries.
@@ -130,7 +187,10 @@ class Evaluating {
       if (say) say(sentence);
     };
     if (ranked()) leave_out_unjudged();
-    out_.items = static_cast<int64_t>(ranked() ? data_.queries.size() : data_.texts.size());
+    out_.items = static_cast<int64_t>(ranked()   ? data_.queries.size()
+                                      : tagged() ? data_.sentences.size()
+                                                 : data_.texts.size());
+    if (tagged()) out_.words = static_cast<int64_t>(data_.texts.size());
     if (out_.items == 0)
       throw Error(ErrorCode::usage,
                   fmt::format("{}: no items to evaluate on; expected at least one", data.source));
@@ -140,6 +200,7 @@ class Evaluating {
     Answers evaluated = run_task(model, "model", out_.task, data_, options_);
     out_.model = evaluated.model;
     std::optional<Answers> before;
+    if (tagged()) gold_tags_ = gold_tags(data_, evaluated.label_names, options_.tagging);
     if (!original.empty()) {
       if (labelled()) gold_indices(data_, evaluated.label_names);  // said before the second run
       before = run_task(original, "original", out_.task, data_, options_);
@@ -147,12 +208,14 @@ class Evaluating {
       if (labelled()) renumber(*before, evaluated);
     }
     if (labelled()) compare_labels(evaluated, before);
+    if (tagged()) compare_tags(evaluated, before);
     score(evaluated, before);
     return std::move(out_);
   }
 
  private:
   bool ranked() const { return out_.task == Task::rerank || out_.task == Task::retrieval; }
+  bool tagged() const { return out_.task == Task::ner; }
   bool labelled() const { return out_.task == Task::classification || out_.task == Task::nli; }
 
   void leave_out_unjudged() {
@@ -165,11 +228,16 @@ class Evaluating {
 
   Scoring scoring(const Answers& a) const {
     if (labelled()) return classes(comparison(a));
+    if (tagged()) return spans(span_comparison(a));
     return ranked() ? rankings(out_.task, a) : correlations(data_, a);
   }
 
   ClassComparison comparison(const Answers& a) const {
     return {gold_, a.labels, static_cast<int64_t>(a.label_names.size())};
+  }
+
+  SpanComparison span_comparison(const Answers& a) const {
+    return {by_sentence(data_, gold_tags_), by_sentence(data_, a.tags), options_.tagging};
   }
 
   void score(const Answers& evaluated, const std::optional<Answers>& original) {
@@ -198,14 +266,34 @@ class Evaluating {
     if (!original) return;
     const std::vector<ClassCount> before = comparison(*original).count(counts);
     for (size_t i = 0; i < names.size(); ++i) out_.labels[i].original_f1 = before[i].f1();
+    const auto named = [&](const std::vector<int64_t>& labels) {
+      std::vector<std::string> all;
+      for (int64_t i : labels) all.push_back(names[static_cast<size_t>(i)]);
+      return all;
+    };
+    list_flips(named(gold_), named(original->labels), named(evaluated.labels));
+  }
+
+  void compare_tags(const Answers& evaluated, const std::optional<Answers>& original) {
+    const auto counts = once(data_.sentences.size());
+    std::map<std::string, SpanCount> before;
+    if (original) before = span_comparison(*original).count(counts);
+    for (const auto& [type, count] : span_comparison(evaluated).count(counts)) {
+      const SpanScores s = count.scores();
+      out_.labels.push_back({type, count.gold, s.precision, s.recall, s.f1, {}});
+      if (original) out_.labels.back().original_f1 = before[type].scores().f1;
+    }
+    if (original) list_flips(gold_tags_, original->tags, evaluated.tags);
+  }
+
+  void list_flips(const std::vector<std::string>& gold, const std::vector<std::string>& original,
+                  const std::vector<std::string>& evaluated) {
     int64_t only_original = 0, only_evaluated = 0;
-    for (size_t i = 0; i < gold_.size(); ++i) {
-      const int64_t a = original->labels[i], b = evaluated.labels[i];
-      if (a == b) continue;
-      only_original += a == gold_[i];
-      only_evaluated += b == gold_[i];
-      const auto label = [&](int64_t index) { return names[static_cast<size_t>(index)]; };
-      out_.flips.push_back({i, label(gold_[i]), label(a), label(b)});
+    for (size_t i = 0; i < gold.size(); ++i) {
+      if (original[i] == evaluated[i]) continue;
+      only_original += original[i] == gold[i];
+      only_evaluated += evaluated[i] == gold[i];
+      out_.flips.push_back({i, gold[i], original[i], evaluated[i]});
     }
     out_.mcnemar = mcnemar(only_original, only_evaluated);
   }
@@ -213,6 +301,7 @@ class Evaluating {
   TaskData data_;
   EvaluateOptions options_;
   std::vector<int64_t> gold_;
+  std::vector<std::string> gold_tags_;
   Evaluation out_;
 };
 
@@ -235,12 +324,24 @@ const char* name(Task task) noexcept {
       return "classification";
     case Task::nli:
       return "nli";
+    case Task::ner:
+      return "ner";
     case Task::rerank:
       return "rerank";
     case Task::retrieval:
       return "retrieval";
   }
   return "";
+}
+
+Tagging parse_tagging(std::string_view spelling) {
+  const std::string text = lowercase(std::string(spelling));
+  if (text == "lenient") return Tagging::lenient;
+  if (text == "iob1") return Tagging::iob1;
+  if (text == "iob2") return Tagging::iob2;
+  if (text == "bioes") return Tagging::bioes;
+  throw Error(ErrorCode::usage,
+              fmt::format("the tagging \"{}\" is unknown; expected lenient, IOB1, IOB2 or BIOES", spelling));
 }
 
 Evaluation evaluate(const std::filesystem::path& model, const std::filesystem::path& original, Task task,

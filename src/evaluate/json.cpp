@@ -42,15 +42,17 @@ Json flips(const Evaluation& e, const TaskData& data) {
     item.update({{"gold", f.gold}, {"original", f.original}, {"evaluated", f.evaluated}});
     items.push_back(std::move(item));
   }
-  return {{"count", e.flips.size()},
-          {"rate", static_cast<double>(e.flips.size()) / static_cast<double>(e.items)},
-          {"items", std::move(items)}};
+  return {
+      {"count", e.flips.size()},
+      {"rate", static_cast<double>(e.flips.size()) / static_cast<double>(e.words > 0 ? e.words : e.items)},
+      {"items", std::move(items)}};
 }
 
 }  // namespace
 
 std::string to_json(const Evaluation& e, const TaskData& data) {
   Json json{{"version", kVersion}, {"task", name(e.task)}, {"data", e.source}, {"items", e.items}};
+  if (e.words > 0) json["words"] = e.words;
   if (e.documents > 0) json["documents"] = e.documents;
   json["models"]["evaluated"] = model(e.model);
   if (e.original) json["models"]["original"] = model(*e.original);

@@ -37,8 +37,6 @@ class Parser {
 
   // nothing for a header or an empty line of jsonl
   std::optional<Row> parse(const std::string& line, size_t number) {
-    if (const size_t at = first_invalid_utf8(line); at != kValidUtf8)
-      malformed(file_, number, fmt::format("byte {} is not UTF-8", at + 1));
     if (is_tsv_) return parse_tsv(line, number);
     if (line.find_first_not_of(" \t") == std::string::npos) return std::nullopt;
     Row row{number, nlohmann::json::parse(line, nullptr, false)};
@@ -75,24 +73,34 @@ void malformed(const std::filesystem::path& file, size_t line, const std::string
   throw Error(ErrorCode::format, fmt::format("{}: line {}: {}", file.string(), line, what));
 }
 
+void read_lines(const std::filesystem::path& file,
+                const std::function<bool(const std::string& line, size_t number)>& take) {
+  if (!std::filesystem::is_regular_file(file))
+    throw Error(ErrorCode::not_found, file.string() + ": no such file");
+  std::ifstream stream(file);
+  if (!stream) throw Error(ErrorCode::io, file.string() + ": can't be opened for reading");
+  std::string line;
+  for (size_t number = 1; std::getline(stream, line); ++number) {
+    if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (const size_t at = first_invalid_utf8(line); at != kValidUtf8)
+      malformed(file, number, fmt::format("byte {} is not UTF-8", at + 1));
+    if (!take(line, number)) return;
+  }
+  if (stream.bad()) throw Error(ErrorCode::io, file.string() + ": reading failed");
+}
+
 void read_rows(const std::filesystem::path& file, const std::string& format,
                const std::function<bool(const Row&)>& take) {
   if (!std::filesystem::is_regular_file(file))
     throw Error(ErrorCode::not_found, file.string() + ": no such file");
   Parser parser(file, format);
-  std::ifstream stream(file);
-  if (!stream) throw Error(ErrorCode::io, file.string() + ": can't be opened for reading");
-  bool any = false, more = true;
-  std::string line;
-  for (size_t number = 1; more && std::getline(stream, line); ++number) {
-    if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (const auto row = parser.parse(line, number)) {
-      any = true;
-      more = take(*row);
-    }
-  }
-  if (stream.bad()) throw Error(ErrorCode::io, file.string() + ": reading failed");
+  bool any = false;
+  read_lines(file, [&](const std::string& line, size_t number) {
+    const auto row = parser.parse(line, number);
+    any = any || row;
+    return !row || take(*row);
+  });
   if (!any) throw Error(ErrorCode::usage, file.string() + ": holds no rows");
 }
 

@@ -18,6 +18,11 @@ struct Row {
 void read_rows(const std::filesystem::path& file, const std::string& format,
                const std::function<bool(const Row&)>& take);
 
+// The lines of a UTF-8 text file, without their ends, until `take` returns false. Errors: not_found, io,
+// format.
+void read_lines(const std::filesystem::path& file,
+                const std::function<bool(const std::string& line, size_t number)>& take);
+
 [[noreturn]] void malformed(const std::filesystem::path& file, size_t line, const std::string& what);
 
 }  // namespace mlxe

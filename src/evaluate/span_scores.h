@@ -13,13 +13,6 @@
 
 namespace mlxe {
 
-enum class Tagging {
-  lenient,  // seqeval's default: any of the schemes below, mixed or broken ones too (an I without a B begins)
-  iob1,     // strict ones (mode="strict"): what the scheme doesn't allow begins no span, or ends none
-  iob2,
-  bioes,
-};
-
 struct TagSpan {
   std::string type;
   int64_t first = 0, end = 0;  // tags [first, end)

@@ -35,6 +35,7 @@ const std::vector<Role>& roles(Task task) {
        {{"text", {"premise", "text", "sentence1"}},
         {"pair", {"hypothesis", "text_pair", "sentence2"}},
         {"label", {"label", "gold_label"}}}},
+      {Task::ner, {{"tokens", {"tokens", "words"}}, {"tags", {"ner_tags", "tags", "labels"}}}},
       {Task::rerank,
        {{"query", {"query", "question"}},
         {"positive", {"positive", "positives", "pos"}},
@@ -90,15 +91,15 @@ class Columns {
     return value;
   }
 
-  // A string, or a list of strings.
+  // A string, or a list of strings or whole numbers.
   std::vector<std::string> texts(const Row& row, const std::string& role) {
     const nlohmann::json& cell = this->cell(row, role);
     if (!cell.is_array()) return {text(row, role)};
     std::vector<std::string> all;
     for (const nlohmann::json& t : cell) {
-      if (!t.is_string())
+      if (!t.is_string() && !t.is_number_integer())
         malformed(file_, row.line, fmt::format("\"{}\" holds something that is no string", found_[role]));
-      all.push_back(t.get<std::string>());
+      all.push_back(t.is_string() ? t.get<std::string>() : t.dump());
     }
     return all;
   }
@@ -147,6 +148,58 @@ TaskData read_texts(Task task, const fs::path& file, const TaskDataOptions& opti
     else
       data.labels.push_back(columns.text(row, "label"));
     return options.limit == 0 || static_cast<int64_t>(data.texts.size()) < options.limit;
+  });
+  return data;
+}
+
+void add_word(TaskData& data, const fs::path& file, size_t line, std::string word, std::string tag) {
+  if (word.empty() || tag.empty()) malformed(file, line, "expected a word and its tag, found an empty one");
+  data.texts.push_back({std::move(word), std::nullopt});
+  data.labels.push_back(std::move(tag));
+  data.lines.push_back(line);
+}
+
+// A word and its tag a line (the first and the last column, by tabs or else spaces), an empty line after a
+// sentence.
+TaskData read_conll(const fs::path& file, const TaskDataOptions& options) {
+  TaskData data{.source = file.string()};
+  bool begins = true;
+  read_lines(file, [&](const std::string& line, size_t number) {
+    const char* const separators = line.find('\t') != std::string::npos ? "\t" : " ";
+    if (line.find_first_not_of(" \t") == std::string::npos || line.starts_with("-DOCSTART-")) {
+      begins = true;
+      return true;
+    }
+    if (begins && options.limit > 0 && static_cast<int64_t>(data.sentences.size()) == options.limit)
+      return false;
+    if (begins) data.sentences.push_back(data.texts.size());
+    begins = false;
+    const size_t first = line.find_first_of(separators), last = line.find_last_of(separators);
+    if (first == std::string::npos) malformed(file, number, "expected a word and its tag, found one column");
+    add_word(data, file, number, line.substr(0, first), line.substr(last + 1));
+    return true;
+  });
+  if (data.texts.empty()) throw Error(ErrorCode::usage, file.string() + ": holds no words");
+  return data;
+}
+
+TaskData read_tagged(const fs::path& file, const TaskDataOptions& options) {
+  if (options.format != "jsonl" && (!options.format.empty() || file.extension() != ".jsonl")) {
+    if (!options.format.empty() && options.format != "conll")
+      throw Error(ErrorCode::usage,
+                  fmt::format("--input-format {}: ner reads conll or jsonl", options.format));
+    return read_conll(file, options);
+  }
+  TaskData data{.source = file.string()};
+  Columns columns(Task::ner, file, options);
+  read_rows(file, options.format, [&](const Row& row) {
+    std::vector<std::string> words = columns.texts(row, "tokens"), tags = columns.texts(row, "tags");
+    if (words.size() != tags.size())
+      malformed(file, row.line, fmt::format("{} words, but {} tags", words.size(), tags.size()));
+    if (!words.empty()) data.sentences.push_back(data.texts.size());
+    for (size_t i = 0; i < words.size(); ++i)
+      add_word(data, file, row.line, std::move(words[i]), std::move(tags[i]));
+    return options.limit == 0 || static_cast<int64_t>(data.sentences.size()) < options.limit;
   });
   return data;
 }
@@ -280,6 +333,8 @@ TaskData read_retrieval(const fs::path& folder, const TaskDataOptions& options) 
 
 TaskData read_task_data(Task task, const fs::path& file, const TaskDataOptions& options) {
   switch (task) {
+    case Task::ner:
+      return read_tagged(file, options);
     case Task::rerank:
       return read_candidates(file, options);
     case Task::retrieval:

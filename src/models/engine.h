@@ -26,7 +26,7 @@ struct RunResult {
   Matrix hidden;               // [T, D]
   Matrix pooler;               // [B, D]
   Matrix sentence;             // [B, D']
-  Matrix logits;               // [B, labels]
+  Matrix logits;               // [B, labels]; of a token classifier [T, labels]
 };
 
 // Throws numeric, naming the first NaN or infinity.

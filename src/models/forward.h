@@ -10,7 +10,7 @@ namespace mlxe {
 // Whether of the last layer only each text's first token is read: then the others end with what attention
 // needs of them.
 inline bool reads_first_only(const Model& model, const RunRequest& request) {
-  if (request.layers || request.hidden) return false;
+  if (request.layers || request.hidden || (request.logits && model.token_classifier)) return false;
   if (!request.sentence) return true;
   const std::vector<int32_t>& skipped = request.batch.pool_from;
   if (std::ranges::any_of(skipped, [](int32_t n) { return n > 0; })) return false;
@@ -39,7 +39,9 @@ void forward(E& e, const Model& model, const RunRequest& request, RunResult& res
   if (request.hidden) result.hidden = e.read(hidden);
   if (request.pooler) result.pooler = e.read(model.pooler->forward(e, hidden, read));
   if (request.sentence) result.sentence = e.read(model.sentence.forward(e, hidden, read));
-  if (request.logits) result.logits = e.read(model.classifier->forward(e, hidden, read));
+  if (request.logits)
+    result.logits = e.read(model.token_classifier ? model.token_classifier->forward(e, hidden)
+                                                  : model.classifier->forward(e, hidden, read));
 }
 
 }  // namespace mlxe

@@ -1,4 +1,4 @@
-// What sits on an encoder: the pooler, a sequence classifier, a sentence-transformers pipeline.
+// What sits on an encoder: the pooler, a sequence or token classifier, a sentence-transformers pipeline.
 #pragma once
 
 #include <string>
@@ -38,6 +38,18 @@ struct SequenceClassifier {
   typename E::Tensor forward(E& e, const typename E::Tensor& hidden, const Batch& batch) const {
     const auto first = e.take(hidden, batch.first_rows());
     return e.linear(e.activate(e.linear(first, dense), activation), out);
+  }
+};
+
+// BertForTokenClassification and its kin: a label for every token.
+struct TokenClassifier {
+  Linear out;
+
+  void visit(ParameterVisitor& v) { v.linear("classifier", out, Role::classifier); }
+
+  template <EncoderOps E>
+  typename E::Tensor forward(E& e, const typename E::Tensor& hidden) const {
+    return e.linear(hidden, out);
   }
 };
 

@@ -20,8 +20,10 @@ struct Model {
   std::variant<Bert, Roberta, DistilBert> encoder;
   std::optional<Pooler> pooler;
   std::optional<SequenceClassifier> classifier;
+  std::optional<TokenClassifier> token_classifier;
   SentencePipeline sentence;
-  std::vector<std::string> labels;  // by index; empty without a classifier
+  std::vector<std::string> labels;        // by index; empty without a classifier
+  std::vector<std::string> token_labels;  // the same of a token classifier
   ProblemType problem_type = ProblemType::single_label;
 
   template <class F>
@@ -49,6 +51,7 @@ struct Model {
     std::visit([&](auto& m) { m.visit(v); }, encoder);
     if (pooler) pooler->visit(v);
     if (classifier) classifier->visit(v);
+    if (token_classifier) token_classifier->visit(v);
   }
 };
 

@@ -80,16 +80,17 @@ SequenceClassifier distilbert_classifier(int64_t hidden, int64_t labels) {
 }
 
 constexpr std::array<Architecture, 5> kArchitectures{{
-    {"bert", "bert", "BertForSequenceClassification", make_bert, bert_classifier, "all-MiniLM-L6-v2"},
-    {"distilbert", "distilbert", "DistilBertForSequenceClassification", make_distilbert,
-     distilbert_classifier, "a fine-tuned NLI classifier"},
-    {"roberta", "roberta", "RobertaForSequenceClassification", make_roberta, roberta_classifier,
-     "tests/data/tiny/roberta"},
-    {"xlm-roberta", "roberta", "XLMRobertaForSequenceClassification", make_roberta, roberta_classifier,
-     "tests/data/tiny/xlm_roberta"},
+    {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
+     bert_classifier, "all-MiniLM-L6-v2"},
+    {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
+     make_distilbert, distilbert_classifier, "a fine-tuned NLI classifier"},
+    {"roberta", "roberta", "RobertaForSequenceClassification", "RobertaForTokenClassification", make_roberta,
+     roberta_classifier, "tests/data/tiny/roberta"},
+    {"xlm-roberta", "roberta", "XLMRobertaForSequenceClassification", "XLMRobertaForTokenClassification",
+     make_roberta, roberta_classifier, "tests/data/tiny/xlm_roberta"},
     // mlx-embeddings spells it with an underscore
-    {"xlm_roberta", "roberta", "XLMRobertaForSequenceClassification", make_roberta, roberta_classifier,
-     "tests/data/tiny/xlm_roberta"},
+    {"xlm_roberta", "roberta", "XLMRobertaForSequenceClassification", "XLMRobertaForTokenClassification",
+     make_roberta, roberta_classifier, "tests/data/tiny/xlm_roberta"},
 }};
 
 ProblemType problem_type(const Config& c) {
@@ -137,6 +138,10 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
     model.problem_type = problem_type(config);
     model.classifier = architecture.classifier(hidden, static_cast<int64_t>(model.labels.size()));
     if (model.classifier->dense_name == "pooler.dense") model.pooler.reset();  // the classifier reads it
+  } else if (std::ranges::find(classes, architecture.token_classification) != classes.end()) {
+    model.token_labels = config.labels();
+    model.token_classifier =
+        TokenClassifier{.out = {.in = hidden, .out = static_cast<int64_t>(model.token_labels.size())}};
   }
   config.warn_unknown(warn);
   return model;

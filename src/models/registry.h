@@ -13,6 +13,7 @@ struct Architecture {
   const char* model_type;               // config.json's "model_type"
   const char* base_prefix;              // transformers' base_model_prefix: "bert" in bert.encoder.layer...
   const char* sequence_classification;  // class in "architectures" whose head is a SequenceClassifier
+  const char* token_classification;     // the same with a TokenClassifier
   Model (*make)(const Config& config);  // the encoder, without heads
   SequenceClassifier (*classifier)(int64_t hidden_size, int64_t labels);
   const char* proved_with;  // the checkpoint its parity was proved on (tests/models)
@@ -24,7 +25,7 @@ std::span<const Architecture> architectures() noexcept;
 const Architecture& find_architecture(const Config& config);
 
 // Canonicalizes the checkpoint's names and makes the model its folder describes: the encoder, the pooler and
-// the classifier where their tensors are there. The sentence pipeline is left empty. Every config key is
+// a classifier where their tensors are there. The sentence pipeline is left empty. Every config key is
 // accounted for: keys nothing uses are said through `warn`.
 // Errors: unsupported (an architecture or a value), format (config.json contradicts itself).
 Model make_model(Checkpoint& checkpoint, const Warning& warn);

@@ -317,6 +317,19 @@ TEST_F(SharedMaterial, EvaluateDistilBertNli) {
   EXPECT_GT(e.mcnemar->p, 0.05);
 }
 
+TEST_F(SharedMaterial, EvaluateMiniLmNer) {
+  const fs::path ner = fs::path(MLXE_SHARED_DIR) / "models/minilm-ner", converted = folder_ / "8";
+  convert_to(ner, converted, affine(8));
+  const Evaluation dev = evaluate_shared(converted, ner, Task::ner, "wnut17-dev.conll");
+  const Evaluation test = evaluate_shared(converted, ner, Task::ner, "wnut17-test.conll");
+  // seqeval over what transformers says of each word's first token: 0.548 (../shared/models/README.md),
+  // 0.42686
+  EXPECT_NEAR(*figure(dev, "span_f1").original, 0.548, 0.0005);
+  EXPECT_NEAR(*figure(test, "span_f1").original, 0.42686, 0.0005);
+  EXPECT_NEAR(figure(dev, "span_f1").value, 0.548, 0.007);
+  EXPECT_NEAR(figure(test, "span_f1").value, 0.426, 0.007);
+}
+
 TEST_F(SharedMaterial, MlxEngineShowsTheSame) {
   if (!mlx_status().available) GTEST_SKIP() << "MLX: " << mlx_status().reason;
   const fs::path sentences = folder_ / "minilm", nli = folder_ / "nli";

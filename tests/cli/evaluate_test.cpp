@@ -232,6 +232,106 @@ TEST_F(Evaluate, LabelsInAnotherOrderAreTheSameLabels) {
           {"no, maybe, yes", "a conversion of it"});
 }
 
+// ---- tags
+
+const char* const kConll =
+    "-DOCSTART- -X- O\n\nThe DT O\ncat NN B-person\nsat VB O\n\n"
+    "river\tB-river-boat\nroad\tI-river-boat\n\n\nHe\tB-person\nrepairs\tO\nclocks\tO\n";
+
+TEST_F(Evaluate, WordsGetTheTagOfTheirFirstTokenAndSpansAreCounted) {
+  const std::string data = file("w.conll", kConll);
+  const json j = result("bert_ner", "ner", data);
+  EXPECT_EQ(j["items"], 3) << "sentences";
+  EXPECT_EQ(j["words"], 8);
+  for (const char* metric : {"span_f1", "span_precision", "span_recall", "span_macro_f1"})
+    EXPECT_TRUE(j["metrics"][metric]["value"].is_number()) << metric;
+
+  // Gold tags that are what the model says: everything is right.
+  const Encoder encoder =
+      Encoder::load(tiny("bert_ner"), {.engine = EngineKind::cpu, .activations = Activations::float32});
+  const std::vector<std::vector<std::string>> sentences{
+      {"The", "cat", "sat"}, {"river", "road"}, {"He", "repairs", "clocks"}};
+  json lines = json::array();
+  std::string own;
+  for (const auto& words : sentences) {
+    json tags = json::array();
+    std::string text;
+    std::vector<int32_t> begins;
+    for (const std::string& w : words) {
+      if (!text.empty()) text += ' ';
+      begins.push_back(static_cast<int32_t>(text.size()));
+      text += w;
+    }
+    const auto tokens = encoder.score_tokens(std::vector{text});
+    for (const int32_t begin : begins)
+      for (const TokenScores& t : tokens[0])
+        if (t.begin == begin)
+          tags.push_back(encoder.info().token_labels[std::ranges::max_element(t.scores) - t.scores.begin()]);
+    own += json{{"tokens", words}, {"ner_tags", tags}}.dump() + "\n";
+  }
+  const json right =
+      result("bert_ner", "ner", file("own.jsonl", own), {"--original", tiny("bert_ner").string()});
+  EXPECT_EQ(right["metrics"]["span_f1"]["value"], 1.0) << own;
+  EXPECT_EQ(right["metrics"]["span_f1"]["difference"], 0.0);
+  EXPECT_EQ(right["flips"]["count"], 0);
+  EXPECT_EQ(result("bert_ner", "ner", data, {"--limit", "2"})["words"], 5);
+}
+
+TEST_F(Evaluate, TagsThatFlipAreListedByWord) {
+  const auto other = changed_copy(tiny("bert_ner"), folder_ / "other", [](RawTensors& tensors) {
+    RawTensor& t = tensors.at("classifier.weight");
+    std::vector<float> values = floats(t);
+    for (float& v : values) v = -v;
+    t = float_tensor(t.shape, values);
+  });
+  const json j = result("bert_ner", "ner", file("w.conll", kConll), {"--original", other.string()});
+  ASSERT_GT(j["flips"]["count"], 0);
+  EXPECT_NEAR(j["flips"]["rate"].get<double>(), j["flips"]["count"].get<double>() / 8, 1e-12);
+  const json& flip = j["flips"]["items"][0];
+  EXPECT_THAT(kConll, HasSubstr(flip["text"].get<std::string>()));
+  EXPECT_TRUE(flip.contains("line"));
+}
+
+TEST_F(Evaluate, TagsThatDoNotFit) {
+  refused(
+      run("bert_ner", "ner", file("w.conll", "The\tO\ncat\tB-animal\n")), 6,
+      {"w.conll: line 2: the tag \"B-animal\"", "the model has O, person, river-boat", "the data O, animal"});
+  refused(run("bert_ner", "ner", file("w.conll", "The\tO\ncat\n")), 6,
+          {"line 2: expected a word and its tag, found one column"});
+  refused(run("bert_ner", "ner", file("w.conll", "The\t\n")), 6,
+          {"line 1: expected a word and its tag, found an empty one"});
+  refused(run("bert_ner", "ner", file("w.conll", "The\tO\ncat\tS-person\n"), {"--tagging", "IOB2"}), 6,
+          {"line 2: the tag \"S-person\": IOB2"});
+  refused(run("bert_ner", "ner", file("w.conll", "\n\n")), 2, {"holds no words"});
+  refused(run("bert_ner", "ner", file("w.conll", kConll), {"--tagging", "IOE"}), 2,
+          {"lenient, IOB1, IOB2 or BIOES"});
+  refused(run("bert_ner", "ner", file("w.jsonl", R"({"tokens": ["a", "b"], "ner_tags": ["O"]})")), 6,
+          {"line 1: 2 words, but 1 tags"});
+  refused(run("bert", "ner", file("w.conll", kConll)), 7, {"no token classification head"});
+  const Outcome cut = run("bert_ner", "ner", file("w.conll", kConll), {"--max-length", "3"});
+  EXPECT_EQ(cut.status, 0);
+  EXPECT_THAT(cut.err, HasSubstr("words have no token"));
+}
+
+TEST_F(Evaluate, TagPrintsEntitiesWithTheirPlace) {
+  const std::string text = "Café au lait, naïve and 12,5 % of 3/4?";
+  const Outcome o = run_program(
+      {"tag", tiny("bert_ner").string(), text, "--json", "--engine", "cpu", "--aggregation", "none"});
+  ASSERT_EQ(o.status, 0) << o.err;
+  const json found = json::parse(o.out)["entities"];
+  const json golden = json::parse(read_file(tiny("bert_ner") / "entities.json"))["none"][3];
+  ASSERT_EQ(found.size(), golden.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i]["label"], golden[i]["label"]);
+    EXPECT_EQ(found[i]["begin"], golden[i]["begin"]);
+    EXPECT_THAT(text, HasSubstr(found[i]["text"].get<std::string>()));
+    EXPECT_FALSE(found[i]["text"].get<std::string>().empty());
+  }
+  refused(run_program({"tag", tiny("bert_ner").string(), text, "--aggregation", "mean"}), 2,
+          {"none, simple, first, average or max"});
+  EXPECT_THAT(run_program({"tag", tiny("bert_ner").string(), text}).out, HasSubstr(text));
+}
+
 // ---- rankings
 
 TEST_F(Evaluate, CandidatesInListsOrARowEachAreTheSame) {

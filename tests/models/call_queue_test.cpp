@@ -36,7 +36,7 @@ void stand_in(const RunRequest& request, RunResult& result) {
   }
 }
 
-const Model kModel{"bert", Bert({}), {}, {}, {}, {}, ProblemType::single_label};
+const Model kModel{.model_type = "bert", .encoder = Bert({})};
 
 RunRequest text(std::vector<int32_t> ids) {
   RunRequest request{.hidden = true, .sentence = true, .logits = true};

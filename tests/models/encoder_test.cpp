@@ -100,6 +100,53 @@ TEST_P(TinyEncoder, GoesFromTextToResultAsTheOriginalDoes) {
   }
 }
 
+// Of transformers' token-classification pipeline, which rounds scores to 7 places in the golden.
+TEST(Entities, AreThePipelinesForEachAggregation) {
+  for (const char* name : {"bert_ner", "distilbert_ner"}) {
+    const Encoder encoder = load(test::kTinyFolders / name);
+    const std::vector<std::string> texts = strings(read_json(test::kTinyFolders / "texts.json")["texts"]);
+    const auto tokens = encoder.score_tokens(texts);
+    const json golden = read_json(test::kTinyFolders / name / "entities.json");
+    for (const auto& [aggregation, expected] : golden.items())
+      for (size_t i = 0; i < texts.size(); ++i) {
+        SCOPED_TRACE(fmt::format("{}, {}, text {}", name, aggregation, i));
+        const auto found = entities(tokens[i], encoder.info().token_labels, parse_aggregation(aggregation));
+        ASSERT_EQ(found.size(), expected[i].size());
+        for (size_t k = 0; k < found.size(); ++k) {
+          EXPECT_EQ(found[k].label, expected[i][k]["label"]);
+          EXPECT_EQ(found[k].begin, expected[i][k]["begin"]);
+          EXPECT_EQ(found[k].end, expected[i][k]["end"]);
+          EXPECT_NEAR(found[k].score, expected[i][k]["score"], test::kParityTolerance);
+        }
+      }
+  }
+}
+
+TEST(Entities, NeighboursAreJoinedUnlessOneBeginsAnew) {
+  const std::vector<std::string> labels{"O", "B-a", "I-a", "I-b"};
+  const auto token = [](int32_t at, size_t label, bool continues) {
+    TokenScores t{.begin = at, .end = at + 1, .continues_word = continues, .scores = {0, 0, 0, 0}};
+    t.scores[label] = 0.75f;
+    return t;
+  };
+  // I-a I-a B-a | O | I-b, the last a second piece of the word of O
+  const std::vector<TokenScores> tokens{token(0, 2, false), token(1, 2, false), token(2, 1, false),
+                                        token(3, 0, false), token(4, 3, true)};
+  const auto spans = [&](Aggregation aggregation) {
+    std::string text;
+    for (const Entity& e : entities(tokens, labels, aggregation))
+      text += fmt::format("{} {}-{};", e.label, e.begin, e.end);
+    return text;
+  };
+  EXPECT_EQ(spans(Aggregation::none), "I-a 0-1;I-a 1-2;B-a 2-3;I-b 4-5;");
+  EXPECT_EQ(spans(Aggregation::simple), "a 0-2;a 2-3;b 4-5;");
+  EXPECT_EQ(spans(Aggregation::first), "a 0-2;a 2-3;");
+  EXPECT_THAT(test::error_text([] { parse_aggregation("mean"); }, ErrorCode::usage),
+              ::testing::HasSubstr("none, simple, first"));
+  test::error_text([] { load(test::kTinyFolders / "bert").score_tokens(std::vector<std::string>{"a"}); },
+                   ErrorCode::unsupported);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, TinyEncoder, ::testing::ValuesIn(test::kTinyNames),
                          [](const auto& parameters) { return std::string(parameters.param); });
 

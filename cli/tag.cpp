@@ -1,0 +1,80 @@
+// mlx-encoder tag: entities in texts, by a token classifier.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "mlx_encoder/error.h"
+#include "texts.h"
+
+namespace mlxe::cli {
+namespace {
+
+constexpr size_t kWindow = 4096;
+
+struct Options {
+  RunOptions run;
+  TextSource texts;
+  std::string aggregation = "simple";
+};
+
+// Code points [begin, end) of UTF-8 text.
+std::string part(const std::string& text, int32_t begin, int32_t end) {
+  std::string out;
+  int32_t at = -1;
+  for (char c : text) {
+    at += (c & 0xC0) != 0x80;
+    if (at >= begin && at < end) out += c;
+  }
+  return out;
+}
+
+int tag(const Options& o) {
+  const Aggregation aggregation = parse_aggregation(o.aggregation);
+  const Encoder encoder = o.run.load();
+  const std::vector<std::string>& labels = encoder.info().token_labels;
+  size_t done = 0;
+  o.texts.read(kWindow, [&](std::vector<TextInput> window) {
+    std::vector<std::string> texts;
+    for (TextInput& t : window) {
+      if (t.pair)
+        throw Error(ErrorCode::usage,
+                    fmt::format("text {} is a pair; tag takes single texts", done + texts.size() + 1));
+      texts.push_back(std::move(t.text));
+    }
+    const auto tokens = encoder.score_tokens(texts, {.first_text = done, .progress = progress()});
+    for (size_t i = 0; i < texts.size(); ++i) {
+      nlohmann::json found = nlohmann::json::array();
+      if (!o.run.json) std::cout << texts[i] << '\n';
+      for (const Entity& e : entities(tokens[i], labels, aggregation)) {
+        const std::string words = part(texts[i], e.begin, e.end);
+        found.push_back(
+            {{"label", e.label}, {"score", e.score}, {"begin", e.begin}, {"end", e.end}, {"text", words}});
+        if (!o.run.json) std::cout << fmt::format("  {:<24} {:.4f}  {}\n", e.label, e.score, words);
+      }
+      if (o.run.json)
+        std::cout << nlohmann::json{{"index", done + i}, {"entities", std::move(found)}} << '\n';
+    }
+    done += texts.size();
+  });
+  return 0;
+}
+
+}  // namespace
+
+void add_tag(CLI::App& app, Run& run) {
+  CLI::App* command =
+      app.add_subcommand("tag", "Entities (names, places, ...) in texts, by a token classifier");
+  auto o = std::make_shared<Options>();
+  o->run.add_to(*command);
+  o->texts.add_to(*command);
+  command
+      ->add_option("--aggregation", o->aggregation,
+                   "none (each token), simple (neighbours of one type), or by word: first, average, max")
+      ->capture_default_str();
+  command->callback([o, &run] { run = [o] { return tag(*o); }; });
+}
+
+}  // namespace mlxe::cli
