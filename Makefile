@@ -80,8 +80,9 @@ findings: build .venv-mlx-embeddings/.installed  ## docs/findings.md from real r
 	@$(VENV)/bin/python tools/make_findings.py --converters build/findings/converters.json
 
 bench: PRESET := release
-bench: configure  ## how fast this machine runs MiniLM and DistilBERT at 8 and 4 bits
-	@cmake --build --preset release --target mlx-encoder
+bench: configure  ## how fast this machine runs the kernels, and MiniLM and DistilBERT at 8 and 4 bits
+	@cmake --build --preset release --target mlx-encoder bench_kernels
+	@build/release/bench_kernels
 	@tools/bench_models.sh "$(PROGRAM)" "$(MINILM)" $(VENV)/bin/python build/bench
 	@$(PROGRAM) bench build/bench/{MiniLM,DistilBERT}-{8,4}bit
 

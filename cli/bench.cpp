@@ -41,42 +41,70 @@ struct Row {
   double gops() const { return time.operations / time.p50 / 1e6; }
 };
 
+// The peak of the products a run is made of; 0 where there is none.
+double peak_for(const MachinePeaks& peaks, const Row& r) {
+  return r.time.activations == "int8"   ? peaks.int8
+         : r.time.activations == "bf16" ? peaks.bf16
+                                        : peaks.float32;
+}
+
+double read_gb_per_second(const Row& r) {
+  return static_cast<double>(r.time.weight_bytes) / r.time.p50 / 1e6;
+}
+
 std::string model_name(const std::filesystem::path& folder) {
   const auto path = folder.has_filename() ? folder : folder.parent_path();
   return path.filename().string();
 }
 
-void print(const std::vector<Row>& rows, double peak) {
+void print(const std::vector<Row>& rows, const MachinePeaks& peaks) {
   Table table{.title = describe_machine(),
-              .header = {"model", "shape", "p50 ms", "p95", "p99", "min", "tokens/s", "of peak", "start ms",
-                         "peak MB"},
-              .align = std::vector<Align>(10, Align::right)};
+              .header = {"model", "shape", "p50 ms", "p95", "p99", "min", "tokens/s", "of peak", "of reading",
+                         "start ms", "peak MB"},
+              .align = std::vector<Align>(11, Align::right)};
   table.align[0] = Align::left;
+  const auto share = [](double rate, double peak) {
+    return peak > 0 ? fmt::format("{:.0f} %", 100 * rate / peak) : "";
+  };
   for (const Row& r : rows)
     table.rows.push_back({r.model, r.shape, fmt::format("{:.3f}", r.time.p50),
                           fmt::format("{:.3f}", r.time.p95), fmt::format("{:.3f}", r.time.p99),
                           fmt::format("{:.3f}", r.time.min), fmt::format("{:.0f}", r.tokens_per_second()),
-                          peak > 0 ? fmt::format("{:.0f} %", 100 * r.gops() / peak) : "",
+                          share(r.gops(), peak_for(peaks, r)), share(read_gb_per_second(r), peaks.read),
                           fmt::format("{:.0f}", r.time.cold_start),
                           fmt::format("{:.0f}", static_cast<double>(r.time.peak_bytes) / 1e6)});
   const BatchTime& t = rows.front().time;
   table.note = fmt::format("{} engine ({}), {} activations.", t.engine, t.variant, t.activations);
-  if (peak > 0)
+  if (const double peak = peak_for(peaks, rows.front()); peak > 0)
     table.note += fmt::format(
-        " Peak: {:.0f} GFLOP/s of float32 multiply-adds, measured; 8-bit products can exceed it.", peak);
+        " of peak: the encoder's matrix products, of {:.0f} GOP/s of {} products measured in registers.",
+        peak, t.activations);
+  if (peaks.read > 0)
+    table.note += fmt::format(
+        " of reading: its weights once a batch, of {:.0f} GB/s read from memory; weights in cache can exceed "
+        "it.",
+        peaks.read);
   print_table(table);
 }
 
-nlohmann::ordered_json to_json(const std::vector<Row>& rows, double peak) {
+nlohmann::ordered_json to_json(const std::vector<Row>& rows, const MachinePeaks& peaks) {
+  const auto known = [](double value) { return value > 0 ? nlohmann::ordered_json(value) : nullptr; };
+  const auto share = [](double rate, double peak) {
+    return peak > 0 ? nlohmann::ordered_json(rate / peak) : nullptr;
+  };
   nlohmann::ordered_json json{{"version", kVersion}, {"machine", describe_machine()}};
-  json["peak_gflops_float32"] = peak > 0 ? nlohmann::ordered_json(peak) : nullptr;
+  json["peak_gflops_float32"] = known(peaks.float32);
+  json["peak_gops_int8"] = known(peaks.int8);
+  json["peak_gflops_bf16"] = known(peaks.bf16);
+  json["peak_read_gb_per_s"] = known(peaks.read);
   auto& results = json["results"] = nlohmann::ordered_json::array();
   for (const Row& r : rows) {
     nlohmann::ordered_json result{{"model", r.model}, {"shape", r.shape}};
     result.update(batch_time_json(r.time));
     result["tokens_per_s"] = r.tokens_per_second();
     result["gops"] = r.gops();
-    result["share_of_float32_peak"] = peak > 0 ? nlohmann::ordered_json(r.gops() / peak) : nullptr;
+    result["share_of_peak"] = share(r.gops(), peak_for(peaks, r));
+    result["share_of_reading"] = share(read_gb_per_second(r), peaks.read);
     results.push_back(std::move(result));
   }
   return json;
@@ -105,11 +133,11 @@ int bench_models(const Options& o) {
     }
   draw("batches", total, total);
   const int threads = rows.front().time.threads;  // 0: not the cpu engine
-  const double peak = threads > 0 ? measured_peak_gflops(threads) : 0;
+  const MachinePeaks peaks = threads > 0 ? measured_peaks(threads) : MachinePeaks{};
   if (o.json)
-    std::cout << to_json(rows, peak).dump(2) << '\n';
+    std::cout << to_json(rows, peaks).dump(2) << '\n';
   else
-    print(rows, peak);
+    print(rows, peaks);
   return 0;
 }
 

@@ -19,6 +19,7 @@ nlohmann::json examine() {
   nlohmann::json devices = nlohmann::json::array();
   for (const MlxDevice& d : mlx.devices) devices.push_back({{"kind", d.kind}, {"name", d.name}});
   const CpuReport cpu = cpu_report();
+  const MachinePeaks peaks = measured_peaks(cpu.cores);
   return {{"version", kVersion},
           {"mlx",
            {{"available", mlx.available},
@@ -33,7 +34,10 @@ nlohmann::json examine() {
             {"variants_compiled", cpu.compiled},
             {"variants_runnable", cpu.runnable},
             {"variant_chosen", cpu.chosen},
-            {"peak_gflops_float32", measured_peak_gflops(cpu.cores)}}},
+            {"peak_gflops_float32", peaks.float32},
+            {"peak_gops_int8", peaks.int8},
+            {"peak_gflops_bf16", peaks.bf16},
+            {"peak_read_gb_per_s", peaks.read}}},
           {"engine_auto", mlx_has_gpu() ? "mlx" : "cpu"}};
 }
 
@@ -50,8 +54,12 @@ int doctor(bool json) {
   };
   std::cout << fmt::format("mlx-encoder       {}\n", r["version"].get<std::string>())
             << fmt::format("--engine auto     {}\n", r["engine_auto"].get<std::string>())
-            << fmt::format("cpu engine        {} cores, {:.0f} GFLOP/s in float32 (measured)\n",
-                           cpu["cores"].get<int>(), cpu["peak_gflops_float32"].get<double>())
+            << fmt::format("cpu engine        {} cores\n", cpu["cores"].get<int>())
+            << fmt::format(
+                   "  measured        10^9 operations a second in float32 {:.0f}, bf16 {:.0f}, int8 {:.0f}; "
+                   "{:.0f} GB/s read from memory\n",
+                   cpu["peak_gflops_float32"].get<double>(), cpu["peak_gflops_bf16"].get<double>(),
+                   cpu["peak_gops_int8"].get<double>(), cpu["peak_read_gb_per_s"].get<double>())
             << fmt::format("  kernels         {} chosen; compiled: {}; run here: {}\n",
                            cpu["variant_chosen"].get<std::string>(), list(cpu["variants_compiled"]),
                            list(cpu["variants_runnable"]));

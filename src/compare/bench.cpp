@@ -26,19 +26,26 @@ constexpr double kWarmUpShare = 0.1;  // of the seconds
 constexpr size_t kMinRuns = 5;
 
 // Values of the encoder's matrices, which every token is multiplied with. Heads are not run.
-class MatrixValues : public ParameterVisitor {
+class Matrices : public ParameterVisitor {
  public:
-  double count = 0;
+  explicit Matrices(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
+  double values = 0;
+  uint64_t bytes = 0;
 
   void parameter(const ParameterSpec& spec, WeightId&) override {
-    if (spec.role == Role::linear) count += static_cast<double>(element_count(spec.shape));
+    if (spec.role != Role::linear) return;
+    values += static_cast<double>(element_count(spec.shape));
+    bytes += checkpoint_.stored(spec.name).bytes();
   }
+
+ private:
+  const Checkpoint& checkpoint_;
 };
 
-double matrix_values(Model model) {
-  MatrixValues values;
-  std::visit([&](auto& encoder) { encoder.visit(values); }, model.encoder);
-  return values.count;
+Matrices matrices_of(const Checkpoint& checkpoint, Model model) {
+  Matrices matrices(checkpoint);
+  std::visit([&](auto& encoder) { encoder.visit(matrices); }, model.encoder);
+  return matrices;
 }
 
 RunRequest random_request(const Model& model, BatchShape shape) {
@@ -70,6 +77,7 @@ void each_field(T& t, const Visit& visit) {
   visit("/cold_start_ms", t.cold_start);
   visit("/loaded_bytes", t.loaded_bytes);
   visit("/peak_bytes", t.peak_bytes);
+  visit("/weight_bytes", t.weight_bytes);
   visit("/operations", t.operations);
 }
 
@@ -113,7 +121,9 @@ BatchTime bench(const std::filesystem::path& folder, BatchShape shape, const Ben
     t.threads = options.encoder.threads > 0 ? options.encoder.threads : available_cores();
 
   const RunRequest request = random_request(runner.model(), shape);
-  t.operations = 2 * static_cast<double>(request.batch.tokens()) * matrix_values(runner.model());
+  const Matrices matrices = matrices_of(runner.checkpoint(), runner.model());
+  t.operations = 2 * static_cast<double>(request.batch.tokens()) * matrices.values;
+  t.weight_bytes = matrices.bytes;
   const auto another = [&](Clock::time_point since, size_t done, size_t least, double seconds) {
     return done < least || milliseconds_since(since) < seconds * 1000;
   };

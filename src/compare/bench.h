@@ -34,7 +34,8 @@ struct BatchTime {
   double p50 = 0, p95 = 0, p99 = 0, min = 0;  // ms
   double cold_start = 0;  // ms from `started` to the vectors of one text of at most 16 tokens
   uint64_t loaded_bytes = 0, peak_bytes = 0;  // resident after that, and at the highest
-  double operations = 0;  // of the encoder's matrices for this batch: 2 * tokens * their values
+  uint64_t weight_bytes = 0;  // of the encoder's matrices as stored: what a batch reads at least once
+  double operations = 0;      // of the encoder's matrices for this batch: 2 * tokens * their values
 };
 
 // Ids are random in the vocabulary, the same in each run. Errors: those of Encoder::load; usage (a text

@@ -14,9 +14,14 @@ struct CpuReport {
 // Throws usage when MLXE_CPU names no variant that runs here.
 CpuReport cpu_report();
 
-// Multiply-adds in float32 registers on `threads` threads (0: all cores) with the chosen variant, the best of
-// a few rounds, 10^9 operations a second; an add and a multiply count as two. Takes about 50 ms. Other work
-// on the machine makes it smaller.
-double measured_peak_gflops(int threads = 0);
+// What the chosen variant can at most do on `threads` threads (0: all cores), the best of a few rounds.
+// Products are made in registers, an addition and a multiplication count as two operations; memory is read in
+// order from a block of 128 MiB, far more than a core's share of any cache. Takes about 0.3 s. Other work on
+// the machine makes every figure smaller.
+struct MachinePeaks {
+  double float32 = 0, int8 = 0, bf16 = 0;  // 10^9 operations a second; int8: 0 where there are no kernels
+  double read = 0;                         // 10^9 bytes a second
+};
+MachinePeaks measured_peaks(int threads = 0);
 
 }  // namespace mlxe

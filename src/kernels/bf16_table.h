@@ -55,6 +55,9 @@ struct Bf16Kernels {
   // 64-byte aligned and has attend_bytes(tokens, size) bytes.
   void (*attend)(const Attention& head, uint8_t* scratch);
   int64_t (*attend_bytes)(int64_t tokens, int64_t size);
+  // As in table.h, with products of bfloat16.
+  float (*spin)(int64_t rounds);
+  int64_t flops_per_round;
 };
 
 // Whether a variant has kernels of its own here, not the oracle's plain loops.

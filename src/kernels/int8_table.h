@@ -46,6 +46,11 @@ struct Int8Kernels {
   // One row of n activations: scale = max|x| / 127 over each group, code = rint(x / scale); a group whose
   // largest magnitude is below 1e-30 becomes zeros. Codes are written up to the next multiple of 64.
   void (*quantize)(const float* x, int64_t n, int group, int8_t* codes, float* groups);
+
+  // As in table.h: rounds * operations_per_round independent additions and multiplications in registers, with
+  // the instruction `matmul` uses. Null in the oracle.
+  float (*spin)(int64_t rounds);
+  int64_t operations_per_round;
 };
 
 // Whether a variant has kernels of its own here, not the oracle's plain loops.

@@ -23,7 +23,8 @@ TEST(Bench, TimesEachModelAtEachShape) {
                                  "0.01", "--threads", "1", "--engine", "cpu", "--json"});
   ASSERT_EQ(o.status, 0) << o.err;
   const json j = json::parse(o.out);
-  EXPECT_GT(j["peak_gflops_float32"].get<double>(), 0);
+  for (const char* peak : {"peak_gflops_float32", "peak_gops_int8", "peak_gflops_bf16", "peak_read_gb_per_s"})
+    EXPECT_GT(j[peak].get<double>(), 0) << peak;
   ASSERT_EQ(j["results"].size(), 4U);
   const char* const expected[][2] = {
       {"bert", "1x3"}, {"bert", "2x8"}, {"distilbert", "1x3"}, {"distilbert", "2x8"}};
@@ -48,15 +49,31 @@ TEST(Bench, TimesEachModelAtEachShape) {
   const json config = json::parse(read_file(kBert + "/config.json"));
   const double d = config["hidden_size"], f = config["intermediate_size"],
                layers = config["num_hidden_layers"];
-  EXPECT_EQ(j["results"][1]["operations"].get<double>(), 2 * 16 * layers * (4 * d * d + 2 * d * f));
+  const double values = layers * (4 * d * d + 2 * d * f);
+  for (int i = 0; i < 2; ++i) {
+    const json& r = j["results"][static_cast<size_t>(i)];
+    EXPECT_EQ(r["operations"].get<double>(), 2 * (i == 0 ? 3 : 16) * values);
+    EXPECT_EQ(r["weight_bytes"].get<double>(), 4 * values);  // float32
+    EXPECT_NEAR(r["share_of_reading"].get<double>(),
+                4 * values / r["p50_ms"].get<double>() / 1e6 / j["peak_read_gb_per_s"].get<double>(), 1e-9);
+  }
 }
 
 TEST(Bench, NamesTheActivationsInUse) {
-  for (const char* activations : {"int8", "f32"}) {
-    const Outcome o = run_program({"bench", kBert, "--shapes", "1x4", "--seconds", "0", "--engine", "cpu",
+  const TemporaryFolder folder;
+  const std::string converted = folder / "converted";
+  ASSERT_EQ(run_program({"convert", kBert, "--mlx-path", converted, "-q", "--q-group-size", "32"}).status, 0);
+  for (const char* activations : {"int8", "bf16", "f32"}) {
+    const Outcome o = run_program({"bench", converted, "--shapes", "1x4", "--seconds", "0", "--engine", "cpu",
                                    "--activations", activations, "--json"});
     ASSERT_EQ(o.status, 0) << o.err;
-    EXPECT_EQ(json::parse(o.out)["results"][0]["activations"], activations);
+    const json j = json::parse(o.out), &r = j["results"][0];
+    EXPECT_EQ(r["activations"], activations);
+    // The peak is that of these activations.
+    const char* peak = activations == std::string("int8")   ? "peak_gops_int8"
+                       : activations == std::string("bf16") ? "peak_gflops_bf16"
+                                                            : "peak_gflops_float32";
+    EXPECT_NEAR(r["share_of_peak"].get<double>(), r["gops"].get<double>() / j[peak].get<double>(), 1e-9);
   }
 }
 
@@ -65,7 +82,7 @@ TEST(Bench, PrintsATable) {
       run_program({"bench", kBert, "--shapes", "2x8", "--seconds", "0", "--threads", "1", "--engine", "cpu"});
   ASSERT_EQ(o.status, 0) << o.err;
   EXPECT_THAT(o.out, AllOf(HasSubstr("p50 ms"), HasSubstr("2x8"), HasSubstr("cpu engine"),
-                           HasSubstr("GFLOP/s of float32")));
+                           HasSubstr("GOP/s of f32 products"), HasSubstr("GB/s read from memory")));
 }
 
 TEST(Bench, ABadShapeIsOneSentence) {

@@ -95,17 +95,44 @@ TEST(Variant, TheReportListsThem) {
   EXPECT_GT(report.cores, 0);
 }
 
-TEST(Variant, ThePeakIsAPlausibleNumber) {
-  const double one = measured_peak_gflops(1);
-  EXPECT_GT(one, 0.1);   // a processor of this century
-  EXPECT_LT(one, 1000);  // 2 x 16 lanes x 2 at 15 GHz: the loop was not optimised away
+// A loop that was optimised away would be infinitely fast. Bounds: a processor of this century; at 15 GHz two
+// instructions a cycle of 16 lanes of floats, of 64 8-bit values, 32 of bfloat16; AMX's 1024 or 512 products
+// a cycle; a cache line a cycle.
+TEST(Variant, ThePeaksArePlausibleNumbers) {
+  const MachinePeaks one = measured_peaks(1);
+  const bool amx = active_variant() == Isa::amx;
+  EXPECT_GT(one.float32, 0.1);
+  EXPECT_LT(one.float32, 1000);
+  EXPECT_EQ(one.int8 > 0, has_int8_kernels(active_variant()));
+  EXPECT_LT(one.int8, amx ? 32000 : 4000);
+  EXPECT_GT(one.bf16, 0.1);
+  EXPECT_LT(one.bf16, amx ? 16000 : 2000);
+  EXPECT_GT(one.read, 0.1);
+  EXPECT_LT(one.read, 1000);
+}
+
+// Each variant with instructions of its own for products has them measured.
+TEST(Variant, EachWithInstructionsForProductsHasAPeak) {
+  for (Isa isa : runnable_variants()) {
+    EXPECT_EQ(int8_kernels(isa).spin != nullptr, has_int8_kernels(isa)) << name(isa);
+    const bool has_bf16 = isa == Isa::avx512_bf16 || isa == Isa::amx;
+    EXPECT_EQ(bf16_kernels(isa).spin != nullptr, has_bf16) << name(isa);
+    if (int8_kernels(isa).spin != nullptr) {
+      EXPECT_GT(int8_kernels(isa).operations_per_round, 0) << name(isa);
+      int8_kernels(isa).spin(3);
+    }
+    if (has_bf16) {
+      EXPECT_GT(bf16_kernels(isa).flops_per_round, 0) << name(isa);
+      EXPECT_GE(bf16_kernels(isa).spin(3), 0) << name(isa);
+    }
+  }
 }
 
 // A function that is not internal to its file may be merged with the copy of another file, compiled for
 // instructions this processor lacks. What sanitizers add (__asan..., DW.ref...) is data.
 TEST(Variant, ObjectFilesHaveNoWeakSymbols) {
   const std::filesystem::path objects =
-      std::string(MLXE_BUILD_DIR) + "/CMakeFiles/mlx_encoder.dir/src/kernels";
+      std::string(MLXE_BUILD_DIR) + "/CMakeFiles/mlxe_kernels.dir/src/kernels";
   int status = 0, files = 0;
   const std::string nm = std::string("'") + MLXE_NM + "'";
   output_of(nm + " --version", status);

@@ -58,6 +58,8 @@ const Bf16Kernels kBf16Neon{.matmul = Bf16Fma<Bf16Neon>::matmul,
                             .round = round_to_bf16<Bf16Neon>,
                             .gelu_erf = KernelsBody<Neon>::activate<fast_gelu_erf<Neon>>,
                             .attend = nullptr,
-                            .attend_bytes = nullptr};
+                            .attend_bytes = nullptr,
+                            .spin = nullptr,
+                            .flops_per_round = 0};
 
 }  // namespace mlxe

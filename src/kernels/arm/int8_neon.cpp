@@ -6,7 +6,12 @@ namespace mlxe {
 namespace {
 
 struct Multiply {
-  static constexpr int kRows = 4, kRegisters = 2;
+  static constexpr int kRows = 4, kRegisters = 2, kProducts = 16;
+
+  static int32x4_t add(int32x4_t sum, int8x16_t x) {
+    return vpadalq_s16(sum,
+                       vmlal_s8(vmull_s8(vget_low_s8(x), vget_low_s8(x)), vget_high_s8(x), vget_high_s8(x)));
+  }
 
   template <int rows, int vectors>
   static inline __attribute__((always_inline)) void sums(const GroupCodes& x,

@@ -5,7 +5,9 @@ namespace mlxe {
 namespace {
 
 struct Sdot {
-  static constexpr int kRows = 8, kRegisters = 1;
+  static constexpr int kRows = 8, kRegisters = 1, kProducts = 16;
+
+  static int32x4_t add(int32x4_t sum, int8x16_t x) { return vdotq_s32(sum, x, x); }
 
   template <int rows, int vectors>
   static inline __attribute__((always_inline)) void sums(const GroupCodes& x,

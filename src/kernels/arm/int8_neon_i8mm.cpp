@@ -7,7 +7,9 @@ namespace mlxe {
 namespace {
 
 struct Usmmla {
-  static constexpr int kRows = 8, kRegisters = 1;
+  static constexpr int kRows = 8, kRegisters = 1, kProducts = 32;
+
+  static int32x4_t add(int32x4_t sum, int8x16_t x) { return vusmmlaq_s32(sum, vreinterpretq_u8_s8(x), x); }
 
   template <int rows, int vectors>
   static inline __attribute__((always_inline)) void sums(const GroupCodes& x,

@@ -96,9 +96,34 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
   }
 }
 
+// D::add is the instruction (or few) of the tile, D::kProducts of how many products.
+constexpr int kChains = 16;
+
+template <class D>
+float spin(int64_t rounds) {
+  int32x4_t sums[kChains];
+#pragma GCC unroll 16
+  for (int i = 0; i < kChains; ++i) sums[i] = vdupq_n_s32(0);
+  int8x16_t one = vdupq_n_s8(1);
+  for (int64_t r = 0; r < rounds; ++r)
+#pragma GCC unroll 16
+    for (int i = 0; i < kChains; ++i) {
+      asm("" : "+w"(one));  // or products, always the same, would leave the loop
+      sums[i] = D::add(sums[i], one);
+    }
+  int32x4_t total = sums[0];
+#pragma GCC unroll 16
+  for (int i = 1; i < kChains; ++i) total = vaddq_s32(total, sums[i]);
+  return static_cast<float>(vaddvq_s32(total));
+}
+
 template <class D>
 constexpr Int8Kernels neon_table() {
-  return {.matmul = matmul<D>, .expand = expand, .quantize = quantize};
+  return {.matmul = matmul<D>,
+          .expand = expand,
+          .quantize = quantize,
+          .spin = spin<D>,
+          .operations_per_round = 2 * kChains * D::kProducts};
 }
 
 // Codes are unsigned, and before i8mm there is no product of mixed signs: with the top bit flipped a code is

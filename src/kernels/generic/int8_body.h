@@ -113,6 +113,24 @@ struct Int8Madd {
           y[(m + i) * ld_y + n] = from[(m + i) * ld_from + n] + out[i * kInt8Panel + n];
     }
   }
+
+  static constexpr int kChains = 8;
+  static constexpr int64_t kOperationsPerRound = kChains * kColumns * 4;
+  static float spin(int64_t rounds) {
+    Int sums[kChains], w = W::zero();
+#pragma GCC unroll 8
+    for (int i = 0; i < kChains; ++i) sums[i] = W::zero();
+    for (int64_t r = 0; r < rounds; ++r)
+#pragma GCC unroll 8
+      for (int i = 0; i < kChains; ++i) {
+        asm("" : "+v"(w));  // or the product, always the same, would leave the loop
+        sums[i] = W::multiply_add(sums[i], w, w);
+      }
+    Float total = V::set(0.0f);
+#pragma GCC unroll 8
+    for (int i = 0; i < kChains; ++i) total = V::add(total, W::sums(sums[i], sums[i]));
+    return V::sum(total);
+  }
 };
 
 }  // namespace

@@ -40,6 +40,8 @@ const Bf16Kernels kBf16Scalar{.matmul = matmul,
                               .round = round,
                               .gelu_erf = nullptr,
                               .attend = nullptr,
-                              .attend_bytes = nullptr};
+                              .attend_bytes = nullptr,
+                              .spin = nullptr,
+                              .flops_per_round = 0};
 
 }  // namespace mlxe

@@ -51,6 +51,7 @@ void quantize(const float* x, int64_t n, int group, int8_t* codes, float* groups
 
 }  // namespace
 
-const Int8Kernels kInt8Scalar{.matmul = matmul, .expand = expand, .quantize = quantize};
+const Int8Kernels kInt8Scalar{
+    .matmul = matmul, .expand = expand, .quantize = quantize, .spin = nullptr, .operations_per_round = 0};
 
 }  // namespace mlxe

@@ -146,6 +146,16 @@ void matmul(const uint16_t* x, ptrdiff_t ld_x, int64_t rows, const uint16_t* w, 
   if (configured != 0) _tile_release();
 }
 
+float spin(int64_t rounds) {
+  return spin_tiles(
+      rounds, []() __attribute__((always_inline)) {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+      });
+}
+
 }  // namespace
 
 const Bf16Kernels kBf16Amx{.matmul = matmul,
@@ -153,6 +163,8 @@ const Bf16Kernels kBf16Amx{.matmul = matmul,
                            .round = round,
                            .gelu_erf = gelu_erf,
                            .attend = Bf16Attention<TileProducts>::attend,
-                           .attend_bytes = Bf16Attention<TileProducts>::scratch_bytes};
+                           .attend_bytes = Bf16Attention<TileProducts>::scratch_bytes,
+                           .spin = spin,
+                           .flops_per_round = kTilesOfARound * 2 * 16 * 16 * 32};
 
 }  // namespace mlxe

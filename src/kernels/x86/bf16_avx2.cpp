@@ -67,6 +67,8 @@ const Bf16Kernels kBf16Avx2{.matmul = Bf16Fma<Bf16Avx2>::matmul,
                             .round = round_to_bf16<Bf16Avx2>,
                             .gelu_erf = nullptr,
                             .attend = nullptr,
-                            .attend_bytes = nullptr};
+                            .attend_bytes = nullptr,
+                            .spin = nullptr,
+                            .flops_per_round = 0};
 
 }  // namespace mlxe

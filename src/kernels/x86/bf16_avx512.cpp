@@ -9,6 +9,8 @@ const Bf16Kernels kBf16Avx512{.matmul = Bf16Fma<Bf16Avx512>::matmul,
                               .round = round_to_bf16<Bf16Avx512>,
                               .gelu_erf = gelu_erf,
                               .attend = nullptr,
-                              .attend_bytes = nullptr};
+                              .attend_bytes = nullptr,
+                              .spin = nullptr,
+                              .flops_per_round = 0};
 
 }  // namespace mlxe

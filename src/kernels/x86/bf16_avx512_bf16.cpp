@@ -125,6 +125,22 @@ void matmul(const uint16_t* x, ptrdiff_t ld_x, int64_t rows, const uint16_t* w, 
     }
 }
 
+constexpr int kChains = 16;
+
+float spin(int64_t rounds) {
+  __m512i one = _mm512_set1_epi32(0x3f803f80);
+  __m512 sums[kChains];
+#pragma GCC unroll 16
+  for (int i = 0; i < kChains; ++i) sums[i] = _mm512_setzero_ps();
+  for (int64_t r = 0; r < rounds; ++r)
+#pragma GCC unroll 16
+    for (int i = 0; i < kChains; ++i) VectorProducts::dot(sums[i], one, one);
+  __m512 total = sums[0];
+#pragma GCC unroll 16
+  for (int i = 1; i < kChains; ++i) total = _mm512_add_ps(total, sums[i]);
+  return _mm512_reduce_add_ps(total);
+}
+
 }  // namespace
 
 const Bf16Kernels kBf16Avx512Bf16{.matmul = matmul,
@@ -132,6 +148,8 @@ const Bf16Kernels kBf16Avx512Bf16{.matmul = matmul,
                                   .round = round,
                                   .gelu_erf = gelu_erf,
                                   .attend = Bf16Attention<VectorProducts>::attend,
-                                  .attend_bytes = Bf16Attention<VectorProducts>::scratch_bytes};
+                                  .attend_bytes = Bf16Attention<VectorProducts>::scratch_bytes,
+                                  .spin = spin,
+                                  .flops_per_round = kChains * 16 * 4};
 
 }  // namespace mlxe

@@ -150,8 +150,22 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
   if (configured != 0) _tile_release();
 }
 
+float spin(int64_t rounds) {
+  return spin_tiles(
+      rounds, []() __attribute__((always_inline)) {
+        _tile_dpbsud(0, 4, 6);
+        _tile_dpbsud(1, 4, 7);
+        _tile_dpbsud(2, 5, 6);
+        _tile_dpbsud(3, 5, 7);
+      });
+}
+
 }  // namespace
 
-const Int8Kernels kInt8Amx{.matmul = matmul, .expand = expand, .quantize = quantize};
+const Int8Kernels kInt8Amx{.matmul = matmul,
+                           .expand = expand,
+                           .quantize = quantize,
+                           .spin = spin,
+                           .operations_per_round = kTilesOfARound * 2 * 16 * 16 * 64};
 
 }  // namespace mlxe

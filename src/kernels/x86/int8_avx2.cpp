@@ -44,7 +44,10 @@ void expand(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t*
 
 }  // namespace
 
-const Int8Kernels kInt8Avx2{
-    .matmul = Int8Madd<Madd, Avx2>::matmul, .expand = expand, .quantize = Int8Quantize<Avx2>::quantize};
+const Int8Kernels kInt8Avx2{.matmul = Int8Madd<Madd, Avx2>::matmul,
+                            .expand = expand,
+                            .quantize = Int8Quantize<Avx2>::quantize,
+                            .spin = Int8Madd<Madd, Avx2>::spin,
+                            .operations_per_round = Int8Madd<Madd, Avx2>::kOperationsPerRound};
 
 }  // namespace mlxe

@@ -32,7 +32,10 @@ struct Madd {
 
 }  // namespace
 
-const Int8Kernels kInt8Avx512{
-    .matmul = Int8Madd<Madd, Avx512>::matmul, .expand = expand, .quantize = quantize};
+const Int8Kernels kInt8Avx512{.matmul = Int8Madd<Madd, Avx512>::matmul,
+                              .expand = expand,
+                              .quantize = quantize,
+                              .spin = Int8Madd<Madd, Avx512>::spin,
+                              .operations_per_round = Int8Madd<Madd, Avx512>::kOperationsPerRound};
 
 }  // namespace mlxe
