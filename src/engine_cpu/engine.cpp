@@ -70,23 +70,28 @@ Batch part_of(const Batch& batch, const Chunk& c) {
   return part;
 }
 
-void append(Matrix& to, Matrix&& from) {
-  if (to.rows == 0) {
-    to = std::move(from);
-    return;
+// One matrix of all parts' rows, in memory taken once; the parts give theirs back as they are read.
+template <class Member>
+Matrix join(std::vector<RunResult>& parts, const Member& member) {
+  Matrix all;
+  for (RunResult& p : parts) all.rows += member(p).rows, all.columns = member(p).columns;
+  all.values.reserve(static_cast<size_t>(all.rows * all.columns));
+  for (RunResult& p : parts) {
+    const Matrix part = std::move(member(p));
+    all.values.insert(all.values.end(), part.values.begin(), part.values.end());
   }
-  to.rows += from.rows;
-  to.values.insert(to.values.end(), from.values.begin(), from.values.end());
-  from = {};
+  return all;
 }
 
-void append(RunResult& to, RunResult&& from) {
-  if (to.layers.size() < from.layers.size()) to.layers.resize(from.layers.size());
-  for (size_t i = 0; i < from.layers.size(); ++i) append(to.layers[i], std::move(from.layers[i]));
-  append(to.hidden, std::move(from.hidden));
-  append(to.pooler, std::move(from.pooler));
-  append(to.sentence, std::move(from.sentence));
-  append(to.logits, std::move(from.logits));
+RunResult join(std::vector<RunResult>& parts) {
+  RunResult all;
+  for (size_t i = 0; i < parts[0].layers.size(); ++i)
+    all.layers.push_back(join(parts, [i](RunResult& p) -> Matrix& { return p.layers[i]; }));
+  all.hidden = join(parts, [](RunResult& p) -> Matrix& { return p.hidden; });
+  all.pooler = join(parts, [](RunResult& p) -> Matrix& { return p.pooler; });
+  all.sentence = join(parts, [](RunResult& p) -> Matrix& { return p.sentence; });
+  all.logits = join(parts, [](RunResult& p) -> Matrix& { return p.logits; });
+  return all;
 }
 
 class LinearWeights : public ParameterVisitor {
@@ -158,7 +163,7 @@ class CpuEngine : public Engine {
                               request.logits};
         forward(ops, model, part, results[static_cast<size_t>(i)]);
       });
-      for (RunResult& r : results) append(result, std::move(r));
+      result = join(results);
     }
     check_finite(result);
   }
