@@ -13,13 +13,15 @@ constexpr int kFewRows = 5;  // fewer than this many: VNNI
 
 // Groups whose integer sums are made before they are scaled: tile and vector instructions hardly overlap, and
 // sums read right after they were stored would wait for that.
-constexpr int kGroups = 6;
+constexpr int kGroups = 4;
 
-// Registers: sums (0, 1), activations (2), codes (3, 4).
+// Registers: sums of even groups (0, 1) and of odd ones (5, 6), activations (2), codes (3, 4).
 void configure(int group, int64_t rows) {
   TileConfig config;
   config.set(0, rows, 64);
   config.set(1, rows, 64);
+  config.set(5, rows, 64);
+  config.set(6, rows, 64);
   config.set(2, rows, group);
   config.set(3, group / 4, 64);
   config.set(4, group / 4, 64);
@@ -34,21 +36,39 @@ struct Ahead {
   int64_t lines;
 };
 
-// The integer sums of the rows the tiles are configured for.
+// The integer sums of the rows the tiles are configured for. A group's are stored once the next group's
+// products are under way: storing them at once would wait for them.
 void multiply(const int8_t* x, ptrdiff_t ld, const uint8_t* codes, int64_t groups, int group, Sums& sums,
               Ahead& ahead) {
   for (int64_t g = 0; g < groups; ++g, x += group, codes += group * kInt8Panel) {
     for (int64_t i = 0; i < ahead.lines; ++i, ahead.next += 64)
       _mm_prefetch(reinterpret_cast<const char*>(ahead.next), _MM_HINT_T0);
-    _tile_zero(0);
-    _tile_zero(1);
     _tile_loadd(2, x, ld);
     _tile_loadd(3, codes, 4 * kInt8Panel);
     _tile_loadd(4, codes + 64, 4 * kInt8Panel);
-    _tile_dpbsud(0, 2, 3);
-    _tile_dpbsud(1, 2, 4);
-    _tile_stored(0, sums[g][0], 64);
-    _tile_stored(1, sums[g][1], 64);
+    if (g % 2 == 0) {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_dpbsud(0, 2, 3);
+      _tile_dpbsud(1, 2, 4);
+      if (g == 0) continue;
+      _tile_stored(5, sums[g - 1][0], 64);
+      _tile_stored(6, sums[g - 1][1], 64);
+    } else {
+      _tile_zero(5);
+      _tile_zero(6);
+      _tile_dpbsud(5, 2, 3);
+      _tile_dpbsud(6, 2, 4);
+      _tile_stored(0, sums[g - 1][0], 64);
+      _tile_stored(1, sums[g - 1][1], 64);
+    }
+  }
+  if (groups % 2 == 0) {
+    _tile_stored(5, sums[groups - 1][0], 64);
+    _tile_stored(6, sums[groups - 1][1], 64);
+  } else {
+    _tile_stored(0, sums[groups - 1][0], 64);
+    _tile_stored(1, sums[groups - 1][1], 64);
   }
 }
 
