@@ -29,7 +29,7 @@ struct Options {
   std::string engine = "auto", activations = "auto";
   int threads = 0;
   double seconds = 2;
-  bool json = false;
+  bool first_token = false, json = false;
 };
 
 struct Row {
@@ -57,7 +57,7 @@ std::string model_name(const std::filesystem::path& folder) {
   return path.filename().string();
 }
 
-void print(const std::vector<Row>& rows, const MachinePeaks& peaks) {
+void print(const std::vector<Row>& rows, const MachinePeaks& peaks, bool first_token) {
   Table table{.title = describe_machine(),
               .header = {"model", "shape", "p50 ms", "p95", "p99", "min", "tokens/s", "of peak", "of reading",
                          "start ms", "peak MB"},
@@ -75,6 +75,7 @@ void print(const std::vector<Row>& rows, const MachinePeaks& peaks) {
                           fmt::format("{:.0f}", static_cast<double>(r.time.peak_bytes) / 1e6)});
   const BatchTime& t = rows.front().time;
   table.note = fmt::format("{} engine ({}), {} activations.", t.engine, t.variant, t.activations);
+  if (first_token) table.note += " Of the last layer only what a head of the first token needs.";
   if (const double peak = peak_for(peaks, rows.front()); peak > 0)
     table.note += fmt::format(
         " of peak: the encoder's matrix products, of {:.0f} GOP/s of {} products measured in registers.",
@@ -87,12 +88,13 @@ void print(const std::vector<Row>& rows, const MachinePeaks& peaks) {
   print_table(table);
 }
 
-nlohmann::ordered_json to_json(const std::vector<Row>& rows, const MachinePeaks& peaks) {
+nlohmann::ordered_json to_json(const std::vector<Row>& rows, const MachinePeaks& peaks, bool first_token) {
   const auto known = [](double value) { return value > 0 ? nlohmann::ordered_json(value) : nullptr; };
   const auto share = [](double rate, double peak) {
     return peak > 0 ? nlohmann::ordered_json(rate / peak) : nullptr;
   };
   nlohmann::ordered_json json{{"version", kVersion}, {"machine", describe_machine()}};
+  json["computed"] = first_token ? "first_token" : "all_tokens";
   json["peak_gflops_float32"] = known(peaks.float32);
   json["peak_gops_int8"] = known(peaks.int8);
   json["peak_gflops_bf16"] = known(peaks.bf16);
@@ -128,16 +130,17 @@ int bench_models(const Options& o) {
                                            .engine = o.engine,
                                            .activations = o.activations,
                                            .threads = o.threads,
-                                           .seconds = o.seconds},
+                                           .seconds = o.seconds,
+                                           .first_token = o.first_token},
                                           shape)});
     }
   draw("batches", total, total);
   const int threads = rows.front().time.threads;  // 0: not the cpu engine
   const MachinePeaks peaks = threads > 0 ? measured_peaks(threads) : MachinePeaks{};
   if (o.json)
-    std::cout << to_json(rows, peaks).dump(2) << '\n';
+    std::cout << to_json(rows, peaks, o.first_token).dump(2) << '\n';
   else
-    print(rows, peaks);
+    print(rows, peaks, o.first_token);
   return 0;
 }
 
@@ -160,6 +163,8 @@ void add_bench(CLI::App& app, Run& run) {
   command->add_option("--seconds", o->seconds, "Each shape is repeated that long, and at least 5 times")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  command->add_flag("--first-token", o->first_token,
+                    "Compute only what a classifier or pooler needs, which read the first token alone");
   command->add_flag("--json", o->json, "Machine-readable output");
   command->callback([o, &run] { run = [o] { return bench_models(*o); }; });
 }

@@ -23,6 +23,7 @@ struct Options {
   double seconds = 2;
   bool only_start = false;
   std::string shape;  // a batch to time instead of texts
+  bool first_token = false;
 };
 
 int measure_model(const Options& o) {
@@ -35,8 +36,9 @@ int measure_model(const Options& o) {
   if (o.started != 0)
     started = std::chrono::steady_clock::time_point(std::chrono::steady_clock::duration(o.started));
   if (!o.shape.empty()) {
-    const BatchTime t = bench(o.run.folder, parse_batch_shape(o.shape),
-                              {.encoder = encoder, .started = started, .seconds = o.seconds});
+    const BatchTime t =
+        bench(o.run.folder, parse_batch_shape(o.shape),
+              {.encoder = encoder, .started = started, .seconds = o.seconds, .first_token = o.first_token});
     std::cout << batch_time_json(t).dump(2) << '\n';
     return 0;
   }
@@ -63,6 +65,8 @@ void add_measure(CLI::App& app, Run& run) {
   command->add_option("--started", options->started,
                       "Reading of the steady clock when the process was started");
   command->add_option("--shape", options->shape, "Time a batch of token ids, TEXTSxTOKENS, instead of texts");
+  command->add_flag("--first-token", options->first_token,
+                    "Only what a head that reads the first token needs");
   command->add_flag("--only-start", options->only_start, "Stop after the first vector");
   command->callback([options, &run] { run = [options] { return measure_model(*options); }; });
 }

@@ -139,10 +139,15 @@ Measurement measure_apart(const MeasureRequest& request, std::span<const TextInp
 
 BatchTime bench_apart(const MeasureRequest& request, BatchShape shape) {
   const File nothing = temporary_file();
-  MeasureRequest first = request;
-  first.seconds = 0;
-  run_once(first, nothing.get(), {"--shape", BatchShape{1, 1}.name()});
-  return parse_batch_time(run_once(request, nothing.get(), {"--shape", shape.name()}));
+  const auto run = [&](BatchShape s, double seconds) {
+    MeasureRequest one = request;
+    one.seconds = seconds;
+    std::vector<std::string> more{"--shape", s.name()};
+    if (request.first_token) more.emplace_back("--first-token");
+    return run_once(one, nothing.get(), more);
+  };
+  run({1, 1}, 0);
+  return parse_batch_time(run(shape, request.seconds));
 }
 
 }  // namespace mlxe::cli

@@ -17,6 +17,7 @@ struct MeasureRequest {
   int threads = 0;
   int64_t max_length = 0;
   double seconds = 2;  // latency and throughput, or the runs of a batch, may take this long each
+  bool first_token = false;  // of a batch: only what a head needs that reads the first token alone
 };
 
 // Starts one process after another: one to bring the files into the cache, which is not counted, one that

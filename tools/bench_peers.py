@@ -28,15 +28,19 @@ from peer_engines import ENGINES, MODELS, NOTES
 
 HERE = pathlib.Path(__file__).parent
 SHAPES = ["1x16", "1x128", "8x32", "32x128"]
-OURS = {"mlx-encoder 8-bit": ("8bit", "int8"), "mlx-encoder 4-bit": ("4bit", "int8"),
-        "mlx-encoder 8-bit, f32 activations": ("8bit", "f32")}
+OURS = {"mlx-encoder 8-bit": ["8bit", "--activations", "int8"],
+        "mlx-encoder 4-bit": ["4bit", "--activations", "int8"],
+        "mlx-encoder 8-bit, bf16 activations": ["8bit", "--activations", "bf16"],
+        "mlx-encoder 4-bit, bf16 activations": ["4bit", "--activations", "bf16"],
+        "mlx-encoder 8-bit, first token": ["8bit", "--activations", "int8", "--first-token"],
+        "mlx-encoder 8-bit, f32 activations": ["8bit", "--activations", "f32"]}
 # More rounds for those that compete for the best time. The rest would take most of the session for little: one round, and
 # the slowest of them with two threads only.
-CLOSE = ["mlx-encoder 8-bit", "mlx-encoder 4-bit", "onnxruntime int8", "onnxruntime int8, fused", "OpenVINO int8",
+CLOSE = ["mlx-encoder 8-bit", "mlx-encoder 4-bit", "mlx-encoder 8-bit, bf16 activations", "onnxruntime int8", "onnxruntime int8, fused", "OpenVINO int8",
          "OpenVINO bf16", "CTranslate2 int8"]
-TWO_THREADS_ONLY = ["mlx-encoder 8-bit, f32 activations", "torch int8 dynamic", "llama.cpp Q8_0"]
+TWO_THREADS_ONLY = ["mlx-encoder 8-bit, f32 activations", "mlx-encoder 8-bit, first token", "torch int8 dynamic", "llama.cpp Q8_0"]
 ROUNDS = {2: 2, 1: 1}  # threads -> rounds of the close ones
-CORPUS_ENGINES = ["mlx-encoder 8-bit", "onnxruntime int8", "OpenVINO int8", "OpenVINO bf16"]
+CORPUS_ENGINES = ["mlx-encoder 8-bit", "mlx-encoder 8-bit, bf16 activations", "onnxruntime int8", "OpenVINO int8", "OpenVINO bf16"]
 CORPUS_ROUNDS, CORPUS_THREADS, REFERENCE = 2, 2, "torch fp32"
 AG_NEWS_TEXTS = 1500
 PATIENCE = 600  # seconds, for one process
@@ -78,9 +82,9 @@ class Session:
         if engine not in OURS:
             return self.peer("time", engine, model, threads, "--shapes", ",".join(shapes), "--seconds", self.seconds,
                              "--least", 1 if self.quick else 3)
-        suffix, activations = OURS[engine]
+        suffix, *options = OURS[engine]
         r = last_json([self.program, "bench", self.models / f"{model}-{suffix}", "--shapes", ",".join(shapes), "--threads",
-                       threads, "--activations", activations, "--seconds", self.seconds, "--engine", "cpu", "--json"])
+                       threads, *options, "--seconds", self.seconds, "--engine", "cpu", "--json"])
         if "results" not in r:
             raise SystemExit(f"{engine}: {r.get('error', r)}")
         return {"results": r["results"], "peak_bytes": max(x["peak_bytes"] for x in r["results"]),
@@ -126,8 +130,9 @@ class Session:
         seconds = 0.1 if self.quick else 4
         if engine not in OURS:
             return self.peer("corpus", engine, "MiniLM", CORPUS_THREADS, "--texts", texts, "--seconds", seconds, "--out", out)
-        folder = self.models / f"MiniLM-{OURS[engine][0]}"
-        where = ["--engine", "cpu", "--threads", CORPUS_THREADS, "--json"]
+        suffix, *options = OURS[engine]
+        folder = self.models / f"MiniLM-{suffix}"
+        where = ["--engine", "cpu", "--threads", CORPUS_THREADS, *options, "--json"]
         # `measure` times as many texts as it can afford; this much is enough for all of them.
         r = last_json([self.program, "measure", folder, "--texts", texts, "--input-format", "jsonl", "--seconds", 8, *where,
                        "--max-length", 256])

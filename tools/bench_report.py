@@ -20,18 +20,21 @@ def unique(values):
     return list(dict.fromkeys(values))
 
 
+OURS = "mlx-encoder "
+
+
 def ratio_table(report, threads):
-    ratios = [r for r in report["ratios"] if r["threads"] == threads]
+    ratios = [r for r in report["ratios"] if r["threads"] == threads and "f32" not in r["engine"]]
+    ours = unique(r["engine"] for r in ratios)
     rows = []
     for model, shape in unique((r["model"], r["shape"]) for r in ratios):
         here = {r["engine"]: r for r in ratios if (r["model"], r["shape"]) == (model, shape)}
         first = next(iter(here.values()))
-        eight, four = here["mlx-encoder 8-bit"], here["mlx-encoder 4-bit"]
-        torch = eight["ratio_to_torch_fp32"]
-        rows.append([model, shape, ms(eight["p50_ms"]), ms(four["p50_ms"]), ms(first["best_peer_ms"]), first["best_peer"],
-                     f"**{eight['ratio']:.2f}x**", f"**{four['ratio']:.2f}x**", f"{torch:.1f}x" if torch else ""])
-    return table(["model", "shape", "8-bit ms", "4-bit ms", "best peer ms", "which", "8-bit is", "4-bit is",
-                  "8-bit to torch fp32"], rows)
+        torch = here["mlx-encoder 8-bit"]["ratio_to_torch_fp32"]
+        rows.append([model, shape, f"{ms(first['best_peer_ms'])}, {first['best_peer']}",
+                     *(f"{ms(here[e]['p50_ms'])}, **{here[e]['ratio']:.2f}x**" if e in here else "" for e in ours),
+                     f"{torch:.1f}x" if torch else ""])
+    return table(["model", "shape", "best peer, ms", *(e.removeprefix(OURS) for e in ours), "8-bit to torch fp32"], rows)
 
 
 def time_table(report, model, threads):
@@ -72,6 +75,8 @@ def markdown(report):
                  "runs in a process of its own, the processes in random order. A time is the median over a process's runs, "
                  "and of those the median over the rounds; in brackets the lowest and highest round. Start: from "
                  "the start of the process to its first vectors.\n")
+    parts.append("Ours run with int8 activations, their default here, unless another kind is named. \"First token\": of the last layer only the "
+                 "first token of each text is computed, as a classifier or pooler needs it, while the peers compute all.\n")
     parts.append("".join(f"- {engine}: {note}.\n" for engine, note in report["notes"].items()))
     parts.append("With two threads only, to keep the session short: " + "; ".join(report["two_threads_only"]) + ".\n")
     if report["missing"]:

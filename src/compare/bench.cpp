@@ -48,8 +48,30 @@ Matrices matrices_of(const Checkpoint& checkpoint, Model model) {
   return matrices;
 }
 
-RunRequest random_request(const Model& model, BatchShape shape) {
-  RunRequest request{.hidden = true};
+// What is computed of each batch.
+RunRequest wanted(const Model& model, bool first_token, const std::filesystem::path& folder) {
+  if (!first_token) return {.hidden = true};
+  if (model.classifier) return {.logits = true};
+  if (model.pooler) return {.pooler = true};
+  throw Error(
+      ErrorCode::usage,
+      fmt::format("{}: has neither a classifier nor a pooler, which read the first token alone; leave "
+                  "out --first-token",
+                  folder.string()));
+}
+
+// Of the encoder's matrices: a token meets each value once, but in a last layer that is for the first tokens
+// alone others meet only those of keys and values.
+double operations(const Model& model, double values, BatchShape shape, bool first_token) {
+  const double texts = static_cast<double>(shape.texts);
+  const double tokens = texts * static_cast<double>(shape.tokens);
+  if (!first_token) return 2 * tokens * values;
+  const double width = static_cast<double>(model.hidden_size()),
+               spared = values / static_cast<double>(model.layers()) - 2 * width * width;
+  return 2 * (tokens * (values - spared) + texts * spared);
+}
+
+RunRequest random_request(const Model& model, BatchShape shape, RunRequest request) {
   std::mt19937 generator(0);
   for (int64_t text = 0; text < shape.texts; ++text) {
     std::vector<int32_t> ids;
@@ -109,7 +131,8 @@ BatchTime bench(const std::filesystem::path& folder, BatchShape shape, const Ben
     throw Error(ErrorCode::usage, fmt::format("shape {}: {} takes texts of at most {} tokens", shape.name(),
                                               folder.string(), runner.model().max_tokens()));
   BatchTime t;
-  runner.run(random_request(runner.model(), {1, std::min(shape.tokens, kFirstTokens)}));
+  const RunRequest results = wanted(runner.model(), options.first_token, folder);
+  runner.run(random_request(runner.model(), {1, std::min(shape.tokens, kFirstTokens)}, results));
   t.cold_start = milliseconds_since(options.started);
   t.loaded_bytes = resident_bytes();
 
@@ -120,9 +143,9 @@ BatchTime bench(const std::filesystem::path& folder, BatchShape shape, const Ben
   if (info.engine == "cpu")
     t.threads = options.encoder.threads > 0 ? options.encoder.threads : available_cores();
 
-  const RunRequest request = random_request(runner.model(), shape);
+  const RunRequest request = random_request(runner.model(), shape, results);
   const Matrices matrices = matrices_of(runner.checkpoint(), runner.model());
-  t.operations = 2 * static_cast<double>(request.batch.tokens()) * matrices.values;
+  t.operations = operations(runner.model(), matrices.values, shape, options.first_token);
   t.weight_bytes = matrices.bytes;
   const auto another = [&](Clock::time_point since, size_t done, size_t least, double seconds) {
     return done < least || milliseconds_since(since) < seconds * 1000;

@@ -1,5 +1,5 @@
 // Batches of token ids through an engine, timed in this process, which should do nothing else. No tokenizer
-// is in the time; all token vectors after the last layer are computed.
+// is in the time; all token vectors after the last layer are computed, unless only a head is asked for.
 #pragma once
 
 #include <chrono>
@@ -25,6 +25,8 @@ struct BenchOptions {
   EncoderOptions encoder;
   std::chrono::steady_clock::time_point started;  // of the process
   double seconds = 2;                             // to repeat for; at least 5 times whatever they take
+  bool first_token = false;  // only the classifier's or the pooler's result, for which the last layer
+                             // computes the first token of each text alone
 };
 
 struct BatchTime {
@@ -39,7 +41,7 @@ struct BatchTime {
 };
 
 // Ids are random in the vocabulary, the same in each run. Errors: those of Encoder::load; usage (a text
-// longer than the model takes).
+// longer than the model takes; no head that reads the first token alone).
 BatchTime bench(const std::filesystem::path& folder, BatchShape shape, const BenchOptions& options);
 
 // How a measuring process hands its result to the one that asked.

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -75,6 +77,26 @@ TEST(Bench, NamesTheActivationsInUse) {
                                                             : "peak_gflops_float32";
     EXPECT_NEAR(r["share_of_peak"].get<double>(), r["gops"].get<double>() / j[peak].get<double>(), 1e-9);
   }
+}
+
+// A layer has 4 D^2 + 2 D F values; of the last one other tokens than the first meet 2 D^2, keys and values.
+TEST(Bench, TimesHeadsOfTheFirstTokenAlone) {
+  double operations[2];
+  for (const bool first : {false, true}) {
+    std::vector<std::string> arguments{"bench", kBert, "--shapes", "2x8", "--seconds", "0", "--json"};
+    if (first) arguments.emplace_back("--first-token");
+    const Outcome o = run_program(arguments);
+    ASSERT_EQ(o.status, 0) << o.err;
+    const json j = json::parse(o.out);
+    EXPECT_EQ(j["computed"], first ? "first_token" : "all_tokens");
+    operations[first] = j["results"][0]["operations"];
+  }
+  const json config = json::parse(std::ifstream(std::filesystem::path(kBert) / "config.json"));
+  const double d = config["hidden_size"], f = config["intermediate_size"];
+  EXPECT_EQ(operations[0] - operations[1], 2 * 14 * (2 * d * d + 2 * d * f));
+  const Outcome o = run_program({"bench", MLXE_TEST_DATA "/tiny/distilbert", "--first-token"});
+  EXPECT_EQ(o.status, 2);
+  EXPECT_THAT(o.err, HasSubstr("neither a classifier nor a pooler"));
 }
 
 TEST(Bench, PrintsATable) {
