@@ -49,10 +49,11 @@ def find_base() -> str:
 
 
 def unpack(base: str, folder: pathlib.Path) -> None:
+    """Files as of now (-m), not of the commit: an older one than what was built of another base would not be built again."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     archive = subprocess.run(["git", "-C", ROOT, "archive", base], stdout=subprocess.PIPE, check=True).stdout
-    subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
+    subprocess.run(["tar", "-x", "-m", "-C", folder], input=archive, check=True)
 
 
 def build(source: pathlib.Path, out: pathlib.Path) -> str | None:
