@@ -24,13 +24,13 @@
 namespace mlxe {
 namespace {
 
-constexpr std::array kNames{"scalar",      "sse2", "avx2", "avx512",       "avx512_vnni",
+constexpr std::array kNames{"scalar",      "sse2", "avx2", "avx_vnni",     "avx512",   "avx512_vnni",
                             "avx512_bf16", "amx",  "neon", "neon_dotprod", "neon_i8mm"};
 
 #if defined(__x86_64__)
 
-constexpr std::array kCompiled{Isa::scalar,      Isa::sse2,        Isa::avx2, Isa::avx512,
-                               Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx};
+constexpr std::array kCompiled{Isa::scalar, Isa::sse2,        Isa::avx2,        Isa::avx_vnni,
+                               Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx};
 
 constexpr bool has_all(uint32_t word, uint32_t bits) {
   return (word & bits) == bits;
@@ -73,11 +73,14 @@ bool detect(Isa isa) {
   uint32_t sub_a = 0, sub_b, sub_c, sub_d;
   __get_cpuid_count(7, 1, &sub_a, &sub_b, &sub_c, &sub_d);
   const bool bf16 = vnni && has_all(sub_a, bit_AVX512BF16);
+  constexpr uint32_t kAvxVnni = 1u << 4;
   constexpr uint32_t kTileState = 0x60000;                   // tile configuration and data
   constexpr uint32_t kAmx = 1u << 22 | 1u << 24 | 1u << 25;  // AMX-BF16, AMX-TILE, AMX-INT8
   switch (isa) {
     case Isa::avx2:
       return avx2;
+    case Isa::avx_vnni:
+      return avx2 && has_all(sub_a, kAvxVnni);
     case Isa::avx512:
       return avx512;
     case Isa::avx512_vnni:

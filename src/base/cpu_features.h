@@ -6,13 +6,15 @@
 
 namespace mlxe {
 
-// Each variant of an architecture contains the instructions of those before it: a table without kernels of
-// its own for a variant takes the nearest earlier one. The names are those of the files' suffixes under
+// Each variant of an architecture contains the instructions of those before it (but for avx_vnni, which
+// processors without AVX-512 have, and few with it): a table without kernels of its own for a variant takes
+// the nearest earlier one. The names are those of the files' suffixes under
 // src/kernels.
 enum class Isa {
   scalar,        // plain C++; the oracle every other variant is tested against
   sse2,          // x86-64: what every such processor has
   avx2,          // x86-64: AVX2, FMA, F16C
+  avx_vnni,      // x86-64: and AVX-VNNI
   avx512,        // x86-64: AVX-512 F, BW, DQ, VL
   avx512_vnni,   // x86-64: and AVX-512 VNNI
   avx512_bf16,   // x86-64: and AVX-512 BF16

@@ -7,6 +7,7 @@ const Bf16Kernels& bf16_kernels(Isa isa) noexcept {
   switch (isa) {
 #if defined(__x86_64__)
     case Isa::avx2:
+    case Isa::avx_vnni:
       return kBf16Avx2;
     case Isa::avx512:
     case Isa::avx512_vnni:

@@ -9,6 +9,7 @@ const Kernels& kernels(Isa isa) noexcept {
     case Isa::sse2:
       return kKernelsSse2;
     case Isa::avx2:
+    case Isa::avx_vnni:
       return kKernelsAvx2;
     case Isa::avx512:
     case Isa::avx512_vnni:

@@ -8,6 +8,8 @@ const Int8Kernels& int8_kernels(Isa isa) noexcept {
 #if defined(__x86_64__)
     case Isa::avx2:
       return kInt8Avx2;
+    case Isa::avx_vnni:
+      return kInt8AvxVnni;
     case Isa::avx512:
       return kInt8Avx512;
     case Isa::avx512_vnni:

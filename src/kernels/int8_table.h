@@ -61,7 +61,7 @@ const Int8Kernels& int8_kernels();
 // The set a given variant uses; the machine must be able to run it.
 const Int8Kernels& int8_kernels(Isa isa) noexcept;
 
-extern const Int8Kernels kInt8Scalar, kInt8Avx2, kInt8Avx512, kInt8Avx512Vnni, kInt8Amx;
+extern const Int8Kernels kInt8Scalar, kInt8Avx2, kInt8AvxVnni, kInt8Avx512, kInt8Avx512Vnni, kInt8Amx;
 extern const Int8Kernels kInt8Neon, kInt8NeonDotprod, kInt8NeonI8mm;
 
 }  // namespace mlxe

@@ -12,6 +12,7 @@ const QuantizeKernels& quantize_kernels(Isa isa) noexcept {
     case Isa::amx:
       return kQuantizeAvx512;
     case Isa::avx2:
+    case Isa::avx_vnni:
       return kQuantizeAvx2;
 #elif defined(__aarch64__)
     case Isa::neon:

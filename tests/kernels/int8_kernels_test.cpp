@@ -132,6 +132,20 @@ TEST_P(Int8, MatmulToleranceSeesOneDamagedCode) {
   }
 }
 
+#if defined(__x86_64__)
+// AVX2's differ in their last bits, so the comparison would see it.
+TEST(Int8Vpdpbusd, ItsVariantsAndAmxGiveTheSameBits) {
+  const Product product(50, 6, 64, 32);
+  std::vector<Isa> same;
+  for (Isa isa : {Isa::avx_vnni, Isa::avx512_vnni, Isa::amx})
+    if (runs(isa)) same.push_back(isa);
+  if (same.size() < 2) GTEST_SKIP() << "runs only where the processor has two of them";
+  const std::vector<float> expected = product(int8_kernels(same.back()));
+  EXPECT_NE(product(int8_kernels(Isa::avx2)), expected);
+  for (Isa isa : same) EXPECT_EQ(product(int8_kernels(isa)), expected) << name(isa);
+}
+#endif
+
 TEST_P(Int8, ARowHasTheSameBitsInAnyTile) {
   const Product all(40, 6, 64, 32);
   const std::vector<float> together = all(k_);

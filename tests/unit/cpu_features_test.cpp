@@ -75,6 +75,7 @@ TEST(CpuFeatures, AgreesWithTheOperatingSystem) {
     return true;
   };
   EXPECT_EQ(runs(Isa::avx2), all({"avx2", "fma", "f16c"}));
+  EXPECT_EQ(runs(Isa::avx_vnni), runs(Isa::avx2) && all({"avx_vnni"}));
   EXPECT_EQ(runs(Isa::avx512), all({"avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512dq", "avx512vl"}));
   EXPECT_EQ(runs(Isa::avx512_vnni), runs(Isa::avx512) && all({"avx512_vnni"}));
 }
