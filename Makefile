@@ -9,10 +9,10 @@ MINILM = $(shell $(VENV)/bin/python tools/find_minilm.py)
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 APT := build-essential cmake ninja-build pkg-config git python3 python3-venv \
-       nlohmann-json3-dev libcli11-dev libfmt-dev libgtest-dev libgmock-dev
+       nlohmann-json3-dev libcli11-dev libfmt-dev libeigen3-dev libgtest-dev libgmock-dev
 APT_ARM := g++-aarch64-linux-gnu qemu-user googletest
 APT_CHECK := clang clang-format libclang-rt-14-dev
-BREW := cmake ninja nlohmann-json cli11 fmt googletest python rust
+BREW := cmake ninja nlohmann-json cli11 fmt eigen googletest python rust
 
 .PHONY: help deps deps-system deps-cargo configure build test demo check format install clean asan tsan arm fuzz bench bench-peers bench-mac findings
 

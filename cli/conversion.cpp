@@ -69,6 +69,13 @@ nlohmann::json to_json(const Conversion& result, Written written) {
                         {"dropped", dropped},
                         {"warnings", plan.warnings},
                         {"notes", plan.notes}};
+  if (!result.calibration.empty()) {
+    nlohmann::json entries = nlohmann::json::array();
+    for (const TensorCalibration& t : result.calibration)
+      entries.push_back(
+          {{"name", t.name}, {"method", t.method}, {"plain_error", t.plain_error}, {"error", t.error}});
+    object["calibration"] = entries;
+  }
   object["bytes"] = written == Written::no ? nlohmann::json() : nlohmann::json(result.bytes);
   return object;
 }

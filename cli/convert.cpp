@@ -1,12 +1,15 @@
 // mlx-encoder convert: from a Hugging Face folder to an MLX one.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
+#include <iterator>
 #include <memory>
 
 #include "command.h"
 #include "conversion.h"
 #include "mlx_encoder/error.h"
+#include "texts.h"
 
 namespace mlxe::cli {
 namespace {
@@ -16,9 +19,20 @@ struct Options {
   std::string mode = "affine", layout = "hf";
   int bits = 0, group_size = 0;
   std::vector<std::string> keep, set;
+  std::string calibrate, method = "auto";
+  size_t calibrate_limit = 0;
   bool quantize = false, dequantize = false, dry_run = false;
-  std::vector<CLI::Option*> need_quantize;
+  std::vector<CLI::Option*> need_quantize, need_texts;
 };
+
+std::optional<Calibration> calibration(const Options& o) {
+  if (o.calibrate.empty()) return std::nullopt;
+  Calibration result{.method = parse_calibration_method(o.method), .limit = o.calibrate_limit};
+  TextSource{.input = o.calibrate}.read(4096, [&](std::vector<TextInput> texts) {
+    std::ranges::move(texts, std::back_inserter(result.texts));
+  });
+  return result;
+}
 
 // Bits and group size left out take the mode's own default; ours for affine is 8 bits.
 Scheme parse_scheme(const Options& o) {
@@ -61,6 +75,10 @@ int convert(const Options& o) {
     if (option->count() && !o.quantize)
       throw Error(ErrorCode::usage,
                   fmt::format("{} means something only when quantizing; add -q", option->get_name()));
+  for (const CLI::Option* option : o.need_texts)
+    if (option->count() && o.calibrate.empty())
+      throw Error(ErrorCode::usage, fmt::format("{} means something only with texts; add --calibrate TEXTS",
+                                                option->get_name()));
   if (o.dequantize) {
     if (o.quantize || o.dry_run) throw Error(ErrorCode::usage, "-d goes with neither -q nor --dry-run");
     return dequantize(o.folder);
@@ -70,6 +88,7 @@ int convert(const Options& o) {
                                .scheme = parse_scheme(o),
                                .keep = o.keep,
                                .overrides = o.set,
+                               .calibration = calibration(o),
                                .layout = parse_layout(o.layout),
                                .max_shard_size = o.folder.max_shard_size(),
                                .strict = o.folder.strict,
@@ -112,6 +131,20 @@ void add_convert(CLI::App& app, Run& run) {
       command
           ->add_option("--set", o->set, "'PATTERN=bits[:group]' for the modules that match; may be repeated")
           ->allow_extra_args(false)};
+  o->need_quantize.push_back(command->add_option("--calibrate", o->calibrate,
+                                                 "Texts like those the model will see (.txt, .tsv, .jsonl): "
+                                                 "scales, codes and biases are chosen by what they "
+                                                 "do to its outputs there"));
+  o->need_texts = {
+      command
+          ->add_option("--calibrate-limit", o->calibrate_limit,
+                       "Texts of it to use, spread over the file; 0: about 24,000 tokens")
+          ->capture_default_str(),
+      command
+          ->add_option("--method", o->method,
+                       "auto (gptq unless plain rounding measures better), rtn (plain rounding), mse (a "
+                       "search for each group's scale) or gptq (errors compensated)")
+          ->capture_default_str()};
   command->add_option("--dtype", o->folder.dtype,
                       "Of what stays float and of scales: float16, bfloat16 or float32 [float16]");
   command->add_flag("-d,--dequantize", o->dequantize, "The same as the dequantize command");

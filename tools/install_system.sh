@@ -20,6 +20,6 @@ elif command -v brew > /dev/null; then
     brew list --versions "$package" > /dev/null 2>&1 || brew install "$package"
   done
 else
-  echo "neither apt-get nor brew here: install CMake >= 3.25, Ninja, a C++20 compiler, nlohmann_json, CLI11, {fmt}," \
+  echo "neither apt-get nor brew here: install CMake >= 3.25, Ninja, a C++20 compiler, nlohmann_json, CLI11, {fmt}, Eigen 3," \
        "GoogleTest, Python >= 3.10 and cargo yourself" >&2
 fi

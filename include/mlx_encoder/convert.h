@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "mlx_encoder/encoder.h"
 #include "mlx_encoder/quantize.h"
 #include "mlx_encoder/types.h"
 
@@ -27,21 +28,49 @@ enum class IfDone {
   rewrite,  // whatever model is there is replaced
 };
 
+// How a matrix is rounded when texts are given. All write the same format.
+enum class CalibrationMethod {
+  automatic,  // gptq, or rtn where that has the smaller measured error
+  rtn,        // plain rounding to nearest
+  mse,        // each group's scale and bias by a search, its errors weighted by the activations they meet
+  gptq,       // and what rounding loses in one column is made up for in the others
+};
+CalibrationMethod parse_calibration_method(
+    std::string_view spelling);  // "auto", "rtn", "mse", "gptq"; throws usage
+const char* name(CalibrationMethod method) noexcept;
+
+// Texts like those the model will see; docs/convert.md says how many. A pair is two texts for a model without
+// classifier.
+struct Calibration {
+  std::vector<TextInput> texts;
+  CalibrationMethod method = CalibrationMethod::automatic;
+  size_t limit = 0;  // texts to use, spread over all of them; 0: as many as fit the default number of tokens
+};
+
+// What became of one matrix. Errors are relative: of a linear's outputs on the calibration texts (root of the
+// mean square, against what the original model makes there), of a table's values.
+struct TensorCalibration {
+  std::string name;                   // as written
+  std::string method;                 // "gptq", "mse" or "rtn"
+  double plain_error = 0, error = 0;  // of rounding to nearest; of what was written
+};
+
 struct ConvertOptions {
   std::filesystem::path model;                 // the folder to read
   std::filesystem::path output = "mlx_model";  // the folder to write
   // How Linear and Embedding matrices are stored. Mode none only casts. scheme.dtype is also the dtype of all
   // that stays float, except in mode fake, which leaves it as the source has it.
   Scheme scheme{.mode = Mode::affine, .bits = 8, .group_size = 64, .dtype = Dtype::f16};
-  std::vector<std::string> keep;       // patterns of tensors that stay float
-  std::vector<std::string> overrides;  // "PATTERN=bits[:group]"
+  std::vector<std::string> keep;           // patterns of tensors that stay float
+  std::vector<std::string> overrides;      // "PATTERN=bits[:group]"
+  std::optional<Calibration> calibration;  // affine schemes only
   Layout layout = Layout::hf;
   uint64_t max_shard_size = 5'000'000'000;  // bytes of tensors a file holds before the next one is begun
   bool strict = false;                      // every warning is an error
   IfDone if_done = IfDone::skip;
   int threads = 0;  // 0: all cores
   Warning warning;
-  Progress progress;  // stage "converting", in bytes of the source
+  Progress progress;  // stages "calibrating", in matrices, and "converting", in bytes of the source
 };
 
 // One tensor of the model as it will be stored; its scales and biases are counted with it.
@@ -76,8 +105,9 @@ ConversionPlan plan_conversion(const ConvertOptions& options);
 struct Conversion {
   ConversionPlan plan;
   std::filesystem::path folder;
-  uint64_t bytes = 0;    // of the weight files on disk; equals plan.predicted_bytes
-  bool skipped = false;  // the folder held this conversion already
+  uint64_t bytes = 0;                          // of the weight files on disk; equals plan.predicted_bytes
+  bool skipped = false;                        // the folder held this conversion already
+  std::vector<TensorCalibration> calibration;  // in the order of the run; empty without, or if skipped
 };
 
 // Memory: near the largest tensor. The same source and options give the same bytes of weights, index and

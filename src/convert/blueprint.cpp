@@ -444,6 +444,7 @@ class Planner {
     }
     for (const auto& [file, bytes] : plan().files) text += fmt::format("{} {}\n", file, bytes);
     text += bp_.texts["config.json"];
+    if (options_.calibration) text += calibration_text(*options_.calibration);
     bp_.digest = sha256_hex(std::as_bytes(std::span(text)));
 
     uint64_t total = plan().predicted_bytes;
@@ -470,6 +471,23 @@ class Planner {
                   fmt::format("{} (errors under --strict)", fmt::join(plan().warnings, "\n")));
     if (options_.warning)
       for (const std::string& warning : plan().warnings) options_.warning(warning);
+  }
+
+  // All of a calibration that decides the output.
+  static std::string calibration_text(const Calibration& calibration) {
+    Sha256 hash;
+    const auto add = [&](const std::string& text) {  // its length first, so that no two lists hash alike
+      const uint64_t size = text.size();
+      hash.update(std::as_bytes(std::span(&size, 1)));
+      hash.update(std::as_bytes(std::span(text)));
+    };
+    for (const TextInput& text : calibration.texts) {
+      add(text.text);
+      add(text.pair ? "pair" : "");
+      if (text.pair) add(*text.pair);
+    }
+    return fmt::format("calibration {} {} {}\n", name(calibration.method), calibration.limit,
+                       hash.finish_hex());
   }
 
   static std::string json_quoted(const std::string& text) { return nlohmann::json(text).dump(); }
@@ -510,6 +528,12 @@ std::vector<std::string> Blueprint::output_files() const {
 
 Blueprint make_blueprint(const ConvertOptions& options, Purpose purpose) {
   validate(options.scheme);
+  if (options.calibration && options.scheme.mode != Mode::affine)
+    throw Error(
+        ErrorCode::usage,
+        fmt::format("calibration: found the scheme {}, expected affine; the others have no scales to choose: "
+                    "leave the texts out, or quantize with mode affine",
+                    to_string(options.scheme)));
   return Planner(options, purpose).run();
 }
 

@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <future>
+#include <map>
 #include <optional>
 
+#include "calibrate/calibrate.h"
 #include "convert/blueprint.h"
 #include "convert/carried_files.h"
+#include "convert/pieces.h"
 #include "convert/provenance.h"
 #include "convert/weight_writer.h"
 #include "format/config.h"
@@ -40,6 +44,24 @@ uint64_t weight_bytes(const Blueprint& blueprint, const fs::path& folder) {
   return total;
 }
 
+// Empty where no texts were given. The report names tensors as written.
+CalibratedWeights calibrated(const Blueprint& blueprint, const ConvertOptions& options) {
+  if (!options.calibration) return {};
+  std::map<std::string, Scheme> schemes;
+  std::map<std::string, std::string> written;
+  for (size_t i = 0; i < blueprint.work.size(); ++i) {
+    const PlannedTensor& planned = blueprint.plan.tensors[i];
+    const StoredWeight& source = blueprint.work[i].source;
+    if (planned.scheme.mode != Mode::affine || same_form(source.scheme, planned.scheme)) continue;
+    schemes[source.name] = planned.scheme;
+    written[source.name] = planned.name;
+  }
+  CalibratedWeights weights = calibrate_weights(options.model, *options.calibration, schemes, options.threads,
+                                                options.warning, options.progress);
+  for (TensorCalibration& entry : weights.report) entry.name = written.at(entry.name);
+  return weights;
+}
+
 Conversion run(const ConvertOptions& options, Purpose purpose) {
   Blueprint blueprint = make_blueprint(options, purpose);
   Conversion result{.plan = blueprint.plan, .folder = options.output};
@@ -53,7 +75,9 @@ Conversion run(const ConvertOptions& options, Purpose purpose) {
                         {options.model});
   require_free_space(pending.path(), blueprint.plan.folder_bytes);
   auto source = std::async(std::launch::async, fingerprints, options.model, blueprint.source_files);
-  write_weights(blueprint, pending.path(), options);
+  CalibratedWeights weights = calibrated(blueprint, options);
+  write_weights(blueprint, weights, pending.path(), options);
+  result.calibration = std::move(weights.report);
   for (const auto& [file, text] : blueprint.texts) write_whole_file(pending.path() / file, text);
   copy_files(options.model, pending.path(), blueprint.carried);
   verify_folder(blueprint, pending.path());
@@ -83,6 +107,21 @@ Layout parse_layout(std::string_view spelling) {
   if (spelling == "hf") return Layout::hf;
   if (spelling == "mlx-embeddings") return Layout::mlx_embeddings;
   throw Error(ErrorCode::usage, fmt::format("layout: \"{}\" is unknown; use hf or mlx-embeddings", spelling));
+}
+
+namespace {
+constexpr std::array kMethods{"auto", "rtn", "mse", "gptq"};
+}
+
+CalibrationMethod parse_calibration_method(std::string_view spelling) {
+  for (size_t i = 0; i < kMethods.size(); ++i)
+    if (spelling == kMethods[i]) return static_cast<CalibrationMethod>(i);
+  throw Error(ErrorCode::usage,
+              fmt::format("method: \"{}\" is unknown; use auto, rtn, mse or gptq", spelling));
+}
+
+const char* name(CalibrationMethod method) noexcept {
+  return kMethods[static_cast<size_t>(method)];
 }
 
 ConversionPlan plan_conversion(const ConvertOptions& options) {

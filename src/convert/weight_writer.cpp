@@ -29,8 +29,8 @@ std::pair<int64_t, int64_t> as_matrix(const Shape& shape) {
 
 class WeightWriter {
  public:
-  WeightWriter(const Blueprint& blueprint, const ConvertOptions& options)
-      : blueprint_(blueprint), options_(options), pool_(options.threads) {
+  WeightWriter(const Blueprint& blueprint, const CalibratedWeights& calibrated, const ConvertOptions& options)
+      : blueprint_(blueprint), calibrated_(calibrated), options_(options), pool_(options.threads) {
     for (const Work& work : blueprint.work) total_ += work.source.bytes();
   }
 
@@ -53,8 +53,13 @@ class WeightWriter {
     const Work& work = blueprint_.work[index];
     const PlannedTensor& planned = blueprint_.plan.tensors[index];
     const StoredWeight& source = work.source;
+    const auto matrix = calibrated_.matrices.find(source.name);
     if (work.origin != Work::Origin::stored) {
       file.write(planned.name, make_up(work, planned));
+    } else if (matrix != calibrated_.matrices.end()) {
+      const QuantizedMatrix& m = matrix->second;
+      for (size_t i = 0; i < work.specs.size(); ++i)
+        file.write(work.specs[i].name, i == 0 ? m.codes : i == 1 ? m.scales : m.biases);
     } else if (source.scheme.mode == Mode::none ? !is_float(source.dtype)
                                                 : same_form(source.scheme, planned.scheme)) {
       copy(work, planned, file);
@@ -95,7 +100,10 @@ class WeightWriter {
     std::span<const std::byte> values = source.codes;
     Dtype dtype = source.dtype;
     try {
-      if (source.scheme.mode != Mode::none) {
+      if (const auto bias = calibrated_.biases.find(source.name); bias != calibrated_.biases.end()) {
+        values = std::as_bytes(std::span(bias->second));
+        dtype = Dtype::f32;
+      } else if (source.scheme.mode != Mode::none) {
         dequantize(source, rows, columns);
         values = std::as_bytes(std::span(floats_));
         dtype = Dtype::f32;
@@ -151,6 +159,7 @@ class WeightWriter {
   }
 
   const Blueprint& blueprint_;
+  const CalibratedWeights& calibrated_;
   const ConvertOptions& options_;
   ThreadPool pool_;
   std::vector<std::byte> pieces_[3];
@@ -188,8 +197,9 @@ class SchemeCheck : public ParameterVisitor {
 
 }  // namespace
 
-void write_weights(const Blueprint& blueprint, const fs::path& folder, const ConvertOptions& options) {
-  WeightWriter(blueprint, options).write(folder);
+void write_weights(const Blueprint& blueprint, const CalibratedWeights& calibrated, const fs::path& folder,
+                   const ConvertOptions& options) {
+  WeightWriter(blueprint, calibrated, options).write(folder);
 }
 
 void verify_folder(const Blueprint& blueprint, const fs::path& folder) {

@@ -230,6 +230,26 @@ TEST_F(SharedMaterial, MiniLmOverStsB) {
   }
 }
 
+// Plain rounding reaches 0.962 and 0.892.
+TEST_F(SharedMaterial, MiniLmCalibratedOnStsB) {
+  const CompareInput input = similarity_input();
+  convert({.model = minilm(),
+           .output = folder_ / "calibrated",
+           .scheme = affine(4),
+           .calibration =
+               Calibration{.texts = read_rows(fs::path(MLXE_SHARED_DIR) / "data/stsb-train.tsv").texts}});
+  const Comparison c = compare(minilm(), folder_ / "calibrated", input, {.engine = EngineKind::cpu});
+  const Difference& pooled = c.tensor("pooled_vector");
+  const double before = task(c, "spearman", true), after = task(c, "spearman", false);
+  fmt::print(
+      "MiniLM 4 bits, calibrated: pooled cosine mean {:.6f} p1 {:.6f} min {:.6f}; Spearman {:.4f} -> "
+      "{:.4f}\n",
+      pooled.cosine.mean, pooled.cosine.p1, pooled.cosine.min, before, after);
+  EXPECT_GE(pooled.cosine.mean, 0.991);
+  EXPECT_GE(pooled.cosine.p1, 0.960);
+  EXPECT_NEAR(after, before, 0.004);
+}
+
 TEST_F(SharedMaterial, DistilBertOverNli) {
   const CompareInput input = nli_input();
   ASSERT_EQ(input.texts.size(), 2490u);

@@ -133,6 +133,46 @@ TEST(ConvertCommand, DryRunGivesTheExactSizeAndWritesNothing) {
   EXPECT_THAT(run(dry).out, HasSubstr(fmt::format("{} bytes of weights", done["bytes"].get<uint64_t>())));
 }
 
+TEST(ConvertCommand, CalibratesOnAFileOfTexts) {
+  const TemporaryFolder folder;
+  std::string rows = "text\ttext_pair\n";
+  for (int i = 0; i < 200; ++i)
+    rows += fmt::format("{} {} abc\tfg {} {}\n", i, i * 7919 % 1000, static_cast<char>('a' + i % 26), i * i);
+  const std::string texts = folder / "texts.tsv", broken = folder / "broken.tsv", out = folder / "out";
+  test::write_file(texts, rows);
+  test::write_file(broken, rows + "one cell\n");
+  const std::vector<std::string> arguments{"convert", "-q",          "--q-bits", "4",          tiny("bert"),
+                                           "--json",  "--calibrate", texts,      "--mlx-path", out};
+  const Outcome done = run(arguments);
+  ASSERT_EQ(done.status, 0) << done.err;
+  const nlohmann::json json = nlohmann::json::parse(done.out);
+  size_t quantized = 0;
+  for (const nlohmann::json& tensor : json["tensors"]) quantized += tensor["mode"] == "affine";
+  EXPECT_EQ(json["calibration"].size(), quantized);
+  for (const nlohmann::json& entry : json["calibration"]) {
+    EXPECT_LE(entry["error"], entry["plain_error"]);
+    EXPECT_TRUE(entry["method"] == "gptq" || entry["method"] == "mse") << entry["method"];
+  }
+  const Outcome again = run(arguments);
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_TRUE(nlohmann::json::parse(again.out)["skipped"]);
+
+  const auto refused = [&](std::vector<std::string> more) {
+    std::vector<std::string> all{"convert", tiny("bert"), "--mlx-path", folder / "other"};
+    all.insert(all.end(), more.begin(), more.end());
+    const Outcome outcome = run(all);
+    EXPECT_NE(outcome.status, 0);
+    EXPECT_FALSE(fs::exists(folder / "other"));
+    return outcome.err;
+  };
+  EXPECT_THAT(refused({"-q", "--calibrate", broken}), HasSubstr("line 202"));
+  EXPECT_THAT(refused({"-q", "--calibrate", folder / "none.tsv"}), HasSubstr("no such file"));
+  EXPECT_THAT(refused({"--calibrate", texts}), HasSubstr("add -q"));
+  EXPECT_THAT(refused({"-q", "--method", "gptq"}), HasSubstr("add --calibrate"));
+  EXPECT_THAT(refused({"-q", "--calibrate", texts, "--method", "awq"}), HasSubstr("auto, rtn, mse or gptq"));
+  EXPECT_THAT(refused({"-q", "--q-mode", "mxfp4", "--calibrate", texts}), HasSubstr("expected affine"));
+}
+
 TEST(ConvertCommand, TakesMlxLmsNames) {
   const TemporaryFolder folder;
   const std::string eight = folder / "eight", cast = folder / "cast", back = folder / "back",

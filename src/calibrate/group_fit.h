@@ -1,0 +1,39 @@
+// The scale and bias of one group of weights, each of which has a weight in the error.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "mlx_encoder/types.h"
+#include "quant/group_scales.h"
+
+namespace mlxe::calibrate {
+
+struct Grid {
+  int bits = 4;
+  Dtype dtype = Dtype::f16;  // of scale and bias in the file
+
+  float last_code() const noexcept { return static_cast<float>((1 << bits) - 1); }
+};
+
+// `value` as a file of that dtype holds it.
+float stored(float value, Dtype dtype) noexcept;
+
+// The code nearest to `value`, as a float.
+inline float nearest_code(float value, const AffineGroup& group, float last_code) noexcept {
+  const float code = (value - group.bias) / group.scale;
+  const float clamped = code < 0 ? 0 : code > last_code ? last_code : code;
+  constexpr float kWhole = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number, ties to even
+  return (clamped + kWhole) - kWhole;
+}
+
+// What plain rounding takes (quant/group_scales.h), as stored.
+AffineGroup plain_group(std::span<const float> values, const Grid& grid) noexcept;
+
+// Smallest sum of importance * (value - decoded)^2 that a search finds: the range is clipped step by step,
+// and scale and bias of the best are refitted to their codes by least squares. Never worse than plain_group.
+// `importance` is not negative; all zero counts as all one.
+AffineGroup fit_group(std::span<const float> values, std::span<const float> importance,
+                      const Grid& grid) noexcept;
+
+}  // namespace mlxe::calibrate

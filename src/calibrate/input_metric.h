@@ -1,0 +1,46 @@
+// How much an error in a linear's weights matters: the damped covariance of its inputs and what is derived
+// from it once for all linears that share the input.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "calibrate/factorization.h"
+#include "calibrate/moments.h"
+
+namespace mlxe {
+
+class ThreadPool;
+
+namespace calibrate {
+
+// An error E in a matrix, [rows, columns], costs the sum over rows of e H e^T: the mean squared error of its
+// outputs, once their mean is corrected, plus the damping.
+struct InputMetric {
+  // The share of the mean variance every direction gets on top: what keeps rarely seen directions in place.
+  static constexpr double kDamping = 0.005;
+
+  // H = covariance + damping * (mean of its diagonal) * I, or what rounding needs if that is more.
+  explicit InputMetric(Moments gathered, double damping = kDamping);
+
+  int64_t columns() const noexcept { return moments.columns; }
+  float diagonal(int64_t c) const noexcept { return h[static_cast<size_t>(c * columns() + c)]; }
+
+  Moments moments;  // its covariance has moved to h
+  std::vector<float> h;
+  // Columns in the order they are rounded: those that move most first, as all others can then make up for
+  // them. P H P^T = U D U^T.
+  std::vector<int32_t> order;
+  std::vector<float> upper;
+};
+
+// The weights that, fed with x, come nearest to what `weights` make of x0: W + W drift H^-1. [rows, columns].
+std::vector<float> retarget(const std::vector<float>& weights, const InputMetric& metric, ThreadPool& pool);
+
+// Mean over tokens of |output error|^2 of each row, summed over rows: sum of e H e^T for e = target - values,
+// both [rows, columns].
+double weighted_error(const std::vector<float>& target, const std::vector<float>& values,
+                      const InputMetric& metric, ThreadPool& pool);
+
+}  // namespace calibrate
+}  // namespace mlxe

@@ -1,0 +1,289 @@
+// Rounding by what it does to a layer's outputs, on made-up layers whose inputs are correlated.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/half.h"
+#include "base/thread_pool.h"
+#include "calibrate/group_fit.h"
+#include "calibrate/input_metric.h"
+#include "calibrate/moments.h"
+#include "calibrate/rounding.h"
+#include "engine_cpu/arena.h"
+#include "kernels/table.h"
+#include "mlx_encoder/error.h"
+#include "model_folders.h"
+
+namespace mlxe::calibrate {
+namespace {
+
+constexpr int64_t kColumns = 128, kRows = 40, kTokens = 700;
+constexpr Scheme kAffine4{.mode = Mode::affine, .bits = 4, .group_size = 32, .dtype = Dtype::f16};
+
+// Tokens of `columns` values made of `sources` independent ones and a little noise of their own, plus a mean.
+std::vector<float> inputs(int64_t columns, int64_t sources, float noise, unsigned seed) {
+  const std::vector<float> mix = test::random_weights(static_cast<size_t>(sources * columns), seed, 1);
+  const std::vector<float> drive = test::random_weights(static_cast<size_t>(kTokens * sources), seed + 1, 1);
+  std::vector<float> x = test::random_weights(static_cast<size_t>(kTokens * columns), seed + 2, 1);
+  for (int64_t t = 0; t < kTokens; ++t)
+    for (int64_t c = 0; c < columns; ++c) {
+      float sum = noise * x[static_cast<size_t>(t * columns + c)] + static_cast<float>(c % 5) - 2;
+      for (int64_t s = 0; s < sources; ++s)
+        sum += drive[static_cast<size_t>(t * sources + s)] * mix[static_cast<size_t>(s * columns + c)];
+      x[static_cast<size_t>(t * columns + c)] = sum;
+    }
+  return x;
+}
+
+cpu::Tensor tensor(cpu::Arena& arena, const std::vector<float>& values, int64_t columns) {
+  cpu::Tensor t = arena.tensor(static_cast<int64_t>(values.size()) / columns, columns);
+  for (int64_t r = 0; r < t.rows(); ++r) std::copy_n(values.begin() + r * columns, columns, t.row(r));
+  return t;
+}
+
+Moments moments_of(const std::vector<float>& original, const std::vector<float>& x, int64_t columns,
+                   int threads = 1) {
+  ThreadPool pool(threads);
+  cpu::Arena arena;
+  MomentSums sums(columns, pool);
+  sums.add(tensor(arena, original, columns), tensor(arena, x, columns));
+  return sums.finish();
+}
+
+Moments correlated() {
+  const std::vector<float> x = inputs(kColumns, 20, 0.3f, 1);
+  return moments_of(x, x, kColumns);
+}
+
+std::vector<float> weights() {
+  return test::random_weights(static_cast<size_t>(kRows * kColumns), 7);
+}
+
+QuantizedMatrix plain(const std::vector<float>& values) {
+  return quantize(std::as_bytes(std::span(values)), Dtype::f32, kRows, kColumns, kAffine4);
+}
+
+double cost(const std::vector<float>& target, const QuantizedMatrix& rounded, const InputMetric& metric) {
+  ThreadPool pool(1);
+  return weighted_error(target, dequantize(rounded), metric, pool);
+}
+
+QuantizedMatrix compensated(const std::vector<float>& target, const InputMetric& metric, int threads = 1) {
+  ThreadPool pool(threads);
+  return round_compensated(target, metric, kAffine4, pool);
+}
+
+TEST(Moments, AreThoseOfAPlainLoopInDouble) {
+  const std::vector<float> x0 = inputs(kColumns, 9, 0.5f, 3), x = inputs(kColumns, 9, 0.5f, 4);
+  const Moments m = moments_of(x0, x, kColumns);
+  std::vector<double> mean(kColumns), mean0(kColumns);
+  for (size_t i = 0; i < x.size(); ++i) {
+    mean[i % kColumns] += static_cast<double>(x[i]) / kTokens;
+    mean0[i % kColumns] += static_cast<double>(x0[i]) / kTokens;
+  }
+  // Inputs are up to about 20; 700 products of them are summed in float32 (rounding of each sum 6e-8 of at
+  // most 400 * 700, which adds up like its square root) and divided by 700.
+  constexpr double kTolerance = 400 * 6e-8 * 27;
+  for (size_t a = 0; a < kColumns; ++a) {
+    EXPECT_NEAR(m.mean[a], mean[a], 1e-9);
+    EXPECT_NEAR(m.original_mean[a], mean0[a], 1e-6);
+    for (size_t b = 0; b < kColumns; b += 7) {
+      double covariance = 0, drift = 0;
+      for (size_t t = 0; t < kTokens; ++t) {
+        const double xa = static_cast<double>(x[t * kColumns + a]) - mean[a];
+        const double xb = static_cast<double>(x[t * kColumns + b]) - mean[b];
+        covariance += xa * xb / kTokens;
+        drift += (static_cast<double>(x0[t * kColumns + a]) - mean0[a] - xa) * xb / kTokens;
+      }
+      EXPECT_NEAR(m.covariance[a * kColumns + b], covariance, kTolerance) << a << ", " << b;
+      EXPECT_NEAR(m.drift[a * kColumns + b], drift, kTolerance) << a << ", " << b;
+    }
+  }
+}
+
+TEST(Moments, DoNotDependOnThreads) {
+  const std::vector<float> x0 = inputs(kColumns, 9, 0.5f, 3), x = inputs(kColumns, 9, 0.5f, 4);
+  const Moments one = moments_of(x0, x, kColumns, 1), three = moments_of(x0, x, kColumns, 3);
+  EXPECT_EQ(one.mean, three.mean);
+  EXPECT_EQ(one.covariance, three.covariance);
+  EXPECT_EQ(one.drift, three.drift);
+}
+
+TEST(Moments, RefuseNaN) {
+  std::vector<float> x = inputs(kColumns, 9, 0.5f, 3);
+  x[1000] = NAN;
+  try {
+    moments_of(x, x, kColumns);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::numeric);
+    EXPECT_THAT(e.what(), testing::HasSubstr("NaN"));
+  }
+}
+
+// What compensation is worth on this layer: plain rounding costs several times as much. The twins below show
+// that each part of the metric is needed for that.
+constexpr double kGain = 0.25;
+
+TEST(Compensation, CostsAFractionOfPlainRounding) {
+  const InputMetric metric(correlated());
+  const std::vector<float> w = weights();
+  EXPECT_LT(cost(w, compensated(w, metric), metric), kGain * cost(w, plain(w), metric));
+}
+
+TEST(Compensation, WithAShuffledMetricDoesNot) {
+  Moments shuffled = correlated();
+  std::vector<int64_t> order(kColumns);
+  for (int64_t c = 0; c < kColumns; ++c) order[static_cast<size_t>(c)] = (c * 37 + 11) % kColumns;
+  const std::vector<float> covariance = shuffled.covariance;
+  for (int64_t r = 0; r < kColumns; ++r)
+    for (int64_t c = 0; c < kColumns; ++c)
+      shuffled.covariance[static_cast<size_t>(r * kColumns + c)] = covariance[static_cast<size_t>(
+          order[static_cast<size_t>(r)] * kColumns + order[static_cast<size_t>(c)])];
+  const InputMetric metric(correlated()), wrong(std::move(shuffled));
+  const std::vector<float> w = weights();
+  EXPECT_GT(cost(w, compensated(w, wrong), metric), kGain * cost(w, plain(w), metric));
+}
+
+TEST(Compensation, WithWrongDampingDoesNot) {
+  const InputMetric metric(correlated()), wrong(correlated(), 100);
+  const std::vector<float> w = weights();
+  EXPECT_GT(cost(w, compensated(w, wrong), metric), kGain * cost(w, plain(w), metric));
+}
+
+TEST(Compensation, WithTwoGroupsSwappedDoesNot) {
+  const InputMetric metric(correlated());
+  const std::vector<float> w = weights();
+  QuantizedMatrix m = compensated(w, metric);
+  for (std::vector<std::byte>* piece : {&m.scales, &m.biases})
+    std::swap_ranges(piece->begin(), piece->begin() + 2, piece->begin() + 2);  // float16: 2 bytes a group
+  EXPECT_GT(cost(w, m, metric), kGain * cost(w, plain(w), metric));
+}
+
+TEST(Compensation, WhereInputsAreIndependentIsRoundingToTheNearest) {
+  Moments independent{.columns = kColumns, .tokens = kTokens};
+  independent.mean = independent.original_mean = std::vector<double>(kColumns);
+  independent.covariance.resize(static_cast<size_t>(kColumns * kColumns + kernels().panel));
+  independent.drift = independent.covariance;
+  for (int64_t c = 0; c < kColumns; ++c) independent.covariance[static_cast<size_t>(c * kColumns + c)] = 1;
+  const InputMetric metric(std::move(independent));
+  const std::vector<float> w = weights(), found = dequantize(compensated(w, metric));
+  const QuantizedMatrix m = compensated(w, metric);
+  // Each value is at most half a step from its own, or was clipped: then it is the end of its group's range.
+  for (int64_t g = 0; g < kRows * kColumns / 32; ++g) {
+    const auto begin = found.begin() + g * 32;
+    const auto [low, high] = std::minmax_element(begin, begin + 32);
+    uint16_t half = 0;
+    std::memcpy(&half, m.scales.data() + 2 * g, 2);
+    const float step = std::abs(f16_to_float(half));
+    for (int64_t i = g * 32; i < (g + 1) * 32; ++i) {
+      const float value = w[static_cast<size_t>(i)], rounded = found[static_cast<size_t>(i)];
+      const bool clipped = rounded == *low || rounded == *high;
+      // The gradient a code is judged by is summed in float32: 1e-6 of values below 0.3.
+      if (!clipped) {
+        EXPECT_LE(std::abs(value - rounded), step * 0.5f + 1e-6f) << i;
+      }
+    }
+  }
+}
+
+TEST(Compensation, SurvivesASingularCovarianceAndColumnsThatNeverFire) {
+  std::vector<float> x = inputs(kColumns, 3, 0, 5);  // rank 3
+  for (size_t i = 0; i < x.size(); ++i)
+    if (i % kColumns % 9 == 0) x[i] = 0;
+  const InputMetric metric(moments_of(x, x, kColumns));
+  const std::vector<float> w = weights();
+  const QuantizedMatrix m = compensated(w, metric);
+  EXPECT_LT(cost(w, m, metric), kGain * cost(w, plain(w), metric));
+  for (const float v : dequantize(m)) EXPECT_TRUE(std::isfinite(v));
+}
+
+TEST(Compensation, SurvivesInputsThatNeverChange) {
+  const std::vector<float> x(static_cast<size_t>(kTokens * kColumns), 0.5f);
+  const InputMetric metric(moments_of(x, x, kColumns));
+  const std::vector<float> w = weights();
+  EXPECT_LE(cost(w, compensated(w, metric), metric), cost(w, plain(w), metric));
+}
+
+TEST(Compensation, GivesTheSameBytesOnAnyNumberOfThreads) {
+  const InputMetric metric(correlated());
+  const std::vector<float> w = weights();
+  const QuantizedMatrix one = compensated(w, metric, 1), three = compensated(w, metric, 3);
+  EXPECT_EQ(one.codes, three.codes);
+  EXPECT_EQ(one.scales, three.scales);
+  EXPECT_EQ(one.biases, three.biases);
+}
+
+TEST(Compensation, WritesEveryWidthAndGroup) {
+  const InputMetric metric(correlated());
+  const std::vector<float> w = weights();
+  ThreadPool pool(1);
+  for (const int bits : {2, 3, 4, 5, 6, 8})
+    for (const int group : {32, 64, 128})
+      for (const Dtype dtype : {Dtype::f16, Dtype::bf16, Dtype::f32}) {
+        const Scheme scheme{Mode::affine, bits, group, dtype};
+        const QuantizedMatrix m = round_compensated(w, metric, scheme, pool);
+        const QuantizedMatrix rounded =
+            quantize(std::as_bytes(std::span(w)), Dtype::f32, kRows, kColumns, scheme);
+        EXPECT_EQ(m.codes.size(), rounded.codes.size());
+        EXPECT_LT(cost(w, m, metric), cost(w, rounded, metric)) << to_string(scheme);
+      }
+}
+
+// x0 = A x exactly: what W makes of x0 is what W A makes of x.
+TEST(Retarget, FindsTheWeightsForTheInputsThereAre) {
+  const std::vector<float> x = inputs(kColumns, 40, 1, 11);
+  std::vector<float> x0 = x;
+  for (int64_t t = 0; t < kTokens; ++t)
+    for (int64_t c = 0; c + 1 < kColumns; ++c)
+      x0[static_cast<size_t>(t * kColumns + c)] += 0.2f * x[static_cast<size_t>(t * kColumns + c + 1)];
+  const std::vector<float> w = weights();
+  std::vector<float> wanted = w;
+  for (int64_t r = 0; r < kRows; ++r)
+    for (int64_t c = 0; c + 1 < kColumns; ++c)
+      wanted[static_cast<size_t>(r * kColumns + c + 1)] += 0.2f * w[static_cast<size_t>(r * kColumns + c)];
+  ThreadPool pool(2);
+  const InputMetric metric(moments_of(x0, x, kColumns));
+  const std::vector<float> found = retarget(w, metric, pool);
+  // The damping pulls towards w by half a percent of the mean variance; what is left is a small part.
+  EXPECT_LT(weighted_error(wanted, found, metric, pool), 0.01 * weighted_error(wanted, w, metric, pool));
+}
+
+TEST(GroupFit, IsNeverWorseThanPlainRounding) {
+  const Grid grid{.bits = 3, .dtype = Dtype::f16};
+  const std::vector<float> values = test::random_weights(64 * 200, 3), importance = [] {
+    std::vector<float> h = test::random_weights(64, 4);
+    for (float& v : h) v = v * v;
+    return h;
+  }();
+  double plain_sum = 0, fitted_sum = 0;
+  for (size_t g = 0; g < 200; ++g) {
+    const auto group = std::span(values).subspan(g * 64, 64);
+    const auto error = [&](const AffineGroup& a) {
+      double sum = 0;
+      for (size_t i = 0; i < 64; ++i) {
+        const float e = group[i] - (nearest_code(group[i], a, grid.last_code()) * a.scale + a.bias);
+        sum += static_cast<double>(importance[i] * e * e);
+      }
+      return sum;
+    };
+    const double plain_error = error(plain_group(group, grid)),
+                 fitted = error(fit_group(group, importance, grid));
+    EXPECT_LE(fitted, plain_error * (1 + 1e-5));
+    plain_sum += plain_error;
+    fitted_sum += fitted;
+  }
+  EXPECT_LT(fitted_sum, 0.75 * plain_sum);
+}
+
+TEST(GroupFit, OfEqualValuesIsExact) {
+  const std::vector<float> values(64, 0.25f), importance(64, 1.0f);
+  const Grid grid{.bits = 4, .dtype = Dtype::f16};
+  const AffineGroup g = fit_group(values, importance, grid);
+  EXPECT_EQ(nearest_code(0.25f, g, grid.last_code()) * g.scale + g.bias, 0.25f);
+}
+
+}  // namespace
+}  // namespace mlxe::calibrate

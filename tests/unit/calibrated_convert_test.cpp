@@ -1,0 +1,234 @@
+// Conversions with calibration texts, of the tiny checkpoints.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/sha256.h"
+#include "mlx_encoder/convert.h"
+#include "mlx_encoder/encoder.h"
+#include "mlx_encoder/inspect.h"
+#include "model_folders.h"
+
+namespace mlxe {
+namespace {
+
+namespace fs = std::filesystem;
+using test::error_text;
+using test::names_in;
+using test::TemporaryFolder;
+using test::tiny;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
+
+// Random words of letters, which every tiny vocabulary spells.
+Calibration texts(size_t count = 300, unsigned seed = 1) {
+  std::mt19937 generator(seed);
+  Calibration calibration;
+  for (size_t i = 0; i < count; ++i) {
+    std::string text;
+    for (size_t word = 0, words = 2 + generator() % 6; word < words; ++word) {
+      for (size_t letter = 0, letters = 1 + generator() % 4; letter < letters; ++letter)
+        text += static_cast<char>('a' + generator() % 26);
+      text += ' ';
+    }
+    calibration.texts.push_back({.text = text, .pair = {}});
+  }
+  return calibration;
+}
+
+ConvertOptions options(const fs::path& model, const fs::path& output, int bits = 4) {
+  return {.model = model,
+          .output = output,
+          .scheme = {.mode = Mode::affine, .bits = bits, .group_size = 32, .dtype = Dtype::f16},
+          .calibration = texts()};
+}
+
+std::string weights_hash(const fs::path& folder) {
+  return sha256_hex(folder / "model.safetensors");
+}
+
+double distance(const fs::path& a, const fs::path& b) {
+  const Matrix x = test::hidden_of(a), y = test::hidden_of(b);
+  double sum = 0;
+  for (size_t i = 0; i < x.values.size(); ++i) {
+    const double d = static_cast<double>(x.values[i]) - static_cast<double>(y.values[i]);
+    sum += d * d;
+  }
+  return std::sqrt(sum / static_cast<double>(x.values.size()));
+}
+
+TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
+  for (const char* model : {"bert", "bert_prefix", "bert_old_names", "bert_sharded", "bert_f16", "distilbert",
+                            "distilbert_cls", "roberta_cls", "xlm_roberta", "st_mean_norm", "st_dense"})
+    for (const int bits : {2, 4, 8}) {
+      SCOPED_TRACE(fmt::format("{}, {} bits", model, bits));
+      const TemporaryFolder folder;
+      const ConvertOptions calibrated = options(tiny(model), folder / "calibrated", bits);
+      ConvertOptions plain = calibrated;
+      plain.calibration.reset();
+      plain.output = folder / "plain";
+      const Conversion done = convert(calibrated);
+      convert(plain);
+      EXPECT_EQ(done.bytes, done.plan.predicted_bytes);
+      EXPECT_EQ(test::read_file(folder / "calibrated/config.json"),
+                test::read_file(folder / "plain/config.json"));
+      EXPECT_EQ(inspect_model(folder / "calibrated").diagnosis, Diagnosis::mlx);
+      // Tensor by tensor the same names, dtypes and shapes; other numbers.
+      const test::RawTensors ours = test::read_tensors(folder / "calibrated/model.safetensors");
+      const test::RawTensors theirs = test::read_tensors(folder / "plain/model.safetensors");
+      ASSERT_EQ(ours.size(), theirs.size());
+      for (const auto& [name, tensor] : ours) {
+        EXPECT_EQ(tensor.dtype, theirs.at(name).dtype) << name;
+        EXPECT_EQ(tensor.shape, theirs.at(name).shape) << name;
+      }
+      EXPECT_NE(weights_hash(folder / "calibrated"), weights_hash(folder / "plain"));
+      size_t quantized = 0;
+      for (const PlannedTensor& t : done.plan.tensors) quantized += t.scheme.mode == Mode::affine;
+      EXPECT_EQ(done.calibration.size(), quantized);
+      for (const TensorCalibration& t : done.calibration) {
+        EXPECT_TRUE(ours.contains(t.name)) << t.name;
+        EXPECT_LE(t.error, t.plain_error) << t.name;
+        EXPECT_TRUE(std::isfinite(t.error)) << t.name;
+      }
+    }
+}
+
+TEST(CalibratedConvert, ComesNearerToTheOriginalThanPlainRounding) {
+  for (const char* model : {"bert", "distilbert", "roberta", "xlm_roberta"}) {
+    SCOPED_TRACE(model);
+    const TemporaryFolder folder;
+    double errors[3];
+    size_t i = 0;
+    for (const CalibrationMethod method :
+         {CalibrationMethod::rtn, CalibrationMethod::mse, CalibrationMethod::automatic}) {
+      ConvertOptions o = options(tiny(model), folder / name(method));
+      o.calibration->method = method;
+      convert(o);
+      errors[i++] = distance(folder / name(method), tiny(model));
+    }
+    EXPECT_LT(errors[1], errors[0]);
+    EXPECT_LT(errors[2], errors[1]);
+  }
+}
+
+TEST(CalibratedConvert, ByPlainRoundingIsThePlainConversion) {
+  const TemporaryFolder folder;
+  ConvertOptions o = options(tiny("bert"), folder / "rtn");
+  o.calibration->method = CalibrationMethod::rtn;
+  convert(o);
+  o.calibration.reset();
+  o.output = folder / "plain";
+  convert(o);
+  EXPECT_EQ(weights_hash(folder / "rtn"), weights_hash(folder / "plain"));
+}
+
+TEST(CalibratedConvert, GivesTheSameBytesOnAnyNumberOfThreads) {
+  const TemporaryFolder folder;
+  std::string first;
+  for (const int threads : {1, 2, 5}) {
+    ConvertOptions o = options(tiny("bert"), folder / std::to_string(threads));
+    o.threads = threads;
+    convert(o);
+    if (first.empty()) first = weights_hash(o.output);
+    EXPECT_EQ(weights_hash(o.output), first) << threads;
+  }
+}
+
+TEST(CalibratedConvert, IsRecognisedWithItsTextsAndMethodAlone) {
+  const TemporaryFolder folder;
+  const ConvertOptions o = options(tiny("bert"), folder / "out");
+  EXPECT_FALSE(convert(o).skipped);
+  EXPECT_TRUE(convert(o).skipped);
+  const auto is_another = [&](auto change) {
+    ConvertOptions other = o;
+    change(other);
+    EXPECT_THAT(error_text([&] { convert(other); }, ErrorCode::usage), HasSubstr("another conversion"));
+  };
+  is_another([](ConvertOptions& x) { x.calibration.reset(); });
+  is_another([](ConvertOptions& x) { x.calibration->texts[17].text += "a"; });
+  is_another([](ConvertOptions& x) { x.calibration->method = CalibrationMethod::mse; });
+  is_another([](ConvertOptions& x) { x.calibration->limit = 50; });
+}
+
+TEST(CalibratedConvert, TakesTheSameCodesIntoMlxEmbeddingsLayout) {
+  const TemporaryFolder folder;
+  ConvertOptions o = options(tiny("bert_prefix"), folder / "hf");
+  convert(o);
+  o.output = folder / "theirs";
+  o.layout = Layout::mlx_embeddings;
+  convert(o);
+  const test::RawTensors hf = test::read_tensors(folder / "hf/model.safetensors");
+  const test::RawTensors theirs = test::read_tensors(folder / "theirs/model.safetensors");
+  for (const char* name :
+       {"encoder.layer.0.attention.self.query.weight", "encoder.layer.1.output.dense.scales",
+        "encoder.layer.1.output.dense.bias", "embeddings.word_embeddings.biases"})
+    EXPECT_EQ(theirs.at(name).data, hf.at(std::string("bert.") + name).data) << name;
+}
+
+TEST(CalibratedConvert, SaysWhatIsWrongWithTheTextsAndLeavesNothing) {
+  const TemporaryFolder folder;
+  ConvertOptions o = options(tiny("bert"), folder / "out");
+  std::vector<std::string> heard;
+  o.warning = [&](std::string_view sentence) { heard.emplace_back(sentence); };
+  const auto said = [&](Calibration calibration) {
+    heard.clear();
+    o.calibration = std::move(calibration);
+    o.if_done = IfDone::rewrite;
+    convert(o);
+    std::string all;
+    for (const std::string& sentence : heard) all += sentence + "\n";
+    fs::remove_all(o.output);
+    return all;
+  };
+  EXPECT_THAT(said(texts(20)), HasSubstr("tokens in 20 texts, at least 4096 are wanted"));
+  Calibration foreign = texts(20);
+  for (TextInput& text : foreign.texts) text.text = "\u0416\u0436 \u0429\u0449";
+  EXPECT_THAT(said(foreign), HasSubstr("100 % of the tokens are unknown"));
+  EXPECT_THAT(said(texts(20)), testing::Not(HasSubstr("unknown")));
+  Calibration broken = texts(20);
+  broken.texts[4].text = "\xff\xfe";
+  o.calibration = broken;
+  EXPECT_THAT(error_text([&] { convert(o); }, ErrorCode::format), HasSubstr("5"));
+  for (Calibration empty :
+       {Calibration{}, Calibration{.texts = {{.text = "", .pair = {}}, {.text = "  ", .pair = {}}}}}) {
+    o.calibration = empty;
+    EXPECT_THAT(error_text([&] { convert(o); }, ErrorCode::usage), HasSubstr("hold no tokens"));
+  }
+  EXPECT_THAT(names_in(folder.path()), IsEmpty());
+}
+
+TEST(CalibratedConvert, RefusesWhatHasNoScalesToChoose) {
+  const TemporaryFolder folder;
+  for (const Mode mode : {Mode::mxfp4, Mode::mxfp8, Mode::nvfp4, Mode::int8, Mode::fake, Mode::none}) {
+    ConvertOptions o = options(tiny("bert"), folder / "out");
+    o.scheme.mode = mode;
+    o.scheme.bits = mode == Mode::none ? 0 : mode == Mode::mxfp4 || mode == Mode::nvfp4 ? 4 : 8;
+    o.scheme.group_size = mode == Mode::nvfp4 ? 16 : mode == Mode::mxfp4 || mode == Mode::mxfp8 ? 32 : 0;
+    EXPECT_THAT(error_text([&] { convert(o); }, ErrorCode::usage), HasSubstr("expected affine"))
+        << name(mode);
+  }
+  EXPECT_THAT(names_in(folder.path()), IsEmpty());
+}
+
+TEST(CalibratedConvert, NamesTheTensorOfANaNAndOfValuesThatOverflow) {
+  const TemporaryFolder folder;
+  const auto damaged = [&](const char* copy, float value) {
+    return test::changed_copy(tiny("bert"), folder / copy, [&](test::RawTensors& tensors) {
+      test::RawTensor& t = tensors.at("encoder.layer.1.attention.self.key.weight");
+      std::memcpy(t.data.data() + 5 * sizeof value, &value, sizeof value);
+    });
+  };
+  EXPECT_THAT(
+      error_text([&] { convert(options(damaged("nan", NAN), folder / "out")); }, ErrorCode::numeric),
+      testing::AllOf(HasSubstr("encoder.layer.1.attention.self.key.weight"), HasSubstr("row 0, column 5")));
+  EXPECT_THAT(
+      error_text([&] { convert(options(damaged("large", 1e30f), folder / "out")); }, ErrorCode::numeric),
+      HasSubstr("encoder.layer.1.attention.self.key.weight"));
+  EXPECT_FALSE(fs::exists(folder / "out"));
+}
+
+}  // namespace
+}  // namespace mlxe
