@@ -16,7 +16,7 @@ struct MeasureRequest {
   std::string activations = "auto";
   int threads = 0;
   int64_t max_length = 0;
-  double seconds = 2;  // latency and throughput, or the runs of a batch, may take this long each
+  double seconds = 2;        // latency and throughput, or the runs of a batch, may take this long each
   bool first_token = false;  // of a batch: only what a head needs that reads the first token alone
 };
 

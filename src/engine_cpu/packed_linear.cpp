@@ -1,8 +1,8 @@
 // Products of 8-bit or bfloat16 activations with packed weights.
 //
-// The work is cut into units of a block of rows and 64 output columns, two panels. A panel meets all rows of
-// the block in slices of K that leave it in L1. A row's sum is made of its slices' sums, in order, whatever
-// the blocks: a row's result depends on nothing but the row.
+// The work is cut into units of a block of rows and some panels of output columns, which meet all rows of the
+// block in slices of K. A row's sum is made of its slices' sums, in order, whatever the blocks: a row's
+// result depends on nothing but the row.
 #include <algorithm>
 
 #include "engine_cpu/ops.h"
