@@ -6,7 +6,8 @@
 Builds bench_kernels of this working tree and of the base (the merge base with main; on main the commit before), the base with
 this tree's benchmark where that compiles there, and runs both in turns on one core. A kernel fails when the least time of a
 round's runs exceeds the base's by THRESHOLD in each of ROUNDS rounds: noise would have to hit one of the two in every run of
-every round. What can't be compared (no such commit in a shallow clone, a base without the benchmark, no kernel touched) is
+every round. Where instructions can be counted, one that executes THRESHOLD times as many fails from COUNTED on: counts have no noise,
+but more instructions may be the faster way. What can't be compared (no such commit in a shallow clone, a base without the benchmark, no kernel touched) is
 said in a line, and passes.
 """
 
@@ -19,6 +20,7 @@ import subprocess
 import sys
 
 THRESHOLD = 1.35
+COUNTED = 1.1
 ROUNDS = 3
 TURNS = 4  # of both programs in a round
 VARIANTS = [None, "avx2"]  # the best one here, and what most machines without AVX-512 run
@@ -81,8 +83,8 @@ def build_base(source: pathlib.Path, out: pathlib.Path) -> None:
         raise Skipped("the base's bench_kernels does not build here")
 
 
-def times(program: pathlib.Path, variant: str | None, core: int) -> dict[str, float] | None:
-    """Least microseconds a run of each kernel; None where the variant does not run here."""
+def measure(program: pathlib.Path, variant: str | None, core: int) -> dict[str, dict] | None:
+    """What bench_kernels says of each kernel; None where the variant does not run here."""
     environment = {k: v for k, v in os.environ.items() if k != "MLXE_CPU"} | ({"MLXE_CPU": variant} if variant else {})
     pin = (lambda: os.sched_setaffinity(0, {core})) if hasattr(os, "sched_setaffinity") else None
     done = subprocess.run([program, "--json", "--seconds", "0.01"], capture_output=True, text=True, env=environment, preexec_fn=pin)
@@ -90,20 +92,29 @@ def times(program: pathlib.Path, variant: str | None, core: int) -> dict[str, fl
         if variant is None:
             sys.exit(f"bench-guard: {program}: {done.stderr}")
         return None
-    return {f"{r['kernel']} {r['shape']}": r["min_us"] for r in json.loads(done.stdout)["results"]}
+    return {f"{r['kernel']} {r['shape']}": r for r in json.loads(done.stdout)["results"]}
 
 
-def one_round(programs: dict[str, pathlib.Path], variant: str | None, core: int) -> dict[str, float] | None:
-    """This tree's least time over the base's, of each kernel both have."""
-    least: dict[str, dict[str, float]] = {which: {} for which in programs}
+def one_round(programs: dict[str, pathlib.Path], variant: str | None, core: int) -> dict[str, tuple[float, float | None]] | None:
+    """This tree's least time over the base's, of each kernel both have, and the same of instructions if counted."""
+    least: dict[str, dict[str, dict]] = {which: {} for which in programs}
     for turn in range(TURNS):
         for which in sorted(programs, reverse=turn % 2 == 1):
-            measured = times(programs[which], variant, core)
+            measured = measure(programs[which], variant, core)
             if measured is None:
                 return None
-            for kernel, time in measured.items():
-                least[which][kernel] = min(time, least[which].get(kernel, time))
-    return {k: least["this"][k] / least["base"][k] for k in least["this"] if k in least["base"]}
+            for kernel, result in measured.items():
+                least[which][kernel] = min(result, least[which].get(kernel, result), key=lambda r: r["min_us"])
+    ratios = {}
+    for kernel in least["this"].keys() & least["base"].keys():
+        this, base = least["this"][kernel], least["base"][kernel]
+        counted = this.get("instructions") and base.get("instructions")
+        ratios[kernel] = (this["min_us"] / base["min_us"], this["instructions"] / base["instructions"] if counted else None)
+    return ratios
+
+
+def too_slow(time: float, instructions: float | None) -> bool:
+    return time > (COUNTED if instructions is not None and instructions > THRESHOLD else THRESHOLD)
 
 
 def compare(programs: dict[str, pathlib.Path], variant: str | None, core: int) -> list[str]:
@@ -112,14 +123,18 @@ def compare(programs: dict[str, pathlib.Path], variant: str | None, core: int) -
     if ratios[0] is None:
         print(f"bench-guard: {called} does not run here")
         return []
-    slow = {k for k, r in ratios[0].items() if r > THRESHOLD}
+    slow = {k for k, r in ratios[0].items() if too_slow(*r)}
     while slow and len(ratios) < ROUNDS:
         ratios.append(one_round(programs, variant, core))
-        slow = {k for k in slow if ratios[-1][k] > THRESHOLD}
-    worst = max(ratios[0], key=ratios[0].get)
-    print(f"bench-guard: {called}: {len(ratios[0])} kernels in {len(ratios)} round{'s' * (len(ratios) > 1)}; this tree's time over the "
-          f"base's is {min(ratios[0].values()):.2f} to {ratios[0][worst]:.2f} ({worst}) in the first")
-    return [f"{called}: {k}: " + ", ".join(f"{r[k]:.2f}" for r in ratios) + " times the base's time" for k in sorted(slow)]
+        slow = {k for k in slow if too_slow(*ratios[-1][k])}
+    times = {k: time for k, (time, _) in ratios[0].items()}
+    worst = max(times, key=times.get)
+    counted = any(instructions is not None for _, instructions in ratios[0].values())
+    print(f"bench-guard: {called}: {len(times)} kernels in {len(ratios)} round{'s' * (len(ratios) > 1)}; this tree's time over the "
+          f"base's is {min(times.values()):.2f} to {times[worst]:.2f} ({worst}) in the first; instructions "
+          f"{'counted' if counted else 'can not be counted here'}")
+    return [f"{called}: {k}: " + ", ".join(f"{r[k][0]:.2f}" for r in ratios) + " times the base's time" +
+            (f", {ratios[0][k][1]:.2f} times its instructions" if ratios[0][k][1] is not None else "") for k in sorted(slow)]
 
 
 def guard(base: str | None, out: pathlib.Path) -> int:

@@ -17,6 +17,12 @@
 #include <string>
 #include <vector>
 
+#ifdef __linux__
+#include <linux/perf_event.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "base/cpu_features.h"
 #include "base/memory_block.h"
 #include "kernels/bf16_table.h"
@@ -43,6 +49,39 @@ constexpr const char* kPeakNames[] = {"", "float32", "int8", "bf16"};
 
 struct Time {
   double best, median;  // seconds a run
+  double instructions;  // a run, 0 where the system does not let them be counted (most virtual machines)
+};
+
+// The instructions this thread has executed in user mode, or always 0.
+class InstructionCounter {
+ public:
+#ifdef __linux__
+  InstructionCounter() {
+    perf_event_attr what{};
+    what.size = sizeof what;
+    what.type = PERF_TYPE_HARDWARE;
+    what.config = PERF_COUNT_HW_INSTRUCTIONS;
+    what.exclude_kernel = what.exclude_hv = 1;
+    file_ = static_cast<int>(::syscall(SYS_perf_event_open, &what, 0, -1, -1, 0));
+  }
+  ~InstructionCounter() {
+    if (file_ >= 0) ::close(file_);
+  }
+  uint64_t count() const {
+    uint64_t value = 0;
+    return file_ >= 0 && ::read(file_, &value, sizeof value) == sizeof value ? value : 0;
+  }
+#else
+  InstructionCounter() = default;
+  uint64_t count() const {
+    return 0;
+  }
+#endif
+  InstructionCounter(const InstructionCounter&) = delete;
+  InstructionCounter& operator=(const InstructionCounter&) = delete;
+
+ private:
+  [[maybe_unused]] int file_ = -1;
 };
 
 // Runs `run` often enough that reading the clock costs nothing, but for a time that interruptions mostly
@@ -65,7 +104,11 @@ Time time_of(const std::function<void()>& run, double seconds) {
     parts.push_back(since(part) / static_cast<double>(runs));
   }
   std::sort(parts.begin(), parts.end());
-  return {parts.front(), parts[parts.size() / 2]};
+  static const InstructionCounter counter;
+  const uint64_t before = counter.count();
+  for (int64_t i = 0; i < runs; ++i) run();
+  const auto counted = static_cast<double>(counter.count() - before);
+  return {parts.front(), parts[parts.size() / 2], counted / static_cast<double>(runs)};
 }
 
 template <class T>
@@ -119,6 +162,8 @@ class Bench {
                                     {"rate", r.work / r.time.best / 1e9},
                                     {"min_us", r.time.best * 1e6},
                                     {"median_us", r.time.median * 1e6}};
+      result["instructions"] =
+          r.time.instructions > 0 ? nlohmann::ordered_json(r.time.instructions) : nullptr;
       result["share_of_peak"] = has_peak(r) ? nlohmann::ordered_json(share(r)) : nullptr;
       j["results"].push_back(std::move(result));
     }
