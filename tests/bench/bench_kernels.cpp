@@ -307,7 +307,8 @@ void bench_bf16(Bench& bench) {
 void bench_float32(Bench& bench) {
   const Kernels& k = kernels();
   for (const int64_t depth : kDepths) {
-    const auto w = Array<float>(kColumns * depth).filled(random_floats(-1, 1));
+    const int64_t padded = (kColumns + k.panel - 1) / k.panel * k.panel;
+    const auto w = Array<float>(padded * depth).filled(random_floats(-1, 1));
     for (const int64_t rows : kRowCounts) {
       const auto x = Array<float>(rows * depth).filled(random_floats(-1, 1));
       const Array<float> y(rows * kColumns);
