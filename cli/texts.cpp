@@ -9,20 +9,12 @@
 #include <span>
 #include <utility>
 
+#include "base/text.h"
 #include "command.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe::cli {
 namespace {
-
-std::vector<std::string> split_tabs(const std::string& line) {
-  std::vector<std::string> cells;
-  size_t begin = 0;
-  for (size_t tab; (tab = line.find('\t', begin)) != std::string::npos; begin = tab + 1)
-    cells.push_back(line.substr(begin, tab - begin));
-  cells.push_back(line.substr(begin));
-  return cells;
-}
 
 // Turns the lines of one format into rows.
 class LineParser {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cmath>
 #include <ctime>
 #include <numeric>
@@ -17,6 +16,7 @@
 #include "compare/sequences.h"
 #include "compare/stored_size.h"
 #include "encoder/text_runner.h"
+#include "evaluate/label_index.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
 
@@ -39,11 +39,6 @@ std::span<const float> row(const Matrix& m, int64_t first, int64_t count = 1) {
                                      static_cast<size_t>(count * m.columns));
 }
 
-std::string lowercase(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
-
 void check_same_model(const TextRunner& a, const TextRunner& b) {
   const auto check = [&](const char* what, int64_t x, int64_t y) {
     if (x != y)
@@ -58,21 +53,17 @@ void check_same_model(const TextRunner& a, const TextRunner& b) {
     check("labels", a.model().classifier->out.out, b.model().classifier->out.out);
 }
 
-// Gold labels as indices into the model's labels: by name, case ignored, or by number.
+// Gold labels as indices into the model's.
 std::vector<int64_t> gold_indices(const std::vector<std::string>& gold,
                                   const std::vector<std::string>& labels) {
-  std::map<std::string, int64_t> known;
-  for (size_t i = 0; i < labels.size(); ++i) {
-    known.emplace(lowercase(labels[i]), static_cast<int64_t>(i));
-    known.emplace(std::to_string(i), static_cast<int64_t>(i));
-  }
+  const LabelIndex known(labels);
   std::vector<int64_t> indices;
   for (size_t i = 0; i < gold.size(); ++i) {
-    const auto found = known.find(lowercase(gold[i]));
-    if (found == known.end())
+    const auto found = known.find(gold[i]);
+    if (!found)
       throw Error(ErrorCode::format, fmt::format("text {}: the gold label \"{}\" is none of the model's: {}",
                                                  i + 1, gold[i], fmt::join(labels, ", ")));
-    indices.push_back(found->second);
+    indices.push_back(*found);
   }
   return indices;
 }

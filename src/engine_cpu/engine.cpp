@@ -118,7 +118,6 @@ class CpuEngine : public Engine {
   explicit CpuEngine(const EngineOptions& options)
       : isa_(active_variant()),
         activations_(chosen(options.activations)),
-        pack_floats_(options.activations == Activations::bf16),
         pool_(options.threads),
         queue_(std::max(1, available_cores() / pool_.threads()),
                [this](const Model& m, const RunRequest& q, RunResult& r) { run_now(m, q, r); }) {}
@@ -168,7 +167,9 @@ class CpuEngine : public Engine {
     check_finite(result);
   }
 
-  Activations in_use() const { return has_codes_ || pack_floats_ ? activations_ : Activations::float32; }
+  // bfloat16 is never chosen automatically: who asks for it means all matrices.
+  bool packs_floats() const { return activations_ == Activations::bf16; }
+  Activations in_use() const { return has_codes_ || packs_floats() ? activations_ : Activations::float32; }
   std::vector<std::string> notes() const {
     const Activations activations = in_use();
     const bool int8 = activations == Activations::int8 && !has_int8_kernels(isa_);
@@ -194,7 +195,7 @@ class CpuEngine : public Engine {
       if (id < 0 || static_cast<size_t>(id) >= weights_.size()) continue;  // said where it is used
       Weight& w = weights_[static_cast<size_t>(id)];
       const int own = w.code_group();
-      if (w.is_vector() || (own == 0 && !pack_floats_)) continue;
+      if (w.is_vector() || (own == 0 && !packs_floats())) continue;
       linears.push_back(&w);
       if (own > 0) smallest = smallest == 0 ? own : std::min(smallest, own);
     }
@@ -241,7 +242,6 @@ class CpuEngine : public Engine {
 
   Isa isa_;
   Activations activations_;
-  bool pack_floats_;        // bfloat16 was asked for by name
   bool has_codes_ = false;  // some matrix is quantized
   ThreadPool pool_;
   std::deque<Weight> weights_;

@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <set>
 
 #include "base/wording.h"
 #include "evaluate/answers.h"
 #include "evaluate/class_scores.h"
 #include "evaluate/correlation.h"
+#include "evaluate/label_index.h"
 #include "evaluate/resampling.h"
 #include "evaluate/span_scores.h"
 #include "mlx_encoder/error.h"
@@ -21,11 +21,6 @@ namespace {
 constexpr std::array kTasks{Task::similarity, Task::classification, Task::nli,
                             Task::ner,        Task::rerank,         Task::retrieval};
 constexpr size_t kListedLabels = 10;
-
-std::string lowercase(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
 
 // Metrics of one side, and their names.
 struct Scoring {
@@ -124,16 +119,13 @@ Scoring rankings(Task task, const Answers& a) {
   return s;
 }
 
-// Gold labels as indices into the model's: by name, case ignored, or by number.
+// Gold labels as indices into the model's.
 std::vector<int64_t> gold_indices(const TaskData& data, const std::vector<std::string>& names) {
-  std::map<std::string, int64_t> known;
-  for (size_t i = 0; i < names.size(); ++i) known.emplace(lowercase(names[i]), static_cast<int64_t>(i));
-  for (size_t i = 0; i < names.size(); ++i) known.emplace(std::to_string(i), static_cast<int64_t>(i));
+  const LabelIndex known(names);
   std::vector<int64_t> gold;
   for (size_t i = 0; i < data.labels.size(); ++i) {
-    const auto found = known.find(lowercase(data.labels[i]));
-    if (found != known.end()) {
-      gold.push_back(found->second);
+    if (const auto found = known.find(data.labels[i])) {
+      gold.push_back(*found);
       continue;
     }
     const std::set<std::string> all(data.labels.begin(), data.labels.end());
@@ -335,7 +327,7 @@ const char* name(Task task) noexcept {
 }
 
 Tagging parse_tagging(std::string_view spelling) {
-  const std::string text = lowercase(std::string(spelling));
+  const std::string text = lowercase(spelling);
   if (text == "lenient") return Tagging::lenient;
   if (text == "iob1") return Tagging::iob1;
   if (text == "iob2") return Tagging::iob2;

@@ -7,20 +7,12 @@
 #include <set>
 #include <vector>
 
+#include "base/text.h"
 #include "base/utf8.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
 namespace {
-
-std::vector<std::string> split_tabs(const std::string& line) {
-  std::vector<std::string> cells;
-  size_t begin = 0;
-  for (size_t tab; (tab = line.find('\t', begin)) != std::string::npos; begin = tab + 1)
-    cells.push_back(line.substr(begin, tab - begin));
-  cells.push_back(line.substr(begin));
-  return cells;
-}
 
 class Parser {
  public:
