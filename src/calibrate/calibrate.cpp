@@ -94,17 +94,8 @@ class Calibrator {
   }
 
   QuantizedMatrix plain(const std::vector<float>& values, WeightId id, const Scheme& scheme) const {
-    const int64_t rows = spec(id).shape[0], columns = spec(id).shape[1];
-    const PieceSizes sizes = piece_sizes(scheme, rows, columns);
-    QuantizedMatrix m{scheme,
-                      rows,
-                      columns,
-                      std::vector<std::byte>(sizes.codes),
-                      std::vector<std::byte>(sizes.scales),
-                      std::vector<std::byte>(sizes.biases)};
-    quantize_into(std::as_bytes(std::span(values)), Dtype::f32, rows, columns, scheme,
-                  {m.codes, m.scales, m.biases}, pool_);
-    return m;
+    return quantize(std::as_bytes(std::span(values)), Dtype::f32, spec(id).shape[0], spec(id).shape[1],
+                    scheme, pool_);
   }
 
   std::vector<float> decoded(const QuantizedMatrix& m) const {

@@ -26,16 +26,6 @@ struct Codes {
   std::vector<AffineGroup> groups;
 };
 
-QuantizedMatrix empty_matrix(const Scheme& scheme, int64_t rows, int64_t columns) {
-  const PieceSizes sizes = piece_sizes(scheme, rows, columns);
-  return {scheme,
-          rows,
-          columns,
-          std::vector<std::byte>(sizes.codes),
-          std::vector<std::byte>(sizes.scales),
-          std::vector<std::byte>(sizes.biases)};
-}
-
 void store(float value, Dtype dtype, size_t index, std::vector<std::byte>& out) {
   if (dtype == Dtype::f32) {
     std::memcpy(out.data() + index * sizeof value, &value, sizeof value);

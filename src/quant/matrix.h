@@ -28,12 +28,17 @@ struct MatrixView {  // to read
 };
 MatrixView view(const QuantizedMatrix& matrix) noexcept;
 
+QuantizedMatrix empty_matrix(const Scheme& scheme, int64_t rows, int64_t columns);  // all bytes 0
+
 // quantize() into `out`, whose spans have exactly piece_sizes() bytes and any alignment. Rows are independent
 // in every scheme but `fake`, so a matrix too large to hold may be done in slices of rows: the bytes are the
 // same. Threads share the rows. Throws usage, or numeric with a text that begins "row R, column C: " (of the
 // span given; the first such value).
 void quantize_into(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
                    const Scheme& scheme, const MatrixPieces& out, ThreadPool& pool);
+// quantize() with the threads of a pool.
+QuantizedMatrix quantize(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
+                         const Scheme& scheme, ThreadPool& pool);
 
 // dequantize() of rows [first, first + count) of a [rows, columns] matrix into `out`, [count, columns]. Runs
 // on the calling thread; may be called from several at once. Throws usage (scheme, shape or range), format (a

@@ -297,18 +297,27 @@ void quantize_into(std::span<const std::byte> values, Dtype source, int64_t rows
   Quantizer(values, source, rows, columns, scheme, out).run(pool);
 }
 
-QuantizedMatrix quantize(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
-                         const Scheme& scheme, int threads) {
+QuantizedMatrix empty_matrix(const Scheme& scheme, int64_t rows, int64_t columns) {
   const PieceSizes sizes = piece_sizes(scheme, rows, columns);
-  QuantizedMatrix matrix{scheme,
-                         rows,
-                         columns,
-                         std::vector<std::byte>(sizes.codes),
-                         std::vector<std::byte>(sizes.scales),
-                         std::vector<std::byte>(sizes.biases)};
-  ThreadPool pool(threads);
+  return {scheme,
+          rows,
+          columns,
+          std::vector<std::byte>(sizes.codes),
+          std::vector<std::byte>(sizes.scales),
+          std::vector<std::byte>(sizes.biases)};
+}
+
+QuantizedMatrix quantize(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
+                         const Scheme& scheme, ThreadPool& pool) {
+  QuantizedMatrix matrix = empty_matrix(scheme, rows, columns);
   quantize_into(values, source, rows, columns, scheme, {matrix.codes, matrix.scales, matrix.biases}, pool);
   return matrix;
+}
+
+QuantizedMatrix quantize(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
+                         const Scheme& scheme, int threads) {
+  ThreadPool pool(threads);
+  return quantize(values, source, rows, columns, scheme, pool);
 }
 
 }  // namespace mlxe
