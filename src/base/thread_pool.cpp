@@ -3,6 +3,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -36,21 +37,30 @@ inline void relax() {
 #endif
 }
 
+// The indices a thread begins with, on a cache line of their own.
+struct alignas(64) Share {
+  std::atomic<int64_t> next{0};
+  int64_t end = 0;
+};
+
+constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
+
 }  // namespace
 
 struct ThreadPool::State {
+  explicit State(int threads) : shares(static_cast<size_t>(threads)) {}
+
   std::atomic_flag busy;  // set while the workers belong to a caller
 
   // One loop. A worker joins it by raising `inside`, and only while `open`; the caller closes the loop and
   // waits until nobody is inside, so `body` never outlives its call.
   const std::function<void(int64_t, int)>* body = nullptr;
-  int64_t count = 0;
-  std::atomic<int64_t> next{0};
+  std::vector<Share> shares;
   std::atomic<int> inside{0};
   std::atomic<bool> open{false};
   std::mutex error_mutex;
   std::exception_ptr error;
-  int64_t error_index = 0;
+  std::atomic<int64_t> error_index{kNone};
 
   std::atomic<uint64_t> generation{0};
   std::atomic<bool> stop{false};
@@ -59,20 +69,25 @@ struct ThreadPool::State {
   std::condition_variable wake;
   std::vector<std::thread> workers;
 
+  // A thread runs its own share in order, so that what an index reads ahead is most often for itself, then
+  // helps with the others'. Indices below one that failed always run: which error is kept does not depend on
+  // timing.
   void drain(int slot) {
-    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
-      try {
-        (*body)(i, slot);
-      } catch (...) {
-        std::lock_guard lock(error_mutex);
-        // Indices are handed out in order, so the lowest one that fails always runs: the error does not
-        // depend on timing.
-        if (!error || i < error_index) {
-          error = std::current_exception();
-          error_index = i;
-        }
-        next.store(count, std::memory_order_relaxed);
-      }
+    for (size_t i = 0, first = static_cast<size_t>(slot); i < shares.size(); ++i) {
+      Share& share = shares[(first + i) % shares.size()];
+      for (int64_t index; (index = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;)
+        if (index < error_index.load(std::memory_order_relaxed)) run(index, slot);
+    }
+  }
+
+  void run(int64_t index, int slot) {
+    try {
+      (*body)(index, slot);
+    } catch (...) {
+      std::lock_guard lock(error_mutex);
+      if (index > error_index.load()) return;
+      error = std::current_exception();
+      error_index.store(index);
     }
   }
 
@@ -95,8 +110,8 @@ struct ThreadPool::State {
   }
 };
 
-ThreadPool::ThreadPool(int threads)
-    : state_(std::make_unique<State>()), threads_(threads > 0 ? threads : available_cores()) {
+ThreadPool::ThreadPool(int threads) : threads_(threads > 0 ? threads : available_cores()) {
+  state_ = std::make_unique<State>(threads_);
   for (int slot = 1; slot < threads_; ++slot)
     state_->workers.emplace_back([s = state_.get(), slot] { s->work(slot); });
 }
@@ -117,9 +132,13 @@ void ThreadPool::parallel_for(int64_t count, const std::function<void(int64_t, i
     return;
   }
   s.body = &body;
-  s.count = count;
   s.error = nullptr;
-  s.next.store(0, std::memory_order_relaxed);
+  s.error_index.store(kNone, std::memory_order_relaxed);
+  for (int64_t t = 0; t < threads_; ++t) {
+    Share& share = s.shares[static_cast<size_t>(t)];
+    share.end = (t + 1) * count / threads_;
+    share.next.store(t * count / threads_, std::memory_order_relaxed);
+  }
   s.open.store(true);
   s.generation.fetch_add(1);
   if (s.sleepers.load() > 0) {

@@ -123,6 +123,6 @@ class CpuOps {
 ActivationKernel kernel_of(const Kernels& kernels, Activation activation);  // null for identity
 
 // A row of zeros as wide as what any unit of work makes.
-inline constexpr float kZeroRow[128] = {};
+inline constexpr float kZeroRow[256] = {};
 
 }  // namespace mlxe::cpu

@@ -11,12 +11,12 @@ namespace mlxe::cpu {
 namespace {
 
 // Slices of K, columns of a unit and rows that share one pass over its weights. The slices leave 24 KB of one
-// panel of codes, or 64 KB of four panels of bfloat16, whose decoding is paid once a pass.
+// panel of codes, or 128 KB of eight panels of bfloat16, whose decoding is paid once a pass.
 struct Blocking {
   int64_t slice, columns, rows;
 };
 constexpr Blocking kInt8Blocking{768, 64, 256};
-constexpr Blocking kBf16Blocking{256, 128, 512};
+constexpr Blocking kBf16Blocking{256, 256, 512};
 constexpr int64_t kWholeGroups = 64;  // columns: what a unit of as many makes can be quantized in it
 constexpr int64_t kManyUnits = 8;     // for a thread: with fewer, narrower ones share the work better
 

@@ -39,7 +39,7 @@ constexpr int kGroup = 64;
 constexpr int64_t kColumns = 256;    // outputs of a matrix: its weights stay in a cache of 1 MB
 constexpr int64_t kInt8Slice = 768;  // as engine_cpu/packed_linear.cpp cuts K
 constexpr int64_t kBf16Slice = 256;
-constexpr int64_t kBf16Columns = 128;
+constexpr int64_t kBf16Columns = 256;
 constexpr int64_t kStreamRows = 64, kStreamColumns = 768;
 constexpr int64_t kRowCounts[] = {1, 4, 16, 64, 256};
 constexpr int64_t kDepths[] = {384, 768, 3072};
