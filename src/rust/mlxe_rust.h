@@ -1,5 +1,6 @@
 /* The C edge of the Rust half (src/rust). Only the C++ faces include this file:
- *   src/tokenizer/backend.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/compare/chart.cpp
+ *   src/tokenizer/backend.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/compare/chart.cpp,
+ *   src/format/toml_file.cpp
  *
  * Ownership. `mlxe_*_new` and `mlxe_*_load` give an object that its `mlxe_*_free` takes back; an MlxeString
  * that a function fills is given back with mlxe_free_string. Arguments are borrowed for the call only. Text
@@ -99,6 +100,10 @@ void mlxe_progress_free(MlxeProgress* bar); /* and takes the bar off the screen 
 
 /* ---- Charts: `json` as src/rust/src/chart.rs declares it, `svg` a whole SVG document. */
 int mlxe_chart_svg(const char* json, size_t size, MlxeString* svg, MlxeString* error);
+
+/* ---- TOML as JSON: {"values": the document, dates as texts, "lines": {JSON pointer: the line its key or array
+ * element begins at, from 1}}. An error starts with "line:column: ". */
+int mlxe_toml_json(const char* toml, size_t size, MlxeString* json, MlxeString* error);
 
 /* ---- SHA-256. */
 typedef struct MlxeSha256 MlxeSha256;

@@ -11,3 +11,4 @@ mod progress;
 mod sha256;
 mod tokenizer;
 mod tokenizer_error;
+mod toml_text;

@@ -1,0 +1,39 @@
+#include "format/toml_file.h"
+
+#include <fmt/format.h>
+
+#include "base/mapped_file.h"
+#include "mlx_encoder/error.h"
+#include "rust/mlxe_rust.h"
+
+namespace mlxe {
+namespace {
+
+constexpr size_t kMaxTomlBytes = size_t{4} << 20;  // written by hand: a thousand models are 100 kB
+
+}  // namespace
+
+std::string TomlFile::where(const std::string& pointer) const {
+  const auto line = lines.find(pointer);
+  return line == lines.end() ? path.string() : fmt::format("{}:{}", path.string(), line->second);
+}
+
+TomlFile read_toml(const std::filesystem::path& path) {
+  const MappedFile mapped(path);
+  const auto bytes = mapped.bytes();
+  if (bytes.size() > kMaxTomlBytes)
+    throw Error(ErrorCode::format, fmt::format("{}: {} bytes of TOML, expected at most {}", path.string(),
+                                               bytes.size(), kMaxTomlBytes));
+  MlxeString text{}, error{};
+  const int status = mlxe_toml_json(reinterpret_cast<const char*>(bytes.data()), bytes.size(), &text, &error);
+  const MlxeString& filled = status == MLXE_OK ? text : error;
+  const std::string result(filled.data, filled.size);
+  mlxe_free_string(filled);
+  if (status != MLXE_OK)
+    throw Error(status == MLXE_FORMAT ? ErrorCode::format : ErrorCode::internal,
+                fmt::format("{}:{}", path.string(), result));
+  nlohmann::json both = nlohmann::json::parse(result);
+  return {path, std::move(both["values"]), both["lines"].get<std::map<std::string, int>>()};
+}
+
+}  // namespace mlxe
