@@ -81,9 +81,9 @@ void CpuOps::int8_block(const Tensor& x, const Linear& l, const Block& block, fl
       const int64_t slice = std::min(kInt8Blocking.slice, w.columns() - k);
       const Int8Weights weights = w.int8_panel(int8_, panel, k, slice, expansion);
       const bool last = k + slice == w.columns();
-      const uint8_t* next = !last                    ? w.codes(panel, k + slice)
-                            : panel + 1 < w.panels() ? w.codes(panel + 1, 0)
-                                                     : nullptr;
+      const ReadAhead next = !last                    ? w.codes(panel, k + slice, slice)
+                             : panel + 1 < w.panels() ? w.codes(panel + 1, 0, slice)
+                                                      : ReadAhead{};
       Int8Rows rows = x.int8_rows(block.first_row);
       rows.codes += k;
       rows.groups += 2 * k / form_.group;

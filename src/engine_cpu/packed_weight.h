@@ -38,9 +38,11 @@ class PackedWeight {
   // The same as bfloat16: 32 values for each column.
   void read_bf16(const Bf16Kernels& kernels, int64_t panel, int64_t first, int64_t count,
                  uint16_t* out) const;
-  // Where a panel's codes of these columns lie, for reading ahead; null where they are expanded first.
-  const uint8_t* codes(int64_t panel, int64_t first) const noexcept {
-    return half_ ? nullptr : codes_ + (panel * columns_ + first) * kInt8Panel;
+  // Where a panel's codes of `count` columns from `first` on lie.
+  ReadAhead codes(int64_t panel, int64_t first, int64_t count) const noexcept {
+    const int64_t bytes_of_two = half_ ? 1 : 2;
+    return {codes_ + (panel * columns_ + first) * kInt8Panel * bytes_of_two / 2,
+            count * kInt8Panel * bytes_of_two / 2};
   }
 
  private:

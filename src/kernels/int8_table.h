@@ -31,13 +31,18 @@ struct Int8Weights {
   const float* biases;   // [groups][32]
 };
 
+// Memory that will be read after this, which a kernel may fetch while it computes.
+struct ReadAhead {
+  const uint8_t* from = nullptr;
+  int64_t bytes = 0;
+};
+
 struct Int8Kernels {
   // y[m][n] = from[m][n] + the sum over `groups` groups of `group` (16, 32 or 64) columns, m < rows,
   // n < columns <= 32. `from` is a matrix like y (or y itself), or one row for all with ld_from = 0.
-  // `next` may be read ahead: the panel used after this one, or null.
   void (*matmul)(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
                  const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
-                 const uint8_t* next);
+                 const ReadAhead& next);
 
   // 4-bit codes, two to a byte, to `count` bytes (a multiple of 128): of each 64 packed bytes the low halves
   // become 64 bytes, the high halves the 64 after them; each is looked up in table[16].

@@ -269,7 +269,7 @@ void bench_int8(Bench& bench, bool half) {
                       float* out = y.data() + n;
                       kernels.matmul({codes.data() + k, depth, groups.data() + k / kGroup * 2, ld_groups},
                                      rows, w, slice / kGroup, kGroup, k == 0 ? zeros : out,
-                                     k == 0 ? 0 : kColumns, out, kColumns, kInt8Panel, nullptr);
+                                     k == 0 ? 0 : kColumns, out, kColumns, kInt8Panel, {});
                     }
                 });
     }

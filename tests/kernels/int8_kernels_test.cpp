@@ -13,6 +13,11 @@
 #include "base/cpu_features.h"
 
 namespace mlxe {
+
+#if defined(__x86_64__)
+extern const Int8Kernels kInt8AvxVnniEvex;  // x86/int8_avx_vnni_evex.cpp
+#endif
+
 namespace {
 
 constexpr double u = 0x1p-24;
@@ -58,8 +63,9 @@ struct Product {
 
   std::vector<float> operator()(const Int8Kernels& kernels) const {
     std::vector<float> y(static_cast<size_t>(rows * ld_y), 77.0f);
+    const ReadAhead ahead{w.data(), groups * group * kInt8Panel / (groups % 2 == 0 ? 1 : 2)};
     kernels.matmul({a.data(), ld, terms.data(), ld_groups}, rows, {w.data(), scales.data(), biases.data()},
-                   groups, group, from.data(), ld_y, y.data(), ld_y, columns, w.data());
+                   groups, group, from.data(), ld_y, y.data(), ld_y, columns, ahead);
     return y;
   }
 
@@ -144,6 +150,18 @@ TEST(Int8Vpdpbusd, ItsVariantsAndAmxGiveTheSameBits) {
   EXPECT_NE(product(int8_kernels(Isa::avx2)), expected);
   for (Isa isa : same) EXPECT_EQ(product(int8_kernels(isa)), expected) << name(isa);
 }
+
+// The same source as AVX-VNNI's, where the processor has the instruction in its other encoding only.
+TEST(Int8Vpdpbusd, AvxVnniInItsEvexEncodingGivesTheSameBits) {
+  if (!runs(Isa::avx512_vnni)) GTEST_SKIP() << "needs AVX-512 VNNI";
+  for (int64_t m : {1, 2, 3, 4, 5, 6, 7, 12, 13, 16, 33})
+    for (int group : {16, 32, 64})
+      for (int64_t n : {1, 16, 17, 32})
+        for (Fill fill : {Fill::random, Fill::highest, Fill::lowest}) {
+          const Product p(m, 384 / group, group, n, fill);
+          EXPECT_EQ(p(kInt8AvxVnniEvex), p(int8_kernels(Isa::avx512_vnni))) << m << "x" << n << " g" << group;
+        }
+}
 #endif
 
 TEST_P(Int8, ARowHasTheSameBitsInAnyTile) {
@@ -156,7 +174,7 @@ TEST_P(Int8, ARowHasTheSameBitsInAnyTile) {
         k_.matmul({&all.a[static_cast<size_t>(m * all.ld)], all.ld,
                    &all.terms[static_cast<size_t>(m * all.ld_groups)], all.ld_groups},
                   count, {all.w.data(), all.scales.data(), all.biases.data()}, 6, 64,
-                  &all.from[static_cast<size_t>(m * all.ld_y)], all.ld_y, few.data(), 32, columns, nullptr);
+                  &all.from[static_cast<size_t>(m * all.ld_y)], all.ld_y, few.data(), 32, columns, {});
         for (int64_t i = 0; i < count; ++i)
           EXPECT_EQ(std::memcmp(&few[static_cast<size_t>(i * 32)],
                                 &together[static_cast<size_t>((m + i) * all.ld_y)],
@@ -172,13 +190,13 @@ TEST_P(Int8, AddsInPlaceAndRepeatsOneRow) {
   const std::vector<float> expected = p(k_);
   const Int8Rows x{p.a.data(), p.ld, p.terms.data(), p.ld_groups};
   const Int8Weights w{p.w.data(), p.scales.data(), p.biases.data()};
-  k_.matmul(x, p.rows, w, p.groups, p.group, y.data(), p.ld_y, y.data(), p.ld_y, 32, nullptr);
+  k_.matmul(x, p.rows, w, p.groups, p.group, y.data(), p.ld_y, y.data(), p.ld_y, 32, {});
   for (int64_t m = 0; m < p.rows; ++m)
     EXPECT_EQ(
         std::memcmp(&y[static_cast<size_t>(m * p.ld_y)], &expected[static_cast<size_t>(m * p.ld_y)], 128), 0);
   for (int64_t m = 1; m < p.rows; ++m) std::copy_n(p.from.begin(), p.ld_y, p.from.begin() + m * p.ld_y);
   const std::vector<float> repeated = p(k_);
-  k_.matmul(x, p.rows, w, p.groups, p.group, p.from.data(), 0, y.data(), p.ld_y, 32, nullptr);
+  k_.matmul(x, p.rows, w, p.groups, p.group, p.from.data(), 0, y.data(), p.ld_y, 32, {});
   for (int64_t m = 0; m < p.rows; ++m)
     EXPECT_EQ(
         std::memcmp(&y[static_cast<size_t>(m * p.ld_y)], &repeated[static_cast<size_t>(m * p.ld_y)], 128), 0);

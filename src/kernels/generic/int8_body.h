@@ -102,7 +102,7 @@ struct Int8Madd {
 
   static void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
                      const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
-                     const uint8_t*) {
+                     const ReadAhead&) {
     for (int64_t m = 0; m < rows; m += W::kRows) {
       const int64_t count = rows - m < W::kRows ? rows - m : W::kRows;
       float out[W::kRows * kInt8Panel];

@@ -139,12 +139,12 @@ void block(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups
 
 void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
             const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
-            const uint8_t* next) {
+            const ReadAhead& next) {
   const auto left = static_cast<__mmask16>(columns >= 16 ? 0xffff : (1u << columns) - 1);
   const auto right = static_cast<__mmask16>(columns <= 16 ? 0 : (1u << (columns - 16)) - 1);
   int64_t configured = 0;
-  const int64_t products = (rows + kRows - 1) / kRows * groups, lines = groups * group * kInt8Panel / 64;
-  Ahead ahead{next, next == nullptr ? 0 : (lines + products - 1) / products};
+  const int64_t products = (rows + kRows - 1) / kRows * groups, lines = next.bytes / 64;
+  Ahead ahead{next.from, (lines + products - 1) / products};
   for (int64_t m = 0; m < rows; m += kRows) {
     const int64_t count = rows - m < kRows ? rows - m : kRows;
     const Int8Rows part{x.codes + m * x.ld, x.ld, x.groups + m * x.ld_groups, x.ld_groups};

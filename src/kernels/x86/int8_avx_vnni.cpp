@@ -3,9 +3,17 @@
 //
 // A tile is up to 6 rows x 16 columns, its 12 registers of integer sums. The float sums wait in memory
 // meanwhile; they are touched once a group.
+//
+// Processors without AVX-VNNI but with AVX-512 VNNI can test it: tests/kernels/x86 compiles this file with the
+// EVEX encoding of the instruction and another name for the table.
 #include "kernels/generic/int8_body.h"
 #include "kernels/x86/avx2_vector.h"
 #include "kernels/x86/int8_rows_avx2.h"
+
+#ifndef MLXE_VPDPBUSD_ENCODING
+#define MLXE_VPDPBUSD_ENCODING "%{vex%}"
+#define MLXE_INT8_TABLE kInt8AvxVnni
+#endif
 
 namespace mlxe {
 namespace {
@@ -14,7 +22,7 @@ constexpr int kTileRows = 6, kTileColumns = 16;
 constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23
 
 inline __attribute__((always_inline)) void dot(__m256i& sums, __m256i w, __m256i x) {
-  asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sums) : "x"(w), "x"(x));
+  asm(MLXE_VPDPBUSD_ENCODING " vpdpbusd %2, %1, %0" : "+x"(sums) : "x"(w), "x"(x));
 }
 
 template <int rows>
@@ -72,7 +80,7 @@ void tiles(int64_t count, const Int8Rows& x, const Int8Weights& w, int64_t group
 }
 
 void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
-            const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns, const uint8_t*) {
+            const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns, const ReadAhead&) {
   const int64_t count_of_tiles = (rows + kTileRows - 1) / kTileRows;
   int64_t done = 0;
   for (int64_t t = 0; t < count_of_tiles; ++t) {
@@ -105,10 +113,10 @@ float spin(int64_t rounds) {
 
 }  // namespace
 
-const Int8Kernels kInt8AvxVnni{.matmul = matmul,
-                               .expand = expand,
-                               .quantize = Int8Quantize<Avx2>::quantize,
-                               .spin = spin,
-                               .operations_per_round = kOperationsPerRound};
+const Int8Kernels MLXE_INT8_TABLE{.matmul = matmul,
+                                  .expand = expand,
+                                  .quantize = Int8Quantize<Avx2>::quantize,
+                                  .spin = spin,
+                                  .operations_per_round = kOperationsPerRound};
 
 }  // namespace mlxe

@@ -98,22 +98,23 @@ void tile_of(int64_t count, const Int8Rows& x, const Int8Weights& w, int64_t gro
 
 void vnni_matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
                  const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
-                 const uint8_t* next) {
+                 const ReadAhead& next) {
   const auto left = static_cast<__mmask16>(columns >= 16 ? 0xffff : (1u << columns) - 1);
   const auto right = static_cast<__mmask16>(columns <= 16 ? 0 : (1u << (columns - 16)) - 1);
   const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
+  // A lone tile fetches up to two lines with each four columns; of several, the first two a line each.
+  const int64_t steps = groups * group / 4, lines = next.bytes / 64 / steps;
   int64_t done = 0;
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t count = (rows - done + tiles - t - 1) / (tiles - t);  // tiles of nearly equal height
     const Int8Rows part{x.codes + done * x.ld, x.ld, x.groups + done * x.ld_groups, x.ld_groups};
     const float* z = from + done * ld_from;
     float* out = y + done * ld_y;
-    // A lone tile fetches the whole next panel, the first two of several half of it each.
-    if (next != nullptr && tiles == 1)
-      tile_of<2>(count, part, w, groups, group, z, ld_from, out, ld_y, left, right, next);
-    else if (next != nullptr && t < 2)
+    if (tiles == 1 && lines >= 2)
+      tile_of<2>(count, part, w, groups, group, z, ld_from, out, ld_y, left, right, next.from);
+    else if (t < lines && t < 2)
       tile_of<1>(count, part, w, groups, group, z, ld_from, out, ld_y, left, right,
-                 next + t * groups * group * (kInt8Panel / 2));
+                 next.from + t * steps * 64);
     else
       tile_of<0>(count, part, w, groups, group, z, ld_from, out, ld_y, left, right, nullptr);
     done += count;
