@@ -11,11 +11,13 @@ namespace mlxe::cpu {
 namespace {
 
 // Slices of K, columns of a unit and rows that share one pass over its weights. The slices leave 24 KB of one
-// panel of codes, or 128 KB of eight panels of bfloat16, whose decoding is paid once a pass.
+// panel of codes, or 128 KB of eight panels of bfloat16, whose decoding is paid once a pass. Codes expanded
+// from half bytes are written before they are read: 12 KB stay in L1 beside what else a pass needs.
 struct Blocking {
   int64_t slice, columns, rows;
 };
 constexpr Blocking kInt8Blocking{768, 64, 256};
+constexpr int64_t kExpandedSlice = 384;
 constexpr Blocking kBf16Blocking{256, 256, 512};
 constexpr int64_t kWholeGroups = 64;  // columns: what a unit of as many makes can be quantized in it
 constexpr int64_t kManyUnits = 8;     // for a thread: with fewer, narrower ones share the work better
@@ -73,12 +75,13 @@ CpuOps::Start CpuOps::start_of(const Linear& l, int64_t first_column, int64_t k,
 void CpuOps::int8_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride,
                         int slot) {
   const PackedWeight& w = *packed(l);
-  uint8_t* expansion = expanded(slot, kInt8Blocking.slice * kInt8Panel);
+  const int64_t widest = w.expands() ? kExpandedSlice : kInt8Blocking.slice;
+  uint8_t* expansion = expanded(slot, kExpandedSlice * kInt8Panel);
   for (int64_t n = 0; n < block.columns; n += kInt8Panel) {
     const int64_t first = block.first_column + n, panel = first / kInt8Panel;
     const int64_t columns = std::min<int64_t>(kInt8Panel, block.columns - n);
-    for (int64_t k = 0; k < w.columns(); k += kInt8Blocking.slice) {
-      const int64_t slice = std::min(kInt8Blocking.slice, w.columns() - k);
+    for (int64_t k = 0; k < w.columns(); k += widest) {
+      const int64_t slice = std::min(widest, w.columns() - k);
       const Int8Weights weights = w.int8_panel(int8_, panel, k, slice, expansion);
       const bool last = k + slice == w.columns();
       const ReadAhead next = !last                    ? w.codes(panel, k + slice, slice)

@@ -38,6 +38,7 @@ class PackedWeight {
   // The same as bfloat16: 32 values for each column.
   void read_bf16(const Bf16Kernels& kernels, int64_t panel, int64_t first, int64_t count,
                  uint16_t* out) const;
+  bool expands() const noexcept { return half_; }
   // Where a panel's codes of `count` columns from `first` on lie.
   ReadAhead codes(int64_t panel, int64_t first, int64_t count) const noexcept {
     const int64_t bytes_of_two = half_ ? 1 : 2;

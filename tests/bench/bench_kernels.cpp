@@ -36,8 +36,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kGroup = 64;
-constexpr int64_t kColumns = 256;    // outputs of a matrix: its weights stay in a cache of 1 MB
-constexpr int64_t kInt8Slice = 768;  // as engine_cpu/packed_linear.cpp cuts K
+constexpr int64_t kColumns = 256;  // outputs of a matrix: its weights stay in a cache of 1 MB
+constexpr int64_t kInt8Slice = 768, kExpandedSlice = 384;  // as engine_cpu/packed_linear.cpp cuts K
 constexpr int64_t kBf16Slice = 256;
 constexpr int64_t kBf16Columns = 256;
 constexpr int64_t kStreamRows = 64, kStreamColumns = 768;
@@ -244,9 +244,10 @@ struct Weights {
 
 void bench_int8(Bench& bench, bool half) {
   const Int8Kernels& kernels = int8_kernels();
+  const int64_t widest = half ? kExpandedSlice : kInt8Slice;
   for (const int64_t depth : kDepths) {
     const Weights weights(depth, half);
-    const Array<uint8_t> expanded(kInt8Slice * kInt8Panel);
+    const Array<uint8_t> expanded(widest * kInt8Panel);
     for (const int64_t rows : kRowCounts) {
       const auto x = Array<float>(rows * depth).filled(random_floats(-1, 1));
       const Array<int8_t> codes(rows * depth);
@@ -259,8 +260,8 @@ void bench_int8(Bench& bench, bool half) {
       bench.add(half ? "int8 matmul, 4-bit" : "int8 matmul, 8-bit", shape_of(rows, depth),
                 operations(rows, depth), Peak::int8, [&] {
                   for (int64_t n = 0; n < kColumns; n += kInt8Panel)
-                    for (int64_t k = 0; k < depth; k += kInt8Slice) {
-                      const int64_t slice = std::min(kInt8Slice, depth - k);
+                    for (int64_t k = 0; k < depth; k += widest) {
+                      const int64_t slice = std::min(widest, depth - k);
                       Int8Weights w = weights.at(n / kInt8Panel, k);
                       if (half) {
                         kernels.expand(w.codes, slice * kInt8Panel, weights.table, expanded.data());
