@@ -42,7 +42,7 @@ void multiply(const int8_t* x, ptrdiff_t ld, const uint8_t* codes, int64_t group
               Ahead& ahead) {
   for (int64_t g = 0; g < groups; ++g, x += group, codes += group * kInt8Panel) {
     for (int64_t i = 0; i < ahead.lines; ++i, ahead.next += 64)
-      _mm_prefetch(reinterpret_cast<const char*>(ahead.next), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(ahead.next), _MM_HINT_T1);
     _tile_loadd(2, x, ld);
     _tile_loadd(3, codes, 4 * kInt8Panel);
     _tile_loadd(4, codes + 64, 4 * kInt8Panel);
