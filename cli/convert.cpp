@@ -9,6 +9,7 @@
 #include "command.h"
 #include "conversion.h"
 #include "mlx_encoder/error.h"
+#include "quant/default_scheme.h"
 #include "texts.h"
 
 namespace mlxe::cli {
@@ -36,34 +37,12 @@ std::optional<Calibration> calibration(const Options& o) {
 
 // Bits and group size left out take the mode's own default; ours for affine is 8 bits.
 Scheme parse_scheme(const Options& o) {
-  Scheme scheme{.mode = o.quantize ? parse_mode(o.mode) : Mode::none,
-                .dtype = parse_dtype(o.folder.dtype.empty() ? "float16" : o.folder.dtype)};
-  if (o.quantize && scheme.mode == Mode::none)
+  const Mode mode = o.quantize ? parse_mode(o.mode) : Mode::none;
+  if (o.quantize && mode == Mode::none)
     throw Error(ErrorCode::usage, "--q-mode float: nothing would be quantized; leave -q out to only cast");
-  switch (scheme.mode) {
-    case Mode::none:
-      return scheme;
-    case Mode::affine:
-      scheme.bits = 8;
-      scheme.group_size = 64;
-      break;
-    case Mode::mxfp4:
-      scheme.bits = 4;
-      scheme.group_size = 32;
-      break;
-    case Mode::mxfp8:
-      scheme.bits = 8;
-      scheme.group_size = 32;
-      break;
-    case Mode::nvfp4:
-      scheme.bits = 4;
-      scheme.group_size = 16;
-      break;
-    case Mode::int8:
-    case Mode::fake:
-      scheme.bits = 8;
-      break;
-  }
+  Scheme scheme = default_scheme(mode);
+  scheme.dtype = parse_dtype(o.folder.dtype.empty() ? "float16" : o.folder.dtype);
+  if (mode == Mode::none) return scheme;
   if (o.bits) scheme.bits = o.bits;
   if (o.group_size) scheme.group_size = o.group_size;
   validate(scheme);

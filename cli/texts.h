@@ -4,27 +4,15 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "evaluate/text_file.h"
 #include "mlx_encoder/encoder.h"
 
 namespace mlxe::cli {
 
-// One text and, of the columns asked for, what its row holds: nothing where it has no such cell (a .tsv
-// file's header, a .jsonl object's strings and numbers; other formats have none).
-struct TextRow {
-  TextInput input;
-  std::vector<std::optional<std::string>> cells;
-  size_t line = 0;  // from 1
-};
-
-// Formats, by the file's ending (standard input: --input-format, else lines):
-//   .txt    a text a line
-//   .tsv    tab-separated with a header line; columns `text` (or `sentence`, `query`, else the first) and, if
-//           there, `text_pair` (or `passage`)
-//   .jsonl  a JSON string a line, or an object with "text" and, if there, "text_pair"
+// Formats: src/evaluate/text_file.h; standard input: --input-format, else lines.
 struct TextSource {
   std::vector<std::string> arguments;
   std::string input;   // file, or "-"

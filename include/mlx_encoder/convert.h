@@ -25,6 +25,7 @@ Layout parse_layout(std::string_view spelling);  // "hf", "mlx-embeddings"; thro
 
 enum class IfDone {
   skip,     // a folder that holds this very conversion is left as it is; any other is an error
+  renew,    // that one too; any other model is replaced
   rewrite,  // whatever model is there is replaced
 };
 

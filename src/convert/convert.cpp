@@ -21,20 +21,21 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-// Whether the output folder holds this conversion. Throws usage when it holds something else.
+// Whether the output folder holds this conversion. Throws usage when it holds something else that must stay.
 bool is_done(const Blueprint& blueprint, const ConvertOptions& options) {
   if (options.if_done == IfDone::rewrite || !fs::exists(options.output)) return false;
   const std::optional<Provenance> found = Provenance::read(options.output);
   if (!found) return false;  // PendingFolder says what is wrong with it
-  const auto refuse = [&](const char* what) {
+  const auto other = [&](const char* what) {
+    if (options.if_done == IfDone::renew) return false;
     throw Error(ErrorCode::usage,
                 fmt::format("{}: holds {}; pass --force to replace it or choose another folder",
                             options.output.string(), what));
   };
-  if (found->plan != blueprint.digest) refuse("another conversion (other options, model or version)");
+  if (found->plan != blueprint.digest) return other("another conversion (other options, model or version)");
   if (found->source != fingerprints(options.model, blueprint.source_files))
-    refuse("the conversion of a model that has changed since");
-  if (!found->intact(options.output)) refuse("this conversion, but its files were changed since");
+    return other("the conversion of a model that has changed since");
+  if (!found->intact(options.output)) return other("this conversion, but its files were changed since");
   return true;
 }
 
@@ -71,7 +72,7 @@ Conversion run(const ConvertOptions& options, Purpose purpose) {
     return result;
   }
   PendingFolder pending(options.output,
-                        options.if_done == IfDone::rewrite ? IfExists::replace : IfExists::refuse,
+                        options.if_done == IfDone::skip ? IfExists::refuse : IfExists::replace,
                         {options.model});
   require_free_space(pending.path(), blueprint.plan.folder_bytes);
   auto source = std::async(std::launch::async, fingerprints, options.model, blueprint.source_files);
