@@ -1,9 +1,10 @@
 """Writes docs/findings.md and docs/findings.json from real runs (`make findings`).
 
     python tools/make_findings.py [--program build/release/mlx-encoder] [--minilm DIR] [--shared ../shared] [--fresh]
+                                  [--only-matrix]
 
 Converts the real all-MiniLM-L6-v2 and, where ../shared is there, a real NLI DistilBERT in every scheme, compares each with its
-original, and plans a full-size DistilBERT. What ran is kept in build/findings, so a second run is quick. Nothing else should
+original, plans a full-size DistilBERT, and runs tools/findings.toml: plain rounding against calibration. What ran is kept in build/findings, so a second run is quick. Nothing else should
 run meanwhile: memory and time are measured too.
 """
 
@@ -13,6 +14,7 @@ import pathlib
 import subprocess
 import sys
 
+import findings_matrix
 from findings_lab import SCHEMES, Lab, partial
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -80,6 +82,7 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build/findings")
     parser.add_argument("--converters", type=pathlib.Path, help="what tools/check_converters.py wrote")
     parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--only-matrix", action="store_true", help="only the section that tools/findings.toml makes")
     a = parser.parse_args()
     minilm = a.minilm or subprocess.run([sys.executable, ROOT / "tools/find_minilm.py"], capture_output=True, text=True,
                                         check=True).stdout.strip()
@@ -87,8 +90,15 @@ def main():
         sys.exit("findings need ../shared/data (STS-B, XNLI) and ../shared/models/distilbert-nli")
     lab = Lab(a.program, a.work, a.fresh)
     for short, target in {"minilm": minilm, "distilbert-nli": a.shared / "models/distilbert-nli",
-                          "stsb-test.tsv": a.shared / "data/stsb-test.tsv", "nli-dev.tsv": a.shared / "data/nli-dev.tsv"}.items():
+                          "minilm-ner": a.shared / "models/minilm-ner",
+                          **{name: a.shared / "data" / name for name in ("stsb-test.tsv", "stsb-train.tsv", "nli-dev.tsv",
+                                                                         "nli-calibration.tsv", "wnut17-test.conll")}}.items():
         lab.name(short, target)
+    findings_matrix.conll_texts(a.shared / "data/wnut17-dev.conll", a.work / "wnut17-dev.txt")
+    matrix = findings_matrix.run(lab, ROOT / "tools/findings.toml", a.fresh)
+    if a.only_matrix:
+        findings_matrix.write(ROOT / "docs/findings.md", ROOT / "docs/findings.json", matrix)
+        return
     if not (a.work / "distilbert").exists():
         subprocess.run([sys.executable, ROOT / "tools/make_random_distilbert.py", a.work / "distilbert"], check=True)
 
@@ -121,6 +131,7 @@ def main():
         accuracy=f"{100 * nli_original['task']['accuracy']['original']:.2f}",
         f1=f"{100 * nli_original['task']['macro_f1']['original']:.2f}",
         sizes=sizes, sts=sts_table, part8=part_tables[8], part4=part_tables[4], nli=nli_table, converters=converters,
+        matrix=findings_matrix.section(matrix),
         commands="\n".join(f"    {c}" for c in sts[1]["commands"] + nli[1]["commands"]))
     (ROOT / "docs/findings.md").write_text(text)
     slim = lambda t: {"name": t["name"], "commands": t["commands"],  # noqa: E731
@@ -128,7 +139,7 @@ def main():
     (ROOT / "docs/findings.json").write_text(json.dumps(
         {"machine": original["machine"], "version": original["version"], "minilm": [slim(t) for t in sts],
          "partial": {str(bits): [slim(t) for t in trials] for bits, trials in parts.items()},
-         "distilbert_nli": [slim(t) for t in nli],
+         "distilbert_nli": [slim(t) for t in nli], "matrix": findings_matrix.slim(matrix),
          "distilbert_sizes": {n: {"command": p["command"], "bytes": p["result"]["predicted_bytes"]} for n, p in plans.items()}},
         indent=1) + "\n")
 

@@ -1,0 +1,102 @@
+"""The part of docs/findings.md that `mlx-encoder matrix` measures: plain rounding against calibration, by bits."""
+
+import json
+import pathlib
+import re
+import shutil
+
+BEGIN, END = "<!-- tools/findings.toml: begin -->", "<!-- tools/findings.toml: end -->"
+MIB = 1 << 20
+TITLES = {"minilm": "all-MiniLM-L6-v2, STS-B test (calibrated on the training sentences)",
+          "minilm-ner": "A MiniLM that tags entities, WNUT-17 test (calibrated on the text of dev)",
+          "distilbert-nli": "A DistilBERT for NLI, XNLI English (calibrated on other pairs of it)"}
+
+
+def conll_texts(source, target):
+    """The sentences of a CoNLL file, a line each."""
+    sentences, words = [], []
+    for line in pathlib.Path(source).read_text().split("\n") + [""]:
+        if line.strip():
+            words.append(re.split(r"[\t ]+", line)[0])
+        elif words:
+            sentences.append(" ".join(words))
+            words = []
+    pathlib.Path(target).write_text("\n".join(sentences) + "\n")
+
+
+def run(lab, toml, fresh):
+    """matrix.json of the schemes in `toml`; what was measured before from the same files is not measured again."""
+    shutil.copy(toml, lab.folder / "matrix.toml")
+    if fresh:
+        shutil.rmtree(lab.folder / "matrix", ignore_errors=True)
+    return lab.run_anew("matrix", accept=(0, 3))
+
+
+def cells_of(result, model):
+    return [c for c in result["cells"] if c["model"] == model]
+
+
+def row(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def table(cells, recommended):
+    metric = next((c["task"]["metric"] for c in cells if "task" in c), None)
+    labels = any("flips" in c for c in cells)
+    header = ["scheme", "MiB", "bits per weight", "cosine mean", "1st percentile", "minimum"]
+    header += [metric] * (metric is not None) + ["flips %"] * labels + ["gates"]
+    rows = [row(header), row(["---"] + ["---:"] * (len(header) - 2) + ["---"])]
+    for c in cells:
+        if "output" not in c:
+            continue
+        cosine = c["output"]["cosine"]
+        line = [c["scheme"].replace("-calibrated", ", calibrated"), f"{c['bytes'] / MIB:.1f}", f"{c['bits_per_weight']:.2f}",
+                f"{cosine['mean']:.5f}", f"{cosine['p1']:.4f}", f"{cosine['min']:.4f}"]
+        if metric:
+            line.append(f"{100 * c['task']['value']:.2f}")
+        if labels:
+            line.append(f"{100 * c['flips']:.2f}")
+        verdict = "passed" if c["passed"] else "failed"
+        rows.append(row(line + [f"**{verdict}: take this one**" if c["scheme"] == recommended else verdict]))
+    return "\n".join(rows)
+
+
+def section(result):
+    parts = []
+    for model, recommended in result["recommended"].items():
+        cells = cells_of(result, model)
+        done = [c for c in cells if "output" in c]
+        if not done:
+            continue
+        c = done[0]
+        parts.append(f"### {TITLES[model]}")
+        if "task" in c:
+            parts.append(f"The original takes {c['original_bytes'] / MIB:.1f} MiB; its {c['task']['metric']} is "
+                         f"{100 * c['task']['original']:.2f}.")
+        parts.append(table(cells, recommended))
+        if len(done) < len(cells):
+            parts.append("Not measured this time: " + ", ".join(c["scheme"] for c in cells if "output" not in c) + ".")
+    used = {tuple(c["measured_with"][k] for k in ("version", "engine", "variant", "machine")) for c in result["cells"]
+            if "measured_with" in c}
+    parts += [f"mlx-encoder {version}, {engine} engine ({variant}), {machine}." for version, engine, variant, machine in sorted(used)]
+    return "\n\n".join([BEGIN, *parts, END])
+
+
+def replace(page, text):
+    """`page` with what stands between the marks replaced."""
+    begin, end = page.index(BEGIN), page.index(END) + len(END)
+    return page[:begin] + text + page[end:]
+
+
+def slim(result):
+    return {"recommended": result["recommended"],
+            "cells": [{k: v for k, v in c.items() if k != "gates"} for c in result["cells"] if "output" in c]}
+
+
+def write(page, figures, result):
+    """Enters the section into docs/findings.md and the figures into docs/findings.json."""
+    page, figures = pathlib.Path(page), pathlib.Path(figures)
+    page.write_text(replace(page.read_text(), section(result)))
+    everything = json.loads(figures.read_text())
+    everything["matrix"] = slim(result)
+    figures.write_text(json.dumps(everything, indent=1) + "\n")
