@@ -20,8 +20,9 @@ ALLOWED = {
     "convert": {"base", "format", "models", "quant", "tokenizer", "encoder", "calibrate"},
     "evaluate": {"base", "format", "models", "quant", "tokenizer", "encoder"},
     "compare": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "evaluate"},
-    "cli": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "evaluate", "compare", "engine_cpu", "engine_mlx",
-            "kernels"},
+    "matrix": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "evaluate", "compare"},
+    "cli": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "evaluate", "compare", "matrix", "engine_cpu",
+            "engine_mlx", "kernels"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]', re.M)
 

@@ -4,6 +4,7 @@
 set -euo pipefail
 program=$1 original=$2
 mkdir -p models reports
+[ -d models/all-MiniLM-L6-v2 ] || ln -sfn "$(cd "$original" && pwd)" models/all-MiniLM-L6-v2  # for examples/matrix.toml
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }
 

@@ -1,0 +1,71 @@
+// mlx-encoder matrix: models times schemes, converted, compared and evaluated.
+#include "mlx_encoder/matrix.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+#include <memory>
+
+#include "command.h"
+#include "matrix/matrix_report.h"
+#include "print_table.h"
+
+namespace mlxe::cli {
+namespace {
+
+struct Options {
+  std::filesystem::path file = "matrix.toml", output;
+  std::string engine = "auto";
+  int threads = 0;
+  bool dry_run = false, remove_models = false, stop = false, strict = false, json = false;
+};
+
+int run_or_plan(const Options& o) {
+  ModelMatrix matrix = read_matrix(o.file);
+  if (!o.output.empty()) matrix.output = o.output;
+  if (o.remove_models) matrix.folders = ConvertedFolders::remove;
+  const MatrixOptions options{.engine = parse_engine(o.engine),
+                              .threads = o.threads,
+                              .strict = o.strict,
+                              .on_error = o.stop ? OnCellError::stop : OnCellError::go_on,
+                              .command = "mlx-encoder matrix " + o.file.string(),
+                              .warning = warnings(Strictness::warn),
+                              .progress = progress()};
+  const MatrixResult result = o.dry_run ? plan_matrix(matrix, options) : run_matrix(matrix, options);
+  if (o.json) {
+    std::cout << to_json(result);
+  } else {
+    print_table(matrix_table(result));
+    std::cout << '\n';
+    for (const std::string& line : recommendations(result)) std::cout << "Recommended: " << line << '\n';
+    if (!o.dry_run) std::cout << "Written: " << (matrix.output / "matrix.md").string() << '\n';
+  }
+  for (const std::string& line : problems(result)) std::cerr << "mlx-encoder: " << line << '\n';
+  return result.status();
+}
+
+}  // namespace
+
+void add_matrix(CLI::App& app, Run& run) {
+  CLI::App* command = app.add_subcommand(
+      "matrix", "Convert, compare and evaluate models in schemes, as a file lists them; one table of all");
+  auto o = std::make_shared<Options>();
+  command->add_option("file", o->file, "The list of models and schemes (docs/matrix.md)")
+      ->capture_default_str();
+  command->add_option("-o,--out", o->output, "Folder of the results, instead of the one the file names");
+  command->add_flag("--dry-run", o->dry_run, "Print what would be done, and the sizes; write nothing");
+  command->add_flag("--remove-models", o->remove_models,
+                    "Remove a converted folder once it is measured; its record stays");
+  command->add_flag("--stop", o->stop, "Stop at the first combination that can't be made");
+  command->add_option("--engine", o->engine, "auto (mlx where it has a GPU, else cpu), mlx or cpu")
+      ->capture_default_str();
+  command->add_option("--threads", o->threads, "Threads; 0: all cores")->check(CLI::NonNegativeNumber);
+  command->add_flag("--strict", o->strict, "A warning makes its combination fail");
+  command->add_flag("--json", o->json, "Machine-readable output, one object (docs/json/matrix.md)");
+  command->footer(
+      "What is done already, from the same files with the same options, is not done again.\n"
+      "Exit status: 3 when a gate failed; that of the first combination that could not be made.");
+  command->callback([o, &run] { run = [o] { return run_or_plan(*o); }; });
+}
+
+}  // namespace mlxe::cli

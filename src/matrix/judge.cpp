@@ -1,0 +1,64 @@
+#include "matrix/judge.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+namespace mlxe {
+namespace {
+
+using Values = std::map<std::string, double>;
+
+Values values_of(const Comparison& c, const std::optional<Evaluation>& e) {
+  Values values;
+  for (const NamedDifference& t : c.tensors) {
+    const Difference& d = t.difference;
+    values[t.name + ".cosine"] = d.cosine.mean;
+    values[t.name + ".cosine_p1"] = d.cosine.p1;
+    values[t.name + ".cosine_min"] = d.cosine.min;
+    values[t.name + ".mse"] = d.mse;
+    values[t.name + ".max_abs"] = d.max_abs;
+    values[t.name + ".relative_max"] = d.relative_max;
+  }
+  if (c.labels) {
+    values["labels.kl"] = c.labels->kl;
+    values["labels.flips"] = static_cast<double>(c.labels->flips) / static_cast<double>(c.labels->texts);
+  }
+  if (!e) return values;
+  for (const TaskFigure& f : e->figures)
+    if (f.original) values["task." + f.metric + "_drop"] = *f.original - f.value;
+  if (const auto flips = flips_of(c, e)) values["task.flips"] = *flips;
+  return values;
+}
+
+void set(std::vector<Gate>& gates, const GateSetting& setting, double value) {
+  const auto same = [&](const Gate& g) { return g.tensor == setting.tensor && g.metric == setting.metric; };
+  std::erase_if(gates, same);
+  if (!setting.limit) return;
+  const double limit = *setting.limit;
+  const bool passed = setting.metric.starts_with("cosine") ? value >= limit : value <= limit;  // NaN: no
+  gates.push_back(
+      {.tensor = setting.tensor, .metric = setting.metric, .limit = limit, .value = value, .passed = passed});
+}
+
+}  // namespace
+
+std::optional<double> flips_of(const Comparison& c, const std::optional<Evaluation>& e) {
+  if (e && e->mcnemar)
+    return static_cast<double>(e->flips.size()) / static_cast<double>(e->words > 0 ? e->words : e->items);
+  if (c.labels) return static_cast<double>(c.labels->flips) / static_cast<double>(c.labels->texts);
+  return std::nullopt;
+}
+
+std::vector<Gate> judge(const Comparison& c, const std::optional<Evaluation>& e, const MatrixScheme& scheme,
+                        const MatrixModel& model) {
+  const Values values = values_of(c, e);
+  std::vector<Gate> gates = c.gates;
+  for (const auto* settings : {&scheme.gates, &model.gates})
+    for (const GateSetting& s : *settings)
+      if (const auto value = values.find(s.tensor + "." + s.metric); value != values.end())
+        set(gates, s, value->second);
+  return gates;
+}
+
+}  // namespace mlxe

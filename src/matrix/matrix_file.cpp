@@ -1,0 +1,195 @@
+// matrix.toml; docs/matrix.md describes it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "matrix/toml_table.h"
+#include "mlx_encoder/matrix.h"
+#include "quant/default_scheme.h"
+
+namespace mlxe {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void refuse(const std::string& where, const std::string& what) {
+  throw Error(ErrorCode::usage, fmt::format("{}: {}", where, what));
+}
+
+// Runs a parser of an option's spelling, and says where in the file it stands.
+template <class Parse>
+auto located(const std::string& where, const Parse& parse) {
+  try {
+    return parse();
+  } catch (const Error& e) {
+    throw Error(e.code(), fmt::format("{}: {}", where, e.what()));
+  }
+}
+
+// Names become folders.
+void check_name(const std::string& where, const std::string& name) {
+  const bool plain = std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+  });
+  if (!plain || name.empty() || name[0] == '.')
+    refuse(where,
+           fmt::format("the name \"{}\" is no name of a folder; use letters, digits, \".\", \"_\", \"-\", "
+                       "not beginning with \".\"",
+                       name));
+}
+
+// Whether any model could have it: whether this one has is seen once it is measured.
+bool is_gate(const GateSetting& s) {
+  static const std::set<std::string> kDifferences{"cosine", "cosine_p1", "cosine_min",
+                                                  "mse",    "max_abs",   "relative_max"};
+  if (s.tensor == "labels") return s.metric == "kl" || s.metric == "flips";
+  if (s.tensor == "task") return s.metric == "flips" || s.metric.ends_with("_drop");
+  const bool tensor = s.tensor == "last_hidden_state" || s.tensor == "pooled_vector" ||
+                      s.tensor == "logits" || s.tensor == "probabilities";
+  return tensor && kDifferences.contains(s.metric);
+}
+
+class Reader {
+ public:
+  explicit Reader(const fs::path& file) : file_(read_toml(file)), base_(file.parent_path()) {}
+
+  ModelMatrix matrix() {
+    TomlTable top(file_, "");
+    ModelMatrix m{.file = file_.path, .output = path(top.text("output", "matrix"))};
+    if (!top.truth("keep_models", true)) m.folders = ConvertedFolders::remove;
+    std::vector<TomlTable> models = top.tables("model"), schemes = top.tables("scheme");
+    top.expect_no_others();
+    if (models.empty()) refuse(file_.path.string(), "no [[model]]; list at least one");
+    if (schemes.empty()) refuse(file_.path.string(), "no [[scheme]]; list at least one");
+    for (TomlTable& table : schemes) m.schemes.push_back(scheme(table));
+    for (TomlTable& table : models) m.models.push_back(model(table, m.schemes));
+    return m;
+  }
+
+ private:
+  fs::path path(const std::string& written) const {
+    return written.empty() ? fs::path() : (base_ / written).lexically_normal();
+  }
+
+  std::vector<GateSetting> gates(TomlTable& table) {
+    std::vector<GateSetting> settings;
+    for (const std::string& text : table.texts("gates")) {
+      settings.push_back(located(table.where("gates"), [&] { return parse_gate(text); }));
+      if (!is_gate(settings.back()))
+        refuse(table.where("gates"), fmt::format("gate \"{}\": there is no such figure; docs/gates.md and "
+                                                 "docs/matrix.md list them",
+                                                 text));
+    }
+    return settings;
+  }
+
+  MatrixScheme scheme(TomlTable& table) {
+    MatrixScheme s{.name = table.text("name")};
+    if (s.name.empty()) refuse(table.where(), "a [[scheme]] without a name; add name = \"...\"");
+    const std::string where = table.where("name");
+    check_name(where, s.name);
+    if (!scheme_names_.insert(s.name).second)
+      refuse(where, fmt::format("the scheme {} stands here twice", s.name));
+    s.scheme = stored_as(table);
+    s.calibrate = table.text("calibrate");
+    if (s.calibrate.empty())
+      for (const char* key : {"method", "calibrate_limit"})
+        if (table.has(key))
+          refuse(table.where(key), fmt::format("{} means something only with calibrate", key));
+    if (!s.calibrate.empty() && s.calibrate != "model") s.calibrate = path(s.calibrate).string();
+    s.method = located(table.where("method"),
+                       [&] { return parse_calibration_method(table.text("method", "auto")); });
+    s.calibrate_limit = static_cast<size_t>(table.whole("calibrate_limit", 0));
+    s.keep = table.texts("keep");
+    s.overrides = table.texts("set");
+    s.layout = located(table.where("layout"), [&] { return parse_layout(table.text("layout", "hf")); });
+    s.gates = gates(table);
+    table.expect_no_others();
+    return s;
+  }
+
+  Scheme stored_as(TomlTable& table) {
+    const Mode mode = located(table.where("mode"), [&] { return parse_mode(table.text("mode", "affine")); });
+    Scheme scheme = default_scheme(mode);
+    scheme.dtype = located(table.where("dtype"), [&] { return parse_dtype(table.text("dtype", "float16")); });
+    constexpr int64_t kMost = 1 << 20;  // beyond any of them, within an int
+    scheme.bits = static_cast<int>(std::min(kMost, table.whole("bits", scheme.bits)));
+    scheme.group_size = static_cast<int>(std::min(kMost, table.whole("group_size", scheme.group_size)));
+    located(table.where(table.has("bits") ? "bits" : "name"), [&] {
+      validate(scheme);
+      return 0;
+    });
+    return scheme;
+  }
+
+  MatrixModel model(TomlTable& table, const std::vector<MatrixScheme>& schemes) {
+    const std::string written = table.text("path");
+    if (written.empty()) refuse(table.where(), "a [[model]] without a path; add path = \"FOLDER\"");
+    MatrixModel m{.name = {}, .path = path(written)};
+    m.name = table.text("name", m.path.has_filename() ? m.path.filename().string()
+                                                      : m.path.parent_path().filename().string());
+    const std::string where = table.where(table.has("name") ? "name" : "path");
+    check_name(where, m.name);
+    if (!model_names_.insert(m.name).second)
+      refuse(where, fmt::format("the model {} stands here twice", m.name));
+    m.texts = path(table.text("texts"));
+    read_task(table, m);
+    if (m.texts.empty() && !m.task)
+      refuse(where,
+             fmt::format("{} has nothing to be compared on; add texts = \"FILE\", or task and data", m.name));
+    m.calibration = path(table.text("calibration"));
+    m.limit = table.whole("limit", 0);
+    m.max_length = table.whole("max_length", 0);
+    m.gates = gates(table);
+    m.skip = table.texts("skip");
+    table.expect_no_others();
+    for (const std::string& name : m.skip)
+      if (std::ranges::find(schemes, name, &MatrixScheme::name) == schemes.end())
+        refuse(table.where("skip"), fmt::format("skip: there is no such scheme as \"{}\"", name));
+    for (const MatrixScheme& s : schemes)
+      if (s.calibrate == "model" && m.calibration.empty() &&
+          std::ranges::find(m.skip, s.name) == m.skip.end())
+        refuse(where,
+               fmt::format("{} has no texts for {}, which calibrates on the model's own; add calibration = "
+                           "\"FILE\" or skip the scheme",
+                           m.name, s.name));
+    return m;
+  }
+
+  void read_task(TomlTable& table, MatrixModel& m) {
+    const std::string task = table.text("task");
+    m.data = path(table.text("data"));
+    if (task.empty() && !m.data.empty())
+      refuse(table.where("data"), "data without a task; add task = \"...\"");
+    if (!task.empty() && m.data.empty())
+      refuse(table.where("task"), "a task without data; add data = \"FILE\"");
+    if (task.empty())
+      for (const char* key : {"format", "columns", "qrels", "tagging"})
+        if (table.has(key)) refuse(table.where(key), fmt::format("{} means something only with a task", key));
+    if (!task.empty()) m.task = located(table.where("task"), [&] { return parse_task(task); });
+    m.reading.format = table.text("format");
+    m.reading.qrels = path(table.text("qrels"));
+    m.tagging =
+        located(table.where("tagging"), [&] { return parse_tagging(table.text("tagging", "lenient")); });
+    for (const std::string& column : table.texts("columns")) {
+      const size_t equals = column.find('=');
+      if (equals == std::string::npos || equals == 0 || equals + 1 == column.size())
+        refuse(table.where("columns"), fmt::format("found \"{}\", expected \"ROLE=NAME\"", column));
+      m.reading.columns[column.substr(0, equals)] = column.substr(equals + 1);
+    }
+  }
+
+  TomlFile file_;
+  fs::path base_;
+  std::set<std::string> model_names_, scheme_names_;
+};
+
+}  // namespace
+
+ModelMatrix read_matrix(const fs::path& file) {
+  return Reader(file).matrix();
+}
+
+}  // namespace mlxe

@@ -1,0 +1,19 @@
+// A matrix as a table of words: what the terminal and matrix.md show.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "compare/tables.h"
+#include "mlx_encoder/matrix.h"
+
+namespace mlxe {
+
+Table matrix_table(const MatrixResult& result);
+
+// A sentence for each model: what to take of it.
+std::vector<std::string> recommendations(const MatrixResult& result);
+// A sentence for each gate that failed, and each cell that could not be made.
+std::vector<std::string> problems(const MatrixResult& result);
+
+}  // namespace mlxe

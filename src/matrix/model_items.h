@@ -1,0 +1,19 @@
+// What a model of a matrix is measured on.
+#pragma once
+
+#include <optional>
+
+#include "mlx_encoder/matrix.h"
+
+namespace mlxe {
+
+struct ModelItems {
+  CompareInput compared;
+  std::optional<TaskData> task;
+};
+
+// Without `texts`, those of the task's items are compared: sentences, pairs, queries and documents. Errors:
+// those of reading the files.
+ModelItems read_items(const MatrixModel& model);
+
+}  // namespace mlxe
