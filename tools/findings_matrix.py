@@ -24,12 +24,12 @@ def conll_texts(source, target):
     pathlib.Path(target).write_text("\n".join(sentences) + "\n")
 
 
-def run(lab, toml, fresh):
+def run(lab, toml, fresh, measured_only):
     """matrix.json of the schemes in `toml`; what was measured before from the same files is not measured again."""
     shutil.copy(toml, lab.folder / "matrix.toml")
     if fresh:
         shutil.rmtree(lab.folder / "matrix", ignore_errors=True)
-    return lab.run_anew("matrix", accept=(0, 3))
+    return lab.run_anew("matrix", *["--dry-run"] * measured_only, accept=(0, 3))
 
 
 def cells_of(result, model):

@@ -1,7 +1,7 @@
 """Writes docs/findings.md and docs/findings.json from real runs (`make findings`).
 
     python tools/make_findings.py [--program build/release/mlx-encoder] [--minilm DIR] [--shared ../shared] [--fresh]
-                                  [--only-matrix]
+                                  [--only-matrix [--measured-only]]
 
 Converts the real all-MiniLM-L6-v2 and, where ../shared is there, a real NLI DistilBERT in every scheme, compares each with its
 original, plans a full-size DistilBERT, and runs tools/findings.toml: plain rounding against calibration. What ran is kept in build/findings, so a second run is quick. Nothing else should
@@ -83,6 +83,7 @@ def main():
     parser.add_argument("--converters", type=pathlib.Path, help="what tools/check_converters.py wrote")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--only-matrix", action="store_true", help="only the section that tools/findings.toml makes")
+    parser.add_argument("--measured-only", action="store_true", help="of that section only what was measured before")
     a = parser.parse_args()
     minilm = a.minilm or subprocess.run([sys.executable, ROOT / "tools/find_minilm.py"], capture_output=True, text=True,
                                         check=True).stdout.strip()
@@ -95,7 +96,7 @@ def main():
                                                                          "nli-calibration.tsv", "wnut17-test.conll")}}.items():
         lab.name(short, target)
     findings_matrix.conll_texts(a.shared / "data/wnut17-dev.conll", a.work / "wnut17-dev.txt")
-    matrix = findings_matrix.run(lab, ROOT / "tools/findings.toml", a.fresh)
+    matrix = findings_matrix.run(lab, ROOT / "tools/findings.toml", a.fresh, a.measured_only)
     if a.only_matrix:
         findings_matrix.write(ROOT / "docs/findings.md", ROOT / "docs/findings.json", matrix)
         return
