@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,5 +24,11 @@ struct Answers {
 // task).
 Answers run_task(const std::filesystem::path& folder, const std::string& side, Task task,
                  const TaskData& data, const EvaluateOptions& options);
+
+// evaluate(), for several models beside one original: that runs for the first of them only. The answers are
+// of the same original, data and options each time.
+Evaluation evaluate_beside(const std::filesystem::path& model, const std::filesystem::path& original,
+                           std::optional<Answers>& original_answers, Task task, const TaskData& data,
+                           const EvaluateOptions& options);
 
 }  // namespace mlxe

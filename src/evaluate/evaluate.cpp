@@ -188,14 +188,17 @@ class Evaluating {
                   fmt::format("{}: no items to evaluate on; expected at least one", data.source));
   }
 
-  Evaluation result(const std::filesystem::path& model, const std::filesystem::path& original) {
+  // `known`: the original's answers; filled in where they are not there yet.
+  Evaluation result(const std::filesystem::path& model, const std::filesystem::path& original,
+                    std::optional<Answers>& known) {
     Answers evaluated = run_task(model, "model", out_.task, data_, options_);
     out_.model = evaluated.model;
     std::optional<Answers> before;
     if (tagged()) gold_tags_ = gold_tags(data_, evaluated.label_names, options_.tagging);
     if (!original.empty()) {
       if (labelled()) gold_indices(data_, evaluated.label_names);  // said before the second run
-      before = run_task(original, "original", out_.task, data_, options_);
+      if (!known) known = run_task(original, "original", out_.task, data_, options_);
+      before = known;
       out_.original = before->model;
       if (labelled()) renumber(*before, evaluated);
     }
@@ -338,7 +341,14 @@ Tagging parse_tagging(std::string_view spelling) {
 
 Evaluation evaluate(const std::filesystem::path& model, const std::filesystem::path& original, Task task,
                     const TaskData& data, const EvaluateOptions& options) {
-  return Evaluating(task, data, options).result(model, original);
+  std::optional<Answers> answers;
+  return evaluate_beside(model, original, answers, task, data, options);
+}
+
+Evaluation evaluate_beside(const std::filesystem::path& model, const std::filesystem::path& original,
+                           std::optional<Answers>& original_answers, Task task, const TaskData& data,
+                           const EvaluateOptions& options) {
+  return Evaluating(task, data, options).result(model, original, original_answers);
 }
 
 }  // namespace mlxe

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "evaluate/answers.h"
 #include "mlx_encoder/matrix.h"
 
 namespace mlxe {
@@ -10,6 +11,7 @@ namespace mlxe {
 struct ModelItems {
   CompareInput compared;
   std::optional<TaskData> task;
+  std::optional<Answers> original_answers;  // to the task, once its model ran
 };
 
 // Without `texts`, those of the task's items are compared: sentences, pairs, queries and documents. Errors:

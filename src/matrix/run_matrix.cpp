@@ -4,6 +4,7 @@
 #include <map>
 
 #include "convert/model_card.h"
+#include "evaluate/answers.h"
 #include "evaluate/text_file.h"
 #include "format/folder_writer.h"
 #include "matrix/cell_key.h"
@@ -104,13 +105,13 @@ class Run {
     c.command = options_.command;
     std::optional<Evaluation> e;
     if (model.task)
-      e = evaluate(folder, model.path, *model.task, *items_->task,
-                   {.engine = options_.engine,
-                    .threads = options_.threads,
-                    .max_length = model.max_length,
-                    .tagging = model.tagging,
-                    .warning = warning(cell),
-                    .progress = progress()});
+      e = evaluate_beside(folder, model.path, items_->original_answers, *model.task, *items_->task,
+                          {.engine = options_.engine,
+                           .threads = options_.threads,
+                           .max_length = model.max_length,
+                           .tagging = model.tagging,
+                           .warning = warning(cell),
+                           .progress = progress()});
     c.gates = judge(c, e, scheme, model);
     describe(cell, c, e);
     cell.state = CellState::measured;
