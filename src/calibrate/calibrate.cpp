@@ -39,7 +39,7 @@ class Binder : public ParameterVisitor {
   std::map<std::string, WeightId> handles_;
 };
 
-class Calibrator {
+class Calibrator : public Fitter {
  public:
   Calibrator(LoadedModel& loaded, const Calibration& calibration,
              const std::map<std::string, Scheme>& schemes, ThreadPool& pool, const Progress& progress)
@@ -52,50 +52,60 @@ class Calibrator {
     loaded.model.visit(weights_);
   }
 
-  CalibratedWeights run(const Batch& batch) {
+  CalibratedWeights run(const Batch& batch, const std::filesystem::path& scratch) {
     report_progress();
+    const Model& model = loaded_.model;
+    CalibrationOps ops(weights_.original, weights_.changed, batch, scratch, pool_, *this);
+    model.with_encoder([&](const auto& encoder) {
+      auto x = encoder.embed(ops, batch);
+      for (int64_t i = 0; i < encoder.layers(); ++i) {
+        if (i + 1 == encoder.layers() && model.classifier) ops.weigh_first_tokens(kFirstTokenShare);
+        x = encoder.layer(ops, i, x, batch, Kept::all);
+      }
+      if (model.classifier) ops.read(model.classifier->forward(ops, x, batch));
+      if (model.token_classifier) ops.read(model.token_classifier->forward(ops, x));
+      if (model.pooler) {
+        ops.weigh_first_tokens(kFirstTokenShare);
+        ops.read(model.pooler->forward(ops, x, batch));
+      }
+    });
     for (WeightId id = 0; id < static_cast<WeightId>(weights_.specs.size()); ++id)
-      if (is_table(spec(id).role) && scheme(id) != nullptr) round_alone(id);
-    CalibrationOps ops(
-        weights_.original, weights_.changed, pool_,
-        [this](std::span<const Linear> linears, Moments moments) { meet(linears, std::move(moments)); });
-    const RunRequest request{.batch = batch,
-                             .hidden = !loaded_.model.classifier,
-                             .pooler = loaded_.model.pooler.has_value(),
-                             .logits = loaded_.model.classifier.has_value()};
-    RunResult result;
-    forward(ops, loaded_.model, request, result);
-    check_finite(result);
-    for (WeightId id = 0; id < static_cast<WeightId>(weights_.specs.size()); ++id)
-      if (scheme(id) != nullptr) round_alone(id);  // what the run did not reach
+      if (scheme(id) != nullptr) round_alone(id, {});  // what the run did not reach
     return std::move(result_);
   }
 
  private:
+  // Of a text's weight, where only its first token is read of the last layer.
+  static constexpr float kFirstTokenShare = 0.5f;
+
   const ParameterSpec& spec(WeightId id) const { return weights_.specs[static_cast<size_t>(id)]; }
-  static bool is_table(Role role) { return role == Role::embedding || role == Role::token_type_embedding; }
+  cpu::Weight& original(WeightId id) { return weights_.original[static_cast<size_t>(id)]; }
+  const cpu::Weight& original(WeightId id) const { return weights_.original[static_cast<size_t>(id)]; }
   // Null where the matrix stays float or is done.
   const Scheme* scheme(WeightId id) const {
     const auto it = schemes_.find(spec(id).name);
     return it == schemes_.end() || done_.contains(id) ? nullptr : &it->second;
   }
+  bool corrects() const {
+    return method_ == CalibrationMethod::gptq || method_ == CalibrationMethod::automatic;
+  }
 
-  std::vector<float> values_of(WeightId id) const {
-    const cpu::Weight& w = weights_.original[static_cast<size_t>(id)];
-    std::vector<float> values(static_cast<size_t>(w.rows() * w.columns()));
-    pool_.parallel_for(w.rows(),
-                       [&](int64_t r, int) { w.decode(r, 0, w.columns(), values.data() + r * w.columns()); });
+  std::vector<float> values_of(WeightId id, int64_t first, int64_t rows) const {
+    const cpu::Weight& w = original(id);
+    std::vector<float> values(static_cast<size_t>(rows * w.columns()));
+    pool_.parallel_for(
+        rows, [&](int64_t r, int) { w.decode(first + r, 0, w.columns(), values.data() + r * w.columns()); });
     for (size_t i = 0; i < values.size(); ++i)
       if (!std::isfinite(values[i]))
         throw Error(ErrorCode::numeric, fmt::format("row {}, column {}: {}, expected a finite number",
-                                                    static_cast<int64_t>(i) / w.columns(),
+                                                    first + static_cast<int64_t>(i) / w.columns(),
                                                     static_cast<int64_t>(i) % w.columns(), values[i]));
     return values;
   }
 
-  QuantizedMatrix plain(const std::vector<float>& values, WeightId id, const Scheme& scheme) const {
-    return quantize(std::as_bytes(std::span(values)), Dtype::f32, spec(id).shape[0], spec(id).shape[1],
-                    scheme, pool_);
+  QuantizedMatrix plain(const std::vector<float>& values, int64_t columns, const Scheme& scheme) const {
+    return quantize(std::as_bytes(std::span(values)), Dtype::f32,
+                    static_cast<int64_t>(values.size()) / columns, columns, scheme, pool_);
   }
 
   std::vector<float> decoded(const QuantizedMatrix& m) const {
@@ -110,46 +120,94 @@ class Calibrator {
     return values;
   }
 
-  // A matrix of which no inputs are known: tables, and what the run did not reach.
-  void round_alone(WeightId id) {
+  // A matrix of which no inputs are known: tables, and what the run did not reach. Some rows at a time: a
+  // vocabulary's are half of a small model. `importance`: of errors in each column; empty where all are
+  // alike.
+  void round_alone(WeightId id, std::vector<float> importance) {
     named(id, [&] {
       const Scheme& wanted = *scheme(id);
-      const std::vector<float> values = values_of(id);
-      const QuantizedMatrix rounded = plain(values, id, wanted);
-      if (method_ == CalibrationMethod::rtn) return keep(id, rounded, {.method = "rtn"});
-      const std::vector<float> importance(static_cast<size_t>(spec(id).shape[1]), 1.0f);
-      QuantizedMatrix best = round_groups(values, importance, wanted, pool_);
-      const auto distance = [&](const QuantizedMatrix& m) {
+      const int64_t rows = spec(id).shape[0], columns = spec(id).shape[1];
+      importance.resize(static_cast<size_t>(columns), 1.0f);
+      double size = 0, plain_error = 0, error = 0;
+      const auto distance = [&](const std::vector<float>& values, const QuantizedMatrix& m) {
         const std::vector<float> found = decoded(m);
-        double error = 0, size = 0;
+        double sum = 0;
         for (size_t i = 0; i < values.size(); ++i) {
-          const double v = static_cast<double>(values[i]), e = v - static_cast<double>(found[i]);
-          error += e * e;
-          size += v * v;
+          const double e = static_cast<double>(values[i]) - static_cast<double>(found[i]);
+          sum += e * e * static_cast<double>(importance[i % importance.size()]);
         }
-        return size > 0 ? std::sqrt(error / size) : 0.0;
+        return sum;
       };
-      const double before = distance(rounded), after = distance(best);
-      keep(id, std::move(best), {.method = "mse", .plain_error = before, .error = after});
+      QuantizedMatrix whole{.scheme = wanted, .rows = rows, .columns = columns};
+      constexpr int64_t kSlice = 2048;
+      for (int64_t first = 0; first < rows; first += kSlice) {
+        const std::vector<float> values = values_of(id, first, std::min(kSlice, rows - first));
+        QuantizedMatrix slice = plain(values, columns, wanted);
+        if (method_ != CalibrationMethod::rtn) {
+          plain_error += distance(values, slice);
+          slice = round_groups(values, importance, wanted, pool_);
+          error += distance(values, slice);
+          for (size_t i = 0; i < values.size(); ++i)
+            size += static_cast<double>(values[i]) * static_cast<double>(values[i]) *
+                    static_cast<double>(importance[i % importance.size()]);
+        }
+        whole.codes.insert(whole.codes.end(), slice.codes.begin(), slice.codes.end());
+        whole.scales.insert(whole.scales.end(), slice.scales.begin(), slice.scales.end());
+        whole.biases.insert(whole.biases.end(), slice.biases.begin(), slice.biases.end());
+      }
+      const auto relative = [&](double sum) { return size > 0 ? std::sqrt(sum / size) : 0.0; };
+      keep(id, std::move(whole),
+           {.method = method_ == CalibrationMethod::rtn ? "rtn" : "mse",
+            .plain_error = relative(plain_error),
+            .error = relative(error)});
     });
   }
 
-  void meet(std::span<const Linear> linears, Moments moments) {
+  void tables(std::span<const Lookup> lookups, const LayerNorm& norm) override {
+    const cpu::Weight& scale = original(norm.weight);
+    std::vector<float> importance(scale.values(), scale.values() + scale.rows());
+    for (float& w : importance) w *= w;
+    for (const Lookup& l : lookups)
+      if (scheme(l.table.weight) != nullptr) round_alone(l.table.weight, importance);
+  }
+
+  std::vector<ChannelLine> norm(const LayerNorm& norm, const ChannelFit& fit) override {
+    for (cpu::Weight& w : weights_.original) w.release_stored();  // those of this step are done: memory
+    if (!corrects()) return {};
+    const std::vector<ChannelLine> lines = fit.lines();
+    const auto change = [&](WeightId id, auto&& value) {
+      std::vector<float> values(original(id).values(), original(id).values() + original(id).rows());
+      for (size_t c = 0; c < values.size(); ++c) values[c] = value(values[c], lines[c]);
+      set_vector(id, std::move(values));
+    };
+    change(norm.weight, [](float v, const ChannelLine& line) { return v * line.slope; });
+    change(norm.bias, [](float v, const ChannelLine& line) { return v * line.slope + line.offset; });
+    return lines;
+  }
+
+  bool wants(std::span<const Linear> linears) const override {
+    return std::ranges::any_of(linears, [&](const Linear& l) { return scheme(l.weight) != nullptr; });
+  }
+
+  void linears(std::span<const Linear> linears, MomentSums& sums) override {
     std::vector<Linear> due;
     for (const Linear& l : linears)
       if (scheme(l.weight) != nullptr) due.push_back(l);
-    if (due.empty()) return;
     named(due[0].weight, [&] {
-      const InputMetric metric(std::move(moments));
-      for (const Linear& l : due) named(l.weight, [&] { round_linear(l, metric); });
+      InputMetric metric(sums.finish());
+      std::vector<std::vector<float>> targets;
+      for (const Linear& l : due)
+        named(l.weight, [&] { targets.push_back(retarget(values_of(l.weight, 0, l.out), metric, pool_)); });
+      metric.finish_retargeting();
+      for (size_t i = 0; i < due.size(); ++i)
+        named(due[i].weight, [&] { round_linear(due[i], targets[i], metric); });
     });
   }
 
-  void round_linear(const Linear& l, const InputMetric& metric) {
+  void round_linear(const Linear& l, const std::vector<float>& target, const InputMetric& metric) {
     const Scheme& wanted = *scheme(l.weight);
-    const std::vector<float> values = values_of(l.weight);
-    const std::vector<float> target = retarget(values, metric, pool_);
-    QuantizedMatrix best = plain(values, l.weight, wanted);
+    const std::vector<float> values = values_of(l.weight, 0, l.out);
+    QuantizedMatrix best = plain(values, l.in, wanted);
     TensorCalibration entry{.method = "rtn"};
     const double size = weighted_error(target, std::vector<float>(target.size()), metric, pool_);
     const auto cost = [&](const QuantizedMatrix& m) {
@@ -168,31 +226,33 @@ class Calibrator {
       for (int64_t c = 0; c < metric.columns(); ++c) importance.push_back(metric.diagonal(c));
       consider(round_groups(values, importance, wanted, pool_), "mse");
     }
-    if (method_ == CalibrationMethod::gptq || method_ == CalibrationMethod::automatic)
-      consider(round_compensated(target, metric, wanted, pool_), "gptq");
+    if (corrects()) consider(round_compensated(target, metric, wanted, pool_), "gptq");
     if (method_ != CalibrationMethod::rtn && l.bias != kNoWeight)
-      correct_bias(l, values, decoded(best), metric);
+      correct_bias(l, values, decoded(best), metric.moments);
     keep(l.weight, std::move(best), std::move(entry));
   }
 
   // What the outputs are off by on average.
   void correct_bias(const Linear& l, const std::vector<float>& values, const std::vector<float>& rounded,
-                    const InputMetric& metric) {
-    const cpu::Weight& original = weights_.original[static_cast<size_t>(l.bias)];
+                    const Moments& moments) {
     const auto n = static_cast<size_t>(l.in);
-    std::vector<float>& bias = result_.biases[spec(l.bias).name];
-    bias.resize(static_cast<size_t>(l.out));
+    std::vector<float> bias(static_cast<size_t>(l.out));
     for (size_t r = 0; r < bias.size(); ++r) {
-      double off = 0;
+      double off = moments.residual_mean.empty() ? 0 : moments.residual_mean[r];
       for (size_t c = 0; c < n; ++c)
-        off += static_cast<double>(values[r * n + c]) * metric.moments.original_mean[c] -
-               static_cast<double>(rounded[r * n + c]) * metric.moments.mean[c];
-      bias[r] = static_cast<float>(static_cast<double>(original.values()[r]) + off);
+        off += static_cast<double>(values[r * n + c]) * moments.original_mean[c] -
+               static_cast<double>(rounded[r * n + c]) * moments.mean[c];
+      bias[r] = static_cast<float>(static_cast<double>(original(l.bias).values()[r]) + off);
     }
-    weights_.changed[static_cast<size_t>(l.bias)] = cpu::Weight({.name = spec(l.bias).name,
-                                                                 .shape = {l.out},
-                                                                 .dtype = Dtype::f32,
-                                                                 .codes = std::as_bytes(std::span(bias))});
+    set_vector(l.bias, std::move(bias));
+  }
+
+  void set_vector(WeightId id, std::vector<float> values) {
+    std::vector<float>& kept = result_.vectors[spec(id).name] = std::move(values);
+    weights_.changed[static_cast<size_t>(id)] = cpu::Weight({.name = spec(id).name,
+                                                             .shape = spec(id).shape,
+                                                             .dtype = Dtype::f32,
+                                                             .codes = std::as_bytes(std::span(kept))});
   }
 
   void keep(WeightId id, QuantizedMatrix matrix, TensorCalibration entry) {
@@ -243,13 +303,15 @@ class Calibrator {
 
 CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Calibration& calibration,
                                     const std::map<std::string, Scheme>& schemes, int threads,
-                                    const Warning& warning, const Progress& progress) {
+                                    const Warning& warning, const Progress& progress,
+                                    const std::filesystem::path& scratch) {
   LoadedModel loaded = load_model(model, {});  // the plan has said what there is to say
   Tokenizer tokenizer = Tokenizer::load(model, warning);
   if (loaded.sentence.do_lower_case) tokenizer.lower_case_first();
   ThreadPool pool(threads);
   const Batch batch = calibrate::tokenize(calibration, loaded, tokenizer, pool, warning);
-  return calibrate::Calibrator(loaded, calibration, schemes, pool, progress).run(batch);
+  return calibrate::Calibrator(loaded, calibration, schemes, pool, progress)
+      .run(batch, scratch.empty() ? std::filesystem::temp_directory_path() : scratch);
 }
 
 }  // namespace mlxe

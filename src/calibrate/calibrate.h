@@ -17,16 +17,18 @@
 namespace mlxe {
 
 struct CalibratedWeights {
-  std::map<std::string, QuantizedMatrix> matrices;  // by canonical name
-  std::map<std::string, std::vector<float>> biases;
-  std::vector<TensorCalibration> report;  // in the order of the run; names are canonical
+  std::map<std::string, QuantizedMatrix> matrices;    // by canonical name
+  std::map<std::string, std::vector<float>> vectors;  // biases, weights of norms
+  std::vector<TensorCalibration> report;              // in the order of the run; names are canonical
 };
 
-// `schemes`: of every matrix to quantize, by canonical name; all affine. `threads` 0: all cores.
-// Errors: those of reading a folder and its tokenizer; usage (no tokens in the texts); numeric (NaN, infinity
-// or values beyond a dtype, naming the tensor).
+// `schemes`: of every matrix to quantize, by canonical name; all affine. `threads` 0: all cores. `scratch`: a
+// folder for a temporary file of activations; empty: the system's. Errors: those of reading a folder and its
+// tokenizer; usage (no tokens in the texts); numeric (NaN, infinity or values beyond a dtype, naming the
+// tensor).
 CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Calibration& calibration,
                                     const std::map<std::string, Scheme>& schemes, int threads,
-                                    const Warning& warning, const Progress& progress);
+                                    const Warning& warning, const Progress& progress,
+                                    const std::filesystem::path& scratch = {});
 
 }  // namespace mlxe

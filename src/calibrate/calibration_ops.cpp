@@ -1,120 +1,245 @@
 #include "calibrate/calibration_ops.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 namespace mlxe::calibrate {
 
 static_assert(EncoderOps<CalibrationOps>);
 
+struct CalibrationOps::Group {
+  Tensor input;
+  std::vector<Linear> linears;
+  bool done = false;
+};
+
 namespace {
 
-constexpr int64_t kRowsAtOnce = 2048;  // of a feed-forward's wide middle
+constexpr int64_t kPartTokens = 512;  // of the texts that go through a step together, at least
+
+CalibrationOps::Tensor shared(CalibrationOps::Node node) {
+  return std::make_shared<const CalibrationOps::Node>(std::move(node));
+}
 
 }  // namespace
 
 CalibrationOps::CalibrationOps(const std::deque<cpu::Weight>& original,
-                               const std::deque<cpu::Weight>& changed, ThreadPool& pool, MeetLinears meet)
+                               const std::deque<cpu::Weight>& changed, const Batch& batch,
+                               const std::filesystem::path& scratch, ThreadPool& pool, Fitter& fitter)
     : pool_(pool),
-      meet_(std::move(meet)),
-      original_(original, original_workspace_, &pool, {}),
-      changed_(changed, changed_workspace_, &pool, {}) {}
+      fitter_(fitter),
+      weights_(batch.ids.size(), 1.0f),
+      original_(original, workspace_, &pool, {}),
+      changed_(changed, workspace_, &pool, {}) {
+  for (int64_t text = 0; text < batch.texts(); ++text) {
+    const int32_t first = batch.offsets[static_cast<size_t>(text)];
+    if (parts_.empty() || parts_.back().batch.tokens() >= kPartTokens)
+      parts_.push_back({.batch = {}, .first_token = first});
+    const auto count = static_cast<size_t>(batch.length(text));
+    parts_.back().batch.append(std::span(batch.ids).subspan(static_cast<size_t>(first), count),
+                               std::span(batch.token_types).subspan(static_cast<size_t>(first), count));
+  }
+  file_ = std::make_unique<ActivationFile>(scratch, 2 * parts_.size());
+}
 
-void CalibrationOps::meet(const Tensor& x, std::span<const Linear> ls) {
-  MomentSums sums(x.changed.columns(), pool_);
-  sums.add(x.original, x.changed);
-  meet_(ls, sums.finish());
+void CalibrationOps::weigh_first_tokens(float share) {
+  for (const TextRange& part : parts_)
+    for (int64_t text = 0; text < part.batch.texts(); ++text) {
+      const int64_t others = part.batch.length(text) - 1;
+      const auto first = weights_.begin() + part.first_token + part.batch.offsets[static_cast<size_t>(text)];
+      *first = share;
+      std::fill_n(first + 1, others, (1 - share) / static_cast<float>(std::max<int64_t>(others, 1)));
+    }
+}
+
+bool CalibrationOps::round(Group& group, const Node* beside,
+                           const std::function<void(size_t, const Part&, const Part&)>& each) {
+  if (std::exchange(group.done, true)) return false;
+  group.input->prepare();
+  if (!fitter_.wants(group.linears)) return false;
+  std::unique_ptr<MomentSums> sums;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    const Part in = group.input->rows(i, Sides::both);
+    const Part others = beside ? beside->rows(i, Sides::both) : Part{};
+    if (!sums)
+      sums = std::make_unique<MomentSums>(in.changed.columns(), beside ? others.changed.columns() : 0, pool_);
+    const PartView inputs{in.original, in.changed}, residual{others.original, others.changed};
+    sums->add(inputs, beside ? &residual : nullptr, weights(i));
+    if (each) each(i, in, others);
+  }
+  fitter_.linears(group.linears, *sums);
+  return true;
+}
+
+CalibrationOps::Tensor CalibrationOps::keep(const Make& make, const LayerNorm& norm,
+                                            std::shared_ptr<Versions> originals) {
+  const bool have_originals = originals != nullptr;
+  if (!have_originals) originals = std::make_shared<Versions>(parts_.size());
+  auto changed = std::make_shared<Versions>(parts_.size());
+  std::unique_ptr<ChannelFit> fit;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    Part part = make(i, have_originals ? Sides::changed : Sides::both);
+    const size_t at = slot(i, Sides::original);
+    if (have_originals)
+      part.original = file_->get(at, (*originals)[i], workspace_.arena, pool_);
+    else
+      (*originals)[i] = file_->put(at, part.original, pool_);
+    (*changed)[i] = file_->put(slot(i, Sides::changed), part.changed, pool_);
+    if (!fit) fit = std::make_unique<ChannelFit>(part.changed.columns());
+    fit->add(part.changed, part.original, weights(i), pool_);
+  }
+  const auto rows = [this, originals, changed, lines = fitter_.norm(norm, *fit)](size_t part, Sides sides) {
+    Part kept;
+    if (sides != Sides::changed)
+      kept.original = file_->get(slot(part, Sides::original), (*originals)[part], workspace_.arena, pool_);
+    if (sides == Sides::original) return kept;
+    kept.changed = file_->get(slot(part, Sides::changed), (*changed)[part], workspace_.arena, pool_);
+    if (!lines.empty())
+      pool_.parallel_for(kept.changed.rows(), [&](int64_t r, int) {
+        float* row = kept.changed.row(r);
+        for (size_t c = 0; c < lines.size(); ++c) row[c] = lines[c].slope * row[c] + lines[c].offset;
+      });
+    return kept;
+  };
+  return shared({.rows = rows});
 }
 
 CalibrationOps::Tensor CalibrationOps::embed(std::span<const Lookup> lookups) {
-  return both([&](auto& ops, auto) { return ops.embed(lookups); });
+  const auto rows = [this, all = std::vector<Lookup>(lookups.begin(), lookups.end())](size_t part,
+                                                                                      Sides sides) {
+    std::vector<Lookup> here;
+    for (const Lookup& l : all)
+      here.push_back({l.table, l.rows.subspan(static_cast<size_t>(parts_[part].first_token),
+                                              parts_[part].batch.ids.size())});
+    return on(sides, [&](auto& ops, auto) { return ops.embed(here); });
+  };
+  return shared({.rows = rows, .lookups = {lookups.begin(), lookups.end()}});
 }
 
 CalibrationOps::Tensor CalibrationOps::linear(const Tensor& x, const Linear& l) {
-  meet(x, {&l, 1});
-  return both([&](auto& ops, auto side) { return ops.linear(x.*side, l); });
+  return linears(x, {&l, 1})[0];
 }
 
 std::vector<CalibrationOps::Tensor> CalibrationOps::linears(const Tensor& x, std::span<const Linear> ls) {
-  meet(x, ls);
+  const auto group = std::make_shared<Group>(Group{.input = x, .linears = {ls.begin(), ls.end()}});
   std::vector<Tensor> ys;
-  for (const Linear& l : ls) ys.push_back(both([&](auto& ops, auto side) { return ops.linear(x.*side, l); }));
+  for (size_t i = 0; i < ls.size(); ++i) {
+    const auto rows = [this, x, l = ls[i]](size_t part, Sides sides) {
+      const Part in = x->rows(part, sides);
+      return on(sides, [&](auto& ops, auto side) { return ops.linear(in.*side, l); });
+    };
+    const auto prepare = [this, group] { round(*group, nullptr, {}); };
+    ys.push_back(shared({.prepare = prepare, .rows = rows, .group = group, .index = i}));
+  }
   return ys;
 }
 
 CalibrationOps::Tensor CalibrationOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec,
-                                                 const Batch& batch) {
-  return both([&](auto& ops, auto side) {
-    return ops.attention({qkv[0].*side, qkv[1].*side, qkv[2].*side}, spec, batch);
-  });
+                                                 const Batch&) {
+  const auto prepare = [qkv] {
+    for (const Tensor& t : qkv) t->prepare();
+  };
+  const auto rows = [this, qkv, spec](size_t part, Sides sides) {
+    const Part q = qkv[0]->rows(part, sides), k = qkv[1]->rows(part, sides), v = qkv[2]->rows(part, sides);
+    return on(sides, [&](auto& ops, auto side) {
+      return ops.attention({q.*side, k.*side, v.*side}, spec, parts_[part].batch);
+    });
+  };
+  return shared({.prepare = prepare, .rows = rows});
 }
 
 CalibrationOps::Tensor CalibrationOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
-  return both([&](auto& ops, auto side) { return ops.layer_norm(x.*side, norm); });
+  x->prepare();
+  if (!x->lookups.empty()) fitter_.tables(x->lookups, norm);
+  const auto make = [&](size_t part, Sides sides) {
+    const Part in = x->rows(part, sides);
+    return on(sides, [&](auto& ops, auto side) { return ops.layer_norm(in.*side, norm); });
+  };
+  return keep(make, norm, nullptr);
 }
 
 CalibrationOps::Tensor CalibrationOps::add_layer_norm(const Tensor& a, const Tensor& b,
                                                       const LayerNorm& norm) {
-  return both([&](auto& ops, auto side) { return ops.add_layer_norm(a.*side, b.*side, norm); });
+  b->prepare();
+  std::shared_ptr<Versions> originals;
+  if (a->group) {
+    // The original's sum waits for no rounding: it is made while what it is made of is at hand.
+    auto made = std::make_shared<Versions>(parts_.size());
+    const Linear& l = a->group->linears[a->index];
+    const auto each = [&](size_t part, const Part& in, const Part& beside) {
+      (*made)[part] = file_->put(
+          slot(part, Sides::original),
+          original_.add_layer_norm(original_.linear(in.original, l), beside.original, norm), pool_);
+    };
+    if (round(*a->group, b.get(), each)) originals = made;
+  }
+  a->prepare();
+  const auto make = [&](size_t part, Sides sides) {
+    const Part left = a->rows(part, sides), right = b->rows(part, sides);
+    return on(sides, [&](auto& ops, auto side) { return ops.add_layer_norm(left.*side, right.*side, norm); });
+  };
+  return keep(make, norm, originals);
 }
 
-// The middle is several times as wide as the rest: it is made some rows at a time, once to gather what flows
-// into `down` and once more when that is rounded.
 CalibrationOps::Tensor CalibrationOps::feed_forward(const Tensor& x, const Linear& up, Activation activation,
                                                     const Linear& down) {
-  meet(x, {&up, 1});
-  const int64_t tokens = x.changed.rows();
-  const auto each_part = [&](auto&& body) {
-    for (int64_t first = 0; first < tokens; first += kRowsAtOnce) {
-      std::vector<int32_t> rows(static_cast<size_t>(std::min(kRowsAtOnce, tokens - first)));
-      std::iota(rows.begin(), rows.end(), static_cast<int32_t>(first));
-      body(first, both([&](auto& ops, auto side) {
-             return ops.activate(ops.linear(ops.take(x.*side, rows), up), activation);
-           }));
-    }
-  };
-  MomentSums sums(down.in, pool_);
-  each_part([&](int64_t, const Tensor& middle) { sums.add(middle.original, middle.changed); });
-  meet_({&down, 1}, sums.finish());
-  Tensor y{original_workspace_.arena.tensor(tokens, down.out),
-           changed_workspace_.arena.tensor(tokens, down.out)};
-  each_part([&](int64_t first, const Tensor& middle) {
-    both([&](auto& ops, auto side) {
-      const cpu::Tensor part = ops.linear(middle.*side, down);
-      for (int64_t r = 0; r < part.rows(); ++r) std::copy_n(part.row(r), down.out, (y.*side).row(first + r));
-      return part;
-    });
-  });
-  return y;
+  return linear(activate(linear(x, up), activation), down);
+}
+
+CalibrationOps::Tensor CalibrationOps::row_by_row(
+    const Tensor& x, std::function<Part(const Part& in, size_t part, Sides sides)> f) {
+  const auto rows = [x, f](size_t part, Sides sides) { return f(x->rows(part, sides), part, sides); };
+  return shared({.prepare = [x] { x->prepare(); }, .rows = rows});
 }
 
 CalibrationOps::Tensor CalibrationOps::activate(const Tensor& x, Activation activation) {
-  return both([&](auto& ops, auto side) { return ops.activate(x.*side, activation); });
-}
-
-CalibrationOps::Tensor CalibrationOps::take(const Tensor& x, std::span<const int32_t> rows) {
-  return both([&](auto& ops, auto side) { return ops.take(x.*side, rows); });
-}
-
-CalibrationOps::Tensor CalibrationOps::pool(const Tensor& x, PoolingKind kind, const Batch& batch) {
-  return both([&](auto& ops, auto side) { return ops.pool(x.*side, kind, batch); });
-}
-
-CalibrationOps::Tensor CalibrationOps::concatenate(const std::vector<Tensor>& parts) {
-  return both([&](auto& ops, auto side) {
-    std::vector<cpu::Tensor> own;
-    for (const Tensor& part : parts) own.push_back(part.*side);
-    return ops.concatenate(own);
+  return row_by_row(x, [=, this](const Part& in, size_t, Sides sides) {
+    return on(sides, [&](auto& ops, auto side) { return ops.activate(in.*side, activation); });
   });
 }
 
-CalibrationOps::Tensor CalibrationOps::normalize(const Tensor& x) {
-  return both([&](auto& ops, auto side) { return ops.normalize(x.*side); });
+CalibrationOps::Tensor CalibrationOps::take(const Tensor& x, std::span<const int32_t>) {
+  return x;
 }
 
-Matrix CalibrationOps::read(const Tensor& x) const {
-  return changed_.read(x.changed);
+CalibrationOps::Tensor CalibrationOps::pool(const Tensor& x, PoolingKind kind, const Batch&) {
+  return row_by_row(x, [=, this](const Part& in, size_t part, Sides sides) {
+    return on(sides, [&](auto& ops, auto side) { return ops.pool(in.*side, kind, parts_[part].batch); });
+  });
+}
+
+CalibrationOps::Tensor CalibrationOps::concatenate(const std::vector<Tensor>& xs) {
+  const auto rows = [this, xs](size_t part, Sides sides) {
+    std::vector<Part> in;
+    for (const Tensor& x : xs) in.push_back(x->rows(part, sides));
+    return on(sides, [&](auto& ops, auto side) {
+      std::vector<cpu::Tensor> own;
+      for (const Part& p : in) own.push_back(p.*side);
+      return ops.concatenate(own);
+    });
+  };
+  const auto prepare = [xs] {
+    for (const Tensor& x : xs) x->prepare();
+  };
+  return shared({.prepare = prepare, .rows = rows});
+}
+
+CalibrationOps::Tensor CalibrationOps::normalize(const Tensor& x) {
+  return row_by_row(x, [this](const Part& in, size_t, Sides sides) {
+    return on(sides, [&](auto& ops, auto side) { return ops.normalize(in.*side); });
+  });
+}
+
+Matrix CalibrationOps::read(const Tensor& x) {
+  x->prepare();
+  Matrix all;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    const Matrix part = changed_.read(x->rows(i, Sides::changed).changed);
+    all.rows += part.rows;
+    all.columns = part.columns;
+    all.values.insert(all.values.end(), part.values.begin(), part.values.end());
+  }
+  return all;
 }
 
 }  // namespace mlxe::calibrate

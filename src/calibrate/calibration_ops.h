@@ -1,56 +1,117 @@
-// The op list of models/ops.h, run on the original and the changed weights side by side: a linear's matrix is
-// rounded when the run comes to it.
+// The op list of models/ops.h, run on the original and the changed weights side by side, some texts at a
+// time.
+//
+// Nothing is computed before it is needed: a Tensor is a recipe for its rows, and only what layer norms make
+// is kept, in an ActivationFile. When a layer norm needs a linear, the linear's inputs are gone through once
+// to gather what rounding its matrix needs, the Fitter rounds it, and then the rows are made.
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "calibrate/activation_file.h"
+#include "calibrate/channel_fit.h"
 #include "calibrate/moments.h"
 #include "engine_cpu/ops.h"
 #include "models/ops.h"
 
 namespace mlxe::calibrate {
 
-// Told the inputs of linears that share one, before they are computed. May change the weights.
-using MeetLinears = std::function<void(std::span<const Linear> linears, Moments moments)>;
+// Changes the weights as the run comes to them.
+class Fitter {
+ public:
+  virtual ~Fitter() = default;
+  // Before the first rows of a sum of tables are made. `norm` is what they go through.
+  virtual void tables(std::span<const Lookup> lookups, const LayerNorm& norm) = 0;
+  // Whether one of these linears is still to be rounded.
+  virtual bool wants(std::span<const Linear> linears) const = 0;
+  // Before the first rows of linears that share an input are made, and one is wanted. `sums` is of all rows.
+  virtual void linears(std::span<const Linear> linears, MomentSums& sums) = 0;
+  // After all rows of a norm were made. `fit` pairs them with the original's; the lines that are returned are
+  // applied to the rows.
+  virtual std::vector<ChannelLine> norm(const LayerNorm& norm, const ChannelFit& fit) = 0;
+};
 
 class CalibrationOps {
  public:
-  struct Tensor {
+  enum class Sides { original, changed, both };
+  struct Part {  // the rows of some texts; a side that was not asked for is empty
     cpu::Tensor original, changed;
   };
+  // Linears of one input, rounded together.
+  struct Group;
+  struct Node {
+    std::function<void()> prepare = [] {};  // has the linears the rows depend on rounded
+    std::function<Part(size_t part, Sides sides)> rows;
+    std::shared_ptr<Group> group = nullptr;  // of a linear
+    size_t index = 0;                        // in the group
+    std::vector<Lookup> lookups = {};        // of a sum of tables
+  };
+  using Tensor = std::shared_ptr<const Node>;
 
-  // Both hold the same weights under the same handles; `pool` may not be null.
+  // Both hold the same weights under the same handles. `scratch`: the folder of the activations' file.
   CalibrationOps(const std::deque<cpu::Weight>& original, const std::deque<cpu::Weight>& changed,
-                 ThreadPool& pool, MeetLinears meet);
+                 const Batch& batch, const std::filesystem::path& scratch, ThreadPool& pool, Fitter& fitter);
+
+  // From here on a text's first token counts as much as `share` of its text, and all texts alike.
+  void weigh_first_tokens(float share);
 
   Tensor embed(std::span<const Lookup> lookups);
   Tensor linear(const Tensor& x, const Linear& l);
   std::vector<Tensor> linears(const Tensor& x, std::span<const Linear> ls);
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
+  // What norms make takes the place of what the norm before made: that can't be read any more.
   Tensor layer_norm(const Tensor& x, const LayerNorm& norm);
   Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm);
   Tensor feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down);
   Tensor activate(const Tensor& x, Activation activation);
+  // x itself: heads that read first tokens are fitted to all, weighed.
   Tensor take(const Tensor& x, std::span<const int32_t> rows);
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
   Tensor concatenate(const std::vector<Tensor>& parts);
   Tensor normalize(const Tensor& x);
-  Matrix read(const Tensor& x) const;
+  Matrix read(const Tensor& x);  // of the changed model
 
  private:
-  void meet(const Tensor& x, std::span<const Linear> ls);
-  // f(ops, tensor) on either side.
+  struct TextRange {
+    Batch batch;
+    int32_t first_token;
+  };
+  // A place in the activations' file, a version for each side of each part.
+  using Versions = std::vector<int64_t>;
+  size_t slot(size_t part, Sides side) const { return 2 * part + (side == Sides::changed); }
+
+  std::span<const float> weights(size_t part) const {
+    return std::span(weights_).subspan(static_cast<size_t>(parts_[part].first_token),
+                                       parts_[part].batch.ids.size());
+  }
+  // Gathers what flows into the group and has it rounded. `each` gets the rows of its input, and of `beside`,
+  // which its outputs are added to, if that is not null. False where nothing of it was to be rounded.
+  bool round(Group& group, const Node* beside,
+             const std::function<void(size_t part, const Part& in, const Part& beside)>& each);
+  Tensor row_by_row(const Tensor& x, std::function<Part(const Part& in, size_t part, Sides sides)> f);
+  // Keeps what `make` makes; where the originals are kept already, the changed side of it.
+  using Make = std::function<Part(size_t part, Sides sides)>;
+  Tensor keep(const Make& make, const LayerNorm& norm, std::shared_ptr<Versions> originals);
+
+  // f(ops, side) on the sides.
   template <class F>
-  Tensor both(F&& f) {
-    return {f(original_, &Tensor::original), f(changed_, &Tensor::changed)};
+  Part on(Sides sides, F&& f) {
+    Part part;
+    if (sides != Sides::changed) part.original = f(original_, &Part::original);
+    if (sides != Sides::original) part.changed = f(changed_, &Part::changed);
+    return part;
   }
 
   ThreadPool& pool_;
-  MeetLinears meet_;
-  cpu::Workspace original_workspace_, changed_workspace_;
+  Fitter& fitter_;
+  std::vector<TextRange> parts_;
+  std::vector<float> weights_;  // of each token
+  cpu::Workspace workspace_;
   cpu::CpuOps original_, changed_;
+  std::unique_ptr<ActivationFile> file_;
 };
 
 }  // namespace mlxe::calibrate

@@ -12,8 +12,8 @@ class ThreadPool;
 
 namespace calibrate {
 
-// What the run keeps in memory at once: some activations of every token.
-inline constexpr int64_t kMostTokens = 24'576;
+// What is run: of tokens that differ from each other more gain little.
+inline constexpr int64_t kMostTokens = 32'768;
 // Below this a covariance of a few hundred columns is more chance than knowledge.
 inline constexpr int64_t kWantedTokens = 4'096;
 

@@ -27,41 +27,45 @@ void fix_block_sizes() {
 
 }  // namespace
 
+// A Cholesky factor read backwards is upper triangular: what is factored is P H P^T from its end.
 struct Factorization::State {
-  Eigen::LLT<ColumnMajor> llt;
+  std::vector<int32_t> order;  // from its end
+  ColumnMajor a;
+  std::unique_ptr<Eigen::LLT<Eigen::Ref<ColumnMajor>>> llt;  // in place
 };
 
-Factorization::Factorization(std::span<const float> h, int64_t n) : state_(std::make_unique<State>()) {
+Factorization::Factorization(const PanelMatrix& h, std::span<const int32_t> order)
+    : state_(std::make_unique<State>()) {
   fix_block_sizes();
-  ColumnMajor a(n, n);
-  for (int64_t r = 0; r < n; ++r)
-    for (int64_t c = 0; c < n; ++c) a(r, c) = static_cast<double>(h[static_cast<size_t>(r * n + c)]);
-  state_->llt.compute(a);
-  if (state_->llt.info() != Eigen::Success) not_definite();
+  State& s = *state_;
+  s.order.assign(order.rbegin(), order.rend());
+  const auto n = static_cast<int64_t>(order.size());
+  s.a.resize(n, n);
+  for (int64_t c = 0; c < n; ++c)
+    for (int64_t r = c; r < n; ++r)
+      s.a(r, c) = static_cast<double>(h.at(s.order[static_cast<size_t>(c)], s.order[static_cast<size_t>(r)]));
+  s.llt = std::make_unique<Eigen::LLT<Eigen::Ref<ColumnMajor>>>(s.a);
+  if (s.llt->info() != Eigen::Success) not_definite();
 }
 
 Factorization::~Factorization() = default;
 
 void Factorization::solve(float* rows, int64_t count) const {
-  const int64_t n = state_->llt.rows();
-  Eigen::Map<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic>> block(rows, n, count);  // a column a row
-  ColumnMajor x = block.cast<double>();
-  state_->llt.solveInPlace(x);
-  block = x.cast<float>();
+  const auto n = static_cast<int64_t>(state_->order.size());
+  ColumnMajor x(n, count);  // a column a row
+  for (int64_t r = 0; r < count; ++r)
+    for (int64_t i = 0; i < n; ++i)
+      x(i, r) = static_cast<double>(rows[r * n + state_->order[static_cast<size_t>(i)]]);
+  state_->llt->solveInPlace(x);
+  for (int64_t r = 0; r < count; ++r)
+    for (int64_t i = 0; i < n; ++i)
+      rows[r * n + state_->order[static_cast<size_t>(i)]] = static_cast<float>(x(i, r));
 }
 
-std::vector<float> unit_upper_factor(std::span<const float> h, std::span<const int32_t> order) {
-  fix_block_sizes();
-  const auto n = static_cast<int64_t>(order.size());
-  // A Cholesky factor read backwards is upper triangular.
-  ColumnMajor a(n, n);
-  for (int64_t c = 0; c < n; ++c)
-    for (int64_t r = 0; r < n; ++r)
-      a(r, c) = static_cast<double>(h[static_cast<size_t>(order[static_cast<size_t>(n - 1 - r)] * n +
-                                                          order[static_cast<size_t>(n - 1 - c)])]);
-  const Eigen::LLT<Eigen::Ref<ColumnMajor>> llt(a);
-  if (llt.info() != Eigen::Success) not_definite();
-  std::vector<float> u(static_cast<size_t>(n * n));
+std::vector<float> Factorization::unit_upper() const {
+  const ColumnMajor& a = state_->a;
+  const int64_t n = a.rows();
+  std::vector<float> u(static_cast<size_t>(n * n + kernels().panel));
   for (int64_t c = 0; c < n; ++c) {
     const double diagonal = a(n - 1 - c, n - 1 - c);
     for (int64_t r = 0; r <= c; ++r)

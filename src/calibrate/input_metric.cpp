@@ -5,13 +5,14 @@
 #include <utility>
 
 #include "base/thread_pool.h"
-#include "calibrate/products.h"
 
 namespace mlxe::calibrate {
+namespace {
 
-InputMetric::InputMetric(Moments gathered, double damping)
-    : moments(std::move(gathered)), h(std::move(moments.covariance)) {
-  const auto n = static_cast<size_t>(columns());
+// Adds the damping to the covariance's diagonal and gives it up.
+std::vector<float> damped(Moments& moments, double damping) {
+  std::vector<float> h = std::move(moments.covariance);
+  const auto n = static_cast<size_t>(moments.columns);
   double variance = 0, square = 0;  // means over the columns
   for (size_t c = 0; c < n; ++c) {
     variance += static_cast<double>(h[c * n + c]) / static_cast<double>(n);
@@ -22,21 +23,43 @@ InputMetric::InputMetric(Moments gathered, double damping)
   const double least = kNoise * (square + variance);
   const auto everywhere = static_cast<float>(least > 0 ? std::max(damping * variance, least) : 1);
   for (size_t c = 0; c < n; ++c) h[c * n + c] += everywhere;
-  order.resize(n);
+  return h;
+}
+
+std::vector<int32_t> largest_first(const PanelMatrix& h) {
+  std::vector<int32_t> order(static_cast<size_t>(h.columns()));
   std::iota(order.begin(), order.end(), 0);
-  std::ranges::stable_sort(order, [&](int32_t a, int32_t b) { return diagonal(a) > diagonal(b); });
-  upper = unit_upper_factor(h, order);
+  std::ranges::stable_sort(order, [&](int32_t a, int32_t b) { return h.at(a, a) > h.at(b, b); });
+  return order;
+}
+
+}  // namespace
+
+InputMetric::InputMetric(Moments gathered, double damping)
+    : moments(std::move(gathered)),
+      h(damped(moments, damping), moments.columns),
+      drift(moments.drift, moments.columns),
+      order(largest_first(h)),
+      factors(h, order) {
+  moments.drift = {};
+}
+
+void InputMetric::finish_retargeting() {
+  drift = {};
+  moments.residual_drift = {};
 }
 
 std::vector<float> retarget(const std::vector<float>& weights, const InputMetric& metric, ThreadPool& pool) {
   const int64_t n = metric.columns(), rows = static_cast<int64_t>(weights.size()) / n;
-  const Factorization factors(metric.h, n);
+  const Moments& m = metric.moments;
   std::vector<float> target(weights.size());
   pool.parallel_for((rows + kBlockRows - 1) / kBlockRows, [&](int64_t block, int) {
     const int64_t first = block * kBlockRows, count = std::min(kBlockRows, rows - first);
     float* out = target.data() + first * n;
-    multiply(weights.data() + first * n, n, count, metric.moments.drift.data(), n, 0, n, out);
-    factors.solve(out, count);
+    metric.drift.multiply(weights.data() + first * n, n, count, 0, n, out);
+    if (!m.residual_mean.empty())
+      for (int64_t i = 0; i < count * n; ++i) out[i] += m.residual_drift[static_cast<size_t>(first * n + i)];
+    metric.factors.solve(out, count);
     for (int64_t i = 0; i < count * n; ++i) out[i] += weights[static_cast<size_t>(first * n + i)];
   });
   return target;
@@ -53,7 +76,7 @@ double weighted_error(const std::vector<float>& target, const std::vector<float>
       const size_t at = static_cast<size_t>(first * n) + i;
       e[i] = target[at] - values[at];
     }
-    multiply(e.data(), n, count, metric.h.data(), n, 0, n, he.data());
+    metric.h.multiply(e.data(), n, count, 0, n, he.data());
     double sum = 0;
     for (size_t i = 0; i < e.size(); ++i) sum += static_cast<double>(e[i]) * static_cast<double>(he[i]);
     errors[static_cast<size_t>(block)] = sum;

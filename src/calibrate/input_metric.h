@@ -7,6 +7,7 @@
 
 #include "calibrate/factorization.h"
 #include "calibrate/moments.h"
+#include "calibrate/products.h"
 
 namespace mlxe {
 
@@ -18,23 +19,27 @@ namespace calibrate {
 // outputs, once their mean is corrected, plus the damping.
 struct InputMetric {
   // The share of the mean variance every direction gets on top: what keeps rarely seen directions in place.
-  static constexpr double kDamping = 0.005;
+  static constexpr double kDamping = 0.02;
 
   // H = covariance + damping * (mean of its diagonal) * I, or what rounding needs if that is more.
   explicit InputMetric(Moments gathered, double damping = kDamping);
 
   int64_t columns() const noexcept { return moments.columns; }
-  float diagonal(int64_t c) const noexcept { return h[static_cast<size_t>(c * columns() + c)]; }
+  float diagonal(int64_t c) const noexcept { return h.at(c, c); }
 
-  Moments moments;  // its covariance has moved to h
-  std::vector<float> h;
+  // Gives up what retarget() alone needs: most of the memory.
+  void finish_retargeting();
+
+  Moments moments;  // its covariance and drift have moved
+  PanelMatrix h, drift;
   // Columns in the order they are rounded: those that move most first, as all others can then make up for
   // them. P H P^T = U D U^T.
   std::vector<int32_t> order;
-  std::vector<float> upper;
+  Factorization factors;
 };
 
-// The weights that, fed with x, come nearest to what `weights` make of x0: W + W drift H^-1. [rows, columns].
+// The weights that, fed with x, come nearest to what `weights` make of x0: W + W drift H^-1. Where there is a
+// residual, its drift is made up for too: + residual_drift H^-1. [rows, columns].
 std::vector<float> retarget(const std::vector<float>& weights, const InputMetric& metric, ThreadPool& pool);
 
 // Mean over tokens of |output error|^2 of each row, summed over rows: sum of e H e^T for e = target - values,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace mlxe {
@@ -13,37 +14,56 @@ class Tensor;
 
 namespace calibrate {
 
-// x: inputs as the already quantized layers before make them; x0: as the original ones do. Square matrices
-// are row-major [columns, columns], with room behind them for a kernel to read a tile's width past the end.
+// x: inputs as the already quantized layers before make them; x0: as the original ones do. r, r0: the same of
+// what the linear's outputs are added to, where that is known. E[] is a weighted mean over tokens. Matrices
+// are row-major with `columns` columns and have room behind them for a kernel to read a tile's width past the
+// end.
 struct Moments {
   int64_t columns = 0, tokens = 0;
   std::vector<double> mean, original_mean;  // of x, x0
   std::vector<float> covariance;            // E[(x - mean) (x - mean)^T]
   std::vector<float> drift;                 // E[(x0 - original_mean - (x - mean)) (x - mean)^T]
+  std::vector<double> residual_mean;        // of r0 - r; empty where there is none
+  std::vector<float> residual_drift;        // E[(r0 - r - residual_mean) (x - mean)^T]
 };
 
-// Sums block after block in an order that does not depend on the threads.
+// Rows of the same tokens in the original and the changed model.
+struct PartView {
+  const cpu::Tensor &original, &changed;
+};
+
+// Sums block after block in an order that does not depend on the threads. Factors are rounded to bfloat16
+// once they are centred: that adds 2^-9 of a value as noise which averages out, and takes a fraction of the
+// time.
 class MomentSums {
  public:
-  MomentSums(int64_t columns, ThreadPool& pool);
+  // `residual_columns` 0: there is none.
+  MomentSums(int64_t columns, int64_t residual_columns, ThreadPool& pool);
 
-  // The same rows of both; may be called again for more of them.
-  void add(const cpu::Tensor& original, const cpu::Tensor& x);
+  // May be called again for more rows. `weights`: how much each row counts, not negative.
+  void add(const PartView& x, const PartView* residual, std::span<const float> weights);
   // Errors: numeric, where an input was NaN or too large to square.
   Moments finish();
 
  private:
-  // sums += (a - pivot)^T x over a block's rows, `transposed` holding a - pivot by columns. Symmetric: only
-  // the tiles that reach the diagonal or lie right of it.
+  // One of the left factors: what it sums, and the products with x.
+  struct Sums {
+    std::vector<double> sum;
+    std::vector<float> pivot;  // near the mean, so that little cancels
+    std::vector<float> products;
+  };
   enum class Form { full, symmetric };
-  void add_products(const cpu::Tensor& x, int64_t first, int64_t count, Form form, std::vector<float>& sums);
+  template <class Value>
+  void add_factor(Sums& sums, int64_t count, std::span<const float> weights, Form form, Value&& value);
+  void add_products(int64_t rows, int64_t depth, Form form, std::vector<float>& sums);
+  void centre(Sums& sums) const;
 
   ThreadPool& pool_;
   int64_t columns_, tokens_ = 0;
-  std::vector<double> sum_, difference_sum_;
-  std::vector<float> pivot_, difference_pivot_;  // near the means, so that little cancels
-  std::vector<float> transposed_;                // [columns, kBlock]
-  std::vector<float> products_, drift_products_;
+  double weight_ = 0;
+  Sums x_, drift_, residual_;
+  std::vector<uint16_t> left_;   // bfloat16, [columns, kBlock]
+  std::vector<uint16_t> right_;  // x, in panels of kBf16Panel columns (kernels/bf16_table.h)
 };
 
 }  // namespace calibrate

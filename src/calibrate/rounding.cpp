@@ -15,7 +15,7 @@ namespace mlxe::calibrate {
 namespace {
 
 constexpr int kRounds = 3;  // of refitting and moving codes
-constexpr int kSweeps = 4;  // over the codes of a row, at most
+constexpr int kSweeps = 4;  // over the codes of some rows, at most
 
 // Codes as floats and groups of some rows.
 struct Codes {
@@ -57,9 +57,11 @@ void store(const Codes& from, int64_t first, QuantizedMatrix& out) {
 // A block of rows on its way.
 class RowBlock {
  public:
-  RowBlock(const float* target, int64_t rows, const InputMetric& metric, const Scheme& scheme)
+  RowBlock(const float* target, int64_t rows, const InputMetric& metric, const std::vector<float>& upper,
+           const Scheme& scheme)
       : target_(target),
         metric_(metric),
+        upper_(upper),
         rows_(rows),
         n_(metric.columns()),
         size_(scheme.group_size),
@@ -73,18 +75,17 @@ class RowBlock {
   Codes solve(const std::vector<float>& ones) {
     std::vector<float> importance(static_cast<size_t>(n_));
     for (int64_t c = 0; c < n_; ++c) importance[static_cast<size_t>(c)] = metric_.diagonal(c);
-    for (int64_t r = 0; r < rows_; ++r) {
+    for (int64_t r = 0; r < rows_; ++r)
       for (int64_t g = 0; g < groups_; ++g)
         group(r, g) = fit_group(
             {target_ + r * n_ + g * size_, static_cast<size_t>(size_)},
             std::span(importance).subspan(static_cast<size_t>(g * size_), static_cast<size_t>(size_)), grid_);
-      compensate(r);
-    }
-    measure();
-    for (int64_t r = 0; r < rows_; ++r) move_codes(r);
+    compensate();
+    find_errors();
+    move_codes();
     for (int round = 0; round < kRounds; ++round) {
       refit(ones);
-      for (int64_t r = 0; r < rows_; ++r) move_codes(r);
+      move_codes();
     }
     return std::move(at_);
   }
@@ -95,31 +96,47 @@ class RowBlock {
   float* error(int64_t row) { return error_.data() + row * n_; }
   float* gradient(int64_t row) { return gradient_.data() + row * n_; }
 
-  void compensate(int64_t row) {
+  // Some columns at a time: within them a row's error is passed on at once, beyond them as a product.
+  void compensate() {
     const Kernels& k = kernels();
-    const float* target = target_ + row * n_;
-    // Weights in the order they are rounded, what the earlier ones left added.
-    std::vector<float> wanted(static_cast<size_t>(n_));
-    for (int64_t i = 0; i < n_; ++i)
-      wanted[static_cast<size_t>(i)] = target[metric_.order[static_cast<size_t>(i)]];
-    for (int64_t i = 0; i < n_; ++i) {
-      const int64_t c = metric_.order[static_cast<size_t>(i)];
-      const AffineGroup& g = group(row, c / size_);
-      const float code = nearest_code(wanted[static_cast<size_t>(i)], g, grid_.last_code());
-      codes(row)[c] = code;
-      const float left = target[c] - (code * g.scale + g.bias);
-      k.add_scaled(metric_.upper.data() + i * n_ + i + 1, left, n_ - i - 1, wanted.data() + i + 1);
+    constexpr int64_t kStep = 64;
+    // Weights in the order they are rounded, what the earlier ones left added; and what each left.
+    std::vector<float> wanted(at_.codes.size()), left(at_.codes.size());
+    for (int64_t r = 0; r < rows_; ++r)
+      for (int64_t i = 0; i < n_; ++i)
+        wanted[static_cast<size_t>(r * n_ + i)] = target_[r * n_ + metric_.order[static_cast<size_t>(i)]];
+    for (int64_t first = 0; first < n_; first += kStep) {
+      const int64_t end = std::min(n_, first + kStep);
+      for (int64_t r = 0; r < rows_; ++r) {
+        float* row = wanted.data() + r * n_;
+        for (int64_t i = first; i < end; ++i) {
+          const int64_t c = metric_.order[static_cast<size_t>(i)];
+          const AffineGroup& g = group(r, c / size_);
+          const float code = nearest_code(row[i], g, grid_.last_code());
+          codes(r)[c] = code;
+          const float e = target_[r * n_ + c] - (code * g.scale + g.bias);
+          left[static_cast<size_t>(r * n_ + i)] = e;
+          k.add_scaled(upper_.data() + i * n_ + i + 1, e, end - i - 1, row + i + 1);
+        }
+      }
+      for (int64_t c = end; c < n_; c += k.panel)
+        k.matmul(left.data() + first, n_, rows_, upper_.data() + first * n_ + c, n_, end - first,
+                 wanted.data() + c, n_, wanted.data() + c, n_, std::min<int64_t>(k.panel, n_ - c));
     }
   }
 
-  // error, gradient = error H and cost, from the codes.
-  void measure() {
+  void find_errors() {
     for (int64_t r = 0; r < rows_; ++r)
       for (int64_t c = 0; c < n_; ++c) {
         const AffineGroup& g = group(r, c / size_);
         error(r)[c] = target_[r * n_ + c] - (codes(r)[c] * g.scale + g.bias);
       }
-    multiply(error_.data(), n_, rows_, metric_.h.data(), n_, 0, n_, gradient_.data());
+  }
+
+  // error, gradient = error H and cost, from the codes.
+  void measure() {
+    find_errors();
+    metric_.h.multiply(error_.data(), n_, rows_, 0, n_, gradient_.data());
     for (int64_t r = 0; r < rows_; ++r) {
       double sum = 0;
       for (int64_t c = 0; c < n_; ++c)
@@ -128,24 +145,34 @@ class RowBlock {
     }
   }
 
-  void move_codes(int64_t row) {
+  // Column after column, the gradient of a panel's columns found when the sweep comes to it.
+  void move_codes() {
     const Kernels& k = kernels();
+    const PanelMatrix& h = metric_.h;
     const float last = grid_.last_code();
+    std::vector<float> gradient(static_cast<size_t>(rows_ * h.panel()));
     bool moved = true;
     for (int sweep = 0; sweep < kSweeps && moved; ++sweep) {
       moved = false;
-      for (int64_t c = 0; c < n_; ++c) {
-        const float scale = group(row, c / size_).scale,
-                    steps = gradient(row)[c] / (metric_.diagonal(c) * scale);
-        if (!(std::abs(steps) > 0.5f)) continue;
-        float& code = codes(row)[c];
-        const float next = std::clamp(code + std::rint(steps), 0.0f, last);
-        if (next == code) continue;
-        const float change = (next - code) * scale;
-        code = next;
-        error(row)[c] -= change;
-        k.add_scaled(metric_.h.data() + c * n_, -change, n_, gradient(row));
-        moved = true;
+      for (int64_t panel = 0; panel < h.panels(); ++panel) {
+        const int64_t first = panel * h.panel(), end = std::min(n_, first + h.panel());
+        h.multiply(error_.data(), n_, rows_, panel, 0, n_, gradient.data(), h.panel());
+        for (int64_t r = 0; r < rows_; ++r) {
+          float* here = gradient.data() + r * h.panel();
+          for (int64_t c = first; c < end; ++c) {
+            const float scale = group(r, c / size_).scale;
+            const float steps = here[c - first] / (metric_.diagonal(c) * scale);
+            if (!(std::abs(steps) > 0.5f)) continue;
+            float& code = codes(r)[c];
+            const float next = std::clamp(code + std::rint(steps), 0.0f, last);
+            if (next == code) continue;
+            const float change = (next - code) * scale;
+            code = next;
+            error(r)[c] -= change;
+            k.add_scaled(h.row(panel, c), -change, end - first, here);
+            moved = true;
+          }
+        }
       }
     }
   }
@@ -157,8 +184,7 @@ class RowBlock {
     std::vector<double> systems(static_cast<size_t>(rows_) * g2 * g2);
     std::vector<float> products(at_.codes.size());
     for (int64_t g = 0; g < groups_; ++g) {
-      multiply(at_.codes.data() + g * size_, n_, rows_, metric_.h.data(), n_, g * size_, size_,
-               products.data());
+      metric_.h.multiply(at_.codes.data() + g * size_, n_, rows_, g * size_, size_, products.data());
       for (int64_t r = 0; r < rows_; ++r) {
         double* a = systems.data() + static_cast<size_t>(r) * g2 * g2;
         for (int64_t other = 0; other < groups_; ++other) {
@@ -208,6 +234,7 @@ class RowBlock {
 
   const float* target_;
   const InputMetric& metric_;
+  const std::vector<float>& upper_;  // U of metric.h
   int64_t rows_, n_, size_, groups_;
   Grid grid_;
   Codes at_;
@@ -249,14 +276,15 @@ QuantizedMatrix round_compensated(const std::vector<float>& target, const InputM
       double sum = 0;
       for (int64_t r = g * scheme.group_size; r < (g + 1) * scheme.group_size; ++r)
         for (int64_t c = other * scheme.group_size; c < (other + 1) * scheme.group_size; ++c)
-          sum += static_cast<double>(metric.h[static_cast<size_t>(r * n + c)]);
+          sum += static_cast<double>(metric.h.at(r, c));
       ones[static_cast<size_t>(g * groups + other)] = static_cast<float>(sum);
     }
   });
+  const std::vector<float> upper = metric.factors.unit_upper();
   QuantizedMatrix out = empty_matrix(scheme, rows, n);
   pool.parallel_for((rows + kBlockRows - 1) / kBlockRows, [&](int64_t block, int) {
     const int64_t first = block * kBlockRows, count = std::min(kBlockRows, rows - first);
-    store(RowBlock(target.data() + first * n, count, metric, scheme).solve(ones), first, out);
+    store(RowBlock(target.data() + first * n, count, metric, upper, scheme).solve(ones), first, out);
   });
   return out;
 }

@@ -46,7 +46,8 @@ uint64_t weight_bytes(const Blueprint& blueprint, const fs::path& folder) {
 }
 
 // Empty where no texts were given. The report names tensors as written.
-CalibratedWeights calibrated(const Blueprint& blueprint, const ConvertOptions& options) {
+CalibratedWeights calibrated(const Blueprint& blueprint, const ConvertOptions& options,
+                             const fs::path& scratch) {
   if (!options.calibration) return {};
   std::map<std::string, Scheme> schemes;
   std::map<std::string, std::string> written;
@@ -58,7 +59,7 @@ CalibratedWeights calibrated(const Blueprint& blueprint, const ConvertOptions& o
     written[source.name] = planned.name;
   }
   CalibratedWeights weights = calibrate_weights(options.model, *options.calibration, schemes, options.threads,
-                                                options.warning, options.progress);
+                                                options.warning, options.progress, scratch);
   for (TensorCalibration& entry : weights.report) entry.name = written.at(entry.name);
   return weights;
 }
@@ -76,7 +77,7 @@ Conversion run(const ConvertOptions& options, Purpose purpose) {
                         {options.model});
   require_free_space(pending.path(), blueprint.plan.folder_bytes);
   auto source = std::async(std::launch::async, fingerprints, options.model, blueprint.source_files);
-  CalibratedWeights weights = calibrated(blueprint, options);
+  CalibratedWeights weights = calibrated(blueprint, options, pending.path());
   write_weights(blueprint, weights, pending.path(), options);
   result.calibration = std::move(weights.report);
   for (const auto& [file, text] : blueprint.texts) write_whole_file(pending.path() / file, text);

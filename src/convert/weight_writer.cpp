@@ -100,8 +100,8 @@ class WeightWriter {
     std::span<const std::byte> values = source.codes;
     Dtype dtype = source.dtype;
     try {
-      if (const auto bias = calibrated_.biases.find(source.name); bias != calibrated_.biases.end()) {
-        values = std::as_bytes(std::span(bias->second));
+      if (const auto vector = calibrated_.vectors.find(source.name); vector != calibrated_.vectors.end()) {
+        values = std::as_bytes(std::span(vector->second));
         dtype = Dtype::f32;
       } else if (source.scheme.mode != Mode::none) {
         dequantize(source, rows, columns);

@@ -2,7 +2,7 @@
 
     python tests/golden/mlx_embeddings_check.py PROGRAM      (environment: tools/requirements-mlx-embeddings.txt)
 
-The real all-MiniLM-L6-v2 and a full-size random DistilBERT with an NLI head, at 8 and 4 bits, five short texts: cosine
+The real all-MiniLM-L6-v2 and a full-size random DistilBERT with an NLI head, at 8 bits and 4 calibrated ones, five short texts: cosine
 between mlx-embeddings' vectors and those of `embed` on the same folder, on the cpu engine (float32 activations) and the mlx engine.
   as it is       >= 0.99999, what the project promises: mlx-embeddings' embeddings and first layer are in float16
   in float32     >= 1 - 1e-9: the same codes in the same arithmetic leave some 1e-6 of a vector's length, whose square
@@ -68,6 +68,7 @@ CONVERSIONS = {
     "8-bit, its layout": ["-q", "--q-group-size", "32", "--layout", "mlx-embeddings"],
     "mixed, its layout": ["-q", "--q-group-size", "32", "--set", "*.layer.0.*=4:32", "--layout", "mlx-embeddings"],
     "mxfp4, its layout": ["-q", "--q-mode", "mxfp4", "--layout", "mlx-embeddings"],
+    "calibrated, its layout": ["-q", "--q-bits", "4", "--q-group-size", "32", "--layout", "mlx-embeddings", "--calibrate"],
     "int8": ["-q", "--q-mode", "int8"],
     "fake": ["-q", "--q-mode", "fake"],
 }
@@ -86,11 +87,19 @@ def verdict_holds(program, folder):
     return verdict, verdict != "no" and same
 
 
+def calibration_texts(scratch):
+    path = scratch / "texts.txt"
+    path.write_text("".join(f"{text} {i} {TEXTS[i % 3]}\n" for i in range(100) for text in TEXTS))
+    return path
+
+
 def check_verdicts(program, scratch):
     folders = {folder.name: folder for folder in sorted((ROOT / "tests/data/tiny").iterdir()) if folder.is_dir()}
     for name in ("bert", "distilbert_cls", "roberta", "xlm_roberta", "st_dense"):
         for how, options in CONVERSIONS.items():
             folders[f"{name} {how}"] = scratch / f"{name} {how}"
+            if options[-1] == "--calibrate":
+                options = [*options, calibration_texts(scratch)]
             run(program, "convert", folders[name], "--mlx-path", folders[f"{name} {how}"], *options)
     found = {name: verdict_holds(program, folder) for name, folder in folders.items()}
     wrong = [f"{name}: inspect says {verdict}" for name, (verdict, holds) in found.items() if not holds]
@@ -109,9 +118,10 @@ def main(program):
         run(sys.executable, ROOT / "tools/make_random_distilbert.py", distilbert)
         for name, source in {"MiniLM": minilm, "DistilBERT": distilbert}.items():
             mine, theirs = {}, {}
-            for bits in (8, 4):
+            for bits, calibrated in ((8, []), (4, ["--calibrate", calibration_texts(scratch), "--calibrate-limit", "100"])):
                 folder = scratch / f"{name}-{bits}"
-                run(program, "convert", source, "--mlx-path", folder, "-q", "--q-bits", bits, "--layout", "mlx-embeddings")
+                run(program, "convert", source, "--mlx-path", folder, "-q", "--q-bits", bits, "--layout", "mlx-embeddings",
+                    *calibrated)
                 mine[bits] = {engine: ours(program, folder, engine) for engine in ("cpu", "mlx")}
                 for how, least in LEAST.items():
                     theirs[bits] = mlx_reference.embed(folder, TEXTS, float32=how == "in float32")["vectors"]

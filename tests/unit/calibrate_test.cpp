@@ -7,6 +7,8 @@
 
 #include "base/half.h"
 #include "base/thread_pool.h"
+#include "calibrate/activation_file.h"
+#include "calibrate/channel_fit.h"
 #include "calibrate/group_fit.h"
 #include "calibrate/input_metric.h"
 #include "calibrate/moments.h"
@@ -47,8 +49,9 @@ Moments moments_of(const std::vector<float>& original, const std::vector<float>&
                    int threads = 1) {
   ThreadPool pool(threads);
   cpu::Arena arena;
-  MomentSums sums(columns, pool);
-  sums.add(tensor(arena, original, columns), tensor(arena, x, columns));
+  MomentSums sums(columns, 0, pool);
+  const cpu::Tensor a = tensor(arena, original, columns), b = tensor(arena, x, columns);
+  sums.add({a, b}, nullptr, std::vector<float>(static_cast<size_t>(b.rows()), 1.0f));
   return sums.finish();
 }
 
@@ -83,11 +86,12 @@ TEST(Moments, AreThoseOfAPlainLoopInDouble) {
     mean[i % kColumns] += static_cast<double>(x[i]) / kTokens;
     mean0[i % kColumns] += static_cast<double>(x0[i]) / kTokens;
   }
-  // Inputs are up to about 20; 700 products of them are summed in float32 (rounding of each sum 6e-8 of at
-  // most 400 * 700, which adds up like its square root) and divided by 700.
-  constexpr double kTolerance = 400 * 6e-8 * 27;
+  // Centred inputs are up to about 20 and rounded to bfloat16: a product of two is off by at most 2^-8 of
+  // 400, evenly spread (a standard deviation of 0.6 of that at most, less for smaller values), and the mean
+  // of 700 by that over their root; five of those. Differences (drift) are no larger.
+  const double kTolerance = 5 * 0.6 * 400 / 256 / std::sqrt(kTokens);
   for (size_t a = 0; a < kColumns; ++a) {
-    EXPECT_NEAR(m.mean[a], mean[a], 1e-9);
+    EXPECT_NEAR(m.mean[a], mean[a], 1e-6);
     EXPECT_NEAR(m.original_mean[a], mean0[a], 1e-6);
     for (size_t b = 0; b < kColumns; b += 7) {
       double covariance = 0, drift = 0;
@@ -121,6 +125,46 @@ TEST(Moments, RefuseNaN) {
     EXPECT_EQ(e.code(), ErrorCode::numeric);
     EXPECT_THAT(e.what(), testing::HasSubstr("NaN"));
   }
+}
+
+// A row that counts twice is that row twice; one that counts nothing is not there.
+TEST(Moments, WeighRows) {
+  const std::vector<float> x0 = inputs(kColumns, 9, 0.5f, 3), x = inputs(kColumns, 9, 0.5f, 4);
+  const auto weighed = [&](std::vector<float> original, std::vector<float> changed, auto&& weight) {
+    ThreadPool pool(1);
+    cpu::Arena arena;
+    MomentSums sums(kColumns, 0, pool);
+    const cpu::Tensor a = tensor(arena, original, kColumns), b = tensor(arena, changed, kColumns);
+    std::vector<float> weights;
+    for (int64_t t = 0; t < b.rows(); ++t) weights.push_back(weight(t));
+    sums.add({a, b}, nullptr, weights);
+    return sums.finish();
+  };
+  constexpr int64_t kTwice = 100;
+  std::vector<float> more0 = x0, more = x;
+  more0.insert(more0.end(), x0.begin(), x0.begin() + kTwice * kColumns);
+  more.insert(more.end(), x.begin(), x.begin() + kTwice * kColumns);
+  const Moments repeated = weighed(more0, more, [](int64_t) { return 1.0f; });
+  const Moments twice = weighed(x0, x, [](int64_t t) { return t < kTwice ? 2.0f : 1.0f; });
+  const Moments equal = weighed(x0, x, [](int64_t) { return 1.0f; });
+  const Moments none = weighed(more0, more, [](int64_t t) { return t < kTokens ? 3.0f : 0.0f; });
+  const auto distance = [](const std::vector<float>& a, const std::vector<float>& b) {
+    double d = 0, size = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+      d += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
+      size += std::pow(static_cast<double>(a[i]), 2);
+    }
+    return std::sqrt(d / size);
+  };
+  // Rounded to bfloat16 at other places: 2^-9 of each factor, averaged over hundreds of tokens. The twin, all
+  // rows alike, is off by more.
+  constexpr double kTolerance = 2e-3;
+  EXPECT_LT(distance(repeated.covariance, twice.covariance), kTolerance);
+  EXPECT_LT(distance(repeated.drift, twice.drift), kTolerance);
+  EXPECT_LT(distance(equal.covariance, none.covariance), kTolerance);
+  EXPECT_GT(distance(repeated.covariance, equal.covariance), 5 * kTolerance);
+  EXPECT_NEAR(repeated.mean[5], twice.mean[5], 1e-5);
+  EXPECT_NEAR(repeated.original_mean[5], twice.original_mean[5], 1e-5);
 }
 
 // What compensation is worth on this layer: plain rounding costs several times as much. The twins below show
@@ -249,6 +293,83 @@ TEST(Retarget, FindsTheWeightsForTheInputsThereAre) {
   const std::vector<float> found = retarget(w, metric, pool);
   // The damping pulls towards w by half a percent of the mean variance; what is left is a small part.
   EXPECT_LT(weighted_error(wanted, found, metric, pool), 0.01 * weighted_error(wanted, w, metric, pool));
+}
+
+// The residual is off by B x: weights that make up for it are W + B.
+TEST(Retarget, MakesUpForAResidualThatIsOff) {
+  const std::vector<float> x = inputs(kColumns, 40, 1, 11), w = weights();
+  const std::vector<float> b = test::random_weights(static_cast<size_t>(kRows * kColumns), 21);
+  std::vector<float> off(static_cast<size_t>(kTokens * kRows), 0.5f), wanted = w;
+  for (int64_t t = 0; t < kTokens; ++t)
+    for (int64_t r = 0; r < kRows; ++r)
+      for (int64_t c = 0; c < kColumns; ++c)
+        off[static_cast<size_t>(t * kRows + r)] +=
+            b[static_cast<size_t>(r * kColumns + c)] * x[static_cast<size_t>(t * kColumns + c)];
+  for (size_t i = 0; i < b.size(); ++i) wanted[i] += b[i];
+  ThreadPool pool(2);
+  cpu::Arena arena;
+  MomentSums sums(kColumns, kRows, pool);
+  const cpu::Tensor in = tensor(arena, x, kColumns), residual0 = tensor(arena, off, kRows),
+                    residual = tensor(arena, std::vector<float>(off.size()), kRows);
+  const PartView beside{residual0, residual};
+  sums.add({in, in}, &beside, std::vector<float>(kTokens, 1.0f));
+  const InputMetric metric(sums.finish());
+  const std::vector<float> found = retarget(w, metric, pool);
+  // The damping pulls towards w.
+  EXPECT_LT(weighted_error(wanted, found, metric, pool), 0.01 * weighted_error(wanted, w, metric, pool));
+}
+
+TEST(ChannelFit, FindsTheLineOfEachChannel) {
+  constexpr int64_t kChannels = 70;
+  const std::vector<float> values = test::random_weights(static_cast<size_t>(kTokens * kChannels), 5, 1);
+  std::vector<float> x = values, wanted = values;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto c = static_cast<float>(i % kChannels);
+    if (i % kChannels == 7) x[i] = 0.25f;  // never varies
+    wanted[i] = (1 + 0.01f * c) * x[i] - 0.1f * c;
+  }
+  ThreadPool pool(2);
+  cpu::Arena arena;
+  ChannelFit fit(kChannels);
+  fit.add(tensor(arena, x, kChannels), tensor(arena, wanted, kChannels), std::vector<float>(kTokens, 0.5f),
+          pool);
+  const std::vector<ChannelLine> lines = fit.lines();
+  for (size_t c = 0; c < kChannels; ++c) {
+    const float slope = c == 7 ? 1 : 1 + 0.01f * static_cast<float>(c);
+    EXPECT_NEAR(lines[c].slope, slope, 1e-5) << c;
+    // Of the constant channel the offset makes good what the slope does not: 0.07 * 0.25.
+    EXPECT_NEAR(lines[c].offset, -0.1f * static_cast<float>(c) + (c == 7 ? 0.0175f : 0), 1e-5) << c;
+  }
+}
+
+TEST(ActivationFile, GivesBackRowsAndRefusesWhatWasReplaced) {
+  const test::TemporaryFolder folder;
+  ThreadPool pool(2);
+  cpu::Arena arena;
+  std::vector<float> values = inputs(kColumns, 9, 0.5f, 3);
+  values[5 * kColumns + 3] = NAN;
+  const cpu::Tensor rows = tensor(arena, values, kColumns);
+  ActivationFile file(folder.path(), 2);
+  EXPECT_TRUE(test::names_in(folder.path()).empty());  // it has no name
+  file.put(0, tensor(arena, inputs(kColumns, 9, 0.5f, 4), kColumns), pool);
+  const int64_t version = file.put(1, rows, pool);
+  const cpu::Tensor found = file.get(1, version, arena, pool);
+  ASSERT_EQ(found.rows(), rows.rows());
+  for (int64_t r = 0; r < rows.rows(); ++r) {
+    const float largest = std::abs(*std::max_element(
+        rows.row(r), rows.row(r) + kColumns, [](float a, float b) { return std::abs(a) < std::abs(b); }));
+    for (int64_t c = 0; c < kColumns; ++c) {
+      if (r == 5)
+        EXPECT_TRUE(std::isnan(found.row(r)[c]));
+      else  // half a step of 1/32767, and the rounding of the products
+        EXPECT_NEAR(found.row(r)[c], rows.row(r)[c], largest * (0.5 / 32767 + 1e-6));
+    }
+  }
+  file.put(1, rows, pool);
+  EXPECT_THAT(test::error_text([&] { file.get(1, version, arena, pool); }, ErrorCode::internal),
+              testing::HasSubstr("place"));
+  EXPECT_THAT(test::error_text([&] { ActivationFile(folder / "none", 1); }, ErrorCode::io),
+              testing::HasSubstr("none"));
 }
 
 TEST(GroupFit, IsNeverWorseThanPlainRounding) {

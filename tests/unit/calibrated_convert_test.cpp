@@ -6,10 +6,12 @@
 #include <cmath>
 
 #include "base/sha256.h"
+#include "encoder/model_loader.h"
 #include "mlx_encoder/convert.h"
 #include "mlx_encoder/encoder.h"
 #include "mlx_encoder/inspect.h"
 #include "model_folders.h"
+#include "tokenizer/tokenizer.h"
 
 namespace mlxe {
 namespace {
@@ -50,8 +52,22 @@ std::string weights_hash(const fs::path& folder) {
   return sha256_hex(folder / "model.safetensors");
 }
 
+// Of other texts of the same kind.
+Matrix hidden_on_texts(const fs::path& folder) {
+  LoadedModel loaded = load_model(folder, {});
+  const Tokenizer tokenizer = Tokenizer::load(folder, {});
+  const auto engine = make_cpu_engine({.threads = 1});
+  bind(loaded, *engine);
+  RunRequest request{.hidden = true};
+  for (const TextInput& text : texts(20, 2).texts)
+    request.batch.append(tokenizer.encode(text.text).ids);
+  RunResult result;
+  engine->run(loaded.model, request, result);
+  return result.hidden;
+}
+
 double distance(const fs::path& a, const fs::path& b) {
-  const Matrix x = test::hidden_of(a), y = test::hidden_of(b);
+  const Matrix x = hidden_on_texts(a), y = hidden_on_texts(b);
   double sum = 0;
   for (size_t i = 0; i < x.values.size(); ++i) {
     const double d = static_cast<double>(x.values[i]) - static_cast<double>(y.values[i]);
@@ -123,6 +139,29 @@ TEST(CalibratedConvert, ByPlainRoundingIsThePlainConversion) {
   o.output = folder / "plain";
   convert(o);
   EXPECT_EQ(weights_hash(folder / "rtn"), weights_hash(folder / "plain"));
+}
+
+TEST(CalibratedConvert, FitsBiasesAndNormsUnlessRoundingIsAllThatIsAskedFor) {
+  const TemporaryFolder folder;
+  ConvertOptions o = options(tiny("bert"), folder / "plain");
+  o.calibration.reset();
+  convert(o);
+  const auto plain = test::read_tensors(folder / "plain/model.safetensors");
+  for (const auto& [method, biases, norms] : {std::tuple{CalibrationMethod::rtn, false, false},
+                                              {CalibrationMethod::mse, true, false},
+                                              {CalibrationMethod::gptq, true, true}}) {
+    o.output = folder / name(method);
+    o.calibration = texts();
+    o.calibration->method = method;
+    convert(o);
+    const auto fitted = test::read_tensors(o.output / "model.safetensors");
+    const auto differs = [&](const char* tensor) { return fitted.at(tensor).data != plain.at(tensor).data; };
+    EXPECT_EQ(differs("encoder.layer.0.output.dense.bias"), biases) << name(method);
+    for (const char* tensor :
+         {"embeddings.LayerNorm.weight", "encoder.layer.0.attention.output.LayerNorm.bias",
+          "encoder.layer.1.output.LayerNorm.weight"})
+      EXPECT_EQ(differs(tensor), norms) << name(method) << ", " << tensor;
+  }
 }
 
 TEST(CalibratedConvert, GivesTheSameBytesOnAnyNumberOfThreads) {
@@ -227,6 +266,17 @@ TEST(CalibratedConvert, NamesTheTensorOfANaNAndOfValuesThatOverflow) {
   EXPECT_THAT(
       error_text([&] { convert(options(damaged("large", 1e30f), folder / "out")); }, ErrorCode::numeric),
       HasSubstr("encoder.layer.1.attention.self.key.weight"));
+  // Finite weights whose outputs are not: what reads them first is named.
+  const fs::path hot = test::changed_copy(tiny("bert"), folder / "hot", [](test::RawTensors& tensors) {
+    for (const char* name :
+         {"encoder.layer.0.output.LayerNorm.weight", "encoder.layer.0.output.LayerNorm.bias"}) {
+      test::RawTensor& t = tensors.at(name);
+      const float value = 3e38f;
+      std::memcpy(t.data.data() + 5 * sizeof value, &value, sizeof value);
+    }
+  });
+  EXPECT_THAT(error_text([&] { convert(options(hot, folder / "out")); }, ErrorCode::numeric),
+              testing::AllOf(HasSubstr("encoder.layer.1.attention.self.query.weight"), HasSubstr("NaN")));
   EXPECT_FALSE(fs::exists(folder / "out"));
 }
 

@@ -1,0 +1,40 @@
+// Lines through pairs of values, a line a channel: what a layer norm's weight and bias can make good.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace mlxe {
+
+class ThreadPool;
+namespace cpu {
+class Tensor;
+}
+
+namespace calibrate {
+
+struct ChannelLine {
+  float slope = 1, offset = 0;
+};
+
+class ChannelFit {
+ public:
+  explicit ChannelFit(int64_t channels) : sums_(static_cast<size_t>(channels)) {}
+
+  // Rows of x, what they should be, and how much each counts.
+  void add(const cpu::Tensor& x, const cpu::Tensor& wanted, std::span<const float> weights, ThreadPool& pool);
+  // For each channel the slope and offset with the smallest mean squared error of slope x + offset. A channel
+  // that hardly varies keeps its slope.
+  std::vector<ChannelLine> lines() const;
+
+ private:
+  struct Sums {
+    double x = 0, wanted = 0, xx = 0, x_wanted = 0;
+  };
+  std::vector<Sums> sums_;
+  double weight_ = 0;
+};
+
+}  // namespace calibrate
+}  // namespace mlxe
