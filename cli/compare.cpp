@@ -9,14 +9,17 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "command.h"
+#include "compare/quality.h"
 #include "compare/tables.h"
 #include "convert/model_card.h"
 #include "format/folder_writer.h"
 #include "measured_process.h"
 #include "mlx_encoder/error.h"
 #include "print_table.h"
+#include "quality_options.h"
 #include "texts.h"
 
 namespace mlxe::cli {
@@ -34,6 +37,7 @@ struct Options {
   std::optional<double> gate_cosine;
   GateLimits limits;
   std::vector<std::string> gates;
+  std::filesystem::path gates_file, save_baseline;
   double seconds = 2;
   std::filesystem::path report;
   std::string command;
@@ -100,7 +104,7 @@ std::vector<TextInput> sample(const std::vector<TextInput>& texts) {
 void print_tables(const Comparison& c) {
   std::cout << fmt::format("{} texts, {} tokens; {} engine ({}), float32 activations\n", c.texts, c.tokens,
                            c.quantized.engine, c.quantized.variant);
-  for (const char* id : {"summary", "layers", "tensors", "task", "labels", "run_mode", "gates"})
+  for (const char* id : {"summary", "layers", "tensors", "drift", "task", "labels", "run_mode", "gates"})
     for (const Table& t : tables(c))
       if (t.id == id) print_table(t);
 }
@@ -125,6 +129,8 @@ int compare_models(const Options& o) {
   options.limits.cosine = o.gate_cosine;
   options.run_mode = parse_activations(o.run.activations);
   for (const std::string& g : o.gates) options.gates.push_back(parse_gate(g));
+  std::optional<QualityFile> quality;  // a mistake in it is said before the long run
+  if (!o.gates_file.empty()) quality = read_quality_file(o.gates_file);
 
   Comparison c = compare(o.original, o.quantized, input, options);
   c.command = o.command;
@@ -139,6 +145,14 @@ int compare_models(const Options& o) {
                                        .seconds = o.seconds},
                                       texts);
   }
+  if (quality) {
+    std::set<std::string> fixed;
+    for (const GateSetting& g : options.gates) fixed.insert(g.tensor + "." + g.metric);
+    QualityCheck check = check_quality(*quality, measured(c), c.gates, fixed, options.warning);
+    c.gates = std::move(check.gates);
+    c.unmeasured = std::move(check.unmeasured);
+  }
+  if (!o.save_baseline.empty()) save_baseline(o.save_baseline, measured(c));
   if (!o.report.empty()) write_report(o.report, c);
   if (o.update_card) insert_measurements(o.quantized, to_card(c));
 
@@ -150,12 +164,7 @@ int compare_models(const Options& o) {
     if (!o.report.empty()) std::cout << "Report: " << o.report.string() << '\n';
     if (o.update_card) std::cout << "Model card: " << (o.quantized / "README.md").string() << '\n';
   }
-  if (!o.gate || c.passed()) return 0;
-  for (const Gate& g : c.gates)
-    if (!g.passed)
-      std::cerr << fmt::format("mlx-encoder: gate {} failed: {:.6g}, expected {} {:.6g}\n", g.name(), g.value,
-                               g.metric.starts_with("cosine") ? "at least" : "at most", g.limit);
-  return exit_status(ErrorCode::gate);
+  return o.gate || quality ? report_gates(c.gates) : 0;
 }
 
 // `text` as one word of a shell command.
@@ -225,6 +234,7 @@ void add_compare(CLI::App& app, Run& run) {
       ->add_option("--gate-limit", o->gates,
                    "One gate: TENSOR.METRIC=LIMIT or =off (docs/gates.md); repeatable")
       ->take_all();
+  add_quality(*command, o->gates_file, &o->save_baseline);
   command->add_flag("--no-speed", o->no_speed, "Do not measure time and memory");
   command->add_option("--seconds", o->seconds, "Latency and throughput may take this long each, a model")
       ->check(CLI::PositiveNumber)

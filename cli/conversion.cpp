@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -12,29 +11,6 @@
 
 namespace mlxe::cli {
 namespace {
-
-// "5GB", "500 MB", "2GiB", "1048576"
-uint64_t parse_size(const std::string& text) {
-  size_t end = 0;
-  double value = 0;
-  try {
-    value = std::stod(text, &end);
-  } catch (const std::exception&) {
-    end = 0;
-  }
-  while (end > 0 && end < text.size() && text[end] == ' ') ++end;
-  std::string unit;
-  for (size_t i = end; i < text.size(); ++i)
-    unit += static_cast<char>(std::toupper(static_cast<unsigned char>(text[i])));
-  constexpr std::pair<const char*, double> kUnits[] = {
-      {"", 1},      {"B", 1},        {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
-      {"TB", 1e12}, {"KIB", 0x1p10}, {"MIB", 0x1p20}, {"GIB", 0x1p30}, {"TIB", 0x1p40}};
-  for (const auto& [name, factor] : kUnits)
-    if (end > 0 && unit == name && value * factor >= 1 && value * factor < 0x1p62)
-      return static_cast<uint64_t>(value * factor);
-  throw Error(ErrorCode::usage,
-              fmt::format("--max-shard-size: found \"{}\", expected a size such as 5GB or 500MiB", text));
-}
 
 nlohmann::json to_json(const Conversion& result, Written written) {
   const ConversionPlan& plan = result.plan;
@@ -137,7 +113,13 @@ std::filesystem::path FolderOptions::source() const {
 }
 
 uint64_t FolderOptions::max_shard_size() const {
-  return parse_size(shard_size);
+  const auto bytes = parse_bytes(shard_size);
+  if (!bytes)
+    throw Error(ErrorCode::usage,
+                fmt::format("--max-shard-size: found \"{}\", expected a size such as 5GB or "
+                            "500MiB",
+                            shard_size));
+  return *bytes;
 }
 
 void show(const Conversion& result, Written written, const FolderOptions& options) {

@@ -7,9 +7,11 @@
 #include <memory>
 
 #include "command.h"
+#include "compare/quality.h"
 #include "conversion.h"
 #include "mlx_encoder/error.h"
 #include "quant/default_scheme.h"
+#include "quality_options.h"
 #include "texts.h"
 
 namespace mlxe::cli {
@@ -22,6 +24,7 @@ struct Options {
   std::vector<std::string> keep, set;
   std::string calibrate, method = "auto";
   size_t calibrate_limit = 0;
+  std::filesystem::path gates;
   bool quantize = false, dequantize = false, dry_run = false;
   std::vector<CLI::Option*> need_quantize, need_texts;
 };
@@ -62,6 +65,8 @@ int convert(const Options& o) {
     if (o.quantize || o.dry_run) throw Error(ErrorCode::usage, "-d goes with neither -q nor --dry-run");
     return dequantize(o.folder);
   }
+  std::optional<QualityFile> quality;
+  if (!o.gates.empty()) quality = read_quality_file(o.gates);
   const ConvertOptions options{.model = o.folder.source(),
                                .output = o.folder.output,
                                .scheme = parse_scheme(o),
@@ -79,11 +84,25 @@ int convert(const Options& o) {
     std::cerr << fmt::format(
         "note: only casting to {}, as mlx_lm.convert does without -q; add -q to quantize\n",
         to_string(options.scheme));
-  if (o.dry_run)
-    show({.plan = plan_conversion(options), .folder = options.output}, Written::no, o.folder);
-  else
-    show(mlxe::convert(options), Written::yes, o.folder);
-  return 0;
+  const auto gates = [&](const Conversion& done) {
+    return quality ? check_quality(*quality, measured(done), {}, {}, options.warning).gates
+                   : std::vector<Gate>();
+  };
+  Conversion done{.plan = {}, .folder = options.output};
+  if (o.dry_run) {
+    done.plan = plan_conversion(options);
+    show(done, Written::no, o.folder);
+    return report_gates(gates(done));
+  }
+  if (quality && !options.calibration) {  // its gates know all before anything is written
+    ConvertOptions silent = options;
+    silent.warning = nullptr;
+    done.plan = plan_conversion(silent);
+    if (const int status = report_gates(gates(done))) return status;
+  }
+  done = mlxe::convert(options);
+  show(done, Written::yes, o.folder);
+  return report_gates(gates(done));
 }
 
 }  // namespace
@@ -131,6 +150,7 @@ void add_convert(CLI::App& app, Run& run) {
       ->add_option("--layout", o->layout,
                    "hf: Hugging Face's names; mlx-embeddings: what Python's mlx-embeddings loads unchanged")
       ->capture_default_str();
+  add_quality(*command, o->gates, nullptr);
   command->add_flag("--dry-run", o->dry_run,
                     "Print what each tensor becomes and the exact size; write nothing");
   command->footer(

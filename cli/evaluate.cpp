@@ -9,8 +9,10 @@
 #include <memory>
 
 #include "command.h"
+#include "compare/quality.h"
 #include "mlx_encoder/error.h"
 #include "print_table.h"
+#include "quality_options.h"
 #include "texts.h"
 
 namespace mlxe::cli {
@@ -25,6 +27,7 @@ struct Options {
   EvaluateOptions evaluating;
   std::string tagging = "lenient";
   size_t flips = 0;
+  std::filesystem::path gates, save_baseline;
 };
 
 std::string number(double value) {
@@ -122,13 +125,18 @@ int evaluate_model(Options o) {
   o.evaluating.max_length = o.run.max_length;
   o.evaluating.warning = warnings(o.run.strict ? Strictness::strict : Strictness::warn);
   o.evaluating.progress = progress();
+  std::optional<QualityFile> quality;  // a mistake in it is said before the long run
+  if (!o.gates.empty()) quality = read_quality_file(o.gates);
   const TaskData data = read_task_data(task, o.data, o.reading);
   const Evaluation e = evaluate(o.run.folder, o.original, task, data, o.evaluating);
+  QualityCheck check;
+  if (quality) check = check_quality(*quality, measured(e), {}, {}, o.evaluating.warning);
+  if (!o.save_baseline.empty()) save_baseline(o.save_baseline, measured(e));
   if (o.run.json)
     std::cout << to_json(e, data);
   else
     print(e, data, o.flips);
-  return 0;
+  return report_gates(check.gates);
 }
 
 }  // namespace
@@ -174,6 +182,7 @@ void add_evaluate(CLI::App& app, Run& run) {
       ->capture_default_str();
   command->add_option("--seed", o->evaluating.bootstrap.seed, "Seed of its draws")->capture_default_str();
   command->add_option("--flips", o->flips, "Print the first N items whose label changed (--json lists all)");
+  add_quality(*command, o->gates, &o->save_baseline);
   command->callback([o, &run] { run = [o] { return evaluate_model(*o); }; });
 }
 

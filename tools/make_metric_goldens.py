@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 from ranx import Qrels, Run, evaluate
 from scipy.special import expit, log_expit, log_softmax, softmax
-from scipy.stats import pearsonr, spearmanr
+from scipy.stats import ks_2samp, pearsonr, spearmanr
 from seqeval.metrics.sequence_labeling import precision_recall_fscore_support as lenient_spans
 from seqeval.metrics.v1 import precision_recall_fscore_support as strict_spans
 from seqeval.scheme import IOB1, IOB2, IOBES
@@ -189,6 +189,14 @@ def mcnemar_case(only_first, only_second):
     return {"only_first": only_first, "only_second": only_second, "exact": exact, "p": float(r.pvalue)}
 
 
+def ks_case(size, shift, digits):
+    """Two samples; few digits give ties. scipy's p-value is the exact one, which it takes by itself up to 10,000."""
+    a = np.round(rng.standard_normal(size), digits)
+    b = np.round(rng.standard_normal(size) + shift, digits)
+    r = ks_2samp(a, b, method="exact")
+    return {"a": a.tolist(), "b": b.tolist(), "statistic": float(r.statistic), "p": float(r.pvalue)}
+
+
 tasks = {
     "classes": [task_classes(80, [0, 1, 2], [0, 1, 2], 0.6), task_classes(40, [0, 0, 0, 1], [1, 2, 5], 0.4),
                 task_classes(9, [1], [0, 1], 0.5), task_classes(1, [3], [3], 1)],
@@ -201,8 +209,10 @@ tasks = {
     "mcnemar": [mcnemar_case(*c) for c in [(1, 0), (3, 3), (2, 9), (24, 0), (10, 14), (12, 13), (25, 0), (40, 17),
                                            (30, 30), (400, 310)]],
 }
+drift = [ks_case(*c) for c in [(1, 0, 9), (1, 2, 9), (5, 0, 9), (7, 1.5, 0), (40, 0.2, 9), (40, 0.5, 1), (300, 0.01, 9),
+                               (300, 0.3, 2), (2000, 0.02, 3), (2000, 3, 3)]]
 FOLDER.mkdir(parents=True, exist_ok=True)
-for name, content in (("golden", golden), ("tasks", tasks)):
+for name, content in (("golden", golden), ("tasks", tasks), ("drift", drift)):
     out = FOLDER / f"{name}.json"
     out.write_text(json.dumps(content) + "\n")
     print(f"{out}: {out.stat().st_size} bytes")

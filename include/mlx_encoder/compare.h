@@ -22,12 +22,18 @@
 
 namespace mlxe {
 
-// One limit that was applied. Cosines pass at or above it, everything else at or below it; NaN never passes.
+// One limit that was applied; NaN never passes.
 struct Gate {
   std::string tensor, metric;  // "pooled_vector", "cosine"
   double limit = 0, value = 0;
   bool passed = false;
+  std::string where;  // "quality.toml:12", of a gate that stands in a file
+  std::string basis;  // what a limit relative to a baseline follows from: "110 % of 4.1, measured by ..."
+
   std::string name() const { return tensor + "." + metric; }
+  bool at_least() const;  // passes at or above its limit (cosines, p-values, scores), else at or below it
+  // "gate pooled_vector.cosine failed: 0.97, expected at least 0.98 (quality.toml:12)"
+  std::string failure() const;
 };
 
 // The limits of the default gates. Without a cosine it follows from the bits stored, see docs/gates.md.
@@ -76,7 +82,8 @@ struct Comparison {
   std::vector<NamedDifference> layers;   // "embeddings", "layer 1", ...: token vectors
   std::vector<NamedDifference> tensors;  // last_hidden_state; then pooled_vector, or logits and probabilities
   std::string output;                    // the tensor users see: "pooled_vector" or "logits"
-  std::string listed;  // the tensor of the next two: "pooled_vector", "probabilities" or "logits"
+  std::string listed;        // the tensor of the next two: "pooled_vector", "probabilities" or "logits"
+  std::vector<Drift> drift;  // similarities or confidences, then values
   std::vector<double> text_cosines;  // one a sequence run
   std::vector<WorstText> worst;      // lowest cosine first, each text once
   std::optional<LabelDifference> labels;
@@ -84,6 +91,7 @@ struct Comparison {
   std::optional<RunMode> run_mode;  // where the engine has another than float32
   double bits = 0;                  // what the default cosine limit was derived from, see docs/gates.md
   std::vector<Gate> gates;
+  std::vector<std::string> unmeasured;  // gates of a file that belong to other commands or were not measured
   std::vector<std::string> warnings;
   std::string command, machine, version, date;  // the command is the caller's to fill in
 

@@ -28,7 +28,14 @@ struct NamedDifference {
 struct Flip {
   int64_t text = 0;  // index into CompareInput::texts
   std::string original, quantized;
-  double margin = 0;  // the original's, see LabelDifference
+  double margin = 0;    // the original's, see LabelDifference
+  std::string content;  // the text, of a pair both
+};
+
+// How many texts went from one label to another.
+struct LabelMove {
+  std::string original, quantized;
+  int64_t texts = 0;
 };
 
 // Of a classifier. The margin of a text is what the original's decision stands on: best minus second-best
@@ -38,6 +45,17 @@ struct LabelDifference {
   int64_t texts = 0, flips = 0;
   double margin_original = 0, margin_quantized = 0, margin_flipped = 0;  // means
   std::vector<Flip> listed;                                              // those of the largest margin first
+  std::vector<LabelMove> moves;                                          // all flips, the most frequent first
+};
+
+// Whether what users see is distributed as the original's: the two-sample Kolmogorov-Smirnov test. Its
+// p-value is that of independent samples; these are pairs, so it errs towards 1 and a small one is certain.
+struct Drift {
+  // "similarities": cosine of the vectors of each two texts that follow one another; of a classifier
+  // "confidences": the largest probability of each text; "values": at most 16 output values of each text
+  std::string sample;
+  double statistic = 0, p = 1;
+  std::vector<double> original, quantized;  // as many each
 };
 
 // A task metric against the gold labels or scores given: "accuracy", "macro_f1", "spearman", "pearson".

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace mlxe {
 
@@ -17,6 +18,13 @@ struct StoredSize {
   // Bytes of "embeddings", "attention", "feed-forward", "norms", "head" and "other": file headers, tensors
   // unused.
   std::map<std::string, uint64_t> parts;
+  // The tensors of a part that are stored the same way.
+  struct Group {
+    std::string part, scheme;  // "attention", "affine 4-bit g64 float16"
+    int64_t tensors = 0, parameters = 0;
+    uint64_t bytes = 0;
+  };
+  std::vector<Group> groups;  // largest first; without what no tensor of the model holds
 };
 
 // Two properties every engine should have, tried on some of the texts.

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
+#include <filesystem>
+#include <stdexcept>
+#include <utility>
 
 #include "base/utf8.h"
 
@@ -29,6 +33,35 @@ std::string human_bytes(double bytes) {
     ++unit;
   }
   return fmt::format("{:.{}f} {}", bytes, unit == 0 ? 0 : 1, kUnits[unit]);
+}
+
+std::optional<uint64_t> parse_bytes(const std::string& text) {
+  size_t end = 0;
+  double value = 0;
+  try {
+    value = std::stod(text, &end);
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+  while (end < text.size() && text[end] == ' ') ++end;
+  std::string unit;
+  for (size_t i = end; i < text.size(); ++i)
+    unit += static_cast<char>(std::toupper(static_cast<unsigned char>(text[i])));
+  constexpr std::pair<const char*, double> kUnits[] = {
+      {"", 1},      {"B", 1},        {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
+      {"TB", 1e12}, {"KIB", 0x1p10}, {"MIB", 0x1p20}, {"GIB", 0x1p30}, {"TIB", 0x1p40}};
+  for (const auto& [name, factor] : kUnits)
+    if (unit == name && value * factor >= 1 && value * factor < 0x1p62)
+      return static_cast<uint64_t>(value * factor);
+  return std::nullopt;
+}
+
+std::string folder_name(const std::string& folder) {
+  if (folder.empty()) return {};
+  std::filesystem::path path = std::filesystem::absolute(folder).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  const std::string name = path.filename().string(), parent = path.parent_path().filename().string();
+  return name == "model" && !parent.empty() ? parent + "/" + name : name;
 }
 
 std::string human_count(double count) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,10 @@ std::string listed(std::span<const std::string> items, size_t most, std::string_
 
 double mib(uint64_t bytes);
 std::string human_bytes(double bytes);  // "12.9 MiB"
+// "5GB", "500 MB", "2GiB", "1048576": whole bytes from 1 on; none: it is no size.
+std::optional<uint64_t> parse_bytes(const std::string& text);
+// The last name of a folder's path; of one called "model", which says little, with the name before it.
+std::string folder_name(const std::string& folder);
 std::string human_count(double count);  // "22.70 M"
 
 // `text` with bytes that are not UTF-8, and control characters other than white space, become U+FFFD: fit for

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <ctime>
 #include <numeric>
 #include <set>
 
@@ -133,9 +132,7 @@ class Comparing {
     if (!limits_.cosine) limits_.cosine = expected.limit();
     out_.machine = describe_machine();
     out_.version = kVersion;
-    const std::time_t now = std::time(nullptr);
-    char date[32];
-    out_.date.assign(date, std::strftime(date, sizeof date, "%Y-%m-%d", std::gmtime(&now)));
+    out_.date = utc_date();
   }
 
   ProblemType problem() const { return a_.model().problem_type; }
@@ -266,6 +263,7 @@ class Comparing {
     out_.tensors = exact_meter_->tensors();
     out_.labels = exact_meter_->labels();
     out_.task = exact_meter_->scores();
+    out_.drift = exact_meter_->drift();
     if (fast_)
       out_.run_mode = RunMode{.activations = name(fast_->engine_info().activations),
                               .variant = fast_->engine_info().variant,
@@ -273,6 +271,11 @@ class Comparing {
                               .labels = fast_meter_->labels(),
                               .task = fast_meter_->scores()};
     list_worst();
+    if (!out_.labels) return;
+    for (Flip& flip : out_.labels->listed) {
+      const TextInput& text = input_.texts[static_cast<size_t>(flip.text)];
+      flip.content = text.pair ? text.text + "  //  " + *text.pair : text.text;
+    }
   }
 
   void list_worst() {

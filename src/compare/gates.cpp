@@ -5,9 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <functional>
-#include <map>
 
+#include "compare/quality.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -16,33 +15,8 @@ namespace {
 constexpr double kFloatBits = 16;
 constexpr double kFloatLimit = 0.999;
 
-// Everything a gate can stand on, by "tensor.metric".
-std::map<std::string, double> values_of(const Comparison& c) {
-  std::map<std::string, double> values;
-  for (const NamedDifference& t : c.tensors) {
-    const Difference& d = t.difference;
-    values[t.name + ".cosine"] = d.cosine.mean;
-    values[t.name + ".cosine_p1"] = d.cosine.p1;
-    values[t.name + ".cosine_min"] = d.cosine.min;
-    values[t.name + ".mse"] = d.mse;
-    values[t.name + ".max_abs"] = d.max_abs;
-    values[t.name + ".relative_max"] = d.relative_max;
-  }
-  if (c.labels) {
-    values["labels.kl"] = c.labels->kl;
-    values["labels.flips"] = static_cast<double>(c.labels->flips) / static_cast<double>(c.labels->texts);
-  }
-  for (const auto& [side, model] :
-       {std::pair("original", &c.original), std::pair("quantized", &c.quantized)}) {
-    values[std::string(side) + ".repeat_difference"] = model->checks.repeat_difference;
-    values[std::string(side) + ".batch_difference"] = model->checks.batch_difference;
-  }
-  for (const TaskScore& t : c.task) values["task." + t.metric + "_drop"] = t.original - t.quantized;
-  return values;
-}
-
 bool holds(const Gate& g) {
-  return g.metric.starts_with("cosine") ? g.value >= g.limit : g.value <= g.limit;  // false for NaN
+  return g.at_least() ? g.value >= g.limit : g.value <= g.limit;  // false for NaN
 }
 
 }  // namespace
@@ -90,7 +64,7 @@ GateSetting parse_gate(std::string_view text) {
 
 std::vector<Gate> apply_gates(const Comparison& c, const GateLimits& limits,
                               std::span<const GateSetting> settings) {
-  const std::map<std::string, double> values = values_of(c);
+  const GateValues values = measured(c).values;
   std::vector<Gate> gates;
   const auto set = [&](const std::string& tensor, const std::string& metric, double limit) {
     gates.push_back({.tensor = tensor, .metric = metric, .limit = limit});

@@ -2,15 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <filesystem>
-#include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "base/wording.h"
-#include "compare/chart.h"
+#include "compare/html_charts.h"
 #include "compare/report_style.h"
 #include "compare/report_text.h"
 #include "compare/tables.h"
@@ -18,14 +14,6 @@
 
 namespace mlxe {
 namespace {
-
-// The last name of a path; with the one before it where that says little.
-std::string folder_name(const std::string& folder) {
-  std::filesystem::path path = std::filesystem::path(folder).lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();
-  const std::string name = path.filename().string(), parent = path.parent_path().filename().string();
-  return name == "model" && !parent.empty() ? parent + "/" + name : name;
-}
 
 std::string badge(const std::string& text, bool good) {
   return fmt::format("<span class=\"badge{}\">{}</span>", good ? "" : " failed", html_escape(text));
@@ -102,91 +90,6 @@ std::string section(const Table& t) {
   return out + "</section>\n";
 }
 
-// The drawing belongs to the page, so its XML namespace is not needed: nothing in the page is an address.
-std::string figure(std::string svg) {
-  const std::string space = " xmlns=\"http://www.w3.org/2000/svg\"";
-  if (const size_t at = svg.find(space); at != std::string::npos) svg.erase(at, space.size());
-  return "<section><figure>" + svg + "</figure></section>\n";
-}
-
-std::string size_chart(const Comparison& c) {
-  std::map<std::string, uint64_t> largest;
-  for (const auto* side : {&c.original, &c.quantized})
-    for (const auto& [part, bytes] : side->size.parts) largest[part] = std::max(largest[part], bytes);
-  std::vector<std::pair<uint64_t, std::string>> parts;
-  for (const auto& [name, bytes] : largest) parts.emplace_back(bytes, name);
-  std::ranges::sort(parts, std::greater<>());
-  StackedBars chart{
-      .title = "Where the bytes are", .x_label = "MiB", .rows = {"original", "quantized"}, .series = {}};
-  for (const auto& [bytes, name] : parts) {
-    ChartSeries series{name, {}};
-    for (const auto* side : {&c.original, &c.quantized}) {
-      const auto found = side->size.parts.find(name);
-      series.values.push_back(found == side->size.parts.end() ? 0 : mib(found->second));
-    }
-    chart.series.push_back(std::move(series));
-  }
-  return figure(to_svg(chart));
-}
-
-std::string layer_charts(const Comparison& c) {
-  const std::string x = "layer (0: embeddings)";
-  LineChart cosine{.title = "Cosine with the original, layer by layer",
-                   .x_label = x,
-                   .y_label = "cosine of token vectors",
-                   .lines = {{"mean", {}}, {"1st percentile", {}}, {"worst token", {}}}};
-  LineChart mse{
-      .title = "Mean squared error, layer by layer", .x_label = x, .y_label = "MSE", .lines = {{"MSE", {}}}};
-  for (size_t i = 0; i < c.layers.size(); ++i) {
-    const Difference& d = c.layers[i].difference;
-    const double layer = static_cast<double>(i);
-    cosine.lines[0].points.emplace_back(layer, d.cosine.mean);
-    cosine.lines[1].points.emplace_back(layer, d.cosine.p1);
-    cosine.lines[2].points.emplace_back(layer, d.cosine.min);
-    mse.lines[0].points.emplace_back(layer, d.mse);
-  }
-  return figure(to_svg(cosine)) + figure(to_svg(mse));
-}
-
-std::string cosine_chart(const Comparison& c) {
-  return figure(to_svg(Histogram{.title = fmt::format("Cosine of the {}, text by text", prose_name(c.listed)),
-                                 .x_label = "cosine with the original",
-                                 .series = {{"texts", c.text_cosines}}}));
-}
-
-// One pair of bars a measure, each pair on a scale of its own.
-std::string speed_bars(const Comparison& c) {
-  if (!c.original.measured || !c.quantized.measured) return {};
-  const Measurement &m = *c.original.measured, &n = *c.quantized.measured;
-  std::string out =
-      "<section><h2>Speed and memory, each model in a process of its own</h2><div class=\"bars\">\n";
-  const auto pair = [&](const char* name, double before, double after, const std::string& a,
-                        const std::string& b) {
-    const double largest = std::max({before, after, 1e-300});
-    out += fmt::format("<div class=\"group\">{}</div>", name);
-    for (const auto& [side, value, text] :
-         {std::tuple("original", before, &a), std::tuple("quantized", after, &b)})
-      out += fmt::format(
-          "<span class=\"name\">{0}</span><span class=\"track\"><i class=\"{0}\" "
-          "style=\"width:{1:.1f}%\"></i>"
-          "</span><span class=\"amount\">{2}</span>\n",
-          side, 100 * value / largest, html_escape(*text));
-  };
-  const auto ms = [](double v) { return fmt::format("{:.{}f} ms", v, v < 10 ? 2 : 0); };
-  pair("One text, median (shorter is better)", m.latency.p50, n.latency.p50, ms(m.latency.p50),
-       ms(n.latency.p50));
-  pair("One text, 99th percentile (shorter is better)", m.latency.p99, n.latency.p99, ms(m.latency.p99),
-       ms(n.latency.p99));
-  const double before = m.throughput.texts_per_second, after = n.throughput.texts_per_second;
-  pair("Texts per second (longer is better)", before, after, fmt::format("{:.0f}", before),
-       fmt::format("{:.0f}", after));
-  pair("Cold start (shorter is better)", m.cold_start.median, n.cold_start.median, ms(m.cold_start.median),
-       ms(n.cold_start.median));
-  const double p = static_cast<double>(m.peak_bytes), q = static_cast<double>(n.peak_bytes);
-  pair("Peak memory (shorter is better)", p, q, human_bytes(p), human_bytes(q));
-  return out + "</div></section>\n";
-}
-
 }  // namespace
 
 std::string to_html(const Comparison& c) {
@@ -199,8 +102,10 @@ std::string to_html(const Comparison& c) {
   out += page_header(c) + cards(c);
   for (const Table& t : tables(c)) {
     // Each picture stands before the table of what it shows.
-    if (t.id == "summary") out += size_chart(c) + speed_bars(c);
+    if (t.id == "summary") out += speed_bars(c);
+    if (t.id == "parts") out += size_chart(c);
     if (t.id == "tensors") out += cosine_chart(c);
+    if (t.id == "drift") out += drift_chart(c);
     if (t.id == "layers") out += layer_charts(c);
     out += section(t);
   }

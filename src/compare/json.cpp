@@ -35,8 +35,14 @@ Json named(const NamedDifference& d, const char* key) {
 Json labels(const LabelDifference& d) {
   Json listed = Json::array();
   for (const Flip& f : d.listed)
-    listed.push_back(
-        {{"text", f.text}, {"original", f.original}, {"quantized", f.quantized}, {"margin", f.margin}});
+    listed.push_back({{"text", f.text},
+                      {"original", f.original},
+                      {"quantized", f.quantized},
+                      {"margin", f.margin},
+                      {"content", f.content}});
+  Json moves = Json::array();
+  for (const LabelMove& m : d.moves)
+    moves.push_back({{"original", m.original}, {"quantized", m.quantized}, {"texts", m.texts}});
   return {
       {"texts", d.texts},
       {"kl", d.kl},
@@ -44,6 +50,7 @@ Json labels(const LabelDifference& d) {
       {"flip_rate", static_cast<double>(d.flips) / static_cast<double>(d.texts)},
       {"margin",
        {{"original", d.margin_original}, {"quantized", d.margin_quantized}, {"flipped", d.margin_flipped}}},
+      {"moves", moves},
       {"flipped_texts", listed}};
 }
 
@@ -55,9 +62,16 @@ Json task(const std::vector<TaskScore>& scores) {
 }
 
 Json model(const ComparedModel& m) {
-  return {{"folder", m.folder},   {"model_type", m.model_type}, {"scheme", m.size.scheme},
-          {"engine", m.engine},   {"variant", m.variant},       {"notes", m.notes},
-          {"parts", m.size.parts}};
+  Json groups = Json::array();
+  for (const StoredSize::Group& g : m.size.groups)
+    groups.push_back({{"part", g.part},
+                      {"scheme", g.scheme},
+                      {"tensors", g.tensors},
+                      {"parameters", g.parameters},
+                      {"bytes", g.bytes}});
+  return {
+      {"folder", m.folder},   {"model_type", m.model_type}, {"scheme", m.size.scheme}, {"engine", m.engine},
+      {"variant", m.variant}, {"notes", m.notes},           {"parts", m.size.parts},   {"groups", groups}};
 }
 
 Json size(const StoredSize& s) {
@@ -95,6 +109,10 @@ std::string to_json(const Comparison& c) {
   for (const NamedDifference& t : c.tensors) json["tensors"][t.name] = difference(t.difference);
   json["layers"] = Json::array();
   for (const NamedDifference& l : c.layers) json["layers"].push_back(named(l, "name"));
+  json["drift"] = Json::array();
+  for (const Drift& d : c.drift)
+    json["drift"].push_back(
+        {{"sample", d.sample}, {"values", d.original.size()}, {"ks", d.statistic}, {"ks_p", d.p}});
   if (c.labels) json["labels"] = labels(*c.labels);
   if (!c.task.empty()) json["task"] = task(c.task);
   if (c.run_mode) {
@@ -122,9 +140,13 @@ std::string to_json(const Comparison& c) {
     json["gates"].push_back({{"name", g.name()},
                              {"tensor", g.tensor},
                              {"metric", g.metric},
+                             {"at_least", g.at_least()},
                              {"limit", g.limit},
                              {"value", number(g.value)},
-                             {"passed", g.passed}});
+                             {"passed", g.passed},
+                             {"where", g.where},
+                             {"basis", g.basis}});
+  json["unmeasured_gates"] = c.unmeasured;
   json["worst_texts"] = Json::array();
   for (const WorstText& w : c.worst) {
     Json worst{{"text", w.text}};

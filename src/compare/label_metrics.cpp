@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 namespace mlxe {
 namespace {
@@ -105,7 +106,8 @@ void LabelMeter::add(int64_t text, std::span<const float> original, std::span<co
   const auto larger = [](const Flip& a, const Flip& b) {
     return a.margin != b.margin ? a.margin > b.margin : a.text < b.text;
   };
-  Flip flip{text, spelled(before), spelled(after), m};
+  Flip flip{text, spelled(before), spelled(after), m, {}};
+  ++moves_[{flip.original, flip.quantized}];
   kept.insert(std::upper_bound(kept.begin(), kept.end(), flip, larger), std::move(flip));
   if (kept.size() > keep_) kept.pop_back();
 }
@@ -116,6 +118,8 @@ LabelDifference LabelMeter::result() const {
   d.kl /= n;
   d.margin_original /= n;
   d.margin_quantized /= n;
+  for (const auto& [labels, texts] : moves_) d.moves.push_back({labels.first, labels.second, texts});
+  std::ranges::stable_sort(d.moves, std::greater<>(), &LabelMove::texts);
   if (d.flips > 0) d.margin_flipped /= static_cast<double>(d.flips);
   return d;
 }

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mlx_encoder/difference.h"
@@ -35,6 +37,7 @@ class LabelMeter {
   std::vector<std::string> labels_;
   size_t keep_;
   LabelDifference sums_;
+  std::map<std::pair<std::string, std::string>, int64_t> moves_;
 };
 
 }  // namespace mlxe

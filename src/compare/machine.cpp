@@ -8,6 +8,7 @@
 #endif
 
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 
 #include "base/thread_pool.h"
@@ -41,6 +42,12 @@ std::string describe_machine() {
   return fmt::format("{}, {} cores, {:.0f} GiB, {} {} {}, load {:.1f}", processor(system.machine),
                      available_cores(), bytes / (1 << 30), system.sysname, system.release, system.machine,
                      load);
+}
+
+std::string utc_date() {
+  const std::time_t now = std::time(nullptr);
+  char date[32];
+  return {date, std::strftime(date, sizeof date, "%Y-%m-%d", std::gmtime(&now))};
 }
 
 }  // namespace mlxe

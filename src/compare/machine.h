@@ -6,5 +6,6 @@
 namespace mlxe {
 
 std::string describe_machine();
+std::string utc_date();  // "2026-01-31"
 
 }  // namespace mlxe

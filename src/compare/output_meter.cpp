@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "compare/kolmogorov_smirnov.h"
 #include "evaluate/class_scores.h"
 #include "evaluate/correlation.h"
 #include "mlx_encoder/error.h"
@@ -10,6 +13,7 @@ namespace mlxe {
 namespace {
 
 constexpr size_t kListedFlips = 50;
+constexpr size_t kKeptValues = 16;  // of a text's output, for the test of drift: memory stays small
 
 }  // namespace
 
@@ -23,8 +27,7 @@ OutputMeter::OutputMeter(const OutputTask& task) : task_(task), hidden_(task.tok
 
 void OutputMeter::begin_window(size_t first, size_t count) {
   window_ = first;
-  const bool pairs_scored = !task_.scores.empty() && !task_.classifier;
-  for (auto& side : vectors_) side.assign(pairs_scored ? count : 0, {});
+  for (auto& side : vectors_) side.assign(task_.classifier ? 0 : count, {});
 }
 
 double OutputMeter::add(size_t index, const Sequence& sequence, std::array<std::span<const float>, 2> tokens,
@@ -42,11 +45,19 @@ double OutputMeter::add(size_t index, const Sequence& sequence, std::array<std::
     probabilities_.emplace(task_.sequences, columns);
   }
   const double cosine = output_->add(output[0], output[1], sequence.text);
+  keep_values(index, output);
   if (task_.classifier) return add_logits(sequence.text, output, cosine);
-  if (!vectors_[0].empty())
-    for (int side = 0; side < 2; ++side)
-      vectors_[side][index - window_].assign(output[side].begin(), output[side].end());
+  for (int side = 0; side < 2; ++side)
+    vectors_[side][index - window_].assign(output[side].begin(), output[side].end());
   return cosine;
+}
+
+// Other columns of each text, so that together they see all.
+void OutputMeter::keep_values(size_t index, std::array<std::span<const float>, 2> output) {
+  const size_t columns = output[0].size(), kept = std::min(kKeptValues, columns);
+  for (size_t i = 0; i < kept; ++i)
+    for (int side = 0; side < 2; ++side)
+      values_[side].push_back(output[side][(index + i * columns / kept) % columns]);
 }
 
 double OutputMeter::add_logits(int64_t text, std::array<std::span<const float>, 2> logits, double cosine) {
@@ -58,6 +69,7 @@ double OutputMeter::add_logits(int64_t text, std::array<std::span<const float>, 
   for (int side = 0; side < 2; ++side) {
     const std::vector<double> exact = probabilities(task_.problem, logits[side]);
     p[side].assign(exact.begin(), exact.end());
+    sample_[side].push_back(*std::ranges::max_element(exact));
     if (!task_.gold.empty())
       predicted_[side][static_cast<size_t>(text)] = decided_labels(task_.problem, exact).front();
   }
@@ -66,10 +78,13 @@ double OutputMeter::add_logits(int64_t text, std::array<std::span<const float>, 
 
 void OutputMeter::end_window(std::span<const Sequence> sequences) {
   for (size_t i = 0; i + 1 < vectors_[0].size(); ++i) {
-    if (sequences[window_ + i + 1].part != 1) continue;
+    const bool pair = sequences[window_ + i + 1].part == 1;
     const auto text = static_cast<size_t>(sequences[window_ + i].text);
-    for (int side = 0; side < 2; ++side)
-      similarity_[side][text] = row_cosine(vectors_[side][i], vectors_[side][i + 1]);
+    for (int side = 0; side < 2; ++side) {
+      const double cosine = row_cosine(vectors_[side][i], vectors_[side][i + 1]);
+      sample_[side].push_back(cosine);
+      if (pair && !task_.scores.empty()) similarity_[side][text] = cosine;
+    }
   }
 }
 
@@ -82,6 +97,19 @@ std::vector<NamedDifference> OutputMeter::tensors() const {
 
 std::optional<LabelDifference> OutputMeter::labels() const {
   return label_meter_ ? std::optional(label_meter_->result()) : std::nullopt;
+}
+
+std::vector<Drift> OutputMeter::drift() const {
+  std::vector<Drift> all;
+  for (const auto& [name, sides] :
+       {std::pair(task_.has_probabilities() ? "confidences" : "similarities", &sample_),
+        std::pair("values", &values_)}) {
+    const auto& [original, other] = *sides;
+    if (original.empty()) continue;
+    const KolmogorovSmirnov test = kolmogorov_smirnov(original, other);
+    all.push_back({name, test.statistic, test.p, original, other});
+  }
+  return all;
 }
 
 std::vector<TaskScore> OutputMeter::scores() const {

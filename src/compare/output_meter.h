@@ -45,8 +45,10 @@ class OutputMeter {
   std::vector<NamedDifference> tensors() const;  // last_hidden_state, the output, and probabilities
   std::optional<LabelDifference> labels() const;
   std::vector<TaskScore> scores() const;
+  std::vector<Drift> drift() const;  // similarities or confidences, where there are two or more; values
 
  private:
+  void keep_values(size_t index, std::array<std::span<const float>, 2> output);
   double add_logits(int64_t text, std::array<std::span<const float>, 2> logits, double cosine);
 
   const OutputTask& task_;
@@ -56,7 +58,8 @@ class OutputMeter {
   std::array<std::vector<int64_t>, 2> predicted_;           // by text
   std::array<std::vector<double>, 2> similarity_;           // by text
   size_t window_ = 0;                                       // its first sequence
-  std::array<std::vector<std::vector<float>>, 2> vectors_;  // of the window, where pairs are scored
+  std::array<std::vector<std::vector<float>>, 2> vectors_;  // of the window's sentences
+  std::array<std::vector<double>, 2> sample_, values_;      // of Drift: similarities or confidences, values
 };
 
 }  // namespace mlxe

@@ -47,13 +47,31 @@ td:first-child { font-weight:500 }
 .track i { display:block; height:100% }
 .original { background:var(--original) } .quantized { background:var(--quantized) }
 figure { margin:-8px 0 -4px -26px } svg { display:block; width:100%; max-width:840px; height:auto }
-@media (max-width:760px) { main { padding:14px 10px 30px } }
+@media screen and (prefers-color-scheme:dark) {
+  :root { color-scheme:dark; --ink:#e4e9ee; --soft:#9aa7b4; --line:#2c3641; --paper:#171d24; --ground:#0f1419;
+          --good:#238a55; --bad:#d0483d }
+  /* The charts' own colours (src/rust/src/chart_canvas.rs). */
+  svg [fill="#FFFFFF"] { fill:var(--paper) }
+  svg text[fill="#1F2933"] { fill:var(--ink) } svg text[fill="#52606D"] { fill:var(--soft) }
+  svg [stroke="#E4E7EB"] { stroke:var(--line) } svg [stroke="#9AA5B1"] { stroke:#56616d }
+  svg [stroke="#FFFFFF"] { stroke:var(--paper) }
+}
+@media (max-width:760px) {
+  main { padding:14px 10px 30px } section, header { padding:16px 14px } figure { margin-left:-14px }
+  table { font-size:12.5px } th, td { padding-right:9px } .badge { font-size:10.5px; padding:2px 7px }
+  #gates td:first-child { overflow-wrap:anywhere } #gates td:nth-child(3) { white-space:nowrap }
+}
 @media print {
   @page { margin:12mm }
   body { background:#fff; font-size:11.5px } main { max-width:none; padding:0 }
   * { -webkit-print-color-adjust:exact; print-color-adjust:exact }
   section, header, .card { break-inside:avoid; border-radius:0 }
   #layers, #worst, #flips { break-inside:auto } tr { break-inside:avoid }
+  section, header { padding:12px 16px; margin-bottom:10px } h2 { font-size:14px; margin-bottom:6px }
+  .cards { grid-template-columns:repeat(auto-fit,minmax(118px,1fr)); gap:8px } .card { padding:8px 10px }
+  .card .value { font-size:19px } .card .what, .card .more, .note { font-size:10.5px }
+  .badge { font-size:9.5px; padding:1px 8px } th, td { padding-top:3px; padding-bottom:3px } th { font-size:10.5px }
+  .bars { font-size:11px; gap:3px 10px } .track { height:11px } svg { max-width:620px }
   .scroll { overflow:visible } table { font-size:11px }
 }
 )css";

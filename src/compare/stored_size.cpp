@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,17 +24,34 @@ uint64_t folder_bytes(const fs::path& folder) {
   return bytes;
 }
 
+enum class Faked { yes, no };
+
+std::string scheme_of(const StoredWeight& w, Faked faked) {
+  return faked == Faked::yes ? "fake int8 (float32 values)" : to_string(w.scheme);
+}
+
 class PartSizes : public ParameterVisitor {
  public:
-  PartSizes(const Checkpoint& checkpoint, StoredSize& size) : checkpoint_(checkpoint), size_(size) {}
+  PartSizes(const Checkpoint& checkpoint, const std::set<std::string>& fakes, StoredSize& size)
+      : checkpoint_(checkpoint), fakes_(fakes), size_(size) {}
 
   void parameter(const ParameterSpec& spec, WeightId&) override {
-    if (seen_.insert(spec.name).second)
-      size_.parts[component_of(spec.name, spec.role)] += checkpoint_.stored(spec.name).bytes();
+    if (!seen_.insert(spec.name).second) return;
+    const StoredWeight w = checkpoint_.stored(spec.name);
+    const std::string part = component_of(spec.name, spec.role);
+    size_.parts[part] += w.bytes();
+    const std::string scheme = scheme_of(w, fakes_.contains(spec.name) ? Faked::yes : Faked::no);
+    auto group = std::ranges::find_if(size_.groups,
+                                      [&](const auto& g) { return g.part == part && g.scheme == scheme; });
+    if (group == size_.groups.end()) group = size_.groups.insert(group, {.part = part, .scheme = scheme});
+    ++group->tensors;
+    group->parameters += element_count(w.shape);
+    group->bytes += w.bytes();
   }
 
  private:
   const Checkpoint& checkpoint_;
+  const std::set<std::string>& fakes_;
   StoredSize& size_;
   std::set<std::string> seen_;
 };
@@ -63,7 +81,7 @@ StoredSize stored_size(const TextRunner& runner) {
     size.parameters += count;
     bytes += w.bytes();
     if (w.shape.size() < 2) continue;
-    schemes[fakes.contains(name) ? "fake int8 (float32 values)" : to_string(w.scheme)] += count;
+    schemes[scheme_of(w, fakes.contains(name) ? Faked::yes : Faked::no)] += count;
   }
   size.bits_per_weight =
       8.0 * static_cast<double>(bytes) / static_cast<double>(std::max<int64_t>(size.parameters, 1));
@@ -71,8 +89,9 @@ StoredSize stored_size(const TextRunner& runner) {
   if (most != schemes.end()) size.scheme = most->first;
 
   Model model = runner.model();
-  PartSizes parts(checkpoint, size);
+  PartSizes parts(checkpoint, fakes, size);
   model.visit(parts);
+  std::ranges::stable_sort(size.groups, std::greater<>(), &StoredSize::Group::bytes);
   uint64_t named = 0;
   for (const auto& [name, part] : size.parts) named += part;
   if (size.weight_bytes > named) size.parts["other"] = size.weight_bytes - named;

@@ -12,8 +12,8 @@ namespace mlxe {
 enum class Align { left, right };
 
 struct Table {
-  std::string
-      id;  // "gates", "summary", "tensors", "layers", "task", "labels", "flips", "worst", "checks", "run"
+  std::string id;  // "gates", "summary", "parts", "tensors", "drift", "task", "labels", "moves", "run_mode",
+                   // "layers", "worst", "flips", "run"
   std::string title;
   std::vector<std::string> header;
   std::vector<Align> align;                    // of each column

@@ -101,8 +101,8 @@ void mlxe_progress_free(MlxeProgress* bar); /* and takes the bar off the screen 
 /* ---- Charts: `json` as src/rust/src/chart.rs declares it, `svg` a whole SVG document. */
 int mlxe_chart_svg(const char* json, size_t size, MlxeString* svg, MlxeString* error);
 
-/* ---- TOML as JSON: {"values": the document, dates as texts, "lines": {JSON pointer: the line its key or array
- * element begins at, from 1}}. An error starts with "line:column: ". */
+/* ---- TOML as JSON: {"values": the document, dates as texts, "lines": {JSON pointer: the line its key or
+ * array element begins at, from 1}}. An error starts with "line:column: ". */
 int mlxe_toml_json(const char* toml, size_t size, MlxeString* json, MlxeString* error);
 
 /* ---- SHA-256. */

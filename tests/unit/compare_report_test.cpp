@@ -11,6 +11,7 @@
 
 #include "compare/report_text.h"
 #include "compare/tables.h"
+#include "json_schema.h"
 #include "mlx_encoder/compare.h"
 #include "test_files.h"
 
@@ -56,13 +57,15 @@ Comparison full() {
                      .parameters = 22'700'000,
                      .bits_per_weight = 32,
                      .scheme = "float32",
-                     .parts = {{"attention", 30'000'000}, {"embeddings", 60'000'000}}};
+                     .parts = {{"attention", 30'000'000}, {"embeddings", 60'000'000}},
+                     .groups = {{"attention", "float32", 24, 7'500'000, 30'000'000}}};
   c.quantized.size = {.weight_bytes = 13'000'000,
                       .folder_bytes = 14'000'000,
                       .parameters = 22'700'000,
                       .bits_per_weight = 4.6,
                       .scheme = "affine 4-bit g64 float16",
-                      .parts = {{"attention", 5'000'000}}};
+                      .parts = {{"attention", 5'000'000}},
+                      .groups = {{"attention", "affine <4>", 24, 7'000'000, 4'000'000}}};
   c.texts = 4;
   c.tokens = 44;
   c.layers = {{"embeddings", some(0.999)}, {"layer 1", some(0.99)}};
@@ -77,12 +80,16 @@ Comparison full() {
                              .margin_original = 0.5,
                              .margin_quantized = 0.4,
                              .margin_flipped = 0.1,
-                             .listed = {{2, "yes <b>", "no", 0.1}}};
+                             .listed = {{2, "yes <b>", "no", 0.1, kHostile}},
+                             .moves = {{"yes <b>", "no", 1}}};
   c.task = {{"accuracy", 0.75, 0.5},
             {"macro_f1", 0.7, 0.4},
             {"spearman", 0.8, std::numeric_limits<double>::quiet_NaN()}};
   c.bits = 4;
-  c.gates = {{"logits", "cosine", 0.98, 0.98, true}, {"probabilities", "mse", 1e-4, 2e-4, false}};
+  c.gates = {{"logits", "cosine", 0.98, 0.98, true, {}, {}},
+             {"probabilities", "mse", 1e-4, 2e-4, false, "q <b>.toml:3", "110 % of <i>"}};
+  c.unmeasured = {"labels.flips"};
+  c.drift = {{"confidences", 0.25, 0.9, {0.5, 0.6, 0.7, 0.8}, {0.5, 0.6, 0.7, 0.9}}};
   c.warnings = {"a <warning>"};
   c.command = "mlx-encoder compare 'a <b>' c";
   c.machine = "a machine";
@@ -181,6 +188,33 @@ TEST(Json, HoldsWhatIsPromised) {
   EXPECT_EQ(j["latency_ms"]["quantized"]["p50"], 2.5);
   EXPECT_EQ(j["labels"]["flipped_texts"][0]["text"], 2);
   EXPECT_TRUE(j["task"]["spearman"]["quantized"].is_null()) << "JSON has no NaN";
+}
+
+// The schema users check our output with is true, and says so when it is not.
+TEST(Json, FollowsItsSchema) {
+  const test::JsonSchema schema(
+      nlohmann::json::parse(test::read_file(MLXE_SOURCE_DIR "/docs/json/compare.schema.json")));
+  auto j = nlohmann::json::parse(to_json(full()));
+  EXPECT_EQ(schema.findings(j), "");
+  j.erase("gates");
+  j["machine"] = 1;
+  j["drift"][0]["sample"] = "noise";
+  j["models"]["original"]["more"] = 1;
+  j["layers"][1].erase("mse");
+  EXPECT_THAT(
+      schema.findings(j),
+      AllOf(HasSubstr("$: has no \"gates\""), HasSubstr("$.machine: is number, expected [\"string\"]"),
+            HasSubstr("$.drift[0].sample: \"noise\" is none of"),
+            HasSubstr("$.models.original: more is not described"), HasSubstr("$.layers[1]: has no \"mse\"")));
+}
+
+TEST(MarkdownReport, TheCardBeginsWithTheFiguresThatCount) {
+  const std::string card = to_card(full());
+  EXPECT_THAT(card, testing::StartsWith("`4.60 bits a weight` · `12.4 MiB, 6.9x smaller` · `cosine 0.9700` · "
+                                        "`labels changed 25.00 %` · `accuracy 0.5000 of 0.7500` · `gates 1/2 "
+                                        "FAILED`\n\n"));
+  EXPECT_THAT(card, AllOf(HasSubstr("What is stored how"), HasSubstr("From which label to which"),
+                          HasSubstr("Drift"), HasSubstr("110 % of &lt;i")));
 }
 
 TEST(ReportText, ShortensByCharactersNotBytes) {

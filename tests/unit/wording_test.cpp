@@ -29,5 +29,22 @@ TEST(Wording, NothingAFileHoldsReachesTheTerminalAsACommand) {
   EXPECT_EQ(cleaned("a\xE9z"), "a\xEF\xBF\xBDz");
 }
 
+TEST(Wording, ASizeIsReadInAnyUnit) {
+  EXPECT_EQ(parse_bytes("5GB"), 5'000'000'000u);
+  EXPECT_EQ(parse_bytes("1.5 KiB"), 1536u);
+  EXPECT_EQ(parse_bytes("1048576"), 1048576u);
+  EXPECT_EQ(parse_bytes("2 mb"), 2'000'000u);
+  for (const char* text : {"", "MB", "-1", "0", "5 pounds", "nan", "1e40", "5 GB!"})
+    EXPECT_FALSE(parse_bytes(text)) << text;
+}
+
+TEST(Wording, AFolderIsCalledByItsLastName) {
+  EXPECT_EQ(folder_name("a/b-4bit"), "b-4bit");
+  EXPECT_EQ(folder_name("/a/b-4bit/"), "b-4bit");
+  EXPECT_EQ(folder_name("a/x/../b/."), "b");
+  EXPECT_EQ(folder_name("minilm/model"), "minilm/model");
+  EXPECT_EQ(folder_name(""), "");
+}
+
 }  // namespace
 }  // namespace mlxe
