@@ -47,6 +47,8 @@ td:first-child { font-weight:500 }
 .track i { display:block; height:100% }
 .original { background:var(--original) } .quantized { background:var(--quantized) }
 figure { margin:-8px 0 -4px -26px } svg { display:block; width:100%; max-width:840px; height:auto }
+/* A chart's own paper would cover the border it is moved over. */
+figure svg > rect:first-child { fill:none }
 @media screen and (prefers-color-scheme:dark) {
   :root { color-scheme:dark; --ink:#e4e9ee; --soft:#9aa7b4; --line:#2c3641; --paper:#171d24; --ground:#0f1419;
           --good:#238a55; --bad:#d0483d }
