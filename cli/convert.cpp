@@ -10,8 +10,8 @@
 #include "compare/quality.h"
 #include "conversion.h"
 #include "mlx_encoder/error.h"
-#include "quant/default_scheme.h"
 #include "quality_options.h"
+#include "quant/default_scheme.h"
 #include "texts.h"
 
 namespace mlxe::cli {

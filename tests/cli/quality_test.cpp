@@ -126,9 +126,10 @@ TEST_F(QualityFile, TimeAndMemoryAreHeldAgainstABaseline) {
 }
 
 TEST_F(QualityFile, EvaluateIsHeldAgainstScoresAndFlips) {
-  const std::string data = file("d.tsv",
-                                "text\ttext_pair\tscore\nThe cat sat.\tThe river sat.\t3\nA road\tA piano\t1\n"
-                                "A warm road\tA warm river\t4\nThe question\tThe second question\t5\n");
+  const std::string data =
+      file("d.tsv",
+           "text\ttext_pair\tscore\nThe cat sat.\tThe river sat.\t3\nA road\tA piano\t1\n"
+           "A warm road\tA warm river\t4\nThe question\tThe second question\t5\n");
   const auto evaluate = [&](const std::string& gates, std::vector<std::string> more) {
     std::vector<std::string> arguments{"evaluate", kOriginal,    "--original", kOriginal,
                                        "--task",   "similarity", "--data",     data,
