@@ -45,6 +45,7 @@ def table(cells, recommended):
     labels = any("flips" in c for c in cells)
     header = ["scheme", "MiB", "bits per weight", "cosine mean", "1st percentile", "minimum"]
     header += [metric] * (metric is not None) + ["flips %"] * labels + ["gates"]
+    advice = "take this one" if all("output" in c for c in cells) else "the smallest of those measured"
     rows = [row(header), row(["---"] + ["---:"] * (len(header) - 2) + ["---"])]
     for c in cells:
         if "output" not in c:
@@ -57,7 +58,7 @@ def table(cells, recommended):
         if labels:
             line.append(f"{100 * c['flips']:.2f}")
         verdict = "passed" if c["passed"] else "failed"
-        rows.append(row(line + [f"**{verdict}: take this one**" if c["scheme"] == recommended else verdict]))
+        rows.append(row(line + [f"**{verdict}: {advice}**" if c["scheme"] == recommended else verdict]))
     return "\n".join(rows)
 
 
