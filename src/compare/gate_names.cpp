@@ -102,8 +102,13 @@ bool Gate::at_least() const {
 std::string Gate::failure() const {
   std::string origin;
   if (!where.empty()) origin = basis.empty() ? where : where + ": " + basis;
-  return fmt::format("gate {} failed: {:.6g}, expected {} {:.6g}{}", name(), value,
-                     at_least() ? "at least" : "at most", limit,
+  const auto kind = gate_kind(name());
+  const auto shown = [&](double v) {
+    return kind && kind->bytes ? fmt::format("{:.0f}", v)
+                               : fmt::format("{:.6g}", v);  // bytes to the last one
+  };
+  return fmt::format("gate {} failed: {}, expected {} {}{}", name(), shown(value),
+                     at_least() ? "at least" : "at most", shown(limit),
                      origin.empty() ? "" : fmt::format(" ({})", origin));
 }
 

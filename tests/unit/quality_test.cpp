@@ -84,6 +84,12 @@ TEST_F(Quality, a_failure_names_gate_value_limit_and_line) {
                                         HasSubstr("q.toml:3)")));
 }
 
+TEST_F(Quality, bytes_are_named_to_the_last) {
+  const auto gates =
+      check("[gates]\nsize.weight_bytes = \"37 MiB\"", found({{"size.weight_bytes", 69977601}}));
+  EXPECT_THAT(gates.gates.at(0).failure(), HasSubstr("failed: 69977601, expected at most 38797312 ("));
+}
+
 TEST_F(Quality, mistakes_are_named_with_their_line) {
   EXPECT_THAT(error_of("[gates]\npooled_vector.cosin = 1"),
               AllOf(HasSubstr("q.toml:2: no gate \"pooled_vector.cosin\""), HasSubstr("cosine_p1")));
