@@ -35,10 +35,9 @@ void set(std::vector<Gate>& gates, const GateSetting& setting, double value) {
   const auto same = [&](const Gate& g) { return g.tensor == setting.tensor && g.metric == setting.metric; };
   std::erase_if(gates, same);
   if (!setting.limit) return;
-  const double limit = *setting.limit;
-  const bool passed = setting.metric.starts_with("cosine") ? value >= limit : value <= limit;  // NaN: no
-  gates.push_back(
-      {.tensor = setting.tensor, .metric = setting.metric, .limit = limit, .value = value, .passed = passed});
+  Gate gate{.tensor = setting.tensor, .metric = setting.metric, .limit = *setting.limit, .value = value};
+  gate.passed = gate.at_least() ? value >= gate.limit : value <= gate.limit;  // NaN: no
+  gates.push_back(std::move(gate));
 }
 
 }  // namespace

@@ -128,10 +128,7 @@ std::vector<std::string> problems(const MatrixResult& result) {
     if (c.state == CellState::failed) lines.push_back(fmt::format("{} {}: {}", c.model, c.scheme, c.message));
     if (!c.is_done()) continue;
     for (const Gate& g : c.gates)
-      if (!g.passed)
-        lines.push_back(fmt::format("{} {}: gate {} failed: {:.6g}, expected {} {:.6g}", c.model, c.scheme,
-                                    g.name(), g.value,
-                                    g.metric.starts_with("cosine") ? "at least" : "at most", g.limit));
+      if (!g.passed) lines.push_back(fmt::format("{} {}: {}", c.model, c.scheme, g.failure()));
   }
   return lines;
 }
