@@ -1,6 +1,9 @@
 #include "calibrate/calibrate.h"
 
 #include <fmt/format.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <cmath>
 #include <set>
@@ -310,6 +313,9 @@ CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Ca
   if (loaded.sentence.do_lower_case) tokenizer.lower_case_first();
   ThreadPool pool(threads);
   const Batch batch = calibrate::tokenize(calibration, loaded, tokenizer, pool, warning);
+#ifdef __GLIBC__
+  ::malloc_trim(0);  // many small blocks of texts and tokens are free again: their pages are wanted back
+#endif
   return calibrate::Calibrator(loaded, calibration, schemes, pool, progress)
       .run(batch, scratch.empty() ? std::filesystem::temp_directory_path() : scratch);
 }

@@ -59,8 +59,7 @@ Matrix hidden_on_texts(const fs::path& folder) {
   const auto engine = make_cpu_engine({.threads = 1});
   bind(loaded, *engine);
   RunRequest request{.hidden = true};
-  for (const TextInput& text : texts(20, 2).texts)
-    request.batch.append(tokenizer.encode(text.text).ids);
+  for (const TextInput& text : texts(20, 2).texts) request.batch.append(tokenizer.encode(text.text).ids);
   RunResult result;
   engine->run(loaded.model, request, result);
   return result.hidden;
