@@ -65,11 +65,11 @@ class Calibrator : public Fitter {
         if (i + 1 == encoder.layers() && model.classifier) ops.weigh_first_tokens(kFirstTokenShare);
         x = encoder.layer(ops, i, x, batch, Kept::all);
       }
-      if (model.classifier) ops.read(model.classifier->forward(ops, x, batch));
-      if (model.token_classifier) ops.read(model.token_classifier->forward(ops, x));
+      if (model.classifier) ops.need(model.classifier->forward(ops, x, batch));
+      if (model.token_classifier) ops.need(model.token_classifier->forward(ops, x));
       if (model.pooler) {
         ops.weigh_first_tokens(kFirstTokenShare);
-        ops.read(model.pooler->forward(ops, x, batch));
+        ops.need(model.pooler->forward(ops, x, batch));
       }
     });
     for (WeightId id = 0; id < static_cast<WeightId>(weights_.specs.size()); ++id)

@@ -57,6 +57,8 @@ class CalibrationOps {
 
   // From here on a text's first token counts as much as `share` of its text, and all texts alike.
   void weigh_first_tokens(float share);
+  // Has what x depends on rounded; its rows are not made.
+  void need(const Tensor& x) { x->prepare(); }
 
   Tensor embed(std::span<const Lookup> lookups);
   Tensor linear(const Tensor& x, const Linear& l);
