@@ -32,7 +32,13 @@ struct Options {
 std::optional<Calibration> calibration(const Options& o) {
   if (o.calibrate.empty()) return std::nullopt;
   Calibration result{.method = parse_calibration_method(o.method), .limit = o.calibrate_limit};
-  TextSource{.input = o.calibrate}.read(4096, [&](std::vector<TextInput> texts) {
+  if (o.calibrate == "default") {
+    result.texts = default_calibration_texts();
+    return result;
+  }
+  const TextSource source{.input = o.calibrate,
+                          .warning = warnings(o.folder.strict ? Strictness::strict : Strictness::warn)};
+  source.read(4096, [&](std::vector<TextInput> texts) {
     std::ranges::move(texts, std::back_inserter(result.texts));
   });
   return result;
@@ -130,9 +136,10 @@ void add_convert(CLI::App& app, Run& run) {
           ->add_option("--set", o->set, "'PATTERN=bits[:group]' for the modules that match; may be repeated")
           ->allow_extra_args(false)};
   o->need_quantize.push_back(command->add_option("--calibrate", o->calibrate,
-                                                 "Texts like those the model will see (.txt, .tsv, .jsonl): "
-                                                 "scales, codes and biases are chosen by what they "
-                                                 "do to its outputs there"));
+                                                 "Texts like those the model will see (.txt, .tsv, .jsonl), "
+                                                 "or `default`, a text of this program's own: scales, "
+                                                 "codes and biases are chosen by what they do to the "
+                                                 "model's outputs there"));
   o->need_texts = {
       command
           ->add_option("--calibrate-limit", o->calibrate_limit,

@@ -31,9 +31,9 @@ void TextSource::read_rows(const std::vector<std::string>& columns,
     throw Error(ErrorCode::usage, "texts were given both as arguments and with --input; give one of the two");
 
   if (input == "-")
-    read_text_rows(std::cin, format.empty() ? "txt" : format, where(), columns, take);
+    read_text_rows(std::cin, format.empty() ? "txt" : format, where(), columns, take, warning);
   else
-    read_text_rows(std::filesystem::path(input), format, columns, take);
+    read_text_rows(std::filesystem::path(input), format, columns, take, warning);
 }
 
 void TextSource::read(size_t size, const std::function<void(std::vector<TextInput>)>& window) const {

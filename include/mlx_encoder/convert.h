@@ -48,6 +48,11 @@ struct Calibration {
   size_t limit = 0;  // texts to use, spread over all of them; 0: as many as fit the default number of tokens
 };
 
+// A text of this project's own: about a thousand short and long ones in many styles, a sixth of it in some
+// forty languages other than English, a third of it pairs. For where the texts the model will see are not at
+// hand.
+std::vector<TextInput> default_calibration_texts();
+
 // What became of one matrix. Errors are relative: of a linear's outputs on the calibration texts (root of the
 // mean square, against what the original model makes there), of a table's values.
 struct TensorCalibration {

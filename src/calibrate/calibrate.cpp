@@ -312,7 +312,10 @@ CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Ca
   Tokenizer tokenizer = Tokenizer::load(model, warning);
   if (loaded.sentence.do_lower_case) tokenizer.lower_case_first();
   ThreadPool pool(threads);
-  const Batch batch = calibrate::tokenize(calibration, loaded, tokenizer, pool, warning);
+  int64_t widest_input = 0;
+  for (const auto& [name, scheme] : schemes)
+    widest_input = std::max(widest_input, loaded.checkpoint.stored(name).shape[1]);
+  const Batch batch = calibrate::tokenize(calibration, loaded, tokenizer, widest_input, pool, warning);
 #ifdef __GLIBC__
   ::malloc_trim(0);  // many small blocks of texts and tokens are free again: their pages are wanted back
 #endif

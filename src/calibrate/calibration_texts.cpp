@@ -3,11 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <set>
 
+#include "base/text.h"
+#include "base/wording.h"
+#include "format/json_file.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe::calibrate {
 namespace {
+
+using Say = std::function<void(const std::string& sentence)>;
 
 // Every (of / count)-th index below `of`.
 std::vector<size_t> spread(size_t of, size_t count) {
@@ -23,29 +31,155 @@ int64_t most_tokens_of_a_text(const LoadedModel& model, const Tokenizer& tokeniz
   return most;
 }
 
-}  // namespace
+double percent(int64_t part, int64_t of) {
+  return 100.0 * static_cast<double>(part) / static_cast<double>(of);
+}
 
-Batch tokenize(const Calibration& calibration, const LoadedModel& model, const Tokenizer& tokenizer,
-               ThreadPool& pool, const Warning& warning) {
-  const auto warn = [&](const std::string& sentence) {
-    if (warning) warning("calibration: " + sentence);
-  };
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
+
+bool is_number(std::string_view text) {
+  const std::string copy(text);
+  char* end = nullptr;
+  std::strtod(copy.c_str(), &end);
+  return !copy.empty() && *end == '\0';
+}
+
+// Whether the labels are of pairs of texts, as those of natural language inference are.
+bool are_of_pairs(const std::vector<std::string>& labels) {
+  return std::ranges::any_of(labels, [](const std::string& label) {
+    return std::ranges::any_of(
+        std::array{"entail", "contradict", "duplicate", "paraphrase"},
+        [&](const char* stem) { return lowercase(label).find(stem) != std::string::npos; });
+  });
+}
+
+// The texts as the model is given them, without empty ones.
+std::vector<EncodeInput> inputs_of(const Calibration& calibration, const Model& model, const Say& warn) {
   std::vector<EncodeInput> inputs;
+  size_t all = 0, empty = 0;
+  const auto add = [&](const EncodeInput& input) {
+    ++all;
+    if (is_blank(input.text) || (input.pair && is_blank(*input.pair)))
+      ++empty;
+    else
+      inputs.push_back(input);
+  };
   for (const TextInput& text : calibration.texts) {
-    if (model.model.classifier && text.pair) {
-      inputs.push_back({text.text, *text.pair});
+    if (model.classifier && text.pair) {
+      add({text.text, *text.pair});
       continue;
     }
-    inputs.push_back({text.text, std::nullopt});
-    if (text.pair) inputs.push_back({*text.pair, std::nullopt});
+    add({text.text, std::nullopt});
+    if (text.pair) add({*text.pair, std::nullopt});
   }
+  if (empty > 0 && !inputs.empty())
+    warn(fmt::format("{} of the {} texts {} empty and left out", empty, all, empty == 1 ? "is" : "are"));
+  return inputs;
+}
+
+void check_inputs(const std::vector<EncodeInput>& inputs, const Model& model, const Say& warn) {
+  std::set<std::pair<std::string_view, std::string_view>> different;
+  size_t numbers = 0, pairs = 0;
+  for (const EncodeInput& input : inputs) {
+    different.emplace(input.text, input.pair.value_or(""));
+    numbers += !input.pair && is_number(input.text);
+    pairs += input.pair.has_value();
+  }
+  if (2 * numbers > inputs.size())
+    warn(fmt::format("{} of the {} texts are numbers; give the column of the texts, under the name `text`",
+                     numbers, inputs.size()));
+  if (10 * different.size() <= inputs.size()) {
+    std::vector<std::string> examples;
+    for (const auto& [text, pair] : different) examples.push_back(printable(text));
+    warn(
+        fmt::format("found only {} different text{} among {} ({}): labels, it seems; give the column of the "
+                    "texts, under the name `text`",
+                    different.size(), different.size() == 1 ? "" : "s", inputs.size(), listed(examples, 3)));
+  } else if (2 * different.size() < inputs.size()) {
+    warn(fmt::format("{} of the {} texts repeat another; {} different ones teach no more than themselves",
+                     inputs.size() - different.size(), inputs.size(), different.size()));
+  }
+  if (pairs == 0 && model.classifier && are_of_pairs(model.labels))
+    warn(
+        fmt::format("the model's labels ({}) are of pairs, but all {} texts stand alone; give pairs, in "
+                    "columns `text` and `text_pair`",
+                    listed(model.labels, 3), inputs.size()));
+}
+
+// How many letters the tokens stand for. A sign of a script without an alphabet (nearly all from U+3000 on)
+// is a syllable or a word, and counts as two letters.
+int64_t letters(const EncodeInput& input, const Encoding& e) {
+  int64_t count = 0;
+  std::array<int32_t, 2> counted{};  // bytes of each text: several tokens may share a character's bytes
+  for (size_t t = 0; t < e.ids.size(); ++t) {
+    if (e.sequence[t] < 0) continue;
+    const std::string_view text = e.sequence[t] == 0 ? input.text : *input.pair;
+    int32_t& done = counted[static_cast<size_t>(e.sequence[t])];
+    for (done = std::max(done, e.offsets[t].first); done < e.offsets[t].second; ++done) {
+      const auto byte = static_cast<unsigned char>(text[static_cast<size_t>(done)]);
+      if ((byte & 0xc0) != 0x80) count += byte >= 0xe3 ? 2 : 1;
+    }
+  }
+  return count;
+}
+
+// How well a vocabulary covers texts. Special tokens that were added do not count.
+struct Coverage {
+  int64_t tokens = 0, unknown = 0;
+  int64_t spelled_tokens = 0, spelled_letters = 0;  // in texts of less than 1.5 letters a token
+
+  void add(const EncodeInput& input, const Encoding& e, std::optional<int32_t> unk) {
+    int64_t here = 0;
+    for (size_t t = 0; t < e.ids.size(); ++t) {
+      if (e.sequence[t] < 0) continue;
+      ++here;
+      unknown += unk && e.ids[t] == *unk;
+    }
+    tokens += here;
+    if (const int64_t count = letters(input, e); 2 * count < 3 * here) {
+      spelled_tokens += here;
+      spelled_letters += count;
+    }
+  }
+
+  void check(const Say& warn) const {
+    if (20 * unknown > tokens)
+      warn(
+          fmt::format("{} of the {} tokens ({:.0f} %) are unknown to the model's vocabulary; calibrate on "
+                      "texts in a language it covers",
+                      unknown, tokens, percent(unknown, tokens)));
+    if (2 * spelled_tokens > tokens)
+      warn(
+          fmt::format("{:.0f} % of the tokens are of texts that the model's vocabulary spells almost letter "
+                      "by letter ({:.1f} letters a token); calibrate on texts in a language it covers",
+                      percent(spelled_tokens, tokens),
+                      static_cast<double>(spelled_letters) / static_cast<double>(spelled_tokens)));
+  }
+};
+
+}  // namespace
+
+int64_t wanted_tokens(int64_t widest_input) {
+  constexpr int64_t kTokensPerColumn = 4;
+  return std::min(kTokensPerColumn * widest_input, kMostTokens * 3 / 4);
+}
+
+Batch tokenize(const Calibration& calibration, const LoadedModel& model, const Tokenizer& tokenizer,
+               int64_t widest_input, ThreadPool& pool, const Warning& warning) {
+  const Say warn = [&](const std::string& sentence) {
+    if (warning) warning("calibration: " + sentence);
+  };
+  std::vector<EncodeInput> inputs = inputs_of(calibration, model.model, warn);
+  if (!inputs.empty()) check_inputs(inputs, model.model, warn);
   if (calibration.limit > 0 && calibration.limit < inputs.size()) {
     std::vector<EncodeInput> some;
     for (const size_t i : spread(inputs.size(), calibration.limit)) some.push_back(inputs[i]);
     inputs = std::move(some);
   }
-  std::vector<Encoding> encodings =
-      tokenizer.encode_batch(inputs, {.max_length = most_tokens_of_a_text(model, tokenizer)}, pool);
+  const int64_t most_of_one = most_tokens_of_a_text(model, tokenizer);
+  const std::vector<Encoding> encodings = tokenizer.encode_batch(inputs, {.max_length = most_of_one}, pool);
   int64_t all = 0;
   for (const Encoding& e : encodings) all += static_cast<int64_t>(e.ids.size());
   size_t kept = encodings.size();
@@ -53,38 +187,31 @@ Batch tokenize(const Calibration& calibration, const LoadedModel& model, const T
     kept = std::max<size_t>(1, static_cast<size_t>(static_cast<int64_t>(kept) * kMostTokens / all));
 
   Batch batch;
-  int64_t words = 0, unknown = 0, truncated = 0;
-  const std::optional<int32_t> unk = tokenizer.special_ids().unk;
+  Coverage coverage;
+  int64_t truncated = 0;
   for (const size_t i : spread(encodings.size(), kept)) {
     const Encoding& e = encodings[i];
     if (e.ids.empty() || batch.tokens() + static_cast<int64_t>(e.ids.size()) > kMostTokens + kMostTokens / 8)
       continue;
     batch.append(e.ids, e.type_ids);
+    coverage.add(inputs[i], e, tokenizer.special_ids().unk);
     truncated += e.truncated;
-    for (size_t t = 0; t < e.ids.size(); ++t) {
-      if (e.sequence[t] < 0) continue;
-      ++words;
-      unknown += unk && e.ids[t] == *unk;
-    }
   }
-  if (words == 0)
+  const int64_t wanted = wanted_tokens(widest_input);
+  if (coverage.tokens == 0)
     throw Error(ErrorCode::usage,
                 fmt::format("calibration: the {} text{} hold no tokens; give at least {} tokens of text like "
                             "what the model will see",
-                            inputs.size(), inputs.size() == 1 ? "" : "s", kWantedTokens));
-  if (words < kWantedTokens)
+                            calibration.texts.size(), calibration.texts.size() == 1 ? "" : "s", wanted));
+  if (coverage.tokens < wanted)
     warn(
-        fmt::format("found {} tokens in {} texts, at least {} are wanted: the result may fit these texts and "
-                    "no others",
-                    words, batch.texts(), kWantedTokens));
-  if (20 * unknown > words)
-    warn(
-        fmt::format("{:.0f} % of the tokens are unknown to the model's vocabulary; calibrate on texts in a "
-                    "language it covers",
-                    100.0 * static_cast<double>(unknown) / static_cast<double>(words)));
+        fmt::format("found {} tokens in {} texts, at least {} are wanted for matrices of {} columns: the "
+                    "result may fit these texts and no others",
+                    coverage.tokens, batch.texts(), wanted, widest_input));
+  coverage.check(warn);
   if (truncated > 0)
-    warn(fmt::format("{} of the {} texts were truncated to {} tokens", truncated, batch.texts(),
-                     most_tokens_of_a_text(model, tokenizer)));
+    warn(
+        fmt::format("{} of the {} texts were truncated to {} tokens", truncated, batch.texts(), most_of_one));
   return batch;
 }
 

@@ -14,14 +14,18 @@ namespace calibrate {
 
 // What is run: of tokens that differ from each other more gain little.
 inline constexpr int64_t kMostTokens = 32'768;
-// Below this a covariance of a few hundred columns is more chance than knowledge.
-inline constexpr int64_t kWantedTokens = 4'096;
+
+// Of a linear with `widest_input` columns, what its covariance should be made of: with fewer tokens than
+// columns it is singular, with a few times as many more chance than knowledge. docs/convert.md has figures.
+int64_t wanted_tokens(int64_t widest_input);
 
 // Takes texts spread evenly over all given: calibration.limit of them, and no more than kMostTokens hold. A
-// pair is two texts for a model without classifier. Warns of few tokens, truncated texts, and texts in a
-// language the vocabulary does not cover. Errors: usage (no tokens), format (a text is not UTF-8).
+// pair is two texts for a model without classifier. Warns of texts that will hardly do, with figures: empty
+// ones (left out), repeated ones, numbers or labels instead of texts, single ones for a model of pairs, too
+// few tokens, truncated ones, and what the vocabulary does not know or spells letter by letter.
+// Errors: usage (no tokens), format (a text is not UTF-8).
 Batch tokenize(const Calibration& calibration, const LoadedModel& model, const Tokenizer& tokenizer,
-               ThreadPool& pool, const Warning& warning);
+               int64_t widest_input, ThreadPool& pool, const Warning& warning);
 
 }  // namespace calibrate
 }  // namespace mlxe

@@ -45,9 +45,9 @@ uint64_t weight_bytes(const Blueprint& blueprint, const fs::path& folder) {
   return total;
 }
 
-// Empty where no texts were given. The report names tensors as written.
+// Empty where no texts were given. The report names tensors as written; what is said joins `warnings`.
 CalibratedWeights calibrated(const Blueprint& blueprint, const ConvertOptions& options,
-                             const fs::path& scratch) {
+                             const fs::path& scratch, std::vector<std::string>& warnings) {
   if (!options.calibration) return {};
   std::map<std::string, Scheme> schemes;
   std::map<std::string, std::string> written;
@@ -58,8 +58,13 @@ CalibratedWeights calibrated(const Blueprint& blueprint, const ConvertOptions& o
     schemes[source.name] = planned.scheme;
     written[source.name] = planned.name;
   }
+  const Warning warning = [&](std::string_view sentence) {
+    if (options.strict) throw Error(ErrorCode::strict, fmt::format("{} (an error under --strict)", sentence));
+    warnings.emplace_back(sentence);
+    if (options.warning) options.warning(sentence);
+  };
   CalibratedWeights weights = calibrate_weights(options.model, *options.calibration, schemes, options.threads,
-                                                options.warning, options.progress, scratch);
+                                                warning, options.progress, scratch);
   for (TensorCalibration& entry : weights.report) entry.name = written.at(entry.name);
   return weights;
 }
@@ -77,7 +82,7 @@ Conversion run(const ConvertOptions& options, Purpose purpose) {
                         {options.model});
   require_free_space(pending.path(), blueprint.plan.folder_bytes);
   auto source = std::async(std::launch::async, fingerprints, options.model, blueprint.source_files);
-  CalibratedWeights weights = calibrated(blueprint, options, pending.path());
+  CalibratedWeights weights = calibrated(blueprint, options, pending.path(), result.plan.warnings);
   write_weights(blueprint, weights, pending.path(), options);
   result.calibration = std::move(weights.report);
   for (const auto& [file, text] : blueprint.texts) write_whole_file(pending.path() / file, text);

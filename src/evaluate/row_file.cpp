@@ -14,26 +14,22 @@
 namespace mlxe {
 namespace {
 
+using Json = nlohmann::ordered_json;
+using TakeLine = std::function<bool(const std::string& line, size_t number)>;
+
 class Parser {
  public:
-  Parser(std::filesystem::path file, const std::string& format) : file_(std::move(file)) {
-    const std::string ending = file_.extension().string();
-    const std::string kind = !format.empty() ? format : ending.empty() ? "" : ending.substr(1);
-    if (kind != "tsv" && kind != "jsonl")
-      throw Error(ErrorCode::usage,
-                  fmt::format("{}: the format \"{}\" is unknown; name a .tsv (tab-separated, with a header "
-                              "line) or .jsonl file, or give --input-format",
-                              file_.string(), kind));
-    is_tsv_ = kind == "tsv";
-  }
+  Parser(std::string where, std::string format) : where_(std::move(where)), format_(std::move(format)) {}
 
   // nothing for a header or an empty line of jsonl
   std::optional<Row> parse(const std::string& line, size_t number) {
-    if (is_tsv_) return parse_tsv(line, number);
+    if (format_ == "txt") return Row{number, {{"text", line}}};
+    if (format_ == "tsv") return parse_tsv(line, number);
     if (line.find_first_not_of(" \t") == std::string::npos) return std::nullopt;
-    Row row{number, nlohmann::json::parse(line, nullptr, false)};
-    if (!row.cells.is_object()) malformed(file_, number, "not a JSON object");
-    return row;
+    Json value = Json::parse(line, nullptr, false);
+    if (value.is_string()) return Row{number, {{"text", std::move(value)}}};
+    if (!value.is_object()) malformed(where_, number, "not a JSON object or string");
+    return Row{number, std::move(value)};
   }
 
  private:
@@ -42,58 +38,80 @@ class Parser {
     if (header_.empty()) {
       header_ = std::move(cells);
       if (std::set(header_.begin(), header_.end()).size() != header_.size())
-        malformed(file_, number, "the header names a column twice");
+        malformed(where_, number, "the header names a column twice");
       return std::nullopt;
     }
     if (cells.size() != header_.size())
-      malformed(file_, number,
+      malformed(where_, number,
                 fmt::format("{} tab-separated cell{}, the header has {}", cells.size(),
                             cells.size() == 1 ? "" : "s", header_.size()));
-    Row row{number, nlohmann::json::object()};
+    Row row{number, Json::object()};
     for (size_t i = 0; i < cells.size(); ++i) row.cells[header_[i]] = std::move(cells[i]);
     return row;
   }
 
-  std::filesystem::path file_;
-  bool is_tsv_ = false;
+  std::string where_, format_;
   std::vector<std::string> header_;
 };
 
-}  // namespace
-
-void malformed(const std::filesystem::path& file, size_t line, const std::string& what) {
-  throw Error(ErrorCode::format, fmt::format("{}: line {}: {}", file.string(), line, what));
-}
-
-void read_lines(const std::filesystem::path& file,
-                const std::function<bool(const std::string& line, size_t number)>& take) {
+std::ifstream open(const std::filesystem::path& file) {
   if (!std::filesystem::is_regular_file(file))
     throw Error(ErrorCode::not_found, file.string() + ": no such file");
   std::ifstream stream(file);
   if (!stream) throw Error(ErrorCode::io, file.string() + ": can't be opened for reading");
+  return stream;
+}
+
+void lines_of(std::istream& stream, const std::string& where, const TakeLine& take) {
   std::string line;
   for (size_t number = 1; std::getline(stream, line); ++number) {
     if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (const size_t at = first_invalid_utf8(line); at != kValidUtf8)
-      malformed(file, number, fmt::format("byte {} is not UTF-8", at + 1));
+      malformed(where, number, fmt::format("byte {} is not UTF-8", at + 1));
     if (!take(line, number)) return;
   }
-  if (stream.bad()) throw Error(ErrorCode::io, file.string() + ": reading failed");
+  if (stream.bad()) throw Error(ErrorCode::io, where + ": reading failed");
 }
 
-void read_rows(const std::filesystem::path& file, const std::string& format,
+}  // namespace
+
+void malformed(const std::string& where, size_t line, const std::string& what) {
+  throw Error(ErrorCode::format, fmt::format("{}: line {}: {}", where, line, what));
+}
+
+std::string row_format(const std::filesystem::path& file, const std::string& given) {
+  const std::string ending = file.extension().string();
+  const std::string format = !given.empty() ? given : ending.empty() ? "txt" : ending.substr(1);
+  if (format != "txt" && format != "tsv" && format != "jsonl")
+    throw Error(ErrorCode::usage,
+                fmt::format("{}: the format \"{}\" is unknown; name a .txt (a text a line), .tsv "
+                            "(tab-separated, with a header line) or .jsonl file, or give --input-format",
+                            file.string(), format));
+  return format;
+}
+
+void read_lines(const std::filesystem::path& file, const TakeLine& take) {
+  std::ifstream stream = open(file);
+  lines_of(stream, file.string(), take);
+}
+
+void read_rows(std::istream& stream, const std::string& where, const std::string& format,
                const std::function<bool(const Row&)>& take) {
-  if (!std::filesystem::is_regular_file(file))
-    throw Error(ErrorCode::not_found, file.string() + ": no such file");
-  Parser parser(file, format);
+  Parser parser(where, format);
   bool any = false;
-  read_lines(file, [&](const std::string& line, size_t number) {
+  lines_of(stream, where, [&](const std::string& line, size_t number) {
     const auto row = parser.parse(line, number);
     any = any || row;
     return !row || take(*row);
   });
-  if (!any) throw Error(ErrorCode::usage, file.string() + ": holds no rows");
+  if (!any) throw Error(ErrorCode::usage, where + (format == "txt" ? ": holds no texts" : ": holds no rows"));
+}
+
+void read_rows(const std::filesystem::path& file, const std::string& format,
+               const std::function<bool(const Row&)>& take) {
+  std::ifstream stream = open(file);
+  read_rows(stream, file.string(), row_format(file, format), take);
 }
 
 }  // namespace mlxe

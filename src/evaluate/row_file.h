@@ -1,28 +1,38 @@
-// Rows of named cells: .tsv with a header line, .jsonl with an object a line.
+// Rows of named cells, of texts and of task data: .tsv with a header line, .jsonl with an object a line, .txt
+// with a text a line. UTF-8 throughout.
 #pragma once
 
 #include <filesystem>
 #include <functional>
+#include <iosfwd>
 #include <nlohmann/json.hpp>
 #include <string>
 
 namespace mlxe {
 
 struct Row {
-  size_t line = 0;       // in the file, from 1
-  nlohmann::json cells;  // an object; the cells of a .tsv file are strings
+  size_t line = 0;  // in the file, from 1
+  // An object in the order of the columns. The cells of a .tsv file are strings; a text alone (a line of a
+  // .txt file, a JSON string in a .jsonl file) is the cell "text".
+  nlohmann::ordered_json cells;
 };
 
-// Calls `take` with each row until it returns false. `format` is "tsv" or "jsonl"; empty: the file's ending.
-// Errors: not_found, io, usage (another format, no rows), format (a malformed row: file and line).
+// "txt", "tsv" or "jsonl": `given`, or if that is empty the file's ending, or if it has none "txt". Errors:
+// usage (another one).
+std::string row_format(const std::filesystem::path& file, const std::string& given);
+
+// Calls `take` with each row until it returns false; `format` as row_format takes it. Errors: not_found, io,
+// usage (another format, no rows), format (a malformed row: file and line).
 void read_rows(const std::filesystem::path& file, const std::string& format,
                const std::function<bool(const Row&)>& take);
+// The same of an open stream, called `where` in messages; `format` is one that row_format gave.
+void read_rows(std::istream& stream, const std::string& where, const std::string& format,
+               const std::function<bool(const Row&)>& take);
 
-// The lines of a UTF-8 text file, without their ends, until `take` returns false. Errors: not_found, io,
-// format.
+// The lines of a text file, without their ends, until `take` returns false. Errors: not_found, io, format.
 void read_lines(const std::filesystem::path& file,
                 const std::function<bool(const std::string& line, size_t number)>& take);
 
-[[noreturn]] void malformed(const std::filesystem::path& file, size_t line, const std::string& what);
+[[noreturn]] void malformed(const std::string& where, size_t line, const std::string& what);
 
 }  // namespace mlxe

@@ -74,7 +74,7 @@ class Columns {
 
   // A string, or a number as it is written.
   std::string text(const Row& row, const std::string& role) {
-    const nlohmann::json& cell = this->cell(row, role);
+    const nlohmann::ordered_json& cell = this->cell(row, role);
     if (cell.is_string()) return cell.get<std::string>();
     if (!cell.is_number())
       malformed(file_, row.line, fmt::format("\"{}\" is neither a string nor a number", found_[role]));
@@ -93,10 +93,10 @@ class Columns {
 
   // A string, or a list of strings or whole numbers.
   std::vector<std::string> texts(const Row& row, const std::string& role) {
-    const nlohmann::json& cell = this->cell(row, role);
+    const nlohmann::ordered_json& cell = this->cell(row, role);
     if (!cell.is_array()) return {text(row, role)};
     std::vector<std::string> all;
-    for (const nlohmann::json& t : cell) {
+    for (const nlohmann::ordered_json& t : cell) {
       if (!t.is_string() && !t.is_number_integer())
         malformed(file_, row.line, fmt::format("\"{}\" holds something that is no string", found_[role]));
       all.push_back(t.is_string() ? t.get<std::string>() : t.dump());
@@ -109,7 +109,7 @@ class Columns {
     return std::ranges::find(roles_, role, &Role::name)->usual;
   }
 
-  const nlohmann::json& cell(const Row& row, const std::string& role) {
+  const nlohmann::ordered_json& cell(const Row& row, const std::string& role) {
     if (has(row, role)) {
       seen_.insert(role);
       return row.cells.at(found_.at(role));

@@ -2,9 +2,10 @@
 //
 // Formats, by the file's ending:
 //   .txt    a text a line
-//   .tsv    tab-separated with a header line; columns `text` (or `sentence`, `query`, else the first) and, if
-//           there, `text_pair` (or `passage`)
-//   .jsonl  a JSON string a line, or an object with "text" and, if there, "text_pair"
+//   .tsv    tab-separated with a header line; columns `text` (or `sentence`, `query`, `premise`, `sentence1`,
+//           `text1`, else the first) and, if there, `text_pair` (or `passage`, `hypothesis`, `sentence2`,
+//           `text2`)
+//   .jsonl  a JSON string a line, or an object with such keys
 #pragma once
 
 #include <filesystem>
@@ -29,11 +30,14 @@ struct TextRow {
 
 // Calls `take` with each text in order. `format` is "txt", "tsv" or "jsonl", of a file empty: by its ending;
 // `where` names a stream in messages. Errors: usage (another format, no texts at all), not_found, io, format
-// (a malformed row, named by line).
+// (a malformed row, named by line). `warning` hears of a .tsv file whose first column is taken for want of a
+// known name.
 void read_text_rows(std::istream& stream, const std::string& format, const std::string& where,
-                    std::span<const std::string> columns, const std::function<void(TextRow)>& take);
+                    std::span<const std::string> columns, const std::function<void(TextRow)>& take,
+                    const Warning& warning = {});
 void read_text_rows(const std::filesystem::path& file, const std::string& format,
-                    std::span<const std::string> columns, const std::function<void(TextRow)>& take);
+                    std::span<const std::string> columns, const std::function<void(TextRow)>& take,
+                    const Warning& warning = {});
 
 // The texts of a file alone. Errors: the same.
 std::vector<TextInput> read_texts(const std::filesystem::path& file);

@@ -242,7 +242,7 @@ TEST_F(Compare, MistakesAreOneSentenceAndAStatus) {
         texts("g.jsonl", "{\"text\": \"a\", \"label\": 1}\n{\"text\": \"b\"}\n")},
        6,
        "g.jsonl: line 2: no \"label\""},
-      {{"compare", model, model, "--texts", texts("l.txt", "caf\xE9\n")}, 6, "text 1"},
+      {{"compare", model, model, "--texts", texts("l.txt", "caf\xE9\n")}, 6, "l.txt: line 1: byte 4"},
   };
   for (const Case& c : cases) {
     const Outcome o = run_program(c.arguments);

@@ -10,8 +10,10 @@
 
 #include <chrono>
 #include <functional>
+#include <sstream>
 #include <thread>
 
+#include "mlx_encoder/convert.h"
 #include "model_folders.h"
 
 namespace mlxe {
@@ -171,6 +173,97 @@ TEST(ConvertCommand, CalibratesOnAFileOfTexts) {
   EXPECT_THAT(refused({"-q", "--method", "gptq"}), HasSubstr("add --calibrate"));
   EXPECT_THAT(refused({"-q", "--calibrate", texts, "--method", "awq"}), HasSubstr("auto, rtn, mse or gptq"));
   EXPECT_THAT(refused({"-q", "--q-mode", "mxfp4", "--calibrate", texts}), HasSubstr("expected affine"));
+}
+
+TEST(ConvertCommand, CalibratesOnItsOwnTexts) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "out";
+  const std::vector<std::string> arguments{"convert",     "-q",      tiny("bert"), "--json",
+                                           "--calibrate", "default", "--mlx-path", out};
+  const Outcome done = run(arguments);
+  ASSERT_EQ(done.status, 0) << done.err;
+  EXPECT_FALSE(nlohmann::json::parse(done.out)["calibration"].empty());
+  // The same as those texts from a file.
+  std::string rows;
+  for (const TextInput& text : default_calibration_texts()) {
+    nlohmann::json row{{"text", text.text}};
+    if (text.pair) row["text_pair"] = *text.pair;
+    rows += row.dump() + "\n";
+  }
+  const std::string file = folder / "own.jsonl";
+  test::write_file(file, rows);
+  std::vector<std::string> again = arguments;
+  again[5] = file;
+  EXPECT_TRUE(nlohmann::json::parse(run(again).out)["skipped"]);
+}
+
+TEST(ConvertCommand, SaysWhatIsWrongWithCalibrationTexts) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "out";
+  const auto calibrate = [&](const std::string& name, const std::string& content,
+                             std::vector<std::string> more = {}) {
+    const std::string file = folder / name;
+    test::write_file(file, content);
+    std::vector<std::string> all{"convert", "-q",         tiny("bert"), "--q-group-size", "32", "--calibrate",
+                                 file,      "--mlx-path", out};
+    all.insert(all.end(), more.begin(), more.end());
+    const Outcome outcome = run(all);
+    EXPECT_EQ(fs::exists(out), outcome.status == 0);
+    fs::remove_all(out);
+    EXPECT_THAT(names_in(folder.path()), testing::Contains(name));
+    EXPECT_EQ(names_in(folder.path()).size(), 1u) << "something half written";
+    fs::remove(file);
+    return outcome;
+  };
+  const auto fails = [&](int status, const std::string& name, const std::string& content, const char* says,
+                         std::vector<std::string> more = {}) {
+    const Outcome outcome = calibrate(name, content, std::move(more));
+    EXPECT_EQ(outcome.status, status) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(says));
+  };
+  fails(2, "a.txt", "", "a.txt: holds no texts");
+  fails(2, "a.txt", "\n\n", "hold no tokens");
+  fails(2, "a.csv", "a,b\n", "the format \"csv\" is unknown");
+  fails(6, "a.txt", "The cat\nThe c\xFFt\n", "a.txt: line 2: byte 6 is not UTF-8");
+  fails(6, "a.tsv", "text\ttext\na\tb\n", "a.tsv: line 1: the header names a column twice");
+  fails(6, "a.tsv", "text\tlabel\nThe cat\n", "a.tsv: line 2: 1 tab-separated cell, the header has 2");
+  fails(6, "a.jsonl", "\"The cat\"\n{\"text\": 7}\n", "a.jsonl: line 2: \"text\" is not a string");
+  fails(6, "a.jsonl", "\"The cat\"\n{\"label\": \"sea\"}\n",
+        "a.jsonl: line 2: not a JSON string or an object");
+  fails(6, "a.jsonl", "\"The cat\"\n{\"text\": \n", "a.jsonl: line 2: not a JSON object or string");
+
+  // Warnings are errors under --strict; what there is nothing to say of is not.
+  std::string good;
+  for (const char* a : {"cat", "river", "rain", "bridge", "letter", "car", "coast", "second"})
+    for (const char* b : {"small", "again", "left", "from", "committee", "question", "every", "warm"})
+      good += fmt::format("The {} was {} and the {} was {}\n", a, b, b, a);
+  const Outcome well = calibrate("good.txt", good, {"--strict"});
+  EXPECT_EQ(well.status, 0) << well.err;
+  const std::string few = "The cat was small\nThe river was warm\n";
+  const Outcome warned = calibrate("few.txt", few);
+  EXPECT_EQ(warned.status, 0);
+  EXPECT_THAT(warned.err,
+              HasSubstr("warning: calibration: found 8 tokens in 2 texts, at least 256 are wanted"));
+  EXPECT_THAT(nlohmann::json::parse(calibrate("few.txt", few, {"--json"}).out)["warnings"].dump(),
+              HasSubstr("found 8 tokens in 2 texts"));
+  fails(9, "few.txt", few, "found 8 tokens in 2 texts", {"--strict"});
+
+  // Labels in the first column of a file that names no other one.
+  size_t row = 0;
+  std::string table = "stars\treview\n", named = "stars\ttext\n";
+  std::istringstream lines(good);
+  for (std::string line; std::getline(lines, line); ++row) {
+    table += fmt::format("{}\t{}\n", row % 5, line);
+    named += fmt::format("{}\t{}\n", row % 5, line);
+  }
+  const Outcome labels = calibrate("table.tsv", table);
+  EXPECT_THAT(labels.err,
+              HasSubstr("table.tsv: none of the columns that its first line names is called text, "
+                        "sentence, query, premise, sentence1, text1; the first one, \"stars\", is taken"));
+  EXPECT_THAT(labels.err, HasSubstr("64 of the 64 texts are numbers"));
+  EXPECT_THAT(labels.err, HasSubstr("found only 5 different texts among 64"));
+  fails(9, "table.tsv", table, "none of the columns", {"--strict"});
+  EXPECT_EQ(calibrate("named.tsv", named, {"--strict"}).status, 0);
 }
 
 TEST(ConvertCommand, TakesMlxLmsNames) {

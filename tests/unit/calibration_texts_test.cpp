@@ -1,0 +1,244 @@
+// The default calibration text, and what is said of texts that will hardly do.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include <random>
+#include <set>
+
+#include "base/text.h"
+#include "base/thread_pool.h"
+#include "base/utf8.h"
+#include "calibrate/calibration_texts.h"
+#include "model_folders.h"
+#include "models/golden.h"
+
+namespace mlxe::calibrate {
+namespace {
+
+using test::error_text;
+using test::tiny;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+constexpr int64_t kWidest = 64;  // of the tiny models
+
+// ---- the default text
+
+TEST(DefaultCalibrationTexts, AreTheLinesOfTheFile) {
+  std::string lines;
+  for (const TextInput& text : default_calibration_texts())
+    lines += text.text + (text.pair ? "\t" + *text.pair : "") + "\n";
+  EXPECT_EQ(lines, test::read_file(std::filesystem::path(MLXE_SOURCE_DIR) / "data/calibration.txt"));
+}
+
+TEST(DefaultCalibrationTexts, AreManyAndVariedWithoutRepetition) {
+  const std::vector<TextInput> texts = default_calibration_texts();
+  std::set<std::string> different;
+  size_t all = 0, pairs = 0, foreign = 0, longest = 0, shortest = SIZE_MAX;
+  const auto look = [&](const std::string& text) {
+    ++all;
+    different.insert(lowercase(text));
+    EXPECT_EQ(first_invalid_utf8(text), kValidUtf8) << text;
+    EXPECT_THAT(
+        text, Not(AnyOf(testing::StartsWith(" "), testing::EndsWith(" "), HasSubstr("  "), HasSubstr("\t"))));
+    const size_t words = static_cast<size_t>(std::ranges::count(text, ' ')) + 1;
+    longest = std::max(longest, words);
+    shortest = std::min(shortest, words);
+    foreign += std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+  };
+  for (const TextInput& text : texts) {
+    look(text.text);
+    if (text.pair) look(*text.pair);
+    pairs += text.pair.has_value();
+  }
+  EXPECT_EQ(different.size(), all);
+  EXPECT_GE(texts.size(), 1000u);
+  EXPECT_GE(pairs, 300u);
+  EXPECT_GE(foreign * 10, all);  // accents and other scripts; some of the other languages have none
+  EXPECT_EQ(shortest, 1u);
+  EXPECT_GE(longest, 60u);
+}
+
+// The real vocabulary, and a model wide enough to want many tokens: nothing is remarked upon.
+TEST(DefaultCalibrationTexts, SufficeForMiniLM) {
+  const std::filesystem::path folder = test::minilm_folder();
+  if (folder.empty()) GTEST_SKIP() << test::kNoMiniLm;
+  const LoadedModel loaded = load_model(folder, {});
+  const Tokenizer tokenizer = Tokenizer::load(folder, {});
+  ThreadPool pool(1);
+  const Calibration calibration{.texts = default_calibration_texts()};
+  std::string warnings;
+  const Batch batch = tokenize(calibration, loaded, tokenizer, 4096, pool,
+                               [&](std::string_view sentence) { warnings += sentence; });
+  EXPECT_THAT(warnings, IsEmpty());
+  EXPECT_GE(batch.tokens() - 2 * batch.texts(), 20'000);  // without [CLS] and [SEP]
+}
+
+// ---- texts that will hardly do
+
+struct Heard {
+  std::string warnings;
+  Batch batch;
+};
+
+Heard tokenized(const Calibration& calibration, const char* model = "bert") {
+  const LoadedModel loaded = load_model(tiny(model), {});
+  const Tokenizer tokenizer = Tokenizer::load(tiny(model), {});
+  ThreadPool pool(1);
+  Heard heard;
+  heard.batch = tokenize(calibration, loaded, tokenizer, kWidest, pool,
+                         [&](std::string_view sentence) { heard.warnings += std::string(sentence) + "\n"; });
+  return heard;
+}
+
+std::string said(const Calibration& calibration, const char* model = "bert") {
+  return tokenized(calibration, model).warnings;
+}
+
+// Words every tiny vocabulary has.
+std::string sentence(std::mt19937& generator) {
+  static const std::vector<std::string> kWords{"The",  "second", "river", "bridge", "was",  "small",
+                                               "rain", "again",  "left",  "letter", "from", "committee"};
+  std::string text;
+  for (int i = 0; i < 8; ++i) text += (i ? " " : "") + kWords[generator() % kWords.size()];
+  return text;
+}
+
+Calibration sentences(size_t count = 60) {
+  std::mt19937 generator(1);
+  Calibration calibration;
+  for (size_t i = 0; i < count; ++i) calibration.texts.push_back({.text = sentence(generator), .pair = {}});
+  return calibration;
+}
+
+Calibration pairs(size_t count = 60) {
+  Calibration calibration = sentences(count);
+  std::mt19937 generator(2);
+  for (TextInput& text : calibration.texts) text.pair = sentence(generator);
+  return calibration;
+}
+
+TEST(CalibrationTexts, OfTheRightKindAreNotRemarkedUpon) {
+  for (const char* model : {"bert", "distilbert_cls", "xlm_roberta", "bert_ner"})
+    EXPECT_THAT(said(sentences(), model), IsEmpty()) << model;
+  EXPECT_THAT(said(pairs()), IsEmpty());
+  EXPECT_THAT(said(pairs(), "distilbert_nli"), IsEmpty());
+}
+
+TEST(CalibrationTexts, APairIsTwoTextsWithoutAClassifier) {
+  EXPECT_EQ(tokenized(pairs()).batch.texts(), 120);
+  EXPECT_EQ(tokenized(pairs(), "bert_ner").batch.texts(), 120);
+  EXPECT_EQ(tokenized(pairs(), "distilbert_nli").batch.texts(), 60);
+}
+
+TEST(CalibrationTexts, TooFewAreCountedInTokens) {
+  EXPECT_EQ(wanted_tokens(kWidest), 256);
+  const std::string few = said(sentences(20));
+  EXPECT_THAT(few,
+              HasSubstr("found 160 tokens in 20 texts, at least 256 are wanted for matrices of 64 columns"));
+  Calibration limited = sentences();
+  limited.limit = 31;
+  EXPECT_THAT(said(limited), HasSubstr("found 248 tokens in 31 texts"));
+  limited.limit = 32;
+  EXPECT_THAT(said(limited), IsEmpty());
+}
+
+TEST(CalibrationTexts, NoneAtAllIsAnError) {
+  Calibration blank;
+  for (const Calibration& calibration : {Calibration{}, Calibration{.texts = {{"", {}}, {" \t", {}}}}})
+    EXPECT_THAT(error_text([&] { tokenized(calibration); }, ErrorCode::usage),
+                HasSubstr(fmt::format("the {} texts hold no tokens; give at least 256 tokens",
+                                      calibration.texts.size())));
+}
+
+TEST(CalibrationTexts, EmptyOnesAreCountedAndLeftOut) {
+  Calibration calibration = sentences();
+  calibration.texts[7].text = "";
+  calibration.texts[9].text = "  ";
+  const Heard heard = tokenized(calibration);
+  EXPECT_THAT(heard.warnings, HasSubstr("2 of the 60 texts are empty and left out"));
+  EXPECT_EQ(heard.batch.texts(), 58);
+  Calibration half = pairs();
+  half.texts[3].pair = "";
+  EXPECT_THAT(said(half, "distilbert_nli"), HasSubstr("1 of the 60 texts is empty"));
+  EXPECT_THAT(said(half), HasSubstr("1 of the 120 texts is empty"));
+}
+
+TEST(CalibrationTexts, LabelsAndNumbersAreNotTakenForTexts) {
+  Calibration labels = sentences(), numbers = sentences(), dates = sentences();
+  for (size_t i = 0; i < labels.texts.size(); ++i) {
+    labels.texts[i].text = std::array{"neutral", "entailment", "contradiction"}[i % 3];
+    numbers.texts[i].text = fmt::format("{:.2f}", static_cast<double>(i) / 13);
+    dates.texts[i].text += fmt::format(" {}", i);
+  }
+  EXPECT_THAT(said(labels), HasSubstr("found only 3 different texts among 60 (\"contradiction\", "
+                                      "\"entailment\", \"neutral\"): labels, it seems"));
+  EXPECT_THAT(said(numbers), HasSubstr("60 of the 60 texts are numbers"));
+  EXPECT_THAT(said(dates), IsEmpty());
+}
+
+TEST(CalibrationTexts, RepeatedOnesAreCounted) {
+  Calibration calibration = sentences();
+  for (size_t i = 0; i < 31; ++i) calibration.texts[i] = calibration.texts[59];
+  EXPECT_THAT(said(calibration), HasSubstr("31 of the 60 texts repeat another; 29 different ones"));
+  calibration.texts[0].text += " again";
+  calibration.texts[1].text += " left";
+  EXPECT_THAT(said(calibration), IsEmpty());
+  // The same text beside another one makes another pair.
+  Calibration one_premise = pairs();
+  for (TextInput& text : one_premise.texts) text.text = "The bridge was small";
+  EXPECT_THAT(said(one_premise, "distilbert_nli"), IsEmpty());
+}
+
+TEST(CalibrationTexts, AModelOfPairsWantsPairs) {
+  EXPECT_THAT(said(sentences(), "distilbert_nli"),
+              HasSubstr("the model's labels (entailment, neutral, contradiction) are of pairs, but all 60 "
+                        "texts stand alone"));
+  Calibration some = sentences();
+  some.texts[5].pair = "The rain was small";
+  EXPECT_THAT(said(some, "distilbert_nli"), IsEmpty());
+  EXPECT_THAT(said(sentences(), "distilbert_cls"), IsEmpty());
+}
+
+TEST(CalibrationTexts, TruncatedOnesAreCounted) {
+  Calibration calibration = sentences();
+  for (int i = 0; i < 40; ++i) calibration.texts[11].text += " the river was small again and again";
+  EXPECT_THAT(said(calibration), HasSubstr("1 of the 60 texts were truncated to "));
+}
+
+TEST(CalibrationTexts, WhatTheVocabularyDoesNotCoverIsMeasured) {
+  Calibration unknown = sentences();
+  for (size_t i = 0; i < 5; ++i)
+    unknown.texts[i].text = "\u0416\u0436 \u0429\u0449 \u042f\u044f \u042e \u0411 \u0426";
+  EXPECT_THAT(said(unknown), HasSubstr("30 of the 470 tokens (6 %) are unknown to the model's vocabulary"));
+  unknown.texts[0].text = unknown.texts[59].text + " again";  // 24 of 473 are 5.07 %
+  unknown.texts[1].text = unknown.texts[58].text + " again";
+  EXPECT_THAT(said(unknown), IsEmpty());
+
+  // The tiny vocabularies spell these words; so does BERT's a word in another script.
+  Calibration spelled = sentences();
+  for (size_t i = 0; i < 60; ++i)
+    spelled.texts[i].text = fmt::format("kzvw xq{:c}jv qwz", 'a' + i % 26) + std::to_string(i);
+  EXPECT_THAT(said(spelled), AllOf(HasSubstr("100 % of the tokens are of texts that the model's vocabulary "
+                                             "spells almost letter by letter (1.0 letters a token)"),
+                                   Not(HasSubstr("unknown"))));
+}
+
+// Bytes of one sign that several tokens share are no letters of their own: without that, a vocabulary of
+// bytes would seem to cover Chinese. With 26 and more pieces a sign would seem to be many.
+TEST(CalibrationTexts, AVocabularyOfBytesSpellsChinese) {
+  Calibration chinese;
+  std::mt19937 generator(5);
+  for (int i = 0; i < 60; ++i) {
+    std::string text;
+    for (int k = 0; k < 12; ++k)
+      text += std::array{"\u6c34", "\u706b", "\u6728", "\u91d1", "\u571f"}[generator() % 5];
+    chinese.texts.push_back({.text = text, .pair = {}});
+  }
+  EXPECT_THAT(said(chinese, "roberta"), HasSubstr("spells almost letter by letter (0.7 letters a token)"));
+}
+
+}  // namespace
+}  // namespace mlxe::calibrate
