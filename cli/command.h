@@ -22,6 +22,7 @@ void add_doctor(CLI::App& app, Run& run);
 void add_compare(CLI::App& app, Run& run);
 void add_evaluate(CLI::App& app, Run& run);
 void add_matrix(CLI::App& app, Run& run);
+void add_sensitivity(CLI::App& app, Run& run);
 void add_bench(CLI::App& app, Run& run);
 void add_measure(CLI::App& app, Run& run);  // hidden: what `compare` and `bench` start to time one model
 void add_convert(CLI::App& app, Run& run);

@@ -56,6 +56,39 @@ nlohmann::json to_json(const Conversion& result, Written written) {
   return object;
 }
 
+nlohmann::json to_json(const Trial& t) {
+  return {{"bytes", t.bytes},
+          {"bits_per_weight", t.bits},
+          {"predicted", t.predicted},
+          {"metric", t.measured.metric},
+          {"cost", t.measured.cost},
+          {"flips", t.measured.labels ? nlohmann::json(t.measured.flips) : nlohmann::json()},
+          {"rows", t.measured.rows}};
+}
+
+nlohmann::json to_json(const TargetedConversion& result) {
+  nlohmann::json object = to_json(result.chosen);
+  object["option"] = option_of(result.target.kind);
+  object["wanted"] = result.target.value;
+  object["texts"] = result.texts;
+  object["held_out_texts"] = result.held_out_texts;
+  object["plain_sum"] = result.plain_sum;
+  object["plain_whole"] = result.plain_whole;
+  object["trials"] = nlohmann::json::array();
+  for (const Trial& t : result.trials) object["trials"].push_back(to_json(t));
+  return object;
+}
+
+void print_json(const nlohmann::json& object) {
+  std::cout << object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+}
+
+std::string in_words(const HeldOut& m) {
+  if (m.metric == "1 - cosine") return fmt::format("mean cosine {:.6f}", 1 - m.cost);
+  if (m.labels) return fmt::format("{:.2f} % of labels change, {} {:.4g}", 100 * m.flips, m.metric, m.cost);
+  return fmt::format("{} {:.4g}", m.metric, m.cost);
+}
+
 void print_plan(const ConversionPlan& plan) {
   size_t width = 0;
   for (const PlannedTensor& t : plan.tensors) width = std::max(width, t.name.size());
@@ -124,13 +157,34 @@ uint64_t FolderOptions::max_shard_size() const {
 
 void show(const Conversion& result, Written written, const FolderOptions& options) {
   if (options.json) {
-    std::cout << to_json(result, written).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
-              << '\n';
+    print_json(to_json(result, written));
     return;
   }
   if (written == Written::no) print_plan(result.plan);
   print_notes(result.plan);
   print_result(result, written);
+}
+
+void show(const TargetedConversion& result, Written written, const FolderOptions& options) {
+  if (options.json) {
+    nlohmann::json object = to_json(result.conversion, written);
+    object["target"] = to_json(result);
+    print_json(object);
+    return;
+  }
+  show(result.conversion, written, options);
+  const HeldOut& m = result.chosen.measured;
+  std::cout << fmt::format("{} {}: {}", option_of(result.target.kind), result.target.text, in_words(m));
+  if (result.conversion.skipped) {
+    std::cout << ", measured when it was made\n";
+    return;
+  }
+  std::cout << fmt::format(", measured on {} held-out {}\n", m.rows, m.rows == 1 ? "row" : "rows");
+  if (result.trials.size() > 1)
+    std::cout << fmt::format("{} allocations were converted and measured.\n", result.trials.size());
+  std::cout << fmt::format(
+      "Plainly rounded, its matrices cost {:.3g} each alone, added up, and {:.3g} together ({}).\n",
+      result.plain_sum, result.plain_whole, m.metric);
 }
 
 }  // namespace mlxe::cli

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "mlx_encoder/allocate.h"
 #include "mlx_encoder/convert.h"
 
 namespace mlxe::cli {
@@ -24,6 +25,7 @@ enum class Written { yes, no };  // no: --dry-run
 
 // As a table and a summary, or as one JSON object.
 void show(const Conversion& result, Written written, const FolderOptions& options);
+void show(const TargetedConversion& result, Written written, const FolderOptions& options);
 
 // The dequantize command; also what `convert -d` runs.
 int dequantize(const FolderOptions& options);

@@ -9,6 +9,7 @@
 #include "command.h"
 #include "compare/quality.h"
 #include "conversion.h"
+#include "mlx_encoder/allocate.h"
 #include "mlx_encoder/error.h"
 #include "quality_options.h"
 #include "quant/default_scheme.h"
@@ -25,23 +26,50 @@ struct Options {
   std::string calibrate, method = "auto";
   size_t calibrate_limit = 0;
   std::filesystem::path gates;
+  std::string target_size, target_bits, min_cosine, max_flips, texts, preset;
+  std::filesystem::path recipe;
   bool quantize = false, dequantize = false, dry_run = false;
-  std::vector<CLI::Option*> need_quantize, need_texts;
+  std::vector<CLI::Option*> need_quantize, need_texts, need_target;
+  std::vector<CLI::Option*> allocating;  // each chooses bits by itself
+  std::vector<CLI::Option*> uniform;     // one width for all
+
+  // That was given and chooses bits for each matrix; null: none. Throws usage where several were.
+  const CLI::Option* allocation() const {
+    const CLI::Option* given = nullptr;
+    for (const CLI::Option* option : allocating) {
+      if (option->count() == 0) continue;
+      if (given != nullptr)
+        throw Error(ErrorCode::usage, fmt::format("{} and {} both choose the bits of each matrix; give one",
+                                                  given->get_name(), option->get_name()));
+      given = option;
+    }
+    return given;
+  }
 };
+
+std::vector<TextInput> read_texts(const std::string& file, const Options& o) {
+  if (file == "default") return default_calibration_texts();
+  std::vector<TextInput> all;
+  const TextSource source{.input = file,
+                          .warning = warnings(o.folder.strict ? Strictness::strict : Strictness::warn)};
+  source.read(4096, [&](std::vector<TextInput> texts) { std::ranges::move(texts, std::back_inserter(all)); });
+  return all;
+}
 
 std::optional<Calibration> calibration(const Options& o) {
   if (o.calibrate.empty()) return std::nullopt;
-  Calibration result{.method = parse_calibration_method(o.method), .limit = o.calibrate_limit};
-  if (o.calibrate == "default") {
-    result.texts = default_calibration_texts();
-    return result;
-  }
-  const TextSource source{.input = o.calibrate,
-                          .warning = warnings(o.folder.strict ? Strictness::strict : Strictness::warn)};
-  source.read(4096, [&](std::vector<TextInput> texts) {
-    std::ranges::move(texts, std::back_inserter(result.texts));
-  });
-  return result;
+  return Calibration{.texts = read_texts(o.calibrate, o),
+                     .method = parse_calibration_method(o.method),
+                     .limit = o.calibrate_limit};
+}
+
+std::optional<Target> target(const Options& o) {
+  for (const auto& [kind, text] : {std::pair(TargetKind::size, &o.target_size),
+                                   {TargetKind::bits, &o.target_bits},
+                                   {TargetKind::cosine, &o.min_cosine},
+                                   {TargetKind::flips, &o.max_flips}})
+    if (!text->empty()) return parse_target(kind, *text);
+  return std::nullopt;
 }
 
 // Bits and group size left out take the mode's own default; ours for affine is 8 bits.
@@ -60,7 +88,7 @@ Scheme parse_scheme(const Options& o) {
 
 int convert(const Options& o) {
   for (const CLI::Option* option : o.need_quantize)
-    if (option->count() && !o.quantize)
+    if (option->count() && !o.quantize && o.allocation() == nullptr)
       throw Error(ErrorCode::usage,
                   fmt::format("{} means something only when quantizing; add -q", option->get_name()));
   for (const CLI::Option* option : o.need_texts)
@@ -68,32 +96,69 @@ int convert(const Options& o) {
       throw Error(ErrorCode::usage, fmt::format("{} means something only with texts; add --calibrate TEXTS",
                                                 option->get_name()));
   if (o.dequantize) {
-    if (o.quantize || o.dry_run) throw Error(ErrorCode::usage, "-d goes with neither -q nor --dry-run");
+    if (o.quantize || o.dry_run || o.allocation() != nullptr)
+      throw Error(ErrorCode::usage, "-d goes with neither -q nor a target, preset or recipe nor --dry-run");
     return dequantize(o.folder);
   }
   std::optional<QualityFile> quality;
   if (!o.gates.empty()) quality = read_quality_file(o.gates);
-  const ConvertOptions options{.model = o.folder.source(),
-                               .output = o.folder.output,
-                               .scheme = parse_scheme(o),
-                               .keep = o.keep,
-                               .overrides = o.set,
-                               .calibration = calibration(o),
-                               .layout = parse_layout(o.layout),
-                               .max_shard_size = o.folder.max_shard_size(),
-                               .strict = o.folder.strict,
-                               .if_done = o.folder.if_done(),
-                               .threads = o.folder.threads,
-                               .warning = warnings(Strictness::warn),
-                               .progress = progress()};
-  if (!o.quantize)
+  const CLI::Option* allocates = o.allocation();
+  if (allocates != nullptr)
+    for (const CLI::Option* option : o.uniform)
+      if (option->count() > 0 && !(option->get_name() == "--q-group-size" && !o.preset.empty()))
+        throw Error(ErrorCode::usage, fmt::format("{} says how each matrix is stored; leave {} out",
+                                                  allocates->get_name(), option->get_name()));
+  const std::optional<Target> wanted = target(o);
+  for (const CLI::Option* option : o.need_target)
+    if (option->count() > 0 && !wanted)
+      throw Error(ErrorCode::usage,
+                  fmt::format("{} means something only with a target such as --target-size 45MB",
+                              option->get_name()));
+  if (wanted && o.texts.empty() && o.calibrate.empty())
+    throw Error(ErrorCode::usage,
+                fmt::format("{} {}: what fewer bits cost is measured on texts like those the "
+                            "model will see; add --texts FILE or --calibrate FILE",
+                            option_of(wanted->kind), wanted->text));
+  ConvertOptions options{.model = o.folder.source(),
+                         .output = o.folder.output,
+                         .scheme = parse_scheme(o),
+                         .keep = o.keep,
+                         .overrides = o.set,
+                         .calibration = calibration(o),
+                         .layout = parse_layout(o.layout),
+                         .max_shard_size = o.folder.max_shard_size(),
+                         .strict = o.folder.strict,
+                         .if_done = o.folder.if_done(),
+                         .threads = o.folder.threads,
+                         .warning = warnings(Strictness::warn),
+                         .progress = progress()};
+  const auto gates = [&](const Conversion& conversion) {
+    return quality ? check_quality(*quality, measured(conversion), {}, {}, options.warning).gates
+                   : std::vector<Gate>();
+  };
+  if (wanted) {
+    const TargetedConversion proved = convert_to_target(
+        options, *wanted, o.texts.empty() ? std::vector<TextInput>{} : read_texts(o.texts, o),
+        o.dry_run ? Outcome::discard : Outcome::keep);
+    show(proved, o.dry_run ? Written::no : Written::yes, o.folder);
+    return report_gates(gates(proved.conversion));
+  }
+  if (!o.recipe.empty()) {
+    const Dtype asked = options.scheme.dtype;
+    apply_recipe(o.recipe, options);
+    if (!o.folder.dtype.empty() && asked != options.scheme.dtype)
+      throw Error(ErrorCode::usage,
+                  fmt::format("--dtype {}: {} was made for {}; leave --dtype out", o.folder.dtype,
+                              o.recipe.string(), to_string(Scheme{.dtype = options.scheme.dtype})));
+  }
+  if (!o.preset.empty()) {
+    options.scheme = {Mode::affine, 8, o.group_size ? o.group_size : 64, options.scheme.dtype};
+    apply_preset(o.preset, options);
+  }
+  if (!o.quantize && allocates == nullptr)
     std::cerr << fmt::format(
         "note: only casting to {}, as mlx_lm.convert does without -q; add -q to quantize\n",
         to_string(options.scheme));
-  const auto gates = [&](const Conversion& done) {
-    return quality ? check_quality(*quality, measured(done), {}, {}, options.warning).gates
-                   : std::vector<Gate>();
-  };
   Conversion done{.plan = {}, .folder = options.output};
   if (o.dry_run) {
     done.plan = plan_conversion(options);
@@ -150,6 +215,25 @@ void add_convert(CLI::App& app, Run& run) {
                        "auto (gptq unless plain rounding measures better), rtn (plain rounding), mse (a "
                        "search for each group's scale) or gptq (errors compensated)")
           ->capture_default_str()};
+  o->uniform = {o->need_quantize[0], o->need_quantize[1], o->need_quantize[2]};
+  o->allocating = {
+      command->add_option(
+          "--target-size", o->target_size,
+          "Choose bits for each matrix so that the weight files take at most this: 45MB, 43MiB"),
+      command->add_option("--target-bits", o->target_bits, "The same by bits a weight, all counted: 4.5"),
+      command->add_option("--min-cosine", o->min_cosine,
+                          "The smallest whose vectors keep this mean cosine on held-out texts: 0.995"),
+      command->add_option("--max-flips", o->max_flips,
+                          "The smallest that changes at most this share of labels on held-out texts: 1%"),
+      command->add_option("--recipe", o->recipe,
+                          "Store each matrix as this file says: mlx_encoder_recipe.json of an earlier "
+                          "conversion to a target"),
+      command->add_option("--quant-predicate", o->preset,
+                          "mixed_2_6, mixed_3_4, mixed_3_6, mixed_4_6 or mixed_4_8: the second width for "
+                          "matrices that gain most, the first for all others")};
+  o->need_target = {command->add_option("--texts", o->texts,
+                                        "Texts a target is measured on (.txt, .tsv, .jsonl); a third is kept "
+                                        "to prove it [those of --calibrate]")};
   command->add_option("--dtype", o->folder.dtype,
                       "Of what stays float and of scales: float16, bfloat16 or float32 [float16]");
   command->add_flag("-d,--dequantize", o->dequantize, "The same as the dequantize command");

@@ -21,7 +21,8 @@ ALLOWED = {
     "evaluate": {"base", "format", "models", "quant", "tokenizer", "encoder"},
     "compare": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "evaluate"},
     "matrix": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "evaluate", "compare"},
-    "cli": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "evaluate", "compare", "matrix", "engine_cpu",
+    "allocate": {"base", "format", "models", "quant", "tokenizer", "encoder", "engine_cpu", "calibrate", "convert", "compare"},
+    "cli": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "evaluate", "compare", "matrix", "allocate", "engine_cpu",
             "engine_mlx", "kernels"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]', re.M)

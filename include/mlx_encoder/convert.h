@@ -5,6 +5,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -67,8 +69,11 @@ struct ConvertOptions {
   // How Linear and Embedding matrices are stored. Mode none only casts. scheme.dtype is also the dtype of all
   // that stays float, except in mode fake, which leaves it as the source has it.
   Scheme scheme{.mode = Mode::affine, .bits = 8, .group_size = 64, .dtype = Dtype::f16};
-  std::vector<std::string> keep;           // patterns of tensors that stay float
-  std::vector<std::string> overrides;      // "PATTERN=bits[:group]"
+  std::vector<std::string> keep;       // patterns of tensors that stay float
+  std::vector<std::string> overrides;  // "PATTERN=bits[:group]"
+  // How matrices are stored that neither of these names, by canonical name ("encoder.layer.0.output.dense.
+  // weight"); mode none is float. Solvers, presets and recipes make it (allocate.h).
+  std::map<std::string, Scheme> allocation;
   std::optional<Calibration> calibration;  // affine schemes only
   Layout layout = Layout::hf;
   uint64_t max_shard_size = 5'000'000'000;  // bytes of tensors a file holds before the next one is begun
@@ -77,6 +82,9 @@ struct ConvertOptions {
   int threads = 0;  // 0: all cores
   Warning warning;
   Progress progress;  // stages "calibrating", in matrices, and "converting", in bytes of the source
+  // Called with the finished, verified folder before it gets its name. May add files. What it throws ends the
+  // conversion, and nothing is left behind. Not called when a conversion is skipped.
+  std::function<void(const std::filesystem::path& folder)> before_commit;
 };
 
 // One tensor of the model as it will be stored; its scales and biases are counted with it.

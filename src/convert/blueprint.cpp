@@ -91,7 +91,7 @@ class Planner {
       : options_(options),
         purpose_(purpose),
         global_(options.scheme),
-        policy_(options.scheme, options.keep, options.overrides),
+        policy_(options.scheme, options.keep, options.overrides, options.allocation),
         bp_{.checkpoint = Checkpoint::open(options.model, warn())},
         model_(make_model(bp_.checkpoint, warn())) {}
 

@@ -16,7 +16,7 @@ struct CarriedFiles {
 
 // Carried: the tokenizer's files, those of the sentence-transformers modules, every other JSON, licences.
 // Never: weights and their index (a stale index makes loaders look for shards that are gone), config.json,
-// README.md and mlx_encoder.json, which are written anew.
+// README.md and mlx_encoder*.json, which are written anew, nor the chart of an allocation.
 CarriedFiles find_carried_files(const std::filesystem::path& folder, const SentenceModules& sentence);
 
 // Errors: io, not_found.

@@ -93,6 +93,7 @@ Conversion run(const ConvertOptions& options, Purpose purpose) {
                               .output = fingerprints(pending.path(), blueprint.output_files())};
   write_whole_file(pending.path() / kProvenanceFile, provenance.text());
   result.bytes = weight_bytes(blueprint, pending.path());
+  if (options.before_commit) options.before_commit(pending.path());
   pending.commit();
   return result;
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <utility>
@@ -67,8 +68,9 @@ bool matches(std::string_view pattern, std::string_view text) noexcept {
   return p == pattern.size();
 }
 
-Policy::Policy(const Scheme& scheme, std::span<const std::string> keep, std::span<const std::string> set)
-    : scheme_(scheme) {
+Policy::Policy(const Scheme& scheme, std::span<const std::string> keep, std::span<const std::string> set,
+               std::map<std::string, Scheme> allocation)
+    : scheme_(scheme), allocation_(std::move(allocation)) {
   validate(scheme_);
   if (scheme_.mode == Mode::none && !(keep.empty() && set.empty()))
     throw Error(ErrorCode::usage,
@@ -112,13 +114,21 @@ Policy::Rule Policy::parse_set(const std::string& entry) const {
   return rule;
 }
 
-const Policy::Rule* Policy::find_rule(std::string_view name) {
+bool Policy::applies(const Rule& rule, std::string_view name) {
   constexpr std::string_view kWeight = ".weight";
   const std::string_view module =
       name.ends_with(kWeight) ? name.substr(0, name.size() - kWeight.size()) : name;
+  return matches(rule.pattern, module) || matches(rule.pattern, name);
+}
+
+bool Policy::is_named(std::string_view name) const {
+  return std::ranges::any_of(rules_, [&](const Rule& rule) { return applies(rule, name); });
+}
+
+const Policy::Rule* Policy::find_rule(std::string_view name) {
   const Rule* last = nullptr;
   for (Rule& rule : rules_) {
-    if (!matches(rule.pattern, module) && !matches(rule.pattern, name)) continue;
+    if (!applies(rule, name)) continue;
     rule.matched = true;
     last = &rule;
   }
@@ -131,6 +141,11 @@ PolicyDecision Policy::decide(std::string_view name, const Shape& shape, Role ro
   if (rule && is_matrix(shape, role)) {
     if (rule->scheme.mode == Mode::none) return {as_float(), "kept by " + rule->option, false};
     return fit(rule->scheme, shape[1], "by " + rule->option);
+  }
+  if (const auto own = allocation_.find(std::string(name));
+      own != allocation_.end() && is_matrix(shape, role)) {
+    if (own->second.mode == Mode::none) return {as_float(), "float by its allocation", false};
+    return fit(own->second, shape[1], own->second == scheme_ ? "" : "by its allocation");
   }
   const std::string_view why = exemption(shape, role, scheme_.mode);
   if (!why.empty()) return {as_float(), std::string(why), false};

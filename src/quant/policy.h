@@ -5,11 +5,15 @@
 // float, too.) A group size that does not divide a row falls back to the next smaller one (128, 64, 32), then
 // to float.
 //
+// An allocation (a scheme for each of many matrices, made by a solver, a preset or a recipe) comes before the
+// scheme asked for and after what the user names.
+//
 // Patterns name modules, "encoder.layer.0.output.dense" (or the tensor, with ".weight"), prefix of the base
 // model removed. They match the whole name: `?` stands for any one character, `*` for any number of them,
 // dots included.
 #pragma once
 
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,12 +39,17 @@ class Policy {
   // set: "PATTERN=bits[:group]" (`--set`): matrices of any role that match are stored as affine with these
   // bits, or
   //   float for bits 16; group: the scheme's, else 64. Of several that match, the last one counts.
+  // allocation: by tensor name; mode none is float.
   // Throws usage: an illegal scheme or entry of `set`; `set` to fewer than 16 bits beside int8 or fake, which
   // no reader knows; patterns when nothing is quantized.
-  Policy(const Scheme& scheme, std::span<const std::string> keep, std::span<const std::string> set);
+  Policy(const Scheme& scheme, std::span<const std::string> keep, std::span<const std::string> set,
+         std::map<std::string, Scheme> allocation = {});
 
   // name: of the tensor as in the checkpoint, "encoder.layer.0.output.dense.weight".
   PolicyDecision decide(std::string_view name, const Shape& shape, Role role);
+
+  // Whether `keep` or `set` says how this tensor is stored.
+  bool is_named(std::string_view name) const;
 
   // Options whose pattern matched no tensor given to decide() so far: "--keep clasifier".
   std::vector<std::string> unmatched() const;
@@ -53,12 +62,14 @@ class Policy {
     bool matched = false;
   };
   Rule parse_set(const std::string& entry) const;
+  static bool applies(const Rule& rule, std::string_view name);
   const Rule* find_rule(std::string_view name);
   Scheme as_float() const { return {Mode::none, 0, 0, scheme_.dtype}; }
   PolicyDecision fit(Scheme wanted, int64_t columns, std::string reason) const;
 
   Scheme scheme_;
   std::vector<Rule> rules_;  // later ones win
+  std::map<std::string, Scheme> allocation_;
 };
 
 }  // namespace mlxe

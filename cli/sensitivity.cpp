@@ -1,0 +1,112 @@
+// mlx-encoder sensitivity: what fewer bits cost, matrix by matrix.
+#include "mlx_encoder/sensitivity.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+#include <memory>
+
+#include "command.h"
+#include "format/folder_writer.h"
+#include "mlx_encoder/error.h"
+#include "print_table.h"
+#include "texts.h"
+
+namespace mlxe::cli {
+namespace {
+
+struct Options {
+  std::filesystem::path model, plot;
+  std::string texts, dtype = "float16";
+  std::vector<int> bits{2, 3, 4, 5, 6, 8};
+  int group_size = 64, threads = 0;
+  int64_t tokens = 3072;
+  bool json = false, strict = false;
+};
+
+void print(const Sensitivity& s) {
+  Table table{.id = "sensitivity",
+              .title = fmt::format("{} of each matrix alone, most per byte saved at {} bits first", s.metric,
+                                   s.order_bits),
+              .header = {"matrix"},
+              .align = {Align::left}};
+  for (const WholeCost& w : s.wholes) {
+    table.header.push_back(fmt::format("{} bits", w.bits));
+    table.align.push_back(Align::right);
+  }
+  for (const size_t i : s.order) {
+    std::vector<std::string>& row = table.rows.emplace_back();
+    row.push_back(s.tensors[i].name);
+    for (const WidthCost& w : s.tensors[i].widths) row.push_back(fmt::format("{:.2e}", w.cost));
+  }
+  const auto add = [&](const char* what, auto&& cell) {
+    std::vector<std::string>& row = table.rows.emplace_back();
+    row.emplace_back(what);
+    for (const WholeCost& w : s.wholes) row.push_back(cell(w));
+  };
+  add("sum of these", [](const WholeCost& w) { return fmt::format("{:.2e}", w.sum); });
+  add("all together, measured", [](const WholeCost& w) { return fmt::format("{:.2e}", w.cost); });
+  if (s.labels)
+    add("labels changed by all together",
+        [](const WholeCost& w) { return fmt::format("{:.2f} %", 100 * w.flips); });
+  table.note = fmt::format("{} texts, {} tokens; plain rounding, float32 activations", s.texts, s.tokens);
+  for (const std::string& name : s.not_read) table.note += fmt::format("\nnot read by this output: {}", name);
+  print_table(table);
+}
+
+int measure(const Options& o) {
+  SensitivityOptions options{.model = o.model,
+                             .texts = {},
+                             .bits = o.bits,
+                             .group_size = o.group_size,
+                             .dtype = parse_dtype(o.dtype),
+                             .most_tokens = o.tokens,
+                             .threads = o.threads,
+                             .warning = warnings(o.strict ? Strictness::strict : Strictness::warn),
+                             .progress = progress()};
+  if (!o.plot.empty() && o.plot.extension() != ".svg")
+    throw Error(ErrorCode::usage,
+                fmt::format("--plot {}: expected a name that ends in .svg", o.plot.string()));
+  TextSource{.arguments = {}, .input = o.texts, .format = {}}.read(4096, [&](std::vector<TextInput> texts) {
+    std::ranges::move(texts, std::back_inserter(options.texts));
+  });
+  const Sensitivity s = measure_sensitivity(options);
+  if (!o.plot.empty()) write_whole_file(o.plot, to_svg(s));
+  if (o.json)
+    std::cout << to_json(s) << '\n';
+  else
+    print(s);
+  return 0;
+}
+
+}  // namespace
+
+void add_sensitivity(CLI::App& app, Run& run) {
+  CLI::App* command =
+      app.add_subcommand("sensitivity", "What each matrix in fewer bits costs at the model's output");
+  auto o = std::make_shared<Options>();
+  command->add_option("MODEL", o->model, "Folder of the original model")->required();
+  command->add_option("--texts", o->texts, "Texts like those the model will see (.txt, .tsv, .jsonl)")
+      ->required();
+  command->add_option("--bits", o->bits, "Widths to measure, of 2, 3, 4, 5, 6 and 8")
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--q-group-size", o->group_size, "Values that share a scale: 32, 64 or 128")
+      ->capture_default_str();
+  command->add_option("--dtype", o->dtype, "Of scales: float16, bfloat16 or float32")->capture_default_str();
+  command->add_option("--tokens", o->tokens, "Texts to run, spread over the file, in tokens")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--plot", o->plot, "Write a chart to this .svg file");
+  command->add_option("--threads", o->threads, "Threads; 0: all cores")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  command->add_flag("--strict", o->strict, "Every warning is an error");
+  command->add_flag("--json", o->json, "Print one JSON object (docs/json/sensitivity.md)");
+  command->callback([o, &run] { run = [o] { return measure(*o); }; });
+}
+
+}  // namespace mlxe::cli

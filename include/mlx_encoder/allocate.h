@@ -1,0 +1,82 @@
+// Mixed precision: how many bits each matrix gets, chosen for a target, by a preset, or replayed from a
+// recipe. docs/mixed.md.
+//
+//   mlxe::ConvertOptions options{.model = "all-MiniLM-L6-v2", .output = "small"};
+//   mlxe::convert_to_target(options, mlxe::parse_target(mlxe::TargetKind::size, "12MB"), texts);
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "mlx_encoder/convert.h"
+
+namespace mlxe {
+
+enum class TargetKind {
+  size,    // bytes of the weight files, at most
+  bits,    // bits a weight, all tensors counted, at most
+  cosine,  // mean cosine of sentence vectors to the original's, at least
+  flips,   // share of labels that differ from the original's, at most
+};
+
+struct Target {
+  TargetKind kind = TargetKind::size;
+  double value = 0;  // bytes; bits a weight; cosine; share, 0 to 1
+  std::string text;  // as the user wrote it: "45MB"
+};
+const char* option_of(TargetKind kind) noexcept;  // "--target-size", ...
+// "45MB", "43 MiB", "900kB"; "4.5"; "0.995"; "1%" or "0.01". Throws usage.
+Target parse_target(TargetKind kind, std::string_view text);
+
+// What a converted folder does to the output, on texts that had no part in choosing its allocation.
+struct HeldOut {
+  std::string metric;  // "1 - cosine", "KL divergence", "squared difference": mean over rows
+  double cost = 0;
+  double flips = 0;  // share of changed labels; 0 where the output has none
+  bool labels = false;
+  int64_t rows = 0;  // texts, or tokens of a token classifier
+};
+
+struct Trial {
+  uint64_t bytes = 0;    // of the weight files
+  double bits = 0;       // a weight
+  double predicted = 0;  // cost by the sum of its matrices' costs
+  HeldOut measured;
+};
+
+struct TargetedConversion {
+  Conversion conversion;
+  Target target;
+  Trial chosen;
+  std::vector<Trial> trials;  // in the order they were made, the chosen one last
+  // The same allocation, plainly rounded, on the texts the costs were measured on: the sum of its matrices'
+  // costs beside what all of them cost together.
+  double plain_sum = 0, plain_whole = 0;
+  int64_t texts = 0, held_out_texts = 0;  // sequences run for the costs; for the proof
+};
+
+enum class Outcome { keep, discard };  // discard: everything is done but giving the folder its name
+
+// Measures each matrix's cost at each width on two thirds of `texts`, chooses the cheapest allocation for the
+// target by a knapsack over them, converts, and measures the folder on the last third before it gets its
+// name. cosine and flips are met by measuring several allocations. `texts` empty: those of
+// options.calibration, which then calibrates on its first two thirds alone. options.scheme gives the dtype;
+// options.keep and overrides are obeyed. The folder also gets mlx_encoder_recipe.json and
+// mlx_encoder_pareto.svg. A folder that holds this very conversion is left as it is.
+// Errors: those of convert(); usage (a target that can't be met: says how near it came; too few texts).
+TargetedConversion convert_to_target(const ConvertOptions& options, const Target& target,
+                                     std::vector<TextInput> texts, Outcome outcome = Outcome::keep);
+
+// options.scheme, layout and allocation as a recipe has them; options.calibration loses the texts it held
+// out. Errors: not_found, io; format (malformed; of another model: names the tensor); usage (keep, overrides
+// or a dtype beside it). Other weights of the same shapes, and another calibration, are warnings.
+void apply_recipe(const std::filesystem::path& file, ConvertOptions& options);
+
+// "mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6", "mixed_4_8": sets options.scheme's bits to the lower
+// and options.allocation of those that gain most to the higher width. Throws usage.
+void apply_preset(std::string_view preset, ConvertOptions& options);
+
+}  // namespace mlxe

@@ -1,0 +1,383 @@
+// Conversions to a target.
+#include "mlx_encoder/allocate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <set>
+
+#include "allocate/costs.h"
+#include "allocate/held_out.h"
+#include "allocate/pareto_chart.h"
+#include "allocate/recipe.h"
+#include "allocate/solver.h"
+#include "base/sha256.h"
+#include "calibrate/calibrate.h"
+#include "convert/blueprint.h"
+#include "convert/provenance.h"
+#include "format/folder_writer.h"
+#include "mlx_encoder/error.h"
+#include "mlx_encoder/version.h"
+#include "quant/policy.h"
+
+namespace mlxe {
+namespace fs = std::filesystem;
+namespace allocate {
+namespace {
+
+constexpr int64_t kCostTokens = 3072, kProofTokens = 16'384;
+constexpr int kBits[] = {2, 3, 4}, kOtherBits[] = {5, 6, 8};  // measured, inferred
+constexpr int kGroup = 64;                                    // at which costs are measured
+constexpr int kOtherGroups[] = {32, 128};
+constexpr Scheme kUnread{Mode::affine, 8, 64, Dtype::f16};  // of a matrix the output does not read
+
+struct Rejected {};  // a trial conversion that is not kept
+
+class TargetedConverter {
+ public:
+  TargetedConverter(const ConvertOptions& options, const Target& target, std::vector<TextInput> texts,
+                    Outcome outcome)
+      : options_(options), target_(target), outcome_(outcome) {
+    options_.scheme = {Mode::affine, kUnread.bits, kUnread.group_size, options.scheme.dtype};
+    const bool own_texts = !texts.empty();
+    if (!own_texts && options.calibration) texts = options.calibration->texts;
+    request_ = request_of(texts);
+    if (texts.size() < kFewestTexts)
+      throw Error(
+          ErrorCode::usage,
+          fmt::format("{} {}: found {} text{}, at least {} are needed to measure what fewer bits cost, "
+                      "better some hundreds like those the model will see",
+                      option_of(target.kind), target.text, texts.size(), texts.size() == 1 ? "" : "s",
+                      kFewestTexts));
+    texts_ = split(std::move(texts), kHeldOutEvery);
+    if (!options.calibration) return;
+    if (!own_texts) options_.calibration->texts = texts_.kept;
+    calibration_ = {.method = options.calibration->method,
+                    .limit = options.calibration->limit,
+                    .texts = hash_of(options_.calibration->texts),
+                    .held_out_every = own_texts ? 0 : kHeldOutEvery};
+  }
+
+  TargetedConversion run() {
+    result_.target = target_;
+    if (std::optional<Conversion> done = done_before()) {
+      result_.conversion = std::move(*done);
+      return std::move(result_);
+    }
+    const TextRunner runner(options_.model, {.engine = EngineKind::cpu,
+                                             .activations = Activations::float32,
+                                             .threads = options_.threads,
+                                             .warning = options_.warning});
+    output_ = options_.layout == Layout::mlx_embeddings ? OutputKind::vector : output_of(runner.model());
+    problem_ = runner.model().problem_type;
+    check_target();
+    ThreadPool pool(options_.threads);
+    const std::vector<Sequence> sequences =
+        spread(tokenize_both(runner, runner, texts_.kept,
+                             output_ == OutputKind::logits ? Pairs::together : Pairs::apart, options_.threads,
+                             options_.warning),
+               kCostTokens);
+    result_.texts = static_cast<int64_t>(sequences.size());
+    check_tokens(sequences);
+    Probe probe(runner, output_, sequences, pool);
+    const std::vector<TensorCosts> costs = measure(probe);
+    const Choices choices(options_, costs, fixed_);
+    choices_ = &choices;
+    const HeldOutTexts held_out(runner, output_, texts_.held_out, kProofTokens, options_.threads);
+    held_out_ = &held_out;
+    result_.held_out_texts = held_out.sequences();
+
+    const size_t point = target_.kind == TargetKind::size || target_.kind == TargetKind::bits
+                             ? make_sized(costs)
+                             : make_searched(probe, costs);
+    measure_sum(probe, point);
+    return std::move(result_);
+  }
+
+ private:
+  std::string request_of(const std::vector<TextInput>& texts) const {
+    std::string text =
+        fmt::format("mlx-encoder {}\n{} {}\n{} {}\n{}\n", kVersion, option_of(target_.kind), target_.value,
+                    static_cast<int>(options_.layout), to_string(options_.scheme), hash_of(texts));
+    for (const std::string& s : options_.keep) text += "keep " + s + "\n";
+    for (const std::string& s : options_.overrides) text += "set " + s + "\n";
+    if (options_.calibration)
+      text += fmt::format("calibration {} {} {}\n", mlxe::name(options_.calibration->method),
+                          options_.calibration->limit, hash_of(options_.calibration->texts));
+    return sha256_hex(std::as_bytes(std::span(text)));
+  }
+
+  // The conversion that was asked for, if the output folder holds it. Says early what convert() would say
+  // after all the measuring. Errors: usage.
+  std::optional<Conversion> done_before() {
+    if (options_.if_done == IfDone::rewrite || !fs::exists(options_.output)) return std::nullopt;
+    if (fs::is_directory(options_.output) && fs::is_empty(options_.output)) return std::nullopt;
+    if (fs::exists(options_.output / kRecipeFile)) {
+      const Recipe recipe = Recipe::read(options_.output / kRecipeFile);
+      if (recipe.request == request_) {
+        ConvertOptions again = options_;
+        again.scheme = recipe.scheme;
+        again.allocation = recipe.allocation();
+        again.keep.clear();
+        again.overrides.clear();
+        Conversion conversion = convert(again);  // skipped, or an error where something has changed
+        add_own_files(conversion);
+        result_.chosen = trial_of(recipe, conversion);
+        return conversion;
+      }
+    }
+    if (options_.if_done == IfDone::renew) return std::nullopt;
+    throw Error(ErrorCode::usage,
+                fmt::format("{}: holds something else; pass --force to replace it or choose another folder",
+                            options_.output.string()));
+  }
+
+  static void add_own_files(Conversion& conversion) {
+    for (const char* file : {kRecipeFile, kParetoFile})
+      if (fs::exists(conversion.folder / file))
+        conversion.plan.folder_bytes += fs::file_size(conversion.folder / file);
+  }
+
+  Trial trial_of(const Recipe& recipe, const Conversion& conversion) const {
+    const nlohmann::json& m = recipe.measured;
+    return {
+        .bytes = conversion.bytes,
+        .bits = conversion.plan.bits_per_weight,
+        .predicted = m.value("predicted", 0.0),
+        .measured = {.metric = m.value("metric", ""),
+                     .cost = m.value("cost", 0.0),
+                     .flips = m.contains("flips") && m["flips"].is_number() ? m["flips"].get<double>() : 0,
+                     .labels = m.contains("flips") && m["flips"].is_number(),
+                     .rows = m.value("rows", int64_t{0})}};
+  }
+
+  void check_target() const {
+    const auto refuse = [&](const char* why) {
+      throw Error(ErrorCode::usage, fmt::format("{} {}: {}", option_of(target_.kind), target_.text, why));
+    };
+    const bool labels = has_labels(output_, problem_);
+    if (target_.kind == TargetKind::cosine && output_ != OutputKind::vector)
+      refuse(labels ? "the model has a classifier, whose labels matter, not vectors; use --max-flips"
+                    : "the model is a regression, which has no vectors to compare; use --target-size");
+    if (target_.kind == TargetKind::flips && !labels)
+      refuse(output_ == OutputKind::vector
+                 ? "what is written has no labels that could change; use --min-cosine"
+                 : "the model is a regression, which has no labels; use "
+                   "--target-size");
+  }
+
+  void check_tokens(const std::vector<Sequence>& sequences) const {
+    int64_t tokens = 0;
+    for (const Sequence& s : sequences) tokens += static_cast<int64_t>(s.ids.size());
+    if (tokens < kWantedTokens)
+      warn(
+          fmt::format("found {} tokens in the {} texts fewer bits are measured on, at least {} are wanted: "
+                      "the allocation may fit these texts and no others",
+                      tokens, sequences.size(), kWantedTokens));
+  }
+
+  void warn(const std::string& sentence) const {
+    if (options_.strict) throw Error(ErrorCode::strict, sentence + " (an error under --strict)");
+    if (options_.warning) options_.warning(sentence);
+  }
+
+  // Costs of the matrices that are free to choose for; `fixed_` gets those the output does not read.
+  std::vector<TensorCosts> measure(Probe& probe) {
+    const Policy policy(options_.scheme, options_.keep, options_.overrides);
+    ConvertOptions plain = options_;
+    plain.calibration = {};  // only to be planned
+    plain.warning = {};
+    plain.strict = false;
+    const Blueprint blueprint = make_blueprint(plain, Purpose::convert);
+    std::set<std::string> free;
+    for (size_t i = 0; i < blueprint.work.size(); ++i) {
+      const std::string& name = blueprint.work[i].source.name;
+      if (blueprint.plan.tensors[i].scheme.mode != Mode::none && !policy.is_named(name)) free.insert(name);
+    }
+    std::vector<TensorUse> tensors;
+    for (const TensorUse& t : probe.tensors())
+      if (free.erase(t.name) > 0) tensors.push_back(t);
+    for (const std::string& name : free) {
+      fixed_[name] = kUnread;
+      fixed_[name].dtype = options_.scheme.dtype;
+    }
+    if (tensors.empty())
+      throw Error(ErrorCode::usage, fmt::format("{} {}: --keep and --set leave no matrix to choose bits for",
+                                                option_of(target_.kind), target_.text));
+    std::vector<TensorCosts> costs =
+        measure_costs(probe, tensors,
+                      {.bits = {std::begin(kBits), std::end(kBits)},
+                       .group_size = kGroup,
+                       .other_bits = {std::begin(kOtherBits), std::end(kOtherBits)},
+                       .other_groups = {std::begin(kOtherGroups), std::end(kOtherGroups)},
+                       .dtype = options_.scheme.dtype},
+                      options_.progress);
+    plain_costs_ = costs;
+    if (options_.calibration) discount(costs);
+    costs_ = costs;
+    return costs;
+  }
+
+  // What calibration saves differs from matrix to matrix: much where inputs are correlated, little in tables.
+  // One calibration at 4 bits says how much; an output's cost goes as the square of a matrix's error.
+  void discount(std::vector<TensorCosts>& costs) const {
+    std::map<std::string, Scheme> schemes;
+    for (const TensorCosts& t : costs)
+      for (const SchemeCost& m : t.measured)
+        if (m.scheme.bits == 4) schemes[t.use.name] = m.scheme;
+    const CalibratedWeights calibrated = calibrate_weights(options_.model, *options_.calibration, schemes,
+                                                           options_.threads, {}, options_.progress);
+    for (const TensorCalibration& report : calibrated.report)
+      for (TensorCosts& t : costs) {
+        if (t.use.name != report.name || !(report.plain_error > 0)) continue;
+        const double ratio = report.error / report.plain_error;
+        for (auto* list : {&t.measured, &t.inferred})
+          for (SchemeCost& c : *list) c.cost *= ratio * ratio;
+      }
+  }
+
+  size_t make_sized(const std::vector<TensorCosts>&) {
+    const size_t point = solve_size(*choices_, target_, [&](std::string_view s) { warn(std::string(s)); });
+    make(point, [](const HeldOut&) { return true; });
+    return point;
+  }
+
+  size_t make_searched(Probe& probe, const std::vector<TensorCosts>& costs) {
+    const bool flips = target_.kind == TargetKind::flips;
+    Search how{.limit = flips ? target_.value : 1 - target_.value, .exponent = flips ? 0.5 : 1.0};
+    // Everything at 4 bits says how the whole grows from its parts.
+    std::map<std::string, std::vector<float>> all;
+    double sum = 0;
+    for (size_t t = 0; t < plain_costs_.size(); ++t)
+      for (const SchemeCost& m : plain_costs_[t].measured)
+        if (m.scheme.bits == 4) {
+          all[costs[t].use.name] = probe.round(costs[t].use, m.scheme).values;
+          sum += m.cost;
+        }
+    const OutputCost whole = probe.cost(all);
+    const double found = flips ? whole.flips : whole.cost;
+    if (found > 0 && sum > 0) how.factor = found / std::pow(sum, how.exponent);
+    const auto figure = [&](const HeldOut& m) { return flips ? m.flips : m.cost; };
+    double nearest = 0;
+    bool kept = false;
+    const std::optional<size_t> point = search(
+        choices_->frontier(), how,
+        [&](size_t i, const std::function<bool(double)>& last) {
+          kept = make(i, [&](const HeldOut& m) { return last(figure(m)); });
+          return figure(result_.trials.back().measured);
+        },
+        choices_->rest_bytes(), nearest);
+    if (!point)
+      throw Error(
+          ErrorCode::usage,
+          fmt::format("{} {}: not even every matrix as a float of {} reaches it; the nearest is {}, "
+                      "nothing was written",
+                      option_of(target_.kind), target_.text,
+                      to_string(Scheme{.dtype = options_.scheme.dtype}),
+                      flips ? fmt::format("{:.3f} %", 100 * nearest) : fmt::format("{:.6f}", 1 - nearest)));
+    if (!kept) make(*point, [](const HeldOut&) { return true; });
+    return *point;
+  }
+
+  // Converts point `i` and measures it on the held-out texts; keeps the folder if `keep` says so and it is to
+  // be kept at all. Whether `keep` said so.
+  bool make(size_t i, const std::function<bool(const HeldOut&)>& keep) {
+    ConvertOptions options = choices_->options(i);
+    const ConversionPlan plan = quiet_plan(options);
+    Trial trial{.bytes = plan.predicted_bytes,
+                .bits = plan.bits_per_weight,
+                .predicted = choices_->frontier().total(i).cost,
+                .measured = {}};
+    bool wanted = false;
+    options.before_commit = [&](const fs::path& folder) {
+      trial.measured = held_out_->measure(folder);
+      wanted = keep(trial.measured);
+      if (!wanted || outcome_ == Outcome::discard) throw Rejected{};
+      write_recipe(options, plan, trial, folder);
+      write_whole_file(folder / kParetoFile, pareto_chart(*choices_, costs_, trial, result_.trials));
+      if (options_.before_commit) options_.before_commit(folder);
+    };
+    try {
+      result_.conversion = convert(options);
+      add_own_files(result_.conversion);
+    } catch (const Rejected&) {
+      result_.conversion = {.plan = plan, .folder = options.output};
+    }
+    result_.trials.push_back(trial);
+    result_.chosen = trial;
+    return wanted;
+  }
+
+  void write_recipe(const ConvertOptions& options, const ConversionPlan& plan, const Trial& trial,
+                    const fs::path& folder) const {
+    Recipe recipe{.target = fmt::format("{} {}", option_of(target_.kind), target_.text),
+                  .request = request_,
+                  .source = {},
+                  .layout = options.layout,
+                  .scheme = options.scheme,
+                  .calibration = calibration_,
+                  .tensors = {},
+                  .measured = {{"bytes", trial.bytes},
+                               {"bits_per_weight", trial.bits},
+                               {"predicted", trial.predicted},
+                               {"metric", trial.measured.metric},
+                               {"cost", trial.measured.cost},
+                               {"flips", trial.measured.labels ? nlohmann::json(trial.measured.flips)
+                                                               : nlohmann::json()},
+                               {"rows", trial.measured.rows}}};
+    ConvertOptions quiet = options;
+    quiet.warning = {};
+    quiet.strict = false;
+    const Blueprint blueprint = make_blueprint(quiet, Purpose::convert);
+    for (size_t i = 0; i < blueprint.work.size(); ++i) {
+      const PlannedTensor& t = plan.tensors[i];
+      if (t.scheme.mode == Mode::none && t.role != "linear" && t.role != "embedding") continue;
+      if (blueprint.work[i].origin != Work::Origin::stored) continue;
+      recipe.tensors.push_back({blueprint.work[i].source.name, t.shape, t.scheme});
+    }
+    for (const std::string& file : blueprint.source_files)
+      if (file.ends_with(".safetensors") && file.find('/') == file.npos)
+        recipe.source[file] = sha256_hex(options.model / file);
+    write_whole_file(folder / kRecipeFile, recipe.text());
+  }
+
+  // How far the parts are from the whole, of the allocation chosen.
+  void measure_sum(Probe& probe, size_t point) {
+    const std::map<std::string, Scheme> schemes = choices_->schemes(point);
+    std::map<std::string, std::vector<float>> all;
+    for (const TensorCosts& t : plain_costs_) {
+      const Scheme& chosen = schemes.at(t.use.name);
+      all[t.use.name] = probe.round(t.use, chosen).values;
+      for (const auto* list : {&t.measured, &t.inferred})
+        for (const SchemeCost& c : *list)
+          if (c.scheme == chosen) result_.plain_sum += c.cost;
+    }
+    result_.plain_whole = probe.cost(all).cost;
+  }
+
+  ConvertOptions options_;
+  Target target_;
+  Outcome outcome_;
+  Split texts_;
+  std::optional<RecipeCalibration> calibration_;
+  std::string request_;
+  OutputKind output_ = OutputKind::vector;
+  ProblemType problem_ = ProblemType::single_label;
+  std::map<std::string, Scheme> fixed_;
+  std::vector<TensorCosts> plain_costs_, costs_;  // by plain rounding; as it will be done
+  const Choices* choices_ = nullptr;
+  const HeldOutTexts* held_out_ = nullptr;
+  TargetedConversion result_;
+};
+
+}  // namespace
+}  // namespace allocate
+
+TargetedConversion convert_to_target(const ConvertOptions& options, const Target& target,
+                                     std::vector<TextInput> texts, Outcome outcome) {
+  return allocate::TargetedConverter(options, target, std::move(texts), outcome).run();
+}
+
+}  // namespace mlxe

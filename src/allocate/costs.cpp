@@ -1,0 +1,71 @@
+#include "allocate/costs.h"
+
+#include <algorithm>
+
+namespace mlxe::allocate {
+
+int fitting_group(int wanted, int64_t columns) noexcept {
+  for (int group = wanted; group >= 32; group /= 2)
+    if (columns % group == 0) return group;
+  return 0;
+}
+
+std::vector<TensorCosts> measure_costs(Probe& probe, const std::vector<TensorUse>& tensors,
+                                       const CostRequest& request, const Progress& progress) {
+  // A change in an early layer runs more layers again.
+  const auto work = [&](const TensorUse& t) {
+    return static_cast<uint64_t>(probe.stages() - t.stage) * request.bits.size();
+  };
+  uint64_t done = 0, total = 0;
+  for (const TensorUse& t : tensors) total += work(t);
+
+  std::vector<TensorCosts> result;
+  for (const TensorUse& t : tensors) {
+    const int group = fitting_group(request.group_size, t.shape[1]);
+    if (progress) progress("measuring", done, total);
+    done += work(t);
+    if (group == 0) continue;
+    TensorCosts& costs = result.emplace_back(TensorCosts{.use = t, .measured = {}, .inferred = {}});
+    double error = 0;  // of the values, of the last that was measured
+    const auto infer = [&](int bits, int other) {
+      SchemeCost inferred = costs.measured.back();
+      inferred.scheme.bits = bits;
+      inferred.scheme.group_size = other;
+      inferred.bytes = stored_bytes(inferred.scheme, t.shape[0], t.shape[1]);
+      if (error > 0) inferred.cost *= probe.round(t, inferred.scheme).mean_squared_error / error;
+      costs.inferred.push_back(inferred);
+    };
+    const auto infer_groups = [&](int bits) {
+      for (const int other : request.other_groups)
+        if (other != group && t.shape[1] % other == 0) infer(bits, other);
+    };
+    for (const int bits : request.bits) {
+      const Scheme scheme{Mode::affine, bits, group, request.dtype};
+      Probe::Rounded rounded = probe.round(t, scheme);
+      error = rounded.mean_squared_error;
+      const OutputCost found = probe.cost({{t.name, std::move(rounded.values)}});
+      costs.measured.push_back(
+          {scheme, stored_bytes(scheme, t.shape[0], t.shape[1]), std::max(0.0, found.cost), found.flips});
+      infer_groups(bits);
+    }
+    for (const int bits : request.other_bits) {
+      infer(bits, group);
+      infer_groups(bits);
+    }
+  }
+  if (progress) progress("measuring", total, total);
+  return result;
+}
+
+std::vector<Sequence> spread(const std::vector<Sequence>& all, int64_t most_tokens) {
+  int64_t tokens = 0;
+  for (const Sequence& s : all) tokens += static_cast<int64_t>(s.ids.size());
+  size_t count = all.size();
+  if (tokens > most_tokens)
+    count = std::max<size_t>(1, static_cast<size_t>(static_cast<int64_t>(count) * most_tokens / tokens));
+  std::vector<Sequence> some;
+  for (size_t i = 0; i < count; ++i) some.push_back(all[i * all.size() / count]);
+  return some;
+}
+
+}  // namespace mlxe::allocate

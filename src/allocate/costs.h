@@ -1,0 +1,48 @@
+// What each way of storing each matrix takes and costs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "allocate/probe.h"
+#include "mlx_encoder/types.h"
+
+namespace mlxe::allocate {
+
+struct SchemeCost {
+  Scheme scheme;
+  uint64_t bytes = 0;
+  double cost = 0, flips = 0;
+};
+
+struct TensorCosts {
+  TensorUse use;
+  std::vector<SchemeCost> measured;  // one a width of CostRequest::bits
+  std::vector<SchemeCost> inferred;  // the others
+};
+
+// The group size a row of this many columns gets when `wanted` is asked for; 0 where none fits.
+int fitting_group(int wanted, int64_t columns) noexcept;
+
+// Other widths and groups are inferred from the measured: the output's cost grows as the squared error of a
+// matrix's values. Groups from the same width, widths from the last of `bits`; large errors, for which that
+// is not so, are those to measure.
+struct CostRequest {
+  std::vector<int> bits;
+  int group_size = 64;
+  std::vector<int> other_bits, other_groups;
+  Dtype dtype = Dtype::f16;
+};
+
+// Of those of `tensors` that some group fits; costs below 0, which rounding can make of nothing, are 0.
+std::vector<TensorCosts> measure_costs(Probe& probe, const std::vector<TensorUse>& tensors,
+                                       const CostRequest& request, const Progress& progress);
+
+// About `most_tokens` tokens of sequences, spread evenly over all.
+std::vector<Sequence> spread(const std::vector<Sequence>& all, int64_t most_tokens);
+
+// Below this, figures say more about the texts than about the model.
+inline constexpr size_t kFewestTexts = 24;
+inline constexpr int64_t kWantedTokens = 2048;
+
+}  // namespace mlxe::allocate

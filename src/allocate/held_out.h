@@ -1,0 +1,32 @@
+// What a converted folder does to the model's output on the texts kept for that.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "allocate/output_cost.h"
+#include "encoder/text_runner.h"
+#include "mlx_encoder/allocate.h"
+
+namespace mlxe::allocate {
+
+class HeldOutTexts {
+ public:
+  // Runs the original on about `most_tokens` tokens of them. `original` must outlive this.
+  HeldOutTexts(const TextRunner& original, OutputKind output, const std::vector<TextInput>& texts,
+               int64_t most_tokens, int threads);
+
+  int64_t sequences() const noexcept { return static_cast<int64_t>(original_outputs_.size()); }
+  // Loads the folder and runs it, with float32 activations on the cpu engine. Errors: those of reading it.
+  HeldOut measure(const std::filesystem::path& folder) const;
+
+ private:
+  const TextRunner& original_;
+  OutputKind output_;
+  std::vector<TextInput> texts_;
+  int64_t most_tokens_;
+  int threads_;
+  std::vector<Matrix> original_outputs_;  // by sequence
+};
+
+}  // namespace mlxe::allocate

@@ -1,0 +1,34 @@
+// Which matrices a model's output is made of, where in the run each is met and what it does there. Found by
+// running the model's own code on an op list that only takes notes, so that no tensor name is interpreted.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "models/model.h"
+
+namespace mlxe::allocate {
+
+// What a model's users read, and what allocations are judged by.
+enum class OutputKind {
+  vector,       // the sentence-transformers pipeline (or mean pooling): a vector a text
+  logits,       // the classifier: logits a text
+  token_logits  // the token classifier: logits a token
+};
+OutputKind output_of(const Model& model) noexcept;
+
+enum class Part { table, query, key, value, attention_out, up, down, head };
+const char* name(Part part) noexcept;  // "table", "query", ..., "attention_out", "up", "down", "head"
+
+struct TensorUse {
+  std::string name;  // canonical: "encoder.layer.0.output.dense.weight"
+  Shape shape;       // [out, in]
+  Role role = Role::linear;
+  Part part = Part::head;
+  int stage = 0;  // 0: embeddings; 1 to L: layers; L + 1: what sits on them
+};
+
+// Matrices the output reads, in the order of the run, each once: where it is met first.
+std::vector<TensorUse> trace(Model model, OutputKind output);
+
+}  // namespace mlxe::allocate

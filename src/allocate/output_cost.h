@@ -1,0 +1,40 @@
+// How far a changed model's output is from the original's.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "allocate/model_trace.h"
+
+namespace mlxe::allocate {
+
+// Means over the rows of an output: texts, or the tokens of a token classifier.
+struct OutputCost {
+  // vector: 1 - cosine. Logits: the Kullback-Leibler divergence of the changed from the original distribution
+  // (of several labels that may hold together: the sum of theirs); of a regression: the squared difference.
+  double cost = 0;
+  double flips = 0;  // the share of rows whose label changes; 0 where there are no labels
+  int64_t rows = 0;
+};
+
+class OutputMeter {
+ public:
+  OutputMeter(OutputKind kind, ProblemType problem) : kind_(kind), problem_(problem) {}
+
+  void add(std::span<const float> original, std::span<const float> changed);  // one row of each
+  void add(const Matrix& original, const Matrix& changed);
+  void add(const OutputMeter& other);
+  OutputCost result() const;
+
+ private:
+  OutputKind kind_;
+  ProblemType problem_;
+  double cost_ = 0;
+  int64_t flips_ = 0, rows_ = 0;
+};
+
+// "1 - cosine", "KL divergence" or "squared difference".
+const char* cost_name(OutputKind kind, ProblemType problem) noexcept;
+bool has_labels(OutputKind kind, ProblemType problem) noexcept;
+
+}  // namespace mlxe::allocate

@@ -1,0 +1,17 @@
+// Size against fidelity: what was possible, and what was chosen.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "allocate/solver.h"
+
+namespace mlxe::allocate {
+
+inline constexpr const char* kParetoFile = "mlx_encoder_pareto.svg";
+
+// The predicted lines are moved so that the best one meets `chosen`.
+std::string pareto_chart(const Choices& choices, const std::vector<TensorCosts>& costs, const Trial& chosen,
+                         const std::vector<Trial>& others);
+
+}  // namespace mlxe::allocate

@@ -1,0 +1,198 @@
+#include "allocate/probe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "mlx_encoder/error.h"
+#include "models/forward.h"
+#include "quant/matrix.h"
+
+namespace mlxe::allocate {
+namespace {
+
+constexpr int64_t kChunkTokens = 512;  // of texts a thread takes through the layers together
+
+class Binder : public ParameterVisitor {
+ public:
+  Binder(const Checkpoint& checkpoint, std::map<std::string, WeightId>& handles,
+         std::deque<cpu::Weight>& weights)
+      : checkpoint_(checkpoint), handles_(handles), weights_(weights) {}
+
+  void parameter(const ParameterSpec& spec, WeightId& handle) override {
+    const auto [it, is_new] = handles_.emplace(spec.name, static_cast<WeightId>(weights_.size()));
+    handle = it->second;
+    if (is_new) weights_.emplace_back(checkpoint_.stored(spec.name));
+  }
+
+ private:
+  const Checkpoint& checkpoint_;
+  std::map<std::string, WeightId>& handles_;
+  std::deque<cpu::Weight>& weights_;
+};
+
+cpu::Weight float_weight(const std::string& name, const Shape& shape, const std::vector<float>& values) {
+  return cpu::Weight({.name = name,
+                      .scheme = {},
+                      .shape = shape,
+                      .dtype = Dtype::f32,
+                      .codes = std::as_bytes(std::span(values))});
+}
+
+}  // namespace
+
+Probe::Probe(const TextRunner& runner, OutputKind output, const std::vector<Sequence>& sequences,
+             ThreadPool& pool)
+    : output_(output), pool_(pool), model_(runner.model()), tensors_(trace(runner.model(), output)) {
+  bind(runner);
+  cut(sequences);
+  for (int i = 0; i < pool.threads(); ++i) workspaces_.push_back(std::make_unique<cpu::Workspace>());
+  pool_.parallel_for(static_cast<int64_t>(chunks_.size()), [&](int64_t i, int slot) {
+    Chunk& chunk = chunks_[static_cast<size_t>(i)];
+    chunk.output = run(chunk, 0, slot, Keep::inputs);
+    for (const float v : chunk.output.values)
+      if (!std::isfinite(v))
+        throw Error(ErrorCode::numeric,
+                    fmt::format("{}: the model's own output holds NaN or infinity, so nothing can be "
+                                "compared with it",
+                                runner.checkpoint().folder().string()));
+  });
+}
+
+void Probe::bind(const TextRunner& runner) {
+  Binder binder(runner.checkpoint(), handles_, weights_);
+  model_.visit(binder);
+  const auto add = [&](const StoredWeight& weight) {
+    weights_.emplace_back(weight);
+    return static_cast<WeightId>(weights_.size()) - 1;
+  };
+  for (size_t i = 0; i < runner.sentence().modules.size(); ++i)
+    if (const auto* spec = std::get_if<DenseSpec>(&runner.sentence().modules[i])) {
+      Linear& dense = std::get<DenseModule>(model_.sentence.modules[i]).dense;
+      dense.weight = add(spec->weight);
+      if (spec->bias) dense.bias = add(*spec->bias);
+    }
+}
+
+void Probe::cut(const std::vector<Sequence>& sequences) {
+  std::vector<size_t> order(sequences.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return sequences[i].ids.size(); });
+  for (const size_t i : order) {
+    const Sequence& s = sequences[i];
+    const auto length = static_cast<int64_t>(s.ids.size());
+    if (chunks_.empty() || chunks_.back().request.batch.tokens() + length > kChunkTokens)
+      chunks_.push_back(
+          {.request = {.sentence = output_ == OutputKind::vector, .logits = output_ != OutputKind::vector}});
+    chunks_.back().request.batch.append(s.ids, s.type_ids[0], s.pool_from[0]);
+  }
+}
+
+Matrix Probe::run(Chunk& chunk, int stage, int slot, Keep keep) {
+  cpu::Workspace& workspace = *workspaces_[static_cast<size_t>(slot)];
+  cpu::CpuOps ops(weights_, workspace, nullptr, {});
+  const Batch& batch = chunk.request.batch;
+  const bool first_only = reads_first_only(model_, chunk.request);
+  const auto kept = [&](const cpu::Tensor& x) {
+    if (keep == Keep::inputs) chunk.inputs.push_back(ops.read(x));
+  };
+  const cpu::Tensor hidden = model_.with_encoder([&](const auto& encoder) {
+    cpu::Tensor x;
+    if (stage == 0) {
+      x = encoder.embed(ops, batch);
+      kept(x);
+    } else {
+      const Matrix& input = chunk.inputs[static_cast<size_t>(stage) - 1];
+      x = workspace.arena.tensor(input.rows, input.columns);
+      for (int64_t r = 0; r < input.rows; ++r)
+        std::copy_n(input.values.data() + r * input.columns, input.columns, x.row(r));
+    }
+    for (int64_t i = std::max(0, stage - 1); i < encoder.layers(); ++i) {
+      const bool last = i + 1 == encoder.layers();
+      x = encoder.layer(ops, i, x, batch, last && first_only ? Kept::first : Kept::all);
+      kept(x);
+    }
+    return x;
+  });
+  const Batch firsts = first_only ? batch.first_tokens() : Batch{};
+  const Batch& read = first_only ? firsts : batch;
+  switch (output_) {
+    case OutputKind::vector:
+      return ops.read(model_.sentence.forward(ops, hidden, read));
+    case OutputKind::logits:
+      return ops.read(model_.classifier->forward(ops, hidden, read));
+    case OutputKind::token_logits:
+      break;
+  }
+  return ops.read(model_.token_classifier->forward(ops, hidden));
+}
+
+std::vector<float> Probe::original_values(const TensorUse& tensor) const {
+  const cpu::Weight& w = weights_[static_cast<size_t>(handles_.at(tensor.name))];
+  std::vector<float> values(static_cast<size_t>(w.rows() * w.columns()));
+  pool_.parallel_for(w.rows(),
+                     [&](int64_t r, int) { w.decode(r, 0, w.columns(), values.data() + r * w.columns()); });
+  return values;
+}
+
+Probe::Rounded Probe::round(const TensorUse& tensor, const Scheme& scheme) const {
+  const std::vector<float> values = original_values(tensor);
+  const int64_t rows = tensor.shape[0], columns = tensor.shape[1];
+  try {
+    const QuantizedMatrix m =
+        quantize(std::as_bytes(std::span(values)), Dtype::f32, rows, columns, scheme, pool_);
+    Rounded rounded{.values = std::vector<float>(values.size())};
+    constexpr int64_t kRows = 64;
+    pool_.parallel_for((rows + kRows - 1) / kRows, [&](int64_t block, int) {
+      const int64_t first = block * kRows, count = std::min(kRows, rows - first);
+      dequantize_rows(
+          view(m), m.scheme, rows, columns, first, count,
+          std::span(rounded.values)
+              .subspan(static_cast<size_t>(first * columns), static_cast<size_t>(count * columns)));
+    });
+    double sum = 0;
+    for (size_t i = 0; i < values.size(); ++i) {
+      const double e = static_cast<double>(values[i]) - static_cast<double>(rounded.values[i]);
+      sum += e * e;
+    }
+    rounded.mean_squared_error = sum / static_cast<double>(values.size());
+    return rounded;
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::numeric) throw;
+    throw Error(ErrorCode::numeric, fmt::format("{}: {}", tensor.name, e.what()));
+  }
+}
+
+OutputCost Probe::cost(const std::map<std::string, std::vector<float>>& changed) {
+  int stage = stages();
+  std::vector<std::pair<WeightId, cpu::Weight>> originals;
+  for (const TensorUse& t : tensors_)
+    if (const auto it = changed.find(t.name); it != changed.end()) {
+      cpu::Weight& w = weights_[static_cast<size_t>(handles_.at(t.name))];
+      originals.emplace_back(handles_.at(t.name),
+                             std::exchange(w, float_weight(t.name, t.shape, it->second)));
+      stage = std::min(stage, t.stage);
+    }
+  const auto restore = [&] {
+    for (auto& [id, weight] : originals) weights_[static_cast<size_t>(id)] = std::move(weight);
+  };
+  std::vector<OutputMeter> meters(chunks_.size(), OutputMeter(output_, model_.problem_type));
+  try {
+    pool_.parallel_for(static_cast<int64_t>(chunks_.size()), [&](int64_t i, int slot) {
+      Chunk& chunk = chunks_[static_cast<size_t>(i)];
+      // Nothing changed: the outputs are what they were.
+      const Matrix output = stage == stages() ? chunk.output : run(chunk, stage, slot, Keep::nothing);
+      meters[static_cast<size_t>(i)].add(chunk.output, output);
+    });
+  } catch (...) {
+    restore();
+    throw;
+  }
+  restore();
+  for (size_t i = 1; i < meters.size(); ++i) meters[0].add(meters[i]);
+  return meters.at(0).result();
+}
+
+}  // namespace mlxe::allocate

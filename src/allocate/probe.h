@@ -1,0 +1,63 @@
+// A model in memory whose matrices can be rounded one at a time, and what that does to its output.
+//
+// The original runs once and what each layer gets is kept, so that a change in layer i runs layers i and
+// after alone. Float32 activations. Memory: (layers + 1) x tokens x hidden size floats besides the weights.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "allocate/output_cost.h"
+#include "base/thread_pool.h"
+#include "compare/sequences.h"
+#include "engine_cpu/ops.h"
+#include "mlx_encoder/quantize.h"
+
+namespace mlxe::allocate {
+
+class Probe {
+ public:
+  // `runner` must outlive the probe. Errors: numeric (the original's output is not finite).
+  Probe(const TextRunner& runner, OutputKind output, const std::vector<Sequence>& sequences,
+        ThreadPool& pool);
+
+  const std::vector<TensorUse>& tensors() const noexcept { return tensors_; }
+  int stages() const noexcept { return static_cast<int>(model_.layers()) + 2; }
+
+  struct Rounded {
+    std::vector<float> values;      // as a reader decodes them
+    double mean_squared_error = 0;  // against the original's
+  };
+  // Plain rounding, to the bytes `convert` writes without calibration; mode none: cast to the scheme's dtype.
+  Rounded round(const TensorUse& tensor, const Scheme& scheme) const;
+
+  // Of the model with these tensors' values in place of the original's (all of what `tensors` names).
+  OutputCost cost(const std::map<std::string, std::vector<float>>& changed);
+
+ private:
+  struct Chunk {
+    RunRequest request;
+    std::vector<Matrix> inputs;  // of each layer, and of the head last
+    Matrix output;
+  };
+  void bind(const TextRunner& runner);
+  void cut(const std::vector<Sequence>& sequences);
+  enum class Keep { nothing, inputs };
+  Matrix run(Chunk& chunk, int stage, int slot, Keep keep);
+  std::vector<float> original_values(const TensorUse& tensor) const;
+
+  OutputKind output_;
+  ThreadPool& pool_;
+  Model model_;
+  std::map<std::string, WeightId> handles_;
+  std::deque<cpu::Weight> weights_;
+  std::vector<TensorUse> tensors_;
+  std::vector<Chunk> chunks_;
+  std::vector<std::unique_ptr<cpu::Workspace>> workspaces_;  // by slot
+};
+
+}  // namespace mlxe::allocate

@@ -1,0 +1,64 @@
+// mlx_encoder_recipe.json: an allocation, from what and for what it was made, and what it was measured to
+// cost.
+//
+//   {"version": 1, "tool": "mlx-encoder 0.1.0", "target": "--target-size 12MB", "request": "<sha256>",
+//    "source": {"model.safetensors": "<sha256>"}, "layout": "hf",
+//    "scheme": {"bits": 4, "group_size": 64, "dtype": "float16"},
+//    "calibration": {"method": "auto", "limit": 0, "texts": "<sha256>", "held_out_every": 3} or null,
+//    "tensors": [{"name": "encoder.layer.0.output.dense.weight", "shape": [384, 1536], "bits": 4,
+//                 "group_size": 64}, ...],
+//    "measured": {...}}
+//
+// No paths and no times, as in mlx_encoder.json.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mlx_encoder/convert.h"
+
+namespace mlxe::allocate {
+
+inline constexpr const char* kRecipeFile = "mlx_encoder_recipe.json";
+inline constexpr size_t kHeldOutEvery = 3;  // of the texts given, the last of each this many proves
+
+struct RecipeTensor {
+  std::string name;  // canonical
+  Shape shape;
+  Scheme scheme;
+};
+
+struct RecipeCalibration {
+  CalibrationMethod method = CalibrationMethod::automatic;
+  size_t limit = 0;
+  std::string texts;          // SHA-256 of those it ran on
+  size_t held_out_every = 0;  // 0: it ran on all it was given
+};
+
+struct Recipe {
+  std::string target, request;
+  std::map<std::string, std::string> source;  // weight file -> SHA-256
+  Layout layout = Layout::hf;
+  Scheme scheme;
+  std::optional<RecipeCalibration> calibration;
+  std::vector<RecipeTensor> tensors;
+  nlohmann::json measured;
+
+  std::string text() const;
+  // Errors: not_found, io, format.
+  static Recipe read(const std::filesystem::path& file);
+  std::map<std::string, Scheme> allocation() const;
+};
+
+std::string hash_of(const std::vector<TextInput>& texts);
+// Those that stay when the last of each `every` is taken away, and those taken; all and none for 0.
+struct Split {
+  std::vector<TextInput> kept, held_out;
+};
+Split split(std::vector<TextInput> texts, size_t every);
+
+}  // namespace mlxe::allocate
