@@ -14,7 +14,7 @@ function(add_program name)
 endfunction()
 file(GLOB sources CONFIGURE_DEPENDS kernels/*_test.cpp)
 add_program(test_kernels ${sources})
-add_program(test_engine models/arena_test.cpp models/bf16_engine_test.cpp models/engine_cpu_test.cpp models/int8_engine_test.cpp)
+add_program(test_engine unit/thread_pool_test.cpp models/call_queue_test.cpp models/arena_test.cpp models/bf16_engine_test.cpp models/engine_cpu_test.cpp models/int8_engine_test.cpp)
 
 # All kernel tests but one that measures speed, which says nothing about an emulator.
 set(kernel_tests "-Variant.ThePeaksArePlausibleNumbers")
