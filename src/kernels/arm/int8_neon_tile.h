@@ -85,7 +85,8 @@ void tile_of(int64_t count, const Int8Rows& x, const Int8Weights& w, int64_t gro
 
 template <class D>
 void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
-            const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns, const ReadAhead&) {
+            const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
+            const ReadAhead&) {
   const int64_t tiles = (rows + D::kRows - 1) / D::kRows;
   int64_t done = 0;
   for (int64_t t = 0; t < tiles; ++t) {

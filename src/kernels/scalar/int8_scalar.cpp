@@ -7,7 +7,8 @@ namespace mlxe {
 namespace {
 
 void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
-            const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns, const ReadAhead&) {
+            const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
+            const ReadAhead&) {
   for (int64_t m = 0; m < rows; ++m)
     for (int64_t n = 0; n < columns; ++n) {
       float total = 0;

@@ -4,8 +4,8 @@
 // A tile is up to 6 rows x 16 columns, its 12 registers of integer sums. The float sums wait in memory
 // meanwhile; they are touched once a group.
 //
-// Processors without AVX-VNNI but with AVX-512 VNNI can test it: tests/kernels/x86 compiles this file with the
-// EVEX encoding of the instruction and another name for the table.
+// Processors without AVX-VNNI but with AVX-512 VNNI can test it: tests/kernels/x86 compiles this file with
+// the EVEX encoding of the instruction and another name for the table.
 #include "kernels/generic/int8_body.h"
 #include "kernels/x86/avx2_vector.h"
 #include "kernels/x86/int8_rows_avx2.h"
@@ -80,7 +80,8 @@ void tiles(int64_t count, const Int8Rows& x, const Int8Weights& w, int64_t group
 }
 
 void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
-            const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns, const ReadAhead&) {
+            const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
+            const ReadAhead&) {
   const int64_t count_of_tiles = (rows + kTileRows - 1) / kTileRows;
   int64_t done = 0;
   for (int64_t t = 0; t < count_of_tiles; ++t) {
