@@ -1,4 +1,4 @@
-"""The part of docs/findings.md that `mlx-encoder matrix` measures: plain rounding against calibration, by bits."""
+"""The part of docs/findings.md that `mlx-encoder matrix` measures: plain rounding, calibration, mixed precision."""
 
 import json
 import pathlib
@@ -51,7 +51,7 @@ def table(cells, recommended):
         if "output" not in c:
             continue
         cosine = c["output"]["cosine"]
-        line = [c["scheme"].replace("-calibrated", ", calibrated"), f"{c['bytes'] / MIB:.1f}", f"{c['bits_per_weight']:.2f}",
+        line = [c["scheme"].replace("-mixed", ", mixed").replace("-calibrated", ", calibrated"), f"{c['bytes'] / MIB:.1f}", f"{c['bits_per_weight']:.2f}",
                 f"{cosine['mean']:.5f}", f"{cosine['p1']:.4f}", f"{cosine['min']:.4f}"]
         if metric:
             line.append(f"{100 * c['task']['value']:.2f}")

@@ -4,7 +4,7 @@
                                   [--only-matrix [--measured-only]]
 
 Converts the real all-MiniLM-L6-v2 and, where ../shared is there, a real NLI DistilBERT in every scheme, compares each with its
-original, plans a full-size DistilBERT, and runs tools/findings.toml: plain rounding against calibration. What ran is kept in build/findings, so a second run is quick. Nothing else should
+original, plans a full-size DistilBERT, and runs tools/findings.toml: plain, calibrated, mixed. What ran is kept in build/findings, so a second run is quick. Nothing else should
 run meanwhile: memory and time are measured too.
 """
 

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "mlx_encoder/allocate.h"
 #include "mlx_encoder/compare.h"
 #include "mlx_encoder/convert.h"
 #include "mlx_encoder/error.h"
@@ -30,7 +31,7 @@ struct MatrixModel {
   std::filesystem::path data;   // items with gold answers
   TaskDataOptions reading;      // of `data`
   Tagging tagging = Tagging::lenient;
-  std::filesystem::path calibration;  // texts for the schemes that calibrate on "model"
+  std::filesystem::path calibration;  // texts for the schemes that calibrate on "model" or have a target
   int64_t limit = 0;                  // texts and items to use; 0: all
   int64_t max_length = 0;             // tokens; 0: what the model allows
   std::vector<GateSetting> gates;     // applied after the scheme's
@@ -40,7 +41,12 @@ struct MatrixModel {
 struct MatrixScheme {
   std::string name;
   Scheme scheme;
-  std::string calibrate;  // empty, "model" (each model's own texts) or a file of texts
+  // How bits are chosen matrix by matrix: a preset, a recipe, or a target solved anew for each model on the
+  // texts it calibrates on, else its `calibration`. At most one; without, all get scheme.bits.
+  std::string preset;
+  std::filesystem::path recipe;
+  std::optional<Target> target;
+  std::string calibrate;  // empty, "default", "model" (each model's own texts) or a file of texts
   CalibrationMethod method = CalibrationMethod::automatic;
   size_t calibrate_limit = 0;
   std::vector<std::string> keep, overrides;  // as in ConvertOptions

@@ -63,6 +63,10 @@ json cell_key(const MatrixModel& model, const MatrixScheme& scheme, const Conver
            {"limit", model.limit},
            {"gates", {settings(scheme.gates), settings(model.gates)}}};
   for (const std::string& file : blueprint.source_files) key["source"][file] = hashes.of(model.path / file);
+  if (scheme.target) {
+    key["target"] = {option_of(scheme.target->kind), scheme.target->value};
+    if (scheme.calibrate.empty()) key["target_texts"] = hashes.of(model.calibration);
+  }
   if (!model.texts.empty()) key["texts"] = {model.texts.extension().string(), hashes.of(model.texts)};
   if (model.task) {
     key["task"] = {{"kind", name(*model.task)},

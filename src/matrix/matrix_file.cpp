@@ -93,12 +93,14 @@ class Reader {
     if (!scheme_names_.insert(s.name).second)
       refuse(where, fmt::format("the scheme {} stands here twice", s.name));
     s.scheme = stored_as(table);
+    read_allocation(table, s);
     s.calibrate = table.text("calibrate");
     if (s.calibrate.empty())
       for (const char* key : {"method", "calibrate_limit"})
         if (table.has(key))
           refuse(table.where(key), fmt::format("{} means something only with calibrate", key));
-    if (!s.calibrate.empty() && s.calibrate != "model") s.calibrate = path(s.calibrate).string();
+    if (!s.calibrate.empty() && s.calibrate != "model" && s.calibrate != "default")
+      s.calibrate = path(s.calibrate).string();
     s.method = located(table.where("method"),
                        [&] { return parse_calibration_method(table.text("method", "auto")); });
     s.calibrate_limit = static_cast<size_t>(table.whole("calibrate_limit", 0));
@@ -108,6 +110,28 @@ class Reader {
     s.gates = gates(table);
     table.expect_no_others();
     return s;
+  }
+
+  void read_allocation(TomlTable& table, MatrixScheme& s) {
+    constexpr std::pair<const char*, TargetKind> kTargets[] = {{"target_size", TargetKind::size},
+                                                               {"target_bits", TargetKind::bits},
+                                                               {"min_cosine", TargetKind::cosine},
+                                                               {"max_flips", TargetKind::flips}};
+    std::vector<std::string> given;
+    for (const auto& [key, kind] : kTargets)
+      if (const std::string text = table.text_or_number(key); !text.empty()) {
+        s.target = located(table.where(key), [&, which = kind] { return parse_target(which, text); });
+        given.push_back(key);
+      }
+    if (s.preset = table.text("preset"); !s.preset.empty()) given.push_back("preset");
+    if (s.recipe = path(table.text("recipe")); !s.recipe.empty()) given.push_back("recipe");
+    if (given.size() > 1)
+      refuse(table.where(given[1]),
+             fmt::format("{} and {} both choose the bits of each matrix; give one", given[0], given[1]));
+    for (const char* key : {"bits", "mode"})
+      if (!given.empty() && table.has(key))
+        refuse(table.where(key),
+               fmt::format("{} says how each matrix is stored; leave {} out", given[0], key));
   }
 
   Scheme stored_as(TomlTable& table) {
@@ -149,12 +173,11 @@ class Reader {
       if (std::ranges::find(schemes, name, &MatrixScheme::name) == schemes.end())
         refuse(table.where("skip"), fmt::format("skip: there is no such scheme as \"{}\"", name));
     for (const MatrixScheme& s : schemes)
-      if (s.calibrate == "model" && m.calibration.empty() &&
+      if ((s.calibrate == "model" || (s.target && s.calibrate.empty())) && m.calibration.empty() &&
           std::ranges::find(m.skip, s.name) == m.skip.end())
-        refuse(where,
-               fmt::format("{} has no texts for {}, which calibrates on the model's own; add calibration = "
-                           "\"FILE\" or skip the scheme",
-                           m.name, s.name));
+        refuse(where, fmt::format("{} has no texts for {}, which takes the model's own; add calibration = "
+                                  "\"FILE\" or skip the scheme",
+                                  m.name, s.name));
     return m;
   }
 

@@ -71,8 +71,10 @@ class Run {
     const ConvertOptions conversion = conversion_of(cell, model, scheme);
     const ConversionPlan plan = plan_conversion(conversion);
     cell.original_bytes = plan.source_bytes;
-    cell.bytes = plan.predicted_bytes;
-    cell.bits_per_weight = plan.bits_per_weight;
+    if (!scheme.target) {  // of a target nothing is known before it is solved
+      cell.bytes = plan.predicted_bytes;
+      cell.bits_per_weight = plan.bits_per_weight;
+    }
     const nlohmann::json key = cell_key(model, scheme, conversion, options_, hashes_);
     if (std::optional<MatrixCell> known = read_record(record_of(cell, ".json"), key);
         known && is_kept(cell)) {
@@ -93,7 +95,7 @@ class Run {
     conversion.warning = warning(cell);
     conversion.progress = progress();
     const fs::path folder = folder_of(cell);
-    cell.bytes = convert(conversion).bytes;
+    cell.bytes = converted(conversion, model, scheme).bytes;
 
     Comparison c = compare(model.path, folder, items_->compared,
                            {.engine = options_.engine,
@@ -123,6 +125,14 @@ class Run {
     record["comparison"] = Json::parse(to_json(c));
     if (e) record["evaluation"] = Json::parse(to_json(*e, *items_->task));
     replace_whole_file(record_of(cell, ".json"), text_of(record));
+  }
+
+  Conversion converted(const ConvertOptions& conversion, const MatrixModel& model,
+                       const MatrixScheme& scheme) {
+    if (!scheme.target) return convert(conversion);
+    std::vector<TextInput> texts;
+    if (!conversion.calibration) texts = texts_of(model.calibration.string());
+    return convert_to_target(conversion, *scheme.target, std::move(texts)).conversion;
   }
 
   static void describe(MatrixCell& cell, const Comparison& c, const std::optional<Evaluation>& e) {
@@ -160,16 +170,18 @@ class Run {
                               .threads = options_.threads};
     if (!scheme.calibrate.empty())
       conversion.calibration = Calibration{
-          .texts =
-              calibration_texts(scheme.calibrate == "model" ? model.calibration : fs::path(scheme.calibrate)),
+          .texts = texts_of(scheme.calibrate == "model" ? model.calibration.string() : scheme.calibrate),
           .method = scheme.method,
           .limit = scheme.calibrate_limit};
+    if (!scheme.recipe.empty()) apply_recipe(scheme.recipe, conversion);
+    if (!scheme.preset.empty()) apply_preset(scheme.preset, conversion);
     return conversion;
   }
 
-  const std::vector<TextInput>& calibration_texts(const fs::path& file) {
+  const std::vector<TextInput>& texts_of(const std::string& file) {
     const auto found = calibration_texts_.find(file);
-    return found != calibration_texts_.end() ? found->second : calibration_texts_[file] = read_texts(file);
+    if (found != calibration_texts_.end()) return found->second;
+    return calibration_texts_[file] = file == "default" ? default_calibration_texts() : read_texts(file);
   }
 
   fs::path folder_of(const MatrixCell& cell) const {
@@ -213,7 +225,7 @@ class Run {
   Doing doing_;
   MatrixResult result_;
   FileHashes hashes_;
-  std::map<fs::path, std::vector<TextInput>> calibration_texts_;
+  std::map<std::string, std::vector<TextInput>> calibration_texts_;
   std::optional<ModelItems> items_;  // of the model in turn, once needed
   std::string label_;
 };

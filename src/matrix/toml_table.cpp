@@ -37,6 +37,11 @@ std::string TomlTable::text(const std::string& key, const std::string& otherwise
   return value->get<std::string>();
 }
 
+std::string TomlTable::text_or_number(const std::string& key) {
+  const nlohmann::json* value = take(key);
+  return value != nullptr && value->is_number() ? value->dump() : text(key);
+}
+
 int64_t TomlTable::whole(const std::string& key, int64_t otherwise) {
   const nlohmann::json* value = take(key);
   if (value == nullptr) return otherwise;

@@ -20,6 +20,7 @@ class TomlTable {
 
   // Values; of a key that is missing `otherwise`. Errors: format (another type, a negative number).
   std::string text(const std::string& key, const std::string& otherwise = "");
+  std::string text_or_number(const std::string& key);  // as it would be written on the command line
   int64_t whole(const std::string& key, int64_t otherwise);
   bool truth(const std::string& key, bool otherwise);
   std::vector<std::string> texts(const std::string& key);

@@ -321,17 +321,55 @@ TEST_F(MatrixCommand, CalibratesOnTheModelsOwnTextsOrAFile) {
   std::string many;
   for (int i = 0; i < 400; ++i) many += "The road along the river " + std::to_string(i) + " is closed.\n";
   put("own.txt", many);
-  const std::string list = sentences("calibration = 'own.txt'") + scheme("plain", 4) +
-                           scheme("own", 4, std::string(kNoGates) + "calibrate = 'model'\nmethod = 'mse'") +
-                           scheme("file", 4, std::string(kNoGates) + "calibrate = 'texts.txt'");
+  const std::string list =
+      sentences("calibration = 'own.txt'") + scheme("plain", 4) +
+      scheme("own", 4, std::string(kNoGates) + "calibrate = 'model'\nmethod = 'mse'") +
+      scheme("file", 4, std::string(kNoGates) + "calibrate = 'texts.txt'") +
+      scheme("default", 4, std::string(kNoGates) + "calibrate = 'default'\nmethod = 'mse'");
   const json j = result(list);
-  EXPECT_EQ(states(j), "measured measured measured");
+  EXPECT_EQ(states(j), "measured measured measured measured");
   EXPECT_EQ(j["cells"][1]["bytes"], j["cells"][0]["bytes"]);
   EXPECT_NE(read_file(out() / "models/sentences/own/model.safetensors"),
             read_file(out() / "models/sentences/plain/model.safetensors"));
   EXPECT_THAT(j["cells"][2]["warnings"].dump(), HasSubstr("tokens")) << "few calibration tokens are said";
   put("own.txt", many + "One more.\n");
-  EXPECT_EQ(states(result(list)), "recorded measured recorded");
+  EXPECT_EQ(states(result(list)), "recorded measured recorded recorded");
+}
+
+TEST_F(MatrixCommand, BitsAreChosenByPresetOrForATarget) {
+  std::string own;
+  for (int i = 0; i < 60; ++i) own += "The road along the river " + std::to_string(i) + " is closed.\n";
+  put("own.txt", own);
+  const std::string list = sentences("calibration = 'own.txt'") + scheme("8-bit", 8) + scheme("4-bit", 4) +
+                           "[[scheme]]\nname = 'preset'\npreset = 'mixed_4_8'\ngroup_size = 32\n" + kNoGates;
+  const json plain = result(list);
+  ASSERT_EQ(states(plain), "measured measured measured");
+  const auto bytes = [&](const json& j, size_t cell) { return j["cells"][cell]["bytes"].get<uint64_t>(); };
+  EXPECT_LT(bytes(plain, 2), bytes(plain, 0));
+  EXPECT_GT(bytes(plain, 2), bytes(plain, 1));
+
+  const uint64_t limit = (bytes(plain, 0) + bytes(plain, 1)) / 2;
+  const std::string with_target =
+      list + "[[scheme]]\nname = 'target'\ntarget_size = " + std::to_string(limit) + "\n" + kNoGates;
+  const json planned = result(with_target, 0, {"--dry-run"});
+  EXPECT_EQ(states(planned), "recorded recorded recorded planned");
+  EXPECT_FALSE(planned["cells"][3].contains("bytes")) << "not known before it is solved";
+  const json solved = result(with_target);
+  EXPECT_EQ(states(solved), "recorded recorded recorded measured");
+  EXPECT_LE(bytes(solved, 3), limit);
+  EXPECT_GT(bytes(solved, 3), bytes(plain, 1));
+  EXPECT_TRUE(fs::exists(out() / "models/sentences/target/mlx_encoder_recipe.json"));
+  EXPECT_EQ(states(result(with_target)), "recorded recorded recorded recorded");
+  put("own.txt", own + "One more.\n");
+  EXPECT_EQ(states(result(with_target)), "recorded recorded recorded measured")
+      << "other texts, another target";
+
+  const std::string recipe = (out() / "models/sentences/target/mlx_encoder_recipe.json").string();
+  const json replayed =
+      result(sentences() + "[[scheme]]\nname = 'again'\nrecipe = '" + recipe + "'\n" + kNoGates);
+  EXPECT_EQ(states(replayed), "measured");
+  EXPECT_EQ(read_file(out() / "models/sentences/again/model.safetensors"),
+            read_file(out() / "models/sentences/target/model.safetensors"));
 }
 
 TEST_F(MatrixCommand, DryRunPredictsAndWritesNothing) {
@@ -419,6 +457,10 @@ TEST_F(MatrixCommand, ValuesThatMakeNoSenseAreRefused) {
   refused(sentences() + scheme("x", 7), 2, {"7", "x"});
   refused(sentences() + scheme("x", 8, "calibrate = 'model'"), 2, {"sentences", "calibration"});
   refused(sentences() + scheme("x", 8, "method = 'mse'"), 2, {"method", "calibrate"});
+  refused(sentences() + scheme("x", 8, "preset = 'mixed_4_8'"), 2, {"matrix.toml:9", "preset", "bits"});
+  refused(sentences() + "[[scheme]]\nname = 'x'\npreset = 'mixed_4_8'\ntarget_size = '1MB'\n", 2, {"both"});
+  refused(sentences() + "[[scheme]]\nname = 'x'\ntarget_size = 'small'\n", 2, {"matrix.toml:9", "small"});
+  refused(sentences() + "[[scheme]]\nname = 'x'\ntarget_size = '1MB'\n", 2, {"sentences", "calibration"});
   refused(sentences() + scheme("x", 8, "gates = ['cosine']"), 2, {"cosine", "TENSOR.METRIC"});
   refused(sentences() + scheme("x", 8, "gates = ['poled_vector.cosine=1']"), 2, {"poled_vector"});
   refused("[[model]]\nname = 'a'\ntexts = 'texts.txt'\n" + good, 2, {"path"});
