@@ -13,7 +13,7 @@ class ThreadPool;
 namespace calibrate {
 
 // What is run: of tokens that differ from each other more gain little.
-inline constexpr int64_t kMostTokens = 32'768;
+inline constexpr int64_t kMostTokens = 28'672;
 
 // Of a linear with `widest_input` columns, what its covariance should be made of: with fewer tokens than
 // columns it is singular, with a few times as many more chance than knowledge. docs/convert.md has figures.
