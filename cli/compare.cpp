@@ -203,10 +203,10 @@ void add_compare(CLI::App& app, Run& run) {
   command->add_option("quantized", o->quantized, "Folder of the converted model")->required();
   command
       ->add_option("-t,--texts", o->texts.input,
-                   "File of texts (.txt, .tsv, .jsonl), or - for standard input")
+                   "File of texts (.txt, .tsv, .jsonl, .conll), or - for standard input")
       ->required();
   command->add_option("--input-format", o->texts.format,
-                      "txt, tsv or jsonl, where the file's ending does not say");
+                      "txt, tsv, jsonl or conll, where the file's ending does not say");
   command->add_option("--limit", o->limit, "Use only the first N texts")->check(CLI::PositiveNumber);
   command->add_option("--labels", o->labels, "Column of gold labels (\"label\" is used where there is one)");
   command->add_option("--scores", o->scores,

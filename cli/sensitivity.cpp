@@ -89,7 +89,7 @@ void add_sensitivity(CLI::App& app, Run& run) {
       app.add_subcommand("sensitivity", "What each matrix in fewer bits costs at the model's output");
   auto o = std::make_shared<Options>();
   command->add_option("MODEL", o->model, "Folder of the original model")->required();
-  command->add_option("--texts", o->texts, "Texts like those the model will see (.txt, .tsv, .jsonl)")
+  command->add_option("--texts", o->texts, "Texts like those the model will see (.txt, .tsv, .jsonl, .conll)")
       ->required();
   command->add_option("--bits", o->bits, "Widths to measure, of 2, 3, 4, 5, 6 and 8")
       ->delimiter(',')

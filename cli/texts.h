@@ -16,7 +16,7 @@ namespace mlxe::cli {
 struct TextSource {
   std::vector<std::string> arguments;
   std::string input;   // file, or "-"
-  std::string format;  // "txt", "tsv", "jsonl"; empty: by ending
+  std::string format;  // "txt", "tsv", "jsonl", "conll"; empty: by ending
   Warning warning;     // hears of a .tsv file without a column of a known name
 
   void add_to(CLI::App& command);

@@ -7,6 +7,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "evaluate/conll_file.h"
 #include "evaluate/row_file.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
@@ -159,27 +160,14 @@ void add_word(TaskData& data, const fs::path& file, size_t line, std::string wor
   data.lines.push_back(line);
 }
 
-// A word and its tag a line (the first and the last column, by tabs or else spaces), an empty line after a
-// sentence.
 TaskData read_conll(const fs::path& file, const TaskDataOptions& options) {
   TaskData data{.source = file.string()};
-  bool begins = true;
-  read_lines(file, [&](const std::string& line, size_t number) {
-    const char* const separators = line.find('\t') != std::string::npos ? "\t" : " ";
-    if (line.find_first_not_of(" \t") == std::string::npos || line.starts_with("-DOCSTART-")) {
-      begins = true;
-      return true;
-    }
-    if (begins && options.limit > 0 && static_cast<int64_t>(data.sentences.size()) == options.limit)
-      return false;
-    if (begins) data.sentences.push_back(data.texts.size());
-    begins = false;
-    const size_t first = line.find_first_of(separators), last = line.find_last_of(separators);
-    if (first == std::string::npos) malformed(file, number, "expected a word and its tag, found one column");
-    add_word(data, file, number, line.substr(0, first), line.substr(last + 1));
-    return true;
+  mlxe::read_conll(file, [&](ConllSentence sentence) {
+    data.sentences.push_back(data.texts.size());
+    for (size_t i = 0; i < sentence.words.size(); ++i)
+      add_word(data, file, sentence.lines[i], std::move(sentence.words[i]), std::move(sentence.tags[i]));
+    return options.limit == 0 || static_cast<int64_t>(data.sentences.size()) < options.limit;
   });
-  if (data.texts.empty()) throw Error(ErrorCode::usage, file.string() + ": holds no words");
   return data;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "evaluate/conll_file.h"
 #include "evaluate/row_file.h"
 #include "format/json_file.h"
 
@@ -82,6 +83,15 @@ void read_text_rows(std::istream& stream, const std::string& format, const std::
 void read_text_rows(const std::filesystem::path& file, const std::string& format,
                     std::span<const std::string> columns, const std::function<void(TextRow)>& take,
                     const Warning& warning) {
+  if (format == "conll" || (format.empty() && file.extension() == ".conll")) {
+    read_conll(file, [&](const ConllSentence& sentence) {
+      take({.input = {fmt::format("{}", fmt::join(sentence.words, " ")), std::nullopt},
+            .cells = std::vector<std::optional<std::string>>(columns.size()),
+            .line = sentence.lines.front()});
+      return true;
+    });
+    return;
+  }
   TextRows rows(file.string(), row_format(file, format), columns, warning);
   read_rows(file, format, [&](const Row& row) {
     take(rows.of(row));

@@ -6,6 +6,7 @@
 //           `text1`, else the first) and, if there, `text_pair` (or `passage`, `hypothesis`, `sentence2`,
 //           `text2`)
 //   .jsonl  a JSON string a line, or an object with such keys
+//   .conll  a tagged word a line (conll_file.h): the words of a sentence with spaces between; of files only
 #pragma once
 
 #include <filesystem>
@@ -28,7 +29,7 @@ struct TextRow {
   size_t line = 0;  // from 1
 };
 
-// Calls `take` with each text in order. `format` is "txt", "tsv" or "jsonl", of a file empty: by its ending;
+// Calls `take` with each text in order. `format` is "txt", "tsv", "jsonl" or "conll", of a file empty: by its ending;
 // `where` names a stream in messages. Errors: usage (another format, no texts at all), not_found, io, format
 // (a malformed row, named by line). `warning` hears of a .tsv file whose first column is taken for want of a
 // known name.
