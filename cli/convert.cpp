@@ -200,11 +200,12 @@ void add_convert(CLI::App& app, Run& run) {
       command
           ->add_option("--set", o->set, "'PATTERN=bits[:group]' for the modules that match; may be repeated")
           ->allow_extra_args(false)};
-  o->need_quantize.push_back(command->add_option("--calibrate", o->calibrate,
-                                                 "Texts like those the model will see (.txt, .tsv, .jsonl, .conll), "
-                                                 "or `default`, a text of this program's own: scales, "
-                                                 "codes and biases are chosen by what they do to the "
-                                                 "model's outputs there"));
+  o->need_quantize.push_back(
+      command->add_option("--calibrate", o->calibrate,
+                          "Texts like those the model will see (.txt, .tsv, .jsonl, .conll), "
+                          "or `default`, a text of this program's own: scales, "
+                          "codes and biases are chosen by what they do to the "
+                          "model's outputs there"));
   o->need_texts = {
       command
           ->add_option("--calibrate-limit", o->calibrate_limit,
@@ -231,9 +232,10 @@ void add_convert(CLI::App& app, Run& run) {
       command->add_option("--quant-predicate", o->preset,
                           "mixed_2_6, mixed_3_4, mixed_3_6, mixed_4_6 or mixed_4_8: the second width for "
                           "matrices that gain most, the first for all others")};
-  o->need_target = {command->add_option("--texts", o->texts,
-                                        "Texts a target is measured on (.txt, .tsv, .jsonl, .conll); a third is kept "
-                                        "to prove it [those of --calibrate]")};
+  o->need_target = {
+      command->add_option("--texts", o->texts,
+                          "Texts a target is measured on (.txt, .tsv, .jsonl, .conll); a third is kept "
+                          "to prove it [those of --calibrate]")};
   command->add_option("--dtype", o->folder.dtype,
                       "Of what stays float and of scales: float16, bfloat16 or float32 [float16]");
   command->add_flag("-d,--dequantize", o->dequantize, "The same as the dequantize command");

@@ -10,8 +10,10 @@ namespace mlxe::cli {
 
 void TextSource::add_to(CLI::App& command) {
   command.add_option("text", arguments, "Texts");
-  command.add_option("-i,--input", input, "File of texts (.txt, .tsv, .jsonl, .conll), or - for standard input");
-  command.add_option("--input-format", format, "txt, tsv, jsonl or conll, where the file's ending does not say");
+  command.add_option("-i,--input", input,
+                     "File of texts (.txt, .tsv, .jsonl, .conll), or - for standard input");
+  command.add_option("--input-format", format,
+                     "txt, tsv, jsonl or conll, where the file's ending does not say");
 }
 
 std::string TextSource::where() const {

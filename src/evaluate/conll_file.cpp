@@ -18,8 +18,7 @@ void read_conll(const std::filesystem::path& file, const std::function<bool(Conl
     if (line.find_first_not_of(" \t") == std::string::npos || line.starts_with("-DOCSTART-")) return finish();
     const char* const separators = line.find('\t') != std::string::npos ? "\t" : " ";
     const size_t first = line.find_first_of(separators), last = line.find_last_of(separators);
-    if (first == std::string::npos)
-      malformed(file, number, "expected a word and its tag, found one column");
+    if (first == std::string::npos) malformed(file, number, "expected a word and its tag, found one column");
     if (first == 0 || last + 1 == line.size())
       malformed(file, number, "expected a word and its tag, found an empty one");
     sentence.words.push_back(line.substr(0, first));

@@ -14,8 +14,8 @@ struct ConllSentence {
   std::vector<size_t> lines;             // of each word, from 1
 };
 
-// Calls `take` with each sentence until it returns false. Errors: not_found, io, format (file and line), usage
-// (no words).
+// Calls `take` with each sentence until it returns false. Errors: not_found, io, format (file and line),
+// usage (no words).
 void read_conll(const std::filesystem::path& file, const std::function<bool(ConllSentence)>& take);
 
 }  // namespace mlxe

@@ -29,10 +29,10 @@ struct TextRow {
   size_t line = 0;  // from 1
 };
 
-// Calls `take` with each text in order. `format` is "txt", "tsv", "jsonl" or "conll", of a file empty: by its ending;
-// `where` names a stream in messages. Errors: usage (another format, no texts at all), not_found, io, format
-// (a malformed row, named by line). `warning` hears of a .tsv file whose first column is taken for want of a
-// known name.
+// Calls `take` with each text in order. `format` is "txt", "tsv", "jsonl" or "conll", of a file empty: by its
+// ending; `where` names a stream in messages. Errors: usage (another format, no texts at all), not_found, io,
+// format (a malformed row, named by line). `warning` hears of a .tsv file whose first column is taken for
+// want of a known name.
 void read_text_rows(std::istream& stream, const std::string& format, const std::string& where,
                     std::span<const std::string> columns, const std::function<void(TextRow)>& take,
                     const Warning& warning = {});

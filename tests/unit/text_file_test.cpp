@@ -30,7 +30,8 @@ TEST(TextFile, OfTaggedWordsHasATextASentence) {
   test::write_file(folder / "tags", content);
   EXPECT_THAT(lines_and_texts(folder / "tags.conll"),
               ElementsAre("3: London calls", "7: At last", "10: Yes"));
-  EXPECT_THAT(lines_and_texts(folder / "tags", "conll"), ElementsAre("3: London calls", "7: At last", "10: Yes"));
+  EXPECT_THAT(lines_and_texts(folder / "tags", "conll"),
+              ElementsAre("3: London calls", "7: At last", "10: Yes"));
 }
 
 TEST(TextFile, OfTaggedWordsNamesAWrongLine) {
