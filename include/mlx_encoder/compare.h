@@ -93,6 +93,7 @@ struct Comparison {
   std::vector<Gate> gates;
   std::vector<std::string> unmeasured;  // gates of a file that belong to other commands or were not measured
   std::vector<std::string> warnings;
+  std::string pareto_chart;  // SVG, of a folder converted to a target: what its bits were chosen from
   std::string command, machine, version, date;  // the command is the caller's to fill in
 
   const Difference& tensor(std::string_view name) const;  // throws internal if it is not there

@@ -16,6 +16,7 @@
 #include "base/sha256.h"
 #include "calibrate/calibrate.h"
 #include "convert/blueprint.h"
+#include "convert/carried_files.h"
 #include "convert/provenance.h"
 #include "format/folder_writer.h"
 #include "mlx_encoder/error.h"

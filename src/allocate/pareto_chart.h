@@ -8,8 +8,6 @@
 
 namespace mlxe::allocate {
 
-inline constexpr const char* kParetoFile = "mlx_encoder_pareto.svg";
-
 // The predicted lines are moved so that the best one meets `chosen`.
 std::string pareto_chart(const Choices& choices, const std::vector<TensorCosts>& costs, const Trial& chosen,
                          const std::vector<Trial>& others);

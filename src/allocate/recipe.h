@@ -23,7 +23,6 @@
 
 namespace mlxe::allocate {
 
-inline constexpr const char* kRecipeFile = "mlx_encoder_recipe.json";
 inline constexpr size_t kHeldOutEvery = 3;  // of the texts given, the last of each this many proves
 
 struct RecipeTensor {

@@ -8,12 +8,14 @@
 #include <numeric>
 #include <set>
 
+#include "base/mapped_file.h"
 #include "compare/gates.h"
 #include "compare/machine.h"
 #include "compare/metrics.h"
 #include "compare/output_meter.h"
 #include "compare/sequences.h"
 #include "compare/stored_size.h"
+#include "convert/carried_files.h"
 #include "encoder/text_runner.h"
 #include "evaluate/label_index.h"
 #include "mlx_encoder/error.h"
@@ -351,7 +353,12 @@ Comparison compare(const std::filesystem::path& original, const std::filesystem:
                    const CompareInput& input, const CompareOptions& options) {
   if (input.texts.empty())
     throw Error(ErrorCode::usage, "there are no texts to compare on; give at least one");
-  return Comparing(original, quantized, input, options).result();
+  Comparison comparison = Comparing(original, quantized, input, options).result();
+  if (std::filesystem::is_regular_file(quantized / kParetoFile)) {
+    const MappedFile file(quantized / kParetoFile);
+    comparison.pareto_chart.assign(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  }
+  return comparison;
 }
 
 const Difference& Comparison::tensor(std::string_view name) const {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <functional>
 #include <map>
 #include <tuple>
@@ -44,6 +45,24 @@ std::string size_chart(const Comparison& c) {
     chart.series.push_back(std::move(series));
   }
   return figure(to_svg(chart));
+}
+
+// A file of the model folder, which may be anybody's: as an image its scripts don't run.
+std::string pareto_chart(const Comparison& c) {
+  if (c.pareto_chart.empty()) return {};
+  std::string url = "data:image/svg+xml,";
+  for (const char character : c.pareto_chart) {
+    const auto byte = static_cast<unsigned char>(character);
+    if (byte < 0x80 && std::isalnum(byte))
+      url += character;
+    else
+      url += fmt::format("%{:02X}", byte);
+  }
+  return fmt::format(
+      "<section><h2>What the bits were chosen from</h2><figure><img alt=\"size against fidelity, with the "
+      "chosen "
+      "point\" src=\"{}\"/></figure></section>\n",
+      url);
 }
 
 std::string layer_charts(const Comparison& c) {

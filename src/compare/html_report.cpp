@@ -108,6 +108,7 @@ std::string to_html(const Comparison& c) {
     if (t.id == "drift") out += drift_chart(c);
     if (t.id == "layers") out += layer_charts(c);
     out += section(t);
+    if (t.id == "parts") out += pareto_chart(c);
   }
   return out + "</main></body></html>\n";
 }

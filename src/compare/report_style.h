@@ -46,7 +46,7 @@ td:first-child { font-weight:500 }
 .track { height:18px; background:var(--ground); border-radius:4px; display:flex; overflow:hidden }
 .track i { display:block; height:100% }
 .original { background:var(--original) } .quantized { background:var(--quantized) }
-figure { margin:-8px 0 -4px -26px } svg { display:block; width:100%; max-width:840px; height:auto }
+figure { margin:-8px 0 -4px -26px } svg, figure img { display:block; width:100%; max-width:840px; height:auto }
 /* A chart's own paper would cover the border it is moved over. */
 figure svg > rect:first-child { fill:none }
 @media screen and (prefers-color-scheme:dark) {

@@ -11,8 +11,8 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kWrittenAnew[] = {"config.json", "README.md", "mlx_encoder.json",
-                                        "mlx_encoder_recipe.json", "mlx_encoder_pareto.svg"};
+constexpr const char* kWrittenAnew[] = {"config.json", "README.md", "mlx_encoder.json", kRecipeFile,
+                                        kParetoFile};
 constexpr const char* kTokenizer[] = {"tokenizer.json", "vocab.txt",       "vocab.json",
                                       "spiece.model",   "tokenizer.model", "sentencepiece.bpe.model"};
 

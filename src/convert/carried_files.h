@@ -8,6 +8,10 @@
 
 namespace mlxe {
 
+// Beside the weights of a conversion to a target (docs/mixed.md).
+inline constexpr const char* kRecipeFile = "mlx_encoder_recipe.json";
+inline constexpr const char* kParetoFile = "mlx_encoder_pareto.svg";
+
 struct CarriedFiles {
   std::vector<std::filesystem::path> carried;      // relative to the folder, sorted
   std::vector<std::filesystem::path> left_behind;  // files and folders at the top that are not, sorted

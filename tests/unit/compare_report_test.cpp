@@ -228,5 +228,17 @@ TEST(ReportText, KeepsUtf8AndReplacesTheRest) {
   EXPECT_EQ(markdown_escape("a_b*c"), "a\\_b\\*c");
 }
 
+// The chart is a file of the compared folder: its scripts must not become the page's.
+TEST(HtmlReport, ShowsTheChartOfATargetAsAPicture) {
+  Comparison c = full();
+  EXPECT_THAT(to_html(c), Not(HasSubstr("data:image/svg+xml")));
+  c.pareto_chart = "<svg onload=\"alert(1)\"><text>25 %</text></svg>";
+  const std::string html = to_html(c);
+  EXPECT_THAT(html, AllOf(HasSubstr("src=\"data:image/svg+xml,%3Csvg%20onload%3D%22alert%281%29%22%3E"),
+                          HasSubstr("25%20%25%3C%2Ftext%3E%3C%2Fsvg%3E\"")));
+  EXPECT_THAT(html, Not(HasSubstr("onload=")));
+  expect_balanced(html);
+}
+
 }  // namespace
 }  // namespace mlxe
