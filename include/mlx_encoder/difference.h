@@ -24,15 +24,17 @@ struct NamedDifference {
   Difference difference;
 };
 
-// A text whose predicted label changed.
+// A text whose predicted label changed, or a token of it.
 struct Flip {
-  int64_t text = 0;  // index into CompareInput::texts
+  int64_t text = 0;      // index into CompareInput::texts
+  int64_t sequence = 0;  // of those run
+  int64_t token = -1;    // of the sequence; -1: the text as a whole
   std::string original, quantized;
   double margin = 0;    // the original's, see LabelDifference
-  std::string content;  // the text, of a pair both
+  std::string content;  // the text, of a pair both; of a token classifier "token: text"
 };
 
-// How many texts went from one label to another.
+// How many texts (tokens) went from one label to another.
 struct LabelMove {
   std::string original, quantized;
   int64_t texts = 0;
@@ -40,19 +42,24 @@ struct LabelMove {
 
 // Of a classifier. The margin of a text is what the original's decision stands on: best minus second-best
 // probability; with one probability a label (multi-label) the smallest distance of any from 0.5, doubled.
+// Of a token classifier every token the model sees stands where a text stands here.
 struct LabelDifference {
+  bool by_token = false;
   double kl = 0;  // mean over texts of KL(original || quantized), nats; summed over labels when multi-label
   int64_t texts = 0, flips = 0;
   double margin_original = 0, margin_quantized = 0, margin_flipped = 0;  // means
   std::vector<Flip> listed;                                              // those of the largest margin first
   std::vector<LabelMove> moves;                                          // all flips, the most frequent first
+
+  const char* unit() const noexcept { return by_token ? "tokens" : "texts"; }
 };
 
 // Whether what users see is distributed as the original's: the two-sample Kolmogorov-Smirnov test. Its
 // p-value is that of independent samples; these are pairs, so it errs towards 1 and a small one is certain.
 struct Drift {
   // "similarities": cosine of the vectors of each two texts that follow one another; of a classifier
-  // "confidences": the largest probability of each text; "values": at most 16 output values of each text
+  // "confidences": the largest probability of each text (token); "values": at most 16 output values of each
+  // text
   std::string sample;
   double statistic = 0, p = 1;
   std::vector<double> original, quantized;  // as many each

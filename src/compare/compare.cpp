@@ -52,6 +52,12 @@ void check_same_model(const TextRunner& a, const TextRunner& b) {
   check("hidden units", a.model().hidden_size(), b.model().hidden_size());
   if (a.model().classifier && b.model().classifier)
     check("labels", a.model().classifier->out.out, b.model().classifier->out.out);
+  if (a.model().token_classifier && b.model().token_classifier)
+    check("labels", a.model().token_classifier->out.out, b.model().token_classifier->out.out);
+}
+
+bool has_head(const Model& model) {
+  return model.classifier || model.token_classifier;
 }
 
 // Gold labels as indices into the model's.
@@ -78,7 +84,8 @@ class Comparing {
         options_(options),
         a_(original, encoder_options(Activations::float32)),
         b_(quantized, encoder_options(Activations::float32)),
-        classifier_(a_.model().classifier && b_.model().classifier) {
+        by_token_(a_.model().token_classifier && b_.model().token_classifier),
+        classifier_(by_token_ || (a_.model().classifier && b_.model().classifier)) {
     if (b_.engine_info().engine != "cpu" || options.run_mode == Activations::float32) return;
     fast_.emplace(quantized, encoder_options(options.run_mode));
     if (fast_->engine_info().activations == Activations::float32) fast_.reset();
@@ -90,7 +97,7 @@ class Comparing {
     choose_tensors();
     choose_task();
     set_gates();  // a mistyped gate is said before the long run, with values of zero
-    sequences_ = tokenize_both(a_, b_, input_.texts, classifier_ ? Pairs::together : Pairs::apart,
+    sequences_ = tokenize_both(a_, b_, input_.texts, pairs_together() ? Pairs::together : Pairs::apart,
                                options_.threads, warning());
     run();
     finish();
@@ -126,7 +133,7 @@ class Comparing {
       model->size = stored_size(*runner);
       model->checks.batch_tolerance = engine.engine == "cpu" ? 0 : kPaddedTolerance;
     }
-    if (a_.model().classifier && !b_.model().classifier)
+    if (has_head(a_.model()) && !has_head(b_.model()))
       warning()("the converted folder has no classifier: its sentence vectors are compared instead");
     const ExpectedCosine expected = expected_cosine(b_.checkpoint());
     out_.bits = expected.bits();
@@ -141,8 +148,9 @@ class Comparing {
 
   void choose_tensors() {
     task_.classifier = classifier_;
+    task_.by_token = by_token_;
     task_.problem = problem();
-    task_.labels = a_.model().labels;
+    task_.labels = by_token_ ? a_.model().token_labels : a_.model().labels;
     task_.hidden_size = a_.model().hidden_size();
     out_.output = task_.output();
     out_.listed = task_.listed();
@@ -161,16 +169,18 @@ class Comparing {
                                                   name, input_.texts.size()));
     const bool pairs =
         std::ranges::all_of(input_.texts, [](const TextInput& t) { return t.pair.has_value(); });
+    const bool of_texts = classifier_ && !by_token_;
     const bool one_label =
-        classifier_ && problem() == ProblemType::single_label && a_.model().classifier->out.out > 1;
+        of_texts && problem() == ProblemType::single_label && a_.model().classifier->out.out > 1;
     if (!input_.labels.empty()) {
       if (one_label)
         task_.gold = gold_indices(input_.labels, a_.model().labels);
       else
-        warning()("the gold labels are ignored: this is no classifier of one label a text");
+        warning()(fmt::format("the gold labels are ignored: this is no classifier of one label a text{}",
+                              by_token_ ? "; evaluate --task ner takes those of words" : ""));
     }
     if (!input_.scores.empty()) {
-      if (classifier_ ? a_.model().classifier->out.out == 1 : pairs)
+      if (of_texts ? a_.model().classifier->out.out == 1 : pairs && !by_token_)
         task_.scores = input_.scores;
       else
         warning()(
@@ -238,6 +248,15 @@ class Comparing {
     return r;
   }
 
+  // What users see of a text: a row, or of a token classifier a row a token.
+  std::span<const float> output_of(const RunResult& r, const Batch& batch, int64_t position) const {
+    const Matrix& all = classifier_ ? r.logits : r.sentence;
+    if (!by_token_) return row(all, position);
+    return row(all, batch.offsets[static_cast<size_t>(position)], batch.length(position));
+  }
+  // A classifier reads a pair at once.
+  bool pairs_together() const { return classifier_ && !by_token_; }
+
   static void append(std::array<RunRequest, 2>& requests, const Sequence& s) {
     for (int side = 0; side < 2; ++side)
       requests[side].batch.append(s.ids, s.type_ids[side], s.pool_from[side]);
@@ -250,9 +269,7 @@ class Comparing {
     const int64_t first = batch.offsets[position], length = batch.length(position);
     for (size_t i = 0; i < layers_.size(); ++i)
       layers_[i].add(row(x.layers[i], first, length), row(y.layers[i], first, length), s.text);
-    const auto output = [&](const RunResult& r) {
-      return row(classifier_ ? r.logits : r.sentence, position);
-    };
+    const auto output = [&](const RunResult& r) { return output_of(r, batch, position); };
     const auto hidden = row(x.layers.back(), first, length);
     out_.text_cosines[index] =
         exact_meter_->add(index, s, {hidden, row(y.layers.back(), first, length)}, {output(x), output(y)});
@@ -277,6 +294,9 @@ class Comparing {
     for (Flip& flip : out_.labels->listed) {
       const TextInput& text = input_.texts[static_cast<size_t>(flip.text)];
       flip.content = text.pair ? text.text + "  //  " + *text.pair : text.text;
+      if (flip.token < 0) continue;
+      const std::vector<int32_t>& ids = sequences_[static_cast<size_t>(flip.sequence)].ids;
+      flip.content = a_.tokenizer().token(ids[static_cast<size_t>(flip.token)]) + ": " + flip.content;
     }
   }
 
@@ -290,7 +310,7 @@ class Comparing {
       const Sequence& s = sequences_[i];
       const TextInput& text = input_.texts[s.text];
       WorstText worst{.text = s.part == 0 ? text.text : *text.pair,
-                      .pair = classifier_ ? text.pair : std::nullopt,
+                      .pair = pairs_together() ? text.pair : std::nullopt,
                       .tokens = static_cast<int64_t>(s.ids.size()),
                       .cosine = out_.text_cosines[i]};
       if (seen.emplace(worst.text, worst.pair).second) out_.worst.push_back(std::move(worst));
@@ -325,8 +345,8 @@ class Comparing {
       }
       for (size_t i = 0; i < n; ++i) {
         const RunResult single = runner.run(alone[i][side]);
-        const auto u = row(batch, static_cast<int64_t>(i)),
-                   v = row(classifier_ ? single.logits : single.sentence, 0);
+        const auto u = output_of(once, together[side].batch, static_cast<int64_t>(i)),
+                   v = output_of(single, alone[i][side].batch, 0);
         for (size_t j = 0; j < u.size(); ++j)
           apart = std::max(apart, std::fabs(static_cast<double>(u[j]) - v[j]));
       }
@@ -338,7 +358,7 @@ class Comparing {
   const CompareOptions& options_;
   Comparison out_;
   TextRunner a_, b_;
-  bool classifier_;
+  bool by_token_, classifier_;      // a token classifier is one too
   std::optional<TextRunner> fast_;  // the quantized side in the mode users run it in
   GateLimits limits_;
   std::vector<Sequence> sequences_;

@@ -51,7 +51,7 @@ std::string cards(const Comparison& c) {
     out += card("Changed labels",
                 fmt::format("{:.2f} %", 100.0 * static_cast<double>(c.labels->flips) /
                                             static_cast<double>(c.labels->texts)),
-                fmt::format("{} of {} texts", c.labels->flips, c.labels->texts));
+                fmt::format("{} of {} {}", c.labels->flips, c.labels->texts, c.labels->unit()));
   if (!c.task.empty())
     out += card(sentence(c.task[0].metric).substr(0, c.task[0].metric.size()),
                 fmt::format("{:.4f}", c.task[0].quantized), fmt::format("from {:.4f}", c.task[0].original));

@@ -45,6 +45,7 @@ Json labels(const LabelDifference& d) {
     moves.push_back({{"original", m.original}, {"quantized", m.quantized}, {"texts", m.texts}});
   return {
       {"texts", d.texts},
+      {"by_token", d.by_token},
       {"kl", d.kl},
       {"flips", d.flips},
       {"flip_rate", static_cast<double>(d.flips) / static_cast<double>(d.texts)},

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <tuple>
 
 namespace mlxe {
 namespace {
@@ -90,7 +91,7 @@ std::string LabelMeter::spelled(std::span<const int64_t> labels) const {
   return text.empty() ? "(none)" : text;
 }
 
-void LabelMeter::add(int64_t text, std::span<const float> original, std::span<const float> quantized) {
+void LabelMeter::add(const Flip& place, std::span<const float> original, std::span<const float> quantized) {
   const std::vector<double> p = probabilities(problem_, original), q = probabilities(problem_, quantized);
   const bool softmax = is_softmax(problem_, p.size());
   const double m = margin(softmax, p);
@@ -104,9 +105,14 @@ void LabelMeter::add(int64_t text, std::span<const float> original, std::span<co
   sums_.margin_flipped += m;
   auto& kept = sums_.listed;
   const auto larger = [](const Flip& a, const Flip& b) {
-    return a.margin != b.margin ? a.margin > b.margin : a.text < b.text;
+    return a.margin != b.margin
+               ? a.margin > b.margin
+               : std::tie(a.text, a.sequence, a.token) < std::tie(b.text, b.sequence, b.token);
   };
-  Flip flip{text, spelled(before), spelled(after), m, {}};
+  Flip flip = place;
+  flip.original = spelled(before);
+  flip.quantized = spelled(after);
+  flip.margin = m;
   ++moves_[{flip.original, flip.quantized}];
   kept.insert(std::upper_bound(kept.begin(), kept.end(), flip, larger), std::move(flip));
   if (kept.size() > keep_) kept.pop_back();

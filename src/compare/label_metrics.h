@@ -21,13 +21,14 @@ std::vector<double> probabilities(ProblemType problem, std::span<const float> lo
 // every label has a probability of its own.
 std::vector<int64_t> decided_labels(ProblemType problem, std::span<const double> p);
 
-// Gathers LabelDifference, a text at a time.
+// Gathers LabelDifference, a text or token at a time.
 class LabelMeter {
  public:
   // `listed`: how many flips are kept by name, those of the largest margin.
   LabelMeter(ProblemType problem, std::vector<std::string> labels, size_t listed);
 
-  void add(int64_t text, std::span<const float> original, std::span<const float> quantized);  // logits
+  // Logits. `place`: text, sequence and token of a Flip.
+  void add(const Flip& place, std::span<const float> original, std::span<const float> quantized);
   LabelDifference result() const;
 
  private:

@@ -27,7 +27,7 @@ Table task_table(const Comparison& c) {
 
 Table labels_table(const LabelDifference& d) {
   Table t{"labels", "Labels", {"", "value"}, {Align::left, Align::right}, {}, {}};
-  t.rows = {{"texts whose label changed",
+  t.rows = {{fmt::format("{} whose label changed", d.unit()),
              fmt::format("{} of {} ({})", d.flips, d.texts, percent(static_cast<double>(d.flips) / d.texts))},
             {"KL divergence, nats", small(d.kl)},
             {"margin, original", fmt::format("{:.4f}", d.margin_original)},
@@ -40,7 +40,7 @@ Table labels_table(const LabelDifference& d) {
 Table moves_table(const LabelDifference& d) {
   Table t{"moves",
           "From which label to which",
-          {"original", "quantized", "texts", "of all"},
+          {"original", "quantized", d.unit(), "of all"},
           {Align::left, Align::left, Align::right, Align::right},
           {},
           {}};

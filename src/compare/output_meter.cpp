@@ -40,16 +40,32 @@ double OutputMeter::add(size_t index, const Sequence& sequence, std::array<std::
           fmt::format("the original's vectors have {} values, the conversion's {}; compare a model with "
                       "a conversion of itself",
                       output[0].size(), output[1].size()));
-    const auto columns = static_cast<int64_t>(output[0].size());
-    output_.emplace(task_.sequences, columns);
-    probabilities_.emplace(task_.sequences, columns);
+    const auto columns = static_cast<int64_t>(output[0].size() / (task_.by_token ? sequence.ids.size() : 1));
+    output_.emplace(task_.output_rows(), columns);
+    probabilities_.emplace(task_.output_rows(), columns);
   }
-  const double cosine = output_->add(output[0], output[1], sequence.text);
   keep_values(index, output);
-  if (task_.classifier) return add_logits(sequence.text, output, cosine);
+  if (task_.by_token) return add_tokens(index, sequence, output);
+  const double cosine = output_->add(output[0], output[1], sequence.text);
+  if (task_.classifier)
+    return add_logits({.text = sequence.text, .sequence = static_cast<int64_t>(index)}, output, cosine);
   for (int side = 0; side < 2; ++side)
     vectors_[side][index - window_].assign(output[side].begin(), output[side].end());
   return cosine;
+}
+
+double OutputMeter::add_tokens(size_t index, const Sequence& sequence,
+                               std::array<std::span<const float>, 2> output) {
+  const size_t tokens = sequence.ids.size(), columns = output[0].size() / tokens;
+  double sum = 0;
+  for (size_t t = 0; t < tokens; ++t) {
+    const std::array<std::span<const float>, 2> row{output[0].subspan(t * columns, columns),
+                                                    output[1].subspan(t * columns, columns)};
+    sum += add_logits(
+        {.text = sequence.text, .sequence = static_cast<int64_t>(index), .token = static_cast<int64_t>(t)},
+        row, output_->add(row[0], row[1], sequence.text));
+  }
+  return sum / static_cast<double>(tokens);
 }
 
 // Other columns of each text, so that together they see all.
@@ -60,11 +76,13 @@ void OutputMeter::keep_values(size_t index, std::array<std::span<const float>, 2
       values_[side].push_back(output[side][(index + i * columns / kept) % columns]);
 }
 
-double OutputMeter::add_logits(int64_t text, std::array<std::span<const float>, 2> logits, double cosine) {
+double OutputMeter::add_logits(const Flip& place, std::array<std::span<const float>, 2> logits,
+                               double cosine) {
+  const int64_t text = place.text;
   if (!task_.scores.empty())
     for (int side = 0; side < 2; ++side) similarity_[side][static_cast<size_t>(text)] = logits[side][0];
   if (!label_meter_) return cosine;
-  label_meter_->add(text, logits[0], logits[1]);
+  label_meter_->add(place, logits[0], logits[1]);
   std::array<std::vector<float>, 2> p;
   for (int side = 0; side < 2; ++side) {
     const std::vector<double> exact = probabilities(task_.problem, logits[side]);
@@ -96,7 +114,10 @@ std::vector<NamedDifference> OutputMeter::tensors() const {
 }
 
 std::optional<LabelDifference> OutputMeter::labels() const {
-  return label_meter_ ? std::optional(label_meter_->result()) : std::nullopt;
+  if (!label_meter_) return std::nullopt;
+  LabelDifference labels = label_meter_->result();
+  labels.by_token = task_.by_token;
+  return labels;
 }
 
 std::vector<Drift> OutputMeter::drift() const {

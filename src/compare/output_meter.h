@@ -18,11 +18,14 @@ namespace mlxe {
 // What is measured, the same for every run that is compared with the original.
 struct OutputTask {
   bool classifier = false;  // logits, else sentence vectors
+  bool by_token = false;    // of a token classifier: a row of logits a token
   ProblemType problem = ProblemType::single_label;
   std::vector<std::string> labels;
   std::vector<int64_t> gold;   // indices of labels, one a text, or empty
   std::vector<double> scores;  // gold similarity or value, one a text, or empty
   int64_t sequences = 0, tokens = 0, hidden_size = 0;
+
+  int64_t output_rows() const { return by_token ? tokens : sequences; }
 
   bool has_probabilities() const { return classifier && problem != ProblemType::regression; }
   const char* output() const { return classifier ? "logits" : "pooled_vector"; }
@@ -36,8 +39,9 @@ class OutputMeter {
 
   // Sequences [first, first + count) come next, in any order; the parts of a pair lie in one window.
   void begin_window(size_t first, size_t count);
-  // One sequence's token vectors and output row, of the original and of the other. Returns the cosine of the
-  // listed tensor. Throws unsupported when the outputs differ in width.
+  // One sequence's token vectors and output row (rows, by token), of the original and of the other. Returns
+  // the cosine of the listed tensor, by token their mean. Throws unsupported when the outputs differ in
+  // width.
   double add(size_t index, const Sequence& sequence, std::array<std::span<const float>, 2> tokens,
              std::array<std::span<const float>, 2> output);
   void end_window(std::span<const Sequence> sequences);
@@ -49,7 +53,8 @@ class OutputMeter {
 
  private:
   void keep_values(size_t index, std::array<std::span<const float>, 2> output);
-  double add_logits(int64_t text, std::array<std::span<const float>, 2> logits, double cosine);
+  double add_tokens(size_t index, const Sequence& sequence, std::array<std::span<const float>, 2> output);
+  double add_logits(const Flip& place, std::array<std::span<const float>, 2> logits, double cosine);
 
   const OutputTask& task_;
   DifferenceMeter hidden_;

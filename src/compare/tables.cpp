@@ -65,11 +65,12 @@ Table drift(const Comparison& c) {
           "D is the largest distance between the two distribution functions. p counts the values as "
           "independent; they are pairs, so it errs towards 1 and a small one is certain."};
   for (const Drift& d : c.drift)
-    t.rows.push_back({d.sample == "similarities"  ? "similarities of texts that follow one another"
-                      : d.sample == "confidences" ? "largest probability of each text"
-                                                  : fmt::format("values of the {}", prose_name(c.output)),
-                      std::to_string(d.original.size()), fmt::format("{:.5f}", d.statistic),
-                      fmt::format("{:.4g}", d.p)});
+    t.rows.push_back(
+        {d.sample == "similarities" ? "similarities of texts that follow one another"
+         : d.sample == "confidences"
+             ? fmt::format("largest probability of each {}", c.labels->by_token ? "token" : "text")
+             : fmt::format("values of the {}", prose_name(c.output)),
+         std::to_string(d.original.size()), fmt::format("{:.5f}", d.statistic), fmt::format("{:.4g}", d.p)});
   return t;
 }
 
@@ -127,8 +128,8 @@ Table run_mode(const Comparison& c) {
                       fmt::format("{:.4f}", fast.max_abs)});
   }
   if (c.labels && m.labels)
-    t.rows.push_back(
-        {"texts whose label changed", std::to_string(c.labels->flips), std::to_string(m.labels->flips)});
+    t.rows.push_back({fmt::format("{} whose label changed", c.labels->unit()),
+                      std::to_string(c.labels->flips), std::to_string(m.labels->flips)});
   for (size_t i = 0; i < m.task.size(); ++i)
     t.rows.push_back({m.task[i].metric, fmt::format("{:.4f}", c.task[i].quantized),
                       fmt::format("{:.4f}", m.task[i].quantized)});

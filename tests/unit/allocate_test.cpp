@@ -9,9 +9,11 @@
 #include <random>
 
 #include "allocate/frontier.h"
+#include "allocate/held_out.h"
 #include "allocate/model_trace.h"
 #include "allocate/recipe.h"
 #include "base/sha256.h"
+#include "encoder/text_runner.h"
 #include "mlx_encoder/compare.h"
 #include "mlx_encoder/inspect.h"
 #include "mlx_encoder/sensitivity.h"
@@ -297,6 +299,37 @@ TEST(TargetSize, IsMetFromBelowWithinAPercent) {
     EXPECT_GE(static_cast<double>(done.chosen.bytes), 0.99 * target.value);
     EXPECT_THAT(names_in(folder.path()), IsEmpty());
   }
+}
+
+// compare and the proof of a target count labels each in its own way, over the same tokens.
+TEST(HeldOutTexts, OfATokenClassifierAgreeWithCompare) {
+  const TemporaryFolder folder;
+  const std::vector<TextInput> inputs = texts();
+  const fs::path model = tiny("bert_ner");
+  ConvertOptions o = options(model, folder / "out");
+  o.scheme = {Mode::affine, 2, 32, Dtype::f16};
+  convert(o);
+  const TextRunner runner(model, {.engine = EngineKind::cpu, .activations = Activations::float32});
+  const HeldOut proof = allocate::HeldOutTexts(runner, allocate::OutputKind::token_logits, inputs, 1 << 20, 1)
+                            .measure(o.output);
+  const Comparison c = compare(model, o.output, {.texts = inputs}, {.engine = EngineKind::cpu});
+  EXPECT_EQ(c.output, "logits");
+  EXPECT_EQ(c.tensor("probabilities").rows, proof.rows);
+  EXPECT_EQ(c.tokens, proof.rows);
+  ASSERT_TRUE(c.labels.has_value());
+  EXPECT_TRUE(c.labels->by_token);
+  EXPECT_EQ(c.labels->texts, proof.rows);
+  EXPECT_GT(c.labels->flips, 0);
+  EXPECT_DOUBLE_EQ(static_cast<double>(c.labels->flips) / static_cast<double>(proof.rows), proof.flips);
+  EXPECT_NEAR(c.labels->kl, proof.cost, 1e-9);
+  const Flip& flip = c.labels->listed.at(0);
+  const std::string& text = inputs.at(static_cast<size_t>(flip.text)).text;
+  EXPECT_GE(flip.token, 0);
+  EXPECT_THAT(flip.content, testing::EndsWith(": " + text));
+
+  const Comparison same = compare(model, model, {.texts = inputs}, {.engine = EngineKind::cpu});
+  EXPECT_EQ(same.labels->flips, 0);
+  EXPECT_EQ(same.tensor("probabilities").max_abs, 0.0);
 }
 
 TEST(TargetSize, IsProvedOnTextsThatHadNoPartInIt) {

@@ -121,7 +121,7 @@ TEST(Labels, AgreeWithScipy) {
     std::vector<double> p;
     for (int64_t text = 0; text < c["texts"]; ++text) {
       const auto row = std::span(a).subspan(text * outputs, outputs);
-      meter.add(text, row, std::span(b).subspan(text * outputs, outputs));
+      meter.add({.text = text}, row, std::span(b).subspan(text * outputs, outputs));
       for (double x : probabilities(problem, row)) p.push_back(x);
     }
     const LabelDifference d = meter.result();
@@ -142,7 +142,7 @@ TEST(Labels, TheFlipsKeptAreThoseOfTheLargestMargin) {
   const std::vector<float> to_yes{0, 5};
   for (int64_t i = 0; i < 5; ++i) {
     const std::vector<float> from_no{static_cast<float>(i), 0};
-    meter.add(i, from_no, to_yes);
+    meter.add({.text = i}, from_no, to_yes);
   }
   const LabelDifference d = meter.result();
   EXPECT_EQ(d.flips, 5);
@@ -156,7 +156,7 @@ TEST(Labels, TheFlipsKeptAreThoseOfTheLargestMargin) {
 TEST(Labels, LogitsFarApartStayFinite) {
   LabelMeter meter(ProblemType::single_label, {"a", "b"}, 1);
   const std::vector<float> a{1000, -1000}, b{-1000, 1000};
-  meter.add(0, a, b);
+  meter.add({}, a, b);
   EXPECT_NEAR(meter.result().kl, 2000, kTolerance);  // log(1) - log(e^-2000)
   EXPECT_TRUE(probabilities(ProblemType::regression, a).empty());
 }
@@ -164,7 +164,7 @@ TEST(Labels, LogitsFarApartStayFinite) {
 TEST(Labels, SeveralLabelsAtOnceAreSpelledOut) {
   LabelMeter meter(ProblemType::multi_label, {"red", "green", "blue"}, 1);
   const std::vector<float> a{1, -1, 1}, b{-1, -1, -1};
-  meter.add(0, a, b);
+  meter.add({}, a, b);
   const LabelDifference d = meter.result();
   EXPECT_EQ(d.listed.at(0).original, "red, blue");
   EXPECT_EQ(d.listed.at(0).quantized, "(none)");

@@ -74,14 +74,15 @@ Comparison full() {
   c.listed = "probabilities";
   c.text_cosines = {0.99, 0.98, 0.97, 0.9};
   c.worst = {{kHostile, std::string("pair <i>"), 12, 0.9}};
-  c.labels = LabelDifference{.kl = 0.01,
-                             .texts = 4,
-                             .flips = 1,
-                             .margin_original = 0.5,
-                             .margin_quantized = 0.4,
-                             .margin_flipped = 0.1,
-                             .listed = {{2, "yes <b>", "no", 0.1, kHostile}},
-                             .moves = {{"yes <b>", "no", 1}}};
+  c.labels = LabelDifference{
+      .kl = 0.01,
+      .texts = 4,
+      .flips = 1,
+      .margin_original = 0.5,
+      .margin_quantized = 0.4,
+      .margin_flipped = 0.1,
+      .listed = {{.text = 2, .original = "yes <b>", .quantized = "no", .margin = 0.1, .content = kHostile}},
+      .moves = {{"yes <b>", "no", 1}}};
   c.task = {{"accuracy", 0.75, 0.5},
             {"macro_f1", 0.7, 0.4},
             {"spearman", 0.8, std::numeric_limits<double>::quiet_NaN()}};
