@@ -1,7 +1,7 @@
 //! Charts as SVG text over the `plotters` crate: what a chart says, and the C edge.
 
 use crate::chart_bars::{draw_bars, draw_stacked_bars};
-use crate::chart_canvas::{Canvas, Drawn};
+use crate::chart_canvas::{Canvas, Drawn, Line, Series};
 use crate::chart_lines::{draw_histogram, draw_lines};
 use crate::edge::{bytes, guard, Failure, OwnedString, Status};
 use serde::Deserialize;
@@ -15,20 +15,6 @@ pub enum Chart {
     StackedBars { title: String, x_label: String, rows: Vec<String>, series: Vec<Series> },
     Lines { title: String, x_label: String, y_label: String, logarithmic: bool, lines: Vec<Line> },
     Histogram { title: String, x_label: String, bins: usize, series: Vec<Series> },
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Series {
-    pub name: String,
-    pub values: Vec<Option<f64>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Line {
-    pub name: String,
-    pub points: Vec<(Option<f64>, Option<f64>)>,
 }
 
 /// # Safety

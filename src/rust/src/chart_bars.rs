@@ -1,6 +1,5 @@
 //! Bars: grouped upright ones, and stacked lying ones.
 
-use crate::chart::Series;
 use crate::chart_canvas::*;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};

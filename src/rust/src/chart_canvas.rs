@@ -1,4 +1,4 @@
-//! The look all charts share: paper, title, legend, colours, text and numbers.
+//! What all charts share: series and lines of values; paper, title, legend, colours, text and numbers.
 
 use plotters::coord::ranged1d::BoldPoints;
 use plotters::coord::types::RangedCoordf64;
@@ -6,7 +6,22 @@ use plotters::coord::Shift;
 use plotters::element::{Drawable, PointCollection};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+use serde::Deserialize;
 use std::ops::Range;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    pub name: String,
+    pub values: Vec<Option<f64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    pub name: String,
+    pub points: Vec<(Option<f64>, Option<f64>)>,
+}
 
 /// A drawing problem as text; the SVG backend writes to memory and has none of its own.
 pub type Drawn<T> = Result<T, String>;

@@ -1,6 +1,5 @@
 //! Lines over numbers, and histograms.
 
-use crate::chart::{Line, Series};
 use crate::chart_canvas::*;
 use plotters::chart::ChartContext;
 use plotters::coord::cartesian::Cartesian2d;
