@@ -7,8 +7,10 @@
 #include <cmath>
 #include <iostream>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "compare/gates.h"
 #include "compare/quality.h"
 #include "mlx_encoder/error.h"
 #include "print_table.h"
@@ -132,10 +134,16 @@ int evaluate_model(Options o) {
   QualityCheck check;
   if (quality) check = check_quality(*quality, measured(e), {}, {}, o.evaluating.warning);
   if (!o.save_baseline.empty()) save_baseline(o.save_baseline, measured(e));
-  if (o.run.json)
-    std::cout << to_json(e, data);
-  else
+  if (o.run.json) {
+    auto json = nlohmann::ordered_json::parse(to_json(e, data));
+    if (quality) {
+      json["gates"] = gates_json(check.gates);
+      json["unmeasured_gates"] = check.unmeasured;
+    }
+    std::cout << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+  } else {
     print(e, data, o.flips);
+  }
   return report_gates(check.gates);
 }
 

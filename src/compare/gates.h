@@ -2,6 +2,7 @@
 // users.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,5 +34,7 @@ class ExpectedCosine {
 // differences are complete. `limits` holds a cosine. Errors: usage (a tensor or metric that is not there).
 std::vector<Gate> apply_gates(const Comparison& comparison, const GateLimits& limits,
                               std::span<const GateSetting> settings);
+
+nlohmann::ordered_json gates_json(std::span<const Gate> gates);  // docs/json/compare.md
 
 }  // namespace mlxe

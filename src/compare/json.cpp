@@ -2,6 +2,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "compare/gates.h"
 #include "compare/measure.h"
 #include "mlx_encoder/compare.h"
 
@@ -93,6 +94,21 @@ Json checks(const EngineChecks& c) {
 
 }  // namespace
 
+Json gates_json(std::span<const Gate> gates) {
+  Json list = Json::array();
+  for (const Gate& g : gates)
+    list.push_back({{"name", g.name()},
+                    {"tensor", g.tensor},
+                    {"metric", g.metric},
+                    {"at_least", g.at_least()},
+                    {"limit", g.limit},
+                    {"value", number(g.value)},
+                    {"passed", g.passed},
+                    {"where", g.where},
+                    {"basis", g.basis}});
+  return list;
+}
+
 std::string to_json(const Comparison& c) {
   Json json{{"command", c.command},
             {"version", c.version},
@@ -136,17 +152,7 @@ std::string to_json(const Comparison& c) {
   json["checks"] = {{"original", checks(c.original.checks)}, {"quantized", checks(c.quantized.checks)}};
 
   json["bits"] = c.bits;
-  json["gates"] = Json::array();
-  for (const Gate& g : c.gates)
-    json["gates"].push_back({{"name", g.name()},
-                             {"tensor", g.tensor},
-                             {"metric", g.metric},
-                             {"at_least", g.at_least()},
-                             {"limit", g.limit},
-                             {"value", number(g.value)},
-                             {"passed", g.passed},
-                             {"where", g.where},
-                             {"basis", g.basis}});
+  json["gates"] = gates_json(c.gates);
   json["unmeasured_gates"] = c.unmeasured;
   json["worst_texts"] = Json::array();
   for (const WorstText& w : c.worst) {

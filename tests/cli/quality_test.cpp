@@ -142,8 +142,15 @@ TEST_F(QualityFile, EvaluateIsHeldAgainstScoresAndFlips) {
                                 {"--save-baseline", base});
   EXPECT_EQ(held.status, 0) << held.err;
   EXPECT_TRUE(json::parse(read_file(base))["runs"][0]["values"].contains("task.spearman"));
-  const Outcome failed = evaluate(file("q.toml", "[gates]\ntask.spearman = 1.5\n"), {});
+  const Outcome failed =
+      evaluate(file("q.toml", "[gates]\ntask.spearman = 1.5\nsize.weight_bytes = 1\n"), {"--json"});
   EXPECT_EQ(failed.status, 3);
+  const json found = json::parse(failed.out);
+  ASSERT_EQ(found["gates"].size(), 1u);
+  EXPECT_EQ(found["gates"][0]["name"], "task.spearman");
+  EXPECT_EQ(found["gates"][0]["passed"], false);
+  EXPECT_EQ(found["gates"][0]["value"], found["metrics"]["spearman"]["value"]);
+  EXPECT_EQ(found["unmeasured_gates"], json::array({"size.weight_bytes"}));
   EXPECT_THAT(failed.err, AllOf(HasSubstr("gate task.spearman failed"), HasSubstr("expected at least 1.5")));
 }
 
