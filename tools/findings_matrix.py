@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import re
 import shutil
 
 BEGIN, END = "<!-- tools/findings.toml: begin -->", "<!-- tools/findings.toml: end -->"
@@ -10,18 +9,6 @@ MIB = 1 << 20
 TITLES = {"minilm": "all-MiniLM-L6-v2, STS-B test (calibrated on the training sentences)",
           "minilm-ner": "A MiniLM that tags entities, WNUT-17 test (calibrated on the text of dev)",
           "distilbert-nli": "A DistilBERT for NLI, XNLI English (calibrated on other pairs of it)"}
-
-
-def conll_texts(source, target):
-    """The sentences of a CoNLL file, a line each."""
-    sentences, words = [], []
-    for line in pathlib.Path(source).read_text().split("\n") + [""]:
-        if line.strip():
-            words.append(re.split(r"[\t ]+", line)[0])
-        elif words:
-            sentences.append(" ".join(words))
-            words = []
-    pathlib.Path(target).write_text("\n".join(sentences) + "\n")
 
 
 def run(lab, toml, fresh, measured_only):

@@ -93,9 +93,8 @@ def main():
     for short, target in {"minilm": minilm, "distilbert-nli": a.shared / "models/distilbert-nli",
                           "minilm-ner": a.shared / "models/minilm-ner",
                           **{name: a.shared / "data" / name for name in ("stsb-test.tsv", "stsb-train.tsv", "nli-dev.tsv",
-                                                                         "nli-calibration.tsv", "wnut17-test.conll")}}.items():
+                                                                         "nli-calibration.tsv", "wnut17-dev.conll", "wnut17-test.conll")}}.items():
         lab.name(short, target)
-    findings_matrix.conll_texts(a.shared / "data/wnut17-dev.conll", a.work / "wnut17-dev.txt")
     matrix = findings_matrix.run(lab, ROOT / "tools/findings.toml", a.fresh, a.measured_only)
     if a.only_matrix:
         findings_matrix.write(ROOT / "docs/findings.md", ROOT / "docs/findings.json", matrix)
