@@ -74,6 +74,7 @@ nlohmann::json to_json(const TargetedConversion& result) {
   object["held_out_texts"] = result.held_out_texts;
   object["plain_sum"] = result.plain_sum;
   object["plain_whole"] = result.plain_whole;
+  object["one_width"] = result.one_width;
   object["trials"] = nlohmann::json::array();
   for (const Trial& t : result.trials) object["trials"].push_back(to_json(t));
   return object;
@@ -181,7 +182,8 @@ void show(const TargetedConversion& result, Written written, const FolderOptions
   }
   std::cout << fmt::format(", measured on {} held-out {}\n", m.rows, m.rows == 1 ? "row" : "rows");
   if (result.trials.size() > 1)
-    std::cout << fmt::format("{} allocations were converted and measured.\n", result.trials.size());
+    std::cout << fmt::format("{} allocations were converted and measured{}.\n", result.trials.size(),
+                             result.one_width ? "; one width for all was best" : "");
   std::cout << fmt::format(
       "Plainly rounded, its matrices cost {:.3g} each alone, added up, and {:.3g} together ({}).\n",
       result.plain_sum, result.plain_whole, m.metric);

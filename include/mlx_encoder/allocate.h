@@ -55,6 +55,7 @@ struct TargetedConversion {
   // The same allocation, plainly rounded, on the texts the costs were measured on: the sum of its matrices'
   // costs beside what all of them cost together.
   double plain_sum = 0, plain_whole = 0;
+  bool one_width = false;  // one width for all measured better than what the sum of costs chose
   int64_t texts = 0, held_out_texts = 0;  // sequences run for the costs; for the proof
 };
 
@@ -62,9 +63,10 @@ enum class Outcome { keep, discard };  // discard: everything is done but giving
 
 // Measures each matrix's cost at each width on two thirds of `texts`, chooses the cheapest allocation for the
 // target by a knapsack over them, converts, and measures the folder on the last third before it gets its
-// name. cosine and flips are met by measuring several allocations. `texts` empty: those of
-// options.calibration, which then calibrates on its first two thirds alone. options.scheme gives the dtype;
-// options.keep and overrides are obeyed. The folder also gets mlx_encoder_recipe.json and
+// name. cosine and flips are met by measuring several allocations. A classifier converted to a size is also
+// measured with one width for all, the widest that fits, which is taken where it costs less. `texts` empty:
+// those of options.calibration, which then calibrates on its first two thirds alone. options.scheme gives the
+// dtype; options.keep and overrides are obeyed. The folder also gets mlx_encoder_recipe.json and
 // mlx_encoder_pareto.svg. A folder that holds this very conversion is left as it is.
 // Errors: those of convert(); usage (a target that can't be met: says how near it came; too few texts).
 TargetedConversion convert_to_target(const ConvertOptions& options, const Target& target,

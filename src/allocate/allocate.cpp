@@ -90,10 +90,9 @@ class TargetedConverter {
     held_out_ = &held_out;
     result_.held_out_texts = held_out.sequences();
 
-    const size_t point = target_.kind == TargetKind::size || target_.kind == TargetKind::bits
-                             ? make_sized(costs)
-                             : make_searched(probe, costs);
-    measure_sum(probe, point);
+    measure_sum(probe, target_.kind == TargetKind::size || target_.kind == TargetKind::bits
+                           ? make_sized()
+                           : make_searched(probe, costs));
     return std::move(result_);
   }
 
@@ -239,13 +238,52 @@ class TargetedConverter {
       }
   }
 
-  size_t make_sized(const std::vector<TensorCosts>&) {
-    const size_t point = solve_size(*choices_, target_, [&](std::string_view s) { warn(std::string(s)); });
-    make(point, [](const HeldOut&) { return true; });
-    return point;
+  // One width for all matrices that are free to choose for.
+  struct OneWidth {
+    ConvertOptions options;
+    std::map<std::string, Scheme> schemes;
+    double predicted = 0;
+  };
+
+  // The widest within the target.
+  std::optional<OneWidth> one_width() const {
+    for (const int bits : {8, 6, 5, 4, 3, 2}) {
+      OneWidth uniform{.options = options_, .schemes = {}};
+      for (const TensorCosts& t : costs_)
+        for (const auto* list : {&t.measured, &t.inferred})
+          for (const SchemeCost& c : *list) {
+            if (c.scheme.bits != bits || c.scheme.group_size != t.measured[0].scheme.group_size) continue;
+            uniform.schemes[t.use.name] = c.scheme;
+            uniform.predicted += c.cost;
+          }
+      uniform.options.scheme = {Mode::affine, bits, kGroup, options_.scheme.dtype};
+      uniform.options.allocation = uniform.schemes;
+      uniform.options.allocation.insert(fixed_.begin(), fixed_.end());
+      if (is_within(quiet_plan(uniform.options), target_)) return uniform;
+    }
+    return std::nullopt;
   }
 
-  size_t make_searched(Probe& probe, const std::vector<TensorCosts>& costs) {
+  // Costs of a classifier's matrices hardly add up, so that one width for all may do better than what their
+  // sum chose: both are measured.
+  std::map<std::string, Scheme> make_sized() {
+    const auto always = [](const HeldOut&) { return true; };
+    const size_t point = solve_size(*choices_, target_, [&](std::string_view s) { warn(std::string(s)); });
+    const std::optional<OneWidth> uniform =
+        has_labels(output_, problem_) ? one_width() : std::optional<OneWidth>();
+    if (!uniform) {
+      make(point, always);
+      return choices_->schemes(point);
+    }
+    make(uniform->options, uniform->predicted, [](const HeldOut&) { return false; });
+    const double limit = result_.trials.back().measured.cost;
+    if (make(point, [&](const HeldOut& m) { return m.cost <= limit; })) return choices_->schemes(point);
+    result_.one_width = true;
+    make(uniform->options, uniform->predicted, always);
+    return uniform->schemes;
+  }
+
+  std::map<std::string, Scheme> make_searched(Probe& probe, const std::vector<TensorCosts>& costs) {
     const bool flips = target_.kind == TargetKind::flips;
     Search how{.limit = flips ? target_.value : 1 - target_.value, .exponent = flips ? 0.5 : 1.0};
     // Everything at 4 bits says how the whole grows from its parts.
@@ -279,18 +317,19 @@ class TargetedConverter {
                       to_string(Scheme{.dtype = options_.scheme.dtype}),
                       flips ? fmt::format("{:.3f} %", 100 * nearest) : fmt::format("{:.6f}", 1 - nearest)));
     if (!kept) make(*point, [](const HeldOut&) { return true; });
-    return *point;
+    return choices_->schemes(*point);
   }
 
-  // Converts point `i` and measures it on the held-out texts; keeps the folder if `keep` says so and it is to
-  // be kept at all. Whether `keep` said so.
-  bool make(size_t i, const std::function<bool(const HeldOut&)>& keep) {
-    ConvertOptions options = choices_->options(i);
+  bool make(size_t point, const std::function<bool(const HeldOut&)>& keep) {
+    return make(choices_->options(point), choices_->frontier().total(point).cost, keep);
+  }
+
+  // Converts and measures on the held-out texts; keeps the folder if `keep` says so and it is to be kept at
+  // all. Whether `keep` said so.
+  bool make(ConvertOptions options, double predicted, const std::function<bool(const HeldOut&)>& keep) {
     const ConversionPlan plan = quiet_plan(options);
-    Trial trial{.bytes = plan.predicted_bytes,
-                .bits = plan.bits_per_weight,
-                .predicted = choices_->frontier().total(i).cost,
-                .measured = {}};
+    Trial trial{
+        .bytes = plan.predicted_bytes, .bits = plan.bits_per_weight, .predicted = predicted, .measured = {}};
     bool wanted = false;
     options.before_commit = [&](const fs::path& folder) {
       trial.measured = held_out_->measure(folder);
@@ -345,8 +384,7 @@ class TargetedConverter {
   }
 
   // How far the parts are from the whole, of the allocation chosen.
-  void measure_sum(Probe& probe, size_t point) {
-    const std::map<std::string, Scheme> schemes = choices_->schemes(point);
+  void measure_sum(Probe& probe, const std::map<std::string, Scheme>& schemes) {
     std::map<std::string, std::vector<float>> all;
     for (const TensorCosts& t : plain_costs_) {
       const Scheme& chosen = schemes.at(t.use.name);

@@ -92,6 +92,10 @@ ConversionPlan quiet_plan(ConvertOptions options) {
   return plan_conversion(options);
 }
 
+bool is_within(const ConversionPlan& plan, const Target& target) {
+  return figure(plan, target.kind) <= target.value;
+}
+
 size_t solve_size(const Choices& choices, const Target& target, const Warning& warning) {
   const Frontier& frontier = choices.frontier();
   const auto fail = [&](const char* what, size_t nearest) {

@@ -42,6 +42,8 @@ class Choices {
 // A plan without its warnings, which are said when the conversion is made.
 ConversionPlan quiet_plan(ConvertOptions options);
 
+bool is_within(const ConversionPlan& plan, const Target& target);  // of a size or bits target
+
 // The best point whose exact plan is within a size or bits target. Errors: usage (even the smallest is
 // larger, or the largest far smaller: says the figures).
 size_t solve_size(const Choices& choices, const Target& target, const Warning& warning);

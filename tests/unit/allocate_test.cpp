@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <set>
 
 #include "allocate/frontier.h"
 #include "allocate/held_out.h"
@@ -299,6 +300,32 @@ TEST(TargetSize, IsMetFromBelowWithinAPercent) {
     EXPECT_GE(static_cast<double>(done.chosen.bytes), 0.99 * target.value);
     EXPECT_THAT(names_in(folder.path()), IsEmpty());
   }
+}
+
+// Costs of a classifier's matrices need not add up: whatever they say, what is kept measured best.
+TEST(TargetSize, OfAClassifierIsNeverWorseThanOneWidthForAll) {
+  bool mixed = false, uniform = false;
+  for (const char* model : {"distilbert_cls", "bert_ner", "roberta_cls"})
+    for (const char* bits : {"3.5", "4.5", "5.5", "6.6"}) {
+      SCOPED_TRACE(fmt::format("{} {}", model, bits));
+      const TemporaryFolder folder;
+      const ConvertOptions o = options(tiny(model), folder / "out");
+      const TargetedConversion done = convert_to_target(o, parse_target(TargetKind::bits, bits), texts());
+      ASSERT_GE(done.trials.size(), 2u);
+      EXPECT_EQ(done.trials.size(), done.one_width ? 3u : 2u);
+      for (const Trial& t : done.trials) {
+        EXPECT_LE(done.chosen.measured.cost, t.measured.cost);
+        EXPECT_LE(t.bits, std::stod(bits));
+      }
+      EXPECT_EQ(done.conversion.bytes, fs::file_size(o.output / "model.safetensors"));
+      std::set<std::string> widths;
+      for (const PlannedTensor& t : done.conversion.plan.tensors)
+        if (t.scheme.mode == Mode::affine) widths.insert(to_string(t.scheme));
+      (done.one_width ? uniform : mixed) = true;
+      EXPECT_TRUE(done.one_width || widths.size() > 1);
+    }
+  EXPECT_TRUE(mixed);
+  EXPECT_TRUE(uniform);
 }
 
 // compare and the proof of a target count labels each in its own way, over the same tokens.
