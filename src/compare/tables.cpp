@@ -66,10 +66,10 @@ Table drift(const Comparison& c) {
           "independent; they are pairs, so it errs towards 1 and a small one is certain."};
   for (const Drift& d : c.drift)
     t.rows.push_back(
-        {d.sample == "similarities" ? "similarities of texts that follow one another"
-         : d.sample == "confidences"
-             ? fmt::format("largest probability of each {}", c.labels->by_token ? "token" : "text")
-             : fmt::format("values of the {}", prose_name(c.output)),
+        {d.sample == "similarities"  ? "similarities of texts that follow one another"
+         : d.sample == "confidences" ? fmt::format("largest probability of each {}",
+                                                   c.labels && c.labels->by_token ? "token" : "text")
+                                     : fmt::format("values of the {}", prose_name(c.output)),
          std::to_string(d.original.size()), fmt::format("{:.5f}", d.statistic), fmt::format("{:.4g}", d.p)});
   return t;
 }
