@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <ranges>
 #include <set>
 
 #include "allocate/costs.h"
@@ -247,15 +248,13 @@ class TargetedConverter {
 
   // The widest within the target.
   std::optional<OneWidth> one_width() const {
-    for (const int bits : {8, 6, 5, 4, 3, 2}) {
+    const auto widths = of_one_width(costs_);
+    for (const auto& [bits, tensors] : widths | std::views::reverse) {
       OneWidth uniform{.options = options_, .schemes = {}};
-      for (const TensorCosts& t : costs_)
-        for (const auto* list : {&t.measured, &t.inferred})
-          for (const SchemeCost& c : *list) {
-            if (c.scheme.bits != bits || c.scheme.group_size != t.measured[0].scheme.group_size) continue;
-            uniform.schemes[t.use.name] = c.scheme;
-            uniform.predicted += c.cost;
-          }
+      for (const auto& [name, choice] : tensors) {
+        uniform.schemes[name] = choice.scheme;
+        uniform.predicted += choice.cost;
+      }
       uniform.options.scheme = {Mode::affine, bits, kGroup, options_.scheme.dtype};
       uniform.options.allocation = uniform.schemes;
       uniform.options.allocation.insert(fixed_.begin(), fixed_.end());

@@ -4,6 +4,15 @@
 
 namespace mlxe::allocate {
 
+std::map<int, std::map<std::string, SchemeCost>> of_one_width(const std::vector<TensorCosts>& costs) {
+  std::map<int, std::map<std::string, SchemeCost>> widths;
+  for (const TensorCosts& t : costs)
+    for (const auto* list : {&t.measured, &t.inferred})
+      for (const SchemeCost& c : *list)
+        if (c.scheme.group_size == t.measured[0].scheme.group_size) widths[c.scheme.bits][t.use.name] = c;
+  return widths;
+}
+
 int fitting_group(int wanted, int64_t columns) noexcept {
   for (int group = wanted; group >= 32; group /= 2)
     if (columns % group == 0) return group;

@@ -1,6 +1,7 @@
 // What each way of storing each matrix takes and costs.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ struct TensorCosts {
   std::vector<SchemeCost> measured;  // one a width of CostRequest::bits
   std::vector<SchemeCost> inferred;  // the others
 };
+
+// By bits: of every tensor the choice of that width, at the group size its costs were measured at.
+std::map<int, std::map<std::string, SchemeCost>> of_one_width(const std::vector<TensorCosts>& costs);
 
 // The group size a row of this many columns gets when `wanted` is asked for; 0 where none fits.
 int fitting_group(int wanted, int64_t columns) noexcept;

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <map>
-
 #include "base/wording.h"
 #include "compare/chart.h"
 
@@ -31,16 +29,14 @@ std::string pareto_chart(const Choices& choices, const std::vector<TensorCosts>&
   const size_t step = frontier.size() / kPoints + 1;
   for (size_t i = 0; i < frontier.size(); i += step)
     chart.lines[0].points.emplace_back(size(frontier.total(i).bytes), frontier.total(i).cost * scale);
-  std::map<int, Choice> uniform;
-  for (const TensorCosts& t : costs)
-    for (const auto* list : {&t.measured, &t.inferred})
-      for (const SchemeCost& c : *list) {
-        if (c.scheme.group_size != t.measured[0].scheme.group_size) continue;
-        uniform[c.scheme.bits].bytes += c.bytes;
-        uniform[c.scheme.bits].cost += c.cost;
-      }
-  for (const auto& [bits, total] : uniform)
+  for (const auto& [bits, tensors] : of_one_width(costs)) {
+    Choice total;
+    for (const auto& [name, c] : tensors) {
+      total.bytes += c.bytes;
+      total.cost += c.cost;
+    }
     chart.lines[1].points.emplace_back(size(total.bytes), total.cost * scale);
+  }
   // A point each, not a path.
   for (const Trial& t : others) {
     chart.lines[2].points.emplace_back(mib(t.bytes), t.measured.cost);

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,10 @@ struct ConllSentence {
   std::vector<size_t> lines;             // of each word, from 1
 };
 
-// Calls `take` with each sentence until it returns false. Errors: not_found, io, format (file and line),
-// usage (no words).
+// Calls `take` with each sentence until it returns false; `where` names a stream in messages. Errors:
+// not_found, io, format (file and line), usage (no words).
 void read_conll(const std::filesystem::path& file, const std::function<bool(ConllSentence)>& take);
+void read_conll(std::istream& stream, const std::string& where,
+                const std::function<bool(ConllSentence)>& take);
 
 }  // namespace mlxe

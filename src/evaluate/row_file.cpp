@@ -62,18 +62,6 @@ std::ifstream open(const std::filesystem::path& file) {
   return stream;
 }
 
-void lines_of(std::istream& stream, const std::string& where, const TakeLine& take) {
-  std::string line;
-  for (size_t number = 1; std::getline(stream, line); ++number) {
-    if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (const size_t at = first_invalid_utf8(line); at != kValidUtf8)
-      malformed(where, number, fmt::format("byte {} is not UTF-8", at + 1));
-    if (!take(line, number)) return;
-  }
-  if (stream.bad()) throw Error(ErrorCode::io, where + ": reading failed");
-}
-
 }  // namespace
 
 void malformed(const std::string& where, size_t line, const std::string& what) {
@@ -91,16 +79,28 @@ std::string row_format(const std::filesystem::path& file, const std::string& giv
   return format;
 }
 
+void read_lines(std::istream& stream, const std::string& where, const TakeLine& take) {
+  std::string line;
+  for (size_t number = 1; std::getline(stream, line); ++number) {
+    if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (const size_t at = first_invalid_utf8(line); at != kValidUtf8)
+      malformed(where, number, fmt::format("byte {} is not UTF-8", at + 1));
+    if (!take(line, number)) return;
+  }
+  if (stream.bad()) throw Error(ErrorCode::io, where + ": reading failed");
+}
+
 void read_lines(const std::filesystem::path& file, const TakeLine& take) {
   std::ifstream stream = open(file);
-  lines_of(stream, file.string(), take);
+  read_lines(stream, file.string(), take);
 }
 
 void read_rows(std::istream& stream, const std::string& where, const std::string& format,
                const std::function<bool(const Row&)>& take) {
   Parser parser(where, format);
   bool any = false;
-  lines_of(stream, where, [&](const std::string& line, size_t number) {
+  read_lines(stream, where, [&](const std::string& line, size_t number) {
     const auto row = parser.parse(line, number);
     any = any || row;
     return !row || take(*row);

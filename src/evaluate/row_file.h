@@ -32,6 +32,8 @@ void read_rows(std::istream& stream, const std::string& where, const std::string
 // The lines of a text file, without their ends, until `take` returns false. Errors: not_found, io, format.
 void read_lines(const std::filesystem::path& file,
                 const std::function<bool(const std::string& line, size_t number)>& take);
+void read_lines(std::istream& stream, const std::string& where,
+                const std::function<bool(const std::string& line, size_t number)>& take);
 
 [[noreturn]] void malformed(const std::string& where, size_t line, const std::string& what);
 

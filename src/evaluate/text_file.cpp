@@ -68,11 +68,26 @@ class TextRows {
   const Warning& warning_;
 };
 
+constexpr const char* kConll = "conll";
+
+auto taking_sentences(std::span<const std::string> columns, const std::function<void(TextRow)>& take) {
+  return [columns, &take](const ConllSentence& sentence) {
+    take({.input = {fmt::format("{}", fmt::join(sentence.words, " ")), std::nullopt},
+          .cells = std::vector<std::optional<std::string>>(columns.size()),
+          .line = sentence.lines.front()});
+    return true;
+  };
+}
+
 }  // namespace
 
 void read_text_rows(std::istream& stream, const std::string& format, const std::string& where,
                     std::span<const std::string> columns, const std::function<void(TextRow)>& take,
                     const Warning& warning) {
+  if (format == kConll) {
+    read_conll(stream, where, taking_sentences(columns, take));
+    return;
+  }
   TextRows rows(where, row_format(where, format), columns, warning);
   read_rows(stream, where, format, [&](const Row& row) {
     take(rows.of(row));
@@ -83,13 +98,8 @@ void read_text_rows(std::istream& stream, const std::string& format, const std::
 void read_text_rows(const std::filesystem::path& file, const std::string& format,
                     std::span<const std::string> columns, const std::function<void(TextRow)>& take,
                     const Warning& warning) {
-  if (format == "conll" || (format.empty() && file.extension() == ".conll")) {
-    read_conll(file, [&](const ConllSentence& sentence) {
-      take({.input = {fmt::format("{}", fmt::join(sentence.words, " ")), std::nullopt},
-            .cells = std::vector<std::optional<std::string>>(columns.size()),
-            .line = sentence.lines.front()});
-      return true;
-    });
+  if (format == kConll || (format.empty() && file.extension() == ".conll")) {
+    read_conll(file, taking_sentences(columns, take));
     return;
   }
   TextRows rows(file.string(), row_format(file, format), columns, warning);

@@ -6,7 +6,7 @@
 //           `text1`, else the first) and, if there, `text_pair` (or `passage`, `hypothesis`, `sentence2`,
 //           `text2`)
 //   .jsonl  a JSON string a line, or an object with such keys
-//   .conll  a tagged word a line (conll_file.h): the words of a sentence with spaces between; of files only
+//   .conll  a tagged word a line (conll_file.h): the words of a sentence with spaces between
 #pragma once
 
 #include <filesystem>

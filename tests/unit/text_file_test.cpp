@@ -1,6 +1,8 @@
 // Texts out of files of tagged words; the other formats are tested through the commands that read them.
 #include <gmock/gmock.h>
 
+#include <sstream>
+
 #include "evaluate/text_file.h"
 #include "mlx_encoder/error.h"
 #include "model_folders.h"
@@ -32,6 +34,17 @@ TEST(TextFile, OfTaggedWordsHasATextASentence) {
               ElementsAre("3: London calls", "7: At last", "10: Yes"));
   EXPECT_THAT(lines_and_texts(folder / "tags", "conll"),
               ElementsAre("3: London calls", "7: At last", "10: Yes"));
+}
+
+TEST(TextFile, OfTaggedWordsMayBeAStream) {
+  std::istringstream stream("London NNP B-LOC\ncalls VBZ O\n\nYes UH O\n"), wrong("London\n");
+  std::vector<std::string> texts;
+  read_text_rows(stream, "conll", "standard input", {},
+                 [&](const TextRow& row) { texts.push_back(row.input.text); });
+  EXPECT_THAT(texts, ElementsAre("London calls", "Yes"));
+  EXPECT_THAT(error_text([&] { read_text_rows(wrong, "conll", "standard input", {}, [](const TextRow&) {}); },
+                         ErrorCode::format),
+              HasSubstr("standard input: line 1: expected a word and its tag"));
 }
 
 TEST(TextFile, OfTaggedWordsNamesAWrongLine) {
