@@ -97,7 +97,7 @@ class Comparing {
     choose_tensors();
     choose_task();
     set_gates();  // a mistyped gate is said before the long run, with values of zero
-    sequences_ = tokenize_both(a_, b_, input_.texts, pairs_together() ? Pairs::together : Pairs::apart,
+    sequences_ = tokenize_both(a_, b_, input_.texts, classifies_texts() ? Pairs::together : Pairs::apart,
                                options_.threads, warning());
     run();
     finish();
@@ -169,9 +169,8 @@ class Comparing {
                                                   name, input_.texts.size()));
     const bool pairs =
         std::ranges::all_of(input_.texts, [](const TextInput& t) { return t.pair.has_value(); });
-    const bool of_texts = classifier_ && !by_token_;
     const bool one_label =
-        of_texts && problem() == ProblemType::single_label && a_.model().classifier->out.out > 1;
+        classifies_texts() && problem() == ProblemType::single_label && a_.model().classifier->out.out > 1;
     if (!input_.labels.empty()) {
       if (one_label)
         task_.gold = gold_indices(input_.labels, a_.model().labels);
@@ -180,7 +179,7 @@ class Comparing {
                               by_token_ ? "; evaluate --task ner takes those of words" : ""));
     }
     if (!input_.scores.empty()) {
-      if (of_texts ? a_.model().classifier->out.out == 1 : pairs && !by_token_)
+      if (classifies_texts() ? a_.model().classifier->out.out == 1 : pairs && !by_token_)
         task_.scores = input_.scores;
       else
         warning()(
@@ -254,8 +253,8 @@ class Comparing {
     if (!by_token_) return row(all, position);
     return row(all, batch.offsets[static_cast<size_t>(position)], batch.length(position));
   }
-  // A classifier reads a pair at once.
-  bool pairs_together() const { return classifier_ && !by_token_; }
+  // Which reads a pair at once.
+  bool classifies_texts() const { return classifier_ && !by_token_; }
 
   static void append(std::array<RunRequest, 2>& requests, const Sequence& s) {
     for (int side = 0; side < 2; ++side)
@@ -310,7 +309,7 @@ class Comparing {
       const Sequence& s = sequences_[i];
       const TextInput& text = input_.texts[s.text];
       WorstText worst{.text = s.part == 0 ? text.text : *text.pair,
-                      .pair = pairs_together() ? text.pair : std::nullopt,
+                      .pair = classifies_texts() ? text.pair : std::nullopt,
                       .tokens = static_cast<int64_t>(s.ids.size()),
                       .cosine = out_.text_cosines[i]};
       if (seen.emplace(worst.text, worst.pair).second) out_.worst.push_back(std::move(worst));

@@ -59,9 +59,8 @@ std::string pareto_chart(const Comparison& c) {
       url += fmt::format("%{:02X}", byte);
   }
   return fmt::format(
-      "<section><h2>What the bits were chosen from</h2><figure><img alt=\"size against fidelity, with the "
-      "chosen "
-      "point\" src=\"{}\"/></figure></section>\n",
+      "<section><h2>What the bits were chosen from</h2><figure>"
+      "<img alt=\"size against fidelity, with the chosen point\" src=\"{}\"/></figure></section>\n",
       url);
 }
 

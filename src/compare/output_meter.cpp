@@ -33,6 +33,7 @@ void OutputMeter::begin_window(size_t first, size_t count) {
 double OutputMeter::add(size_t index, const Sequence& sequence, std::array<std::span<const float>, 2> tokens,
                         std::array<std::span<const float>, 2> output) {
   hidden_.add(tokens[0], tokens[1], sequence.text);
+  if (task_.by_token && sequence.ids.empty()) return 1;  // no rows, no difference
   if (!output_) {
     if (output[0].size() != output[1].size())
       throw Error(

@@ -1,5 +1,6 @@
 // Every figure of a comparison against numpy, scipy and scikit-learn (tools/make_metric_goldens.py).
 #include "compare/metrics.h"
+#include "compare/output_meter.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -107,6 +108,26 @@ TEST(Difference, RefusesWhatWasNotAnnounced) {
   DifferenceMeter meter(2, 2);
   const std::vector<float> two(2), three(3);
   test::error_text([&] { meter.add(two, three, 0); }, ErrorCode::internal);
+}
+
+// A tokenizer without special tokens gives an empty text none.
+TEST(Labels, OfTokensTakeATextWithoutAny) {
+  OutputTask task{.classifier = true, .by_token = true, .labels = {"O", "B"}};
+  task.sequences = 2;
+  task.tokens = 3;
+  task.hidden_size = 1;
+  OutputMeter meter(task);
+  meter.begin_window(0, 2);
+  EXPECT_EQ(meter.add(0, {.text = 0}, {}, {}), 1.0);
+  const std::vector<float> hidden{1, 1, 1}, a{2, 0, 0, 2, 2, 0}, b{2, 0, 2, 0, 2, 0};
+  const Sequence three{.text = 1, .ids = {5, 6, 7}};
+  EXPECT_LT(meter.add(1, three, {hidden, hidden}, {a, b}), 1.0);
+  meter.end_window(std::vector<Sequence>{{.text = 0}, three});
+  const auto labels = meter.labels();
+  ASSERT_TRUE(labels.has_value());
+  EXPECT_EQ(labels->texts, 3);
+  EXPECT_EQ(labels->flips, 1);
+  EXPECT_EQ(labels->listed.at(0).token, 1);
 }
 
 TEST(Labels, AgreeWithScipy) {
