@@ -78,17 +78,22 @@ class Tensor {
   float* row(int64_t i) const noexcept { return values_.data() + i * stride_; }
 
   bool has_operand() const noexcept { return static_cast<bool>(operand_); }
-  // As 8-bit codes, and {scale, sum} of each group of a row.
+  // As 8-bit codes, and what is known of the groups of a row.
   int8_t* codes(int64_t row) const noexcept {
     return reinterpret_cast<int8_t*>(operand_.data()) + row * operand_stride_;
   }
-  float* groups(int64_t row) const noexcept {
-    return operand_.data() + rows_ * operand_stride_ / static_cast<int64_t>(sizeof(float)) +
-           row * group_stride();
+  // Those of a row from the one on that begins at column `k`.
+  Int8Groups groups(int64_t row, int64_t k) const noexcept {
+    const int64_t count = operand_groups(), g = k / group_;
+    float* scales =
+        operand_.data() + rows_ * operand_stride_ / static_cast<int64_t>(sizeof(float)) + row * group_stride();
+    return {scales + g, reinterpret_cast<int32_t*>(scales + count) + g,
+            reinterpret_cast<uint16_t*>(scales + 2 * count) + g};
   }
-  int64_t group_stride() const noexcept { return 2 * operand_stride_ / group_; }  // floats
-  Int8Rows int8_rows(int64_t first) const noexcept {
-    return {codes(first), operand_stride_, groups(first), group_stride()};
+  // Rows from `row` on, columns from `k` on, a multiple of two groups.
+  Int8Rows int8_rows(int64_t row, int64_t k) const noexcept {
+    const Int8Groups g = groups(row, k);
+    return {codes(row) + k, operand_stride_, g.scales, g.starts, g.terms, group_stride()};
   }
   // As bfloat16.
   uint16_t* bf16(int64_t row) const noexcept {
@@ -98,6 +103,9 @@ class Tensor {
 
  private:
   friend class Arena;
+  int64_t operand_groups() const noexcept { return up_to_multiple(columns_, kInt8Alignment) / group_; }
+  // Four bytes each for a group's scale and start, two for its term.
+  int64_t group_stride() const noexcept { return 2 * operand_groups() + (operand_groups() + 1) / 2; }
   BufferRef values_, operand_;
   int64_t rows_ = 0, columns_ = 0, stride_ = 0;
   int64_t operand_stride_ = 0;  // bytes

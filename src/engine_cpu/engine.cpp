@@ -202,7 +202,8 @@ class CpuEngine : public Engine {
     if (linears.empty()) return;
     const bool int8 = activations_ == Activations::int8;
     size_t bytes = 0;
-    for (Weight* w : linears) bytes += w->start_packing(int8 ? smallest : w->code_group()).bytes();
+    for (Weight* w : linears)
+      bytes += w->start_packing(int8 ? smallest : w->code_group(), activations_).bytes();
     packed_memory_ = MemoryBlock(bytes);
     std::byte* memory = packed_memory_.data();
     for (Weight* w : linears) {

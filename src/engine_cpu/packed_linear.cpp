@@ -53,8 +53,7 @@ void CpuOps::make_operand(const float* values, const Tensor& x, int64_t row, int
   if (form_.kind == Activations::bf16)
     bf16_.round(values, columns, x.bf16(row) + first_column);
   else
-    int8_.quantize(values, columns, form_.group, x.codes(row) + first_column,
-                   x.groups(row) + 2 * first_column / form_.group);
+    int8_.quantize(values, columns, form_.group, x.codes(row) + first_column, x.groups(row, first_column));
 }
 
 void CpuOps::packed_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride,
@@ -87,11 +86,8 @@ void CpuOps::int8_block(const Tensor& x, const Linear& l, const Block& block, fl
       const ReadAhead next = !last                    ? w.codes(panel, k + slice, slice)
                              : panel + 1 < w.panels() ? w.codes(panel + 1, 0, slice)
                                                       : ReadAhead{};
-      Int8Rows rows = x.int8_rows(block.first_row);
-      rows.codes += k;
-      rows.groups += 2 * k / form_.group;
       const Start from = start_of(l, first, k, out + n, stride);
-      int8_.matmul(rows, block.rows, weights, slice / form_.group, form_.group, from.values, from.stride,
+      int8_.matmul(x.int8_rows(block.first_row, k), block.rows, weights, slice / form_.group, form_.group, from.values, from.stride,
                    out + n, stride, columns, next);
     }
   }

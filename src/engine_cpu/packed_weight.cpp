@@ -1,6 +1,7 @@
 #include "engine_cpu/packed_weight.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -13,12 +14,9 @@ namespace mlxe::cpu {
 namespace {
 
 constexpr int kHighestGroup = 64;
-constexpr int kInt8Offset = 128;  // int8 codes become unsigned
 
-// Codes 0..7 of e2m1 are 0, 0.5, 1, 1.5, 2, 3, 4, 6, codes 8..15 their negatives. Twice the value plus 12 is
-// a whole number in [0, 24].
-constexpr std::array<uint8_t, 16> kE2m1{12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
-constexpr float kE2m1Offset = 12;
+// Codes 0..7 of e2m1 are 0, 0.5, 1, 1.5, 2, 3, 4, 6, codes 8..15 their negatives: twice the values are whole.
+constexpr std::array<int, 16> kTwiceE2m1{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 bool is_e2m1(Mode mode) {
   return mode == Mode::mxfp4 || mode == Mode::nvfp4;
@@ -39,17 +37,27 @@ int code_group(const Scheme& scheme) noexcept {
   }
 }
 
-PackedWeight::PackedWeight(const StoredWeight& stored, int group)
+PackedWeight::PackedWeight(const StoredWeight& stored, int group, Activations activations)
     : stored_(stored),
       rows_(stored.shape[0]),
       columns_(up_to_multiple(stored.shape[1], kInt8Alignment)),
       group_(group),
+      int8_(activations == Activations::int8),
       half_(stored.scheme.bits <= 4 && stored.scheme.mode != Mode::int8) {
-  for (uint8_t i = 0; i < table_.size(); ++i) table_[i] = is_e2m1(stored.scheme.mode) ? kE2m1[i] : i;
+  for (int i = 0; i < 16; ++i)
+    table_[static_cast<size_t>(i)] = static_cast<uint8_t>(
+        kInt8Middle + (is_e2m1(stored.scheme.mode) ? kTwiceE2m1[static_cast<size_t>(i)] : i - middle()));
+}
+
+// The stored code of an affine weight that becomes kInt8Middle.
+int PackedWeight::middle() const noexcept {
+  return stored_.scheme.mode == Mode::affine ? 1 << (stored_.scheme.bits - 1) : 0;
 }
 
 size_t PackedWeight::bytes() const noexcept {
-  return static_cast<size_t>(code_bytes()) + 2 * static_cast<size_t>(scale_count()) * sizeof(float);
+  const auto bytes =
+      static_cast<size_t>(code_bytes() + scale_count() * static_cast<int64_t>(sizeof(float)) + bias_bytes());
+  return (bytes + 63) / 64 * 64;
 }
 
 void PackedWeight::place(std::byte* memory) noexcept {
@@ -84,8 +92,11 @@ void PackedWeight::fill_codes(int64_t panel) {
   std::vector<uint32_t> whole(half_ ? static_cast<size_t>(quads * kInt8Panel) : 0);
   auto* out = half_ ? whole.data() : reinterpret_cast<uint32_t*>(codes_ + panel * columns_ * kInt8Panel);
   std::fill_n(out, quads * kInt8Panel, 0u);
-  std::fill_n(scales(panel, 0), columns_ / group_ * kInt8Panel, 0.0f);
-  std::fill_n(biases(panel, 0), columns_ / group_ * kInt8Panel, 0.0f);
+  std::fill_n(scales(panel, 0), groups() * kInt8Panel, 0.0f);
+  if (int8_)
+    std::fill_n(pairs_of_biases(panel, 0), biases_of_a_panel(), uint16_t{0});
+  else
+    std::fill_n(biases(panel, 0), biases_of_a_panel(), 0.0f);
   std::vector<float> row_scales(static_cast<size_t>((real + own_group - 1) / own_group)),
       row_biases(row_scales.size());
   for (int64_t n = 0; n < count; ++n) {
@@ -95,8 +106,9 @@ void PackedWeight::fill_codes(int64_t panel) {
       std::memcpy(codes, from, static_cast<size_t>(real));
     else
       quantize_kernels().unpack(from, static_cast<size_t>(real), bits, codes);
-    if (mode == Mode::int8)
-      for (int64_t k = 0; k < real; ++k) codes[k] = static_cast<uint8_t>(codes[k] + kInt8Offset);
+    // Half bytes get there when they are looked up.
+    if (const int shift = kInt8Middle - middle(); !half_ && shift != 0)
+      for (int64_t k = 0; k < real; ++k) codes[k] = static_cast<uint8_t>(codes[k] + shift);
     std::fill(codes + real, codes + columns_, uint8_t{0});
     for (int64_t q = 0; q < quads; ++q) out[q * kInt8Panel + n] = row[static_cast<size_t>(q)];
 
@@ -104,15 +116,18 @@ void PackedWeight::fill_codes(int64_t panel) {
                 row_biases.data());
     for (int64_t g = 0; g < (real + group_ - 1) / group_; ++g) {
       const auto own = static_cast<size_t>(g * group_ / own_group);
-      float scale = row_scales[own], bias = row_biases[own];
-      if (mode == Mode::int8) {  // (q - zero_point) * scale, q = code - 128
-        bias = -(bias + kInt8Offset) * scale;
-      } else if (is_e2m1(mode)) {  // value * scale, value = (code - 12) / 2
-        scale *= 0.5f;
-        bias = -kE2m1Offset * scale;
-      }
+      float scale = row_scales[own], bias = row_biases[own];  // of the middle code
+      if (mode == Mode::int8)  // (q - zero_point) * scale
+        bias = -bias * scale;
+      else if (mode == Mode::affine)
+        bias = std::fma(static_cast<float>(middle()), scale, bias);
+      else
+        scale *= 0.5f, bias = 0;
       scales(panel, g)[n] = scale;
-      biases(panel, g)[n] = bias;
+      if (int8_)
+        pairs_of_biases(panel, g / 2 * 2)[2 * n + g % 2] = float_to_bf16(bias);
+      else
+        biases(panel, g)[n] = std::fma(-static_cast<float>(kInt8Middle), scale, bias);
     }
   }
   if (!half_) return;
@@ -126,7 +141,8 @@ Int8Weights PackedWeight::int8_panel(const Int8Kernels& kernels, int64_t panel, 
                                      uint8_t* expanded) const {
   const int64_t at = (panel * columns_ + first) * kInt8Panel;
   if (half_) kernels.expand(codes_ + at / 2, count * kInt8Panel, table_.data(), expanded);
-  return {half_ ? expanded : codes_ + at, scales(panel, first / group_), biases(panel, first / group_)};
+  return {half_ ? expanded : codes_ + at, scales(panel, first / group_),
+          pairs_of_biases(panel, first / group_)};
 }
 
 void PackedWeight::read_bf16(const Bf16Kernels& kernels, int64_t panel, int64_t first, int64_t count,

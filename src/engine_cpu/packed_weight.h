@@ -8,6 +8,7 @@
 #include "format/stored_weight.h"
 #include "kernels/bf16_table.h"
 #include "kernels/int8_table.h"
+#include "mlx_encoder/encoder.h"
 
 namespace mlxe::cpu {
 
@@ -17,9 +18,10 @@ int code_group(const Scheme& scheme) noexcept;
 
 class PackedWeight {
  public:
-  // `group`: columns that share a scale here: code_group(scheme) or a part of it. Weights of more than 4 bits
-  // take a byte each, others half a byte. 0: the weights become bfloat16, for products with such alone.
-  PackedWeight(const StoredWeight& stored, int group);
+  // For products with activations of this kind, 8-bit or bfloat16. `group`: columns that share a scale here:
+  // code_group(scheme) or a part of it. Weights of more than 4 bits take a byte each, others half a byte. 0:
+  // the weights become bfloat16, for products with such alone.
+  PackedWeight(const StoredWeight& stored, int group, Activations activations);
 
   // Memory it needs, a multiple of 64 bytes, and where it shall be; before the first fill().
   size_t bytes() const noexcept;
@@ -47,21 +49,31 @@ class PackedWeight {
   }
 
  private:
+  int middle() const noexcept;
   int64_t values() const noexcept { return panels() * columns_ * kInt8Panel; }
   int64_t code_bytes() const noexcept { return group_ == 0 ? 2 * values() : half_ ? values() / 2 : values(); }
-  int64_t scale_count() const noexcept { return group_ == 0 ? 0 : values() / group_; }
+  int64_t groups() const noexcept { return group_ == 0 ? 0 : columns_ / group_; }
+  int64_t scale_count() const noexcept { return panels() * groups() * kInt8Panel; }
+  // With 8-bit activations biases are pairs of bfloat16, else floats.
+  int64_t biases_of_a_panel() const noexcept { return (groups() + 1) / 2 * 2 * kInt8Panel; }
+  int64_t bias_bytes() const noexcept { return panels() * biases_of_a_panel() * (int8_ ? 2 : 4); }
   void fill_codes(int64_t panel);
   void fill_bf16(int64_t panel);
   float* scales(int64_t panel, int64_t group) const noexcept {
-    return scales_ + (panel * (columns_ / group_) + group) * kInt8Panel;
+    return scales_ + (panel * groups() + group) * kInt8Panel;
+  }
+  uint16_t* pairs_of_biases(int64_t panel, int64_t group) const noexcept {
+    return reinterpret_cast<uint16_t*>(scales_ + scale_count()) + panel * biases_of_a_panel() +
+           group * kInt8Panel;
   }
   float* biases(int64_t panel, int64_t group) const noexcept {
-    return scales_ + scale_count() + (panel * (columns_ / group_) + group) * kInt8Panel;
+    return scales_ + scale_count() + panel * biases_of_a_panel() + group * kInt8Panel;
   }
 
   StoredWeight stored_;
   int64_t rows_, columns_;
   int group_;
+  bool int8_;                        // for 8-bit activations
   bool half_;                        // two codes to a byte
   std::array<uint8_t, 16> table_{};  // what a half-byte code stands for
   uint8_t* codes_ = nullptr;

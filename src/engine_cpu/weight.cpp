@@ -66,8 +66,8 @@ int Weight::code_group() const noexcept {
   return is_vector() ? 0 : cpu::code_group(stored_.scheme);
 }
 
-PackedWeight& Weight::start_packing(int group) {
-  return packed_.emplace(stored_, group);
+PackedWeight& Weight::start_packing(int group, Activations activations) {
+  return packed_.emplace(stored_, group, activations);
 }
 
 void Weight::release_stored() noexcept {

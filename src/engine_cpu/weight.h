@@ -39,7 +39,7 @@ class Weight {
   // Of a matrix: columns that share a scale, 0 where it has no codes (packed_weight.h).
   int code_group() const noexcept;
   // Makes the packed form, which the caller then places and fills.
-  PackedWeight& start_packing(int group);
+  PackedWeight& start_packing(int group, Activations activations);
   PackedWeight* packed() noexcept { return packed_ ? &*packed_ : nullptr; }
   const PackedWeight* packed() const noexcept { return packed_ ? &*packed_ : nullptr; }
   // Gives the pages of the stored form back to the system; they are read again where they are needed.

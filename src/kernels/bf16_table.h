@@ -33,6 +33,13 @@ struct Attention {
   ptrdiff_t ld_out;
 };
 
+// One panel of codes as int8_table.h has them, to be decoded: a weight is scale * code + bias.
+struct CodedWeights {
+  const uint8_t* codes;
+  const float* scales;  // [groups][32]
+  const float* biases;  // [groups][32]
+};
+
 struct Bf16Kernels {
   // y[m][n] = from[m][n] + the sum, in order, over k < depth (a multiple of 32) of x[m][k] * w[k][n], m <
   // rows, n < columns. `w` has the panels of `depth` columns k one after another. `from` is a matrix like y
@@ -42,7 +49,7 @@ struct Bf16Kernels {
 
   // A panel of bfloat16 from a panel of codes as int8_table.h describes it (bytes), or with two codes to a
   // byte as its expand() takes them, each then looked up in table[16]; `table` is null for bytes.
-  void (*decode)(const Int8Weights& codes, const uint8_t* table, int64_t groups, int group, uint16_t* w);
+  void (*decode)(const CodedWeights& codes, const uint8_t* table, int64_t groups, int group, uint16_t* w);
 
   // n floats to the nearest bfloat16, zeros up to the next multiple of 64.
   void (*round)(const float* x, int64_t n, uint16_t* out);

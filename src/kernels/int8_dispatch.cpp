@@ -13,8 +13,9 @@ const Int8Kernels& int8_kernels(Isa isa) noexcept {
     case Isa::avx512:
       return kInt8Avx512;
     case Isa::avx512_vnni:
-    case Isa::avx512_bf16:
       return kInt8Avx512Vnni;
+    case Isa::avx512_bf16:
+      return kInt8Avx512Bf16;
     case Isa::amx:
       return kInt8Amx;
 #elif defined(__aarch64__)

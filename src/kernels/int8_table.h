@@ -1,11 +1,14 @@
 // The inner loops of running an encoder with 8-bit activations, one set per instruction set.
 //
-// Weights are unsigned codes with a scale and a bias per row and group of columns (MLX's affine layout, and
-// whatever can be written that way); activations become signed codes in [-127, 127] with a scale per token
-// and group. Over a group g of `group` columns
-//   y[m][n] += a_scale[m][g] * (scale[n][g] * (sum of code * a_code) + bias[n][g] * (sum of a_code))
-// The two sums are integers and exact in every variant; the rest is float32. A result depends on its own row
-// alone, as table.h says; a NaN or infinity in a row of activations makes that row's results not finite.
+// Weights are codes around 128 with a scale and a bias per row and group of columns (MLX's affine layout and
+// whatever can be written that way, its bias moved to the middle code); activations become signed codes in
+// [-127, 127] with a scale per token and group. Over a group g of `group` columns
+//   y[m][n] += a_scale[m][g] * scale[n][g] * (sum of (code - 128) * a_code) + bias[n][g] * term[m][g]
+// where term = a_scale * (sum of a_code) and the bias are bfloat16: between the middle code and the middle of
+// a group's values there is little. The sum of products is an integer and exact in every variant; the rest is
+// float32: first all biases' terms from the first group to the last, of two groups (the first of them with an
+// even number) the second's first, then the groups' products. A result depends on its own row alone, as
+// table.h says; a NaN or infinity in a row of activations makes that row's results not finite.
 #pragma once
 
 #include <cstddef>
@@ -16,19 +19,38 @@ namespace mlxe {
 inline constexpr int kInt8Panel = 32;          // output columns a panel of packed weights holds
 inline constexpr int64_t kInt8Alignment = 64;  // rows of activations and weights have a multiple of columns
 
-// Rows of quantized activations. `groups` holds {scale, sum of the codes} per row and group.
+inline constexpr int kInt8Middle = 128;        // the code of a weight that equals its group's bias
+
+// Rows of quantized activations.
 struct Int8Rows {
   const int8_t* codes;  // [rows][ld], columns past the real ones are 0
   ptrdiff_t ld;         // bytes from a row to the next, a multiple of 64
-  const float* groups;  // [rows][ld_groups]
-  ptrdiff_t ld_groups;  // floats from a row to the next
+  // Of each group of a row; from a row to the next are `ld_groups` times four bytes.
+  const float* scales;
+  const int32_t* starts;  // -kInt8Middle * (sum of the codes): where a sum over unsigned codes begins
+  const uint16_t* terms;  // bfloat16
+  ptrdiff_t ld_groups;
+
+  // The rows from `row` on, columns from `k` on, the first of an even-numbered group.
+  __attribute__((always_inline)) Int8Rows at(int64_t row, int64_t k, int group) const noexcept {
+    const int64_t g = row * ld_groups + k / group;
+    return {codes + row * ld + k,    ld,       scales + g, starts + g,
+            terms + g + row * ld_groups, ld_groups};
+  }
+};
+
+// Where quantize() puts what it knows of its row's groups.
+struct Int8Groups {
+  float* scales;
+  int32_t* starts;
+  uint16_t* terms;
 };
 
 // One panel: 32 output columns n, `groups` groups of k.
 struct Int8Weights {
-  const uint8_t* codes;  // [k / 4][32][4]: four consecutive k of a column side by side
-  const float* scales;   // [groups][32]
-  const float* biases;   // [groups][32]
+  const uint8_t* codes;    // [k / 4][32][4]: four consecutive k of a column side by side
+  const float* scales;     // [groups][32]
+  const uint16_t* biases;  // [pairs of groups][32][2] bfloat16; 0 for a group that is not there
 };
 
 // Memory that will be read after this, which a kernel may fetch while it computes.
@@ -50,7 +72,7 @@ struct Int8Kernels {
 
   // One row of n activations: scale = max|x| / 127 over each group, code = rint(x / scale); a group whose
   // largest magnitude is below 1e-30 becomes zeros. Codes are written up to the next multiple of 64.
-  void (*quantize)(const float* x, int64_t n, int group, int8_t* codes, float* groups);
+  void (*quantize)(const float* x, int64_t n, int group, int8_t* codes, const Int8Groups& groups);
 
   // As in table.h: rounds * operations_per_round independent additions and multiplications in registers, with
   // the instruction `matmul` uses. Null in the oracle.
@@ -66,7 +88,8 @@ const Int8Kernels& int8_kernels();
 // The set a given variant uses; the machine must be able to run it.
 const Int8Kernels& int8_kernels(Isa isa) noexcept;
 
-extern const Int8Kernels kInt8Scalar, kInt8Avx2, kInt8AvxVnni, kInt8Avx512, kInt8Avx512Vnni, kInt8Amx;
+extern const Int8Kernels kInt8Scalar, kInt8Avx2, kInt8AvxVnni, kInt8Avx512, kInt8Avx512Vnni, kInt8Avx512Bf16,
+    kInt8Amx;
 extern const Int8Kernels kInt8Neon, kInt8NeonDotprod, kInt8NeonI8mm;
 
 }  // namespace mlxe

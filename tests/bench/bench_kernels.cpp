@@ -23,6 +23,7 @@
 #include <unistd.h>
 #endif
 
+#include "base/half.h"
 #include "base/cpu_features.h"
 #include "base/memory_block.h"
 #include "kernels/bf16_table.h"
@@ -225,8 +226,10 @@ struct Weights {
         half(in_halves),
         codes(Array<uint8_t>(kColumns * k).filled(random_bytes())),
         scales(Array<float>(kColumns * k / kGroup).filled(random_floats(0.001f, 0.01f))),
-        biases(Array<float>(kColumns * k / kGroup).filled(random_floats(-0.1f, 0.1f))) {
-    for (int i = 0; i < 16; ++i) table[i] = static_cast<uint8_t>(i);
+        float_biases(Array<float>(kColumns * k / kGroup).filled(random_floats(-0.1f, 0.1f))),
+        biases(kColumns * k / kGroup) {
+    for (int i = 0; i < 16; ++i) table[i] = static_cast<uint8_t>(120 + i);
+    for (int64_t i = 0; i < kColumns * k / kGroup; ++i) biases.data()[i] = float_to_bf16(float_biases.data()[i]);
   }
 
   Int8Weights at(int64_t panel, int64_t k) const {
@@ -234,12 +237,35 @@ struct Weights {
     return {codes.data() + (half ? first / 2 : first), scales.data() + first / kGroup,
             biases.data() + first / kGroup};
   }
+  CodedWeights coded(int64_t panel, int64_t k) const {
+    const Int8Weights w = at(panel, k);
+    return {w.codes, w.scales, float_biases.data() + (panel * depth + k) * kInt8Panel / kGroup};
+  }
 
   int64_t depth;
   bool half;
   uint8_t table[16];
   Array<uint8_t> codes;
-  Array<float> scales, biases;
+  Array<float> scales, float_biases;
+  Array<uint16_t> biases;
+};
+
+// What quantize() says of the groups of some rows, each kind in an array of its own.
+struct Groups {
+  Groups(int64_t rows, int64_t columns)
+      : of_a_row(columns / kGroup), scales(rows * of_a_row), starts(rows * of_a_row), terms(2 * rows * of_a_row) {}
+  Int8Groups row(int64_t m) const {
+    const int64_t at = m * of_a_row;
+    return {scales.data() + at, starts.data() + at, terms.data() + 2 * at};
+  }
+  Int8Rows rows(const int8_t* codes, int64_t ld) const {
+    return {codes, ld, scales.data(), starts.data(), terms.data(), of_a_row};
+  }
+
+  int64_t of_a_row;
+  Array<float> scales;
+  Array<int32_t> starts;
+  Array<uint16_t> terms;
 };
 
 void bench_int8(Bench& bench, bool half) {
@@ -251,11 +277,10 @@ void bench_int8(Bench& bench, bool half) {
     for (const int64_t rows : kRowCounts) {
       const auto x = Array<float>(rows * depth).filled(random_floats(-1, 1));
       const Array<int8_t> codes(rows * depth);
-      const Array<float> groups(rows * depth / kGroup * 2), y(rows * kColumns);
-      const int64_t ld_groups = depth / kGroup * 2;
+      const Array<float> y(rows * kColumns);
+      const Groups groups(rows, depth);
       for (int64_t m = 0; m < rows; ++m)
-        kernels.quantize(x.data() + m * depth, depth, kGroup, codes.data() + m * depth,
-                         groups.data() + m * ld_groups);
+        kernels.quantize(x.data() + m * depth, depth, kGroup, codes.data() + m * depth, groups.row(m));
       const float zeros[kInt8Panel] = {};
       bench.add(half ? "int8 matmul, 4-bit" : "int8 matmul, 8-bit", shape_of(rows, depth),
                 operations(rows, depth), Peak::int8, [&] {
@@ -268,8 +293,7 @@ void bench_int8(Bench& bench, bool half) {
                         w.codes = expanded.data();
                       }
                       float* out = y.data() + n;
-                      kernels.matmul({codes.data() + k, depth, groups.data() + k / kGroup * 2, ld_groups},
-                                     rows, w, slice / kGroup, kGroup, k == 0 ? zeros : out,
+                      kernels.matmul(groups.rows(codes.data(), depth).at(0, k, kGroup), rows, w, slice / kGroup, kGroup, k == 0 ? zeros : out,
                                      k == 0 ? 0 : kColumns, out, kColumns, kInt8Panel, {});
                     }
                 });
@@ -294,7 +318,7 @@ void bench_bf16(Bench& bench) {
           for (int64_t k = 0; k < depth; k += kBf16Slice) {
             const int64_t slice = std::min(kBf16Slice, depth - k);
             for (int64_t p = 0; p < kBf16Columns; p += kBf16Panel)
-              kernels.decode(weights.at((n + p) / kBf16Panel, k), nullptr, slice / kGroup, kGroup,
+              kernels.decode(weights.coded((n + p) / kBf16Panel, k), nullptr, slice / kGroup, kGroup,
                              decoded.data() + p * slice);
             float* out = y.data() + n;
             kernels.matmul(x.data() + k, depth, rows, decoded.data(), slice, k == 0 ? zeros : out,
@@ -333,7 +357,8 @@ void bench_rows(Bench& bench) {
   const auto x = Array<float>(kValues).filled(random_floats(-1, 1));
   const auto large = Array<float>(kValues).filled(random_floats(6, 9));
   const auto weight = Array<float>(kStreamColumns).filled(random_floats(0.5f, 1.5f));
-  const Array<float> out(kValues), groups(kValues / kGroup * 2);
+  const Array<float> out(kValues);
+  const Groups groups(kStreamRows, kStreamColumns);
   const Array<int8_t> codes(kValues);
   const Array<uint16_t> rounded(kValues);
   const auto each_row = [&](const auto& kernel) {
@@ -342,8 +367,7 @@ void bench_rows(Bench& bench) {
     };
   };
   const auto quantize = [&](int64_t m, int64_t at) {
-    int8.quantize(x.data() + at, kStreamColumns, kGroup, codes.data() + at,
-                  groups.data() + m * kStreamColumns / kGroup * 2);
+    int8.quantize(x.data() + at, kStreamColumns, kGroup, codes.data() + at, groups.row(m));
   };
   bench.add("quantize", shape, 5.0 * kValues, Peak::none, each_row(quantize));
   const auto round = [&](int64_t, int64_t at) {

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <future>
 
+#include "base/half.h"
 #include "engine_cpu/packed_weight.h"
 #include "models/engine_runs.h"
 
@@ -18,8 +19,8 @@ namespace {
 class EveryQuantizedScheme : public testing::TestWithParam<Scheme> {};
 INSTANTIATE_TEST_SUITE_P(, EveryQuantizedScheme, testing::ValuesIn(quantized_schemes()), scheme_name);
 
-// code * scale + bias of the packed form is what dequantize() says, but for the rounding of its bias (two
-// float32 operations in int8, none in affine) and of one product and sum.
+// (code - 128) * scale + bias of the packed form is what dequantize() says, but for the rounding of its bias to
+// bfloat16 and a few of float32.
 TEST_P(EveryQuantizedScheme, PackedValuesAreTheStoredOnes) {
   const Scheme scheme = GetParam();
   const int64_t rows = 45, columns = scheme.mode == Mode::int8 ? 200 : 256;
@@ -33,7 +34,7 @@ TEST_P(EveryQuantizedScheme, PackedValuesAreTheStoredOnes) {
   const int own = cpu::code_group(scheme);
   for (int group : {own, own / 2}) {
     if (group < 16) continue;
-    cpu::PackedWeight packed(stored, group);
+    cpu::PackedWeight packed(stored, group, Activations::int8);
     std::vector<std::byte> memory(packed.bytes() + 64);
     packed.place(memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64));
     for (int64_t p = 0; p < packed.panels(); ++p) packed.fill(p);
@@ -43,18 +44,21 @@ TEST_P(EveryQuantizedScheme, PackedValuesAreTheStoredOnes) {
       const Int8Weights w = packed.int8_panel(kInt8Scalar, p, 0, packed.columns(), expanded.data());
       for (int64_t n = p * 32; n < (p + 1) * 32; ++n)
         for (int64_t k = 0; k < packed.columns(); ++k) {
-          const int64_t at = k / group * 32 + n % 32;
+          const int64_t g = k / group, at = g * 32 + n % 32;
           const float code = w.codes[(k / 4 * 32 + n % 32) * 4 + k % 4];
+          const float bias = bf16_to_float(w.biases[(g / 2 * 32 + n % 32) * 2 + g % 2]);
+          const auto weight = [&](float c) { return (c - kInt8Middle) * w.scales[at] + bias; };
           if (n >= rows) {
-            ASSERT_EQ(code * w.scales[at] + w.biases[at], 0.0f) << n << ", " << k;
+            ASSERT_EQ(weight(code), 0.0f) << n << ", " << k;
             continue;
           }
           if (k >= columns) continue;  // met by activations that are zero
           const float value = expected[static_cast<size_t>(n * columns + k)];
-          const float bound = 4 * 0x1p-24f * (code * std::abs(w.scales[at]) + std::abs(w.biases[at]));
-          ASSERT_NEAR(code * w.scales[at] + w.biases[at], value, bound) << n << ", " << k;
+          // The bias is off by half a unit of bfloat16's eight bits; the rest by a few roundings.
+          const float bound = 0x1p-9f * std::abs(bias) + 4 * 0x1p-24f * 255 * std::abs(w.scales[at]);
+          ASSERT_NEAR(weight(code), value, bound) << n << ", " << k;
           // The twin: the next code is another value.
-          ASSERT_GT(std::abs((code + 1) * w.scales[at] + w.biases[at] - value), bound) << n << ", " << k;
+          ASSERT_GT(std::abs(weight(code + 1) - value), bound) << n << ", " << k;
         }
     }
   }

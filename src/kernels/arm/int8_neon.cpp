@@ -41,7 +41,7 @@ struct Multiply {
     for (int m = 0; m < rows; ++m)
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v)
-        sums[m][v] = vaddq_s32(made_good(x.terms[m * x.ld_terms + 1]), vpaddq_s32(low[m][v], high[m][v]));
+        sums[m][v] = vpaddq_s32(low[m][v], high[m][v]);
   }
 };
 

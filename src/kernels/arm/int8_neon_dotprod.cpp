@@ -15,7 +15,7 @@ struct Sdot {
 #pragma GCC unroll 8
     for (int m = 0; m < rows; ++m)
 #pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v) sums[m][v] = made_good(x.terms[m * x.ld_terms + 1]);
+      for (int v = 0; v < vectors; ++v) sums[m][v] = vdupq_n_s32(0);
     for (int k = 0; k < x.group; k += 16) {
       int8x16_t a[rows];
 #pragma GCC unroll 8

@@ -18,8 +18,8 @@ struct GroupCodes {
   ptrdiff_t ld;
   const uint8_t* codes;
   int group;
-  const float* terms;  // {scale, sum} of row 0
-  ptrdiff_t ld_terms;
+  const int32_t* starts;  // row 0's
+  ptrdiff_t ld_starts;
 };
 
 template <class D, int rows, int vectors>
@@ -31,23 +31,33 @@ __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int
   for (int m = 0; m < rows; ++m)
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) total[m][v] = vdupq_n_f32(0);
-  for (int64_t g = 0; g < groups; ++g) {
-    const float* terms = x.groups + 2 * g;
-    int32x4_t sums[rows][vectors];
-    D::template sums<rows, vectors>(
-        {x.codes + g * group, x.ld, w.codes + (g * group * kInt8Panel + first * 4), group, terms,
-         x.ld_groups},
-        sums);
-    const int64_t at = g * kInt8Panel + first;
+  for (int64_t g = 0; g < groups; g += 2)
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
-      const float32x4_t scales = vld1q_f32(w.scales + at + 4 * v), biases = vld1q_f32(w.biases + at + 4 * v);
+      const uint32x4_t pairs =
+          vreinterpretq_u32_u16(vld1q_u16(w.biases + g * kInt8Panel + 2 * (first + 4 * v)));
+      const float32x4_t even = vreinterpretq_f32_u32(vshlq_n_u32(pairs, 16)),
+                        odd = vreinterpretq_f32_u32(vandq_u32(pairs, vdupq_n_u32(0xffff0000u)));
 #pragma GCC unroll 8
       for (int m = 0; m < rows; ++m) {
-        const float* a = terms + m * x.ld_groups;
-        const float32x4_t bias = vmulq_n_f32(biases, a[1]);
-        const float32x4_t value = vfmaq_f32(bias, vcvtq_f32_s32(sums[m][v]), scales);
-        total[m][v] = vfmaq_n_f32(total[m][v], value, a[0]);
+        const uint16_t* terms = x.terms + m * 2 * x.ld_groups + g;
+        if (g + 1 < groups) total[m][v] = vfmaq_n_f32(total[m][v], odd, bf16_to_float(terms[1]));
+        total[m][v] = vfmaq_n_f32(total[m][v], even, bf16_to_float(terms[0]));
+      }
+    }
+  for (int64_t g = 0; g < groups; ++g) {
+    int32x4_t sums[rows][vectors];
+    D::template sums<rows, vectors>(
+        {x.codes + g * group, x.ld, w.codes + (g * group * kInt8Panel + first * 4), group, x.starts + g,
+         x.ld_groups},
+        sums);
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) {
+      const float32x4_t scales = vld1q_f32(w.scales + g * kInt8Panel + first + 4 * v);
+#pragma GCC unroll 8
+      for (int m = 0; m < rows; ++m) {
+        const float32x4_t value = vmulq_n_f32(vcvtq_f32_s32(sums[m][v]), x.scales[m * x.ld_groups + g]);
+        total[m][v] = vfmaq_f32(total[m][v], value, scales);
       }
     }
   }
@@ -91,8 +101,7 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
   int64_t done = 0;
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t count = (rows - done + tiles - t - 1) / (tiles - t);  // tiles of nearly equal height
-    tile_of<D>(count, {x.codes + done * x.ld, x.ld, x.groups + done * x.ld_groups, x.ld_groups}, w, groups,
-               group, from + done * ld_from, ld_from, y + done * ld_y, ld_y, columns);
+    tile_of<D>(count, x.at(done, 0, group), w, groups, group, from + done * ld_from, ld_from, y + done * ld_y, ld_y, columns);
     done += count;
   }
 }
@@ -127,14 +136,10 @@ constexpr Int8Kernels neon_table() {
           .operations_per_round = 2 * kChains * D::kProducts};
 }
 
-// Codes are unsigned, and before i8mm there is no product of mixed signs: with the top bit flipped a code is
-// signed and 128 too small, which 128 times the sum of the activations makes good, exactly.
+// Before i8mm there is no product of mixed signs: with the top bit flipped a code is signed, and what it is
+// above the middle one.
 inline int8x16_t signed_codes(const uint8_t* codes) {
-  return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(codes), vdupq_n_u8(128)));
-}
-
-inline int32x4_t made_good(float sum_of_activations) {
-  return vshlq_n_s32(vcvtq_s32_f32(vdupq_n_f32(sum_of_activations)), 7);
+  return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(codes), vdupq_n_u8(kInt8Middle)));
 }
 
 }  // namespace

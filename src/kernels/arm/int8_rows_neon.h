@@ -18,9 +18,9 @@ void expand(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t*
 }
 
 // Sixteen values at a time where 64 follow; what is left goes through the general form, to the same result.
-void quantize(const float* x, int64_t n, int group, int8_t* codes, float* groups) {
-  int64_t i = 0;
-  for (; i < n / kInt8Alignment * kInt8Alignment; i += group, groups += 2) {
+void quantize(const float* x, int64_t n, int group, int8_t* codes, const Int8Groups& groups) {
+  int64_t i = 0, g = 0;
+  for (; i < n / kInt8Alignment * kInt8Alignment; i += group, ++g) {
     float32x4_t most = vdupq_n_f32(0);  // vmaxq keeps a NaN of either side
     for (int64_t j = i; j < i + group; j += 16) {
       const float32x4_t a = vmaxq_f32(vabsq_f32(vld1q_f32(x + j)), vabsq_f32(vld1q_f32(x + j + 4)));
@@ -40,10 +40,11 @@ void quantize(const float* x, int64_t n, int group, int8_t* codes, float* groups
       vst1q_s8(codes + j, vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
       sum += vaddvq_s16(vaddq_s16(low, high));
     }
-    groups[0] = largest < 1e-30f ? 0 : largest / 127;
-    groups[1] = static_cast<float>(sum);
+    describe_group(groups, g, largest, sum);
   }
-  if (i < n) Int8Quantize<Neon>::quantize(x + i, n - i, group, codes + i, groups);
+  if (i < n)
+    Int8Quantize<Neon>::quantize(x + i, n - i, group, codes + i,
+                                 {groups.scales + g, groups.starts + g, groups.terms + g});
 }
 
 }  // namespace

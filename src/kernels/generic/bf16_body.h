@@ -23,7 +23,7 @@ struct Bf16Decode {
   // Of one group, kLanes columns n from `first` on. A code q comes as the float 128 + q / 2, whose bits need
   // a shift and a mask only; scale * q + bias = (2 scale) * (128 + q / 2) + (bias - 256 scale).
   template <bool half>
-  static inline __attribute__((always_inline)) void part(const Int8Weights& in, const uint8_t* table,
+  static inline __attribute__((always_inline)) void part(const CodedWeights& in, const uint8_t* table,
                                                          int64_t k, int group, int first, uint16_t* w) {
     const auto scale = V::load(in.scales + first);
     const auto s = V::add(scale, scale);
@@ -39,8 +39,8 @@ struct Bf16Decode {
     }
   }
 
-  static void decode(const Int8Weights& codes, const uint8_t* table, int64_t groups, int group, uint16_t* w) {
-    Int8Weights in = codes;
+  static void decode(const CodedWeights& codes, const uint8_t* table, int64_t groups, int group, uint16_t* w) {
+    CodedWeights in = codes;
     for (int64_t g = 0; g < groups; ++g, in.scales += kInt8Panel, in.biases += kInt8Panel)
       for (int first = 0; first < kBf16Panel; first += kLanes)
         if (table == nullptr)

@@ -6,25 +6,36 @@
 //   quad(p)           four 16-bit activations, repeated
 //   multiply_add(a, w, x)  a + the sums of two neighbouring products
 //   sums(low, high)   the kColumns sums of four products as floats, in order
+//   first(p), second(p)   of kColumns pairs of bfloat16 the first or second ones, as floats
 #pragma once
 
+#include "kernels/generic/to_bf16.h"
 #include "kernels/generic/vector_math.h"
 #include "kernels/int8_table.h"
 
 namespace mlxe {
 namespace {
 
+// What a row's group g, with this largest magnitude and sum of codes, is multiplied with.
+inline __attribute__((always_inline)) void describe_group(const Int8Groups& groups, int64_t g, float largest,
+                                                          int32_t sum) {
+  const float scale = largest < 1e-30f ? 0 : largest / 127;
+  groups.scales[g] = scale;
+  groups.starts[g] = -kInt8Middle * sum;
+  groups.terms[g] = sum == 0 ? 0 : float_to_bf16(scale * static_cast<float>(sum));
+}
+
 template <class V>
 struct Int8Quantize {
   using Float = typename V::Float;
   static constexpr int kLanes = V::kLanes;
 
-  static void quantize(const float* x, int64_t n, int group, int8_t* codes, float* groups) {
+  static void quantize(const float* x, int64_t n, int group, int8_t* codes, const Int8Groups& groups) {
     const int64_t padded = (n + kInt8Alignment - 1) / kInt8Alignment * kInt8Alignment;
     const auto load = [x, n](int64_t i) {
       return i + kLanes <= n ? V::load(x + i) : i < n ? V::load_some(x + i, n - i) : V::set(0.0f);
     };
-    for (int64_t first = 0; first < padded; first += group, groups += 2) {
+    for (int64_t first = 0, g = 0; first < padded; first += group, ++g) {
       Float most = V::abs(load(first));
       for (int64_t i = first + kLanes; i < first + group; i += kLanes)
         most = V::larger_or_nan(V::abs(load(i)), most);
@@ -41,8 +52,7 @@ struct Int8Quantize {
       } else {
         for (int64_t i = first; i < first + group; ++i) codes[i] = 0;
       }
-      groups[0] = largest < 1e-30f ? 0 : largest / 127;
-      groups[1] = V::sum(sum);
+      describe_group(groups, g, largest, static_cast<int32_t>(V::sum(sum)));
     }
   }
 };
@@ -61,6 +71,16 @@ struct Int8Madd {
     Float total[rows];
 #pragma GCC unroll 8
     for (int m = 0; m < rows; ++m) total[m] = V::set(0.0f);
+    for (int64_t g = 0; g < groups; g += 2) {
+      const uint16_t* biases = w.biases + g * kInt8Panel + 2 * first;
+      const Float even = W::first(biases), odd = W::second(biases);
+#pragma GCC unroll 8
+      for (int m = 0; m < rows; ++m) {
+        const uint16_t* terms = x.terms + m * 2 * x.ld_groups + g;
+        if (g + 1 < groups) total[m] = V::fma(odd, V::set(bf16_to_float(terms[1])), total[m]);
+        total[m] = V::fma(even, V::set(bf16_to_float(terms[0])), total[m]);
+      }
+    }
     const uint8_t* codes = w.codes + first * 4;
     for (int64_t g = 0; g < groups; ++g) {
       int16_t wide[rows][64];
@@ -78,13 +98,12 @@ struct Int8Madd {
           high[m] = W::multiply_add(high[m], w_high, quad);
         }
       }
-      const Float scales = V::load(w.scales + g * kInt8Panel + first),
-                  biases = V::load(w.biases + g * kInt8Panel + first);
+      const Float scales = V::load(w.scales + g * kInt8Panel + first);
 #pragma GCC unroll 8
       for (int m = 0; m < rows; ++m) {
-        const float* a = x.groups + m * x.ld_groups + 2 * g;
-        const Float value = V::fma(W::sums(low[m], high[m]), scales, V::mul(biases, V::set(a[1])));
-        total[m] = V::fma(value, V::set(a[0]), total[m]);
+        const int64_t at = m * x.ld_groups + g;
+        const Float sum = V::add(W::sums(low[m], high[m]), V::set(static_cast<float>(x.starts[at])));
+        total[m] = V::fma(V::mul(sum, V::set(x.scales[at])), scales, total[m]);
       }
     }
 #pragma GCC unroll 8
@@ -106,8 +125,7 @@ struct Int8Madd {
     for (int64_t m = 0; m < rows; m += W::kRows) {
       const int64_t count = rows - m < W::kRows ? rows - m : W::kRows;
       float out[W::kRows * kInt8Panel];
-      tiles<W::kRows>(count, {x.codes + m * x.ld, x.ld, x.groups + m * x.ld_groups, x.ld_groups}, w, groups,
-                      group, out);
+      tiles<W::kRows>(count, x.at(m, 0, group), w, groups, group, out);
       for (int64_t i = 0; i < count; ++i)
         for (int64_t n = 0; n < columns; ++n)
           y[(m + i) * ld_y + n] = from[(m + i) * ld_from + n] + out[i * kInt8Panel + n];

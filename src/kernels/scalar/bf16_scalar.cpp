@@ -17,7 +17,7 @@ void matmul(const uint16_t* x, ptrdiff_t ld_x, int64_t rows, const uint16_t* w, 
     }
 }
 
-void decode(const Int8Weights& in, const uint8_t* table, int64_t groups, int group, uint16_t* w) {
+void decode(const CodedWeights& in, const uint8_t* table, int64_t groups, int group, uint16_t* w) {
   for (int64_t k = 0; k < groups * group; ++k)
     for (int64_t n = 0; n < kBf16Panel; ++n) {
       const int64_t at = (k / 4 * kInt8Panel + n % 16) * 4 + k % 4;  // of the first half

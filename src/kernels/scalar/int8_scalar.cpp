@@ -1,6 +1,7 @@
 // The oracle: each kernel as its formula reads.
 #include <cmath>
 
+#include "kernels/generic/to_bf16.h"
 #include "kernels/int8_table.h"
 
 namespace mlxe {
@@ -12,13 +13,14 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
   for (int64_t m = 0; m < rows; ++m)
     for (int64_t n = 0; n < columns; ++n) {
       float total = 0;
+      for (int64_t g = 0; g < groups; ++g)
+        total += bf16_to_float(x.terms[m * 2 * x.ld_groups + g]) *
+                 bf16_to_float(w.biases[(g / 2 * kInt8Panel + n) * 2 + g % 2]);
       for (int64_t g = 0; g < groups; ++g) {
-        int32_t dot = 0;
+        int32_t dot = x.starts[m * x.ld_groups + g];
         for (int64_t k = g * group; k < (g + 1) * group; ++k)
           dot += w.codes[(k / 4 * kInt8Panel + n) * 4 + k % 4] * x.codes[m * x.ld + k];
-        const float scale = x.groups[m * x.ld_groups + 2 * g], sum = x.groups[m * x.ld_groups + 2 * g + 1];
-        const int64_t at = g * kInt8Panel + n;
-        total += scale * (w.scales[at] * static_cast<float>(dot) + w.biases[at] * sum);
+        total += x.scales[m * x.ld_groups + g] * w.scales[g * kInt8Panel + n] * static_cast<float>(dot);
       }
       y[m * ld_y + n] = from[m * ld_from + n] + total;
     }
@@ -32,9 +34,9 @@ void expand(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t*
   }
 }
 
-void quantize(const float* x, int64_t n, int group, int8_t* codes, float* groups) {
+void quantize(const float* x, int64_t n, int group, int8_t* codes, const Int8Groups& groups) {
   const int64_t padded = (n + kInt8Alignment - 1) / kInt8Alignment * kInt8Alignment;
-  for (int64_t first = 0; first < padded; first += group, groups += 2) {
+  for (int64_t first = 0, g = 0; first < padded; first += group, ++g) {
     float largest = 0, sum = 0;
     for (int64_t i = first; i < first + group && i < n; ++i)
       if (std::fabs(x[i]) > largest || x[i] != x[i]) largest = std::fabs(x[i]);
@@ -45,8 +47,9 @@ void quantize(const float* x, int64_t n, int group, int8_t* codes, float* groups
       codes[i] = static_cast<int8_t>(code);
       sum += code;
     }
-    groups[0] = largest < 1e-30f ? 0 : largest / 127;
-    groups[1] = sum;
+    groups.scales[g] = largest < 1e-30f ? 0 : largest / 127;
+    groups.starts[g] = -kInt8Middle * static_cast<int32_t>(sum);
+    groups.terms[g] = sum == 0 ? 0 : float_to_bf16(groups.scales[g] * sum);
   }
 }
 

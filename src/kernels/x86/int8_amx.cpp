@@ -72,48 +72,43 @@ void multiply(const int8_t* x, ptrdiff_t ld, const uint8_t* codes, int64_t group
   }
 }
 
-// Adds `groups` groups of scaled sums of `rows` rows, from `row` on, to their float sums; the first time
-// there are none yet. Both halves share what a row is multiplied with.
+// Adds `groups` groups of scaled sums of `rows` rows, from `row` on, to their float sums, which begin with the
+// terms of all biases. Both halves share what a row is multiplied with.
 template <int rows>
-inline __attribute__((always_inline)) void scale(const Sums& sums, int64_t row, int64_t groups,
-                                                 const float* scales, const float* biases, const float* terms,
-                                                 ptrdiff_t ld_terms, float* totals, bool first) {
-  const __m512i magic = _mm512_castps_si512(_mm512_set1_ps(kMagic));
-  __m512 total[2][rows];
-#pragma GCC unroll 2
-  for (int half = 0; half < 2; ++half)
-#pragma GCC unroll 8
-    for (int m = 0; m < rows; ++m)
-      total[half][m] =
-          first ? _mm512_setzero_ps() : _mm512_load_ps(totals + (row + m) * kInt8Panel + half * 16);
-  terms += row * ld_terms;
-  for (int64_t g = 0; g < groups; ++g, scales += kInt8Panel, biases += kInt8Panel, terms += 2) {
-    __m512 s[2], b[2], shift[2];
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
-      s[half] = _mm512_loadu_ps(scales + half * 16);
-      b[half] = _mm512_loadu_ps(biases + half * 16);
-      shift[half] = _mm512_mul_ps(s[half], _mm512_set1_ps(-kMagic));
-    }
+inline __attribute__((always_inline)) void scale(const Sums& sums, const Int8Rows& x, int64_t row,
+                                                 const Int8Weights& w, int64_t first, int64_t groups,
+                                                 int64_t all_groups, float* totals) {
+  __m512 left[rows], right[rows];
+  if (first == 0) {
+    add_biases(x.terms + row * 2 * x.ld_groups, 2 * x.ld_groups, w.biases, all_groups, left, right);
+  } else {
 #pragma GCC unroll 8
     for (int m = 0; m < rows; ++m) {
-      const __m512 a_scale = _mm512_set1_ps(terms[m * ld_terms]),
-                   a_sum = _mm512_set1_ps(terms[m * ld_terms + 1]);
-#pragma GCC unroll 2
-      for (int half = 0; half < 2; ++half) {
-        const __m512i integers = _mm512_load_si512(sums[g][half] + (row + m) * 16);
-        const __m512 bias = _mm512_fmadd_ps(b[half], a_sum, shift[half]);
-        const __m512 value =
-            _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_add_epi32(integers, magic)), s[half], bias);
-        total[half][m] = _mm512_fmadd_ps(value, a_scale, total[half][m]);
-      }
+      left[m] = _mm512_load_ps(totals + (row + m) * kInt8Panel);
+      right[m] = _mm512_load_ps(totals + (row + m) * kInt8Panel + 16);
     }
   }
-#pragma GCC unroll 2
-  for (int half = 0; half < 2; ++half)
+  const float* scales = w.scales + first * kInt8Panel;
+  for (int64_t g = 0; g < groups; ++g, scales += kInt8Panel) {
+    const __m512 s0 = _mm512_loadu_ps(scales), s1 = _mm512_loadu_ps(scales + 16);
 #pragma GCC unroll 8
-    for (int m = 0; m < rows; ++m)
-      _mm512_store_ps(totals + (row + m) * kInt8Panel + half * 16, total[half][m]);
+    for (int m = 0; m < rows; ++m) {
+      const int64_t at = (row + m) * x.ld_groups + first + g;
+      const __m512i start = _mm512_set1_epi32(x.starts[at]);
+      const __m512 a_scale = _mm512_set1_ps(x.scales[at]);
+      const auto value = [&](int half) __attribute__((always_inline)) {
+        const __m512i sum = _mm512_add_epi32(_mm512_load_si512(sums[g][half] + (row + m) * 16), start);
+        return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), a_scale);
+      };
+      left[m] = _mm512_fmadd_ps(value(0), s0, left[m]);
+      right[m] = _mm512_fmadd_ps(value(1), s1, right[m]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int m = 0; m < rows; ++m) {
+    _mm512_store_ps(totals + (row + m) * kInt8Panel, left[m]);
+    _mm512_store_ps(totals + (row + m) * kInt8Panel + 16, right[m]);
+  }
 }
 
 // Up to 16 rows x the panel.
@@ -123,17 +118,13 @@ void block(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups
   for (int64_t g = 0; g < groups; g += kGroups) {
     const int64_t count = groups - g < kGroups ? groups - g : kGroups;
     multiply(x.codes + g * group, x.ld, w.codes + g * group * kInt8Panel, count, group, sums, ahead);
-    const float* scales = w.scales + g * kInt8Panel;
-    const float* biases = w.biases + g * kInt8Panel;
-    const float* terms = x.groups + 2 * g;
     int64_t m = 0;
-    for (; m + 8 <= rows; m += 8)
-      scale<8>(sums, m, count, scales, biases, terms, x.ld_groups, totals, g == 0);
+    for (; m + 8 <= rows; m += 8) scale<8>(sums, x, m, w, g, count, groups, totals);
     if (m + 4 <= rows) {
-      scale<4>(sums, m, count, scales, biases, terms, x.ld_groups, totals, g == 0);
+      scale<4>(sums, x, m, w, g, count, groups, totals);
       m += 4;
     }
-    for (; m < rows; ++m) scale<1>(sums, m, count, scales, biases, terms, x.ld_groups, totals, g == 0);
+    for (; m < rows; ++m) scale<1>(sums, x, m, w, g, count, groups, totals);
   }
 }
 
@@ -147,7 +138,7 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
   Ahead ahead{next.from, (lines + products - 1) / products};
   for (int64_t m = 0; m < rows; m += kRows) {
     const int64_t count = rows - m < kRows ? rows - m : kRows;
-    const Int8Rows part{x.codes + m * x.ld, x.ld, x.groups + m * x.ld_groups, x.ld_groups};
+    const Int8Rows part = x.at(m, 0, group);
     const float* z = from + m * ld_from;
     float* out = y + m * ld_y;
     if (count < kFewRows) {

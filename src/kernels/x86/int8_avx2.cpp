@@ -11,6 +11,12 @@ struct Madd {
   static constexpr int kColumns = 8, kRows = 4;
   using Int = __m256i;
 
+  static __m256 first(const uint16_t* p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(pairs(p), 16));
+  }
+  static __m256 second(const uint16_t* p) {
+    return _mm256_castsi256_ps(_mm256_and_si256(pairs(p), _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
   static Int zero() { return _mm256_setzero_si256(); }
   static Int widen(const uint8_t* p) {
     return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -27,6 +33,9 @@ struct Madd {
     const __m256i pairs = _mm256_permute4x64_epi64(_mm256_hadd_epi32(low, high), 0xd8);
     return _mm256_cvtepi32_ps(pairs);
   }
+
+ private:
+  static Int pairs(const uint16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 };
 
 }  // namespace

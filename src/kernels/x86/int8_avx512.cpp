@@ -10,6 +10,12 @@ struct Madd {
   static constexpr int kColumns = 16, kRows = 6;
   using Int = __m512i;
 
+  static __m512 first(const uint16_t* p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(pairs(p), 16));
+  }
+  static __m512 second(const uint16_t* p) {
+    return _mm512_castsi512_ps(_mm512_and_si512(pairs(p), _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
   static Int zero() { return _mm512_setzero_si512(); }
   static Int widen(const uint8_t* p) {
     return _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
@@ -28,6 +34,9 @@ struct Madd {
     return _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_permutex2var_epi32(low, even, high),
                                                _mm512_permutex2var_epi32(low, odd, high)));
   }
+
+ private:
+  static Int pairs(const uint16_t* p) { return _mm512_loadu_si512(p); }
 };
 
 }  // namespace

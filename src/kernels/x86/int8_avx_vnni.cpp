@@ -1,5 +1,5 @@
 // int8_table.h with AVX-VNNI: vpdpbusd on the registers of AVX2, in its VEX encoding. The same operations in
-// the same order as int8_vnni_tile.h, which says why the integer sums start at 1.5 * 2^23: to the same bits.
+// the same order as int8_vnni_tile.h: to the same bits.
 //
 // A tile is up to 6 rows x 16 columns, its 12 registers of integer sums. The float sums wait in memory
 // meanwhile; they are touched once a group.
@@ -19,7 +19,6 @@ namespace mlxe {
 namespace {
 
 constexpr int kTileRows = 6, kTileColumns = 16;
-constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23
 
 inline __attribute__((always_inline)) void dot(__m256i& sums, __m256i w, __m256i x) {
   asm(MLXE_VPDPBUSD_ENCODING " vpdpbusd %2, %1, %0" : "+x"(sums) : "x"(w), "x"(x));
@@ -28,16 +27,30 @@ inline __attribute__((always_inline)) void dot(__m256i& sums, __m256i w, __m256i
 template <int rows>
 __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int64_t groups, int group,
                                     int first, float* out) {
-  const __m256i magic = _mm256_castps_si256(_mm256_set1_ps(kMagic));
   __m256 totals[rows][2];
   for (int m = 0; m < rows; ++m) totals[m][0] = totals[m][1] = _mm256_setzero_ps();
+  const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
+  for (int64_t g = 0; g < groups; g += 2)
+    for (int v = 0; v < 2; ++v) {
+      const uint16_t* biases = w.biases + g * kInt8Panel + 2 * first + 16 * v;
+      const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(biases));
+      const __m256 even = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)),
+                   odd = _mm256_castsi256_ps(_mm256_and_si256(pairs, upper));
+      for (int m = 0; m < rows; ++m) {
+        const uint16_t* terms = x.terms + m * 2 * x.ld_groups + g;
+        if (g + 1 < groups)
+          totals[m][v] = _mm256_fmadd_ps(odd, _mm256_set1_ps(bf16_to_float(terms[1])), totals[m][v]);
+        totals[m][v] = _mm256_fmadd_ps(even, _mm256_set1_ps(bf16_to_float(terms[0])), totals[m][v]);
+      }
+    }
   const uint8_t* codes = w.codes + first * 4;
   const int8_t* a = x.codes;
   const ptrdiff_t ld = x.ld;
   for (int64_t g = 0; g < groups; ++g) {
     __m256i sums[rows][2];
 #pragma GCC unroll 8
-    for (int m = 0; m < rows; ++m) sums[m][0] = sums[m][1] = magic;
+    for (int m = 0; m < rows; ++m)
+      sums[m][0] = sums[m][1] = _mm256_set1_epi32(x.starts[m * x.ld_groups + g]);
     for (int k = 0; k < group; k += 4, codes += 4 * kInt8Panel, a += 4) {
       const __m256i w0 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes)),
                     w1 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 32));
@@ -50,17 +63,15 @@ __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int
         dot(sums[m][1], w1, b);
       }
     }
-    const float* terms = x.groups + 2 * g;
-    const float *scales = w.scales + g * kInt8Panel + first, *biases = w.biases + g * kInt8Panel + first;
+    const float* scales = w.scales + g * kInt8Panel + first;
 #pragma GCC unroll 2
     for (int v = 0; v < 2; ++v) {
-      const __m256 s = _mm256_loadu_ps(scales + 8 * v), b = _mm256_loadu_ps(biases + 8 * v);
-      const __m256 shift = _mm256_mul_ps(s, _mm256_set1_ps(-kMagic));
+      const __m256 s = _mm256_loadu_ps(scales + 8 * v);
 #pragma GCC unroll 8
       for (int m = 0; m < rows; ++m) {
-        const __m256 bias = _mm256_fmadd_ps(b, _mm256_set1_ps(terms[m * x.ld_groups + 1]), shift);
-        const __m256 value = _mm256_fmadd_ps(_mm256_castsi256_ps(sums[m][v]), s, bias);
-        totals[m][v] = _mm256_fmadd_ps(value, _mm256_set1_ps(terms[m * x.ld_groups]), totals[m][v]);
+        const __m256 scale = _mm256_set1_ps(x.scales[m * x.ld_groups + g]);
+        totals[m][v] =
+            _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[m][v]), scale), s, totals[m][v]);
       }
     }
   }
@@ -87,8 +98,7 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
   for (int64_t t = 0; t < count_of_tiles; ++t) {
     const int64_t left = count_of_tiles - t, count = (rows - done + left - 1) / left;  // nearly equal heights
     float out[kTileRows * kInt8Panel];
-    tiles(count, {x.codes + done * x.ld, x.ld, x.groups + done * x.ld_groups, x.ld_groups}, w, groups, group,
-          columns, out);
+    tiles(count, x.at(done, 0, group), w, groups, group, columns, out);
     for (int64_t i = 0; i < count; ++i, ++done)
       for (int64_t n = 0; n < columns; ++n)
         y[done * ld_y + n] = from[done * ld_from + n] + out[i * kInt8Panel + n];

@@ -21,12 +21,12 @@ void expand(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t*
 }
 
 // Whole groups of 64 in four registers; what is left goes through the general form, to the same result.
-void quantize(const float* x, int64_t n, int group, int8_t* codes, float* groups) {
-  int64_t i = 0;
+void quantize(const float* x, int64_t n, int group, int8_t* codes, const Int8Groups& groups) {
+  int64_t i = 0, g = 0;
   if (group == 64) {
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff), ones = _mm512_set1_epi8(1);
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    for (; i + 64 <= n; i += 64, groups += 2) {
+    for (; i + 64 <= n; i += 64, ++g) {
       __m512 v[4];
       __m512i a[4];
 #pragma GCC unroll 4
@@ -40,10 +40,9 @@ void quantize(const float* x, int64_t n, int group, int8_t* codes, float* groups
       float largest;
       __builtin_memcpy(&largest, &bits, sizeof largest);
       const float inverse = largest > 1e-30f && largest < __builtin_inff() ? 127 / largest : 0;
-      groups[0] = largest < 1e-30f ? 0 : largest / 127;
       if (inverse == 0) {
         _mm512_storeu_si512(codes + i, _mm512_setzero_si512());
-        groups[1] = 0;
+        describe_group(groups, g, largest, 0);
         continue;
       }
       const __m512 factor = _mm512_set1_ps(inverse);
@@ -54,10 +53,12 @@ void quantize(const float* x, int64_t n, int group, int8_t* codes, float* groups
       _mm512_storeu_si512(codes + i, packed);
       // Sums of pairs of bytes, then of pairs of those: four codes a lane.
       const __m512i fours = _mm512_madd_epi16(_mm512_maddubs_epi16(ones, packed), _mm512_set1_epi16(1));
-      groups[1] = static_cast<float>(_mm512_reduce_add_epi32(fours));
+      describe_group(groups, g, largest, _mm512_reduce_add_epi32(fours));
     }
   }
-  if (i < n) Int8Quantize<Avx512>::quantize(x + i, n - i, group, codes + i, groups);
+  if (i < n)
+    Int8Quantize<Avx512>::quantize(x + i, n - i, group, codes + i,
+                                   {groups.scales + g, groups.starts + g, groups.terms + g});
 }
 
 }  // namespace

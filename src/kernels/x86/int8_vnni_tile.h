@@ -1,11 +1,8 @@
 // int8_table.h's matrix kernel with AVX-512 VNNI: vpdpbusd adds four products of unsigned codes and signed
-// activations to each of sixteen 32-bit sums.
+// activations to each of sixteen 32-bit sums. With AVX-512 BF16 the terms of the biases take half an
+// instruction a group: what is not a product of integers is what the peak is lost to.
 //
-// A tile is up to 6 rows x 32 columns: 12 registers of integer sums, 12 of float ones. The integer sums start
-// at the bits of 1.5 * 2^23 and stay below 2^22 (64 * 255 * 127) in magnitude, so that, read as floats, they
-// are 1.5 * 2^23 plus the sum: no conversion, and the constant leaves with the term of the bias,
-//   scale * (sum) + bias * a_sum = scale * float(bits) + (bias * a_sum - scale * 1.5 * 2^23),
-// which costs at most one unit of the integer sum in rounding, far below what rounding the activations costs.
+// A tile is up to 6 rows x 32 columns: 12 registers of integer sums, 12 of float ones.
 #pragma once
 
 #include <immintrin.h>
@@ -19,11 +16,52 @@ namespace mlxe {
 namespace {
 
 constexpr int kTileRows = 6;
-constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23
 
 // g++ 12 copies accumulators around the intrinsic in unrolled loops; the constraint keeps them in place.
 inline __attribute__((always_inline)) void dot(__m512i& sums, __m512i w, __m512i x) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(w), "v"(x));
+}
+
+// sums += the products of both bfloat16 of each lane: the upper ones', then the lower ones', as vdpbf16ps.
+inline __attribute__((always_inline)) void dot_pairs(__m512& sums, __m512i a, __m512i b) {
+#ifdef __AVX512BF16__
+  asm("vdpbf16ps %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));
+#else
+  const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+  const auto high = [=](__m512i x) __attribute__((always_inline)) {
+    return _mm512_castsi512_ps(_mm512_and_si512(x, upper));
+  };
+  const auto low = [](__m512i x) __attribute__((always_inline)) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16));
+  };
+  sums = _mm512_fmadd_ps(high(a), high(b), sums);
+  sums = _mm512_fmadd_ps(low(a), low(b), sums);
+#endif
+}
+
+// The terms of a row's groups g and g + 1; where there is no g + 1, its bias is 0 and so must its term be.
+inline __attribute__((always_inline)) __m512i pair_of_terms(const uint16_t* terms, int64_t g, int64_t groups) {
+  int32_t pair = terms[g];
+  if (g + 1 < groups) __builtin_memcpy(&pair, terms + g, 4);
+  return _mm512_set1_epi32(pair);
+}
+
+// The terms of all biases: `left` and `right` halves of the panel, of `rows` rows.
+template <int rows>
+inline __attribute__((always_inline)) void add_biases(const uint16_t* terms, ptrdiff_t ld_terms,
+                                                      const uint16_t* biases, int64_t groups,
+                                                      __m512 (&left)[rows], __m512 (&right)[rows]) {
+#pragma GCC unroll 8
+  for (int m = 0; m < rows; ++m) left[m] = right[m] = _mm512_setzero_ps();
+  for (int64_t g = 0; g < groups; g += 2, biases += 2 * kInt8Panel) {
+    const __m512i b0 = _mm512_loadu_si512(biases), b1 = _mm512_loadu_si512(biases + kInt8Panel);
+#pragma GCC unroll 8
+    for (int m = 0; m < rows; ++m) {
+      const __m512i t = pair_of_terms(terms + m * ld_terms, g, groups);
+      dot_pairs(left[m], b0, t);
+      dot_pairs(right[m], b1, t);
+    }
+  }
 }
 
 // `ahead`: cache lines of `next` to fetch per four columns of k.
@@ -31,17 +69,15 @@ template <int rows, int ahead>
 __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int64_t groups, int group,
                                     const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y,
                                     __mmask16 left, __mmask16 right, const uint8_t* next) {
-  const __m512i magic = _mm512_castps_si512(_mm512_set1_ps(kMagic));
   __m512 total0[rows], total1[rows];
-#pragma GCC unroll 8
-  for (int m = 0; m < rows; ++m) total0[m] = total1[m] = _mm512_setzero_ps();
+  add_biases(x.terms, 2 * x.ld_groups, w.biases, groups, total0, total1);
   const uint8_t* codes = w.codes;
   const int8_t* a = x.codes;
   const ptrdiff_t ld = x.ld;
   for (int64_t g = 0; g < groups; ++g) {
     __m512i sum0[rows], sum1[rows];
 #pragma GCC unroll 8
-    for (int m = 0; m < rows; ++m) sum0[m] = sum1[m] = magic;
+    for (int m = 0; m < rows; ++m) sum0[m] = sum1[m] = _mm512_set1_epi32(x.starts[m * x.ld_groups + g]);
     for (int k = 0; k < group; k += 16) {
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i, codes += 128) {
@@ -60,20 +96,14 @@ __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int
       }
       a += 16;
     }
-    const float* terms = x.groups + 2 * g;
-    const auto add = [&](const __m512i(&sums)[rows], __m512(&total)[rows], const float* scales,
-                         const float* biases) __attribute__((always_inline)) {
-      const __m512 s = _mm512_loadu_ps(scales), b = _mm512_loadu_ps(biases);
-      const __m512 shift = _mm512_mul_ps(s, _mm512_set1_ps(-kMagic));
+    const __m512 s0 = _mm512_loadu_ps(w.scales + g * kInt8Panel),
+                 s1 = _mm512_loadu_ps(w.scales + g * kInt8Panel + 16);
 #pragma GCC unroll 8
-      for (int m = 0; m < rows; ++m) {
-        const __m512 bias = _mm512_fmadd_ps(b, _mm512_set1_ps(terms[m * x.ld_groups + 1]), shift);
-        const __m512 value = _mm512_fmadd_ps(_mm512_castsi512_ps(sums[m]), s, bias);
-        total[m] = _mm512_fmadd_ps(value, _mm512_set1_ps(terms[m * x.ld_groups]), total[m]);
-      }
-    };
-    add(sum0, total0, w.scales + g * kInt8Panel, w.biases + g * kInt8Panel);
-    add(sum1, total1, w.scales + g * kInt8Panel + 16, w.biases + g * kInt8Panel + 16);
+    for (int m = 0; m < rows; ++m) {
+      const __m512 scale = _mm512_set1_ps(x.scales[m * x.ld_groups + g]);
+      total0[m] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum0[m]), scale), s0, total0[m]);
+      total1[m] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum1[m]), scale), s1, total1[m]);
+    }
   }
 #pragma GCC unroll 8
   for (int m = 0; m < rows; ++m) {
@@ -107,7 +137,7 @@ void vnni_matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t 
   int64_t done = 0;
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t count = (rows - done + tiles - t - 1) / (tiles - t);  // tiles of nearly equal height
-    const Int8Rows part{x.codes + done * x.ld, x.ld, x.groups + done * x.ld_groups, x.ld_groups};
+    const Int8Rows part = x.at(done, 0, group);
     const float* z = from + done * ld_from;
     float* out = y + done * ld_y;
     if (tiles == 1 && lines >= 2)
