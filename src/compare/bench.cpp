@@ -151,12 +151,14 @@ BatchTime bench(const std::filesystem::path& folder, BatchShape shape, const Ben
     return done < least || milliseconds_since(since) < seconds * 1000;
   };
   Clock::time_point start = Clock::now();
-  for (size_t i = 0; another(start, i, kWarmUpRuns, kWarmUpShare * options.seconds); ++i) runner.run(request);
+  RunResult result;
+  for (size_t i = 0; another(start, i, kWarmUpRuns, kWarmUpShare * options.seconds); ++i)
+    runner.run(request, result);
   std::vector<double> times;
   start = Clock::now();
   while (another(start, times.size(), kMinRuns, options.seconds)) {
     const Clock::time_point begin = Clock::now();
-    runner.run(request);
+    runner.run(request, result);
     times.push_back(milliseconds_since(begin));
   }
   t.runs = static_cast<int64_t>(times.size());

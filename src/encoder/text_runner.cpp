@@ -103,6 +103,7 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
     std::vector<size_t> order(window.size());
     std::iota(order.begin(), order.end(), size_t{0});
     std::ranges::stable_sort(order, {}, [&](size_t i) { return encodings[i].ids.size(); });
+    RunResult result;
     for (size_t next = 0; next < order.size();) {
       RunRequest request = job.wanted;
       const size_t first = next;
@@ -113,7 +114,6 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
       } while (next < order.size() &&
                request.batch.tokens() + static_cast<int64_t>(encodings[order[next]].ids.size()) <=
                    kBatchTokens);
-      RunResult result;
       engine_->run(loaded_.model, request, result);
       for (size_t i = first; i < next; ++i)
         take(begin + order[i], result, request.batch, static_cast<int64_t>(i - first));
@@ -126,9 +126,13 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
                          number(texts.size() - 1), max_tokens_));
 }
 
+void TextRunner::run(const RunRequest& request, RunResult& result) const {
+  engine_->run(loaded_.model, request, result);
+}
+
 RunResult TextRunner::run(const RunRequest& request) const {
   RunResult result;
-  engine_->run(loaded_.model, request, result);
+  run(request, result);
   return result;
 }
 

@@ -48,6 +48,8 @@ class TextRunner {
 
   // Token ids already made (benchmarks, goldens): straight to the engine.
   RunResult run(const RunRequest& request) const;
+  // Into `result`, whose memory is used again.
+  void run(const RunRequest& request, RunResult& result) const;
 
  private:
   LoadedModel loaded_;

@@ -82,6 +82,7 @@ class Tensor {
   int8_t* codes(int64_t row) const noexcept {
     return reinterpret_cast<int8_t*>(operand_.data()) + row * operand_stride_;
   }
+  int64_t codes_stride() const noexcept { return operand_stride_; }
   // Those of a row from the one on that begins at column `k`.
   Int8Groups groups(int64_t row, int64_t k) const noexcept {
     const int64_t count = operand_groups(), g = k / group_;
@@ -90,6 +91,8 @@ class Tensor {
     return {scales + g, reinterpret_cast<int32_t*>(scales + count) + g,
             reinterpret_cast<uint16_t*>(scales + 2 * count) + g};
   }
+  // Four bytes each for a group's scale and start, two for its term.
+  int64_t group_stride() const noexcept { return 2 * operand_groups() + (operand_groups() + 1) / 2; }
   // Rows from `row` on, columns from `k` on, a multiple of two groups.
   Int8Rows int8_rows(int64_t row, int64_t k) const noexcept {
     const Int8Groups g = groups(row, k);
@@ -104,8 +107,6 @@ class Tensor {
  private:
   friend class Arena;
   int64_t operand_groups() const noexcept { return up_to_multiple(columns_, kInt8Alignment) / group_; }
-  // Four bytes each for a group's scale and start, two for its term.
-  int64_t group_stride() const noexcept { return 2 * operand_groups() + (operand_groups() + 1) / 2; }
   BufferRef values_, operand_;
   int64_t rows_ = 0, columns_ = 0, stride_ = 0;
   int64_t operand_stride_ = 0;  // bytes

@@ -32,11 +32,11 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
     for (int64_t head = first; head < last; ++head)
       attend(qkv, {first_query, queries, row, tokens, head * size, size}, out, slot);
     if (out.has_operand() && whole_groups)
-      for (int64_t m = first_query; m < first_query + queries; ++m)
-        make_operand(out, m, first * size, (last - first) * size);
+      make_operand(out.row(first_query) + first * size, out.stride(), out,
+                   {first_query, queries, first * size, (last - first) * size});
   });
   if (out.has_operand() && !whole_groups)
-    loop_rows(out.rows(), [&](int64_t m, int) { make_operand(out, m, 0, columns); });
+    loop_rows(out.rows(), [&](int64_t first, int64_t rows, int) { make_operand(out, first, rows); });
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <mutex>
 
@@ -15,6 +16,7 @@
 #include "engine_cpu/call_queue.h"
 #include "engine_cpu/ops.h"
 #include "engine_cpu/weight.h"
+#include "kernels/quantize_table.h"
 #include "models/engine.h"
 #include "models/forward.h"
 
@@ -70,29 +72,64 @@ Batch part_of(const Batch& batch, const Chunk& c) {
   return part;
 }
 
-// One matrix of all parts' rows, in memory taken once; the parts give theirs back as they are read.
-template <class Member>
-Matrix join(std::vector<RunResult>& parts, const Member& member) {
-  Matrix all;
-  for (RunResult& p : parts) all.rows += member(p).rows, all.columns = member(p).columns;
-  all.values.reserve(static_cast<size_t>(all.rows * all.columns));
-  for (RunResult& p : parts) {
-    const Matrix part = std::move(member(p));
-    all.values.insert(all.values.end(), part.values.begin(), part.values.end());
-  }
-  return all;
-}
+// The results of a call whose parts are computed by several threads: each puts its rows in their place.
+class Joined {
+ public:
+  // `spare`: memory to use, the largest last.
+  Joined(const Model& model, const Batch& batch, std::vector<Matrix::Values> spare, RunResult& all)
+      : logits_of_tokens_(model.token_classifier.has_value()),
+        batch_(batch),
+        spare_(std::move(spare)),
+        all_(all) {}
 
-RunResult join(std::vector<RunResult>& parts) {
-  RunResult all;
-  for (size_t i = 0; i < parts[0].layers.size(); ++i)
-    all.layers.push_back(join(parts, [i](RunResult& p) -> Matrix& { return p.layers[i]; }));
-  all.hidden = join(parts, [](RunResult& p) -> Matrix& { return p.hidden; });
-  all.pooler = join(parts, [](RunResult& p) -> Matrix& { return p.pooler; });
-  all.sentence = join(parts, [](RunResult& p) -> Matrix& { return p.sentence; });
-  all.logits = join(parts, [](RunResult& p) -> Matrix& { return p.logits; });
-  return all;
-}
+  // The results of `chunk`, whose memory then goes to `spare`.
+  void add(const Chunk& chunk, RunResult& part, std::vector<Matrix::Values>& spare) {
+    const auto place = [&](Matrix& to, Matrix& from, Rows kind) {
+      const int64_t first =
+          kind == Rows::tokens ? batch_.offsets[static_cast<size_t>(chunk.first)] : chunk.first;
+      std::ranges::copy(from.values, to.values.begin() + first * from.columns);
+      if (quantize_kernels().find_not_finite(from.values.data(), from.values.size()) < from.values.size())
+        finite_.store(false, std::memory_order_relaxed);
+      spare.push_back(std::move(from.values));
+    };
+    // Whoever is first makes room for all.
+    std::call_once(sized_, [&] {
+      all_.layers.resize(part.layers.size());
+      each(part, [&](Matrix& to, const Matrix& from, Rows kind) {
+        to.rows = kind == Rows::tokens ? batch_.tokens() : batch_.texts(), to.columns = from.columns;
+        if (!spare_.empty()) {
+          to.values = std::move(spare_.back());
+          spare_.pop_back();
+        }
+        to.values.resize(static_cast<size_t>(to.rows * to.columns));
+      });
+    });
+    each(part, place);
+  }
+  bool finite() const noexcept { return finite_.load(); }
+
+ private:
+  enum class Rows { texts, tokens };
+  // visit(of all, of the part, what its rows are) for each result there is.
+  template <class Visit>
+  void each(RunResult& part, const Visit& visit) {
+    const auto member = [&](Matrix& to, Matrix& from, Rows kind) {
+      if (from.columns > 0) visit(to, from, kind);
+    };
+    for (size_t i = 0; i < part.layers.size(); ++i) member(all_.layers[i], part.layers[i], Rows::tokens);
+    member(all_.hidden, part.hidden, Rows::tokens);
+    member(all_.pooler, part.pooler, Rows::texts);
+    member(all_.sentence, part.sentence, Rows::texts);
+    member(all_.logits, part.logits, logits_of_tokens_ ? Rows::tokens : Rows::texts);
+  }
+
+  bool logits_of_tokens_;
+  const Batch& batch_;
+  std::vector<Matrix::Values> spare_;
+  RunResult& all_;
+  std::once_flag sized_;
+  std::atomic<bool> finite_{true};
+};
 
 class LinearWeights : public ParameterVisitor {
  public:
@@ -140,29 +177,36 @@ class CpuEngine : public Engine {
  private:
   // On the calling thread, with the pool's help.
   void run_now(const Model& model, const RunRequest& request, RunResult& result) {
-    result = {};
+    // What the last call left in `result` is memory for this one's largest.
+    std::vector<Matrix::Values> spare = result.take_values();
+    std::ranges::sort(spare, {}, [](const Matrix::Values& v) { return v.capacity(); });
     if (request.batch.texts() == 0) return;
     std::call_once(packed_once_, [&] { pack(model); });
     const std::vector<Chunk> chunks = plan(request.batch, pool_.threads(),
                                            form_.kind == Activations::bf16 ? kBf16ChunkTokens : kChunkTokens);
     if (chunks.size() == 1) {
       const Loan workspace(*this);
+      std::swap((*workspace).read, spare);
       CpuOps ops(weights_, *workspace, &pool_, form_);
       forward(ops, model, request, result);
+      std::swap((*workspace).read, spare);
     } else {
-      std::vector<RunResult> results(chunks.size());
+      Joined joined(model, request.batch, std::move(spare), result);
       pool_.parallel_for(static_cast<int64_t>(chunks.size()), [&](int64_t i, int) {
+        const Chunk& chunk = chunks[static_cast<size_t>(i)];
         const Loan workspace(*this);
         CpuOps ops(weights_, *workspace, nullptr, form_);
-        const RunRequest part{part_of(request.batch, chunks[static_cast<size_t>(i)]),
+        const RunRequest part{part_of(request.batch, chunk),
                               request.layers,
                               request.hidden,
                               request.pooler,
                               request.sentence,
                               request.logits};
-        forward(ops, model, part, results[static_cast<size_t>(i)]);
+        RunResult found;
+        forward(ops, model, part, found);
+        joined.add(chunk, found, (*workspace).read);
       });
-      result = join(results);
+      if (joined.finite()) return;
     }
     check_finite(result);
   }

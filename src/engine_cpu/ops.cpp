@@ -83,14 +83,14 @@ Tensor CpuOps::embed(std::span<const Lookup> lookups) {
                 table.name(), row, table.rows()));
   }
   Tensor x = workspace_.arena.tensor(tokens, columns);
-  loop_rows(tokens, [&](int64_t t, int slot) {
-    float* out = x.row(t);
+  loop_rows(tokens, [&](int64_t first, int64_t rows, int slot) {
     float* row = scratch(slot, columns);
-    for (size_t i = 0; i < lookups.size(); ++i) {
-      const Weight& table = weight(lookups[i].table.weight);
-      table.decode(lookups[i].rows[static_cast<size_t>(t)], 0, columns, i == 0 ? out : row);
-      if (i > 0) kernels_.add(out, row, columns, out);
-    }
+    for (int64_t t = first; t < first + rows; ++t)
+      for (size_t i = 0; i < lookups.size(); ++i) {
+        const Weight& table = weight(lookups[i].table.weight);
+        table.decode(lookups[i].rows[static_cast<size_t>(t)], 0, columns, i == 0 ? x.row(t) : row);
+        if (i > 0) kernels_.add(x.row(t), row, columns, x.row(t));
+      }
   });
   return x;
 }
@@ -99,9 +99,10 @@ Tensor CpuOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
   const float *weight = vector(norm.weight, x.columns()), *bias = vector(norm.bias, x.columns());
   Tensor y = workspace_.arena.tensor(x.rows(), x.columns());
   add_operand(y);
-  loop_rows(x.rows(), [&](int64_t m, int) {
-    kernels_.layer_norm(x.row(m), weight, bias, norm.epsilon, x.columns(), y.row(m));
-    if (y.has_operand()) make_operand(y, m, 0, y.columns());
+  loop_rows(x.rows(), [&](int64_t first, int64_t rows, int) {
+    for (int64_t m = first; m < first + rows; ++m)
+      kernels_.layer_norm(x.row(m), weight, bias, norm.epsilon, x.columns(), y.row(m));
+    if (y.has_operand()) make_operand(y, first, rows);
   });
   return y;
 }
@@ -110,10 +111,12 @@ Tensor CpuOps::add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm&
   const float *weight = vector(norm.weight, a.columns()), *bias = vector(norm.bias, a.columns());
   Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
   add_operand(y);
-  loop_rows(a.rows(), [&](int64_t m, int) {
-    kernels_.add(a.row(m), b.row(m), a.columns(), y.row(m));
-    kernels_.layer_norm(y.row(m), weight, bias, norm.epsilon, a.columns(), y.row(m));
-    if (y.has_operand()) make_operand(y, m, 0, y.columns());
+  loop_rows(a.rows(), [&](int64_t first, int64_t rows, int) {
+    for (int64_t m = first; m < first + rows; ++m) {
+      kernels_.add(a.row(m), b.row(m), a.columns(), y.row(m));
+      kernels_.layer_norm(y.row(m), weight, bias, norm.epsilon, a.columns(), y.row(m));
+    }
+    if (y.has_operand()) make_operand(y, first, rows);
   });
   return y;
 }
@@ -182,8 +185,12 @@ Tensor CpuOps::normalize(const Tensor& x) {
 
 Matrix CpuOps::read(const Tensor& x) const {
   Matrix m{x.rows(), x.columns(), {}};
-  m.values.reserve(static_cast<size_t>(m.rows * m.columns));
-  for (int64_t i = 0; i < m.rows; ++i) m.values.insert(m.values.end(), x.row(i), x.row(i) + m.columns);
+  if (!workspace_.read.empty()) {
+    m.values = std::move(workspace_.read.back());
+    workspace_.read.pop_back();
+  }
+  m.values.resize(static_cast<size_t>(m.rows * m.columns));
+  for (int64_t i = 0; i < m.rows; ++i) std::copy_n(x.row(i), m.columns, m.values.data() + i * m.columns);
   return m;
 }
 

@@ -23,6 +23,7 @@ namespace mlxe::cpu {
 struct Workspace {
   Arena arena;
   std::vector<std::unique_ptr<Buffer>> scratch, expanded;  // one a thread of the call
+  std::vector<Matrix::Values> read;                        // memory that results were read into and left
 };
 
 class CpuOps {
@@ -72,10 +73,10 @@ class CpuOps {
   const PackedWeight* packed(const Linear& l) const;  // null where it takes float32 activations
   Tensor with_operand(const Tensor& x);               // x, its values quantized or rounded
   void add_operand(Tensor& x);                        // room for them, where activations become any
-  // Quantizes or rounds `columns` values, which are columns [first_column, ...) of `row`.
-  void make_operand(const float* values, const Tensor& x, int64_t row, int64_t first_column, int64_t columns);
-  void make_operand(const Tensor& x, int64_t row, int64_t first_column, int64_t columns) {
-    make_operand(x.row(row) + first_column, x, row, first_column, columns);
+  // Quantizes or rounds values, rows `stride` floats apart, which are those of a block of x.
+  void make_operand(const float* values, int64_t stride, const Tensor& x, const Block& block);
+  void make_operand(const Tensor& x, int64_t first_row, int64_t rows) {
+    make_operand(x.row(first_row), x.stride(), x, {first_row, rows, 0, x.columns()});
   }
   // One head of one text.
   struct Head {
@@ -101,13 +102,13 @@ class CpuOps {
     }
   }
   int64_t threads() const { return pool_ == nullptr ? 1 : pool_->threads(); }
-  // body(row, slot) for each row, in blocks large enough to be worth another thread.
+  // body(first, rows, slot) for blocks of rows large enough to be worth another thread.
   template <class Body>
   void loop_rows(int64_t rows, Body&& body) {
     constexpr int64_t kSmallest = 4, kLargest = 16;
     const int64_t size = std::clamp(rows / (2 * threads()), kSmallest, kLargest);
     loop((rows + size - 1) / size, [&](int64_t block, int slot) {
-      for (int64_t m = block * size; m < std::min(rows, (block + 1) * size); ++m) body(m, slot);
+      body(block * size, std::min(size, rows - block * size), slot);
     });
   }
 

@@ -20,6 +20,7 @@ constexpr Blocking kInt8Blocking{768, 64, 256};
 constexpr int64_t kExpandedSlice = 384;
 constexpr Blocking kBf16Blocking{256, 256, 512};
 constexpr int64_t kWholeGroups = 64;  // columns: what a unit of as many makes can be quantized in it
+constexpr int64_t kRowsAtOnce = 16;
 constexpr int64_t kManyUnits = 8;     // for a thread: with fewer, narrower ones share the work better
 
 const Blocking& blocking_of(const OperandForm& form) {
@@ -48,12 +49,12 @@ void CpuOps::add_operand(Tensor& x) {
   if (form_.kind != Activations::float32) workspace_.arena.add_operand(x, form_);
 }
 
-void CpuOps::make_operand(const float* values, const Tensor& x, int64_t row, int64_t first_column,
-                          int64_t columns) {
-  if (form_.kind == Activations::bf16)
-    bf16_.round(values, columns, x.bf16(row) + first_column);
-  else
-    int8_.quantize(values, columns, form_.group, x.codes(row) + first_column, x.groups(row, first_column));
+void CpuOps::make_operand(const float* values, int64_t stride, const Tensor& x, const Block& block) {
+  const auto [row, rows, column, columns] = block;
+  if (form_.kind != Activations::bf16)
+    return int8_.quantize(values, stride, rows, columns, form_.group, x.codes(row) + column, x.codes_stride(),
+                          x.groups(row, column), x.group_stride());
+  for (int64_t m = 0; m < rows; ++m) bf16_.round(values + m * stride, columns, x.bf16(row + m) + column);
 }
 
 void CpuOps::packed_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride,
@@ -111,7 +112,7 @@ Tensor CpuOps::with_operand(const Tensor& x) {
   if (x.has_operand()) return x;
   Tensor y = x;
   add_operand(y);
-  loop_rows(y.rows(), [&](int64_t m, int) { make_operand(y, m, 0, y.columns()); });
+  loop_rows(y.rows(), [&](int64_t first, int64_t rows, int) { make_operand(y, first, rows); });
   return y;
 }
 
@@ -158,8 +159,11 @@ Tensor CpuOps::packed_feed_forward(const Tensor& x, const Linear& up, Activation
     const int64_t columns = std::min(width, up.out - column);
     float* tile = scratch(slot, blocking.rows * width);
     packed_block(operand, up, {first, rows, column, columns}, tile, width, slot);
-    if (activate_tile != nullptr) activate_tile(tile, width, rows, columns);
-    for (int64_t i = 0; i < rows; ++i) make_operand(tile + i * width, inner, first + i, column, columns);
+    for (int64_t i = 0; i < rows; i += kRowsAtOnce) {  // few enough to stay in L1 between the two
+      const int64_t count = std::min(kRowsAtOnce, rows - i);
+      if (activate_tile != nullptr) activate_tile(tile + i * width, width, count, columns);
+      make_operand(tile + i * width, width, inner, {first + i, count, column, columns});
+    }
   });
   return linear(inner, down);
 }

@@ -44,6 +44,15 @@ struct Int8Groups {
   float* scales;
   int32_t* starts;
   uint16_t* terms;
+
+  // From the group `n` further on, whatever lies between.
+  __attribute__((always_inline)) Int8Groups past(ptrdiff_t n) const noexcept {
+    return {scales + n, starts + n, terms + n};
+  }
+  // Of the row that is `n` times four bytes further on.
+  __attribute__((always_inline)) Int8Groups further(ptrdiff_t n) const noexcept {
+    return {scales + n, starts + n, terms + 2 * n};
+  }
 };
 
 // One panel: 32 output columns n, `groups` groups of k.
@@ -70,9 +79,11 @@ struct Int8Kernels {
   // become 64 bytes, the high halves the 64 after them; each is looked up in table[16].
   void (*expand)(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t* codes);
 
-  // One row of n activations: scale = max|x| / 127 over each group, code = rint(x / scale); a group whose
-  // largest magnitude is below 1e-30 becomes zeros. Codes are written up to the next multiple of 64.
-  void (*quantize)(const float* x, int64_t n, int group, int8_t* codes, const Int8Groups& groups);
+  // Rows of n activations, `ld_x` floats apart: scale = max|x| / 127 over each group, code = rint(x / scale); a
+  // group whose largest magnitude is below 1e-30 becomes zeros. Codes are written up to the next multiple of
+  // 64. From a row to the next are `ld_codes` bytes and, of each kind in `groups`, `ld_groups` times four.
+  void (*quantize)(const float* x, ptrdiff_t ld_x, int64_t rows, int64_t n, int group, int8_t* codes,
+                   ptrdiff_t ld_codes, const Int8Groups& groups, ptrdiff_t ld_groups);
 
   // As in table.h: rounds * operations_per_round independent additions and multiplications in registers, with
   // the instruction `matmul` uses. Null in the oracle.

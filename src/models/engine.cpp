@@ -21,6 +21,18 @@ void check_finite(const Matrix& m, const std::string& what, const char* row_kind
 
 }  // namespace
 
+std::vector<Matrix::Values> RunResult::take_values() {
+  std::vector<Matrix::Values> taken;
+  const auto take = [&](Matrix& m) {
+    if (m.values.capacity() > 0) taken.push_back(std::move(m.values));
+    m = {};
+  };
+  for (Matrix* m : {&hidden, &pooler, &sentence, &logits}) take(*m);
+  for (Matrix& m : layers) take(m);
+  layers.clear();
+  return taken;
+}
+
 void check_finite(const RunResult& result) {
   for (size_t i = 0; i < result.layers.size(); ++i)
     check_finite(result.layers[i], i == 0 ? "embeddings" : fmt::format("layer {}", i - 1), "token");

@@ -27,6 +27,9 @@ struct RunResult {
   Matrix pooler;               // [B, D]
   Matrix sentence;             // [B, D']
   Matrix logits;               // [B, labels]; of a token classifier [T, labels]
+
+  // Gives the values away, for their memory, and is empty.
+  std::vector<Matrix::Values> take_values();
 };
 
 // Throws numeric, naming the first NaN or infinity.

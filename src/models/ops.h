@@ -8,7 +8,10 @@
 #pragma once
 
 #include <concepts>
+#include <memory>
+#include <new>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "format/pooling_kind.h"
@@ -18,10 +21,24 @@
 
 namespace mlxe {
 
+// Leaves new floats as they are: a result is written once, not cleared before.
+struct UninitializedFloats : std::allocator<float> {
+  template <class U>
+  struct rebind {
+    using other = UninitializedFloats;
+  };
+  void construct(float*) noexcept {}
+  template <class... Arguments>
+  void construct(float* p, Arguments&&... arguments) {
+    ::new (static_cast<void*>(p)) float(std::forward<Arguments>(arguments)...);
+  }
+};
+
 struct Matrix {
+  using Values = std::vector<float, UninitializedFloats>;
   int64_t rows = 0;
   int64_t columns = 0;
-  std::vector<float> values;  // row-major
+  Values values;  // row-major
 };
 
 // Row rows[i] of the table is added to output row i.

@@ -279,8 +279,8 @@ void bench_int8(Bench& bench, bool half) {
       const Array<int8_t> codes(rows * depth);
       const Array<float> y(rows * kColumns);
       const Groups groups(rows, depth);
-      for (int64_t m = 0; m < rows; ++m)
-        kernels.quantize(x.data() + m * depth, depth, kGroup, codes.data() + m * depth, groups.row(m));
+      kernels.quantize(x.data(), depth, rows, depth, kGroup, codes.data(), depth, groups.row(0),
+                       groups.of_a_row);
       const float zeros[kInt8Panel] = {};
       bench.add(half ? "int8 matmul, 4-bit" : "int8 matmul, 8-bit", shape_of(rows, depth),
                 operations(rows, depth), Peak::int8, [&] {
@@ -366,10 +366,10 @@ void bench_rows(Bench& bench) {
       for (int64_t m = 0; m < kStreamRows; ++m) kernel(m, m * kStreamColumns);
     };
   };
-  const auto quantize = [&](int64_t m, int64_t at) {
-    int8.quantize(x.data() + at, kStreamColumns, kGroup, codes.data() + at, groups.row(m));
-  };
-  bench.add("quantize", shape, 5.0 * kValues, Peak::none, each_row(quantize));
+  bench.add("quantize", shape, 5.0 * kValues, Peak::none, [&] {
+    int8.quantize(x.data(), kStreamColumns, kStreamRows, kStreamColumns, kGroup, codes.data(), kStreamColumns,
+                  groups.row(0), groups.of_a_row);
+  });
   const auto round = [&](int64_t, int64_t at) {
     bf16.round(x.data() + at, kStreamColumns, rounded.data() + at);
   };

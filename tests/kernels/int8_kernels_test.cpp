@@ -241,7 +241,7 @@ struct Quantized {
     const auto groups = static_cast<size_t>(padded / group);
     codes.assign(static_cast<size_t>(padded) + 1, 99);
     scales.assign(groups + 1, 77), starts.assign(groups + 1, 77), terms.assign(groups + 1, 77);
-    kernels.quantize(x, n, group, codes.data(), {scales.data(), starts.data(), terms.data()});
+    kernels.quantize(x, 0, 1, n, group, codes.data(), 0, {scales.data(), starts.data(), terms.data()}, 0);
     EXPECT_EQ(codes.back(), 99);
     EXPECT_EQ(scales.back(), 77);
     EXPECT_EQ(starts.back(), 77);
@@ -306,6 +306,36 @@ TEST_P(Int8, QuantizeGivesTheOraclesCodes) {
   std::vector<float> x(333);
   for (float& v : x) v = normal(random);
   EXPECT_EQ(Quantized(k_, x.data(), 333, 64), Quantized(kInt8Scalar, x.data(), 333, 64));
+}
+
+// Kernels take several groups and rows at once; one of them is not finite.
+TEST_P(Int8, QuantizeGivesARowTheSameAmongOthers) {
+  std::mt19937 random(2);
+  std::normal_distribution<float> normal(0, 1);
+  for (int64_t n : {64, 192, 333, 384, 576})
+    for (int64_t rows : {1, 2, 3, 7, 8, 9, 16, 21}) {
+      const int64_t padded = (n + 63) / 64 * 64, ld_x = n + 7, ld_codes = padded + 64,
+                    ld_groups = padded / 64 + 3;
+      std::vector<float> x(static_cast<size_t>(rows * ld_x));
+      for (float& v : x) v = normal(random);
+      x[static_cast<size_t>(rows / 2 * ld_x + 1)] = kNan;
+      std::vector<int8_t> codes(static_cast<size_t>(rows * ld_codes));
+      std::vector<float> scales(static_cast<size_t>(rows * ld_groups));
+      std::vector<int32_t> starts(scales.size());
+      std::vector<uint16_t> terms(2 * scales.size());
+      k_.quantize(x.data(), ld_x, rows, n, 64, codes.data(), ld_codes,
+                  {scales.data(), starts.data(), terms.data()}, ld_groups);
+      for (int64_t m = 0; m < rows; ++m) {
+        const Quantized alone(k_, &x[static_cast<size_t>(m * ld_x)], n, 64);
+        const auto same = [](const auto& a, const auto* b) {  // but for the value past the last
+          return std::memcmp(a.data(), b, (a.size() - 1) * sizeof a[0]) == 0;
+        };
+        EXPECT_TRUE(same(alone.codes, &codes[static_cast<size_t>(m * ld_codes)])) << m << " of " << rows;
+        EXPECT_TRUE(same(alone.scales, &scales[static_cast<size_t>(m * ld_groups)])) << m << " of " << rows;
+        EXPECT_TRUE(same(alone.starts, &starts[static_cast<size_t>(m * ld_groups)])) << m << " of " << rows;
+        EXPECT_TRUE(same(alone.terms, &terms[static_cast<size_t>(2 * m * ld_groups)])) << m << " of " << rows;
+      }
+    }
 }
 
 }  // namespace

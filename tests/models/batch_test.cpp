@@ -48,7 +48,10 @@ double text_difference(const RunResult& x, const Batch& in_x, int64_t a, const R
   double worst = 0;
   for (size_t i = 0; i < left.size(); ++i) {
     const std::vector<float> u = rows_of(*left[i], in_x, a), v = rows_of(*right[i], in_y, b);
-    const Matrix found{1, static_cast<int64_t>(u.size()), u}, expected{1, static_cast<int64_t>(v.size()), v};
+    const auto row = [](const std::vector<float>& r) {
+      return Matrix{1, static_cast<int64_t>(r.size()), {r.begin(), r.end()}};
+    };
+    const Matrix found = row(u), expected = row(v);
     worst = std::max(worst, test::difference("", found, expected).relative);
   }
   return worst;

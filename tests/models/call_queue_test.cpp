@@ -79,14 +79,14 @@ TEST(CallQueue, CallsThatWaitedRunAsOneBatchAndGetTheirOwnRows) {
   crowd.first(text({1, 2}));
   for (int32_t i = 0; i < 7; ++i) crowd.call(text({100 * i, 5, i}));
   crowd.let_go();
-  EXPECT_EQ(crowd.calls[0].get().sentence.values, (std::vector<float>{3}));
+  EXPECT_EQ(crowd.calls[0].get().sentence.values, (Matrix::Values{3}));
   for (int32_t i = 0; i < 7; ++i) {
     const RunResult r = crowd.calls[static_cast<size_t>(i) + 1].get();
     const auto a = static_cast<float>(100 * i), c = static_cast<float>(i);
-    EXPECT_EQ(r.sentence.values, (std::vector<float>{a + 5 + c}));
-    EXPECT_EQ(r.hidden.values, (std::vector<float>{a, a, 5, 5, c, c}));
+    EXPECT_EQ(r.sentence.values, (Matrix::Values{a + 5 + c}));
+    EXPECT_EQ(r.hidden.values, (Matrix::Values{a, a, 5, 5, c, c}));
     EXPECT_EQ(r.hidden.rows, 3);
-    EXPECT_EQ(r.logits.values, (std::vector<float>{-a, -5, -c}));
+    EXPECT_EQ(r.logits.values, (Matrix::Values{-a, -5, -c}));
     EXPECT_EQ(r.pooler.rows, 0);
   }
   EXPECT_THAT(crowd.texts_of_runs, testing::ElementsAre(1, 7));
@@ -99,9 +99,9 @@ TEST(CallQueue, AnErrorIsItsCallersAlone) {
   crowd.call(text({12, 13}));
   crowd.call(text({4}));
   crowd.let_go();
-  EXPECT_EQ(crowd.calls[1].get().sentence.values, (std::vector<float>{2}));
+  EXPECT_EQ(crowd.calls[1].get().sentence.values, (Matrix::Values{2}));
   EXPECT_THROW((void)crowd.calls[2].get(), Error);
-  EXPECT_EQ(crowd.calls[3].get().sentence.values, (std::vector<float>{4}));
+  EXPECT_EQ(crowd.calls[3].get().sentence.values, (Matrix::Values{4}));
 }
 
 TEST(CallQueue, WhatAsksForOtherResultsOrIsLargeRunsApart) {
@@ -122,7 +122,7 @@ TEST(CallQueue, WhatAsksForOtherResultsOrIsLargeRunsApart) {
   // The largest don't queue at all.
   RunResult result;
   crowd.queue.call(kModel, text(std::vector<int32_t>(300, 1)), result);
-  EXPECT_EQ(result.sentence.values, (std::vector<float>{300}));
+  EXPECT_EQ(result.sentence.values, (Matrix::Values{300}));
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ std::vector<TextInput> inputs(const json& list) {
 }
 
 Matrix matrix(const Vectors& v) {
-  return {v.rows, v.columns, v.values};
+  return {v.rows, v.columns, {v.values.begin(), v.values.end()}};
 }
 
 void expect_close(const Difference& d, double allowed = test::kParityTolerance) {

@@ -95,7 +95,8 @@ class Golden {
 
   Matrix matrix(const std::string& name) const {
     const TensorView& view = tensor(name, Dtype::f32);
-    return {view.shape.at(0), view.shape.at(1), to_floats(view)};
+    const std::vector<float> values = to_floats(view);
+    return {view.shape.at(0), view.shape.at(1), {values.begin(), values.end()}};
   }
 
  private:

@@ -18,7 +18,7 @@ void expand(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t*
 }
 
 // Sixteen values at a time where 64 follow; what is left goes through the general form, to the same result.
-void quantize(const float* x, int64_t n, int group, int8_t* codes, const Int8Groups& groups) {
+void quantize_row(const float* x, int64_t n, int group, int8_t* codes, const Int8Groups& groups) {
   int64_t i = 0, g = 0;
   for (; i < n / kInt8Alignment * kInt8Alignment; i += group, ++g) {
     float32x4_t most = vdupq_n_f32(0);  // vmaxq keeps a NaN of either side
@@ -43,8 +43,13 @@ void quantize(const float* x, int64_t n, int group, int8_t* codes, const Int8Gro
     describe_group(groups, g, largest, sum);
   }
   if (i < n)
-    Int8Quantize<Neon>::quantize(x + i, n - i, group, codes + i,
-                                 {groups.scales + g, groups.starts + g, groups.terms + g});
+    Int8Quantize<Neon>::quantize_row(x + i, n - i, group, codes + i, groups.past(g));
+}
+
+void quantize(const float* x, ptrdiff_t ld_x, int64_t rows, int64_t n, int group, int8_t* codes,
+              ptrdiff_t ld_codes, const Int8Groups& groups, ptrdiff_t ld_groups) {
+  for (int64_t m = 0; m < rows; ++m)
+    quantize_row(x + m * ld_x, n, group, codes + m * ld_codes, groups.further(m * ld_groups));
 }
 
 }  // namespace

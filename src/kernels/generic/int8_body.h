@@ -30,7 +30,7 @@ struct Int8Quantize {
   using Float = typename V::Float;
   static constexpr int kLanes = V::kLanes;
 
-  static void quantize(const float* x, int64_t n, int group, int8_t* codes, const Int8Groups& groups) {
+  static void quantize_row(const float* x, int64_t n, int group, int8_t* codes, const Int8Groups& groups) {
     const int64_t padded = (n + kInt8Alignment - 1) / kInt8Alignment * kInt8Alignment;
     const auto load = [x, n](int64_t i) {
       return i + kLanes <= n ? V::load(x + i) : i < n ? V::load_some(x + i, n - i) : V::set(0.0f);
@@ -54,6 +54,12 @@ struct Int8Quantize {
       }
       describe_group(groups, g, largest, static_cast<int32_t>(V::sum(sum)));
     }
+  }
+
+  static void quantize(const float* x, ptrdiff_t ld_x, int64_t rows, int64_t n, int group, int8_t* codes,
+                       ptrdiff_t ld_codes, const Int8Groups& groups, ptrdiff_t ld_groups) {
+    for (int64_t m = 0; m < rows; ++m)
+      quantize_row(x + m * ld_x, n, group, codes + m * ld_codes, groups.further(m * ld_groups));
   }
 };
 

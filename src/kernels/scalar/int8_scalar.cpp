@@ -34,7 +34,7 @@ void expand(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t*
   }
 }
 
-void quantize(const float* x, int64_t n, int group, int8_t* codes, const Int8Groups& groups) {
+void quantize_row(const float* x, int64_t n, int group, int8_t* codes, const Int8Groups& groups) {
   const int64_t padded = (n + kInt8Alignment - 1) / kInt8Alignment * kInt8Alignment;
   for (int64_t first = 0, g = 0; first < padded; first += group, ++g) {
     float largest = 0, sum = 0;
@@ -51,6 +51,12 @@ void quantize(const float* x, int64_t n, int group, int8_t* codes, const Int8Gro
     groups.starts[g] = -kInt8Middle * static_cast<int32_t>(sum);
     groups.terms[g] = sum == 0 ? 0 : float_to_bf16(groups.scales[g] * sum);
   }
+}
+
+void quantize(const float* x, ptrdiff_t ld_x, int64_t rows, int64_t n, int group, int8_t* codes,
+              ptrdiff_t ld_codes, const Int8Groups& groups, ptrdiff_t ld_groups) {
+  for (int64_t m = 0; m < rows; ++m)
+    quantize_row(x + m * ld_x, n, group, codes + m * ld_codes, groups.further(m * ld_groups));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "kernels/bf16_table.h"
 #include "kernels/x86/avx512_vector.h"
+#include "kernels/x86/reduce_avx512.h"
 
 namespace mlxe {
 namespace {
@@ -95,50 +96,77 @@ struct Bf16Attention {
       }
   }
 
+  // Of eight rows of scores, the exponentials of what they are below their largest, as bfloat16; zeros past n.
+  // Returns the inverse of their sum, of row i in lane eighth(i).
+  static __m512 softmax_eight(const float* scores, int64_t n, int64_t padded, uint16_t* weights) {
+    const int64_t full = n / 16 * 16;
+    const __mmask16 tail = Avx512::mask(n - full);
+    const __m512 lowest = _mm512_set1_ps(-3e38f);
+    __m512 most[8], sums[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) most[i] = _mm512_mask_loadu_ps(lowest, tail, scores + i * padded + full);
+    for (int64_t j = 0; j < full; j += 16)
+#pragma GCC unroll 8
+      for (int i = 0; i < 8; ++i) most[i] = _mm512_max_ps(most[i], _mm512_loadu_ps(scores + i * padded + j));
+    const __m512 largest = reduce_eight(
+        most, [](__m512 x, __m512 y) __attribute__((always_inline)) { return _mm512_max_ps(x, y); });
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+      const float* row = scores + i * padded;
+      uint16_t* out = weights + i * padded;
+      const __m512 base = broadcast_eighth(largest, i);
+      const auto power = [&](int64_t j) __attribute__((always_inline)) {
+        return exp2_fast(_mm512_sub_ps(_mm512_loadu_ps(row + j), base));
+      };
+      __m512 sum0 = _mm512_setzero_ps(), sum1 = sum0;
+      int64_t j = 0;
+      for (; j + 32 <= n; j += 32) {
+        const __m512 e0 = power(j), e1 = power(j + 16);
+        sum0 = _mm512_add_ps(sum0, e0);
+        sum1 = _mm512_add_ps(sum1, e1);
+        _mm512_storeu_si512(out + j, to_bf16(e0, e1));
+      }
+      if (j < n) {
+        const int64_t left = n - j;
+        const __m512 e0 = _mm512_maskz_mov_ps(left >= 16 ? 0xffff : tail, power(j));
+        const __m512 e1 = left > 16 ? _mm512_maskz_mov_ps(tail, power(j + 16)) : _mm512_setzero_ps();
+        sum0 = _mm512_add_ps(sum0, e0);
+        sum1 = _mm512_add_ps(sum1, e1);
+        _mm512_storeu_si512(out + j, to_bf16(e0, e1));
+      }
+      sums[i] = _mm512_add_ps(sum0, sum1);
+    }
+    return _mm512_div_ps(
+        _mm512_set1_ps(1.0f),
+        reduce_eight(sums, [](__m512 x, __m512 y) __attribute__((always_inline)) { return _mm512_add_ps(x, y); }));
+  }
+
   static void attend(const Attention& a, uint8_t* memory) {
     const int64_t n = a.tokens, size = a.size, padded = round_up(n, 32);
     const Scratch s = pieces(memory, padded, size);
     const P products;
     pack_keys(a.keys, a.ld, n, padded, size, s.keys);
     pack_values(a.values, a.ld, n, padded, size, s.values);
-    const __m512 factor = _mm512_set1_ps(a.factor * 1.44269504f);
+    const __m512 factor = _mm512_set1_ps(a.factor * 1.44269504f);  // scores become exponents of 2
     for (int64_t first = 0; first < a.count; first += P::kRows) {
       const int64_t rows = a.count - first < P::kRows ? a.count - first : P::kRows;
       for (int64_t i = 0; i < P::kRows; ++i) {
         const float* q = a.queries + (first + (i < rows ? i : 0)) * a.ld;
         for (int64_t d = 0; d < size; d += 32)
-          _mm512_storeu_si512(s.queries + i * size + d,
-                              to_bf16(_mm512_loadu_ps(q + d), _mm512_loadu_ps(q + d + 16)));
+          _mm512_storeu_si512(s.queries + i * size + d, to_bf16(_mm512_mul_ps(_mm512_loadu_ps(q + d), factor),
+                                                                _mm512_mul_ps(_mm512_loadu_ps(q + d + 16), factor)));
       }
       products.scores(s.queries, size, s.keys, padded, s.scores, padded);
-      float inverse[P::kRows];
-      for (int64_t i = 0; i < rows; ++i) {
-        float* row = s.scores + i * padded;
-        for (int64_t j = n / 16 * 16; j < padded; j += 16) {
-          const auto past = static_cast<__mmask16>(j >= n ? 0xffff : 0xffffu << (n - j));
-          _mm512_storeu_ps(row + j,
-                           _mm512_mask_blend_ps(past, _mm512_loadu_ps(row + j), _mm512_set1_ps(-3e38f)));
-        }
-        __m512 most = _mm512_loadu_ps(row);
-        for (int64_t j = 16; j < padded; j += 16) most = _mm512_max_ps(most, _mm512_loadu_ps(row + j));
-        const __m512 largest = _mm512_set1_ps(_mm512_reduce_max_ps(most));
-        __m512 sum0 = _mm512_setzero_ps(), sum1 = sum0;
-        for (int64_t j = 0; j < padded; j += 32) {
-          const __m512 e0 =
-              exp2_fast(_mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(row + j), largest), factor));
-          const __m512 e1 =
-              exp2_fast(_mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(row + j + 16), largest), factor));
-          sum0 = _mm512_add_ps(sum0, e0);
-          sum1 = _mm512_add_ps(sum1, e1);
-          _mm512_storeu_si512(s.weights + i * padded + j, to_bf16(e0, e1));
-        }
-        inverse[i] = 1 / _mm512_reduce_add_ps(_mm512_add_ps(sum0, sum1));
-      }
+      __m512 inverse[P::kRows / 8];
+      for (int64_t i = 0; i < P::kRows / 8; ++i)
+        inverse[i] = softmax_eight(s.scores + 8 * i * padded, n, padded, s.weights + 8 * i * padded);
       products.values(s.weights, padded, s.values, size, s.sums);
-      for (int64_t i = 0; i < rows; ++i)
+      for (int64_t i = 0; i < rows; ++i) {
+        const __m512 scale = broadcast_eighth(inverse[i / 8], static_cast<int>(i % 8));
         for (int64_t d = 0; d < size; d += 16)
           _mm512_storeu_ps(a.out + (first + i) * a.ld_out + d,
-                           _mm512_mul_ps(_mm512_loadu_ps(s.sums + i * size + d), _mm512_set1_ps(inverse[i])));
+                           _mm512_mul_ps(_mm512_loadu_ps(s.sums + i * size + d), scale));
+      }
     }
   }
 };
