@@ -31,7 +31,7 @@ void configure(int group, int64_t rows) {
 using Sums = int32_t[kGroups][2][kRows * 16];  // of both halves of the panel
 
 // What is fetched during each product of tiles.
-struct Ahead {
+struct Fetch {
   const uint8_t* next;
   int64_t lines;
 };
@@ -39,7 +39,7 @@ struct Ahead {
 // The integer sums of the rows the tiles are configured for. A group's are stored once the next group's
 // products are under way: storing them at once would wait for them.
 void multiply(const int8_t* x, ptrdiff_t ld, const uint8_t* codes, int64_t groups, int group, Sums& sums,
-              Ahead& ahead) {
+              Fetch& ahead) {
   for (int64_t g = 0; g < groups; ++g, x += group, codes += group * kInt8Panel) {
     for (int64_t i = 0; i < ahead.lines; ++i, ahead.next += 64)
       _mm_prefetch(reinterpret_cast<const char*>(ahead.next), _MM_HINT_T1);
@@ -113,7 +113,7 @@ inline __attribute__((always_inline)) void scale(const Sums& sums, const Int8Row
 
 // Up to 16 rows x the panel.
 void block(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group, float* totals,
-           Ahead& ahead) {
+           Fetch& ahead) {
   alignas(64) Sums sums;
   for (int64_t g = 0; g < groups; g += kGroups) {
     const int64_t count = groups - g < kGroups ? groups - g : kGroups;
@@ -135,7 +135,7 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
   const auto right = static_cast<__mmask16>(columns <= 16 ? 0 : (1u << (columns - 16)) - 1);
   int64_t configured = 0;
   const int64_t products = (rows + kRows - 1) / kRows * groups, lines = next.bytes / 64;
-  Ahead ahead{next.from, (lines + products - 1) / products};
+  Fetch ahead{next.from, (lines + products - 1) / products};
   for (int64_t m = 0; m < rows; m += kRows) {
     const int64_t count = rows - m < kRows ? rows - m : kRows;
     const Int8Rows part = x.at(m, 0, group);

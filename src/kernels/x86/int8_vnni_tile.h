@@ -64,8 +64,10 @@ inline __attribute__((always_inline)) void add_biases(const uint16_t* terms, ptr
   }
 }
 
-// `ahead`: cache lines of `next` to fetch per four columns of k.
-template <int rows, int ahead>
+// What a tile fetches meanwhile: nothing; a line into L2, one into L1 or two into L1 with each four columns.
+enum class Ahead { nothing, line_to_l2, line, two_lines };
+
+template <int rows, Ahead ahead>
 __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int64_t groups, int group,
                                     const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y,
                                     __mmask16 left, __mmask16 right, const uint8_t* next) {
@@ -82,9 +84,12 @@ __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i, codes += 128) {
         const __m512i w0 = _mm512_loadu_si512(codes), w1 = _mm512_loadu_si512(codes + 64);
-        if constexpr (ahead > 0) _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
-        if constexpr (ahead > 1) _mm_prefetch(reinterpret_cast<const char*>(next) + 64, _MM_HINT_T0);
-        if constexpr (ahead > 0) next += 64 * ahead;
+        if constexpr (ahead == Ahead::line_to_l2)
+          _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T1);
+        if constexpr (ahead >= Ahead::line) _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
+        if constexpr (ahead == Ahead::two_lines)
+          _mm_prefetch(reinterpret_cast<const char*>(next) + 64, _MM_HINT_T0);
+        if constexpr (ahead != Ahead::nothing) next += ahead == Ahead::two_lines ? 128 : 64;
 #pragma GCC unroll 8
         for (int m = 0; m < rows; ++m) {
           int32_t quad;
@@ -114,7 +119,7 @@ __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int
   }
 }
 
-template <int ahead, int rows = kTileRows>
+template <Ahead ahead, int rows = kTileRows>
 void tile_of(int64_t count, const Int8Rows& x, const Int8Weights& w, int64_t groups, int group,
              const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, __mmask16 left, __mmask16 right,
              const uint8_t* next) {
@@ -132,7 +137,8 @@ void vnni_matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t 
   const auto left = static_cast<__mmask16>(columns >= 16 ? 0xffff : (1u << columns) - 1);
   const auto right = static_cast<__mmask16>(columns <= 16 ? 0 : (1u << (columns - 16)) - 1);
   const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
-  // A lone tile fetches up to two lines with each four columns; of several, the first two a line each.
+  // A lone tile fetches up to two lines with each four columns. Of several, the first two fetch one each into
+  // L2, and the last two into L1, where the rows between would have displaced it.
   const int64_t steps = groups * group / 4, lines = next.bytes / 64 / steps;
   int64_t done = 0;
   for (int64_t t = 0; t < tiles; ++t) {
@@ -140,13 +146,19 @@ void vnni_matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t 
     const Int8Rows part = x.at(done, 0, group);
     const float* z = from + done * ld_from;
     float* out = y + done * ld_y;
-    if (tiles == 1 && lines >= 2)
-      tile_of<2>(count, part, w, groups, group, z, ld_from, out, ld_y, left, right, next.from);
-    else if (t < lines && t < 2)
-      tile_of<1>(count, part, w, groups, group, z, ld_from, out, ld_y, left, right,
-                 next.from + t * steps * 64);
+    const auto run = [&]<Ahead ahead>(int64_t line) {
+      tile_of<ahead>(count, part, w, groups, group, z, ld_from, out, ld_y, left, right,
+                     next.from + line * steps * 64);
+    };
+    const int64_t wanted = lines < 2 ? lines : 2, to_last = tiles - t;
+    if (tiles == 1 && wanted == 2)
+      run.template operator()<Ahead::two_lines>(0);
+    else if (to_last <= wanted)
+      run.template operator()<Ahead::line>(wanted - to_last);
+    else if (t < wanted)
+      run.template operator()<Ahead::line_to_l2>(t);
     else
-      tile_of<0>(count, part, w, groups, group, z, ld_from, out, ld_y, left, right, nullptr);
+      run.template operator()<Ahead::nothing>(0);
     done += count;
   }
 }
