@@ -84,8 +84,8 @@ void CpuOps::int8_block(const Tensor& x, const Linear& l, const Block& block, fl
       const int64_t slice = std::min(widest, w.columns() - k);
       const Int8Weights weights = w.int8_panel(int8_, panel, k, slice, expansion);
       const bool last = k + slice == w.columns();
-      const ReadAhead next = !last                    ? w.codes(panel, k + slice, slice)
-                             : panel + 1 < w.panels() ? w.codes(panel + 1, 0, slice)
+      const ReadAhead next = !last                    ? w.ahead(panel, k + slice, std::min(slice, w.columns() - k - slice))
+                             : panel + 1 < w.panels() ? w.ahead(panel + 1, 0, std::min(widest, w.columns()))
                                                       : ReadAhead{};
       const Start from = start_of(l, first, k, out + n, stride);
       int8_.matmul(x.int8_rows(block.first_row, k), block.rows, weights, slice / form_.group, form_.group, from.values, from.stride,

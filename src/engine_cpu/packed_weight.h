@@ -41,11 +41,12 @@ class PackedWeight {
   void read_bf16(const Bf16Kernels& kernels, int64_t panel, int64_t first, int64_t count,
                  uint16_t* out) const;
   bool expands() const noexcept { return half_; }
-  // Where a panel's codes of `count` columns from `first` on lie.
-  ReadAhead codes(int64_t panel, int64_t first, int64_t count) const noexcept {
+  // Where that lies, for a panel's `count` columns from `first` on.
+  ReadAhead ahead(int64_t panel, int64_t first, int64_t count) const noexcept {
     const int64_t bytes_of_two = half_ ? 1 : 2;
     return {codes_ + (panel * columns_ + first) * kInt8Panel * bytes_of_two / 2,
-            count * kInt8Panel * bytes_of_two / 2};
+            count * kInt8Panel * bytes_of_two / 2, scales(panel, first / group_),
+            pairs_of_biases(panel, first / group_), count / group_};
   }
 
  private:

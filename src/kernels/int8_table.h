@@ -62,10 +62,14 @@ struct Int8Weights {
   const uint16_t* biases;  // [pairs of groups][32][2] bfloat16; 0 for a group that is not there
 };
 
-// Memory that will be read after this, which a kernel may fetch while it computes.
+// Memory that will be read after this, which a kernel may fetch while it computes: so many bytes of codes, and
+// what belongs to so many groups of them.
 struct ReadAhead {
-  const uint8_t* from = nullptr;
+  const uint8_t* codes = nullptr;
   int64_t bytes = 0;
+  const float* scales = nullptr;
+  const uint16_t* biases = nullptr;
+  int64_t groups = 0;
 };
 
 struct Int8Kernels {

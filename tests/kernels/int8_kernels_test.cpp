@@ -79,7 +79,8 @@ struct Product {
 
   std::vector<float> operator()(const Int8Kernels& kernels) const {
     std::vector<float> y(static_cast<size_t>(rows * ld_y), 77.0f);
-    const ReadAhead ahead{w.data(), groups * group * kInt8Panel / (groups % 2 == 0 ? 1 : 2)};
+    const ReadAhead ahead{w.data(), groups * group * kInt8Panel / (groups % 2 == 0 ? 1 : 2), scales.data(),
+                          biases.data(), groups};
     kernels.matmul(activations(), rows, weights(), groups, group, from.data(), ld_y, y.data(), ld_y, columns,
                    ahead);
     return y;

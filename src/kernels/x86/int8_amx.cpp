@@ -135,7 +135,8 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
   const auto right = static_cast<__mmask16>(columns <= 16 ? 0 : (1u << (columns - 16)) - 1);
   int64_t configured = 0;
   const int64_t products = (rows + kRows - 1) / kRows * groups, lines = next.bytes / 64;
-  Fetch ahead{next.from, (lines + products - 1) / products};
+  prefetch_factors(next);
+  Fetch ahead{next.codes, (lines + products - 1) / products};
   for (int64_t m = 0; m < rows; m += kRows) {
     const int64_t count = rows - m < kRows ? rows - m : kRows;
     const Int8Rows part = x.at(m, 0, group);

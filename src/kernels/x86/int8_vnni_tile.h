@@ -131,6 +131,14 @@ void tile_of(int64_t count, const Int8Rows& x, const Int8Weights& w, int64_t gro
   }
 }
 
+inline void prefetch_factors(const ReadAhead& next) {
+  for (int64_t g = 0; g < next.groups; ++g) {
+    _mm_prefetch(reinterpret_cast<const char*>(next.scales + g * kInt8Panel), _MM_HINT_T1);
+    _mm_prefetch(reinterpret_cast<const char*>(next.scales + g * kInt8Panel + 16), _MM_HINT_T1);
+    _mm_prefetch(reinterpret_cast<const char*>(next.biases + g * kInt8Panel), _MM_HINT_T1);
+  }
+}
+
 void vnni_matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
                  const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
                  const ReadAhead& next) {
@@ -140,6 +148,7 @@ void vnni_matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t 
   // A lone tile fetches up to two lines with each four columns. Of several, the first two fetch one each into
   // L2, and the last two into L1, where the rows between would have displaced it.
   const int64_t steps = groups * group / 4, lines = next.bytes / 64 / steps;
+  prefetch_factors(next);
   int64_t done = 0;
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t count = (rows - done + tiles - t - 1) / (tiles - t);  // tiles of nearly equal height
@@ -148,7 +157,7 @@ void vnni_matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t 
     float* out = y + done * ld_y;
     const auto run = [&]<Ahead ahead>(int64_t line) {
       tile_of<ahead>(count, part, w, groups, group, z, ld_from, out, ld_y, left, right,
-                     next.from + line * steps * 64);
+                     next.codes + line * steps * 64);
     };
     const int64_t wanted = lines < 2 ? lines : 2, to_last = tiles - t;
     if (tiles == 1 && wanted == 2)
