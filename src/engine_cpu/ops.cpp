@@ -101,7 +101,7 @@ Tensor CpuOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
   add_operand(y);
   loop_rows(x.rows(), [&](int64_t first, int64_t rows, int) {
     for (int64_t m = first; m < first + rows; ++m)
-      kernels_.layer_norm(x.row(m), weight, bias, norm.epsilon, x.columns(), y.row(m));
+      kernels_.layer_norm(x.row(m), nullptr, weight, bias, norm.epsilon, x.columns(), y.row(m));
     if (y.has_operand()) make_operand(y, first, rows);
   });
   return y;
@@ -112,10 +112,8 @@ Tensor CpuOps::add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm&
   Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
   add_operand(y);
   loop_rows(a.rows(), [&](int64_t first, int64_t rows, int) {
-    for (int64_t m = first; m < first + rows; ++m) {
-      kernels_.add(a.row(m), b.row(m), a.columns(), y.row(m));
-      kernels_.layer_norm(y.row(m), weight, bias, norm.epsilon, a.columns(), y.row(m));
-    }
+    for (int64_t m = first; m < first + rows; ++m)
+      kernels_.layer_norm(a.row(m), b.row(m), weight, bias, norm.epsilon, a.columns(), y.row(m));
     if (y.has_operand()) make_operand(y, first, rows);
   });
   return y;

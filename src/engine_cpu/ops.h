@@ -59,16 +59,26 @@ class CpuOps {
   struct Block {
     int64_t first_row, rows, first_column, columns;
   };
-  void packed_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride,
+  // A linear, found and checked once.
+  struct PackedLinear {
+    const PackedWeight* weight;
+    const float* bias;  // null: none
+    int64_t columns;
+  };
+  PackedLinear found(const Linear& l) const;
+  void packed_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out, int64_t stride,
                     int slot);
-  void int8_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride, int slot);
-  void bf16_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride, int slot);
+  void int8_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out, int64_t stride,
+                  int slot);
+  void bf16_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out, int64_t stride,
+                  int slot);
   // What a product of columns from `k` on is added to.
   struct Start {
     const float* values;
     int64_t stride;
   };
-  Start start_of(const Linear& l, int64_t first_column, int64_t k, const float* out, int64_t stride) const;
+  static Start start_of(const PackedLinear& l, int64_t first_column, int64_t k, const float* out,
+                        int64_t stride);
   Tensor packed_feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down);
   const PackedWeight* packed(const Linear& l) const;  // null where it takes float32 activations
   Tensor with_operand(const Tensor& x);               // x, its values quantized or rounded
@@ -106,7 +116,7 @@ class CpuOps {
   template <class Body>
   void loop_rows(int64_t rows, Body&& body) {
     constexpr int64_t kSmallest = 4, kLargest = 16;
-    const int64_t size = std::clamp(rows / (2 * threads()), kSmallest, kLargest);
+    const int64_t size = std::clamp((rows + threads() - 1) / threads(), kSmallest, kLargest);
     loop((rows + size - 1) / size, [&](int64_t block, int slot) {
       body(block * size, std::min(size, rows - block * size), slot);
     });

@@ -57,8 +57,8 @@ void CpuOps::make_operand(const float* values, int64_t stride, const Tensor& x, 
   for (int64_t m = 0; m < rows; ++m) bf16_.round(values + m * stride, columns, x.bf16(row + m) + column);
 }
 
-void CpuOps::packed_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride,
-                          int slot) {
+void CpuOps::packed_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out,
+                          int64_t stride, int slot) {
   if (form_.kind == Activations::bf16)
     bf16_block(x, l, block, out, stride, slot);
   else
@@ -66,15 +66,19 @@ void CpuOps::packed_block(const Tensor& x, const Linear& l, const Block& block, 
 }
 
 // The first slice starts from the bias, the others add to what is there.
-CpuOps::Start CpuOps::start_of(const Linear& l, int64_t first_column, int64_t k, const float* out,
-                               int64_t stride) const {
+CpuOps::Start CpuOps::start_of(const PackedLinear& l, int64_t first_column, int64_t k, const float* out,
+                               int64_t stride) {
   if (k > 0) return {out, stride};
-  return {l.bias == kNoWeight ? kZeroRow : vector(l.bias, l.out) + first_column, 0};
+  return {l.bias == nullptr ? kZeroRow : l.bias + first_column, 0};
 }
 
-void CpuOps::int8_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride,
+CpuOps::PackedLinear CpuOps::found(const Linear& l) const {
+  return {packed(l), l.bias == kNoWeight ? nullptr : vector(l.bias, l.out), l.out};
+}
+
+void CpuOps::int8_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out, int64_t stride,
                         int slot) {
-  const PackedWeight& w = *packed(l);
+  const PackedWeight& w = *l.weight;
   const int64_t widest = w.expands() ? kExpandedSlice : kInt8Blocking.slice;
   uint8_t* expansion = expanded(slot, kExpandedSlice * kInt8Panel);
   for (int64_t n = 0; n < block.columns; n += kInt8Panel) {
@@ -94,9 +98,9 @@ void CpuOps::int8_block(const Tensor& x, const Linear& l, const Block& block, fl
   }
 }
 
-void CpuOps::bf16_block(const Tensor& x, const Linear& l, const Block& block, float* out, int64_t stride,
+void CpuOps::bf16_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out, int64_t stride,
                         int slot) {
-  const PackedWeight& w = *packed(l);
+  const PackedWeight& w = *l.weight;
   const int64_t first_panel = block.first_column / kBf16Panel, panels = units_of(block.columns, kBf16Panel);
   for (int64_t k = 0; k < w.columns(); k += kBf16Blocking.slice) {
     const int64_t slice = std::min(kBf16Blocking.slice, w.columns() - k), size = slice * kBf16Panel;
@@ -122,18 +126,22 @@ void CpuOps::packed_linears(const Tensor& x, std::span<const Linear> ls, Activat
   const Blocking& blocking = blocking_of(form_);
   const int64_t blocks = units_of(x.rows(), blocking.rows);
   int64_t all_columns = 0;
-  for (const Linear& l : ls) all_columns += l.out;
+  std::vector<PackedLinear> linears;
+  for (const Linear& l : ls) {
+    linears.push_back(found(l));
+    all_columns += l.out;
+  }
   const int64_t width = unit_columns(blocking.columns, kInt8Panel, all_columns, blocks, threads());
   int64_t units = 0;  // over the columns of all products
-  for (const Linear& l : ls) units += units_of(l.out, width);
+  for (const PackedLinear& l : linears) units += units_of(l.columns, width);
   loop(blocks * units, [&](int64_t unit, int slot) {
     const int64_t row = unit / units * blocking.rows;
     int64_t within = unit % units;
     size_t i = 0;
-    for (; within >= units_of(ls[i].out, width); ++i) within -= units_of(ls[i].out, width);
-    const Linear& l = ls[i];
+    for (; within >= units_of(linears[i].columns, width); ++i) within -= units_of(linears[i].columns, width);
+    const PackedLinear& l = linears[i];
     const int64_t column = within * width;
-    const Block block{row, std::min(blocking.rows, x.rows() - row), column, std::min(width, l.out - column)};
+    const Block block{row, std::min(blocking.rows, x.rows() - row), column, std::min(width, l.columns - column)};
     float* out = ys[i].row(row) + column;
     packed_block(operand, l, block, out, ys[i].stride(), slot);
     if (activation != nullptr) activation(out, ys[i].stride(), block.rows, block.columns);
@@ -148,6 +156,7 @@ Tensor CpuOps::packed_feed_forward(const Tensor& x, const Linear& up, Activation
                                              ? bf16_.gelu_erf
                                              : kernel_of(kernels_, activation);
   const Tensor operand = with_operand(x);
+  const PackedLinear first_linear = found(up);
   const Tensor inner = workspace_.arena.operand(x.rows(), up.out, form_);
   const Blocking& blocking = blocking_of(form_);
   const int64_t blocks = units_of(x.rows(), blocking.rows);
@@ -158,7 +167,7 @@ Tensor CpuOps::packed_feed_forward(const Tensor& x, const Linear& up, Activation
     const int64_t rows = std::min(blocking.rows, x.rows() - first);
     const int64_t columns = std::min(width, up.out - column);
     float* tile = scratch(slot, blocking.rows * width);
-    packed_block(operand, up, {first, rows, column, columns}, tile, width, slot);
+    packed_block(operand, first_linear, {first, rows, column, columns}, tile, width, slot);
     for (int64_t i = 0; i < rows; i += kRowsAtOnce) {  // few enough to stay in L1 between the two
       const int64_t count = std::min(kRowsAtOnce, rows - i);
       if (activate_tile != nullptr) activate_tile(tile + i * width, width, count, columns);

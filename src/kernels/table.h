@@ -40,9 +40,9 @@ struct Kernels {
   void (*max_into)(const float* x, int64_t n, float* out);                  // out = max(out, x)
 
   // out = (x - mean) / sqrt(variance + epsilon) * weight + bias, the variance taken over n, around the mean
-  // (two passes). out may be x.
-  void (*layer_norm)(const float* x, const float* weight, const float* bias, float epsilon, int64_t n,
-                     float* out);
+  // (two passes), where x = a + b, or a where b is null. out may be a or b.
+  void (*layer_norm)(const float* a, const float* b, const float* weight, const float* bias, float epsilon,
+                     int64_t n, float* out);
   // x = exp(factor * (x - max)) / sum
   void (*softmax)(float* x, float factor, int64_t n);
   // out = x / max(|x|, 1e-12), the Euclidean length; out may be x

@@ -239,7 +239,7 @@ TEST_P(EveryVariant, LayerNormIsBiasedAndHasEpsilonInsideTheRoot) {
         for (float& v : values) v += shift;
         if (n == 1 && epsilon < 0.1f) continue;  // 0 / sqrt(epsilon): all rounding
         Guarded x(values), w(randoms(n, 2)), b(randoms(n, 3)), y(n);
-        k_.layer_norm(x.data(), w.data(), b.data(), epsilon, n, y.data());
+        k_.layer_norm(x.data(), nullptr, w.data(), b.data(), epsilon, n, y.data());
         double spread, ignored, farthest = 0;
         const auto exact = exact_layer_norm(x, w, b, epsilon, n, static_cast<double>(n), spread);
         const auto unbiased = exact_layer_norm(x, w, b, epsilon, n, static_cast<double>(n - 1), ignored);
@@ -254,7 +254,14 @@ TEST_P(EveryVariant, LayerNormIsBiasedAndHasEpsilonInsideTheRoot) {
           EXPECT_GT(farthest, 2) << "the tolerance would let n - 1 pass, n = " << n;
         }
         EXPECT_TRUE(y.intact());
-        k_.layer_norm(x.data(), w.data(), b.data(), epsilon, n, x.data());  // in place
+        // Of a sum: what the sum by itself gives.
+        Guarded left(randoms(n, 4)), right(randoms(n, 5)), both(n), z(n);
+        k_.add(left.data(), right.data(), n, both.data());
+        k_.layer_norm(both.data(), nullptr, w.data(), b.data(), epsilon, n, z.data());
+        k_.layer_norm(left.data(), right.data(), w.data(), b.data(), epsilon, n, left.data());
+        EXPECT_TRUE(same_bits(left.data(), z.data(), n));
+        EXPECT_TRUE(left.intact());
+        k_.layer_norm(x.data(), nullptr, w.data(), b.data(), epsilon, n, x.data());  // in place
         EXPECT_TRUE(same_bits(x.data(), y.data(), n));
       }
 }

@@ -24,17 +24,24 @@ struct KernelsBody {
     if (i < n) V::store_some(op(V::load_some(in + i, n - i)...), out + i, n - i);
   }
 
-  // The sum of op(x) over a row; op(0 in place of what is past the end) must be masked by the caller's `n`.
-  template <class Op>
-  static float sum(const float* x, int64_t n, Op op) {
+  // The sum of value(i, left) over a row: the values from i on, `left` of them or a whole register. What is past
+  // the end counts as 0.
+  template <class Value>
+  static float sum(int64_t n, Value value) {
     Float sums[kSums] = {V::set(0.0f), V::set(0.0f), V::set(0.0f), V::set(0.0f)};
     int64_t i = 0;
     for (; i + kSums * kLanes <= n; i += kSums * kLanes)
 #pragma GCC unroll 4
-      for (int s = 0; s < kSums; ++s) sums[s] = V::add(sums[s], op(V::load(x + i + s * kLanes)));
-    for (; i + kLanes <= n; i += kLanes) sums[0] = V::add(sums[0], op(V::load(x + i)));
-    if (i < n) sums[1] = V::add(sums[1], V::first(op(V::load_some(x + i, n - i)), n - i));
+      for (int s = 0; s < kSums; ++s) sums[s] = V::add(sums[s], value(i + s * kLanes, kLanes));
+    for (; i + kLanes <= n; i += kLanes) sums[0] = V::add(sums[0], value(i, kLanes));
+    if (i < n) sums[1] = V::add(sums[1], V::first(value(i, n - i), n - i));
     return V::sum(V::add(V::add(sums[0], sums[1]), V::add(sums[2], sums[3])));
+  }
+  static inline __attribute__((always_inline)) Float load(const float* x, int64_t count) {
+    return count == kLanes ? V::load(x) : V::load_some(x, count);
+  }
+  static inline __attribute__((always_inline)) void store(Float x, float* out, int64_t count) {
+    count == kLanes ? V::store(x, out) : V::store_some(x, out, count);
   }
 
   static void add(const float* a, const float* b, int64_t n, float* out) {
@@ -59,17 +66,24 @@ struct KernelsBody {
         n, out, [](Float a, Float b) { return V::larger_or_nan(a, b); }, x, static_cast<const float*>(out));
   }
 
-  static void layer_norm(const float* x, const float* weight, const float* bias, float epsilon, int64_t n,
-                         float* out) {
-    const Float mean = V::set(sum(x, n, [](Float a) { return a; }) / static_cast<float>(n));
-    const float squares = sum(x, n, [mean](Float a) {
-      const Float d = V::sub(a, mean);
+  static void layer_norm(const float* a, const float* b, const float* weight, const float* bias,
+                         float epsilon, int64_t n, float* out) {
+    const float* x = b == nullptr ? a : out;
+    const float total = b == nullptr ? sum(n, [a](int64_t i, int64_t count) { return load(a + i, count); })
+                                     : sum(n, [a, b, out](int64_t i, int64_t count) {
+                                         const Float both = V::add(load(a + i, count), load(b + i, count));
+                                         store(both, out + i, count);
+                                         return both;
+                                       });
+    const Float mean = V::set(total / static_cast<float>(n));
+    const float squares = sum(n, [mean, x](int64_t i, int64_t count) {
+      const Float d = V::sub(load(x + i, count), mean);
       return V::mul(d, d);
     });
     const Float factor = V::div(V::set(1.0f), V::sqrt(V::set(squares / static_cast<float>(n) + epsilon)));
     map(
         n, out,
-        [mean, factor](Float a, Float w, Float b) { return V::fma(V::mul(V::sub(a, mean), factor), w, b); },
+        [mean, factor](Float v, Float w, Float c) { return V::fma(V::mul(V::sub(v, mean), factor), w, c); },
         x, weight, bias);
   }
 
@@ -82,11 +96,14 @@ struct KernelsBody {
     map(
         n, x, [f, largest](Float a) { return exp<V>(V::mul(V::sub(a, largest), f)); },
         static_cast<const float*>(x));
-    scale(x, 1 / sum(x, n, [](Float a) { return a; }), n, x);
+    scale(x, 1 / sum(n, [x](int64_t at, int64_t count) { return load(x + at, count); }), n, x);
   }
 
   static void normalize(const float* x, int64_t n, float* out) {
-    const Float squares = V::set(sum(x, n, [](Float a) { return V::mul(a, a); }));
+    const Float squares = V::set(sum(n, [x](int64_t i, int64_t count) {
+      const Float v = load(x + i, count);
+      return V::mul(v, v);
+    }));
     const Float length = V::max(V::set(1e-12f), V::sqrt(squares));
     map(
         n, out, [length](Float a) { return V::div(a, length); }, x);

@@ -40,8 +40,10 @@ void max_into(const float* x, int64_t n, float* out) {
     if (x[i] > out[i] || x[i] != x[i]) out[i] = x[i];
 }
 
-void layer_norm(const float* x, const float* weight, const float* bias, float epsilon, int64_t n,
+void layer_norm(const float* a, const float* b, const float* weight, const float* bias, float epsilon, int64_t n,
                 float* out) {
+  const float* x = b == nullptr ? a : out;
+  if (b != nullptr) add(a, b, n, out);
   float sum = 0, squares = 0;
   for (int64_t i = 0; i < n; ++i) sum += x[i];
   const float mean = sum / static_cast<float>(n);
