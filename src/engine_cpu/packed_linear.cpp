@@ -18,6 +18,7 @@ struct Blocking {
 };
 constexpr Blocking kInt8Blocking{768, 64, 256};
 constexpr int64_t kExpandedSlice = 384;
+constexpr int64_t kFewRows = 48;  // up to these, expanding half bytes on the way costs less than once before
 constexpr Blocking kBf16Blocking{256, 256, 512};
 constexpr int64_t kWholeGroups = 64;  // columns: what a unit of as many makes can be quantized in it
 constexpr int64_t kRowsAtOnce = 16;
@@ -80,19 +81,22 @@ void CpuOps::int8_block(const Tensor& x, const PackedLinear& l, const Block& blo
                         int slot) {
   const PackedWeight& w = *l.weight;
   const int64_t widest = w.expands() ? kExpandedSlice : kInt8Blocking.slice;
+  const bool in_halves = w.has_linear_halves(int8_) && block.rows <= kFewRows;
+  const auto matmul = in_halves ? int8_.matmul_halves : int8_.matmul;
   uint8_t* expansion = expanded(slot, kExpandedSlice * kInt8Panel);
   for (int64_t n = 0; n < block.columns; n += kInt8Panel) {
     const int64_t first = block.first_column + n, panel = first / kInt8Panel;
     const int64_t columns = std::min<int64_t>(kInt8Panel, block.columns - n);
     for (int64_t k = 0; k < w.columns(); k += widest) {
       const int64_t slice = std::min(widest, w.columns() - k);
-      const Int8Weights weights = w.int8_panel(int8_, panel, k, slice, expansion);
+      const Int8Weights weights =
+          in_halves ? w.int8_halves(panel, k) : w.int8_panel(int8_, panel, k, slice, expansion);
       const bool last = k + slice == w.columns();
       const ReadAhead next = !last                    ? w.ahead(panel, k + slice, std::min(slice, w.columns() - k - slice))
                              : panel + 1 < w.panels() ? w.ahead(panel + 1, 0, std::min(widest, w.columns()))
                                                       : ReadAhead{};
       const Start from = start_of(l, first, k, out + n, stride);
-      int8_.matmul(x.int8_rows(block.first_row, k), block.rows, weights, slice / form_.group, form_.group, from.values, from.stride,
+      matmul(x.int8_rows(block.first_row, k), block.rows, weights, slice / form_.group, form_.group, from.values, from.stride,
                    out + n, stride, columns, next);
     }
   }

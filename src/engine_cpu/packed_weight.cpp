@@ -44,14 +44,15 @@ PackedWeight::PackedWeight(const StoredWeight& stored, int group, Activations ac
       group_(group),
       int8_(activations == Activations::int8),
       half_(stored.scheme.bits <= 4 && stored.scheme.mode != Mode::int8) {
-  for (int i = 0; i < 16; ++i)
-    table_[static_cast<size_t>(i)] = static_cast<uint8_t>(
-        kInt8Middle + (is_e2m1(stored.scheme.mode) ? kTwiceE2m1[static_cast<size_t>(i)] : i - middle()));
+  for (size_t i = 0; i < 16; ++i)
+    table_[i] = static_cast<uint8_t>(is_e2m1(stored.scheme.mode) ? kInt8Middle + kTwiceE2m1[i]
+                                                                 : 16 * static_cast<int>(i));
 }
 
-// The stored code of an affine weight that becomes kInt8Middle.
-int PackedWeight::middle() const noexcept {
-  return stored_.scheme.mode == Mode::affine ? 1 << (stored_.scheme.bits - 1) : 0;
+// Bits by which codes of fewer than eight are moved up, so that the middle one is kInt8Middle: affine ones of up
+// to 4 bits, which become the upper halves of bytes.
+int PackedWeight::shift() const noexcept {
+  return half_ && stored_.scheme.mode == Mode::affine ? 8 - stored_.scheme.bits : 0;
 }
 
 size_t PackedWeight::bytes() const noexcept {
@@ -86,6 +87,7 @@ void PackedWeight::fill_codes(int64_t panel) {
   const int64_t first = panel * kInt8Panel, count = std::min<int64_t>(kInt8Panel, rows_ - first);
   const Mode mode = stored_.scheme.mode;
   const int bits = mode == Mode::int8 ? 8 : stored_.scheme.bits;
+  const int middle = mode == Mode::affine ? 1 << (bits - 1) : 0;  // the stored code that becomes kInt8Middle
   const int64_t own_group = mode == Mode::int8 ? real : stored_.scheme.group_size;
 
   std::vector<uint32_t> row(static_cast<size_t>(quads));
@@ -106,9 +108,11 @@ void PackedWeight::fill_codes(int64_t panel) {
       std::memcpy(codes, from, static_cast<size_t>(real));
     else
       quantize_kernels().unpack(from, static_cast<size_t>(real), bits, codes);
-    // Half bytes get there when they are looked up.
-    if (const int shift = kInt8Middle - middle(); !half_ && shift != 0)
-      for (int64_t k = 0; k < real; ++k) codes[k] = static_cast<uint8_t>(codes[k] + shift);
+    if (half_ && mode == Mode::affine) {  // as wide as half a byte
+      for (int64_t k = 0; k < real; ++k) codes[k] = static_cast<uint8_t>(codes[k] << (4 - bits));
+    } else if (const int up = kInt8Middle - middle; !half_ && up != 0) {
+      for (int64_t k = 0; k < real; ++k) codes[k] = static_cast<uint8_t>(codes[k] + up);
+    }
     std::fill(codes + real, codes + columns_, uint8_t{0});
     for (int64_t q = 0; q < quads; ++q) out[q * kInt8Panel + n] = row[static_cast<size_t>(q)];
 
@@ -120,7 +124,7 @@ void PackedWeight::fill_codes(int64_t panel) {
       if (mode == Mode::int8)  // (q - zero_point) * scale
         bias = -bias * scale;
       else if (mode == Mode::affine)
-        bias = std::fma(static_cast<float>(middle()), scale, bias);
+        bias = std::fma(static_cast<float>(middle), scale, bias), scale = std::ldexp(scale, -shift());
       else
         scale *= 0.5f, bias = 0;
       scales(panel, g)[n] = scale;

@@ -37,6 +37,14 @@ class PackedWeight {
   // `count` columns, and is used where codes take half a byte.
   Int8Weights int8_panel(const Int8Kernels& kernels, int64_t panel, int64_t first, int64_t count,
                          uint8_t* expanded) const;
+  // The same for kernels.matmul_halves, where there is one for such codes.
+  bool has_linear_halves(const Int8Kernels& kernels) const noexcept {
+    return half_ && stored_.scheme.mode == Mode::affine && kernels.matmul_halves != nullptr;
+  }
+  Int8Weights int8_halves(int64_t panel, int64_t first) const noexcept {
+    return {codes_ + (panel * columns_ + first) * kInt8Panel / 2, scales(panel, first / group_),
+            pairs_of_biases(panel, first / group_)};
+  }
   // The same as bfloat16: 32 values for each column.
   void read_bf16(const Bf16Kernels& kernels, int64_t panel, int64_t first, int64_t count,
                  uint16_t* out) const;
@@ -50,7 +58,7 @@ class PackedWeight {
   }
 
  private:
-  int middle() const noexcept;
+  int shift() const noexcept;
   int64_t values() const noexcept { return panels() * columns_ * kInt8Panel; }
   int64_t code_bytes() const noexcept { return group_ == 0 ? 2 * values() : half_ ? values() / 2 : values(); }
   int64_t groups() const noexcept { return group_ == 0 ? 0 : columns_ / group_; }

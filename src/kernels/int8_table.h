@@ -79,6 +79,12 @@ struct Int8Kernels {
                  const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
                  const ReadAhead& next);
 
+  // The same with codes two to a byte, as expand() takes them, each of which stands for 16 times itself. Best for
+  // few rows; null where the variant has nothing better than to expand them.
+  void (*matmul_halves)(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
+                        const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
+                        const ReadAhead& next);
+
   // 4-bit codes, two to a byte, to `count` bytes (a multiple of 128): of each 64 packed bytes the low halves
   // become 64 bytes, the high halves the 64 after them; each is looked up in table[16].
   void (*expand)(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t* codes);

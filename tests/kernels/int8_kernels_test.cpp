@@ -217,6 +217,29 @@ TEST_P(Int8, AddsInPlaceAndRepeatsOneRow) {
         std::memcmp(&y[static_cast<size_t>(m * p.ld_y)], &repeated[static_cast<size_t>(m * p.ld_y)], 128), 0);
 }
 
+// What expanding first gives, to the bit.
+TEST_P(Int8, MatmulOfHalvesIsThatOfTheBytes) {
+  if (k_.matmul_halves == nullptr) GTEST_SKIP() << "has no kernel of its own for them";
+  std::vector<uint8_t> table(16);
+  for (size_t i = 0; i < 16; ++i) table[i] = static_cast<uint8_t>(16 * i);
+  for (int64_t m : {1, 2, 5, 6, 7, 13, 16, 33})
+    for (int group : {16, 32, 64})
+      for (int64_t n : {1, 16, 17, 32}) {
+        Product p(m, 384 / group, group, n);
+        const std::vector<uint8_t> halves(p.w.begin(), p.w.begin() + 384 * 16);
+        k_.expand(halves.data(), 384 * 32, table.data(), p.w.data());
+        const std::vector<float> expected = p(k_);
+        std::vector<float> y(expected.size(), 77.0f);
+        const Int8Weights w{halves.data(), p.scales.data(), p.biases.data()};
+        const ReadAhead ahead{halves.data(), 384 * 16, p.scales.data(), p.biases.data(), p.groups};
+        k_.matmul_halves(p.activations(), m, w, p.groups, group, p.from.data(), p.ld_y, y.data(), p.ld_y, n,
+                         ahead);
+        EXPECT_EQ(y, expected) << m << "x" << n << " g" << group;
+        p.w[3] ^= 16;  // the twin
+        EXPECT_NE(p(k_), y);
+      }
+}
+
 TEST_P(Int8, ExpandLooksEveryCodeUp) {
   std::vector<uint8_t> packed(512), table(16), codes(1024 + 1), expected(1024);
   std::mt19937 random(3);

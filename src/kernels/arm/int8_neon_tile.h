@@ -130,6 +130,7 @@ float spin(int64_t rounds) {
 template <class D>
 constexpr Int8Kernels neon_table() {
   return {.matmul = matmul<D>,
+          .matmul_halves = nullptr,
           .expand = expand,
           .quantize = quantize,
           .spin = spin<D>,

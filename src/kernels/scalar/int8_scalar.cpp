@@ -62,6 +62,6 @@ void quantize(const float* x, ptrdiff_t ld_x, int64_t rows, int64_t n, int group
 }  // namespace
 
 const Int8Kernels kInt8Scalar{
-    .matmul = matmul, .expand = expand, .quantize = quantize, .spin = nullptr, .operations_per_round = 0};
+    .matmul = matmul, .matmul_halves = nullptr, .expand = expand, .quantize = quantize, .spin = nullptr, .operations_per_round = 0};
 
 }  // namespace mlxe

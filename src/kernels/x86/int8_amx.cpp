@@ -143,7 +143,7 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
     const float* z = from + m * ld_from;
     float* out = y + m * ld_y;
     if (count < kFewRows) {
-      vnni_matmul(part, count, w, groups, group, z, ld_from, out, ld_y, columns, next);
+      vnni_matmul<WholeCodes>(part, count, w, groups, group, z, ld_from, out, ld_y, columns, next);
       continue;
     }
     if (configured != count) {
@@ -175,6 +175,7 @@ float spin(int64_t rounds) {
 }  // namespace
 
 const Int8Kernels kInt8Amx{.matmul = matmul,
+                           .matmul_halves = nullptr,
                            .expand = expand,
                            .quantize = quantize,
                            .spin = spin,

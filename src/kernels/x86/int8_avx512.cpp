@@ -42,6 +42,7 @@ struct Madd {
 }  // namespace
 
 const Int8Kernels kInt8Avx512{.matmul = Int8Madd<Madd, Avx512>::matmul,
+                              .matmul_halves = nullptr,
                               .expand = expand,
                               .quantize = quantize,
                               .spin = Int8Madd<Madd, Avx512>::spin,

@@ -24,7 +24,8 @@ float spin(int64_t rounds) {
   return static_cast<float>(_mm512_reduce_add_epi32(total));
 }
 
-constexpr Int8Kernels kVnniTable{.matmul = vnni_matmul,
+constexpr Int8Kernels kVnniTable{.matmul = vnni_matmul<WholeCodes>,
+                                 .matmul_halves = vnni_matmul<HalfCodes>,
                                  .expand = expand,
                                  .quantize = quantize,
                                  .spin = spin,

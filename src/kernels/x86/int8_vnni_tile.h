@@ -64,10 +64,25 @@ inline __attribute__((always_inline)) void add_biases(const uint16_t* terms, ptr
   }
 }
 
+// Four columns of k of the panel's two halves, a byte a code or half a byte.
+struct WholeCodes {
+  static constexpr int kBytes = 128;
+  static inline __attribute__((always_inline)) void load(const uint8_t* p, __m512i& left, __m512i& right) {
+    left = _mm512_loadu_si512(p), right = _mm512_loadu_si512(p + 64);
+  }
+};
+struct HalfCodes {
+  static constexpr int kBytes = 64;
+  static inline __attribute__((always_inline)) void load(const uint8_t* p, __m512i& left, __m512i& right) {
+    const __m512i both = _mm512_loadu_si512(p), upper = _mm512_set1_epi8(static_cast<char>(0xf0));
+    left = _mm512_and_si512(_mm512_slli_epi16(both, 4), upper), right = _mm512_and_si512(both, upper);
+  }
+};
+
 // What a tile fetches meanwhile: nothing; a line into L2, one into L1 or two into L1 with each four columns.
 enum class Ahead { nothing, line_to_l2, line, two_lines };
 
-template <int rows, Ahead ahead>
+template <class Codes, int rows, Ahead ahead>
 __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int64_t groups, int group,
                                     const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y,
                                     __mmask16 left, __mmask16 right, const uint8_t* next) {
@@ -82,8 +97,9 @@ __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int
     for (int m = 0; m < rows; ++m) sum0[m] = sum1[m] = _mm512_set1_epi32(x.starts[m * x.ld_groups + g]);
     for (int k = 0; k < group; k += 16) {
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i, codes += 128) {
-        const __m512i w0 = _mm512_loadu_si512(codes), w1 = _mm512_loadu_si512(codes + 64);
+      for (int i = 0; i < 4; ++i, codes += Codes::kBytes) {
+        __m512i w0, w1;
+        Codes::load(codes, w0, w1);
         if constexpr (ahead == Ahead::line_to_l2)
           _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T1);
         if constexpr (ahead >= Ahead::line) _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
@@ -119,15 +135,15 @@ __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int
   }
 }
 
-template <Ahead ahead, int rows = kTileRows>
+template <class Codes, Ahead ahead, int rows = kTileRows>
 void tile_of(int64_t count, const Int8Rows& x, const Int8Weights& w, int64_t groups, int group,
              const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, __mmask16 left, __mmask16 right,
              const uint8_t* next) {
   if constexpr (rows > 0) {
     if (count == rows)
-      tile<rows, ahead>(x, w, groups, group, from, ld_from, y, ld_y, left, right, next);
+      tile<Codes, rows, ahead>(x, w, groups, group, from, ld_from, y, ld_y, left, right, next);
     else
-      tile_of<ahead, rows - 1>(count, x, w, groups, group, from, ld_from, y, ld_y, left, right, next);
+      tile_of<Codes, ahead, rows - 1>(count, x, w, groups, group, from, ld_from, y, ld_y, left, right, next);
   }
 }
 
@@ -139,6 +155,7 @@ inline void prefetch_factors(const ReadAhead& next) {
   }
 }
 
+template <class Codes>
 void vnni_matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
                  const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
                  const ReadAhead& next) {
@@ -156,7 +173,7 @@ void vnni_matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t 
     const float* z = from + done * ld_from;
     float* out = y + done * ld_y;
     const auto run = [&]<Ahead ahead>(int64_t line) {
-      tile_of<ahead>(count, part, w, groups, group, z, ld_from, out, ld_y, left, right,
+      tile_of<Codes, ahead>(count, part, w, groups, group, z, ld_from, out, ld_y, left, right,
                      next.codes + line * steps * 64);
     };
     const int64_t wanted = lines < 2 ? lines : 2, to_last = tiles - t;
