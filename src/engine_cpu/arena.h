@@ -86,8 +86,8 @@ class Tensor {
   // Those of a row from the one on that begins at column `k`.
   Int8Groups groups(int64_t row, int64_t k) const noexcept {
     const int64_t count = operand_groups(), g = k / group_;
-    float* scales =
-        operand_.data() + rows_ * operand_stride_ / static_cast<int64_t>(sizeof(float)) + row * group_stride();
+    float* scales = operand_.data() + rows_ * operand_stride_ / static_cast<int64_t>(sizeof(float)) +
+                    row * group_stride();
     return {scales + g, reinterpret_cast<int32_t*>(scales + count) + g,
             reinterpret_cast<uint16_t*>(scales + 2 * count) + g};
   }

@@ -117,9 +117,8 @@ class CpuOps {
   void loop_rows(int64_t rows, Body&& body) {
     constexpr int64_t kSmallest = 4, kLargest = 16;
     const int64_t size = std::clamp((rows + threads() - 1) / threads(), kSmallest, kLargest);
-    loop((rows + size - 1) / size, [&](int64_t block, int slot) {
-      body(block * size, std::min(size, rows - block * size), slot);
-    });
+    loop((rows + size - 1) / size,
+         [&](int64_t block, int slot) { body(block * size, std::min(size, rows - block * size), slot); });
   }
 
   const std::deque<Weight>& weights_;

@@ -22,7 +22,7 @@ constexpr int64_t kFewRows = 48;  // up to these, expanding half bytes on the wa
 constexpr Blocking kBf16Blocking{256, 256, 512};
 constexpr int64_t kWholeGroups = 64;  // columns: what a unit of as many makes can be quantized in it
 constexpr int64_t kRowsAtOnce = 16;
-constexpr int64_t kManyUnits = 8;     // for a thread: with fewer, narrower ones share the work better
+constexpr int64_t kManyUnits = 8;  // for a thread: with fewer, narrower ones share the work better
 
 const Blocking& blocking_of(const OperandForm& form) {
   return form.kind == Activations::bf16 ? kBf16Blocking : kInt8Blocking;
@@ -77,8 +77,8 @@ CpuOps::PackedLinear CpuOps::found(const Linear& l) const {
   return {packed(l), l.bias == kNoWeight ? nullptr : vector(l.bias, l.out), l.out};
 }
 
-void CpuOps::int8_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out, int64_t stride,
-                        int slot) {
+void CpuOps::int8_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out,
+                        int64_t stride, int slot) {
   const PackedWeight& w = *l.weight;
   const int64_t widest = w.expands() ? kExpandedSlice : kInt8Blocking.slice;
   const bool in_halves = w.has_linear_halves(int8_) && block.rows <= kFewRows;
@@ -92,18 +92,18 @@ void CpuOps::int8_block(const Tensor& x, const PackedLinear& l, const Block& blo
       const Int8Weights weights =
           in_halves ? w.int8_halves(panel, k) : w.int8_panel(int8_, panel, k, slice, expansion);
       const bool last = k + slice == w.columns();
-      const ReadAhead next = !last                    ? w.ahead(panel, k + slice, std::min(slice, w.columns() - k - slice))
+      const ReadAhead next = !last ? w.ahead(panel, k + slice, std::min(slice, w.columns() - k - slice))
                              : panel + 1 < w.panels() ? w.ahead(panel + 1, 0, std::min(widest, w.columns()))
                                                       : ReadAhead{};
       const Start from = start_of(l, first, k, out + n, stride);
-      matmul(x.int8_rows(block.first_row, k), block.rows, weights, slice / form_.group, form_.group, from.values, from.stride,
-                   out + n, stride, columns, next);
+      matmul(x.int8_rows(block.first_row, k), block.rows, weights, slice / form_.group, form_.group,
+             from.values, from.stride, out + n, stride, columns, next);
     }
   }
 }
 
-void CpuOps::bf16_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out, int64_t stride,
-                        int slot) {
+void CpuOps::bf16_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out,
+                        int64_t stride, int slot) {
   const PackedWeight& w = *l.weight;
   const int64_t first_panel = block.first_column / kBf16Panel, panels = units_of(block.columns, kBf16Panel);
   for (int64_t k = 0; k < w.columns(); k += kBf16Blocking.slice) {
@@ -145,7 +145,8 @@ void CpuOps::packed_linears(const Tensor& x, std::span<const Linear> ls, Activat
     for (; within >= units_of(linears[i].columns, width); ++i) within -= units_of(linears[i].columns, width);
     const PackedLinear& l = linears[i];
     const int64_t column = within * width;
-    const Block block{row, std::min(blocking.rows, x.rows() - row), column, std::min(width, l.columns - column)};
+    const Block block{row, std::min(blocking.rows, x.rows() - row), column,
+                      std::min(width, l.columns - column)};
     float* out = ys[i].row(row) + column;
     packed_block(operand, l, block, out, ys[i].stride(), slot);
     if (activation != nullptr) activation(out, ys[i].stride(), block.rows, block.columns);

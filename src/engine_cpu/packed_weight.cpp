@@ -49,8 +49,8 @@ PackedWeight::PackedWeight(const StoredWeight& stored, int group, Activations ac
                                                                  : 16 * static_cast<int>(i));
 }
 
-// Bits by which codes of fewer than eight are moved up, so that the middle one is kInt8Middle: affine ones of up
-// to 4 bits, which become the upper halves of bytes.
+// Bits by which codes of fewer than eight are moved up, so that the middle one is kInt8Middle: affine ones of
+// up to 4 bits, which become the upper halves of bytes.
 int PackedWeight::shift() const noexcept {
   return half_ && stored_.scheme.mode == Mode::affine ? 8 - stored_.scheme.bits : 0;
 }
@@ -121,7 +121,7 @@ void PackedWeight::fill_codes(int64_t panel) {
     for (int64_t g = 0; g < (real + group_ - 1) / group_; ++g) {
       const auto own = static_cast<size_t>(g * group_ / own_group);
       float scale = row_scales[own], bias = row_biases[own];  // of the middle code
-      if (mode == Mode::int8)  // (q - zero_point) * scale
+      if (mode == Mode::int8)                                 // (q - zero_point) * scale
         bias = -bias * scale;
       else if (mode == Mode::affine)
         bias = std::fma(static_cast<float>(middle), scale, bias), scale = std::ldexp(scale, -shift());

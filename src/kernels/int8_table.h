@@ -19,7 +19,7 @@ namespace mlxe {
 inline constexpr int kInt8Panel = 32;          // output columns a panel of packed weights holds
 inline constexpr int64_t kInt8Alignment = 64;  // rows of activations and weights have a multiple of columns
 
-inline constexpr int kInt8Middle = 128;        // the code of a weight that equals its group's bias
+inline constexpr int kInt8Middle = 128;  // the code of a weight that equals its group's bias
 
 // Rows of quantized activations.
 struct Int8Rows {
@@ -34,8 +34,7 @@ struct Int8Rows {
   // The rows from `row` on, columns from `k` on, the first of an even-numbered group.
   __attribute__((always_inline)) Int8Rows at(int64_t row, int64_t k, int group) const noexcept {
     const int64_t g = row * ld_groups + k / group;
-    return {codes + row * ld + k,    ld,       scales + g, starts + g,
-            terms + g + row * ld_groups, ld_groups};
+    return {codes + row * ld + k, ld, scales + g, starts + g, terms + g + row * ld_groups, ld_groups};
   }
 };
 
@@ -62,8 +61,8 @@ struct Int8Weights {
   const uint16_t* biases;  // [pairs of groups][32][2] bfloat16; 0 for a group that is not there
 };
 
-// Memory that will be read after this, which a kernel may fetch while it computes: so many bytes of codes, and
-// what belongs to so many groups of them.
+// Memory that will be read after this, which a kernel may fetch while it computes: so many bytes of codes,
+// and what belongs to so many groups of them.
 struct ReadAhead {
   const uint8_t* codes = nullptr;
   int64_t bytes = 0;
@@ -79,8 +78,8 @@ struct Int8Kernels {
                  const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
                  const ReadAhead& next);
 
-  // The same with codes two to a byte, as expand() takes them, each of which stands for 16 times itself. Best for
-  // few rows; null where the variant has nothing better than to expand them.
+  // The same with codes two to a byte, as expand() takes them, each of which stands for 16 times itself. Best
+  // for few rows; null where the variant has nothing better than to expand them.
   void (*matmul_halves)(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
                         const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
                         const ReadAhead& next);
@@ -89,8 +88,9 @@ struct Int8Kernels {
   // become 64 bytes, the high halves the 64 after them; each is looked up in table[16].
   void (*expand)(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t* codes);
 
-  // Rows of n activations, `ld_x` floats apart: scale = max|x| / 127 over each group, code = rint(x / scale); a
-  // group whose largest magnitude is below 1e-30 becomes zeros. Codes are written up to the next multiple of
+  // Rows of n activations, `ld_x` floats apart: scale = max|x| / 127 over each group, code = rint(x / scale);
+  // a group whose largest magnitude is below 1e-30 becomes zeros. Codes are written up to the next multiple
+  // of
   // 64. From a row to the next are `ld_codes` bytes and, of each kind in `groups`, `ld_groups` times four.
   void (*quantize)(const float* x, ptrdiff_t ld_x, int64_t rows, int64_t n, int group, int8_t* codes,
                    ptrdiff_t ld_codes, const Int8Groups& groups, ptrdiff_t ld_groups);

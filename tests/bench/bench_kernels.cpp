@@ -23,8 +23,8 @@
 #include <unistd.h>
 #endif
 
-#include "base/half.h"
 #include "base/cpu_features.h"
+#include "base/half.h"
 #include "base/memory_block.h"
 #include "kernels/bf16_table.h"
 #include "kernels/int8_table.h"
@@ -229,7 +229,8 @@ struct Weights {
         float_biases(Array<float>(kColumns * k / kGroup).filled(random_floats(-0.1f, 0.1f))),
         biases(kColumns * k / kGroup) {
     for (int i = 0; i < 16; ++i) table[i] = static_cast<uint8_t>(120 + i);
-    for (int64_t i = 0; i < kColumns * k / kGroup; ++i) biases.data()[i] = float_to_bf16(float_biases.data()[i]);
+    for (int64_t i = 0; i < kColumns * k / kGroup; ++i)
+      biases.data()[i] = float_to_bf16(float_biases.data()[i]);
   }
 
   Int8Weights at(int64_t panel, int64_t k) const {
@@ -253,7 +254,10 @@ struct Weights {
 // What quantize() says of the groups of some rows, each kind in an array of its own.
 struct Groups {
   Groups(int64_t rows, int64_t columns)
-      : of_a_row(columns / kGroup), scales(rows * of_a_row), starts(rows * of_a_row), terms(2 * rows * of_a_row) {}
+      : of_a_row(columns / kGroup),
+        scales(rows * of_a_row),
+        starts(rows * of_a_row),
+        terms(2 * rows * of_a_row) {}
   Int8Groups row(int64_t m) const {
     const int64_t at = m * of_a_row;
     return {scales.data() + at, starts.data() + at, terms.data() + 2 * at};
@@ -293,8 +297,9 @@ void bench_int8(Bench& bench, bool half) {
                         w.codes = expanded.data();
                       }
                       float* out = y.data() + n;
-                      kernels.matmul(groups.rows(codes.data(), depth).at(0, k, kGroup), rows, w, slice / kGroup, kGroup, k == 0 ? zeros : out,
-                                     k == 0 ? 0 : kColumns, out, kColumns, kInt8Panel, {});
+                      kernels.matmul(groups.rows(codes.data(), depth).at(0, k, kGroup), rows, w,
+                                     slice / kGroup, kGroup, k == 0 ? zeros : out, k == 0 ? 0 : kColumns, out,
+                                     kColumns, kInt8Panel, {});
                     }
                 });
     }
@@ -382,7 +387,8 @@ void bench_rows(Bench& bench) {
   bench.add("gelu_tanh", shape, 8.0 * kValues, Peak::none,
             [&] { k.gelu_tanh(large.data(), kStreamColumns, kStreamRows, kStreamColumns); });
   const auto layer_norm = [&](int64_t, int64_t at) {
-    k.layer_norm(x.data() + at, nullptr, weight.data(), weight.data(), 1e-12f, kStreamColumns, out.data() + at);
+    k.layer_norm(x.data() + at, nullptr, weight.data(), weight.data(), 1e-12f, kStreamColumns,
+                 out.data() + at);
   };
   bench.add("layer_norm", shape, 8.0 * kValues, Peak::none, each_row(layer_norm));
   const auto softmax = [&](int64_t, int64_t at) { k.softmax(out.data() + at, 0.125f, kStreamColumns); };

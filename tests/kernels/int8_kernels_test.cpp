@@ -51,7 +51,8 @@ struct Product {
     for (uint8_t& v : w)
       v = static_cast<uint8_t>(fill == Fill::highest ? 255 : fill == Fill::lowest ? 0 : random());
     a_scales.resize(static_cast<size_t>(rows * ld_groups)), starts.resize(a_scales.size());
-    terms.resize(2 * a_scales.size(), float_to_bf16(kNan));  // what a group that is not there has must not count
+    terms.resize(2 * a_scales.size(),
+                 float_to_bf16(kNan));  // what a group that is not there has must not count
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t i = 0; i < groups; ++i) {
         int32_t sum = 0;
@@ -105,13 +106,13 @@ struct Product {
                    (w[static_cast<size_t>((k / 4 * 32 + n) * 4 + k % 4)] - kInt8Middle);
           const double first = static_cast<double>(a_scales[static_cast<size_t>(m * ld_groups + g)]) *
                                scales[static_cast<size_t>(g * 32 + n)] * static_cast<double>(dot);
-          const double second =
-              static_cast<double>(bf16_to_float(biases[bias_at(g, n)])) *
-              bf16_to_float(terms[static_cast<size_t>(m * 2 * ld_groups + g)]);
+          const double second = static_cast<double>(bf16_to_float(biases[bias_at(g, n)])) *
+                                bf16_to_float(terms[static_cast<size_t>(m * 2 * ld_groups + g)]);
           sum += first + second;
           magnitude += std::abs(first) + std::abs(second);
         }
-        worst = std::max(worst, std::abs(found - sum) / (static_cast<double>(2 * groups + 3) * u * magnitude));
+        worst =
+            std::max(worst, std::abs(found - sum) / (static_cast<double>(2 * groups + 3) * u * magnitude));
       }
     return worst;
   }

@@ -19,8 +19,8 @@ namespace {
 class EveryQuantizedScheme : public testing::TestWithParam<Scheme> {};
 INSTANTIATE_TEST_SUITE_P(, EveryQuantizedScheme, testing::ValuesIn(quantized_schemes()), scheme_name);
 
-// (code - 128) * scale + bias of the packed form is what dequantize() says, but for the rounding of its bias to
-// bfloat16 and a few of float32.
+// (code - 128) * scale + bias of the packed form is what dequantize() says, but for the rounding of its bias
+// to bfloat16 and a few of float32.
 TEST_P(EveryQuantizedScheme, PackedValuesAreTheStoredOnes) {
   const Scheme scheme = GetParam();
   const int64_t rows = 45, columns = scheme.mode == Mode::int8 ? 200 : 256;

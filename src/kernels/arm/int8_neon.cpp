@@ -40,8 +40,7 @@ struct Multiply {
 #pragma GCC unroll 8
     for (int m = 0; m < rows; ++m)
 #pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v)
-        sums[m][v] = vpaddq_s32(low[m][v], high[m][v]);
+      for (int v = 0; v < vectors; ++v) sums[m][v] = vpaddq_s32(low[m][v], high[m][v]);
   }
 };
 

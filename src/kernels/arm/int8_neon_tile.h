@@ -101,7 +101,8 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
   int64_t done = 0;
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t count = (rows - done + tiles - t - 1) / (tiles - t);  // tiles of nearly equal height
-    tile_of<D>(count, x.at(done, 0, group), w, groups, group, from + done * ld_from, ld_from, y + done * ld_y, ld_y, columns);
+    tile_of<D>(count, x.at(done, 0, group), w, groups, group, from + done * ld_from, ld_from, y + done * ld_y,
+               ld_y, columns);
     done += count;
   }
 }

@@ -42,8 +42,7 @@ void quantize_row(const float* x, int64_t n, int group, int8_t* codes, const Int
     }
     describe_group(groups, g, largest, sum);
   }
-  if (i < n)
-    Int8Quantize<Neon>::quantize_row(x + i, n - i, group, codes + i, groups.past(g));
+  if (i < n) Int8Quantize<Neon>::quantize_row(x + i, n - i, group, codes + i, groups.past(g));
 }
 
 void quantize(const float* x, ptrdiff_t ld_x, int64_t rows, int64_t n, int group, int8_t* codes,

@@ -39,7 +39,8 @@ struct Bf16Decode {
     }
   }
 
-  static void decode(const CodedWeights& codes, const uint8_t* table, int64_t groups, int group, uint16_t* w) {
+  static void decode(const CodedWeights& codes, const uint8_t* table, int64_t groups, int group,
+                     uint16_t* w) {
     CodedWeights in = codes;
     for (int64_t g = 0; g < groups; ++g, in.scales += kInt8Panel, in.biases += kInt8Panel)
       for (int first = 0; first < kBf16Panel; first += kLanes)

@@ -24,8 +24,8 @@ struct KernelsBody {
     if (i < n) V::store_some(op(V::load_some(in + i, n - i)...), out + i, n - i);
   }
 
-  // The sum of value(i, left) over a row: the values from i on, `left` of them or a whole register. What is past
-  // the end counts as 0.
+  // The sum of value(i, left) over a row: the values from i on, `left` of them or a whole register. What is
+  // past the end counts as 0.
   template <class Value>
   static float sum(int64_t n, Value value) {
     Float sums[kSums] = {V::set(0.0f), V::set(0.0f), V::set(0.0f), V::set(0.0f)};

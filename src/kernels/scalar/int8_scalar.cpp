@@ -61,7 +61,11 @@ void quantize(const float* x, ptrdiff_t ld_x, int64_t rows, int64_t n, int group
 
 }  // namespace
 
-const Int8Kernels kInt8Scalar{
-    .matmul = matmul, .matmul_halves = nullptr, .expand = expand, .quantize = quantize, .spin = nullptr, .operations_per_round = 0};
+const Int8Kernels kInt8Scalar{.matmul = matmul,
+                              .matmul_halves = nullptr,
+                              .expand = expand,
+                              .quantize = quantize,
+                              .spin = nullptr,
+                              .operations_per_round = 0};
 
 }  // namespace mlxe

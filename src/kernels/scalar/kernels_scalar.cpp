@@ -40,8 +40,8 @@ void max_into(const float* x, int64_t n, float* out) {
     if (x[i] > out[i] || x[i] != x[i]) out[i] = x[i];
 }
 
-void layer_norm(const float* a, const float* b, const float* weight, const float* bias, float epsilon, int64_t n,
-                float* out) {
+void layer_norm(const float* a, const float* b, const float* weight, const float* bias, float epsilon,
+                int64_t n, float* out) {
   const float* x = b == nullptr ? a : out;
   if (b != nullptr) add(a, b, n, out);
   float sum = 0, squares = 0;

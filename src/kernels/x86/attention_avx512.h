@@ -96,8 +96,8 @@ struct Bf16Attention {
       }
   }
 
-  // Of eight rows of scores, the exponentials of what they are below their largest, as bfloat16; zeros past n.
-  // Returns the inverse of their sum, of row i in lane eighth(i).
+  // Of eight rows of scores, the exponentials of what they are below their largest, as bfloat16; zeros past
+  // n. Returns the inverse of their sum, of row i in lane eighth(i).
   static __m512 softmax_eight(const float* scores, int64_t n, int64_t padded, uint16_t* weights) {
     const int64_t full = n / 16 * 16;
     const __mmask16 tail = Avx512::mask(n - full);
@@ -138,7 +138,8 @@ struct Bf16Attention {
     }
     return _mm512_div_ps(
         _mm512_set1_ps(1.0f),
-        reduce_eight(sums, [](__m512 x, __m512 y) __attribute__((always_inline)) { return _mm512_add_ps(x, y); }));
+        reduce_eight(
+            sums, [](__m512 x, __m512 y) __attribute__((always_inline)) { return _mm512_add_ps(x, y); }));
   }
 
   static void attend(const Attention& a, uint8_t* memory) {
@@ -153,8 +154,9 @@ struct Bf16Attention {
       for (int64_t i = 0; i < P::kRows; ++i) {
         const float* q = a.queries + (first + (i < rows ? i : 0)) * a.ld;
         for (int64_t d = 0; d < size; d += 32)
-          _mm512_storeu_si512(s.queries + i * size + d, to_bf16(_mm512_mul_ps(_mm512_loadu_ps(q + d), factor),
-                                                                _mm512_mul_ps(_mm512_loadu_ps(q + d + 16), factor)));
+          _mm512_storeu_si512(s.queries + i * size + d,
+                              to_bf16(_mm512_mul_ps(_mm512_loadu_ps(q + d), factor),
+                                      _mm512_mul_ps(_mm512_loadu_ps(q + d + 16), factor)));
       }
       products.scores(s.queries, size, s.keys, padded, s.scores, padded);
       __m512 inverse[P::kRows / 8];

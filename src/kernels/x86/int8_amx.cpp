@@ -72,8 +72,8 @@ void multiply(const int8_t* x, ptrdiff_t ld, const uint8_t* codes, int64_t group
   }
 }
 
-// Adds `groups` groups of scaled sums of `rows` rows, from `row` on, to their float sums, which begin with the
-// terms of all biases. Both halves share what a row is multiplied with.
+// Adds `groups` groups of scaled sums of `rows` rows, from `row` on, to their float sums, which begin with
+// the terms of all biases. Both halves share what a row is multiplied with.
 template <int rows>
 inline __attribute__((always_inline)) void scale(const Sums& sums, const Int8Rows& x, int64_t row,
                                                  const Int8Weights& w, int64_t first, int64_t groups,

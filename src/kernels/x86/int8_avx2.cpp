@@ -11,9 +11,7 @@ struct Madd {
   static constexpr int kColumns = 8, kRows = 4;
   using Int = __m256i;
 
-  static __m256 first(const uint16_t* p) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(pairs(p), 16));
-  }
+  static __m256 first(const uint16_t* p) { return _mm256_castsi256_ps(_mm256_slli_epi32(pairs(p), 16)); }
   static __m256 second(const uint16_t* p) {
     return _mm256_castsi256_ps(_mm256_and_si256(pairs(p), _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
   }

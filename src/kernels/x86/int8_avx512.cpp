@@ -10,9 +10,7 @@ struct Madd {
   static constexpr int kColumns = 16, kRows = 6;
   using Int = __m512i;
 
-  static __m512 first(const uint16_t* p) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(pairs(p), 16));
-  }
+  static __m512 first(const uint16_t* p) { return _mm512_castsi512_ps(_mm512_slli_epi32(pairs(p), 16)); }
   static __m512 second(const uint16_t* p) {
     return _mm512_castsi512_ps(_mm512_and_si512(pairs(p), _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
   }

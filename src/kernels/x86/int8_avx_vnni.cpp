@@ -49,8 +49,7 @@ __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int
   for (int64_t g = 0; g < groups; ++g) {
     __m256i sums[rows][2];
 #pragma GCC unroll 8
-    for (int m = 0; m < rows; ++m)
-      sums[m][0] = sums[m][1] = _mm256_set1_epi32(x.starts[m * x.ld_groups + g]);
+    for (int m = 0; m < rows; ++m) sums[m][0] = sums[m][1] = _mm256_set1_epi32(x.starts[m * x.ld_groups + g]);
     for (int k = 0; k < group; k += 4, codes += 4 * kInt8Panel, a += 4) {
       const __m256i w0 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes)),
                     w1 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 32));
@@ -70,8 +69,7 @@ __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int
 #pragma GCC unroll 8
       for (int m = 0; m < rows; ++m) {
         const __m256 scale = _mm256_set1_ps(x.scales[m * x.ld_groups + g]);
-        totals[m][v] =
-            _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[m][v]), scale), s, totals[m][v]);
+        totals[m][v] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[m][v]), scale), s, totals[m][v]);
       }
     }
   }

@@ -43,15 +43,15 @@ inline __attribute__((always_inline)) void quantize_eight(const EightRows& rows,
     most[i] =
         _mm512_castsi512_ps(_mm512_max_epu32(_mm512_max_epu32(a[0], a[1]), _mm512_max_epu32(a[2], a[3])));
   }
-  const __m512 largest = reduce_eight(most, [](__m512 a, __m512 b) __attribute__((always_inline)) {
-    return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
-  });
+  const __m512 largest = reduce_eight(
+      most, [](__m512 a, __m512 b) __attribute__((always_inline)) {
+        return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+      });
   const __m512 tiny = _mm512_set1_ps(1e-30f), steps = _mm512_set1_ps(127);
   const __mmask16 finite = _mm512_cmp_ps_mask(largest, _mm512_set1_ps(__builtin_inff()), _CMP_LT_OQ);
   const __mmask16 there = _mm512_mask_cmp_ps_mask(finite, largest, tiny, _CMP_GT_OQ);
   const __m512 inverse = _mm512_maskz_div_ps(there, steps, largest);
-  const __m512 scale =
-      _mm512_maskz_div_ps(_mm512_cmp_ps_mask(largest, tiny, _CMP_NLT_UQ), largest, steps);
+  const __m512 scale = _mm512_maskz_div_ps(_mm512_cmp_ps_mask(largest, tiny, _CMP_NLT_UQ), largest, steps);
   __m512 fours[8];
 #pragma GCC unroll 8
   for (int i = 0; i < 8; ++i) {
@@ -64,13 +64,13 @@ inline __attribute__((always_inline)) void quantize_eight(const EightRows& rows,
         order, _mm512_packs_epi16(_mm512_packs_epi32(a[0], a[1]), _mm512_packs_epi32(a[2], a[3])));
     _mm512_storeu_si512(rows.codes[i] + 64 * g, packed);
     // Sums of pairs of bytes, then of pairs of those: four codes a lane.
-    fours[i] = _mm512_castsi512_ps(
-        _mm512_madd_epi16(_mm512_maddubs_epi16(ones, packed), _mm512_set1_epi16(1)));
+    fours[i] =
+        _mm512_castsi512_ps(_mm512_madd_epi16(_mm512_maddubs_epi16(ones, packed), _mm512_set1_epi16(1)));
   }
-  const __m512i all = _mm512_castps_si512(reduce_eight(fours, [](__m512 a, __m512 b)
-                                                                  __attribute__((always_inline)) {
-    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
-  }));
+  const __m512i all = _mm512_castps_si512(reduce_eight(
+      fours, [](__m512 a, __m512 b) __attribute__((always_inline)) {
+        return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+      }));
   // NaN times a factor of 0 is no code: such groups are cleared.
   if (finite != 0xffff) {
     for (int i = 0; i < 8; ++i)
@@ -94,8 +94,8 @@ inline __attribute__((always_inline)) void quantize_eight(const EightRows& rows,
   }
 }
 
-// Groups of 64 go in eights, of eight rows; other groups, and what is left of a row, through the general form,
-// to the same result.
+// Groups of 64 go in eights, of eight rows; other groups, and what is left of a row, through the general
+// form, to the same result.
 void quantize(const float* x, ptrdiff_t ld_x, int64_t rows, int64_t n, int group, int8_t* codes,
               ptrdiff_t ld_codes, const Int8Groups& groups, ptrdiff_t ld_groups) {
   const int64_t whole = group == 64 ? n / 64 : 0;  // groups of a row

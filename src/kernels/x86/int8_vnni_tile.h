@@ -40,7 +40,8 @@ inline __attribute__((always_inline)) void dot_pairs(__m512& sums, __m512i a, __
 }
 
 // The terms of a row's groups g and g + 1; where there is no g + 1, its bias is 0 and so must its term be.
-inline __attribute__((always_inline)) __m512i pair_of_terms(const uint16_t* terms, int64_t g, int64_t groups) {
+inline __attribute__((always_inline)) __m512i pair_of_terms(const uint16_t* terms, int64_t g,
+                                                            int64_t groups) {
   int32_t pair = terms[g];
   if (g + 1 < groups) __builtin_memcpy(&pair, terms + g, 4);
   return _mm512_set1_epi32(pair);
@@ -174,7 +175,7 @@ void vnni_matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t 
     float* out = y + done * ld_y;
     const auto run = [&]<Ahead ahead>(int64_t line) {
       tile_of<Codes, ahead>(count, part, w, groups, group, z, ld_from, out, ld_y, left, right,
-                     next.codes + line * steps * 64);
+                            next.codes + line * steps * 64);
     };
     const int64_t wanted = lines < 2 ? lines : 2, to_last = tiles - t;
     if (tiles == 1 && wanted == 2)

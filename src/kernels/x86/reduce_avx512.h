@@ -22,7 +22,9 @@ inline __attribute__((always_inline)) __m512 reduce_eight(const __m512 (&v)[8], 
   return op(c, _mm512_permute_ps(c, 0xb1));
 }
 
-constexpr int eighth(int i) { return 4 * (i % 4) + 2 * (i / 4); }
+constexpr int eighth(int i) {
+  return 4 * (i % 4) + 2 * (i / 4);
+}
 
 // Lane eighth(i) in every lane.
 inline __attribute__((always_inline)) __m512 broadcast_eighth(__m512 v, int i) {
