@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/wording.h"
+#include "compare/gates.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe::cli {
@@ -78,6 +79,12 @@ nlohmann::json to_json(const TargetedConversion& result) {
   object["trials"] = nlohmann::json::array();
   for (const Trial& t : result.trials) object["trials"].push_back(to_json(t));
   return object;
+}
+
+void add_gates(nlohmann::json& object, const QualityCheck* checked) {
+  if (checked == nullptr) return;
+  object["gates"] = gates_json(checked->gates);
+  object["unmeasured_gates"] = checked->unmeasured;
 }
 
 void print_json(const nlohmann::json& object) {
@@ -156,9 +163,12 @@ uint64_t FolderOptions::max_shard_size() const {
   return *bytes;
 }
 
-void show(const Conversion& result, Written written, const FolderOptions& options) {
+void show(const Conversion& result, Written written, const FolderOptions& options,
+          const QualityCheck* checked) {
   if (options.json) {
-    print_json(to_json(result, written));
+    nlohmann::json object = to_json(result, written);
+    add_gates(object, checked);
+    print_json(object);
     return;
   }
   if (written == Written::no) print_plan(result.plan);
@@ -166,9 +176,11 @@ void show(const Conversion& result, Written written, const FolderOptions& option
   print_result(result, written);
 }
 
-void show(const TargetedConversion& result, Written written, const FolderOptions& options) {
+void show(const TargetedConversion& result, Written written, const FolderOptions& options,
+          const QualityCheck* checked) {
   if (options.json) {
     nlohmann::json object = to_json(result.conversion, written);
+    add_gates(object, checked);
     object["target"] = to_json(result);
     print_json(object);
     return;

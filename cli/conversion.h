@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "compare/quality.h"
 #include "mlx_encoder/allocate.h"
 #include "mlx_encoder/convert.h"
 
@@ -23,9 +24,11 @@ struct FolderOptions {
 
 enum class Written { yes, no };  // no: --dry-run
 
-// As a table and a summary, or as one JSON object.
-void show(const Conversion& result, Written written, const FolderOptions& options);
-void show(const TargetedConversion& result, Written written, const FolderOptions& options);
+// As a table and a summary, or as one JSON object with the gates that were checked, if any.
+void show(const Conversion& result, Written written, const FolderOptions& options,
+          const QualityCheck* checked = nullptr);
+void show(const TargetedConversion& result, Written written, const FolderOptions& options,
+          const QualityCheck* checked = nullptr);
 
 // The dequantize command; also what `convert -d` runs.
 int dequantize(const FolderOptions& options);

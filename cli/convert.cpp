@@ -132,16 +132,20 @@ int convert(const Options& o) {
                          .threads = o.folder.threads,
                          .warning = warnings(Strictness::warn),
                          .progress = progress()};
-  const auto gates = [&](const Conversion& conversion) {
-    return quality ? check_quality(*quality, measured(conversion), {}, {}, options.warning).gates
-                   : std::vector<Gate>();
+  const auto check = [&](const Conversion& conversion) {
+    return quality ? std::optional(check_quality(*quality, measured(conversion), {}, {}, options.warning))
+                   : std::nullopt;
+  };
+  const auto finish = [&](const auto& result, const Conversion& conversion, Written written) {
+    const std::optional<QualityCheck> checked = check(conversion);
+    show(result, written, o.folder, checked ? &*checked : nullptr);
+    return checked ? report_gates(checked->gates) : 0;
   };
   if (wanted) {
     const TargetedConversion proved = convert_to_target(
         options, *wanted, o.texts.empty() ? std::vector<TextInput>{} : read_texts(o.texts, o),
         o.dry_run ? Outcome::discard : Outcome::keep);
-    show(proved, o.dry_run ? Written::no : Written::yes, o.folder);
-    return report_gates(gates(proved.conversion));
+    return finish(proved, proved.conversion, o.dry_run ? Written::no : Written::yes);
   }
   if (!o.recipe.empty()) {
     const Dtype asked = options.scheme.dtype;
@@ -162,18 +166,20 @@ int convert(const Options& o) {
   Conversion done{.plan = {}, .folder = options.output};
   if (o.dry_run) {
     done.plan = plan_conversion(options);
-    show(done, Written::no, o.folder);
-    return report_gates(gates(done));
+    return finish(done, done, Written::no);
   }
   if (quality && !options.calibration) {  // its gates know all before anything is written
     ConvertOptions silent = options;
     silent.warning = nullptr;
     done.plan = plan_conversion(silent);
-    if (const int status = report_gates(gates(done))) return status;
+    const std::optional<QualityCheck> checked = check(done);
+    if (std::ranges::any_of(checked->gates, [](const Gate& gate) { return !gate.passed; })) {
+      if (o.folder.json) show(done, Written::no, o.folder, &*checked);
+      return report_gates(checked->gates);
+    }
   }
   done = mlxe::convert(options);
-  show(done, Written::yes, o.folder);
-  return report_gates(gates(done));
+  return finish(done, done, Written::yes);
 }
 
 }  // namespace

@@ -8,11 +8,16 @@
 #include <cmath>
 #include <set>
 
+#include "base/cpu_features.h"
+#include "base/file_errors.h"
+#include "base/sha256.h"
 #include "base/thread_pool.h"
 #include "calibrate/calibration_ops.h"
 #include "calibrate/calibration_texts.h"
+#include "calibrate/journal.h"
 #include "calibrate/rounding.h"
 #include "mlx_encoder/error.h"
+#include "mlx_encoder/version.h"
 #include "models/forward.h"
 #include "quant/matrix.h"
 
@@ -45,14 +50,17 @@ class Binder : public ParameterVisitor {
 class Calibrator : public Fitter {
  public:
   Calibrator(LoadedModel& loaded, const Calibration& calibration,
-             const std::map<std::string, Scheme>& schemes, ThreadPool& pool, const Progress& progress)
+             const std::map<std::string, Scheme>& schemes, ThreadPool& pool, const Progress& progress,
+             Journal journal)
       : loaded_(loaded),
         method_(calibration.method),
         schemes_(schemes),
         pool_(pool),
         progress_(progress),
+        journal_(std::move(journal)),
         weights_(loaded.checkpoint) {
     loaded.model.visit(weights_);
+    take_up(journal_.read(schemes));
   }
 
   CalibratedWeights run(const Batch& batch, const std::filesystem::path& scratch) {
@@ -172,6 +180,7 @@ class Calibrator : public Fitter {
     for (float& w : importance) w *= w;
     for (const Lookup& l : lookups)
       if (scheme(l.table.weight) != nullptr) round_alone(l.table.weight, importance);
+    journal_.add(result_, bias_of_);
   }
 
   std::vector<ChannelLine> norm(const LayerNorm& norm, const ChannelFit& fit) override {
@@ -205,6 +214,7 @@ class Calibrator : public Fitter {
       for (size_t i = 0; i < due.size(); ++i)
         named(due[i].weight, [&] { round_linear(due[i], targets[i], metric); });
     });
+    journal_.add(result_, bias_of_);
   }
 
   void round_linear(const Linear& l, const std::vector<float>& target, const InputMetric& metric) {
@@ -230,8 +240,10 @@ class Calibrator : public Fitter {
       consider(round_groups(values, importance, wanted, pool_), "mse");
     }
     if (corrects()) consider(round_compensated(target, metric, wanted, pool_), "gptq");
-    if (method_ != CalibrationMethod::rtn && l.bias != kNoWeight)
+    if (method_ != CalibrationMethod::rtn && l.bias != kNoWeight) {
       correct_bias(l, values, decoded(best), metric.moments);
+      bias_of_[spec(l.weight).name] = spec(l.bias).name;
+    }
     keep(l.weight, std::move(best), std::move(entry));
   }
 
@@ -250,6 +262,16 @@ class Calibrator : public Fitter {
     set_vector(l.bias, std::move(bias));
   }
 
+  // What an earlier run finished: the run passes by it.
+  void take_up(CalibratedWeights earlier) {
+    std::map<std::string, WeightId> ids;
+    for (size_t i = 0; i < weights_.specs.size(); ++i)
+      ids[weights_.specs[i].name] = static_cast<WeightId>(i);
+    for (auto& [name, values] : earlier.vectors) set_vector(ids.at(name), std::move(values));
+    for (TensorCalibration& entry : earlier.report)
+      install(ids.at(entry.name), std::move(earlier.matrices.at(entry.name)), entry);
+  }
+
   void set_vector(WeightId id, std::vector<float> values) {
     std::vector<float>& kept = result_.vectors[spec(id).name] = std::move(values);
     weights_.changed[static_cast<size_t>(id)] = cpu::Weight({.name = spec(id).name,
@@ -259,6 +281,11 @@ class Calibrator : public Fitter {
   }
 
   void keep(WeightId id, QuantizedMatrix matrix, TensorCalibration entry) {
+    install(id, std::move(matrix), std::move(entry));
+    report_progress();
+  }
+
+  void install(WeightId id, QuantizedMatrix matrix, TensorCalibration entry) {
     entry.name = spec(id).name;
     result_.report.push_back(std::move(entry));
     const QuantizedMatrix& kept = result_.matrices[spec(id).name] = std::move(matrix);
@@ -270,7 +297,6 @@ class Calibrator : public Fitter {
                                                              .scales = kept.scales,
                                                              .biases = kept.biases});
     done_.insert(id);
-    report_progress();
   }
 
   void report_progress() const {
@@ -296,10 +322,32 @@ class Calibrator : public Fitter {
   const std::map<std::string, Scheme>& schemes_;
   ThreadPool& pool_;
   const Progress& progress_;
+  Journal journal_;
   Binder weights_;
   std::set<WeightId> done_;
+  std::map<std::string, std::string> bias_of_;  // names of biases that were corrected, by their matrix's
   CalibratedWeights result_;
 };
+
+// All that a calibration's results follow from. Files of the model count by size and time.
+std::string key_of(const std::filesystem::path& model, const Calibration& calibration,
+                   const std::map<std::string, Scheme>& schemes, const Batch& batch) {
+  std::string text = fmt::format("{} {} {}", kVersion, name(active_variant()), name(calibration.method));
+  for (const auto& [tensor, scheme] : schemes) text += fmt::format("\n{} {}", tensor, to_string(scheme));
+  with_file_errors([&] {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : std::filesystem::directory_iterator(model))
+      if (entry.is_regular_file())
+        files[entry.path().filename().string()] =
+            fmt::format("{} {}", entry.file_size(), entry.last_write_time().time_since_epoch().count());
+    for (const auto& [file, stamp] : files) text += fmt::format("\n{} {}", file, stamp);
+  });
+  Sha256 hash;
+  hash.update(std::as_bytes(std::span(text)));
+  for (const std::vector<int32_t>* part : {&batch.ids, &batch.token_types, &batch.offsets})
+    hash.update(std::as_bytes(std::span(*part)));
+  return hash.finish_hex();
+}
 
 }  // namespace
 }  // namespace calibrate
@@ -307,7 +355,8 @@ class Calibrator : public Fitter {
 CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Calibration& calibration,
                                     const std::map<std::string, Scheme>& schemes, int threads,
                                     const Warning& warning, const Progress& progress,
-                                    const std::filesystem::path& scratch) {
+                                    const std::filesystem::path& scratch,
+                                    const std::filesystem::path& journal) {
   LoadedModel loaded = load_model(model, {});  // the plan has said what there is to say
   Tokenizer tokenizer = Tokenizer::load(model, warning);
   if (loaded.sentence.do_lower_case) tokenizer.lower_case_first();
@@ -319,7 +368,8 @@ CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Ca
 #ifdef __GLIBC__
   ::malloc_trim(0);  // many small blocks of texts and tokens are free again: their pages are wanted back
 #endif
-  return calibrate::Calibrator(loaded, calibration, schemes, pool, progress)
+  calibrate::Journal steps(journal, calibrate::key_of(model, calibration, schemes, batch));
+  return calibrate::Calibrator(loaded, calibration, schemes, pool, progress, std::move(steps))
       .run(batch, scratch.empty() ? std::filesystem::temp_directory_path() : scratch);
 }
 

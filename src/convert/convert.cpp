@@ -45,9 +45,29 @@ uint64_t weight_bytes(const Blueprint& blueprint, const fs::path& folder) {
   return total;
 }
 
+// A hidden folder beside the output for the finished steps of a calibration. It goes when the conversion is
+// there or has failed; a killed process leaves it, and the same conversion goes on from it.
+class Steps {
+ public:
+  explicit Steps(const fs::path& output)
+      : folder_(output.parent_path() / fmt::format(".{}.calibration", output.filename().string())) {}
+  ~Steps() {
+    std::error_code ignored;
+    fs::remove_all(folder_, ignored);
+  }
+  Steps(const Steps&) = delete;
+  Steps& operator=(const Steps&) = delete;
+
+  const fs::path& folder() const noexcept { return folder_; }
+
+ private:
+  fs::path folder_;
+};
+
 // Empty where no texts were given. The report names tensors as written; what is said joins `warnings`.
 CalibratedWeights calibrated(const Blueprint& blueprint, const ConvertOptions& options,
-                             const fs::path& scratch, std::vector<std::string>& warnings) {
+                             const fs::path& scratch, const fs::path& journal,
+                             std::vector<std::string>& warnings) {
   if (!options.calibration) return {};
   std::map<std::string, Scheme> schemes;
   std::map<std::string, std::string> written;
@@ -64,7 +84,7 @@ CalibratedWeights calibrated(const Blueprint& blueprint, const ConvertOptions& o
     if (options.warning) options.warning(sentence);
   };
   CalibratedWeights weights = calibrate_weights(options.model, *options.calibration, schemes, options.threads,
-                                                warning, options.progress, scratch);
+                                                warning, options.progress, scratch, journal);
   for (TensorCalibration& entry : weights.report) entry.name = written.at(entry.name);
   return weights;
 }
@@ -82,7 +102,9 @@ Conversion run(const ConvertOptions& options, Purpose purpose) {
                         {options.model});
   require_free_space(pending.path(), blueprint.plan.folder_bytes);
   auto source = std::async(std::launch::async, fingerprints, options.model, blueprint.source_files);
-  CalibratedWeights weights = calibrated(blueprint, options, pending.path(), result.plan.warnings);
+  const Steps steps(pending.target());
+  CalibratedWeights weights =
+      calibrated(blueprint, options, pending.path(), steps.folder(), result.plan.warnings);
   write_weights(blueprint, weights, pending.path(), options);
   result.calibration = std::move(weights.report);
   for (const auto& [file, text] : blueprint.texts) write_whole_file(pending.path() / file, text);

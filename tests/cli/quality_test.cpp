@@ -1,4 +1,5 @@
 // Quality gates in a file as a user meets them: convert, compare and evaluate against one quality.toml.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -72,6 +73,22 @@ TEST_F(QualityFile, ConvertWritesNothingThatIsTooLarge) {
   EXPECT_THAT(o.err, AllOf(HasSubstr("gate size.weight_bytes failed"), HasSubstr("q.toml:2")));
   EXPECT_FALSE(std::filesystem::exists(out("tiny")));
   EXPECT_EQ(convert("tiny", "8", file("q.toml", "[gates]\nsize.weight_bytes = \"1 MiB\"\n")).status, 0);
+}
+
+TEST_F(QualityFile, ConvertSaysItsGatesInJson) {
+  for (const auto& [limit, status] : {std::pair{"1 KiB", 3}, {"1 MiB", 0}}) {
+    const std::string gates =
+        file("q.toml", fmt::format("[gates]\nsize.weight_bytes = \"{}\"\nlabels.flips = 0.1\n", limit));
+    const Outcome o = convert("tiny", "8", gates, {"--json"});
+    EXPECT_EQ(o.status, status) << o.err;
+    const json j = json::parse(o.out);
+    ASSERT_EQ(j["gates"].size(), 1u);
+    EXPECT_EQ(j["gates"][0]["name"], "size.weight_bytes");
+    EXPECT_EQ(j["gates"][0]["passed"], status == 0);
+    EXPECT_EQ(j["bytes"].is_null(), status != 0) << "what fails was not written";
+    EXPECT_EQ(j["unmeasured_gates"].size(), 1u);
+  }
+  EXPECT_FALSE(json::parse(convert("tiny", "8", file("q.toml", "[gates]\n"), {"--json"}).out)["gates"].is_null());
 }
 
 TEST_F(QualityFile, CalibrationIsHeldAgainstItsLayersErrors) {

@@ -219,8 +219,7 @@ TEST_P(Int8, AddsInPlaceAndRepeatsOneRow) {
 }
 
 // What expanding first gives, to the bit.
-TEST_P(Int8, MatmulOfHalvesIsThatOfTheBytes) {
-  if (k_.matmul_halves == nullptr) GTEST_SKIP() << "has no kernel of its own for them";
+void expect_halves_as_bytes(const Int8Kernels& kernels) {
   std::vector<uint8_t> table(16);
   for (size_t i = 0; i < 16; ++i) table[i] = static_cast<uint8_t>(16 * i);
   for (int64_t m : {1, 2, 5, 6, 7, 13, 16, 33})
@@ -228,17 +227,31 @@ TEST_P(Int8, MatmulOfHalvesIsThatOfTheBytes) {
       for (int64_t n : {1, 16, 17, 32}) {
         Product p(m, 384 / group, group, n);
         const std::vector<uint8_t> halves(p.w.begin(), p.w.begin() + 384 * 16);
-        k_.expand(halves.data(), 384 * 32, table.data(), p.w.data());
-        const std::vector<float> expected = p(k_);
+        kernels.expand(halves.data(), 384 * 32, table.data(), p.w.data());
+        const std::vector<float> expected = p(kernels);
         std::vector<float> y(expected.size(), 77.0f);
         const Int8Weights w{halves.data(), p.scales.data(), p.biases.data()};
         const ReadAhead ahead{halves.data(), 384 * 16, p.scales.data(), p.biases.data(), p.groups};
-        k_.matmul_halves(p.activations(), m, w, p.groups, group, p.from.data(), p.ld_y, y.data(), p.ld_y, n,
+        kernels.matmul_halves(p.activations(), m, w, p.groups, group, p.from.data(), p.ld_y, y.data(), p.ld_y, n,
                          ahead);
         EXPECT_EQ(y, expected) << m << "x" << n << " g" << group;
         p.w[3] ^= 16;  // the twin
-        EXPECT_NE(p(k_), y);
+        EXPECT_NE(p(kernels), y);
       }
+}
+
+TEST(Int8Halves, MatmulOfHalvesIsThatOfTheBytes) {
+  size_t found = 0;
+  for (Isa isa : runnable_variants()) {
+    SCOPED_TRACE(name(isa));
+    const Int8Kernels& kernels = int8_kernels(isa);
+    if (kernels.matmul_halves == nullptr) continue;
+    ++found;
+    expect_halves_as_bytes(kernels);
+  }
+#if defined(__x86_64__)
+  EXPECT_EQ(found > 0, runs(Isa::avx512_vnni));
+#endif
 }
 
 TEST_P(Int8, ExpandLooksEveryCodeUp) {

@@ -1,9 +1,12 @@
 // Conversions with calibration texts, of the tiny checkpoints.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 
 #include "base/sha256.h"
 #include "encoder/model_loader.h"
@@ -127,6 +130,82 @@ TEST(CalibratedConvert, ComesNearerToTheOriginalThanPlainRounding) {
     EXPECT_LT(errors[1], errors[0]);
     EXPECT_LT(errors[2], errors[1]);
   }
+}
+
+// Converts in a process that is killed once `matrices` are done.
+void convert_and_die(ConvertOptions o, size_t matrices) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    o.progress = [&](std::string_view, uint64_t done, uint64_t) {
+      if (done == matrices) ::kill(::getpid(), SIGKILL);
+    };
+    convert(o);
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status)) << "it ended by itself";
+}
+
+TEST(CalibratedConvert, GoesOnWhereAKilledOneStopped) {
+  for (const char* model : {"bert", "distilbert_cls", "st_dense"}) {
+    SCOPED_TRACE(model);
+    const TemporaryFolder folder;
+    ConvertOptions o = options(tiny(model), folder / "whole");
+    convert(o);
+    o.output = folder / "again";
+    const fs::path steps = folder / ".again.calibration";
+    convert_and_die(o, 9);
+    ASSERT_TRUE(fs::exists(steps / "0000.safetensors"));
+    std::vector<uint64_t> done;
+    o.progress = [&](std::string_view stage, uint64_t n, uint64_t) {
+      if (stage == "calibrating") done.push_back(n);
+    };
+    const Conversion resumed = convert(o);
+    EXPECT_GE(done.at(0), 6u) << "steps of up to three matrices were finished";
+    EXPECT_EQ(weights_hash(folder / "again"), weights_hash(folder / "whole"));
+    EXPECT_EQ(resumed.calibration.size(), done.back());
+    EXPECT_FALSE(fs::exists(steps));
+    EXPECT_THAT(names_in(folder), ::testing::UnorderedElementsAre("whole", "again"));
+  }
+}
+
+TEST(CalibratedConvert, GoesOnOnlyFromItsOwnStepsThatAreWhole) {
+  const TemporaryFolder folder;
+  ConvertOptions o = options(tiny("bert"), folder / "out");
+  const fs::path first = folder / ".out.calibration/0000.safetensors";
+  const auto first_done = [&](ConvertOptions next) {
+    std::optional<uint64_t> done;
+    next.progress = [&](std::string_view stage, uint64_t n, uint64_t) {
+      if (stage == "calibrating" && !done) done = n;
+    };
+    convert(next);
+    fs::remove_all(next.output);
+    return done.value();
+  };
+  convert_and_die(o, 9);
+  ConvertOptions other = o;
+  other.calibration = texts(200);
+  EXPECT_EQ(first_done(other), 0u) << "other texts";
+  convert_and_die(o, 9);
+  other = o;
+  other.scheme.bits = 3;
+  EXPECT_EQ(first_done(other), 0u) << "other bits";
+  convert_and_die(o, 9);
+  std::string bytes = test::read_file(first);
+  test::write_file(first, bytes.substr(0, bytes.size() - 1));
+  EXPECT_EQ(first_done(o), 0u) << "a cut file";
+  // The twin of going on: a step that holds something else shows in the result.
+  convert(o);
+  const std::string right = weights_hash(folder / "out");
+  fs::remove_all(folder / "out");
+  convert_and_die(o, 9);
+  bytes = test::read_file(first);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  test::write_file(first, bytes);
+  convert(o);
+  EXPECT_NE(weights_hash(folder / "out"), right);
 }
 
 TEST(CalibratedConvert, ByPlainRoundingIsThePlainConversion) {
