@@ -265,8 +265,7 @@ class Calibrator : public Fitter {
   // What an earlier run finished: the run passes by it.
   void take_up(CalibratedWeights earlier) {
     std::map<std::string, WeightId> ids;
-    for (size_t i = 0; i < weights_.specs.size(); ++i)
-      ids[weights_.specs[i].name] = static_cast<WeightId>(i);
+    for (size_t i = 0; i < weights_.specs.size(); ++i) ids[weights_.specs[i].name] = static_cast<WeightId>(i);
     for (auto& [name, values] : earlier.vectors) set_vector(ids.at(name), std::move(values));
     for (TensorCalibration& entry : earlier.report)
       install(ids.at(entry.name), std::move(earlier.matrices.at(entry.name)), entry);

@@ -24,9 +24,9 @@ struct CalibratedWeights {
 
 // `schemes`: of every matrix to quantize, by canonical name; all affine. `threads` 0: all cores. `scratch`: a
 // folder for a temporary file of activations; empty: the system's. `journal`: a folder to note finished steps
-// in, for another run with the same model, texts and options to go on from; empty: none. Errors: those of reading a folder and its
-// tokenizer; usage (no tokens in the texts); numeric (NaN, infinity or values beyond a dtype, naming the
-// tensor).
+// in, for another run with the same model, texts and options to go on from; empty: none. Errors: those of
+// reading a folder and its tokenizer; usage (no tokens in the texts); numeric (NaN, infinity or values beyond
+// a dtype, naming the tensor).
 CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Calibration& calibration,
                                     const std::map<std::string, Scheme>& schemes, int threads,
                                     const Warning& warning, const Progress& progress,

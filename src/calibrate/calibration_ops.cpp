@@ -71,7 +71,7 @@ bool CalibrationOps::round(Group& group, const Node* beside,
   return true;
 }
 
-CalibrationOps::Tensor CalibrationOps::keep(const Make& make, const LayerNorm& norm,
+CalibrationOps::Tensor CalibrationOps::keep(const Make& make, const LayerNorm& norm, Fit fit_to,
                                             std::shared_ptr<Versions> originals) {
   const bool have_originals = originals != nullptr;
   if (!have_originals) originals = std::make_shared<Versions>(parts_.size());
@@ -80,10 +80,8 @@ CalibrationOps::Tensor CalibrationOps::keep(const Make& make, const LayerNorm& n
   for (size_t i = 0; i < parts_.size(); ++i) {
     Part part = make(i, have_originals ? Sides::changed : Sides::both);
     const size_t at = slot(i, Sides::original);
-    if (have_originals)
-      part.original = file_->get(at, (*originals)[i], workspace_.arena, pool_);
-    else
-      (*originals)[i] = file_->put(at, part.original, pool_);
+    if (!have_originals) (*originals)[i] = file_->put(at, part.original, pool_);
+    if (fit_to == Fit::as_kept) part.original = file_->get(at, (*originals)[i], workspace_.arena, pool_);
     (*changed)[i] = file_->put(slot(i, Sides::changed), part.changed, pool_);
     if (!fit) fit = std::make_unique<ChannelFit>(part.changed.columns());
     fit->add(part.changed, part.original, weights(i), pool_);
@@ -155,7 +153,7 @@ CalibrationOps::Tensor CalibrationOps::layer_norm(const Tensor& x, const LayerNo
     const Part in = x->rows(part, sides);
     return on(sides, [&](auto& ops, auto side) { return ops.layer_norm(in.*side, norm); });
   };
-  return keep(make, norm, nullptr);
+  return keep(make, norm, Fit::as_made, nullptr);
 }
 
 CalibrationOps::Tensor CalibrationOps::add_layer_norm(const Tensor& a, const Tensor& b,
@@ -178,7 +176,7 @@ CalibrationOps::Tensor CalibrationOps::add_layer_norm(const Tensor& a, const Ten
     const Part left = a->rows(part, sides), right = b->rows(part, sides);
     return on(sides, [&](auto& ops, auto side) { return ops.add_layer_norm(left.*side, right.*side, norm); });
   };
-  return keep(make, norm, originals);
+  return keep(make, norm, a->group ? Fit::as_kept : Fit::as_made, originals);
 }
 
 CalibrationOps::Tensor CalibrationOps::feed_forward(const Tensor& x, const Linear& up, Activation activation,

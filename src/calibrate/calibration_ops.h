@@ -94,9 +94,12 @@ class CalibrationOps {
   bool round(Group& group, const Node* beside,
              const std::function<void(size_t part, const Part& in, const Part& beside)>& each);
   Tensor row_by_row(const Tensor& x, std::function<Part(const Part& in, size_t part, Sides sides)> f);
-  // Keeps what `make` makes; where the originals are kept already, the changed side of it.
+  // Keeps what `make` makes; where the originals are kept already, the changed side of it. The changed side
+  // is fitted to originals as they are made, or, so that it is one whether they were kept before or not, as
+  // kept.
   using Make = std::function<Part(size_t part, Sides sides)>;
-  Tensor keep(const Make& make, const LayerNorm& norm, std::shared_ptr<Versions> originals);
+  enum class Fit { as_made, as_kept };
+  Tensor keep(const Make& make, const LayerNorm& norm, Fit fit_to, std::shared_ptr<Versions> originals);
 
   // f(ops, side) on the sides.
   template <class F>

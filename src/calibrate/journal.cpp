@@ -46,21 +46,22 @@ CalibratedWeights Journal::read(const std::map<std::string, Scheme>& schemes) {
       CalibratedWeights of_step;
       for (const auto& entry : nlohmann::json::parse(step.metadata().at(kReport))) {
         const std::string name = entry.at("name");
-        of_step.report.push_back(
-            {name, entry.at("method"), entry.at("plain_error"), entry.at("error")});
+        of_step.report.push_back({name, entry.at("method"), entry.at("plain_error"), entry.at("error")});
         const auto bytes = [&](const char* piece) {
           const TensorView* view = step.find(kMatrix + name + piece);
           if (view == nullptr) throw Error(ErrorCode::format, name + piece + " is missing");
           return std::vector<std::byte>(view->data.begin(), view->data.end());
         };
-        QuantizedMatrix m{.scheme = schemes.at(name), .rows = entry.at("rows"), .columns = entry.at("columns")};
+        QuantizedMatrix m{
+            .scheme = schemes.at(name), .rows = entry.at("rows"), .columns = entry.at("columns")};
         m.codes = bytes(kPieces[0]), m.scales = bytes(kPieces[1]), m.biases = bytes(kPieces[2]);
         if (m.codes.size() + m.scales.size() + m.biases.size() != stored_bytes(m.scheme, m.rows, m.columns))
           throw Error(ErrorCode::format, name + " has another size");
         of_step.matrices[name] = std::move(m);
       }
       for (const TensorView& t : step.tensors())
-        if (t.name.starts_with(kVector)) of_step.vectors[t.name.substr(std::string_view(kVector).size())] = to_floats(t);
+        if (t.name.starts_with(kVector))
+          of_step.vectors[t.name.substr(std::string_view(kVector).size())] = to_floats(t);
       found.matrices.merge(of_step.matrices);
       found.vectors.merge(of_step.vectors);
       found.report.insert(found.report.end(), of_step.report.begin(), of_step.report.end());

@@ -21,8 +21,8 @@ class Journal {
   // What earlier runs finished: matrices of these schemes, and their linears' biases. A file that is damaged
   // ends it there.
   CalibratedWeights read(const std::map<std::string, Scheme>& schemes);
-  // Adds the matrices of `all` that are not there yet, and their biases; `bias_of` names those that changed, by
-  // the matrix's name. Errors: io.
+  // Adds the matrices of `all` that are not there yet, and their biases; `bias_of` names those that changed,
+  // by the matrix's name. Errors: io.
   void add(const CalibratedWeights& all, const std::map<std::string, std::string>& bias_of);
 
  private:

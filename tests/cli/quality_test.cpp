@@ -88,7 +88,8 @@ TEST_F(QualityFile, ConvertSaysItsGatesInJson) {
     EXPECT_EQ(j["bytes"].is_null(), status != 0) << "what fails was not written";
     EXPECT_EQ(j["unmeasured_gates"].size(), 1u);
   }
-  EXPECT_FALSE(json::parse(convert("tiny", "8", file("q.toml", "[gates]\n"), {"--json"}).out)["gates"].is_null());
+  EXPECT_FALSE(
+      json::parse(convert("tiny", "8", file("q.toml", "[gates]\n"), {"--json"}).out)["gates"].is_null());
 }
 
 TEST_F(QualityFile, CalibrationIsHeldAgainstItsLayersErrors) {

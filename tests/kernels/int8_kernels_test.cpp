@@ -232,8 +232,8 @@ void expect_halves_as_bytes(const Int8Kernels& kernels) {
         std::vector<float> y(expected.size(), 77.0f);
         const Int8Weights w{halves.data(), p.scales.data(), p.biases.data()};
         const ReadAhead ahead{halves.data(), 384 * 16, p.scales.data(), p.biases.data(), p.groups};
-        kernels.matmul_halves(p.activations(), m, w, p.groups, group, p.from.data(), p.ld_y, y.data(), p.ld_y, n,
-                         ahead);
+        kernels.matmul_halves(p.activations(), m, w, p.groups, group, p.from.data(), p.ld_y, y.data(), p.ld_y,
+                              n, ahead);
         EXPECT_EQ(y, expected) << m << "x" << n << " g" << group;
         p.w[3] ^= 16;  // the twin
         EXPECT_NE(p(kernels), y);

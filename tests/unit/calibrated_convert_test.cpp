@@ -167,7 +167,7 @@ TEST(CalibratedConvert, GoesOnWhereAKilledOneStopped) {
     EXPECT_EQ(weights_hash(folder / "again"), weights_hash(folder / "whole"));
     EXPECT_EQ(resumed.calibration.size(), done.back());
     EXPECT_FALSE(fs::exists(steps));
-    EXPECT_THAT(names_in(folder), ::testing::UnorderedElementsAre("whole", "again"));
+    EXPECT_THAT(names_in(folder.path()), ::testing::UnorderedElementsAre("whole", "again"));
   }
 }
 
