@@ -15,7 +15,7 @@ import tempfile
 OPERATIONS = [
     ("matrix products", r"matmul|vnni_matmul|\btile<|tiles<|int8_block|bf16_block|packed_|multiply|scale<"),
     ("weights to bfloat16 or bytes", r"[Dd]ecode|expand|read_bf16|unpack"),
-    ("attention", r"attend|pack_keys|pack_values|softmax|attention|transpose|scores"),
+    ("attention", r"attend|pack_keys|pack_values|softmax|attention|transpose|score|VectorProducts"),
     ("activations to codes or bfloat16", r"quantize|round|make_operand"),
     ("GELU", r"gelu|erf"),
     ("layer norm, residual sum", r"layer_norm|::add\b"),
