@@ -39,7 +39,8 @@ fs::path Journal::file(size_t step) const {
 CalibratedWeights Journal::read(const std::map<std::string, Scheme>& schemes) {
   CalibratedWeights found;
   if (folder_.empty()) return found;
-  for (; fs::exists(file(steps_)); ++steps_) {
+  std::error_code unreadable;  // counts as not there
+  for (; fs::exists(file(steps_), unreadable); ++steps_) {
     try {
       const SafetensorsFile step(file(steps_));
       if (step.metadata().at(kKey) != key_) break;
@@ -69,7 +70,9 @@ CalibratedWeights Journal::read(const std::map<std::string, Scheme>& schemes) {
       break;
     }
   }
-  for (size_t stale = steps_; fs::exists(file(stale)); ++stale) fs::remove(file(stale));
+  with_file_errors([&] {
+    for (size_t stale = steps_; fs::exists(file(stale)); ++stale) fs::remove(file(stale));
+  });
   for (const TensorCalibration& entry : found.report) matrices_.insert(entry.name);
   return found;
 }

@@ -1,4 +1,5 @@
-// One float to bfloat16 and back, for the edges of kernels.
+// One float to bfloat16 and back, for the edges of kernels. base/half.h has the same, but what a file
+// compiled for one instruction set takes from there could stand in for the others'.
 #pragma once
 
 #include <cstdint>
