@@ -215,7 +215,7 @@ void add_convert(CLI::App& app, Run& run) {
   o->need_texts = {
       command
           ->add_option("--calibrate-limit", o->calibrate_limit,
-                       "Texts of it to use, spread over the file; 0: about 29,000 tokens")
+                       "Texts of it to use, spread over the file; 0: about 24,000 tokens")
           ->capture_default_str(),
       command
           ->add_option("--method", o->method,

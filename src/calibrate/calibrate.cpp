@@ -206,20 +206,20 @@ class Calibrator : public Fitter {
     for (const Linear& l : linears)
       if (scheme(l.weight) != nullptr) due.push_back(l);
     named(due[0].weight, [&] {
+      std::vector<std::vector<float>> values, targets;  // values first: they say which of them is not finite
+      for (const Linear& l : due) named(l.weight, [&] { values.push_back(values_of(l.weight, 0, l.out)); });
       InputMetric metric(sums.finish());
-      std::vector<std::vector<float>> targets;
-      for (const Linear& l : due)
-        named(l.weight, [&] { targets.push_back(retarget(values_of(l.weight, 0, l.out), metric, pool_)); });
+      for (const std::vector<float>& v : values) targets.push_back(retarget(v, metric, pool_));
       metric.finish_retargeting();
       for (size_t i = 0; i < due.size(); ++i)
-        named(due[i].weight, [&] { round_linear(due[i], targets[i], metric); });
+        named(due[i].weight, [&] { round_linear(due[i], values[i], targets[i], metric); });
     });
     journal_.add(result_, bias_of_);
   }
 
-  void round_linear(const Linear& l, const std::vector<float>& target, const InputMetric& metric) {
+  void round_linear(const Linear& l, const std::vector<float>& values, const std::vector<float>& target,
+                    const InputMetric& metric) {
     const Scheme& wanted = *scheme(l.weight);
-    const std::vector<float> values = values_of(l.weight, 0, l.out);
     QuantizedMatrix best = plain(values, l.in, wanted);
     TensorCalibration entry{.method = "rtn"};
     const double size = weighted_error(target, std::vector<float>(target.size()), metric, pool_);
@@ -253,10 +253,12 @@ class Calibrator : public Fitter {
     const auto n = static_cast<size_t>(l.in);
     std::vector<float> bias(static_cast<size_t>(l.out));
     for (size_t r = 0; r < bias.size(); ++r) {
-      double off = moments.residual_mean.empty() ? 0 : moments.residual_mean[r];
-      for (size_t c = 0; c < n; ++c)
-        off += static_cast<double>(values[r * n + c]) * moments.original_mean[c] -
-               static_cast<double>(rounded[r * n + c]) * moments.mean[c];
+      double off = moments.drift_of == DriftOf::outputs ? moments.drift_mean[r] : 0;
+      for (size_t c = 0; c < n; ++c) {
+        const auto value = static_cast<double>(values[r * n + c]);
+        off += (value - static_cast<double>(rounded[r * n + c])) * moments.mean[c];
+        if (moments.drift_of == DriftOf::inputs) off += value * moments.drift_mean[c];
+      }
       bias[r] = static_cast<float>(static_cast<double>(original(l.bias).values()[r]) + off);
     }
     set_vector(l.bias, std::move(bias));

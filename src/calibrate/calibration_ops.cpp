@@ -52,21 +52,29 @@ void CalibrationOps::weigh_first_tokens(float share) {
     }
 }
 
-bool CalibrationOps::round(Group& group, const Node* beside,
-                           const std::function<void(size_t, const Part&, const Part&)>& each) {
+bool CalibrationOps::round(Group& group, const Node* beside, const Summands& each) {
   if (std::exchange(group.done, true)) return false;
   group.input->prepare();
   if (!fitter_.wants(group.linears)) return false;
   std::unique_ptr<MomentSums> sums;
   for (size_t i = 0; i < parts_.size(); ++i) {
     const Part in = group.input->rows(i, Sides::both);
-    const Part others = beside ? beside->rows(i, Sides::both) : Part{};
     if (!sums)
-      sums = std::make_unique<MomentSums>(in.changed.columns(), beside ? others.changed.columns() : 0, pool_);
-    const PartView inputs{in.original, in.changed}, residual{others.original, others.changed};
-    sums->add(inputs, beside ? &residual : nullptr, weights(i));
-    if (each) each(i, in, others);
+      sums = std::make_unique<MomentSums>(in.changed.columns(), beside ? group.linears[0].out : 0, pool_);
+    if (!beside) {
+      sums->add(in.changed, {in.original, in.changed}, weights(i));
+      continue;
+    }
+    const Part others = beside->rows(i, Sides::both);
+    Part sum{original_.linear(in.original, group.linears[0]), original_.linear(in.changed, group.linears[0])};
+    each(i, sum.original, others.original);
+    pool_.parallel_for(sum.changed.rows(), [&](int64_t r, int) {
+      for (const auto side : {&Part::original, &Part::changed})
+        for (int64_t c = 0; c < (sum.*side).columns(); ++c) (sum.*side).row(r)[c] += (others.*side).row(r)[c];
+    });
+    sums->add(in.changed, {sum.original, sum.changed}, weights(i));
   }
+  workspace_.arena.trim();  // rounding needs the memory
   fitter_.linears(group.linears, *sums);
   return true;
 }
@@ -160,14 +168,13 @@ CalibrationOps::Tensor CalibrationOps::add_layer_norm(const Tensor& a, const Ten
                                                       const LayerNorm& norm) {
   b->prepare();
   std::shared_ptr<Versions> originals;
-  if (a->group) {
+  const bool alone = a->group && a->group->linears.size() == 1;
+  if (alone) {
     // The original's sum waits for no rounding: it is made while what it is made of is at hand.
     auto made = std::make_shared<Versions>(parts_.size());
-    const Linear& l = a->group->linears[a->index];
-    const auto each = [&](size_t part, const Part& in, const Part& beside) {
-      (*made)[part] = file_->put(
-          slot(part, Sides::original),
-          original_.add_layer_norm(original_.linear(in.original, l), beside.original, norm), pool_);
+    const auto each = [&](size_t part, const cpu::Tensor& y, const cpu::Tensor& beside) {
+      (*made)[part] =
+          file_->put(slot(part, Sides::original), original_.add_layer_norm(y, beside, norm), pool_);
     };
     if (round(*a->group, b.get(), each)) originals = made;
   }
@@ -176,7 +183,7 @@ CalibrationOps::Tensor CalibrationOps::add_layer_norm(const Tensor& a, const Ten
     const Part left = a->rows(part, sides), right = b->rows(part, sides);
     return on(sides, [&](auto& ops, auto side) { return ops.add_layer_norm(left.*side, right.*side, norm); });
   };
-  return keep(make, norm, a->group ? Fit::as_kept : Fit::as_made, originals);
+  return keep(make, norm, alone ? Fit::as_kept : Fit::as_made, originals);
 }
 
 CalibrationOps::Tensor CalibrationOps::feed_forward(const Tensor& x, const Linear& up, Activation activation,

@@ -89,10 +89,10 @@ class CalibrationOps {
     return std::span(weights_).subspan(static_cast<size_t>(parts_[part].first_token),
                                        parts_[part].batch.ids.size());
   }
-  // Gathers what flows into the group and has it rounded. `each` gets the rows of its input, and of `beside`,
-  // which its outputs are added to, if that is not null. False where nothing of it was to be rounded.
-  bool round(Group& group, const Node* beside,
-             const std::function<void(size_t part, const Part& in, const Part& beside)>& each);
+  // Gathers what flows into the group and has it rounded. `beside`: what the outputs of its only linear are
+  // added to, or null; `each` gets the original's rows of both. False where nothing of it was to be rounded.
+  using Summands = std::function<void(size_t part, const cpu::Tensor& outputs, const cpu::Tensor& beside)>;
+  bool round(Group& group, const Node* beside, const Summands& each);
   Tensor row_by_row(const Tensor& x, std::function<Part(const Part& in, size_t part, Sides sides)> f);
   // Keeps what `make` makes; where the originals are kept already, the changed side of it. The changed side
   // is fitted to originals as they are made, or, so that it is one whether they were kept before or not, as

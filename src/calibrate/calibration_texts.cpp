@@ -182,17 +182,16 @@ Batch tokenize(const Calibration& calibration, const LoadedModel& model, const T
   const std::vector<Encoding> encodings = tokenizer.encode_batch(inputs, {.max_length = most_of_one}, pool);
   int64_t all = 0;
   for (const Encoding& e : encodings) all += static_cast<int64_t>(e.ids.size());
+  const int64_t most = calibration.limit > 0 ? all : kMostTokens;  // who names a number of texts means it
   size_t kept = encodings.size();
-  if (all > kMostTokens)
-    kept = std::max<size_t>(1, static_cast<size_t>(static_cast<int64_t>(kept) * kMostTokens / all));
+  if (all > most) kept = std::max<size_t>(1, static_cast<size_t>(static_cast<int64_t>(kept) * most / all));
 
   Batch batch;
   Coverage coverage;
   int64_t truncated = 0;
   for (const size_t i : spread(encodings.size(), kept)) {
     const Encoding& e = encodings[i];
-    if (e.ids.empty() || batch.tokens() + static_cast<int64_t>(e.ids.size()) > kMostTokens + kMostTokens / 8)
-      continue;
+    if (e.ids.empty() || batch.tokens() + static_cast<int64_t>(e.ids.size()) > most + most / 8) continue;
     batch.append(e.ids, e.type_ids);
     coverage.add(inputs[i], e, tokenizer.special_ids().unk);
     truncated += e.truncated;

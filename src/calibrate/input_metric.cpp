@@ -38,15 +38,16 @@ std::vector<int32_t> largest_first(const PanelMatrix& h) {
 InputMetric::InputMetric(Moments gathered, double damping)
     : moments(std::move(gathered)),
       h(damped(moments, damping), moments.columns),
-      drift(moments.drift, moments.columns),
+      drift(moments.drift_of == DriftOf::inputs ? PanelMatrix(moments.drift, moments.columns)
+                                                : PanelMatrix()),
       order(largest_first(h)),
       factors(h, order) {
-  moments.drift = {};
+  if (moments.drift_of == DriftOf::inputs) moments.drift = {};
 }
 
 void InputMetric::finish_retargeting() {
   drift = {};
-  moments.residual_drift = {};
+  moments.drift = {};
 }
 
 std::vector<float> retarget(const std::vector<float>& weights, const InputMetric& metric, ThreadPool& pool) {
@@ -56,9 +57,10 @@ std::vector<float> retarget(const std::vector<float>& weights, const InputMetric
   pool.parallel_for((rows + kBlockRows - 1) / kBlockRows, [&](int64_t block, int) {
     const int64_t first = block * kBlockRows, count = std::min(kBlockRows, rows - first);
     float* out = target.data() + first * n;
-    metric.drift.multiply(weights.data() + first * n, n, count, 0, n, out);
-    if (!m.residual_mean.empty())
-      for (int64_t i = 0; i < count * n; ++i) out[i] += m.residual_drift[static_cast<size_t>(first * n + i)];
+    if (m.drift_of == DriftOf::outputs)
+      std::copy_n(m.drift.data() + first * n, count * n, out);
+    else
+      metric.drift.multiply(weights.data() + first * n, n, count, 0, n, out);
     metric.factors.solve(out, count);
     for (int64_t i = 0; i < count * n; ++i) out[i] += weights[static_cast<size_t>(first * n + i)];
   });

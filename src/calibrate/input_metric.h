@@ -19,7 +19,7 @@ namespace calibrate {
 // outputs, once their mean is corrected, plus the damping.
 struct InputMetric {
   // The share of the mean variance every direction gets on top: what keeps rarely seen directions in place.
-  static constexpr double kDamping = 0.02;
+  static constexpr double kDamping = 0.1;
 
   // H = covariance + damping * (mean of its diagonal) * I, or what rounding needs if that is more.
   explicit InputMetric(Moments gathered, double damping = kDamping);
@@ -30,16 +30,16 @@ struct InputMetric {
   // Gives up what retarget() alone needs: most of the memory.
   void finish_retargeting();
 
-  Moments moments;  // its covariance and drift have moved
-  PanelMatrix h, drift;
+  Moments moments;       // without the covariance
+  PanelMatrix h, drift;  // drift: of inputs
   // Columns in the order they are rounded: those that move most first, as all others can then make up for
   // them. P H P^T = U D U^T.
   std::vector<int32_t> order;
   Factorization factors;
 };
 
-// The weights that, fed with x, come nearest to what `weights` make of x0: W + W drift H^-1. Where there is a
-// residual, its drift is made up for too: + residual_drift H^-1. [rows, columns].
+// The weights that, fed with x, come nearest to what `weights` make of x0: W + W drift H^-1; where outputs
+// drift, W + drift H^-1. [rows, columns].
 std::vector<float> retarget(const std::vector<float>& weights, const InputMetric& metric, ThreadPool& pool);
 
 // Mean over tokens of |output error|^2 of each row, summed over rows: sum of e H e^T for e = target - values,

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/thread_pool.h"
+#include "calibrate/products.h"
 #include "engine_cpu/arena.h"
 #include "kernels/bf16_table.h"
 #include "kernels/table.h"
@@ -13,7 +14,7 @@
 namespace mlxe::calibrate {
 namespace {
 
-constexpr int64_t kBlock = 512;   // tokens whose products are added at a time
+constexpr int64_t kBlock = 576;   // tokens whose products are added at a time
 constexpr int64_t kRowTile = 96;  // rows of the sums one unit of work makes
 constexpr int64_t kColumnTile = kBf16Panel;
 
@@ -25,10 +26,11 @@ uint16_t to_bf16(float value) {
 
 }  // namespace
 
-MomentSums::MomentSums(int64_t columns, int64_t residual_columns, ThreadPool& pool)
+MomentSums::MomentSums(int64_t columns, int64_t outputs, ThreadPool& pool)
     : pool_(pool),
       columns_(columns),
-      left_(static_cast<size_t>(std::max(columns, residual_columns) * kBlock)),
+      drift_of_(outputs > 0 ? DriftOf::outputs : DriftOf::inputs),
+      left_(static_cast<size_t>(std::max(columns, outputs) * kBlock)),
       right_(static_cast<size_t>((columns + kBf16Panel - 1) / kBf16Panel * kBf16Panel * kBlock)) {
   const auto make = [&](Sums& sums, int64_t rows) {
     sums.sum.resize(static_cast<size_t>(rows));
@@ -36,11 +38,12 @@ MomentSums::MomentSums(int64_t columns, int64_t residual_columns, ThreadPool& po
     sums.products.resize(static_cast<size_t>(rows * columns + kernels().panel));
   };
   make(x_, columns);
-  make(drift_, columns);
-  if (residual_columns > 0) make(residual_, residual_columns);
+  make(drift_, outputs > 0 ? outputs : columns);
 }
 
-// sums += left right^T: for a symmetric sum only the tiles that reach the diagonal or lie right of it.
+// sums += left right^T: for a symmetric sum only the tiles that reach the diagonal or lie right of it. A
+// block is summed on its own first: added one by one to the sums of all tokens, small products would be lost,
+// and the covariance would not be positive definite any more.
 void MomentSums::add_products(int64_t rows, int64_t depth, Form form, std::vector<float>& sums) {
   const Bf16Kernels& k = bf16_kernels();
   const int64_t row_tiles = (rows + kRowTile - 1) / kRowTile;
@@ -48,10 +51,15 @@ void MomentSums::add_products(int64_t rows, int64_t depth, Form form, std::vecto
   pool_.parallel_for(row_tiles * panels, [&](int64_t unit, int) {
     const int64_t row = unit / panels * kRowTile, panel = unit % panels, column = panel * kBf16Panel;
     if (form == Form::symmetric && column + kBf16Panel <= row) return;
-    float* out = sums.data() + row * columns_ + column;
-    k.matmul(left_.data() + row * kBlock, kBlock, std::min(kRowTile, rows - row),
-             right_.data() + panel * kBlock * kBf16Panel, depth, out, columns_, out, columns_,
-             std::min<int64_t>(kBf16Panel, columns_ - column));
+    const int64_t here = std::min(kRowTile, rows - row),
+                  width = std::min<int64_t>(kBf16Panel, columns_ - column);
+    float tile[kRowTile][kBf16Panel];
+    k.matmul(left_.data() + row * kBlock, kBlock, here, right_.data() + panel * kBlock * kBf16Panel, depth,
+             kZeros, 0, tile[0], kBf16Panel, width);
+    for (int64_t r = 0; r < here; ++r) {
+      float* out = sums.data() + (row + r) * columns_ + column;
+      for (int64_t c = 0; c < width; ++c) out[c] += tile[r][c];
+    }
   });
 }
 
@@ -91,19 +99,14 @@ void MomentSums::add_factor(Sums& sums, int64_t count, std::span<const float> we
   add_products(rows, depth, form, sums.products);
 }
 
-void MomentSums::add(const PartView& x, const PartView* residual, std::span<const float> weights) {
-  for (int64_t first = 0; first < x.changed.rows(); first += kBlock) {
-    const int64_t count = std::min(kBlock, x.changed.rows() - first);
+void MomentSums::add(const cpu::Tensor& x, const PartView& drifting, std::span<const float> weights) {
+  for (int64_t first = 0; first < x.rows(); first += kBlock) {
+    const int64_t count = std::min(kBlock, x.rows() - first);
     const auto here = weights.subspan(static_cast<size_t>(first), static_cast<size_t>(count));
-    add_factor(x_, count, here, Form::symmetric,
-               [&](int64_t t, int64_t c) { return x.changed.row(first + t)[c]; });
-    const auto difference = [first](const PartView& of) {
-      return [&of, first](int64_t t, int64_t c) {
-        return of.original.row(first + t)[c] - of.changed.row(first + t)[c];
-      };
-    };
-    add_factor(drift_, count, here, Form::full, difference(x));
-    if (residual) add_factor(residual_, count, here, Form::full, difference(*residual));
+    add_factor(x_, count, here, Form::symmetric, [&](int64_t t, int64_t c) { return x.row(first + t)[c]; });
+    add_factor(drift_, count, here, Form::full, [&](int64_t t, int64_t c) {
+      return drifting.original.row(first + t)[c] - drifting.changed.row(first + t)[c];
+    });
     tokens_ += count;
     for (const float w : here) weight_ += static_cast<double>(w);
   }
@@ -124,19 +127,17 @@ void MomentSums::centre(Sums& sums) const {
 }
 
 Moments MomentSums::finish() {
-  Moments m{.columns = columns_, .tokens = tokens_};
+  left_ = right_ = {};
+  Moments m{.columns = columns_, .tokens = tokens_, .drift_of = drift_of_};
   if (!(weight_ > 0)) weight_ = 1;
-  for (size_t c = 0; c < x_.sum.size(); ++c) {
-    m.mean.push_back(x_.sum[c] / weight_);
-    m.original_mean.push_back((x_.sum[c] + drift_.sum[c]) / weight_);
-    if (!std::isfinite(m.mean[c]) || !std::isfinite(m.original_mean[c]))
-      throw Error(ErrorCode::numeric,
-                  "its inputs hold NaN or infinity on the calibration texts; the model can't be run "
-                  "in float32");
-  }
-  for (const double sum : residual_.sum) m.residual_mean.push_back(sum / weight_);
+  for (const double sum : x_.sum) m.mean.push_back(sum / weight_);
+  for (const double sum : drift_.sum) m.drift_mean.push_back(sum / weight_);
+  const auto finite = [](double value) { return std::isfinite(value); };
+  if (!std::ranges::all_of(m.mean, finite) || !std::ranges::all_of(m.drift_mean, finite))
+    throw Error(ErrorCode::numeric,
+                "its inputs hold NaN or infinity on the calibration texts; the model can't be run "
+                "in float32");
   centre(drift_);
-  centre(residual_);
   centre(x_);
   std::vector<float>& h = x_.products;
   const auto k = static_cast<size_t>(columns_);
@@ -150,7 +151,6 @@ Moments MomentSums::finish() {
   }
   m.covariance = std::move(h);
   m.drift = std::move(drift_.products);
-  m.residual_drift = std::move(residual_.products);
   return m;
 }
 

@@ -14,17 +14,20 @@ class Tensor;
 
 namespace calibrate {
 
-// x: inputs as the already quantized layers before make them; x0: as the original ones do. r, r0: the same of
-// what the linear's outputs are added to, where that is known. E[] is a weighted mean over tokens. Matrices
-// are row-major with `columns` columns and have room behind them for a kernel to read a tile's width past the
-// end.
+// What drifts from the original: the inputs of linears, or, where it is known what a linear's outputs are
+// added to, the sum.
+enum class DriftOf { inputs, outputs };
+
+// x: inputs as the already quantized layers before make them; d: what the original has more than the changed
+// model, of inputs x0 - x, or of outputs (W x0 + r0) - (W x + r) with the original's W. E[] is a weighted
+// mean over tokens. Matrices are row-major with `columns` columns and have room behind them for a kernel to
+// read a tile's width past the end.
 struct Moments {
   int64_t columns = 0, tokens = 0;
-  std::vector<double> mean, original_mean;  // of x, x0
-  std::vector<float> covariance;            // E[(x - mean) (x - mean)^T]
-  std::vector<float> drift;                 // E[(x0 - original_mean - (x - mean)) (x - mean)^T]
-  std::vector<double> residual_mean;        // of r0 - r; empty where there is none
-  std::vector<float> residual_drift;        // E[(r0 - r - residual_mean) (x - mean)^T]
+  DriftOf drift_of = DriftOf::inputs;
+  std::vector<double> mean, drift_mean;  // of x, d
+  std::vector<float> covariance;         // E[(x - mean) (x - mean)^T]
+  std::vector<float> drift;              // E[(d - drift_mean) (x - mean)^T]
 };
 
 // Rows of the same tokens in the original and the changed model.
@@ -37,11 +40,11 @@ struct PartView {
 // time.
 class MomentSums {
  public:
-  // `residual_columns` 0: there is none.
-  MomentSums(int64_t columns, int64_t residual_columns, ThreadPool& pool);
+  // Of x, and of what drifts: `outputs` values a token; 0: the inputs do.
+  MomentSums(int64_t columns, int64_t outputs, ThreadPool& pool);
 
   // May be called again for more rows. `weights`: how much each row counts, not negative.
-  void add(const PartView& x, const PartView* residual, std::span<const float> weights);
+  void add(const cpu::Tensor& x, const PartView& drifting, std::span<const float> weights);
   // Errors: numeric, where an input was NaN or too large to square.
   Moments finish();
 
@@ -60,8 +63,9 @@ class MomentSums {
 
   ThreadPool& pool_;
   int64_t columns_, tokens_ = 0;
+  DriftOf drift_of_;
   double weight_ = 0;
-  Sums x_, drift_, residual_;
+  Sums x_, drift_;
   std::vector<uint16_t> left_;   // bfloat16, [columns, kBlock]
   std::vector<uint16_t> right_;  // x, in panels of kBf16Panel columns (kernels/bf16_table.h)
 };

@@ -14,8 +14,8 @@
 namespace mlxe::calibrate {
 namespace {
 
-constexpr int kRounds = 3;  // of refitting and moving codes
-constexpr int kSweeps = 4;  // over the codes of some rows, at most
+constexpr int kRounds = 2;  // of refitting and moving codes
+constexpr int kSweeps = 2;  // over the codes of some rows, at most
 
 // Codes as floats and groups of some rows.
 struct Codes {

@@ -52,6 +52,10 @@ void Arena::add_operand(Tensor& t, OperandForm form) {
   t.operand_ = BufferRef(acquire(static_cast<size_t>(std::max<int64_t>(floats, 1))));
 }
 
+void Arena::trim() {
+  std::erase_if(buffers_, [](const std::unique_ptr<Buffer>& buffer) { return buffer->users_ == 0; });
+}
+
 size_t Arena::bytes() const noexcept {
   size_t floats = 0;
   for (const auto& b : buffers_) floats += b->capacity();

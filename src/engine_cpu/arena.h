@@ -122,6 +122,7 @@ class Arena {
   Tensor operand(int64_t rows, int64_t columns, OperandForm form);
   void add_operand(Tensor& tensor, OperandForm form);
   size_t bytes() const noexcept;  // of all buffers, in use or not
+  void trim();                    // gives up those that no tensor uses
 
  private:
   Buffer* acquire(size_t floats);

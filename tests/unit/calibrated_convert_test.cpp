@@ -332,18 +332,21 @@ TEST(CalibratedConvert, RefusesWhatHasNoScalesToChoose) {
 
 TEST(CalibratedConvert, NamesTheTensorOfANaNAndOfValuesThatOverflow) {
   const TemporaryFolder folder;
-  const auto damaged = [&](const char* copy, float value) {
-    return test::changed_copy(tiny("bert"), folder / copy, [&](test::RawTensors& tensors) {
-      test::RawTensor& t = tensors.at("encoder.layer.1.attention.self.key.weight");
-      std::memcpy(t.data.data() + 5 * sizeof value, &value, sizeof value);
-    });
-  };
-  EXPECT_THAT(
-      error_text([&] { convert(options(damaged("nan", NAN), folder / "out")); }, ErrorCode::numeric),
-      testing::AllOf(HasSubstr("encoder.layer.1.attention.self.key.weight"), HasSubstr("row 0, column 5")));
-  EXPECT_THAT(
-      error_text([&] { convert(options(damaged("large", 1e30f), folder / "out")); }, ErrorCode::numeric),
-      HasSubstr("encoder.layer.1.attention.self.key.weight"));
+  // The second's outputs are added to something: its drift is made with its own weights.
+  for (const std::string tensor :
+       {"encoder.layer.1.attention.self.key.weight", "encoder.layer.1.output.dense.weight"}) {
+    const auto damaged = [&](const std::string& copy, float value) {
+      return test::changed_copy(tiny("bert"), folder / (copy + tensor), [&](test::RawTensors& tensors) {
+        std::memcpy(tensors.at(tensor).data.data() + 5 * sizeof value, &value, sizeof value);
+      });
+    };
+    EXPECT_THAT(
+        error_text([&] { convert(options(damaged("nan", NAN), folder / "out")); }, ErrorCode::numeric),
+        testing::AllOf(HasSubstr(tensor), HasSubstr("row 0, column 5")));
+    EXPECT_THAT(
+        error_text([&] { convert(options(damaged("large", 1e30f), folder / "out")); }, ErrorCode::numeric),
+        HasSubstr(tensor));
+  }
   // Finite weights whose outputs are not: what reads them first is named.
   const fs::path hot = test::changed_copy(tiny("bert"), folder / "hot", [](test::RawTensors& tensors) {
     for (const char* name :

@@ -202,6 +202,18 @@ TEST(CalibrationTexts, AModelOfPairsWantsPairs) {
   EXPECT_THAT(said(sentences(), "distilbert_cls"), IsEmpty());
 }
 
+// Without a number, what takes seconds; with one, that many texts, however long they are.
+TEST(CalibrationTexts, ANumberIsMeant) {
+  Calibration many = sentences(4000);  // of 8 words
+  const Batch some = tokenized(many).batch;
+  EXPECT_LE(some.tokens(), kMostTokens * 9 / 8);
+  EXPECT_GE(some.tokens(), kMostTokens * 7 / 8);
+  many.limit = 3900;
+  const Batch named = tokenized(many).batch;
+  EXPECT_EQ(named.texts(), 3900);
+  EXPECT_GE(named.tokens(), 3900 * 8);
+}
+
 TEST(CalibrationTexts, TruncatedOnesAreCounted) {
   Calibration calibration = sentences();
   for (int i = 0; i < 40; ++i) calibration.texts[11].text += " the river was small again and again";
