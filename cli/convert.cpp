@@ -214,8 +214,9 @@ void add_convert(CLI::App& app, Run& run) {
                           "model's outputs there"));
   o->need_texts = {
       command
-          ->add_option("--calibrate-limit", o->calibrate_limit,
-                       "Texts of it to use, spread over the file; 0: about 24,000 tokens")
+          ->add_option(
+              "--calibrate-limit", o->calibrate_limit,
+              "Texts of it to use, spread over the file; 0: about 24,000 tokens, more for wide models")
           ->capture_default_str(),
       command
           ->add_option("--method", o->method,

@@ -161,9 +161,14 @@ struct Coverage {
 
 }  // namespace
 
+int64_t most_tokens(int64_t widest_input) {
+  constexpr int64_t kTokens = 24'576, kTokensPerColumn = 10;
+  return std::max(kTokens, kTokensPerColumn * widest_input);
+}
+
 int64_t wanted_tokens(int64_t widest_input) {
-  constexpr int64_t kTokensPerColumn = 4;
-  return std::min(kTokensPerColumn * widest_input, kMostTokens * 3 / 4);
+  constexpr int64_t kTokens = 18'432, kTokensPerColumn = 4;
+  return std::min(kTokensPerColumn * widest_input, kTokens);
 }
 
 Batch tokenize(const Calibration& calibration, const LoadedModel& model, const Tokenizer& tokenizer,
@@ -182,7 +187,8 @@ Batch tokenize(const Calibration& calibration, const LoadedModel& model, const T
   const std::vector<Encoding> encodings = tokenizer.encode_batch(inputs, {.max_length = most_of_one}, pool);
   int64_t all = 0;
   for (const Encoding& e : encodings) all += static_cast<int64_t>(e.ids.size());
-  const int64_t most = calibration.limit > 0 ? all : kMostTokens;  // who names a number of texts means it
+  const int64_t most =
+      calibration.limit > 0 ? all : most_tokens(widest_input);  // who names a number of texts means it
   size_t kept = encodings.size();
   if (all > most) kept = std::max<size_t>(1, static_cast<size_t>(static_cast<int64_t>(kept) * most / all));
 

@@ -13,13 +13,13 @@ class ThreadPool;
 namespace calibrate {
 
 // What is run unless calibration.limit says how many texts: more gain a little, and take time in proportion.
-inline constexpr int64_t kMostTokens = 24'576;
+int64_t most_tokens(int64_t widest_input);
 
 // Of a linear with `widest_input` columns, what its covariance should be made of: with fewer tokens than
 // columns it is singular, with a few times as many more chance than knowledge. docs/convert.md has figures.
 int64_t wanted_tokens(int64_t widest_input);
 
-// Takes texts spread evenly over all given: calibration.limit of them, or what kMostTokens hold. A
+// Takes texts spread evenly over all given: calibration.limit of them, or what most_tokens() hold. A
 // pair is two texts for a model without classifier. Warns of texts that will hardly do, with figures: empty
 // ones (left out), repeated ones, numbers or labels instead of texts, single ones for a model of pairs, too
 // few tokens, truncated ones, and what the vocabulary does not know or spells letter by letter.

@@ -206,8 +206,8 @@ TEST(CalibrationTexts, AModelOfPairsWantsPairs) {
 TEST(CalibrationTexts, ANumberIsMeant) {
   Calibration many = sentences(4000);  // of 8 words
   const Batch some = tokenized(many).batch;
-  EXPECT_LE(some.tokens(), kMostTokens * 9 / 8);
-  EXPECT_GE(some.tokens(), kMostTokens * 7 / 8);
+  EXPECT_LE(some.tokens(), most_tokens(kWidest) * 9 / 8);
+  EXPECT_GE(some.tokens(), most_tokens(kWidest) * 7 / 8);
   many.limit = 3900;
   const Batch named = tokenized(many).batch;
   EXPECT_EQ(named.texts(), 3900);
