@@ -62,6 +62,9 @@ def section(result):
             parts.append(f"The original takes {c['original_bytes'] / MIB:.1f} MiB; its {c['task']['metric']} is "
                          f"{100 * c['task']['original']:.2f}.")
         parts.append(table(cells, recommended))
+        earlier = [c["scheme"] for c in cells if c.get("earlier")]
+        if earlier:
+            parts.append(f"Of an earlier run ({max(c['measured_with']['date'] for c in cells if c.get('earlier'))}): {', '.join(earlier)}.")
         if len(done) < len(cells):
             parts.append("Not measured this time: " + ", ".join(c["scheme"] for c in cells if "output" not in c) + ".")
     used = {tuple(c["measured_with"][k] for k in ("version", "engine", "variant", "machine")) for c in result["cells"]
@@ -76,6 +79,23 @@ def replace(page, text):
     return page[:begin] + text + page[end:]
 
 
+def with_earlier(result, cells):
+    """`result` with what was not measured this time as it was: plain rounding alone, as calibration may have changed.
+
+    The smallest that passed is recommended, as ever.
+    """
+    earlier = {(c["model"], c["scheme"]): c for c in cells if "calibrated" not in c["scheme"]}
+    merged = []
+    for c in result["cells"]:
+        before = earlier.get((c["model"], c["scheme"]))
+        merged.append({**before, "earlier": True} if "output" not in c and before else c)
+    recommended = {}
+    for model, best in result["recommended"].items():
+        passed = [c for c in merged if c["model"] == model and "output" in c and c["passed"]]
+        recommended[model] = min(passed, key=lambda c: c["bytes"])["scheme"] if passed else best
+    return {**result, "cells": merged, "recommended": recommended}
+
+
 def slim(result):
     return {"recommended": result["recommended"],
             "cells": [{k: v for k, v in c.items() if k != "gates"} for c in result["cells"] if "output" in c]}
@@ -84,7 +104,8 @@ def slim(result):
 def write(page, figures, result):
     """Enters the section into docs/findings.md and the figures into docs/findings.json."""
     page, figures = pathlib.Path(page), pathlib.Path(figures)
-    page.write_text(replace(page.read_text(), section(result)))
     everything = json.loads(figures.read_text())
+    result = with_earlier(result, everything["matrix"]["cells"])
+    page.write_text(replace(page.read_text(), section(result)))
     everything["matrix"] = slim(result)
     figures.write_text(json.dumps(everything, indent=1) + "\n")
