@@ -62,9 +62,10 @@ def section(result):
             parts.append(f"The original takes {c['original_bytes'] / MIB:.1f} MiB; its {c['task']['metric']} is "
                          f"{100 * c['task']['original']:.2f}.")
         parts.append(table(cells, recommended))
-        earlier = [c["scheme"] for c in cells if c.get("earlier")]
+        earlier = [c for c in cells if c.get("earlier")]
         if earlier:
-            parts.append(f"Of an earlier run ({max(c['measured_with']['date'] for c in cells if c.get('earlier'))}): {', '.join(earlier)}.")
+            date = max(c["measured_with"]["date"] for c in earlier)
+            parts.append(f"Of an earlier run ({date}): {', '.join(c['scheme'] for c in earlier)}.")
         if len(done) < len(cells):
             parts.append("Not measured this time: " + ", ".join(c["scheme"] for c in cells if "output" not in c) + ".")
     used = {tuple(c["measured_with"][k] for k in ("version", "engine", "variant", "machine")) for c in result["cells"]
@@ -80,19 +81,17 @@ def replace(page, text):
 
 
 def with_earlier(result, cells):
-    """`result` with what was not measured this time as it was: plain rounding alone, as calibration may have changed.
-
-    The smallest that passed is recommended, as ever.
-    """
+    """`result` with what was not measured this time as it was: plain rounding alone, as calibration may have changed."""
     earlier = {(c["model"], c["scheme"]): c for c in cells if "calibrated" not in c["scheme"]}
     merged = []
     for c in result["cells"]:
         before = earlier.get((c["model"], c["scheme"]))
         merged.append({**before, "earlier": True} if "output" not in c and before else c)
-    recommended = {}
-    for model, best in result["recommended"].items():
+    recommended = dict(result["recommended"])
+    for model in {c["model"] for c in merged if c.get("earlier")}:
         passed = [c for c in merged if c["model"] == model and "output" in c and c["passed"]]
-        recommended[model] = min(passed, key=lambda c: c["bytes"])["scheme"] if passed else best
+        if passed:
+            recommended[model] = min(passed, key=lambda c: c["bytes"])["scheme"]
     return {**result, "cells": merged, "recommended": recommended}
 
 

@@ -140,9 +140,13 @@ TEST(Moments, KeepSmallProductsOfManyTokens) {
   for (int64_t part = 0; part < kParts; ++part) sums.add(x, {x, x}, std::vector<float>(kPart, 1.0f));
   const Moments m = sums.finish();
   // A part's sum is exact (500 * 91^2 < 2^24); adding it to those before may lose half a last place of them.
-  // One sum of pairs of tokens would be off by 6e-4.
   const double variance = static_cast<double>(kAside) * static_cast<double>(kAside);
-  EXPECT_NEAR(m.covariance[kFew + 2], variance, kParts * 0x1p-24 * variance);
+  const double tolerance = kParts * 0x1p-24 * variance;
+  EXPECT_NEAR(m.covariance[kFew + 2], variance, tolerance);
+  // The twin: one sum of all products, two tokens at a time.
+  float one_sum = 0;
+  for (int64_t pair = 0; pair < kPart * kParts / 2; ++pair) one_sum += 2 * kAside * kAside;
+  EXPECT_GT(std::abs(static_cast<double>(one_sum) / (kPart * kParts) - variance), 10 * tolerance);
 }
 
 // A row that counts twice is that row twice; one that counts nothing is not there.
