@@ -14,8 +14,8 @@
 namespace mlxe::calibrate {
 namespace {
 
-constexpr int64_t kBlock =
-    576;  // tokens whose products are added at a time: those of a part, if its texts are short
+// Tokens whose products are added at a time: those of a part (calibration_ops.cpp), if its texts are short.
+constexpr int64_t kBlock = 576;
 constexpr int64_t kRowTile = 96;  // rows of the sums one unit of work makes
 constexpr int64_t kColumnTile = kBf16Panel;
 
