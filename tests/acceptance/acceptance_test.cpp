@@ -210,24 +210,21 @@ class SharedMaterial : public ::testing::Test {
 TEST_F(SharedMaterial, MiniLmOverStsB) {
   const CompareInput input = similarity_input();
   ASSERT_EQ(input.texts.size(), 1379u);
-  for (int bits : {8, 4}) {
-    const fs::path converted = folder_ / std::to_string(bits);
-    convert_to(minilm(), converted, affine(bits));
-    const Comparison c = compare(minilm(), converted, input, {.engine = EngineKind::cpu});
-    EXPECT_EQ(c.texts, 2758);
-    const Difference& pooled = c.tensor("pooled_vector");
-    const double before = task(c, "spearman", true), after = task(c, "spearman", false);
-    fmt::print("MiniLM {} bits: pooled cosine mean {:.6f} p1 {:.6f} min {:.6f}; Spearman {:.4f} -> {:.4f}\n",
-               bits, pooled.cosine.mean, pooled.cosine.p1, pooled.cosine.min, before, after);
-    const auto fast = [&](size_t i) { return c.run_mode->tensors[i].difference.cosine; };
-    fmt::print("  with int8 activations: tokens {:.6f}, pooled mean {:.6f} p1 {:.6f} min {:.6f}\n",
-               fast(0).mean, fast(1).mean, fast(1).p1, fast(1).min);
-    if (bits != 8) continue;
-    EXPECT_GE(fast(0).mean, 0.9992);
-    EXPECT_GE(fast(1).mean, 0.9993);
-    EXPECT_GE(pooled.cosine.mean, 0.9998);
-    EXPECT_NEAR(after, before, 0.001);  // 0.1 point
-  }
+  const fs::path converted = folder_ / "8";
+  convert_to(minilm(), converted, affine(8));
+  const Comparison c = compare(minilm(), converted, input, {.engine = EngineKind::cpu});
+  EXPECT_EQ(c.texts, 2758);
+  const Difference& pooled = c.tensor("pooled_vector");
+  const double before = task(c, "spearman", true), after = task(c, "spearman", false);
+  fmt::print("MiniLM 8 bits: pooled cosine mean {:.6f} p1 {:.6f} min {:.6f}; Spearman {:.4f} -> {:.4f}\n",
+             pooled.cosine.mean, pooled.cosine.p1, pooled.cosine.min, before, after);
+  const auto fast = [&](size_t i) { return c.run_mode->tensors[i].difference.cosine; };
+  fmt::print("  with int8 activations: tokens {:.6f}, pooled mean {:.6f} p1 {:.6f} min {:.6f}\n",
+             fast(0).mean, fast(1).mean, fast(1).p1, fast(1).min);
+  EXPECT_GE(fast(0).mean, 0.9992);
+  EXPECT_GE(fast(1).mean, 0.9993);
+  EXPECT_GE(pooled.cosine.mean, 0.9998);
+  EXPECT_NEAR(after, before, 0.001);  // 0.1 point
 }
 
 // Plain rounding reaches 0.962 and 0.892.
@@ -271,8 +268,9 @@ TEST_F(SharedMaterial, DistilBertOverNli) {
   // The original is what transformers computes (../shared/models/README.md: 0.6719 and 0.6706).
   EXPECT_NEAR(task(c, "accuracy", true), 0.6719, 0.0005);
   EXPECT_NEAR(task(c, "macro_f1", true), 0.6706, 0.0005);
-  EXPECT_NEAR(task(c, "accuracy", false), task(c, "accuracy", true), 0.01);
-  EXPECT_NEAR(task(c, "macro_f1", false), task(c, "macro_f1", true), 0.01);
+  EXPECT_NEAR(task(c, "accuracy", false), task(c, "accuracy", true), 0.002);
+  EXPECT_NEAR(task(c, "macro_f1", false), task(c, "macro_f1", true), 0.002);
+  EXPECT_LE(c.labels->flips, 12);  // 0.5 %
   EXPECT_NEAR(fast.task[0].quantized, fast.task[0].original, 0.005);
   EXPECT_LE(flipped, 1.2);
 }
@@ -318,19 +316,14 @@ TEST_F(SharedMaterial, EvaluateMiniLm) {
   EXPECT_NEAR(figure(rerank, "mrr").value, 0.7334, 5e-5);
 }
 
+// The original's own figures, and what differs from them, are DistilBertOverNli's.
 TEST_F(SharedMaterial, EvaluateDistilBertNli) {
   const fs::path converted = folder_ / "8";
   convert_to(nli_model(), converted, affine(8));
-  const Evaluation e = evaluate_shared(converted, nli_model(), Task::nli, "nli-dev.tsv");
+  const Evaluation e = evaluate_shared(converted, {}, Task::nli, "nli-dev.tsv");
   EXPECT_EQ(e.items, 2490);
-  // ../shared/models/README.md: 0.6719 and 0.6706. One item more or less on the other side of its margin: 1 /
-  // 2490.
-  EXPECT_NEAR(*figure(e, "accuracy").original, 0.6719, 0.0005);
-  EXPECT_NEAR(*figure(e, "macro_f1").original, 0.6706, 0.0005);
   EXPECT_NEAR(figure(e, "accuracy").value, 0.6719, 0.002);
   EXPECT_NEAR(figure(e, "macro_f1").value, 0.6706, 0.002);
-  EXPECT_LE(e.flips.size(), 12u);  // 0.5 %
-  EXPECT_GT(e.mcnemar->p, 0.05);
 }
 
 TEST_F(SharedMaterial, EvaluateMiniLmNer) {
@@ -353,7 +346,7 @@ TEST_F(SharedMaterial, MlxEngineShowsTheSame) {
   convert_to(nli_model(), nli, affine(8));
 
   std::vector<std::string> texts;
-  for (const TextInput& t : similarity_input(100).texts) {
+  for (const TextInput& t : similarity_input(25).texts) {
     texts.push_back(t.text);
     texts.push_back(*t.pair);
   }
@@ -363,10 +356,10 @@ TEST_F(SharedMaterial, MlxEngineShowsTheSame) {
   double largest = 0;
   for (size_t i = 0; i < ours.values.size(); ++i)
     largest = std::max(largest, std::abs(static_cast<double>(ours.values[i]) - mlx.values[i]));
-  fmt::print("mlx against cpu engine, 200 sentences: largest difference of pooled vectors {:.2e}\n", largest);
+  fmt::print("mlx against cpu engine, 50 sentences: largest difference of pooled vectors {:.2e}\n", largest);
   EXPECT_LE(largest, 1e-4);
 
-  const CompareInput pairs = nli_input(100);
+  const CompareInput pairs = nli_input(40);
   const auto a = Encoder::load(nli, {.engine = EngineKind::cpu, .activations = Activations::float32})
                      .classify(pairs.texts);
   const auto b = Encoder::load(nli, {.engine = EngineKind::mlx}).classify(pairs.texts);
@@ -377,9 +370,9 @@ TEST_F(SharedMaterial, MlxEngineShowsTheSame) {
     for (size_t j = 0; j < a[i].logits.size(); ++j)
       logit = std::max(logit, std::abs(static_cast<double>(a[i].logits[j]) - b[i].logits[j]));
   }
-  fmt::print("mlx against cpu engine, 100 pairs: {} equal labels, largest difference of logits {:.2e}\n",
-             same, logit);
-  EXPECT_EQ(same, 100);
+  fmt::print("mlx against cpu engine, 40 pairs: {} equal labels, largest difference of logits {:.2e}\n", same,
+             logit);
+  EXPECT_EQ(same, 40);
 }
 
 // The twin of the fidelity tests: one damaged layer must break what they promise.
