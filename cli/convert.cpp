@@ -93,7 +93,7 @@ int convert(const Options& o) {
 #ifdef __GLIBC__
   // A calibration's large vectors go back to the system when they are freed: malloc's own limit rises to 32
   // MiB with the first of them, and what lies between the others then stays (a sixth of the peak).
-  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  if (!o.calibrate.empty()) ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
   for (const CLI::Option* option : o.need_quantize)
     if (option->count() && !o.quantize && o.allocation() == nullptr)

@@ -268,9 +268,8 @@ TEST_F(SharedMaterial, DistilBertOverNli) {
   // The original is what transformers computes (../shared/models/README.md: 0.6719 and 0.6706).
   EXPECT_NEAR(task(c, "accuracy", true), 0.6719, 0.0005);
   EXPECT_NEAR(task(c, "macro_f1", true), 0.6706, 0.0005);
-  EXPECT_NEAR(task(c, "accuracy", false), task(c, "accuracy", true), 0.002);
-  EXPECT_NEAR(task(c, "macro_f1", false), task(c, "macro_f1", true), 0.002);
-  EXPECT_LE(c.labels->flips, 12);  // 0.5 %
+  EXPECT_NEAR(task(c, "accuracy", false), task(c, "accuracy", true), 0.01);
+  EXPECT_NEAR(task(c, "macro_f1", false), task(c, "macro_f1", true), 0.01);
   EXPECT_NEAR(fast.task[0].quantized, fast.task[0].original, 0.005);
   EXPECT_LE(flipped, 1.2);
 }
@@ -316,14 +315,19 @@ TEST_F(SharedMaterial, EvaluateMiniLm) {
   EXPECT_NEAR(figure(rerank, "mrr").value, 0.7334, 5e-5);
 }
 
-// The original's own figures, and what differs from them, are DistilBertOverNli's.
 TEST_F(SharedMaterial, EvaluateDistilBertNli) {
   const fs::path converted = folder_ / "8";
   convert_to(nli_model(), converted, affine(8));
-  const Evaluation e = evaluate_shared(converted, {}, Task::nli, "nli-dev.tsv");
+  const Evaluation e = evaluate_shared(converted, nli_model(), Task::nli, "nli-dev.tsv");
   EXPECT_EQ(e.items, 2490);
+  // ../shared/models/README.md: 0.6719 and 0.6706. One item more or less on the other side of its margin: 1 /
+  // 2490.
+  EXPECT_NEAR(*figure(e, "accuracy").original, 0.6719, 0.0005);
+  EXPECT_NEAR(*figure(e, "macro_f1").original, 0.6706, 0.0005);
   EXPECT_NEAR(figure(e, "accuracy").value, 0.6719, 0.002);
   EXPECT_NEAR(figure(e, "macro_f1").value, 0.6706, 0.002);
+  EXPECT_LE(e.flips.size(), 12u);  // 0.5 %
+  EXPECT_GT(e.mcnemar->p, 0.05);
 }
 
 TEST_F(SharedMaterial, EvaluateMiniLmNer) {
