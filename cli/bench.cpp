@@ -23,7 +23,7 @@
 namespace mlxe::cli {
 namespace {
 
-struct Options {
+struct BenchArguments {
   std::vector<std::filesystem::path> folders;
   std::vector<std::string> shapes{"1x16", "1x128", "8x32", "32x128"};
   std::string engine = "auto", activations = "auto";
@@ -112,7 +112,7 @@ nlohmann::ordered_json to_json(const std::vector<Row>& rows, const MachinePeaks&
   return json;
 }
 
-int bench_models(const Options& o) {
+int bench_models(const BenchArguments& o) {
   parse_engine(o.engine);
   parse_activations(o.activations);
   std::vector<BatchShape> shapes;
@@ -147,7 +147,7 @@ int bench_models(const Options& o) {
 }  // namespace
 
 void add_bench(CLI::App& app, Run& run) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<BenchArguments>();
   CLI::App* command =
       app.add_subcommand("bench", "How fast this machine runs models on batches of token ids");
   command->add_option("models", o->folders, "Model folders")->required();

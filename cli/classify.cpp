@@ -14,8 +14,6 @@
 namespace mlxe::cli {
 namespace {
 
-constexpr size_t kWindow = 4096;
-
 struct ClassifyCommand {
   RunOptions run;
   TextSource texts;

@@ -27,7 +27,7 @@ namespace {
 
 constexpr size_t kMeasuredTexts = 256;
 
-struct Options {
+struct CompareArguments {
   std::filesystem::path original, quantized;
   TextSource texts;
   RunOptions run;  // its folder is not used
@@ -77,7 +77,7 @@ std::vector<double> numbers(const std::vector<std::string>& values) {
   return numbers;
 }
 
-CompareInput read_input(const Options& o) {
+CompareInput read_input(const CompareArguments& o) {
   CompareInput input;
   Gold labels{o.labels, "label"}, scores{o.scores, "score"};
   o.texts.read_rows({labels.column(), scores.column()}, [&](TextRow row) {
@@ -113,7 +113,7 @@ void write_report(const std::filesystem::path& file, const Comparison& c) {
   write_whole_file(file, file.extension() == ".md" ? to_markdown(c) : to_html(c));
 }
 
-int compare_models(const Options& o) {
+int compare_models(const CompareArguments& o) {
   if (!o.report.empty() && o.report.extension() != ".html" && o.report.extension() != ".md")
     throw Error(ErrorCode::usage,
                 fmt::format("--report {}: expected a name that ends in .html or .md", o.report.string()));
@@ -196,7 +196,7 @@ std::string spelled_out(const CLI::App& command) {
 }  // namespace
 
 void add_compare(CLI::App& app, Run& run) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<CompareArguments>();
   CLI::App* command =
       app.add_subcommand("compare", "What a conversion cost: differences, size, memory, speed, gates");
   command->add_option("original", o->original, "Folder of the original model")->required();

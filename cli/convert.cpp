@@ -21,7 +21,7 @@
 namespace mlxe::cli {
 namespace {
 
-struct Options {
+struct ConvertArguments {
   FolderOptions folder;
   std::string mode = "affine", layout = "hf";
   int bits = 0, group_size = 0;
@@ -50,7 +50,7 @@ struct Options {
   }
 };
 
-std::vector<TextInput> read_texts(const std::string& file, const Options& o) {
+std::vector<TextInput> read_texts(const std::string& file, const ConvertArguments& o) {
   if (file == "default") return default_calibration_texts();
   std::vector<TextInput> all;
   const TextSource source{.input = file,
@@ -59,14 +59,14 @@ std::vector<TextInput> read_texts(const std::string& file, const Options& o) {
   return all;
 }
 
-std::optional<Calibration> calibration(const Options& o) {
+std::optional<Calibration> calibration(const ConvertArguments& o) {
   if (o.calibrate.empty()) return std::nullopt;
   return Calibration{.texts = read_texts(o.calibrate, o),
                      .method = parse_calibration_method(o.method),
                      .limit = o.calibrate_limit};
 }
 
-std::optional<Target> target(const Options& o) {
+std::optional<Target> target(const ConvertArguments& o) {
   for (const auto& [kind, text] : {std::pair(TargetKind::size, &o.target_size),
                                    {TargetKind::bits, &o.target_bits},
                                    {TargetKind::cosine, &o.min_cosine},
@@ -76,7 +76,7 @@ std::optional<Target> target(const Options& o) {
 }
 
 // Bits and group size left out take the mode's own default; ours for affine is 8 bits.
-Scheme parse_scheme(const Options& o) {
+Scheme parse_scheme(const ConvertArguments& o) {
   const Mode mode = o.quantize ? parse_mode(o.mode) : Mode::none;
   if (o.quantize && mode == Mode::none)
     throw Error(ErrorCode::usage, "--q-mode float: nothing would be quantized; leave -q out to only cast");
@@ -89,7 +89,7 @@ Scheme parse_scheme(const Options& o) {
   return scheme;
 }
 
-int convert(const Options& o) {
+int convert(const ConvertArguments& o) {
 #ifdef __GLIBC__
   // A calibration's large vectors go back to the system when they are freed: malloc's own limit rises to 32
   // MiB with the first of them, and what lies between the others then stays (a sixth of the peak).
@@ -194,7 +194,7 @@ int convert(const Options& o) {
 
 void add_convert(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand("convert", "Convert a model folder to MLX, quantized with -q");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ConvertArguments>();
   o->folder.add_to(*command);
   command->add_flag("-q,--quantize", o->quantize, "Quantize; without it the model is only cast");
   o->need_quantize = {

@@ -14,10 +14,9 @@
 namespace mlxe::cli {
 namespace {
 
-constexpr size_t kWindow = 4096;  // texts held in memory at a time
-constexpr int kShown = 8;         // values of a vector a person is shown
+constexpr int kShown = 8;  // values of a vector a person is shown
 
-struct Options {
+struct EmbedArguments {
   RunOptions run;
   TextSource texts;
   std::string prompt_name;
@@ -26,7 +25,7 @@ struct Options {
   std::string output;
 };
 
-int embed(const Options& o) {
+int embed(const EmbedArguments& o) {
   const Encoder encoder = o.run.load();
   EmbedOptions options{
       .prompt_name = o.prompt_name, .prompt = std::nullopt, .first_text = 0, .progress = progress()};
@@ -77,7 +76,7 @@ int embed(const Options& o) {
 
 void add_embed(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand("embed", "Sentence vectors, through the model's own pooling");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<EmbedArguments>();
   o->run.add_to(*command);
   o->texts.add_to(*command);
   command->add_option("--prompt-name", o->prompt_name,

@@ -20,7 +20,7 @@
 namespace mlxe::cli {
 namespace {
 
-struct Options {
+struct EvaluateArguments {
   RunOptions run;
   std::filesystem::path original, data;
   std::string task;
@@ -110,7 +110,7 @@ void print(const Evaluation& e, const TaskData& data, size_t flips) {
   if (e.mcnemar) print_flips(e, data, flips);
 }
 
-int evaluate_model(Options o) {
+int evaluate_model(EvaluateArguments o) {
   for (const std::string& c : o.columns) {
     const size_t equals = c.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == c.size())
@@ -152,7 +152,7 @@ int evaluate_model(Options o) {
 void add_evaluate(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
       "evaluate", "How well a model does a task, and whether a conversion does it as well as the original");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<EvaluateArguments>();
   o->run.activations = "f32";  // what the stored weights cost, as in compare
   o->run.add_to(*command);
   command->add_option("--original", o->original, "Folder of the original model, to run on the same items");

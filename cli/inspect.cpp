@@ -13,7 +13,7 @@
 namespace mlxe::cli {
 namespace {
 
-struct Options {
+struct InspectArguments {
   std::string folder;
   int threads = 0;
   bool tensors = false, json = false;
@@ -74,7 +74,7 @@ void print_tensors(const Inspection& in) {
   std::cout << '\n';
 }
 
-void print(const Inspection& in, const Options& o) {
+void print(const Inspection& in, const InspectArguments& o) {
   if (o.tensors) print_tensors(in);
   std::cout << fmt::format("{} ({}): {}\n", o.folder, in.model_type,
                            in.diagnosis == Diagnosis::fake ? "fake quantization" : name(in.diagnosis));
@@ -104,7 +104,7 @@ void print(const Inspection& in, const Options& o) {
 
 void add_inspect(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand("inspect", "What a model folder really stores, and who can load it");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<InspectArguments>();
   command->add_option("FOLDER", o->folder, "Model folder")->required();
   command->add_flag("--tensors", o->tensors, "List every tensor");
   command->add_option("--threads", o->threads, "Threads; 0: all cores")

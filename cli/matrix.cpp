@@ -13,14 +13,14 @@
 namespace mlxe::cli {
 namespace {
 
-struct Options {
+struct MatrixArguments {
   std::filesystem::path file = "matrix.toml", output;
   std::string engine = "auto";
   int threads = 0;
   bool dry_run = false, remove_models = false, stop = false, strict = false, json = false;
 };
 
-int run_or_plan(const Options& o) {
+int run_or_plan(const MatrixArguments& o) {
   ModelMatrix matrix = read_matrix(o.file);
   if (!o.output.empty()) matrix.output = o.output;
   if (o.remove_models) matrix.folders = ConvertedFolders::remove;
@@ -49,7 +49,7 @@ int run_or_plan(const Options& o) {
 void add_matrix(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
       "matrix", "Convert, compare and evaluate models in schemes, as a file lists them; one table of all");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<MatrixArguments>();
   command->add_option("file", o->file, "The list of models and schemes (docs/matrix.md)")
       ->capture_default_str();
   command->add_option("-o,--out", o->output, "Folder of the results, instead of the one the file names");

@@ -16,7 +16,7 @@ namespace {
 // Close enough where nobody says when the process began.
 const auto kStarted = std::chrono::steady_clock::now();
 
-struct Options {
+struct MeasureArguments {
   RunOptions run;
   TextSource texts{.arguments = {}, .input = "-", .format = "jsonl"};
   int64_t started = 0;
@@ -26,7 +26,7 @@ struct Options {
   bool first_token = false;
 };
 
-int measure_model(const Options& o) {
+int measure_model(const MeasureArguments& o) {
   const EncoderOptions encoder{.engine = parse_engine(o.run.engine),
                                .activations = parse_activations(o.run.activations),
                                .threads = o.run.threads,
@@ -55,7 +55,7 @@ int measure_model(const Options& o) {
 }  // namespace
 
 void add_measure(CLI::App& app, Run& run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MeasureArguments>();
   CLI::App* command = app.add_subcommand("measure", "Time and memory of one model, in this process");
   command->group("");
   options->run.add_to(*command);

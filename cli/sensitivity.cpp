@@ -18,7 +18,7 @@
 namespace mlxe::cli {
 namespace {
 
-struct Options {
+struct SensitivityArguments {
   std::filesystem::path model, plot;
   std::string texts, dtype = "float16";
   std::vector<int> bits{2, 3, 4, 5, 6, 8};
@@ -57,7 +57,7 @@ void print(const Sensitivity& s) {
   print_table(table);
 }
 
-int measure(const Options& o) {
+int measure(const SensitivityArguments& o) {
   SensitivityOptions options{.model = o.model,
                              .texts = {},
                              .bits = o.bits,
@@ -87,7 +87,7 @@ int measure(const Options& o) {
 void add_sensitivity(CLI::App& app, Run& run) {
   CLI::App* command =
       app.add_subcommand("sensitivity", "What each matrix in fewer bits costs at the model's output");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<SensitivityArguments>();
   command->add_option("MODEL", o->model, "Folder of the original model")->required();
   command->add_option("--texts", o->texts, "Texts like those the model will see (.txt, .tsv, .jsonl, .conll)")
       ->required();

@@ -12,10 +12,9 @@
 namespace mlxe::cli {
 namespace {
 
-constexpr size_t kWindow = 4096;
 constexpr size_t kMatrixTexts = 12;  // more single texts than this need a file of pairs
 
-struct Options {
+struct SimilarityArguments {
   RunOptions run;
   TextSource texts;
   std::string pair;
@@ -34,7 +33,7 @@ void print_matrix(const Encoder& encoder, const std::vector<std::string>& texts,
 }
 
 // Single texts: all against all. Pairs (a file with text_pair): each text against its own.
-int similarity(const Options& o) {
+int similarity(const SimilarityArguments& o) {
   const Encoder encoder = o.run.load();
   size_t done = 0;
   o.texts.read(kWindow, [&](std::vector<TextInput> window) {
@@ -71,7 +70,7 @@ int similarity(const Options& o) {
   return 0;
 }
 
-int tokenize(const Options& o) {
+int tokenize(const SimilarityArguments& o) {
   const Encoder encoder = o.run.load();
   size_t done = 0;
   o.texts.read(kWindow, [&](std::vector<TextInput> window) {
@@ -103,7 +102,7 @@ int tokenize(const Options& o) {
 
 void add_similarity(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand("similarity", "Cosine between texts, or of each pair of a file");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<SimilarityArguments>();
   o->run.add_to(*command);
   o->texts.add_to(*command);
   command->callback([o, &run] { run = [o] { return similarity(*o); }; });
@@ -111,7 +110,7 @@ void add_similarity(CLI::App& app, Run& run) {
 
 void add_tokenize(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand("tokenize", "The tokens a model sees of a text");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<SimilarityArguments>();
   o->run.add_to(*command);
   o->texts.add_to(*command);
   command->add_option("--pair", o->pair, "Second text of every pair");

@@ -12,9 +12,7 @@
 namespace mlxe::cli {
 namespace {
 
-constexpr size_t kWindow = 4096;
-
-struct Options {
+struct TagArguments {
   RunOptions run;
   TextSource texts;
   std::string aggregation = "simple";
@@ -31,7 +29,7 @@ std::string part(const std::string& text, int32_t begin, int32_t end) {
   return out;
 }
 
-int tag(const Options& o) {
+int tag(const TagArguments& o) {
   const Aggregation aggregation = parse_aggregation(o.aggregation);
   const Encoder encoder = o.run.load();
   const std::vector<std::string>& labels = encoder.info().token_labels;
@@ -67,7 +65,7 @@ int tag(const Options& o) {
 void add_tag(CLI::App& app, Run& run) {
   CLI::App* command =
       app.add_subcommand("tag", "Entities (names, places, ...) in texts, by a token classifier");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TagArguments>();
   o->run.add_to(*command);
   o->texts.add_to(*command);
   command

@@ -12,6 +12,8 @@
 
 namespace mlxe::cli {
 
+inline constexpr size_t kWindow = 4096;  // texts held in memory at a time
+
 // Formats: src/evaluate/text_file.h; standard input: --input-format, else lines.
 struct TextSource {
   std::vector<std::string> arguments;

@@ -15,6 +15,7 @@ message(STATUS "MLX: ${MLX_DIR}")
 # It carries its own copy of the few base functions it needs: nothing is resolved from the program.
 file(GLOB MLXE_MLX_SOURCES CONFIGURE_DEPENDS src/engine_mlx/module/*.cpp)
 add_library(mlxe_engine_mlx MODULE ${MLXE_MLX_SOURCES} src/base/types.cpp)
+mlxe_compile_together(mlxe_engine_mlx 8)
 target_include_directories(mlxe_engine_mlx PRIVATE src include)
 target_link_libraries(mlxe_engine_mlx PRIVATE mlx mlxe_flags fmt::fmt-header-only Threads::Threads ${CMAKE_DL_LIBS})
 if(NOT APPLE AND NOT MLXE_SANITIZE)

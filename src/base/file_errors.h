@@ -1,6 +1,9 @@
 // std::filesystem throws an exception of its own (permission denied, a name too long); ours is mlxe::Error.
 #pragma once
 
+#include <fmt/format.h>
+
+#include <cstring>
 #include <filesystem>
 #include <string>
 
@@ -8,6 +11,11 @@
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
+
+// `what` could not be done: "written", "put into place"; `error` is the errno.
+[[noreturn]] inline void file_failed(const std::filesystem::path& path, const char* what, int error) {
+  throw Error(ErrorCode::io, fmt::format("{}: can't be {}: {}", path.string(), what, std::strerror(error)));
+}
 
 // Runs `action` and gives back its result; a filesystem_error becomes Error(io) with the path and the reason.
 template <class Action>

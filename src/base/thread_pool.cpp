@@ -37,17 +37,17 @@ inline void relax() {
 #endif
 }
 
-// The indices a thread begins with, on a cache line of their own.
-struct alignas(64) Share {
-  std::atomic<int64_t> next{0};
-  int64_t end = 0;
-};
-
 constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
 
 }  // namespace
 
 struct ThreadPool::State {
+  // The indices a thread begins with, on a cache line of their own.
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+
   explicit State(int threads) : shares(static_cast<size_t>(threads)) {}
 
   std::atomic_flag busy;  // set while the workers belong to a caller
@@ -135,7 +135,7 @@ void ThreadPool::parallel_for(int64_t count, const std::function<void(int64_t, i
   s.error = nullptr;
   s.error_index.store(kNone, std::memory_order_relaxed);
   for (int64_t t = 0; t < threads_; ++t) {
-    Share& share = s.shares[static_cast<size_t>(t)];
+    State::Share& share = s.shares[static_cast<size_t>(t)];
     share.end = (t + 1) * count / threads_;
     share.next.store(t * count / threads_, std::memory_order_relaxed);
   }

@@ -86,7 +86,7 @@ using Pointer = nlohmann::ordered_json::json_pointer;
 
 // Calls visit(place in the JSON, value) for each value of a BatchTime, const or not.
 template <class T, class Visit>
-void each_field(T& t, const Visit& visit) {
+void each_bench_field(T& t, const Visit& visit) {
   visit("/engine", t.engine);
   visit("/variant", t.variant);
   visit("/activations", t.activations);
@@ -172,13 +172,13 @@ BatchTime bench(const std::filesystem::path& folder, BatchShape shape, const Ben
 
 nlohmann::ordered_json batch_time_json(const BatchTime& t) {
   nlohmann::ordered_json json;
-  each_field(t, [&](const char* path, const auto& value) { json[Pointer(path)] = value; });
+  each_bench_field(t, [&](const char* path, const auto& value) { json[Pointer(path)] = value; });
   return json;
 }
 
 BatchTime parse_batch_time(const nlohmann::ordered_json& json) try {
   BatchTime t;
-  each_field(t, [&](const char* path, auto& value) { json.at(Pointer(path)).get_to(value); });
+  each_bench_field(t, [&](const char* path, auto& value) { json.at(Pointer(path)).get_to(value); });
   return t;
 } catch (const nlohmann::json::exception& e) {
   throw Error(ErrorCode::internal, std::string("bench: ") + e.what());

@@ -9,20 +9,18 @@
 namespace mlxe {
 namespace {
 
-using nlohmann::json;
-
 constexpr double kLargestDrawn = 1e100;  // between it and its inverse axis ticks are safe to compute
 
-json number(double value) {
+nlohmann::json drawn_number(double value) {
   if (!(std::abs(value) <= kLargestDrawn)) return nullptr;
   return std::abs(value) < 1 / kLargestDrawn ? 0.0 : value;
 }
 
-json series_of(const std::vector<ChartSeries>& all) {
-  json result = json::array();
+nlohmann::json series_of(const std::vector<ChartSeries>& all) {
+  nlohmann::json result = nlohmann::json::array();
   for (const ChartSeries& series : all) {
-    json values = json::array();
-    for (const double value : series.values) values.push_back(number(value));
+    nlohmann::json values = nlohmann::json::array();
+    for (const double value : series.values) values.push_back(drawn_number(value));
     result.push_back({{"name", series.name}, {"values", std::move(values)}});
   }
   return result;
@@ -37,8 +35,8 @@ void check_lengths(const std::string& title, size_t names, const std::vector<Cha
                                         std::to_string(names));
 }
 
-std::string draw(const json& chart) {
-  const std::string text = chart.dump(-1, ' ', false, json::error_handler_t::replace);
+std::string draw(const nlohmann::json& chart) {
+  const std::string text = chart.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   MlxeString svg{}, error{};
   const int status = mlxe_chart_svg(text.data(), text.size(), &svg, &error);
   const MlxeString& filled = status == MLXE_OK ? svg : error;
@@ -69,10 +67,10 @@ std::string to_svg(const StackedBars& chart) {
 }
 
 std::string to_svg(const LineChart& chart) {
-  json lines = json::array();
+  nlohmann::json lines = nlohmann::json::array();
   for (const ChartLine& line : chart.lines) {
-    json points = json::array();
-    for (const auto& [x, y] : line.points) points.push_back({number(x), number(y)});
+    nlohmann::json points = nlohmann::json::array();
+    for (const auto& [x, y] : line.points) points.push_back({drawn_number(x), drawn_number(y)});
     lines.push_back({{"name", line.name}, {"points", std::move(points)}});
   }
   return draw({{"kind", "lines"},

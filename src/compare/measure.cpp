@@ -131,7 +131,7 @@ using Pointer = nlohmann::ordered_json::json_pointer;
 
 // Calls visit(place in the JSON, value) for each value of a Measurement, const or not.
 template <class M, class Visit>
-void each_field(M& m, const Visit& visit) {
+void each_measured_field(M& m, const Visit& visit) {
   visit("/engine", m.engine);
   visit("/variant", m.variant);
   visit("/threads", m.threads);
@@ -167,13 +167,13 @@ Measurement measure(const std::filesystem::path& folder, std::span<const TextInp
 
 nlohmann::ordered_json measurement_json(const Measurement& m) {
   nlohmann::ordered_json json;
-  each_field(m, [&](const char* path, const auto& value) { json[Pointer(path)] = value; });
+  each_measured_field(m, [&](const char* path, const auto& value) { json[Pointer(path)] = value; });
   return json;
 }
 
 Measurement parse_measurement(const nlohmann::ordered_json& json) try {
   Measurement m;
-  each_field(m, [&](const char* path, auto& value) { json.at(Pointer(path)).get_to(value); });
+  each_measured_field(m, [&](const char* path, auto& value) { json.at(Pointer(path)).get_to(value); });
   return m;
 } catch (const nlohmann::json::exception& e) {
   throw Error(ErrorCode::internal, std::string("measurement: ") + e.what());

@@ -23,7 +23,7 @@ namespace {
 constexpr const char* kOwn = "mlx-encoder";
 constexpr const char* kMlxEmbeddings = "mlx-embeddings";
 constexpr const char* kMlxLmLayout = "mlx-lm layout";
-constexpr size_t kListed = 3;
+constexpr size_t kListedTensors = 3;
 
 ReaderVerdict verdict(const char* reader, std::vector<std::string> why) {
   return {reader, why.empty(), std::move(why)};
@@ -47,7 +47,7 @@ std::string f64_tensors(const Checkpoint& checkpoint) {
     if (tensor.view.dtype == Dtype::f64) names.push_back(tensor.original);
   return names.empty() ? ""
                        : fmt::format("{} tensors are F64, which MLX does not read: {}", names.size(),
-                                     listed(names, kListed));
+                                     listed(names, kListedTensors));
 }
 
 // Every problem mlx_embeddings.utils.load_model would meet; see MlxEmbeddingsForm.
@@ -99,11 +99,11 @@ class MlxEmbeddingsJudge {
       if (!wanted.names.contains(tensor.original) && !is_part) unexpected.push_back(tensor.original);
     }
     if (!missing.empty())
-      why_.push_back(
-          fmt::format("{} tensors it asks for are missing: {}", missing.size(), listed(missing, kListed)));
+      why_.push_back(fmt::format("{} tensors it asks for are missing: {}", missing.size(),
+                                 listed(missing, kListedTensors)));
     if (!unexpected.empty())
-      why_.push_back(
-          fmt::format("{} tensors it has no place for: {}", unexpected.size(), listed(unexpected, kListed)));
+      why_.push_back(fmt::format("{} tensors it has no place for: {}", unexpected.size(),
+                                 listed(unexpected, kListedTensors)));
   }
 
   void check_config(const Model& model) {
@@ -180,10 +180,10 @@ ReaderVerdict judge_mlx_lm_layout(const Checkpoint& checkpoint) {
     }
   const fs::path index = checkpoint.folder() / "model.safetensors.index.json";
   if (fs::exists(index)) {
-    const nlohmann::json json = read_json(index);
+    const nlohmann::json written = read_json(index);
     std::set<std::string> files, named;
     for (const CheckpointFile& file : checkpoint.files()) files.insert(file.path.filename().string());
-    if (const auto map = json.find("weight_map"); map != json.end() && map->is_object())
+    if (const auto map = written.find("weight_map"); map != written.end() && map->is_object())
       for (const auto& [tensor, file] : map->items())
         if (file.is_string()) named.insert(file.get<std::string>());
     if (files != named)

@@ -34,7 +34,7 @@ std::vector<double> lengths(const Vectors& v) {
   return all;
 }
 
-double ratio(double dot, double lengths) {
+double cosine_of(double dot, double lengths) {
   return lengths == 0 ? 0 : dot / lengths;
 }
 
@@ -146,7 +146,7 @@ class TaskRun {
     std::vector<double> all;
     for (size_t i = 0; i < left.size(); ++i) {
       const auto row = static_cast<int64_t>(i);
-      all.push_back(ratio(dot(a.row(row), b.row(row)), length_a[i] * length_b[i]));
+      all.push_back(cosine_of(dot(a.row(row), b.row(row)), length_a[i] * length_b[i]));
     }
     return all;
   }
@@ -227,8 +227,8 @@ class TaskRun {
       const auto query = queries.row(i);
       const double query_length = std::sqrt(dot(query, query));
       const auto score = [&](size_t document) {
-        return ratio(dot(query, documents.row(static_cast<int64_t>(document))),
-                     query_length * length[document]);
+        return cosine_of(dot(query, documents.row(static_cast<int64_t>(document))),
+                         query_length * length[document]);
       };
       const auto& judged = data_.queries[static_cast<size_t>(i)].documents;
       std::vector<double> scores, relevances;

@@ -90,6 +90,19 @@ class Config {
   std::shared_ptr<Account> account_;
 };
 
+template <>
+bool Config::get(std::string_view key) const;
+template <>
+int64_t Config::get(std::string_view key) const;
+template <>
+int Config::get(std::string_view key) const;
+template <>
+double Config::get(std::string_view key) const;
+template <>
+std::string Config::get(std::string_view key) const;
+template <>
+std::vector<std::string> Config::get(std::string_view key) const;
+
 // The tables behind reject_unsupported() and unknown_keys().
 struct RejectedKey {
   const char* key;

@@ -26,9 +26,6 @@ namespace {
 [[noreturn]] void usage(const std::string& text) {
   throw Error(ErrorCode::usage, text);
 }
-[[noreturn]] void failed(const fs::path& path, const char* what, int error) {
-  throw Error(ErrorCode::io, fmt::format("{}: can't be {}: {}", path.string(), what, std::strerror(error)));
-}
 
 fs::path normal(const fs::path& path) {
   fs::path result = fs::absolute(path).lexically_normal();
@@ -85,7 +82,7 @@ void sync_folder(const fs::path& folder) {
 }
 
 void rename_or_throw(const fs::path& from, const fs::path& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) failed(to, "put into place", errno);
+  if (::rename(from.c_str(), to.c_str()) != 0) file_failed(to, "put into place", errno);
 }
 
 }  // namespace
@@ -157,7 +154,7 @@ void PendingFolder::make_folder() {
   for (fs::path p = parent; !fs::exists(p) && p != p.parent_path(); p = p.parent_path()) made_parent_ = p;
   std::error_code error;
   fs::create_directories(parent, error);
-  if (error) failed(parent, "created", error.value());
+  if (error) file_failed(parent, "created", error.value());
   remove_stale(target_);
 
   std::random_device random;
@@ -167,7 +164,7 @@ void PendingFolder::make_folder() {
     if (::mkdir(candidate.c_str(), 0777) == 0) {
       path_ = candidate;
     } else if (errno != EEXIST || attempt == 100) {
-      failed(candidate, "created", errno);
+      file_failed(candidate, "created", errno);
     }
   }
   lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -194,7 +191,7 @@ void PendingFolder::commit() {
 
 void PendingFolder::put_into_place() {
   require_replaceable();  // somebody else may have finished first
-  if (lock_ >= 0 && ::fsync(lock_) != 0) failed(path_, "written to the device", errno);
+  if (lock_ >= 0 && ::fsync(lock_) != 0) file_failed(path_, "written to the device", errno);
   if (!fs::exists(target_) || fs::is_empty(target_)) {
     rename_or_throw(path_, target_);
     path_.clear();
@@ -210,7 +207,7 @@ void PendingFolder::put_into_place() {
     if (::rename(path_.c_str(), target_.c_str()) != 0) {
       const int error = errno;
       ::rename(aside.c_str(), target_.c_str());
-      failed(target_, "put into place", error);
+      file_failed(target_, "put into place", error);
     }
     path_.clear();
     std::error_code ignored;

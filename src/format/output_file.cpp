@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/file_errors.h"
 #include "format/free_space.h"
 #include "mlx_encoder/error.h"
 
@@ -18,17 +19,13 @@ namespace {
 constexpr size_t kBufferBytes = size_t{1} << 20;
 constexpr size_t kMaxWrite = size_t{1} << 30;  // some systems refuse 2 GB and more in one call
 
-[[noreturn]] void failed(const std::filesystem::path& path, const char* what, int error) {
-  throw Error(ErrorCode::io, fmt::format("{}: can't be {}: {}", path.string(), what, std::strerror(error)));
-}
-
 }  // namespace
 
 OutputFile::OutputFile(std::filesystem::path path, uint64_t size) : path_(std::move(path)), size_(size) {
   require_free_space(path_, size_);
   buffer_.reserve(std::min<uint64_t>(kBufferBytes, size_));
   fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd_ < 0) failed(path_, "created", errno);
+  if (fd_ < 0) file_failed(path_, "created", errno);
 }
 
 OutputFile::~OutputFile() {
@@ -57,7 +54,7 @@ void OutputFile::write_through(const std::byte* data, size_t size) {
     if (n <= 0) {
       const int error = n < 0 ? errno : ENOSPC;
       if (error == ENOSPC || error == EDQUOT) throw_no_space(path_, size_);
-      failed(path_, "written", error);
+      file_failed(path_, "written", error);
     }
     data += n;
     size -= static_cast<size_t>(n);
@@ -69,12 +66,12 @@ void OutputFile::finish() {
     throw Error(ErrorCode::internal,
                 fmt::format("{}: {} bytes written, {} announced", path_.string(), written_, size_));
   write_through(buffer_.data(), buffer_.size());
-  if (::fsync(fd_) != 0) failed(path_, "written to the device", errno);
+  if (::fsync(fd_) != 0) file_failed(path_, "written to the device", errno);
   const int fd = std::exchange(fd_, -1);
   if (::close(fd) != 0) {
     const int error = errno;
     ::unlink(path_.c_str());
-    failed(path_, "closed", error);
+    file_failed(path_, "closed", error);
   }
 }
 

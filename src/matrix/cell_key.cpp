@@ -13,7 +13,6 @@
 namespace mlxe {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 const std::string& FileHashes::of(const fs::path& file) {
   const auto [found, added] = known_.try_emplace(file);
@@ -44,24 +43,24 @@ const std::string& FileHashes::of_tree(const fs::path& path) {
 
 namespace {
 
-json settings(const std::vector<GateSetting>& gates) {
-  json list = json::array();
+nlohmann::json settings(const std::vector<GateSetting>& gates) {
+  nlohmann::json list = nlohmann::json::array();
   for (const GateSetting& g : gates)
-    list.push_back({g.tensor, g.metric, g.limit ? json(*g.limit) : json(nullptr)});
+    list.push_back({g.tensor, g.metric, g.limit ? nlohmann::json(*g.limit) : nlohmann::json(nullptr)});
   return list;
 }
 
 }  // namespace
 
-json cell_key(const MatrixModel& model, const MatrixScheme& scheme, const ConvertOptions& conversion,
-              const MatrixOptions& options, FileHashes& hashes) {
+nlohmann::json cell_key(const MatrixModel& model, const MatrixScheme& scheme,
+                        const ConvertOptions& conversion, const MatrixOptions& options, FileHashes& hashes) {
   const Blueprint blueprint = make_blueprint(conversion, Purpose::convert);
-  json key{{"tool", std::string("mlx-encoder ") + kVersion},
-           {"plan", blueprint.digest},
-           {"engine", static_cast<int>(options.engine)},
-           {"max_length", model.max_length},
-           {"limit", model.limit},
-           {"gates", {settings(scheme.gates), settings(model.gates)}}};
+  nlohmann::json key{{"tool", std::string("mlx-encoder ") + kVersion},
+                     {"plan", blueprint.digest},
+                     {"engine", static_cast<int>(options.engine)},
+                     {"max_length", model.max_length},
+                     {"limit", model.limit},
+                     {"gates", {settings(scheme.gates), settings(model.gates)}}};
   for (const std::string& file : blueprint.source_files) key["source"][file] = hashes.of(model.path / file);
   if (scheme.target) {
     key["target"] = {option_of(scheme.target->kind), scheme.target->value};

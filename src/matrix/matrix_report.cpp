@@ -134,14 +134,14 @@ std::vector<std::string> problems(const MatrixResult& result) {
 }
 
 std::string to_json(const MatrixResult& result) {
-  Json json{{"version", kVersion}, {"status", result.status()}, {"cells", Json::array()}};
-  for (const MatrixCell& c : result.cells) json["cells"].push_back(cell_json(c));
-  json["recommended"] = Json::object();
+  Json report{{"version", kVersion}, {"status", result.status()}, {"cells", Json::array()}};
+  for (const MatrixCell& c : result.cells) report["cells"].push_back(cell_json(c));
+  report["recommended"] = Json::object();
   for (const std::string& model : models_of(result)) {
     const MatrixCell* best = result.recommended(model);
-    json["recommended"][model] = best != nullptr ? Json(best->scheme) : Json(nullptr);
+    report["recommended"][model] = best != nullptr ? Json(best->scheme) : Json(nullptr);
   }
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string to_markdown(const MatrixResult& result) {

@@ -5,7 +5,7 @@
 #include "model_folders.h"
 #include "run_program.h"
 
-namespace mlxe::test {
+namespace mlxe::test::allocate_cli_test {
 namespace {
 
 using nlohmann::json;
@@ -132,4 +132,4 @@ TEST_F(Allocate, PresetsWriteTheEntriesMlxLoadersRead) {
 }
 
 }  // namespace
-}  // namespace mlxe::test
+}  // namespace mlxe::test::allocate_cli_test

@@ -10,7 +10,7 @@
 
 #include "run_program.h"
 
-namespace mlxe::test {
+namespace mlxe::test::bench_test {
 namespace {
 
 using nlohmann::json;
@@ -132,4 +132,4 @@ TEST(Bench, AMissingFolderIsTheProcessesError) {
 }
 
 }  // namespace
-}  // namespace mlxe::test
+}  // namespace mlxe::test::bench_test

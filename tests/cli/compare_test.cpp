@@ -14,7 +14,7 @@
 #include "format/safetensors.h"
 #include "run_program.h"
 
-namespace mlxe::test {
+namespace mlxe::test::compare_test {
 namespace {
 
 using nlohmann::json;
@@ -355,4 +355,4 @@ TEST_F(Compare, WritesReports) {
 }
 
 }  // namespace
-}  // namespace mlxe::test
+}  // namespace mlxe::test::compare_test

@@ -16,7 +16,7 @@
 #include "mlx_encoder/convert.h"
 #include "model_folders.h"
 
-namespace mlxe {
+namespace mlxe::convert_cli_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -415,4 +415,4 @@ TEST(InspectCommand, PrintsTheDiagnosisAndOneJsonObject) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::convert_cli_test

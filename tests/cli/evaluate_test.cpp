@@ -13,7 +13,7 @@
 #include "model_folders.h"
 #include "run_program.h"
 
-namespace mlxe::test {
+namespace mlxe::test::evaluate_test {
 namespace {
 
 using nlohmann::json;
@@ -534,4 +534,4 @@ TEST_F(Evaluate, JudgementsThatDoNotFitTheirFiles) {
 }
 
 }  // namespace
-}  // namespace mlxe::test
+}  // namespace mlxe::test::evaluate_test

@@ -20,7 +20,7 @@
 
 extern char** environ;
 
-namespace mlxe::test {
+namespace mlxe::test::matrix_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -499,4 +499,4 @@ TEST(MatrixResult, TheSmallestThatPassesIsRecommendedOfEqualOnesTheNearer) {
 }
 
 }  // namespace
-}  // namespace mlxe::test
+}  // namespace mlxe::test::matrix_test

@@ -11,7 +11,7 @@
 #include "run_program.h"
 #include "test_files.h"
 
-namespace mlxe::test {
+namespace mlxe::test::quality_test {
 namespace {
 
 using nlohmann::json;
@@ -182,4 +182,4 @@ TEST_F(QualityFile, TheReportShowsWhereALimitComesFrom) {
 }
 
 }  // namespace
-}  // namespace mlxe::test
+}  // namespace mlxe::test::quality_test

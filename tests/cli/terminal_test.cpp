@@ -12,7 +12,7 @@
 
 #include "test_files.h"
 
-namespace mlxe::test {
+namespace mlxe::test::terminal_test {
 namespace {
 
 using testing::HasSubstr;
@@ -72,4 +72,4 @@ TEST(Terminal, WarningsStandOnLinesOfTheirOwnAndNumberTheTextsOfTheWholeInput) {
 }
 
 }  // namespace
-}  // namespace mlxe::test
+}  // namespace mlxe::test::terminal_test

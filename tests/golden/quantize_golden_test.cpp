@@ -13,7 +13,7 @@
 #include "format/safetensors.h"
 #include "mlx_encoder/quantize.h"
 
-namespace mlxe {
+namespace mlxe::quantize_golden_test {
 namespace {
 
 const std::filesystem::path kCommitted = std::filesystem::path(MLXE_TEST_DATA) / "quant_golden.safetensors";
@@ -192,4 +192,4 @@ TEST(QuantizeGolden, SourceDtypeAndThreadsDoNotMatter) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::quantize_golden_test

@@ -14,7 +14,7 @@
 #include "mlx_encoder/error.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::tokenizer_test {
 namespace {
 
 using nlohmann::json;
@@ -333,4 +333,4 @@ TEST(RealMiniLm, kept_in_case_differs) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::tokenizer_test

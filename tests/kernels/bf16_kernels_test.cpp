@@ -13,7 +13,7 @@
 #include "base/cpu_features.h"
 #include "base/half.h"
 
-namespace mlxe {
+namespace mlxe::bf16_kernels_test {
 namespace {
 
 constexpr double u = 0x1p-24;
@@ -361,4 +361,4 @@ TEST_P(Bf16Attention, CarriesNan) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::bf16_kernels_test

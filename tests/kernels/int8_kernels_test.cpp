@@ -13,11 +13,13 @@
 #include "base/cpu_features.h"
 #include "base/half.h"
 
-namespace mlxe {
-
 #if defined(__x86_64__)
+namespace mlxe {
 extern const Int8Kernels kInt8AvxVnniEvex;  // x86/int8_avx_vnni_evex.cpp
+}
 #endif
+
+namespace mlxe::int8_kernels_test {
 
 namespace {
 
@@ -377,4 +379,4 @@ TEST_P(Int8, QuantizeGivesARowTheSameAmongOthers) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::int8_kernels_test

@@ -15,7 +15,7 @@
 
 #include "base/cpu_features.h"
 
-namespace mlxe {
+namespace mlxe::kernels_test {
 namespace {
 
 constexpr double u = 0x1p-24;
@@ -409,4 +409,4 @@ TEST_P(EveryVariant, NonLinearitiesOfAnyShapeAndOfNan) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::kernels_test

@@ -14,7 +14,7 @@
 #include "base/cpu_features.h"
 #include "base/half.h"
 
-namespace mlxe {
+namespace mlxe::quantize_kernels_test {
 namespace {
 
 const QuantizeKernels& kOracle = kQuantizeScalar;
@@ -441,4 +441,4 @@ TEST(QuantizeKernelsOracle, RoundsHalfToEven) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::quantize_kernels_test

@@ -16,7 +16,7 @@
 #include "models/engine.h"
 #include "own_program.h"
 
-namespace mlxe {
+namespace mlxe::variant_test {
 namespace {
 
 using testing::HasSubstr;
@@ -149,4 +149,4 @@ TEST(Variant, ObjectFilesHaveNoWeakSymbols) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::variant_test

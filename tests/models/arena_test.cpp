@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace mlxe::cpu {
+namespace mlxe::cpu::arena_test {
 namespace {
 
 TEST(Arena, LiveTensorsNeverShareABuffer) {
@@ -66,4 +66,4 @@ TEST(Arena, ASecondCallOfTheSameOrLesserSizeAllocatesNothing) {
 }
 
 }  // namespace
-}  // namespace mlxe::cpu
+}  // namespace mlxe::cpu::arena_test

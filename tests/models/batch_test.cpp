@@ -7,7 +7,7 @@
 
 #include "golden.h"
 
-namespace mlxe {
+namespace mlxe::batch_test {
 namespace {
 
 using test::Golden;
@@ -149,4 +149,4 @@ TEST(BatchTwin, OneBitIsNoticed) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::batch_test

@@ -4,7 +4,7 @@
 
 #include "models/engine_runs.h"
 
-namespace mlxe::test {
+namespace mlxe::test::bf16_engine_test {
 namespace {
 
 std::vector<Scheme> all_schemes() {
@@ -89,4 +89,4 @@ TEST(Bf16EngineVariants, EachIsNearTheNaiveForwardAndKeepsItsBits) {
 #endif
 
 }  // namespace
-}  // namespace mlxe::test
+}  // namespace mlxe::test::bf16_engine_test

@@ -11,7 +11,7 @@
 
 #include "mlx_encoder/error.h"
 
-namespace mlxe::cpu {
+namespace mlxe::cpu::call_queue_test {
 namespace {
 
 // Stands for a model: a token's vector is its id twice, its logit minus that, a text's result the sum of its
@@ -126,4 +126,4 @@ TEST(CallQueue, WhatAsksForOtherResultsOrIsLargeRunsApart) {
 }
 
 }  // namespace
-}  // namespace mlxe::cpu
+}  // namespace mlxe::cpu::call_queue_test

@@ -6,7 +6,7 @@
 #include "golden.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::damage_test {
 namespace {
 
 using test::Difference;
@@ -83,4 +83,4 @@ INSTANTIATE_TEST_SUITE_P(Models, Damage,
                          test::name_of);
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::damage_test

@@ -9,7 +9,7 @@
 #include "golden.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::encoder_test {
 namespace {
 
 using nlohmann::json;
@@ -188,4 +188,4 @@ TEST(MiniLmEncoder, EqualsSentenceTransformers) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::encoder_test

@@ -14,7 +14,7 @@
 #include "models/engine_runs.h"
 #include "test_files.h"
 
-namespace mlxe::test {
+namespace mlxe::test::engine_cpu_test {
 namespace {
 
 using testing::HasSubstr;
@@ -460,4 +460,4 @@ TEST(CpuEngineVariants, EachPassesTheEnginesTests) {
 #endif
 
 }  // namespace
-}  // namespace mlxe::test
+}  // namespace mlxe::test::engine_cpu_test

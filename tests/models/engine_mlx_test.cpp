@@ -18,7 +18,7 @@
 #include "models/random_model.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::engine_mlx_test {
 namespace {
 
 using test::Kind;
@@ -421,4 +421,4 @@ TEST_F(MlxModuleDeathTest, RefusesAFileThatIsNoModule) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::engine_mlx_test

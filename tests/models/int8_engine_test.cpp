@@ -13,7 +13,7 @@
 #include "engine_cpu/packed_weight.h"
 #include "models/engine_runs.h"
 
-namespace mlxe::test {
+namespace mlxe::test::int8_engine_test {
 namespace {
 
 class EveryQuantizedScheme : public testing::TestWithParam<Scheme> {};
@@ -222,4 +222,4 @@ TEST(Int8EngineVariants, EachIsNearTheNaiveForwardAndKeepsItsBits) {
 #endif
 
 }  // namespace
-}  // namespace mlxe::test
+}  // namespace mlxe::test::int8_engine_test

@@ -5,7 +5,7 @@
 #include "mlx_encoder/encoder.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::lower_case_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -28,4 +28,4 @@ TEST(LowerCase, IsAppliedWhereTheFolderSaysSo) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::lower_case_test

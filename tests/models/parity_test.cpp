@@ -5,7 +5,7 @@
 #include "golden.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::parity_test {
 namespace {
 
 using test::Difference;
@@ -80,4 +80,4 @@ TEST(TinyFolders, OldCheckpointsNameWhatIsIgnored) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::parity_test

@@ -13,7 +13,7 @@
 #include "mlx_encoder/encoder.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::shared_facts_test {
 namespace {
 
 using nlohmann::json;
@@ -82,4 +82,4 @@ TEST(SharedFacts, DistilBertPredictsAsTheOriginalOnNli) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::shared_facts_test

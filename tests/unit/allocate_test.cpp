@@ -20,7 +20,7 @@
 #include "mlx_encoder/sensitivity.h"
 #include "model_folders.h"
 
-namespace mlxe {
+namespace mlxe::allocate_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -564,4 +564,4 @@ TEST(Preset, GivesTwoWidthsThatReadersKnow) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::allocate_test

@@ -18,7 +18,7 @@
 #include "mlx_encoder/error.h"
 #include "model_folders.h"
 
-namespace mlxe::calibrate {
+namespace mlxe::calibrate::calibrate_test {
 namespace {
 
 constexpr int64_t kColumns = 128, kRows = 40, kTokens = 700;
@@ -428,4 +428,4 @@ TEST(GroupFit, OfEqualValuesIsExact) {
 }
 
 }  // namespace
-}  // namespace mlxe::calibrate
+}  // namespace mlxe::calibrate::calibrate_test

@@ -16,7 +16,7 @@
 #include "model_folders.h"
 #include "tokenizer/tokenizer.h"
 
-namespace mlxe {
+namespace mlxe::calibrated_convert_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -362,4 +362,4 @@ TEST(CalibratedConvert, NamesTheTensorOfANaNAndOfValuesThatOverflow) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::calibrated_convert_test

@@ -12,7 +12,7 @@
 #include "model_folders.h"
 #include "models/golden.h"
 
-namespace mlxe::calibrate {
+namespace mlxe::calibrate::calibration_texts_test {
 namespace {
 
 using test::error_text;
@@ -253,4 +253,4 @@ TEST(CalibrationTexts, AVocabularyOfBytesSpellsChinese) {
 }
 
 }  // namespace
-}  // namespace mlxe::calibrate
+}  // namespace mlxe::calibrate::calibration_texts_test

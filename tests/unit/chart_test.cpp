@@ -10,7 +10,7 @@
 
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::chart_test {
 namespace {
 
 using test::error_text;
@@ -196,4 +196,4 @@ TEST(Chart, a_value_too_few_is_a_mistake) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::chart_test

@@ -5,7 +5,7 @@
 
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::checkpoint_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -439,4 +439,4 @@ TEST_F(CheckpointTest, ReadsTheSharedDistilbert) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::checkpoint_test

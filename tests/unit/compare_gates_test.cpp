@@ -10,7 +10,7 @@
 
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::compare_gates_test {
 namespace {
 
 using testing::HasSubstr;
@@ -173,4 +173,4 @@ TEST(Verdict, NamesWhatFailed) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::compare_gates_test

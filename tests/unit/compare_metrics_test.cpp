@@ -16,7 +16,7 @@
 #include "evaluate/correlation.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::compare_metrics_test {
 namespace {
 
 using nlohmann::json;
@@ -219,4 +219,4 @@ TEST(TaskScores, TwinOneWrongAnswerOrOneSwappedRankIsSeen) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::compare_metrics_test

@@ -15,7 +15,7 @@
 #include "mlx_encoder/compare.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::compare_report_test {
 namespace {
 
 using testing::AllOf;
@@ -242,4 +242,4 @@ TEST(HtmlReport, ShowsTheChartOfATargetAsAPicture) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::compare_report_test

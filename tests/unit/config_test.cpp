@@ -8,7 +8,7 @@
 
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::config_test {
 namespace {
 
 using ::testing::AllOf;
@@ -198,4 +198,4 @@ TEST(Config, CanBeReadFromSeveralThreads) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::config_test

@@ -11,7 +11,7 @@
 #include "convert/model_card.h"
 #include "model_folders.h"
 
-namespace mlxe {
+namespace mlxe::convert_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -672,4 +672,4 @@ TEST(ModelCard, TakesMeasurementsBetweenItsMarks) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::convert_test

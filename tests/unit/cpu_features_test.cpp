@@ -9,7 +9,7 @@
 
 #include "mlx_encoder/error.h"
 
-namespace mlxe {
+namespace mlxe::cpu_features_test {
 namespace {
 
 using testing::HasSubstr;
@@ -82,4 +82,4 @@ TEST(CpuFeatures, AgreesWithTheOperatingSystem) {
 #endif
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::cpu_features_test

@@ -9,7 +9,7 @@
 
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::folder_writer_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -220,4 +220,4 @@ TEST(WriteWholeFile, ReplacesAndFailsCleanly) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::folder_writer_test

@@ -7,7 +7,7 @@
 #include "mlx_encoder/convert.h"
 #include "model_folders.h"
 
-namespace mlxe {
+namespace mlxe::inspect_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -209,4 +209,4 @@ TEST(Inspect, AFolderThatIsNoModelIsAnError) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::inspect_test

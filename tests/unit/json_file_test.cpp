@@ -8,7 +8,7 @@
 #include "base/utf8.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::json_file_test {
 namespace {
 
 using ::testing::AllOf;
@@ -70,4 +70,4 @@ TEST(Utf8, KnowsTheEdges) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::json_file_test

@@ -9,7 +9,7 @@
 
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::kolmogorov_smirnov_test {
 namespace {
 
 using Values = std::vector<double>;
@@ -53,4 +53,4 @@ TEST(KolmogorovSmirnov, other_sizes_and_nan_are_refused) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::kolmogorov_smirnov_test

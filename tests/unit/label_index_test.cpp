@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace mlxe {
+namespace mlxe::label_index_test {
 namespace {
 
 TEST(LabelIndex, FindsNamesWhateverTheirCaseAndNumbers) {
@@ -32,4 +32,4 @@ TEST(Text, LinesAreCutAtEveryTab) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::label_index_test

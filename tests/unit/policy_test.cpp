@@ -8,7 +8,7 @@
 
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::policy_test {
 namespace {
 
 using Strings = std::vector<std::string>;
@@ -356,4 +356,4 @@ TEST(Policy, WrongOptions) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::policy_test

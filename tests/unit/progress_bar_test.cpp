@@ -10,7 +10,7 @@
 
 #include <string>
 
-namespace mlxe {
+namespace mlxe::progress_bar_test {
 namespace {
 
 using testing::HasSubstr;
@@ -78,4 +78,4 @@ TEST(ProgressBar, prints_lines_with_and_without_a_bar) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::progress_bar_test

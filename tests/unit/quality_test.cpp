@@ -12,7 +12,7 @@
 #include "compare/gate_names.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::quality_test {
 namespace {
 
 using testing::AllOf;
@@ -248,4 +248,4 @@ TEST(GateValues, of_all_layers_the_worst_counts) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::quality_test

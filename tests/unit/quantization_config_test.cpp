@@ -5,7 +5,7 @@
 
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::quantization_config_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -90,4 +90,4 @@ TEST(QuantizationConfig, BadValuesAreNamed) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::quantization_config_test

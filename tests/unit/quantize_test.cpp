@@ -16,7 +16,7 @@
 #include "quant/matrix.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::quantize_test {
 namespace {
 
 using test::error_text;
@@ -422,4 +422,4 @@ TEST(Dequantize, ScalesThatAreNotFiniteAreAnError) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::quantize_test

@@ -14,7 +14,7 @@
 #include "format/safetensors.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::safetensors_file_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -218,4 +218,4 @@ TEST_F(SafetensorsWriterTest, AFullDiskSaysWhatIsMissing) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::safetensors_file_test

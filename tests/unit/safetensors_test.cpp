@@ -6,7 +6,7 @@
 #include "mlx_encoder/error.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::safetensors_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -138,4 +138,4 @@ TEST(Safetensors, HostileNamesAreShownEscapedAndShort) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::safetensors_test

@@ -5,7 +5,7 @@
 
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::sentence_modules_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -288,4 +288,4 @@ TEST_F(SentenceModulesTest, PromptsAndSimilarity) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::sentence_modules_test

@@ -9,7 +9,7 @@
 
 #include "mlx_encoder/error.h"
 
-namespace mlxe {
+namespace mlxe::sha256_test {
 namespace {
 
 std::span<const std::byte> bytes_of(std::string_view text) {
@@ -52,4 +52,4 @@ TEST(Sha256, of_a_file) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::sha256_test

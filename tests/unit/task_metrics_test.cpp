@@ -16,7 +16,7 @@
 #include "evaluate/span_scores.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::task_metrics_test {
 namespace {
 
 using nlohmann::json;
@@ -305,4 +305,4 @@ TEST(McNemarTest, TwinOneItemMoreIsSeen) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::task_metrics_test

@@ -7,7 +7,7 @@
 #include "mlx_encoder/error.h"
 #include "model_folders.h"
 
-namespace mlxe {
+namespace mlxe::text_file_test {
 namespace {
 
 using test::error_text;
@@ -58,4 +58,4 @@ TEST(TextFile, OfTaggedWordsNamesAWrongLine) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::text_file_test

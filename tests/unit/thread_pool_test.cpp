@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace mlxe {
+namespace mlxe::thread_pool_test {
 namespace {
 
 TEST(ThreadPool, RunsEachIndexOnceInASlotOfItsOwn) {
@@ -73,4 +73,4 @@ TEST(ThreadPool, ServesCallersAtTheSameTime) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::thread_pool_test

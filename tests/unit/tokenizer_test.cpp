@@ -10,7 +10,7 @@
 #include "base/thread_pool.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::tokenizer_test {
 namespace {
 
 using test::error_text;
@@ -399,4 +399,4 @@ TEST(MalformedTokenizerJson, whose_replacements_would_fill_the_memory_is_refused
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::tokenizer_test

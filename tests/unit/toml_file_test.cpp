@@ -5,7 +5,7 @@
 
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::toml_file_test {
 namespace {
 
 using testing::AllOf;
@@ -74,4 +74,4 @@ TEST(Toml, an_empty_file_is_an_empty_table) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::toml_file_test

@@ -6,7 +6,7 @@
 #include "mlx_encoder/quantize.h"
 #include "model_folders.h"
 
-namespace mlxe {
+namespace mlxe::value_grid_test {
 namespace {
 
 using test::random_weights;
@@ -107,4 +107,4 @@ TEST(ValueGrid, GroupGridsAreNotTaken) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::value_grid_test

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace mlxe {
+namespace mlxe::wording_test {
 namespace {
 
 TEST(Wording, ListsTheFirstAndCountsTheRest) {
@@ -47,4 +47,4 @@ TEST(Wording, AFolderIsCalledByItsLastName) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::wording_test
