@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 PRESET ?= release
-BUILD := build/$(PRESET)
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+BUILD = build/$(PRESET)
 PROGRAM := build/release/mlx-encoder
 VENV := .venv
 MINILM = $(shell $(VENV)/bin/python tools/find_minilm.py)
@@ -12,9 +13,10 @@ APT := build-essential cmake ninja-build pkg-config git python3 python3-venv \
        nlohmann-json3-dev libcli11-dev libfmt-dev libeigen3-dev libgtest-dev libgmock-dev
 APT_ARM := g++-aarch64-linux-gnu qemu-user googletest
 APT_CHECK := clang clang-format libclang-rt-14-dev
+APT_CLANG := clang-16 libc++-16-dev libc++abi-16-dev googletest
 BREW := cmake ninja nlohmann-json cli11 fmt eigen googletest python rust
 
-.PHONY: help deps deps-system deps-cargo configure build test demo check format install clean asan tsan arm fuzz bench bench-peers bench-mac findings
+.PHONY: help deps deps-system deps-cargo configure build build-for-tests test test-slow test-all demo check format install clean asan tsan clang arm fuzz bench bench-peers bench-mac findings
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,8 +46,21 @@ configure: deps
 build: configure  ## build/release/mlx-encoder, and the tests
 	@cmake --build --preset $(PRESET)
 
-test: deps-system .venv-mlx-embeddings/.installed build  ## everything the tests need, then all of them through ctest
-	@ctest --preset $(PRESET) --no-tests=error -j 2
+build-for-tests: .venv-mlx-embeddings/.installed build
+	@rm -rf $(BUILD)/test-results
+
+# Runs the tests with one of these labels, then says how many ran and what was skipped.
+run_tests = ctest --preset $(PRESET) --no-tests=error -j $(JOBS) $(1); status=$$?; \
+  $(VENV)/bin/python tools/test_summary.py $(BUILD)/test-results || status=1; exit $$status
+
+test: build-for-tests  ## the fast tests, and what proves this page's claims on the real MiniLM
+	@$(call run_tests,-L fast)
+
+test-slow: build-for-tests  ## the other tests: every kernel variant, MLX's CPU, full data
+	@$(call run_tests,-L slow)
+
+test-all: build-for-tests  ## both
+	@$(call run_tests)
 
 demo: PRESET := release
 demo: configure  ## real MiniLM to 8 and 4 bits, embedded, compared, a report to open
@@ -53,11 +68,15 @@ demo: configure  ## real MiniLM to 8 and 4 bits, embedded, compared, a report to
 	@tools/demo.sh "$(PROGRAM)" "$(MINILM)"
 
 asan tsan:  ## tests under AddressSanitizer + UBSan, or ThreadSanitizer
+	@$(MAKE) --no-print-directory test-all PRESET=$@
+
+clang:  ## built by clang with libc++, as on a Mac; the fast tests (Debian)
+	@tools/install_system.sh "$(APT_CLANG)" ""
 	@$(MAKE) --no-print-directory test PRESET=$@
 
 arm: deps-system  ## cpu engine built for AArch64, its tests under qemu as three processors (Debian)
 	@tools/install_system.sh "$(APT_ARM)" ""
-	@cmake --preset arm64 -Wno-dev > /dev/null && cmake --build --preset arm64 && ctest --preset arm64 -j 2
+	@cmake --preset arm64 -Wno-dev > /dev/null && cmake --build --preset arm64 && ctest --preset arm64 -j $(JOBS)
 
 fuzz: deps  ## libFuzzer targets, 60 s each
 	@tools/install_system.sh "$(APT_CHECK)" ""

@@ -1,8 +1,5 @@
 # The tests of the cpu engine for another architecture, under qemu as several processors, so that each kernel variant is the
-# best there once. GoogleTest is built along from the system's sources.
-enable_language(C)
-add_subdirectory(/usr/src/googletest ${CMAKE_BINARY_DIR}/googletest EXCLUDE_FROM_ALL)
-target_compile_options(gtest PRIVATE -w)  # g++ 12, not us (GCC bug 105329)
+# best there once.
 find_program(MLXE_QEMU qemu-aarch64 REQUIRED)
 
 function(add_program name)

@@ -77,9 +77,9 @@ struct TinyBert {
           takes_scheme ? scheme : Scheme{.dtype = scheme.mode == Mode::none ? scheme.dtype : Dtype::f16};
       s.matrix = quantize(std::as_bytes(std::span(values)), Dtype::f32, rows, columns, used, 1);
       s.weight = {spec.name, used, spec.shape, used.dtype, s.matrix.codes, s.matrix.scales, s.matrix.biases};
-      naive::Mat& exact = bert.exact[spec.name] = naive::Mat(rows, columns);
+      naive::Mat& reference = bert.exact[spec.name] = naive::Mat(rows, columns);
       const std::vector<float> seen = dequantize(s.matrix);
-      std::copy(seen.begin(), seen.end(), exact.v.begin());
+      std::copy(seen.begin(), seen.end(), reference.v.begin());
     }
     TinyBert& bert;
     Scheme scheme;

@@ -1,0 +1,100 @@
+// main() of the test programs. MLXE_TEST_LANE names the lane to run; without it every test runs.
+//
+//   fast       what `make test` runs
+//   slow       the rest; each test is in exactly one of the two
+//   sanitized  what is worth running under sanitizers
+//
+// The lane is chosen by name, here and nowhere else. MLXE_TEST_SHARD=1/4 runs every fourth test of it, from
+// the second on.
+#include <fnmatch.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+namespace mlxe::test {
+namespace {
+
+// Full names, "Suite.Test", of the slow tests.
+constexpr const char* kSlow[] = {
+    "*EngineVariants.*",      // the engine's tests once more with each other kernel variant
+    "Models/Damage.*/mlx_*",  // MLX on a CPU is slow; a smoke run of it stays fast
+    "Models/BatchOfTexts.*/mlx_*",
+    "MlxEngine.CutsLargeBatchesIntoChunks",
+    "Int8Engine.TenThousand*",  // a soak test
+    "SharedFacts.*",
+    "SharedMaterial.*",  // thousands of texts; but for MiniLM over STS-B, below
+    "FullSizeDistilBert.Int8*",
+    "FullSizeDistilBert.Fake*",
+    "MatrixCommand.AKilledRunGoesOnWhereItStopped",
+};
+constexpr const char* kFastAllTheSame[] = {"SharedMaterial.MiniLmOverStsB"};  // the README's claims
+
+// These start processes without sanitizers, need material of full size, or run the engine's tests once more.
+constexpr const char* kUnsanitized[] = {"*Shared*", "*EngineVariants.*"};
+
+template <size_t N>
+bool matches(const char* const (&patterns)[N], const std::string& name) {
+  return std::any_of(std::begin(patterns), std::end(patterns),
+                     [&](const char* pattern) { return ::fnmatch(pattern, name.c_str(), 0) == 0; });
+}
+
+bool in_lane(const std::string& name, std::string_view lane) {
+  if (lane == "sanitized") return !matches(kUnsanitized, name);
+  const bool slow = matches(kSlow, name) && !matches(kFastAllTheSame, name);
+  return slow == (lane == "slow");
+}
+
+// GoogleTest leaves the reason of a skipped test out of its JSON; tools/test_summary.py reads it there.
+class SkipReasons : public ::testing::EmptyTestEventListener {
+  void OnTestPartResult(const ::testing::TestPartResult& result) override {
+    if (result.skipped()) ::testing::Test::RecordProperty("skip_reason", result.message());
+  }
+};
+
+// The variable's value, once: a test that starts this program anew names the tests to run, and must not
+// inherit a lane.
+std::string taken(const char* variable) {
+  const char* value = std::getenv(variable);
+  const std::string text = value == nullptr ? "" : value;
+  ::unsetenv(variable);
+  return text;
+}
+
+int run(int argc, char** argv) {
+  const std::string lane = taken("MLXE_TEST_LANE"), shard = taken("MLXE_TEST_SHARD");
+  ::testing::InitGoogleTest(&argc, argv);
+  ::testing::UnitTest::GetInstance()->listeners().Append(new SkipReasons);  // which owns it
+  if (lane.empty()) return RUN_ALL_TESTS();
+  int index = 0, shards = 1;
+  const bool sharded = std::sscanf(shard.c_str(), "%d/%d", &index, &shards) == 2 && shards > 0;
+  if ((lane != "fast" && lane != "slow" && lane != "sanitized") || (!shard.empty() && !sharded)) {
+    std::fprintf(
+        stderr, "found MLXE_TEST_LANE=%s MLXE_TEST_SHARD=%s, expected fast, slow or sanitized and e.g. 0/4\n",
+        lane.c_str(), shard.c_str());
+    return 2;
+  }
+  std::string filter;
+  int found = 0;
+  const auto& all = *::testing::UnitTest::GetInstance();
+  for (int s = 0; s < all.total_test_suite_count(); ++s) {
+    const ::testing::TestSuite& suite = *all.GetTestSuite(s);
+    for (int t = 0; t < suite.total_test_count(); ++t) {
+      const std::string name = std::string(suite.name()) + "." + suite.GetTestInfo(t)->name();
+      if (in_lane(name, lane) && found++ % shards == index) filter += name + ":";
+    }
+  }
+  if (filter.empty()) return 0;  // tools/test_summary.py fails where none ran at all
+  ::testing::GTEST_FLAG(filter) = filter;
+  return RUN_ALL_TESTS();
+}
+
+}  // namespace
+}  // namespace mlxe::test
+
+int main(int argc, char** argv) {
+  return mlxe::test::run(argc, argv);
+}
