@@ -14,10 +14,12 @@
 #include "allocate/pareto_chart.h"
 #include "allocate/recipe.h"
 #include "allocate/solver.h"
+#include "base/file_errors.h"
 #include "base/sha256.h"
 #include "calibrate/calibrate.h"
 #include "convert/blueprint.h"
 #include "convert/carried_files.h"
+#include "convert/claimed_convert.h"
 #include "convert/provenance.h"
 #include "format/folder_writer.h"
 #include "mlx_encoder/error.h"
@@ -68,6 +70,8 @@ class TargetedConverter {
       result_.conversion = std::move(*done);
       return std::move(result_);
     }
+    const FolderClaim claim(options_.output, if_exists(options_.if_done), {options_.model});
+    claim_ = &claim;
     const TextRunner runner(options_.model, {.engine = EngineKind::cpu,
                                              .activations = Activations::float32,
                                              .threads = options_.threads,
@@ -335,11 +339,12 @@ class TargetedConverter {
       wanted = keep(trial.measured);
       if (!wanted || outcome_ == Outcome::discard) throw Rejected{};
       write_recipe(options, plan, trial, folder);
-      write_whole_file(folder / kParetoFile, pareto_chart(*choices_, costs_, trial, result_.trials));
+      write_whole_file(folder / kParetoFile, pareto_chart(*choices_, costs_, trial, result_.trials),
+                       Placement::fresh);
       if (options_.before_commit) options_.before_commit(folder);
     };
     try {
-      result_.conversion = convert(options);
+      result_.conversion = convert(options, *claim_);
       add_own_files(result_.conversion);
     } catch (const Rejected&) {
       result_.conversion = {.plan = plan, .folder = options.output};
@@ -379,7 +384,7 @@ class TargetedConverter {
     for (const std::string& file : blueprint.source_files)
       if (file.ends_with(".safetensors") && file.find('/') == file.npos)
         recipe.source[file] = sha256_hex(options.model / file);
-    write_whole_file(folder / kRecipeFile, recipe.text());
+    write_whole_file(folder / kRecipeFile, recipe.text(), Placement::fresh);
   }
 
   // How far the parts are from the whole, of the allocation chosen.
@@ -407,6 +412,7 @@ class TargetedConverter {
   std::vector<TensorCosts> plain_costs_, costs_;  // by plain rounding; as it will be done
   const Choices* choices_ = nullptr;
   const HeldOutTexts* held_out_ = nullptr;
+  const FolderClaim* claim_ = nullptr;
   TargetedConversion result_;
 };
 
@@ -415,7 +421,8 @@ class TargetedConverter {
 
 TargetedConversion convert_to_target(const ConvertOptions& options, const Target& target,
                                      std::vector<TextInput> texts, Outcome outcome) {
-  return allocate::TargetedConverter(options, target, std::move(texts), outcome).run();
+  return with_file_errors(
+      [&] { return allocate::TargetedConverter(options, target, std::move(texts), outcome).run(); });
 }
 
 }  // namespace mlxe
