@@ -21,6 +21,7 @@
 #include "convert/carried_files.h"
 #include "convert/claimed_convert.h"
 #include "convert/provenance.h"
+#include "format/folder_stamp.h"
 #include "format/folder_writer.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
@@ -43,7 +44,7 @@ class TargetedConverter {
  public:
   TargetedConverter(const ConvertOptions& options, const Target& target, std::vector<TextInput> texts,
                     Outcome outcome)
-      : options_(options), target_(target), outcome_(outcome) {
+      : options_(options), stamp_(options.model), target_(target), outcome_(outcome) {
     options_.scheme = {Mode::affine, kUnread.bits, kUnread.group_size, options.scheme.dtype};
     const bool own_texts = !texts.empty();
     if (!own_texts && options.calibration) texts = options.calibration->texts;
@@ -375,6 +376,7 @@ class TargetedConverter {
     quiet.warning = {};
     quiet.strict = false;
     const Blueprint blueprint = make_blueprint(quiet, Purpose::convert);
+    stamp_.require_unchanged(blueprint.source_files);  // since costs were measured, too
     for (size_t i = 0; i < blueprint.work.size(); ++i) {
       const PlannedTensor& t = plan.tensors[i];
       if (t.scheme.mode == Mode::none && t.role != "linear" && t.role != "embedding") continue;
@@ -401,6 +403,7 @@ class TargetedConverter {
   }
 
   ConvertOptions options_;
+  FolderStamp stamp_;
   Target target_;
   Outcome outcome_;
   Split texts_;

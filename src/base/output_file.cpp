@@ -167,7 +167,7 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 void OutputFile::rewrite_start(std::string_view bytes) {
   flush();
   if (::lseek(fd_, 0, SEEK_SET) != 0) failed("written", errno);
-  write_through(fd_, std::as_bytes(std::span(bytes)).data(), bytes.size());
+  write_through(fd_, reinterpret_cast<const std::byte*>(bytes.data()), bytes.size());
   if (::lseek(fd_, 0, SEEK_END) < 0) failed("written", errno);
 }
 

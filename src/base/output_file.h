@@ -35,7 +35,7 @@ class OutputFile {
   bool is_standard_output() const noexcept { return is_standard_output_; }
 
   void write(std::span<const std::byte> bytes);
-  void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  void write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
   // Overwrites the beginning, which was written before: a header that says what followed.
   void rewrite_start(std::string_view bytes);
   // Flushes to the device and puts the file into place; a file that another process has put there meanwhile

@@ -118,8 +118,8 @@ Conversion run(const ConvertOptions& options, Purpose purpose, const FolderClaim
   }
   std::optional<FolderClaim> own_claim;
   if (claim == nullptr)
-    claim =
-        &own_claim.emplace(options.output, if_exists(options.if_done), std::initializer_list{options.model});
+    claim = &own_claim.emplace(options.output, if_exists(options.if_done),
+                               std::initializer_list<fs::path>{options.model});
   PendingFolder pending(*claim);
   require_free_space(pending.path(), blueprint.plan.folder_bytes);
   auto source = std::async(std::launch::async, fingerprints, options.model, blueprint.source_files);

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,14 +56,20 @@ constexpr std::string_view kNames[] = {kProvenanceFile,
                                        ".DS_Store"};
 constexpr std::string_view kBeginnings[] = {"LICENSE", "LICENCE", "NOTICE", "COPYING"};
 
+bool starts_with_any(std::string_view name, std::span<const std::string_view> beginnings) {
+  return std::any_of(beginnings.begin(), beginnings.end(),
+                     [&](std::string_view beginning) { return name.starts_with(beginning); });
+}
+
 bool is_weights(std::string_view name) {
-  return std::ranges::any_of(kWeightNames, [&](auto beginning) { return name.starts_with(beginning); }) &&
-         std::ranges::any_of(kWeightEndings, [&](auto ending) { return name.ends_with(ending); });
+  return starts_with_any(name, kWeightNames) &&
+         std::any_of(std::begin(kWeightEndings), std::end(kWeightEndings),
+                     [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
 bool is_known(std::string_view name) {
-  return is_weights(name) || std::ranges::find(kNames, name) != std::end(kNames) ||
-         std::ranges::any_of(kBeginnings, [&](auto beginning) { return name.starts_with(beginning); });
+  return is_weights(name) || starts_with_any(name, kBeginnings) ||
+         std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
 nlohmann::json json_or_null(const fs::path& file) {
@@ -101,7 +108,8 @@ std::set<std::string> written_files(const nlohmann::json& provenance) {
 }
 
 bool is_two_hex_digits(std::string_view text) {
-  return text.size() == 2 && std::ranges::all_of(text, [](unsigned char c) { return std::isxdigit(c) != 0; });
+  return text.size() == 2 && std::isxdigit(static_cast<unsigned char>(text[0])) != 0 &&
+         std::isxdigit(static_cast<unsigned char>(text[1])) != 0;
 }
 
 }  // namespace
@@ -146,7 +154,7 @@ void require_only_a_model(const fs::path& folder) {
       others.push_back(file);
   }
   if (others.empty()) return;
-  std::ranges::sort(others);
+  std::sort(others.begin(), others.end());
   throw Error(ErrorCode::usage,
               fmt::format("{}: holds files that are no part of a model, so it is not replaced; move them or "
                           "choose another folder: {}",
