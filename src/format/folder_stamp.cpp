@@ -13,7 +13,7 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kListed = 5;  // names a message spells out
+constexpr size_t kChangesListed = 5;  // names a message spells out
 
 int64_t nanoseconds(const timespec& time) {
   return static_cast<int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
@@ -57,7 +57,7 @@ void FolderStamp::require_unchanged(std::span<const std::string> files) const {
   if (!changed.empty())
     throw Error(ErrorCode::io,
                 fmt::format("{}: changed while it was read: {}; try again when nobody writes there",
-                            folder_.string(), listed(changed, kListed)));
+                            folder_.string(), listed(changed, kChangesListed)));
 }
 
 }  // namespace mlxe

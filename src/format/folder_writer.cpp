@@ -102,7 +102,7 @@ void PendingFolder::make_folder() {
     if (::mkdir(candidate.c_str(), 0777) == 0) {
       path_ = candidate;
     } else if (errno != EEXIST || attempt == kMostNames) {
-      failed(claim_.target(), "created", errno);
+      file_failed(claim_.target(), "created", errno);
     }
   }
   leftovers::add(path_);

@@ -21,39 +21,39 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kListed = 5;  // names a message spells out
+constexpr size_t kOthersListed = 5;  // names a message spells out
 
 constexpr std::string_view kWeightNames[] = {"model",      "pytorch_model", "tf_model",      "flax_model",
                                              "rust_model", "adapter_model", "openvino_model"};
 constexpr std::string_view kWeightEndings[] = {".safetensors", ".index.json", ".bin",     ".onnx",
                                                ".h5",          ".ot",         ".msgpack", ".xml"};
-constexpr std::string_view kNames[] = {kProvenanceFile,
-                                       kRecipeFile,
-                                       kParetoFile,
-                                       "config.json",
-                                       "README.md",
-                                       "tokenizer.json",
-                                       "tokenizer_config.json",
-                                       "special_tokens_map.json",
-                                       "added_tokens.json",
-                                       "vocab.json",
-                                       "vocab.txt",
-                                       "merges.txt",
-                                       "spiece.model",
-                                       "tokenizer.model",
-                                       "sentencepiece.bpe.model",
-                                       "chat_template.jinja",
-                                       "generation_config.json",
-                                       "preprocessor_config.json",
-                                       "processor_config.json",
-                                       "quantize_config.json",
-                                       "modules.json",
-                                       "sentence_bert_config.json",
-                                       "config_sentence_transformers.json",
-                                       "data_config.json",
-                                       "train_script.py",  // sentence-transformers' own models have it
-                                       ".gitattributes",
-                                       ".DS_Store"};
+constexpr std::string_view kModelFiles[] = {kProvenanceFile,
+                                            kRecipeFile,
+                                            kParetoFile,
+                                            "config.json",
+                                            "README.md",
+                                            "tokenizer.json",
+                                            "tokenizer_config.json",
+                                            "special_tokens_map.json",
+                                            "added_tokens.json",
+                                            "vocab.json",
+                                            "vocab.txt",
+                                            "merges.txt",
+                                            "spiece.model",
+                                            "tokenizer.model",
+                                            "sentencepiece.bpe.model",
+                                            "chat_template.jinja",
+                                            "generation_config.json",
+                                            "preprocessor_config.json",
+                                            "processor_config.json",
+                                            "quantize_config.json",
+                                            "modules.json",
+                                            "sentence_bert_config.json",
+                                            "config_sentence_transformers.json",
+                                            "data_config.json",
+                                            "train_script.py",  // sentence-transformers' own models have it
+                                            ".gitattributes",
+                                            ".DS_Store"};
 constexpr std::string_view kBeginnings[] = {"LICENSE", "LICENCE", "NOTICE", "COPYING"};
 
 bool starts_with_any(std::string_view name, std::span<const std::string_view> beginnings) {
@@ -69,7 +69,7 @@ bool is_weights(std::string_view name) {
 
 bool is_known(std::string_view name) {
   return is_weights(name) || starts_with_any(name, kBeginnings) ||
-         std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+         std::find(std::begin(kModelFiles), std::end(kModelFiles), name) != std::end(kModelFiles);
 }
 
 nlohmann::json json_or_null(const fs::path& file) {
@@ -158,7 +158,7 @@ void require_only_a_model(const fs::path& folder) {
   throw Error(ErrorCode::usage,
               fmt::format("{}: holds files that are no part of a model, so it is not replaced; move them or "
                           "choose another folder: {}",
-                          folder.string(), listed(others, kListed)));
+                          folder.string(), listed(others, kOthersListed)));
 }
 
 }  // namespace mlxe

@@ -15,7 +15,7 @@
 #include "model_folders.h"
 #include "run_program.h"
 
-namespace mlxe {
+namespace mlxe::output_files_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -325,4 +325,4 @@ TEST_F(OutputFiles, NamesNeedNotBeText) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::output_files_test

@@ -12,7 +12,7 @@
 #include "compare/baseline.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::file_lock_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -115,4 +115,4 @@ TEST(SaveBaseline, SaysBeforeTheWorkWhatItCannotWrite) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::file_lock_test

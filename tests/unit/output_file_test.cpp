@@ -16,7 +16,7 @@
 #include "base/leftovers.h"
 #include "test_files.h"
 
-namespace mlxe {
+namespace mlxe::output_file_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -265,4 +265,4 @@ TEST_F(OutputFileTest, LeftoversAreRemovedForAProcessThatEnds) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::output_file_test
