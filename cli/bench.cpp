@@ -138,7 +138,9 @@ int bench_models(const BenchArguments& o) {
   const int threads = rows.front().time.threads;  // 0: not the cpu engine
   const MachinePeaks peaks = threads > 0 ? measured_peaks(threads) : MachinePeaks{};
   if (o.json)
-    std::cout << to_json(rows, peaks, o.first_token).dump(2) << '\n';
+    std::cout << to_json(rows, peaks, o.first_token)
+                     .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
+              << '\n';
   else
     print(rows, peaks, o.first_token);
   return 0;

@@ -11,11 +11,11 @@
 #include <optional>
 #include <set>
 
+#include "base/output_file.h"
 #include "command.h"
 #include "compare/quality.h"
 #include "compare/tables.h"
 #include "convert/model_card.h"
-#include "format/folder_writer.h"
 #include "measured_process.h"
 #include "mlx_encoder/error.h"
 #include "print_table.h"
@@ -109,14 +109,14 @@ void print_tables(const Comparison& c) {
       if (t.id == id) print_table(t);
 }
 
-void write_report(const std::filesystem::path& file, const Comparison& c) {
-  write_whole_file(file, file.extension() == ".md" ? to_markdown(c) : to_html(c));
-}
-
 int compare_models(const CompareArguments& o) {
   if (!o.report.empty() && o.report.extension() != ".html" && o.report.extension() != ".md")
     throw Error(ErrorCode::usage,
                 fmt::format("--report {}: expected a name that ends in .html or .md", o.report.string()));
+  // What can't be written is said before the long run.
+  std::optional<OutputFile> report;
+  if (!o.report.empty()) report.emplace(o.report);
+  if (!o.save_baseline.empty()) require_baseline_place(o.save_baseline);
   if (o.update_card) require_measurement_place(o.quantized);
   const Warning warn = warnings(o.run.strict ? Strictness::strict : Strictness::warn);
   const CompareInput input = read_input(o);
@@ -153,7 +153,10 @@ int compare_models(const CompareArguments& o) {
     c.unmeasured = std::move(check.unmeasured);
   }
   if (!o.save_baseline.empty()) save_baseline(o.save_baseline, measured(c));
-  if (!o.report.empty()) write_report(o.report, c);
+  if (report) {
+    report->write(o.report.extension() == ".md" ? to_markdown(c) : to_html(c));
+    report->finish();
+  }
   if (o.update_card) insert_measurements(o.quantized, to_card(c));
 
   if (o.run.json) {

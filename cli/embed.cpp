@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/wording.h"
 #include "command.h"
 #include "mlx_encoder/error.h"
 #include "npy.h"
@@ -62,12 +63,15 @@ int embed(const EmbedArguments& o) {
   });
   if (npy) {
     npy->finish();
-    if (o.run.json)
-      std::cout << nlohmann::json{{"output", o.output}, {"rows", done}, {"columns", encoder.info().dimension}}
-                << '\n';
-    else
-      std::cout << fmt::format("{}: {} vectors of {} float32 values\n", o.output, done,
-                               encoder.info().dimension);
+    std::ostream& said =
+        npy->is_standard_output() ? std::cerr : std::cout;  // behind vectors it would damage them
+    if (o.run.json) {
+      const nlohmann::json line{{"output", o.output}, {"rows", done}, {"columns", encoder.info().dimension}};
+      said << line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    } else {
+      said << fmt::format("{}: {} vectors of {} float32 values\n", cleaned(o.output), done,
+                          encoder.info().dimension);
+    }
   }
   return 0;
 }

@@ -129,6 +129,7 @@ int evaluate_model(EvaluateArguments o) {
   o.evaluating.progress = progress();
   std::optional<QualityFile> quality;  // a mistake in it is said before the long run
   if (!o.gates.empty()) quality = read_quality_file(o.gates);
+  if (!o.save_baseline.empty()) require_baseline_place(o.save_baseline);
   const TaskData data = read_task_data(task, o.data, o.reading);
   const Evaluation e = evaluate(o.run.folder, o.original, task, data, o.evaluating);
   QualityCheck check;

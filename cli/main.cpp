@@ -10,11 +10,13 @@
 #include <set>
 #include <string>
 
+#include "base/file_errors.h"
 #include "base/progress_bar.h"
 #include "base/wording.h"
 #include "command.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
+#include "signals.h"
 
 namespace mlxe::cli {
 
@@ -65,6 +67,7 @@ int fail(ErrorCode code, const std::string& message, bool json) {
 int main(int argc, char** argv) {
   using namespace mlxe;
   std::signal(SIGPIPE, SIG_DFL);  // `mlx-encoder embed ... | head` ends quietly
+  cli::remove_leftovers_on_signals();
   std::ios::sync_with_stdio(false);
 
   CLI::App app{
@@ -99,6 +102,8 @@ int main(int argc, char** argv) {
     return status;
   } catch (const Error& e) {
     return cli::fail(e.code(), e.what(), json);
+  } catch (const std::filesystem::filesystem_error& e) {
+    return cli::fail(ErrorCode::io, file_error_text(e), json);
   } catch (const std::bad_alloc&) {
     return cli::fail(ErrorCode::io, "out of memory", json);
   } catch (const std::exception& e) {

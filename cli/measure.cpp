@@ -2,12 +2,18 @@
 // time.
 #include "compare/measure.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <system_error>
+#include <thread>
 
 #include "command.h"
 #include "compare/bench.h"
+#include "mlx_encoder/error.h"
 #include "texts.h"
 
 namespace mlxe::cli {
@@ -20,13 +26,28 @@ struct MeasureArguments {
   RunOptions run;
   TextSource texts{.arguments = {}, .input = "-", .format = "jsonl"};
   int64_t started = 0;
+  int lifeline = -1;
   double seconds = 2;
   bool only_start = false;
   std::string shape;  // a batch to time instead of texts
   bool first_token = false;
 };
 
+// Ends this process when the one that started it is gone, whose end of the pipe closes then.
+void end_with_parent(int pipe) {
+  try {
+    std::thread([pipe] {
+      char nothing;
+      while (::read(pipe, &nothing, 1) < 0 && errno == EINTR) {
+      }
+      ::_exit(exit_status(ErrorCode::io));
+    }).detach();
+  } catch (const std::system_error&) {  // it ends by itself some seconds later
+  }
+}
+
 int measure_model(const MeasureArguments& o) {
+  if (o.lifeline >= 0) end_with_parent(o.lifeline);
   const EncoderOptions encoder{.engine = parse_engine(o.run.engine),
                                .activations = parse_activations(o.run.activations),
                                .threads = o.run.threads,
@@ -39,7 +60,8 @@ int measure_model(const MeasureArguments& o) {
     const BatchTime t =
         bench(o.run.folder, parse_batch_shape(o.shape),
               {.encoder = encoder, .started = started, .seconds = o.seconds, .first_token = o.first_token});
-    std::cout << batch_time_json(t).dump(2) << '\n';
+    std::cout << batch_time_json(t).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
+              << '\n';
     return 0;
   }
   std::vector<TextInput> texts;
@@ -48,7 +70,9 @@ int measure_model(const MeasureArguments& o) {
   });
   const MeasureOptions options{
       .encoder = encoder, .started = started, .seconds = o.seconds, .only_start = o.only_start};
-  std::cout << measurement_json(measure(o.run.folder, texts, options)).dump(2) << '\n';
+  std::cout << measurement_json(measure(o.run.folder, texts, options))
+                   .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
+            << '\n';
   return 0;
 }
 
@@ -64,6 +88,8 @@ void add_measure(CLI::App& app, Run& run) {
   command->add_option("--seconds", options->seconds, "Latency and throughput may take this long each");
   command->add_option("--started", options->started,
                       "Reading of the steady clock when the process was started");
+  command->add_option("--lifeline", options->lifeline,
+                      "Descriptor of a pipe whose other end closes with the process that wants the figures");
   command->add_option("--shape", options->shape, "Time a batch of token ids, TEXTSxTOKENS, instead of texts");
   command->add_flag("--first-token", options->first_token,
                     "Only what a head that reads the first token needs");

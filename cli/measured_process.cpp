@@ -38,6 +38,27 @@ File temporary_file() {
   return file;
 }
 
+// A pipe nobody writes to. Its writing end is this process's alone, so the child reads its end when this
+// process is gone, however it went.
+class Lifeline {
+ public:
+  Lifeline() {
+    if (::pipe(ends_.data()) != 0)
+      throw Error(ErrorCode::io, fmt::format("measuring: can't make a pipe: {}", std::strerror(errno)));
+    ::fcntl(ends_[1], F_SETFD, FD_CLOEXEC);
+  }
+  ~Lifeline() {
+    for (const int end : ends_) ::close(end);
+  }
+  Lifeline(const Lifeline&) = delete;
+  Lifeline& operator=(const Lifeline&) = delete;
+
+  int end_of_child() const noexcept { return ends_[0]; }
+
+ private:
+  std::array<int, 2> ends_{};
+};
+
 std::string this_program() {
 #ifdef __APPLE__
   char path[4096];
@@ -77,6 +98,8 @@ nlohmann::ordered_json run_once(const MeasureRequest& r, std::FILE* input,
                                      "--seconds",       fmt::format("{}", r.seconds)};
   if (r.max_length > 0) arguments.insert(arguments.end(), {"--max-length", std::to_string(r.max_length)});
   arguments.insert(arguments.end(), more.begin(), more.end());
+  const Lifeline lifeline;
+  arguments.insert(arguments.end(), {"--lifeline", std::to_string(lifeline.end_of_child())});
   // Last, so that the clock starts as late as it can. steady_clock is the same in both processes.
   arguments.insert(
       arguments.end(),

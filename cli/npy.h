@@ -3,28 +3,29 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <span>
+
+#include "base/output_file.h"
 
 namespace mlxe::cli {
 
-// Appends rows of float32; the row count is written into the header by finish(). A file not finished is
-// removed.
+// Appends rows of float32; the row count is written into the header by finish(). Until then the file that was
+// there stays.
 class NpyWriter {
  public:
-  NpyWriter(std::filesystem::path path, int64_t columns);
-  ~NpyWriter();
+  // Errors: usage, io (OutputFile).
+  NpyWriter(const std::filesystem::path& path, int64_t columns);
   void append(std::span<const float> values);  // whole rows
   void finish();                               // Errors: io
 
- private:
-  void header();
+  bool is_standard_output() const noexcept { return file_.is_standard_output(); }
 
-  std::filesystem::path path_, partial_;
-  std::ofstream file_;
+ private:
+  std::string header() const;
+
+  OutputFile file_;
   int64_t columns_;
   int64_t rows_ = 0;
-  bool finished_ = false;
 };
 
 }  // namespace mlxe::cli

@@ -8,9 +8,10 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <optional>
 
+#include "base/output_file.h"
 #include "command.h"
-#include "format/folder_writer.h"
 #include "mlx_encoder/error.h"
 #include "print_table.h"
 #include "texts.h"
@@ -70,11 +71,16 @@ int measure(const SensitivityArguments& o) {
   if (!o.plot.empty() && o.plot.extension() != ".svg")
     throw Error(ErrorCode::usage,
                 fmt::format("--plot {}: expected a name that ends in .svg", o.plot.string()));
+  std::optional<OutputFile> plot;  // what can't be written is said before the long run
+  if (!o.plot.empty()) plot.emplace(o.plot);
   TextSource{.arguments = {}, .input = o.texts, .format = {}}.read(4096, [&](std::vector<TextInput> texts) {
     std::ranges::move(texts, std::back_inserter(options.texts));
   });
   const Sensitivity s = measure_sensitivity(options);
-  if (!o.plot.empty()) write_whole_file(o.plot, to_svg(s));
+  if (plot) {
+    plot->write(to_svg(s));
+    plot->finish();
+  }
   if (o.json)
     std::cout << to_json(s) << '\n';
   else

@@ -1,9 +1,13 @@
 // Runs the built program as a user would and gives back what it printed.
 #pragma once
 
+#include <fcntl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -35,6 +39,30 @@ inline Outcome run_program(const std::vector<std::string>& arguments, const std:
   o.out = read_file(folder / "out");
   o.err = read_file(folder / "err");
   return o;
+}
+
+// Starts the program with its output in files of `scratch`; `prepare` runs in the new process first.
+inline pid_t start_program(const std::vector<std::string>& arguments, const std::filesystem::path& scratch,
+                           const std::function<void()>& prepare = {}) {
+  const std::string out = scratch / "out", err = scratch / "err";
+  std::vector<char*> argv{const_cast<char*>(MLXE_PROGRAM)};
+  for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
+  argv.push_back(nullptr);
+  const pid_t pid = ::fork();
+  if (pid != 0) return pid;
+  ::dup2(::open("/dev/null", O_RDONLY), STDIN_FILENO);
+  ::dup2(::open(out.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600), STDOUT_FILENO);
+  ::dup2(::open(err.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600), STDERR_FILENO);
+  if (prepare) prepare();
+  ::execv(argv[0], argv.data());
+  ::_exit(127);
+}
+
+inline Outcome finish_program(pid_t pid, const std::filesystem::path& scratch) {
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(scratch / "out"),
+          read_file(scratch / "err")};
 }
 
 }  // namespace mlxe::test

@@ -14,11 +14,14 @@
 #include "allocate/pareto_chart.h"
 #include "allocate/recipe.h"
 #include "allocate/solver.h"
+#include "base/file_errors.h"
 #include "base/sha256.h"
 #include "calibrate/calibrate.h"
 #include "convert/blueprint.h"
 #include "convert/carried_files.h"
+#include "convert/claimed_convert.h"
 #include "convert/provenance.h"
+#include "format/folder_stamp.h"
 #include "format/folder_writer.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
@@ -41,7 +44,7 @@ class TargetedConverter {
  public:
   TargetedConverter(const ConvertOptions& options, const Target& target, std::vector<TextInput> texts,
                     Outcome outcome)
-      : options_(options), target_(target), outcome_(outcome) {
+      : options_(options), stamp_(options.model), target_(target), outcome_(outcome) {
     options_.scheme = {Mode::affine, kUnread.bits, kUnread.group_size, options.scheme.dtype};
     const bool own_texts = !texts.empty();
     if (!own_texts && options.calibration) texts = options.calibration->texts;
@@ -68,6 +71,8 @@ class TargetedConverter {
       result_.conversion = std::move(*done);
       return std::move(result_);
     }
+    const FolderClaim claim(options_.output, if_exists(options_.if_done), {options_.model});
+    claim_ = &claim;
     const TextRunner runner(options_.model, {.engine = EngineKind::cpu,
                                              .activations = Activations::float32,
                                              .threads = options_.threads,
@@ -335,11 +340,12 @@ class TargetedConverter {
       wanted = keep(trial.measured);
       if (!wanted || outcome_ == Outcome::discard) throw Rejected{};
       write_recipe(options, plan, trial, folder);
-      write_whole_file(folder / kParetoFile, pareto_chart(*choices_, costs_, trial, result_.trials));
+      write_whole_file(folder / kParetoFile, pareto_chart(*choices_, costs_, trial, result_.trials),
+                       Placement::fresh);
       if (options_.before_commit) options_.before_commit(folder);
     };
     try {
-      result_.conversion = convert(options);
+      result_.conversion = convert(options, *claim_);
       add_own_files(result_.conversion);
     } catch (const Rejected&) {
       result_.conversion = {.plan = plan, .folder = options.output};
@@ -370,6 +376,7 @@ class TargetedConverter {
     quiet.warning = {};
     quiet.strict = false;
     const Blueprint blueprint = make_blueprint(quiet, Purpose::convert);
+    stamp_.require_unchanged(blueprint.source_files);  // since costs were measured, too
     for (size_t i = 0; i < blueprint.work.size(); ++i) {
       const PlannedTensor& t = plan.tensors[i];
       if (t.scheme.mode == Mode::none && t.role != "linear" && t.role != "embedding") continue;
@@ -379,7 +386,7 @@ class TargetedConverter {
     for (const std::string& file : blueprint.source_files)
       if (file.ends_with(".safetensors") && file.find('/') == file.npos)
         recipe.source[file] = sha256_hex(options.model / file);
-    write_whole_file(folder / kRecipeFile, recipe.text());
+    write_whole_file(folder / kRecipeFile, recipe.text(), Placement::fresh);
   }
 
   // How far the parts are from the whole, of the allocation chosen.
@@ -396,6 +403,7 @@ class TargetedConverter {
   }
 
   ConvertOptions options_;
+  FolderStamp stamp_;
   Target target_;
   Outcome outcome_;
   Split texts_;
@@ -407,6 +415,7 @@ class TargetedConverter {
   std::vector<TensorCosts> plain_costs_, costs_;  // by plain rounding; as it will be done
   const Choices* choices_ = nullptr;
   const HeldOutTexts* held_out_ = nullptr;
+  const FolderClaim* claim_ = nullptr;
   TargetedConversion result_;
 };
 
@@ -415,7 +424,8 @@ class TargetedConverter {
 
 TargetedConversion convert_to_target(const ConvertOptions& options, const Target& target,
                                      std::vector<TextInput> texts, Outcome outcome) {
-  return allocate::TargetedConverter(options, target, std::move(texts), outcome).run();
+  return with_file_errors(
+      [&] { return allocate::TargetedConverter(options, target, std::move(texts), outcome).run(); });
 }
 
 }  // namespace mlxe

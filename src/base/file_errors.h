@@ -17,16 +17,21 @@ namespace mlxe {
   throw Error(ErrorCode::io, fmt::format("{}: can't be {}: {}", path.string(), what, std::strerror(error)));
 }
 
+// "/folder/file: Permission denied"
+inline std::string file_error_text(const std::filesystem::filesystem_error& error) {
+  std::string path = error.path1().string();
+  constexpr size_t kShown = 1000;  // a name may be what is too long
+  if (path.size() > kShown) path = cleaned(path.substr(0, kShown)) + "...";
+  return path.empty() ? error.code().message() : path + ": " + error.code().message();
+}
+
 // Runs `action` and gives back its result; a filesystem_error becomes Error(io) with the path and the reason.
 template <class Action>
 decltype(auto) with_file_errors(Action&& action) {
   try {
     return action();
   } catch (const std::filesystem::filesystem_error& error) {
-    std::string path = error.path1().string();
-    constexpr size_t kShown = 1000;  // a name may be what is too long
-    if (path.size() > kShown) path = cleaned(path.substr(0, kShown)) + "...";
-    throw Error(ErrorCode::io, path + ": " + error.code().message());
+    throw Error(ErrorCode::io, file_error_text(error));
   }
 }
 

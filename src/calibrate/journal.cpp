@@ -99,11 +99,9 @@ void Journal::add(const CalibratedWeights& all, const std::map<std::string, std:
   if (report.empty()) return;
   with_file_errors([&] {
     fs::create_directories(folder_);
-    const fs::path unfinished = folder_ / "unfinished";
-    SafetensorsWriter writer(unfinished, specs, {{kKey, key_}, {kReport, report.dump()}});
+    SafetensorsWriter writer(file(steps_), specs, {{kKey, key_}, {kReport, report.dump()}});
     for (size_t i = 0; i < specs.size(); ++i) writer.write(specs[i].name, payloads[i]);
     writer.finish();
-    fs::rename(unfinished, file(steps_));
   });
   ++steps_;
   for (const auto& entry : report) matrices_.insert(entry.at("name").get<std::string>());

@@ -6,8 +6,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/file_lock.h"
+#include "base/output_file.h"
 #include "compare/gate_names.h"
-#include "format/folder_writer.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 
@@ -89,9 +90,18 @@ std::string Baseline::to_json() const {
 
 void save_baseline(const std::filesystem::path& file, const Measured& found) {
   Baseline baseline;
-  if (std::filesystem::exists(file)) baseline = Baseline(file);
+  std::optional<FileLock> lock;  // reading and writing are one step among processes that share the file
+  if (const std::optional<std::filesystem::path> stored = regular_output(file)) {
+    lock.emplace(*stored, IfLocked::wait, "is writing this baseline");
+    if (std::filesystem::exists(*stored)) baseline = Baseline(file);
+  }
   baseline.put(found);
-  replace_whole_file(file, baseline.to_json());
+  write_whole_file(file, baseline.to_json());
+}
+
+void require_baseline_place(const std::filesystem::path& file) {
+  require_writable(file);
+  if (const auto stored = regular_output(file); stored && std::filesystem::exists(*stored)) Baseline{file};
 }
 
 }  // namespace mlxe

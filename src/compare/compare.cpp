@@ -8,6 +8,7 @@
 #include <numeric>
 #include <set>
 
+#include "base/file_errors.h"
 #include "base/mapped_file.h"
 #include "compare/gates.h"
 #include "compare/machine.h"
@@ -372,8 +373,9 @@ Comparison compare(const std::filesystem::path& original, const std::filesystem:
                    const CompareInput& input, const CompareOptions& options) {
   if (input.texts.empty())
     throw Error(ErrorCode::usage, "there are no texts to compare on; give at least one");
-  Comparison comparison = Comparing(original, quantized, input, options).result();
-  if (std::filesystem::is_regular_file(quantized / kParetoFile)) {
+  Comparison comparison =
+      with_file_errors([&] { return Comparing(original, quantized, input, options).result(); });
+  if (std::error_code none; std::filesystem::is_regular_file(quantized / kParetoFile, none)) {
     const MappedFile file(quantized / kParetoFile);
     comparison.pareto_chart.assign(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   }

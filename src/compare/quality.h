@@ -64,7 +64,9 @@ QualityCheck check_quality(const QualityFile& file, const Measured& found, std::
                            const std::set<std::string>& fixed, const Warning& warn);
 
 // Adds what was found to a baseline, made if missing; replaces what the same command said of the same model.
-// Errors: format (the file is something else), io.
+// Processes that share the file wait for one another. Errors: format (the file is something else), io.
 void save_baseline(const std::filesystem::path& file, const Measured& found);
+// For who saves after long work: throws now what save_baseline would throw then.
+void require_baseline_place(const std::filesystem::path& file);
 
 }  // namespace mlxe

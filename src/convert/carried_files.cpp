@@ -5,13 +5,13 @@
 #include <string>
 
 #include "base/mapped_file.h"
-#include "format/output_file.h"
+#include "base/output_file.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kWrittenAnew[] = {"config.json", "README.md", "mlx_encoder.json", kRecipeFile,
+constexpr const char* kWrittenAnew[] = {"config.json", "README.md", kProvenanceFile, kRecipeFile,
                                         kParetoFile};
 constexpr const char* kTokenizer[] = {"tokenizer.json", "vocab.txt",       "vocab.json",
                                       "spiece.model",   "tokenizer.model", "sentencepiece.bpe.model"};
@@ -61,7 +61,7 @@ void copy_files(const fs::path& from, const fs::path& to, const std::vector<fs::
   for (const fs::path& file : files) {
     fs::create_directories((to / file).parent_path());
     const MappedFile source(from / file);
-    OutputFile copy(to / file, source.bytes().size());
+    OutputFile copy(to / file, source.bytes().size(), Placement::fresh);
     copy.write(source.bytes());
     copy.finish();
   }

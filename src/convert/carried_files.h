@@ -4,13 +4,10 @@
 #include <filesystem>
 #include <vector>
 
+#include "format/model_folder.h"
 #include "format/sentence_modules.h"
 
 namespace mlxe {
-
-// Beside the weights of a conversion to a target (docs/mixed.md).
-inline constexpr const char* kRecipeFile = "mlx_encoder_recipe.json";
-inline constexpr const char* kParetoFile = "mlx_encoder_pareto.svg";
 
 struct CarriedFiles {
   std::vector<std::filesystem::path> carried;      // relative to the folder, sorted

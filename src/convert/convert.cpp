@@ -7,13 +7,17 @@
 #include <map>
 #include <optional>
 
+#include "base/file_errors.h"
+#include "base/output_path.h"
 #include "calibrate/calibrate.h"
 #include "convert/blueprint.h"
 #include "convert/carried_files.h"
+#include "convert/claimed_convert.h"
 #include "convert/pieces.h"
 #include "convert/provenance.h"
 #include "convert/weight_writer.h"
 #include "format/config.h"
+#include "format/folder_stamp.h"
 #include "format/folder_writer.h"
 #include "mlx_encoder/error.h"
 
@@ -45,23 +49,37 @@ uint64_t weight_bytes(const Blueprint& blueprint, const fs::path& folder) {
   return total;
 }
 
-// A hidden folder beside the output for the finished steps of a calibration. It goes when the conversion is
-// there or has failed; a killed process leaves it, and the same conversion goes on from it.
+// A folder for the finished steps of one calibration, in a hidden folder beside the output. It goes when the
+// conversion is there or has failed; a killed process leaves it, and the same conversion goes on from it.
+// What other conversions to the same output have left stays.
 class Steps {
  public:
-  explicit Steps(const fs::path& output)
-      : folder_(output.parent_path() / fmt::format(".{}.calibration", output.filename().string())) {}
+  Steps(const fs::path& output, const std::string& plan_digest)
+      : all_(hidden_sibling(output, ".calibration")), folder_(all_ / plan_digest.substr(0, 16)) {}
   ~Steps() {
     std::error_code ignored;
     fs::remove_all(folder_, ignored);
+    if (!fs::is_empty(all_, ignored)) return;
+    fs::remove(all_, ignored);
   }
   Steps(const Steps&) = delete;
   Steps& operator=(const Steps&) = delete;
 
   const fs::path& folder() const noexcept { return folder_; }
+  // Of other calibrations.
+  std::optional<std::string> left_behind() const {
+    std::error_code none;
+    for (const fs::directory_entry& entry : fs::directory_iterator(all_, none))
+      if (entry.path() != folder_)
+        return fmt::format(
+            "{}: holds finished steps of another calibration that was killed; it goes on from "
+            "them when it is started again, else remove the folder",
+            all_.string());
+    return std::nullopt;
+  }
 
  private:
-  fs::path folder_;
+  fs::path all_, folder_;
 };
 
 // Empty where no texts were given. The report names tensors as written; what is said joins `warnings`.
@@ -89,7 +107,8 @@ CalibratedWeights calibrated(const Blueprint& blueprint, const ConvertOptions& o
   return weights;
 }
 
-Conversion run(const ConvertOptions& options, Purpose purpose) {
+Conversion run(const ConvertOptions& options, Purpose purpose, const FolderClaim* claim = nullptr) {
+  const FolderStamp stamp(options.model);
   Blueprint blueprint = make_blueprint(options, purpose);
   Conversion result{.plan = blueprint.plan, .folder = options.output};
   if (is_done(blueprint, options)) {
@@ -97,23 +116,29 @@ Conversion run(const ConvertOptions& options, Purpose purpose) {
     result.bytes = weight_bytes(blueprint, options.output);
     return result;
   }
-  PendingFolder pending(options.output,
-                        options.if_done == IfDone::skip ? IfExists::refuse : IfExists::replace,
-                        {options.model});
+  std::optional<FolderClaim> own_claim;
+  if (claim == nullptr)
+    claim = &own_claim.emplace(options.output, if_exists(options.if_done),
+                               std::initializer_list<fs::path>{options.model});
+  PendingFolder pending(*claim);
   require_free_space(pending.path(), blueprint.plan.folder_bytes);
   auto source = std::async(std::launch::async, fingerprints, options.model, blueprint.source_files);
-  const Steps steps(pending.target());
+  const Steps steps(claim->target(), blueprint.digest);
+  if (std::optional<std::string> left = steps.left_behind()) result.plan.notes.push_back(*std::move(left));
   CalibratedWeights weights =
       calibrated(blueprint, options, pending.path(), steps.folder(), result.plan.warnings);
   write_weights(blueprint, weights, pending.path(), options);
   result.calibration = std::move(weights.report);
-  for (const auto& [file, text] : blueprint.texts) write_whole_file(pending.path() / file, text);
+  for (const auto& [file, text] : blueprint.texts)
+    write_whole_file(pending.path() / file, text, Placement::fresh);
   copy_files(options.model, pending.path(), blueprint.carried);
   verify_folder(blueprint, pending.path());
+  Fingerprints read = source.get();
+  stamp.require_unchanged(blueprint.source_files);
   const Provenance provenance{.plan = blueprint.digest,
-                              .source = source.get(),
+                              .source = std::move(read),
                               .output = fingerprints(pending.path(), blueprint.output_files())};
-  write_whole_file(pending.path() / kProvenanceFile, provenance.text());
+  write_whole_file(pending.path() / kProvenanceFile, provenance.text(), Placement::fresh);
   result.bytes = weight_bytes(blueprint, pending.path());
   if (options.before_commit) options.before_commit(pending.path());
   pending.commit();
@@ -155,24 +180,34 @@ const char* name(CalibrationMethod method) noexcept {
 }
 
 ConversionPlan plan_conversion(const ConvertOptions& options) {
-  return make_blueprint(options, Purpose::convert).plan;
+  return with_file_errors([&] { return make_blueprint(options, Purpose::convert).plan; });
 }
 
 Conversion convert(const ConvertOptions& options) {
-  return run(options, Purpose::convert);
+  return with_file_errors([&] { return run(options, Purpose::convert); });
+}
+
+Conversion convert(const ConvertOptions& options, const FolderClaim& claim) {
+  return with_file_errors([&] { return run(options, Purpose::convert, &claim); });
+}
+
+IfExists if_exists(IfDone if_done) noexcept {
+  return if_done == IfDone::skip ? IfExists::refuse : IfExists::replace;
 }
 
 Conversion dequantize_model(const DequantizeOptions& options) {
-  ConvertOptions all{.model = options.model,
-                     .output = options.output,
-                     .scheme = {.dtype = options.dtype ? *options.dtype : stored_dtype(options.model)},
-                     .max_shard_size = options.max_shard_size,
-                     .strict = options.strict,
-                     .if_done = options.if_done,
-                     .threads = options.threads,
-                     .warning = options.warning,
-                     .progress = options.progress};
-  return run(all, Purpose::dequantize);
+  return with_file_errors([&] {
+    ConvertOptions all{.model = options.model,
+                       .output = options.output,
+                       .scheme = {.dtype = options.dtype ? *options.dtype : stored_dtype(options.model)},
+                       .max_shard_size = options.max_shard_size,
+                       .strict = options.strict,
+                       .if_done = options.if_done,
+                       .threads = options.threads,
+                       .warning = options.warning,
+                       .progress = options.progress};
+    return run(all, Purpose::dequantize);
+  });
 }
 
 }  // namespace mlxe

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/file_errors.h"
 #include "base/thread_pool.h"
 #include "convert/pieces.h"
 #include "convert/readers.h"
@@ -277,9 +278,9 @@ Inspection inspect_model(const fs::path& folder, int threads) {
     checkpoint.emplace(Checkpoint::open(folder, [&](std::string_view s) { warnings.emplace_back(s); }));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::unsupported) throw;
-    return inspect_foreign(folder, error);
+    return with_file_errors([&] { return inspect_foreign(folder, error); });
   }
-  Inspection result = Inspector(std::move(*checkpoint), threads).run();
+  Inspection result = with_file_errors([&] { return Inspector(std::move(*checkpoint), threads).run(); });
   result.warnings.insert(result.warnings.begin(), warnings.begin(), warnings.end());
   return result;
 }

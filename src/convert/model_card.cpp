@@ -2,15 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <string_view>
 #include <vector>
 
 #include "base/file_errors.h"
 #include "base/mapped_file.h"
+#include "base/output_file.h"
 #include "base/wording.h"
 #include "convert/pieces.h"
-#include "format/folder_writer.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -103,6 +104,32 @@ std::string how_to_load(const CardFacts& f) {
   return text;
 }
 
+// The lines between two fences "---", without their ends: \n, \r\n or \r. A byte order mark, blank lines
+// before the first fence and blanks after a fence are passed over, as YAML readers do.
+std::vector<std::string> front_matter_lines(std::string_view text) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  std::vector<std::string> lines;
+  bool open = false;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find_first_of("\r\n"), text.size());
+    std::string line(text.substr(0, end));
+    text.remove_prefix(end);
+    text.remove_prefix(text.starts_with("\r\n") ? 2 : std::min<size_t>(1, text.size()));
+    std::string fence = line;
+    while (fence.ends_with(' ') || fence.ends_with('\t')) fence.pop_back();
+    if (fence == "---") {
+      if (open) return lines;
+      open = true;
+    } else if (open) {
+      lines.push_back(std::move(line));
+    } else if (!fence.empty()) {
+      return {};
+    }
+  }
+  return {};  // the second fence is missing
+}
+
 }  // namespace
 
 std::string model_card(const CardFacts& f, const ConversionPlan& plan) {
@@ -137,18 +164,9 @@ std::string model_card(const CardFacts& f, const ConversionPlan& plan) {
 
 std::string kept_front_matter(const fs::path& readme) {
   if (!fs::exists(readme)) return {};
-  const std::string text = text_of(readme);
-  constexpr std::string_view kFence = "---\n";
-  if (!text.starts_with(kFence)) return {};
-  const size_t end = text.find("\n---", kFence.size() - 1);
-  if (end == text.npos) return {};
   std::string kept;
   bool in_list = false;  // the items of a kept key
-  for (size_t at = kFence.size(); at <= end;) {
-    const size_t line_end = text.find('\n', at);
-    std::string line = text.substr(at, line_end - at);
-    at = line_end + 1;
-    if (line.ends_with('\r')) line.pop_back();
+  for (const std::string& line : front_matter_lines(text_of(readme))) {
     if (in_list && (line.starts_with("- ") || line.starts_with(" "))) {
       kept += line + "\n";
       continue;
@@ -166,6 +184,7 @@ std::string kept_front_matter(const fs::path& readme) {
 
 void require_measurement_place(const fs::path& folder) {
   with_file_errors([&] { read_card(folder); });
+  require_writable(folder / "README.md");
 }
 
 void insert_measurements(const fs::path& folder, const std::string& markdown) {
@@ -173,7 +192,7 @@ void insert_measurements(const fs::path& folder, const std::string& markdown) {
     Card card = read_card(folder);
     card.text.replace(card.begin, card.end - card.begin,
                       fmt::format("\n{}{}", markdown, markdown.ends_with('\n') ? "" : "\n"));
-    replace_whole_file(folder / "README.md", card.text);
+    write_whole_file(folder / "README.md", card.text);
   });
 }
 

@@ -16,14 +16,16 @@ constexpr int kVersionOfFile = 1;
 
 json to_json(const Fingerprints& prints) {
   json object = json::object();
-  for (const auto& [file, print] : prints) object[file] = {{"bytes", print.bytes}, {"sha256", print.sha256}};
+  for (const auto& [file, print] : prints)
+    object[provenance_name(file)] = {{"bytes", print.bytes}, {"sha256", print.sha256}};
   return object;
 }
 
 Fingerprints from_json(const json& object) {
   Fingerprints prints;
   for (const auto& [file, print] : object.items())
-    prints[file] = {print.at("bytes").get<uint64_t>(), print.at("sha256").get<std::string>()};
+    prints[provenance_path(file)] = {print.at("bytes").get<uint64_t>(),
+                                     print.at("sha256").get<std::string>()};
   return prints;
 }
 

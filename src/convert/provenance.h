@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
-namespace mlxe {
+#include "format/model_folder.h"
 
-inline constexpr const char* kProvenanceFile = "mlx_encoder.json";
+namespace mlxe {
 
 struct Fingerprint {
   uint64_t bytes = 0;

@@ -37,7 +37,8 @@ class WeightWriter {
   void write(const fs::path& folder) {
     report();
     for (const Shard& shard : blueprint_.shards) {
-      SafetensorsWriter file(folder / shard.file, blueprint_.specs(shard), blueprint_.metadata);
+      SafetensorsWriter file(folder / shard.file, blueprint_.specs(shard), blueprint_.metadata,
+                             Placement::fresh);
       for (size_t i = shard.first; i < shard.first + shard.count; ++i) write_tensor(i, file);
       file.finish();
     }

@@ -7,6 +7,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "base/file_errors.h"
 #include "encoder/text_runner.h"
 #include "mlx_encoder/error.h"
 
@@ -150,7 +151,7 @@ Encoder& Encoder::operator=(Encoder&&) noexcept = default;
 Encoder::~Encoder() = default;
 
 Encoder Encoder::load(const std::filesystem::path& folder, const EncoderOptions& options) {
-  return Encoder(std::make_unique<Impl>(folder, options));
+  return with_file_errors([&] { return Encoder(std::make_unique<Impl>(folder, options)); });
 }
 
 const ModelInfo& Encoder::info() const noexcept {

@@ -6,6 +6,7 @@
 #include <array>
 #include <set>
 
+#include "base/file_errors.h"
 #include "base/wording.h"
 #include "evaluate/answers.h"
 #include "evaluate/class_scores.h"
@@ -348,7 +349,8 @@ Evaluation evaluate(const std::filesystem::path& model, const std::filesystem::p
 Evaluation evaluate_beside(const std::filesystem::path& model, const std::filesystem::path& original,
                            std::optional<Answers>& original_answers, Task task, const TaskData& data,
                            const EvaluateOptions& options) {
-  return Evaluating(task, data, options).result(model, original, original_answers);
+  return with_file_errors(
+      [&] { return Evaluating(task, data, options).result(model, original, original_answers); });
 }
 
 }  // namespace mlxe

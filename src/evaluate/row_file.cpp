@@ -7,6 +7,7 @@
 #include <set>
 #include <vector>
 
+#include "base/file_errors.h"
 #include "base/text.h"
 #include "base/utf8.h"
 #include "mlx_encoder/error.h"
@@ -55,7 +56,7 @@ class Parser {
 };
 
 std::ifstream open(const std::filesystem::path& file) {
-  if (!std::filesystem::is_regular_file(file))
+  if (!with_file_errors([&] { return std::filesystem::is_regular_file(file); }))
     throw Error(ErrorCode::not_found, file.string() + ": no such file");
   std::ifstream stream(file);
   if (!stream) throw Error(ErrorCode::io, file.string() + ": can't be opened for reading");

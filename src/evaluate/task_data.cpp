@@ -7,6 +7,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/file_errors.h"
 #include "evaluate/conll_file.h"
 #include "evaluate/row_file.h"
 #include "format/json_file.h"
@@ -320,16 +321,18 @@ TaskData read_retrieval(const fs::path& folder, const TaskDataOptions& options) 
 }  // namespace
 
 TaskData read_task_data(Task task, const fs::path& file, const TaskDataOptions& options) {
-  switch (task) {
-    case Task::ner:
-      return read_tagged(file, options);
-    case Task::rerank:
-      return read_candidates(file, options);
-    case Task::retrieval:
-      return read_retrieval(file, options);
-    default:
-      return read_texts(task, file, options);
-  }
+  return with_file_errors([&] {
+    switch (task) {
+      case Task::ner:
+        return read_tagged(file, options);
+      case Task::rerank:
+        return read_candidates(file, options);
+      case Task::retrieval:
+        return read_retrieval(file, options);
+      default:
+        return read_texts(task, file, options);
+    }
+  });
 }
 
 }  // namespace mlxe

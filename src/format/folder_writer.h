@@ -3,56 +3,65 @@
 
 #include <filesystem>
 #include <initializer_list>
-#include <string_view>
 
-#include "format/free_space.h"
+#include "base/file_lock.h"
+#include "base/free_space.h"
+#include "base/made_folders.h"
+#include "base/output_file.h"
 
 namespace mlxe {
 
 enum class IfExists {
   refuse,   // the target may be absent or an empty folder
-  replace,  // a model folder (one with a config.json) is replaced too
+  replace,  // a folder that holds a model and nothing else (format/model_folder.h) is replaced too
 };
 
-// Writes a file and flushes it to the device. Errors: io (full disk says what is needed and free).
-void write_whole_file(const std::filesystem::path& path, std::string_view text);
+// The right to write one folder: between processes one has it at a time, for one conversion or several. Makes
+// the folders above the target, and removes what killed processes left beside it.
+class FolderClaim {
+ public:
+  // Errors: usage (the target exists and may not be replaced, is no folder, another process writes it, or it
+  // and one of `sources` lie inside each other), io.
+  FolderClaim(const std::filesystem::path& target, IfExists if_exists,
+              std::initializer_list<std::filesystem::path> sources = {});
 
-// The same beside the file, as `.<name>.next`, then renamed over it: after a failure the old file is as it
-// was and nothing else is left; a killed process leaves the sibling, which the next one replaces. Errors: io.
-void replace_whole_file(const std::filesystem::path& path, std::string_view text);
+  // Absolute; a link is followed, there or not yet, so that it stays and what it points to is written.
+  const std::filesystem::path& target() const noexcept { return target_; }
+  IfExists if_exists() const noexcept { return if_exists_; }
+  // Errors: usage (the target has come into being meanwhile and may not be replaced).
+  void require_replaceable() const;
+
+ private:
+  IfExists if_exists_;
+  std::filesystem::path target_;
+  MadeFolders parents_;
+  FileLock lock_;
+};
 
 // A hidden sibling of the target, `.<name>.partial-<pid>-<random>`, renamed into place by commit(). A killed
-// process leaves only that; the next PendingFolder with the same target removes it once its process is gone.
+// process leaves only that; the next FolderClaim of the target removes it once its process is gone.
 class PendingFolder {
  public:
-  // Errors: usage (the target exists and may not be replaced, is no folder, or it and one of `sources` lie
-  // inside each other), io.
-  PendingFolder(const std::filesystem::path& target, IfExists if_exists,
-                std::initializer_list<std::filesystem::path> sources = {});
+  // `claim` outlives it. Errors: io.
+  explicit PendingFolder(const FolderClaim& claim);
   // Removes everything written unless commit() succeeded.
   ~PendingFolder();
   PendingFolder(const PendingFolder&) = delete;
   PendingFolder& operator=(const PendingFolder&) = delete;
 
-  const std::filesystem::path& path() const noexcept { return path_; }      // write here
-  const std::filesystem::path& target() const noexcept { return target_; }  // absolute
+  const std::filesystem::path& path() const noexcept { return path_; }  // write here
 
   // Renames into place, exchanging it with an old folder in one step where the system can. Errors: usage (the
   // target has come into being meanwhile and may not be replaced), io.
   void commit();
 
  private:
-  void check_target(std::initializer_list<std::filesystem::path> sources);
-  void require_replaceable() const;
   void make_folder();
-  void remove_made_parents() noexcept;
   void put_into_place();
 
-  IfExists if_exists_;
-  std::filesystem::path target_, path_;
-  std::filesystem::path
-      made_parent_;  // the topmost folder above the target that did not exist; empty if all did
-  int lock_ = -1;    // an flock on path_ says that its process lives
+  const FolderClaim& claim_;
+  std::filesystem::path path_;
+  int lock_ = -1;  // an flock on path_ says that its process lives
 };
 
 }  // namespace mlxe

@@ -19,11 +19,10 @@
 #include <vector>
 
 #include "base/mapped_file.h"
+#include "base/output_file.h"
 #include "mlx_encoder/types.h"
 
 namespace mlxe {
-
-class OutputFile;
 
 inline constexpr uint64_t kMaxSafetensorsHeader = 100'000'000;  // bytes; the reference implementation's limit
 
@@ -92,10 +91,11 @@ class SafetensorsWriter {
   // Exact size in bytes of the file these specs give.
   static uint64_t predicted_size(std::span<const TensorSpec> specs, const Metadata& metadata);
 
-  // Creates the file (replacing one that is there). Errors: usage (a name twice, or "__metadata__"), io
-  // (can't be created, or the volume has less free space than predicted_size).
-  SafetensorsWriter(std::filesystem::path path, std::vector<TensorSpec> specs, const Metadata& metadata);
-  // Removes the file unless finish() succeeded.
+  // Errors: usage (a name twice, or "__metadata__"), io (can't be created, or the volume has less free space
+  // than predicted_size).
+  SafetensorsWriter(std::filesystem::path path, std::vector<TensorSpec> specs, const Metadata& metadata,
+                    Placement placement = Placement::replace);
+  // Leaves nothing unless finish() succeeded.
   ~SafetensorsWriter();
   SafetensorsWriter(const SafetensorsWriter&) = delete;
   SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
@@ -103,7 +103,7 @@ class SafetensorsWriter {
   // The next bytes of tensor `name`; a tensor may come in several pieces. Errors: internal (not this tensor's
   // turn, more bytes than its spec says), io (full disk, ...).
   void write(std::string_view name, std::span<const std::byte> piece);
-  // Flushes to the device and closes. Errors: internal (a tensor is incomplete), io.
+  // Flushes to the device and puts the file into place. Errors: internal (a tensor is incomplete), io.
   void finish();
 
  private:

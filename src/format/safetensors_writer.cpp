@@ -3,8 +3,8 @@
 #include <set>
 #include <utility>
 
+#include "base/output_file.h"
 #include "format/json_file.h"
-#include "format/output_file.h"
 #include "format/safetensors.h"
 #include "mlx_encoder/error.h"
 
@@ -47,7 +47,7 @@ uint64_t SafetensorsWriter::predicted_size(std::span<const TensorSpec> specs, co
 }
 
 SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<TensorSpec> specs,
-                                     const Metadata& metadata)
+                                     const Metadata& metadata, Placement placement)
     : specs_(std::move(specs)) {
   std::set<std::string_view> names{"__metadata__"};
   for (const TensorSpec& spec : specs_)
@@ -61,9 +61,9 @@ SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Ten
                             path.string(), specs_.size(), header.size(), kMaxSafetensorsHeader));
   std::byte length[8];
   for (int i = 0; i < 8; ++i) length[i] = static_cast<std::byte>(header.size() >> (8 * i));
-  file_ = std::make_unique<OutputFile>(std::move(path), 8 + header.size() + payload_bytes(specs_));
+  file_ = std::make_unique<OutputFile>(std::move(path), 8 + header.size() + payload_bytes(specs_), placement);
   file_->write(length);
-  file_->write(std::as_bytes(std::span(header)));
+  file_->write(header);
 }
 
 SafetensorsWriter::~SafetensorsWriter() = default;

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <map>
 
+#include "base/file_errors.h"
+#include "base/file_lock.h"
+#include "base/output_file.h"
 #include "convert/model_card.h"
 #include "evaluate/answers.h"
 #include "evaluate/text_file.h"
-#include "format/folder_writer.h"
 #include "matrix/cell_key.h"
 #include "matrix/cell_record.h"
 #include "matrix/judge.h"
@@ -49,11 +51,9 @@ class Run {
   void take(MatrixCell& cell, const MatrixModel& model, const MatrixScheme& scheme) {
     std::optional<Error> failure;
     try {
-      make(cell, model, scheme);
+      with_file_errors([&] { make(cell, model, scheme); });
     } catch (const Error& e) {
       failure = e;
-    } catch (const fs::filesystem_error& e) {
-      failure = Error(ErrorCode::io, e.what());
     } catch (const std::bad_alloc&) {
       failure = Error(ErrorCode::io, "out of memory");
     }
@@ -124,7 +124,7 @@ class Run {
     Json record{{"record_version", kRecordVersion}, {"made_from", key}, {"cell", cell_json(cell)}};
     record["comparison"] = Json::parse(to_json(c));
     if (e) record["evaluation"] = Json::parse(to_json(*e, *items_->task));
-    replace_whole_file(record_of(cell, ".json"), text_of(record));
+    write_whole_file(record_of(cell, ".json"), text_of(record));
   }
 
   Conversion converted(const ConvertOptions& conversion, const MatrixModel& model,
@@ -199,9 +199,9 @@ class Run {
 
   void write_table() const {
     fs::create_directories(matrix_.output);
-    replace_whole_file(matrix_.output / "matrix.json", to_json(result_));
-    replace_whole_file(matrix_.output / "matrix.md", to_markdown(result_));
-    replace_whole_file(matrix_.output / "matrix.svg", to_svg(result_));
+    write_whole_file(matrix_.output / "matrix.json", to_json(result_));
+    write_whole_file(matrix_.output / "matrix.md", to_markdown(result_));
+    write_whole_file(matrix_.output / "matrix.svg", to_svg(result_));
   }
 
   Warning warning(MatrixCell& cell) {
@@ -233,11 +233,16 @@ class Run {
 }  // namespace
 
 MatrixResult plan_matrix(const ModelMatrix& matrix, const MatrixOptions& options) {
-  return Run(matrix, options, Doing::planning).result();
+  return with_file_errors([&] { return Run(matrix, options, Doing::planning).result(); });
 }
 
 MatrixResult run_matrix(const ModelMatrix& matrix, const MatrixOptions& options) {
-  return Run(matrix, options, Doing::running).result();
+  return with_file_errors([&] {
+    fs::create_directories(matrix.output);
+    const FileLock lock(matrix.output / "matrix.json", IfLocked::refuse,
+                        "is running a matrix into this folder");
+    return Run(matrix, options, Doing::running).result();
+  });
 }
 
 }  // namespace mlxe

@@ -148,6 +148,13 @@ void convert_and_die(ConvertOptions o, size_t matrices) {
   ASSERT_TRUE(WIFSIGNALED(status)) << "it ended by itself";
 }
 
+// The file of the only calibration to `output` that was killed.
+fs::path first_step(const fs::path& output) {
+  const fs::path all = output.parent_path() / ("." + output.filename().string() + ".calibration");
+  EXPECT_EQ(names_in(all).size(), 1u);
+  return all / names_in(all).at(0) / "0000.safetensors";
+}
+
 TEST(CalibratedConvert, GoesOnWhereAKilledOneStopped) {
   for (const char* model : {"bert", "distilbert_cls", "st_dense"}) {
     SCOPED_TRACE(model);
@@ -155,9 +162,8 @@ TEST(CalibratedConvert, GoesOnWhereAKilledOneStopped) {
     ConvertOptions o = options(tiny(model), folder / "whole");
     convert(o);
     o.output = folder / "again";
-    const fs::path steps = folder / ".again.calibration";
     convert_and_die(o, 9);
-    ASSERT_TRUE(fs::exists(steps / "0000.safetensors"));
+    ASSERT_TRUE(fs::exists(first_step(o.output)));
     std::vector<uint64_t> done;
     o.progress = [&](std::string_view stage, uint64_t n, uint64_t) {
       if (stage == "calibrating") done.push_back(n);
@@ -166,7 +172,6 @@ TEST(CalibratedConvert, GoesOnWhereAKilledOneStopped) {
     EXPECT_GE(done.at(0), 6u) << "steps of up to three matrices were finished";
     EXPECT_EQ(weights_hash(folder / "again"), weights_hash(folder / "whole"));
     EXPECT_EQ(resumed.calibration.size(), done.back());
-    EXPECT_FALSE(fs::exists(steps));
     EXPECT_THAT(names_in(folder.path()), ::testing::UnorderedElementsAre("whole", "again"));
   }
 }
@@ -174,7 +179,6 @@ TEST(CalibratedConvert, GoesOnWhereAKilledOneStopped) {
 TEST(CalibratedConvert, GoesOnOnlyFromItsOwnStepsThatAreWhole) {
   const TemporaryFolder folder;
   ConvertOptions o = options(tiny("bert"), folder / "out");
-  const fs::path first = folder / ".out.calibration/0000.safetensors";
   const auto first_done = [&](ConvertOptions next) {
     std::optional<uint64_t> done;
     next.progress = [&](std::string_view stage, uint64_t n, uint64_t) {
@@ -193,6 +197,7 @@ TEST(CalibratedConvert, GoesOnOnlyFromItsOwnStepsThatAreWhole) {
   other.scheme.bits = 3;
   EXPECT_EQ(first_done(other), 0u) << "other bits";
   convert_and_die(o, 9);
+  const fs::path first = first_step(o.output);
   std::string bytes = test::read_file(first);
   test::write_file(first, bytes.substr(0, bytes.size() - 1));
   EXPECT_EQ(first_done(o), 0u) << "a cut file";
@@ -206,6 +211,28 @@ TEST(CalibratedConvert, GoesOnOnlyFromItsOwnStepsThatAreWhole) {
   test::write_file(first, bytes);
   convert(o);
   EXPECT_NE(weights_hash(folder / "out"), right);
+}
+
+// Finished steps are hours of work: only the conversion they belong to removes them.
+TEST(CalibratedConvert, OtherConversionsLeaveItsStepsAlone) {
+  const TemporaryFolder folder;
+  const ConvertOptions o = options(tiny("bert"), folder / "out");
+  convert_and_die(o, 9);
+  const fs::path first = first_step(o.output);
+  const std::string step = test::read_file(first);
+  ConvertOptions plain = o, bits = o, fewer = o;
+  plain.calibration.reset();
+  bits.scheme.bits = 3;
+  fewer.calibration = texts(200);
+  for (const ConvertOptions& other : {plain, bits, fewer}) {
+    const Conversion done = convert(other);
+    EXPECT_EQ(test::read_file(first), step);
+    EXPECT_THAT(done.plan.notes, ::testing::Contains(HasSubstr("finished steps of another calibration")));
+    fs::remove_all(other.output);
+  }
+  const Conversion resumed = convert(o);
+  EXPECT_THAT(resumed.plan.notes, ::testing::Not(::testing::Contains(HasSubstr("finished steps"))));
+  EXPECT_THAT(names_in(folder.path()), ::testing::ElementsAre("out"));
 }
 
 TEST(CalibratedConvert, ByPlainRoundingIsThePlainConversion) {

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <limits>
+#include <utility>
 
 #include "base/sha256.h"
 #include "convert/model_card.h"
@@ -398,6 +400,72 @@ TEST(Convert, NeverTouchesAFolderThatIsNoModel) {
   EXPECT_THAT(error_text([&] { convert(options); }, ErrorCode::usage), HasSubstr("input folder"));
 }
 
+TEST(Convert, NoticesASourceThatChangesWhileItIsRead) {
+  const TemporaryFolder folder;
+  const auto changed_by = [&](const std::function<void(const fs::path&)>& change, const char* names) {
+    fs::remove_all(folder / "model");
+    fs::copy(tiny("st_dense"), folder / "model", fs::copy_options::recursive);
+    bool done = false;
+    const ConvertOptions options{.model = folder / "model",
+                                 .output = folder / "out",
+                                 .scheme = kAffine8g32,
+                                 .progress = [&](std::string_view stage, uint64_t, uint64_t) {
+                                   if (stage == "converting" && !std::exchange(done, true))
+                                     change(folder / "model");
+                                 }};
+    if (*names == '\0') {
+      EXPECT_NO_THROW(convert(options));
+      return;
+    }
+    EXPECT_THAT(error_text([&] { convert(options); }, ErrorCode::io),
+                ::testing::AllOf(HasSubstr("changed while it was read"), HasSubstr(names)));
+    EXPECT_THAT(names_in(folder.path()), ElementsAre("model"));
+  };
+  changed_by(
+      [](const fs::path& model) {  // in place, the same size
+        std::fstream file(model / "model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(-1, std::ios::end);
+        file.put('\x01');
+      },
+      "model.safetensors");
+  changed_by(
+      [](const fs::path& model) {  // another file of the same bytes
+        fs::copy_file(model / "tokenizer.json", model / "new");
+        fs::rename(model / "new", model / "tokenizer.json");
+      },
+      "tokenizer.json");
+  changed_by([](const fs::path& model) { fs::resize_file(model / "config.json", 3); }, "config.json");
+  changed_by(
+      [](const fs::path& model) {
+        for (const auto& entry : fs::directory_iterator(model))
+          if (entry.is_directory() && fs::exists(entry.path() / "model.safetensors"))
+            fs::last_write_time(entry.path() / "model.safetensors", fs::file_time_type::clock::now());
+      },
+      "Dense/model.safetensors");
+  // The twin: what no conversion reads may change.
+  changed_by([](const fs::path& model) { test::write_file(model / "notes.md", "x"); }, "");
+}
+
+// Bytes in names are the system's, not UTF-8: the same conversion is still recognised.
+TEST(Convert, FileNamesNeedNotBeUtf8) {
+  const TemporaryFolder folder;
+  const std::string name =
+      "LICENSE-fran\xE7"
+      "ais\\x.txt";
+  fs::copy(tiny("st_mean_norm"), folder / "model", fs::copy_options::recursive);
+  test::write_file(folder / "model" / name, "x");
+  ConvertOptions options{.model = folder / "model", .output = folder / "out", .scheme = kAffine8g32};
+  EXPECT_FALSE(convert(options).skipped);
+  EXPECT_EQ(test::read_file(folder / "out" / name), "x");
+  EXPECT_TRUE(convert(options).skipped);
+  test::write_file(folder / "out" / name, "y");
+  EXPECT_THAT(error_text([&] { convert(options); }, ErrorCode::usage), HasSubstr("files were changed"));
+  options.if_done = IfDone::rewrite;
+  EXPECT_FALSE(convert(options).skipped);
+  options.output = folder / "\xFF";
+  EXPECT_FALSE(convert(options).skipped);
+}
+
 // ---- sources that are quantized already
 
 TEST(Convert, CopiesWhatIsStoredAsAskedAndSaysWhatItRequantizes) {
@@ -669,6 +737,30 @@ TEST(ModelCard, TakesMeasurementsBetweenItsMarks) {
   EXPECT_THAT(twice, Not(HasSubstr("0.9999")));
   // The conversion is still recognised: the card is not part of it.
   EXPECT_TRUE(convert({.model = tiny("bert"), .output = folder / "out", .scheme = kAffine8g32}).skipped);
+}
+
+TEST(ModelCard, KeepsTheLicenceWhateverEndsTheLines) {
+  const TemporaryFolder folder;
+  const std::string unix_text =
+      "---\nlanguage:\n- en\n- fr\nlicense: mit\ntags:\n- x\npipeline_tag: y\n---\n# T\nlicense: gpl\n";
+  const std::string kept = "language:\n- en\n- fr\nlicense: mit\npipeline_tag: y\n";
+  const auto with = [&](std::string_view end) {
+    std::string text;
+    for (const char c : unix_text) text += c == '\n' ? std::string(end) : std::string(1, c);
+    return text;
+  };
+  const auto front_matter = [&](const std::string& text) {
+    test::write_file(folder / "README.md", text);
+    return kept_front_matter(folder / "README.md");
+  };
+  for (const char* end : {"\n", "\r\n", "\r"})
+    for (const char* before : {"", "\xEF\xBB\xBF", "\n", "\xEF\xBB\xBF\r\n"})
+      EXPECT_EQ(front_matter(before + with(end)), kept) << ::testing::PrintToString(with(end));
+  EXPECT_EQ(front_matter("--- \nlicense: mit\n---\t\n"), "license: mit\n");
+  EXPECT_EQ(front_matter("---\nlicense: mit\n---"), "license: mit\n");
+  for (const char* none :
+       {"", "---\nlicense: mit\n", "# T\n---\nlicense: mit\n---\n", "----\nlicense: mit\n---\n"})
+    EXPECT_EQ(front_matter(none), "") << none;
 }
 
 }  // namespace

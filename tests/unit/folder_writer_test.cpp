@@ -31,14 +31,32 @@ class PendingFolderTest : public ::testing::Test {
     std::sort(all.begin(), all.end());
     return all;
   }
+  // Begins and does not finish.
+  void begin(const fs::path& target, IfExists if_exists = IfExists::refuse) {
+    const FolderClaim claim(target, if_exists);
+    const PendingFolder pending(claim);
+    write_whole_file(pending.path() / "config.json", "half");
+  }
+  void write(const fs::path& target, IfExists if_exists, const char* config) {
+    const FolderClaim claim(target, if_exists);
+    PendingFolder pending(claim);
+    write_whole_file(pending.path() / "config.json", config);
+    pending.commit();
+  }
+  void make_model(const fs::path& target) {
+    test::write_file(target / "config.json", R"({"model_type": "bert"})");
+    test::write_file(target / "model.safetensors", "old");
+    test::write_file(target / "vocab.txt", "old");
+  }
   std::string error_of(const fs::path& target, IfExists if_exists = IfExists::refuse,
                        std::initializer_list<fs::path> sources = {}, ErrorCode code = ErrorCode::usage) {
-    return test::error_text([&] { PendingFolder(target, if_exists, sources); }, code);
+    return test::error_text([&] { FolderClaim(target, if_exists, sources); }, code);
   }
 };
 
 TEST_F(PendingFolderTest, AppearsOnlyWhenCommitted) {
-  PendingFolder pending(target_, IfExists::refuse);
+  const FolderClaim claim(target_, IfExists::refuse);
+  PendingFolder pending(claim);
   write_whole_file(pending.path() / "config.json", "{}");
   EXPECT_EQ(pending.path().parent_path(), folder_.path());
   EXPECT_THAT(pending.path().filename().string(),
@@ -46,35 +64,30 @@ TEST_F(PendingFolderTest, AppearsOnlyWhenCommitted) {
   EXPECT_FALSE(fs::exists(target_));
   pending.commit();
   EXPECT_EQ(test::read_file(target_ / "config.json"), "{}");
-  EXPECT_THAT(names(), ElementsAre("out"));
+  EXPECT_THAT(names(), ElementsAre(".out.lock", "out"));
 }
 
 TEST_F(PendingFolderTest, LeavesNothingWhenAbandoned) {
-  { PendingFolder pending(target_, IfExists::refuse); }
+  begin(target_);
   EXPECT_THAT(names(), IsEmpty());
   const fs::path deep = folder_ / "a/b/c";
-  {
-    PendingFolder pending(deep, IfExists::refuse);
-    write_whole_file(pending.path() / "x", "x");
-  }
+  begin(deep);
   EXPECT_THAT(names(), IsEmpty());
-  PendingFolder(deep, IfExists::refuse).commit();
+  write(deep, IfExists::refuse, "x");
   EXPECT_TRUE(fs::is_directory(deep));
 }
 
 TEST_F(PendingFolderTest, TheFolderGetsTheUsersMode) {
   const mode_t old = ::umask(027);
-  PendingFolder(target_, IfExists::refuse).commit();
+  write(target_, IfExists::refuse, "x");
   ::umask(old);
   EXPECT_EQ(fs::status(target_).permissions(), fs::perms(0750));
 }
 
 TEST_F(PendingFolderTest, AnEmptyFolderMayBeFilled) {
   fs::create_directory(target_);
-  PendingFolder pending(target_, IfExists::refuse);
-  write_whole_file(pending.path() / "x", "x");
-  pending.commit();
-  EXPECT_TRUE(fs::exists(target_ / "x"));
+  write(target_, IfExists::refuse, "x");
+  EXPECT_EQ(test::read_file(target_ / "config.json"), "x");
   EXPECT_THAT(names(), ElementsAre("out"));
 }
 
@@ -89,28 +102,72 @@ TEST_F(PendingFolderTest, RefusesWhatExists) {
 }
 
 TEST_F(PendingFolderTest, ReplacesAModelWhenAsked) {
-  test::write_file(target_ / "config.json", "old");
-  test::write_file(target_ / "old.txt", "old");
-  {
-    PendingFolder pending(target_, IfExists::replace);
-    EXPECT_EQ(test::read_file(target_ / "config.json"), "old");
-  }
-  EXPECT_EQ(test::read_file(target_ / "config.json"), "old");
-  PendingFolder pending(target_, IfExists::replace);
-  write_whole_file(pending.path() / "config.json", "new");
-  pending.commit();
+  make_model(target_);
+  begin(target_, IfExists::replace);
+  EXPECT_EQ(test::read_file(target_ / "vocab.txt"), "old");
+  write(target_, IfExists::replace, "new");
   EXPECT_EQ(test::read_file(target_ / "config.json"), "new");
-  EXPECT_FALSE(fs::exists(target_ / "old.txt"));
+  EXPECT_FALSE(fs::exists(target_ / "vocab.txt"));
   EXPECT_THAT(names(), ElementsAre("out"));
 }
 
-TEST_F(PendingFolderTest, WhoFinishesSecondReplacesNothingUnasked) {
-  PendingFolder second(target_, IfExists::refuse);
-  {
-    PendingFolder first(target_, IfExists::refuse);
-    write_whole_file(first.path() / "config.json", "first");
-    first.commit();
+// config.json alone makes no model, and what is no part of one is never deleted.
+TEST_F(PendingFolderTest, ReplacesNothingButAModel) {
+  const auto refused = [&] { return error_of(target_, IfExists::replace); };
+  test::write_file(target_ / "config.json", "{}");
+  test::write_file(target_ / "model.safetensors", "x");
+  EXPECT_THAT(refused(), HasSubstr("not a model folder (no config.json with a model_type)"));
+  for (const char* config : {"not JSON", "[]", R"({"model_type": 1})"}) {
+    test::write_file(target_ / "config.json", config);
+    EXPECT_THAT(refused(), HasSubstr("no config.json with a model_type")) << config;
   }
+  test::write_file(target_ / "config.json", R"({"model_type": "bert"})");
+  EXPECT_NO_THROW(FolderClaim(target_, IfExists::replace));
+  for (const char* file : {"thesis.txt", "src/main.c", "report.html", "embeddings.safetensors", ".git/HEAD",
+                           "1_Pooling/notes.md"}) {
+    test::write_file(target_ / file, "precious");
+    EXPECT_THAT(refused(), AllOf(HasSubstr("no part of a model"), HasSubstr(file)));
+    fs::remove(target_ / file);
+  }
+  fs::create_directory_symlink(folder_.path(), target_ / "data");
+  EXPECT_THAT(refused(), HasSubstr(": data"));
+  fs::remove(target_ / "data");
+  fs::remove(target_ / "model.safetensors");
+  EXPECT_THAT(refused(), HasSubstr("(no weights)"));
+  // mlx_encoder.json is evidence, and what it names is a model's.
+  test::write_file(target_ / "odd name.txt", "carried over");
+  test::write_file(target_ / "mlx_encoder.json", R"({"output": {"odd name.txt": {}}})");
+  EXPECT_NO_THROW(FolderClaim(target_, IfExists::replace));
+  EXPECT_EQ(test::read_file(target_ / "odd name.txt"), "carried over");
+}
+
+// A file that comes while the new folder is written is not lost either.
+TEST_F(PendingFolderTest, LooksAgainBeforeItReplaces) {
+  make_model(target_);
+  const FolderClaim claim(target_, IfExists::replace);
+  PendingFolder pending(claim);
+  test::write_file(target_ / "thesis.txt", "precious");
+  EXPECT_THAT(test::error_text([&] { pending.commit(); }, ErrorCode::usage), HasSubstr("thesis.txt"));
+  EXPECT_EQ(test::read_file(target_ / "thesis.txt"), "precious");
+}
+
+TEST_F(PendingFolderTest, OneAtATimeWritesAFolder) {
+  {
+    const FolderClaim first(target_, IfExists::refuse);
+    EXPECT_THAT(error_of(target_), HasSubstr("this process is writing this folder; wait until it is done"));
+    fs::create_directory_symlink(target_, folder_ / "link");
+    EXPECT_THAT(error_of(folder_ / "link"), HasSubstr("is writing this folder"));
+    EXPECT_NO_THROW(FolderClaim(folder_ / "other", IfExists::refuse));
+  }
+  fs::remove(folder_ / "link");
+  EXPECT_THAT(names(), IsEmpty());
+}
+
+// As on a volume without locks.
+TEST_F(PendingFolderTest, WhoFinishesSecondReplacesNothingUnasked) {
+  const FolderClaim claim(target_, IfExists::refuse);
+  PendingFolder second(claim);
+  test::write_file(target_ / "config.json", "first");
   EXPECT_THAT(test::error_text([&] { second.commit(); }, ErrorCode::usage), HasSubstr("exists already"));
   EXPECT_EQ(test::read_file(target_ / "config.json"), "first");
 }
@@ -123,17 +180,25 @@ TEST_F(PendingFolderTest, NeverTouchesItsSource) {
   fs::create_directory_symlink(source, folder_ / "link");
   EXPECT_THAT(error_of(folder_ / "link", IfExists::replace, {source}), HasSubstr("the input folder"));
   EXPECT_THAT(error_of(folder_ / "link/out", IfExists::replace, {source}), HasSubstr("the input folder"));
-  EXPECT_NO_THROW(PendingFolder(folder_ / "model-8bit", IfExists::refuse, {source}));
+  EXPECT_NO_THROW(FolderClaim(folder_ / "model-8bit", IfExists::refuse, {source}));
 }
 
 TEST_F(PendingFolderTest, ALinkedTargetIsReplacedWhereItPoints) {
-  test::write_file(folder_ / "real/config.json", "old");
+  make_model(folder_ / "real");
   fs::create_directory_symlink(folder_ / "real", target_);
-  PendingFolder pending(target_, IfExists::replace);
-  write_whole_file(pending.path() / "config.json", "new");
-  pending.commit();
+  write(target_, IfExists::replace, "new");
   EXPECT_TRUE(fs::is_symlink(target_));
   EXPECT_EQ(test::read_file(folder_ / "real/config.json"), "new");
+}
+
+TEST_F(PendingFolderTest, ADanglingLinkIsFollowed) {
+  fs::create_directory_symlink("no/such/folder", target_);
+  write(target_, IfExists::refuse, "new");
+  EXPECT_TRUE(fs::is_symlink(target_));
+  EXPECT_EQ(test::read_file(folder_ / "no/such/folder/config.json"), "new");
+  fs::create_directory_symlink("circle", folder_ / "circle");
+  EXPECT_THAT(error_of(folder_ / "circle", IfExists::refuse, {}, ErrorCode::io),
+              HasSubstr("links in a circle"));
 }
 
 // A killed process leaves its hidden folder; the next run with this target removes it, and only it.
@@ -142,25 +207,26 @@ TEST_F(PendingFolderTest, CleansUpAfterAKilledProcess) {
   ASSERT_EQ(::pipe(pipe_ends), 0);
   const pid_t child = ::fork();
   if (child == 0) {
-    PendingFolder pending(target_, IfExists::refuse);
+    const FolderClaim claim(target_, IfExists::refuse);
+    PendingFolder pending(claim);
     write_whole_file(pending.path() / "model.safetensors", "half");
     (void)!::write(pipe_ends[1], "x", 1);
     for (;;) ::pause();
   }
   char ready = 0;
   ASSERT_EQ(::read(pipe_ends[0], &ready, 1), 1);
-  { PendingFolder other(target_, IfExists::refuse); }  // its process lives: nothing may be taken away
-  ASSERT_EQ(names().size(), 1u);
-  EXPECT_TRUE(fs::exists(folder_.path() / names()[0] / "model.safetensors"));
+  EXPECT_THAT(error_of(target_), HasSubstr("process " + std::to_string(child) + " is writing this folder"));
+  ASSERT_EQ(names().size(), 2u);  // its process lives: nothing may be taken away
+  EXPECT_TRUE(fs::exists(folder_.path() / names()[1] / "model.safetensors"));
   ::kill(child, SIGKILL);
   int status = 0;
   ::waitpid(child, &status, 0);
   EXPECT_FALSE(fs::exists(target_));
-  EXPECT_THAT(names(), ElementsAre(StartsWith(".out.partial-")));
+  EXPECT_THAT(names(), ElementsAre(".out.lock", StartsWith(".out.partial-")));
 
   fs::create_directory(folder_ / ".out.partial-mine");
   fs::create_directory(folder_ / ".other.partial-999999-00000000");
-  { PendingFolder next(target_, IfExists::refuse); }
+  begin(target_);
   EXPECT_THAT(names(), ElementsAre(".other.partial-999999-00000000", ".out.partial-mine"));
   ::close(pipe_ends[0]);
   ::close(pipe_ends[1]);
@@ -170,7 +236,7 @@ TEST_F(PendingFolderTest, CleansUpAfterAKilledProcess) {
 TEST_F(PendingFolderTest, AnUnlockedFolderOfALivingProcessStays) {
   const std::string name = ".out.partial-" + std::to_string(::getpid()) + "-00000000";
   fs::create_directory(folder_ / name);
-  { PendingFolder pending(target_, IfExists::refuse); }
+  begin(target_);
   EXPECT_THAT(names(), ElementsAre(name));
 }
 
@@ -181,27 +247,10 @@ TEST_F(PendingFolderTest, AFolderThatCannotBeMadeIsAnIoError) {
 }
 
 TEST_F(PendingFolderTest, ANameTooLongIsAnIoErrorAndLeavesNoParents) {
-  EXPECT_THAT(error_of(folder_ / "new/folder" / std::string(250, 'x'), IfExists::refuse, {}, ErrorCode::io),
-              HasSubstr("too long"));
+  begin(folder_ / "new/folder" / std::string(250, 'x'));
   EXPECT_THAT(error_of(folder_ / "new" / std::string(300, 'x'), IfExists::refuse, {}, ErrorCode::io),
               HasSubstr("too long"));
   EXPECT_THAT(names(), IsEmpty());
-}
-
-TEST_F(PendingFolderTest, AFileIsReplacedWholeOrNotAtAll) {
-  const fs::path file = folder_ / "README.md";
-  test::write_file(file, "old");
-  replace_whole_file(file, "new");
-  EXPECT_EQ(test::read_file(file), "new");
-  test::write_file(folder_ / ".README.md.next", "left by a killed process");
-  replace_whole_file(file, "newer");
-  EXPECT_EQ(test::read_file(file), "newer");
-  EXPECT_THAT(names(), ElementsAre("README.md"));
-
-  fs::create_directories(folder_ / "taken/inside");  // no file can be renamed over it
-  EXPECT_THAT(test::error_text([&] { replace_whole_file(folder_ / "taken", "x"); }, ErrorCode::io),
-              HasSubstr("can't be put into place"));
-  EXPECT_THAT(names(), testing::UnorderedElementsAre("README.md", "taken"));
 }
 
 TEST(FreeSpace, IsKnownForPathsThatDoNotExistYet) {
@@ -209,14 +258,6 @@ TEST(FreeSpace, IsKnownForPathsThatDoNotExistYet) {
   EXPECT_NO_THROW(require_free_space("/tmp/x", 1));
   EXPECT_THAT(test::error_text([] { require_free_space("/tmp/x", uint64_t{1} << 62); }, ErrorCode::io),
               HasSubstr("/tmp/x: 4611686018427387904 bytes needed, "));
-}
-
-TEST(WriteWholeFile, ReplacesAndFailsCleanly) {
-  test::TemporaryFolder folder;
-  write_whole_file(folder / "a", "long text");
-  write_whole_file(folder / "a", "short");
-  EXPECT_EQ(test::read_file(folder / "a"), "short");
-  test::error_text([&] { write_whole_file(folder / "no/such/folder", "x"); }, ErrorCode::io);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "format/free_space.h"
+#include "base/free_space.h"
 
 #include <fmt/format.h>
 

@@ -1,0 +1,46 @@
+#include "base/leftovers.h"
+
+#include <set>
+#include <system_error>
+
+namespace mlxe::leftovers {
+namespace {
+
+struct Registry {
+  std::mutex mutex;
+  std::set<std::filesystem::path> paths;
+};
+
+// Never destroyed: a signal may come while the program's own objects go.
+Registry& registry() {
+  static auto& instance = *new Registry;
+  return instance;
+}
+
+}  // namespace
+
+std::unique_lock<std::mutex> hold() {
+  return std::unique_lock(registry().mutex);
+}
+
+void add(const std::filesystem::path& path) {
+  registry().paths.insert(path);
+}
+
+void drop(const std::filesystem::path& path) noexcept {
+  registry().paths.erase(path);
+}
+
+void remove_all() noexcept {
+  hold().release();  // stays locked
+  for (const std::filesystem::path& path : registry().paths) {
+    // A file that another thread had begun to open may appear in a folder while it is being removed.
+    std::error_code failed;
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      std::filesystem::remove_all(path, failed);
+      if (!failed) break;
+    }
+  }
+}
+
+}  // namespace mlxe::leftovers

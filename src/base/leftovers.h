@@ -1,0 +1,19 @@
+// Temporary files and folders of this process, for a program that a signal is about to end.
+#pragma once
+
+#include <filesystem>
+#include <mutex>
+
+namespace mlxe::leftovers {
+
+// While this is held nothing is removed. Who makes a temporary file holds it until the file is added; who
+// puts one into place holds it until the file is dropped.
+std::unique_lock<std::mutex> hold();
+// Both need hold().
+void add(const std::filesystem::path& path);
+void drop(const std::filesystem::path& path) noexcept;
+
+// Removes all that was added and not dropped, for a process that ends now: hold() never returns again.
+void remove_all() noexcept;
+
+}  // namespace mlxe::leftovers

@@ -1,0 +1,164 @@
+#include "format/model_folder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/utf8.h"
+#include "base/wording.h"
+#include "format/json_file.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t kOthersListed = 5;  // names a message spells out
+
+constexpr std::string_view kWeightNames[] = {"model",      "pytorch_model", "tf_model",      "flax_model",
+                                             "rust_model", "adapter_model", "openvino_model"};
+constexpr std::string_view kWeightEndings[] = {".safetensors", ".index.json", ".bin",     ".onnx",
+                                               ".h5",          ".ot",         ".msgpack", ".xml"};
+constexpr std::string_view kModelFiles[] = {kProvenanceFile,
+                                            kRecipeFile,
+                                            kParetoFile,
+                                            "config.json",
+                                            "README.md",
+                                            "tokenizer.json",
+                                            "tokenizer_config.json",
+                                            "special_tokens_map.json",
+                                            "added_tokens.json",
+                                            "vocab.json",
+                                            "vocab.txt",
+                                            "merges.txt",
+                                            "spiece.model",
+                                            "tokenizer.model",
+                                            "sentencepiece.bpe.model",
+                                            "chat_template.jinja",
+                                            "generation_config.json",
+                                            "preprocessor_config.json",
+                                            "processor_config.json",
+                                            "quantize_config.json",
+                                            "modules.json",
+                                            "sentence_bert_config.json",
+                                            "config_sentence_transformers.json",
+                                            "data_config.json",
+                                            "train_script.py",  // sentence-transformers' own models have it
+                                            ".gitattributes",
+                                            ".DS_Store"};
+constexpr std::string_view kBeginnings[] = {"LICENSE", "LICENCE", "NOTICE", "COPYING"};
+
+bool starts_with_any(std::string_view name, std::span<const std::string_view> beginnings) {
+  return std::any_of(beginnings.begin(), beginnings.end(),
+                     [&](std::string_view beginning) { return name.starts_with(beginning); });
+}
+
+bool is_weights(std::string_view name) {
+  return starts_with_any(name, kWeightNames) &&
+         std::any_of(std::begin(kWeightEndings), std::end(kWeightEndings),
+                     [&](std::string_view ending) { return name.ends_with(ending); });
+}
+
+bool is_known(std::string_view name) {
+  return is_weights(name) || starts_with_any(name, kBeginnings) ||
+         std::find(std::begin(kModelFiles), std::end(kModelFiles), name) != std::end(kModelFiles);
+}
+
+nlohmann::json json_or_null(const fs::path& file) {
+  if (!fs::is_regular_file(file)) return nullptr;
+  try {
+    return read_json(file);
+  } catch (const Error&) {  // no evidence
+    return nullptr;
+  }
+}
+
+void require_a_model(const fs::path& folder, const nlohmann::json& provenance) {
+  const auto refuse = [&](const char* lack) {
+    throw Error(
+        ErrorCode::usage,
+        fmt::format("{}: exists and is not a model folder (no {}), so it is not replaced; choose another",
+                    folder.string(), lack));
+  };
+  const nlohmann::json config = json_or_null(folder / "config.json");
+  if (!config.is_object() || !config.contains("model_type") || !config["model_type"].is_string())
+    refuse("config.json with a model_type");
+  bool has_weights = !provenance.is_null();
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    has_weights |= is_weights(entry.path().filename().string());
+  if (!has_weights) refuse("weights");
+}
+
+// As mlx_encoder.json spells them, relative to the folder.
+std::set<std::string> written_files(const nlohmann::json& provenance) {
+  std::set<std::string> files;
+  if (!provenance.is_object()) return files;
+  const auto output = provenance.find("output");
+  if (output == provenance.end() || !output->is_object()) return files;
+  for (const auto& [file, print] : output->items()) files.insert(file);
+  return files;
+}
+
+bool is_two_hex_digits(std::string_view text) {
+  return text.size() == 2 && std::isxdigit(static_cast<unsigned char>(text[0])) != 0 &&
+         std::isxdigit(static_cast<unsigned char>(text[1])) != 0;
+}
+
+}  // namespace
+
+std::string provenance_name(std::string_view path) {
+  std::string name;
+  while (!path.empty()) {
+    const size_t bad = std::min(first_invalid_utf8(path), path.size());
+    for (const char c : path.substr(0, bad)) name += c == '\\' ? std::string("\\\\") : std::string(1, c);
+    if (bad == path.size()) break;
+    name += fmt::format("\\x{:02X}", static_cast<unsigned char>(path[bad]));
+    path.remove_prefix(bad + 1);
+  }
+  return name;
+}
+
+std::string provenance_path(std::string_view name) {
+  std::string path;
+  for (size_t i = 0; i < name.size(); ++i) {
+    if (name[i] == '\\' && i + 3 < name.size() && name[i + 1] == 'x' &&
+        is_two_hex_digits(name.substr(i + 2, 2))) {
+      path += static_cast<char>(std::stoi(std::string(name.substr(i + 2, 2)), nullptr, 16));
+      i += 3;
+    } else {
+      if (name[i] == '\\' && i + 1 < name.size()) ++i;
+      path += name[i];
+    }
+  }
+  return path;
+}
+
+void require_only_a_model(const fs::path& folder) {
+  const nlohmann::json provenance = json_or_null(folder / kProvenanceFile);
+  require_a_model(folder, provenance);
+  const std::set<std::string> written = written_files(provenance);
+  std::vector<std::string> others;
+  for (fs::recursive_directory_iterator entry(folder), end; entry != end; ++entry) {
+    if (entry->is_directory() && !entry->is_symlink()) continue;
+    const std::string file = entry->path().lexically_relative(folder).generic_string();
+    const bool is_cache = file.starts_with(".cache/huggingface/");
+    if (!is_known(entry->path().filename().string()) && !is_cache && !written.contains(provenance_name(file)))
+      others.push_back(file);
+  }
+  if (others.empty()) return;
+  std::sort(others.begin(), others.end());
+  throw Error(ErrorCode::usage,
+              fmt::format("{}: holds files that are no part of a model, so it is not replaced; move them or "
+                          "choose another folder: {}",
+                          folder.string(), listed(others, kOthersListed)));
+}
+
+}  // namespace mlxe

@@ -1,0 +1,334 @@
+// What the program writes, and where: devices, pipes and links, several processes at once, signals, full
+// disks and names that are no text.
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/utf8.h"
+#include "model_folders.h"
+#include "run_program.h"
+
+namespace mlxe::output_files_test {
+namespace {
+
+namespace fs = std::filesystem;
+using test::finish_program;
+using test::names_in;
+using test::Outcome;
+using test::run_program;
+using test::start_program;
+using test::TemporaryFolder;
+using test::tiny;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+constexpr std::chrono::milliseconds kMoment{5};
+
+class OutputFiles : public ::testing::Test {
+ protected:
+  TemporaryFolder folder_, scratch_;
+  const std::string model_ = tiny("st_mean_norm");
+
+  Outcome embed_to(const std::string& output) {
+    return run_program({"embed", model_, "the cat", "-o", output});
+  }
+  std::vector<std::string> convert_to(const std::string& output, const char* bits = "8") const {
+    return {"convert", model_, "-q", "--q-group-size", "32", "--q-bits", bits, "--mlx-path", output};
+  }
+  std::string texts(const char* name, const std::string& text, int count) const {
+    std::string all;
+    for (int i = 0; i < count; ++i) all += text + "\n";
+    test::write_file(folder_ / name, all);
+    return folder_ / name;
+  }
+  // Waits for a temporary name; false if the process ends first.
+  bool has_begun(pid_t pid, const char* beginning) const {
+    for (;; std::this_thread::sleep_for(kMoment)) {
+      for (const std::string& name : names_in(folder_.path()))
+        if (name.starts_with(beginning)) return true;
+      siginfo_t ended{};
+      ::waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOHANG | WNOWAIT);
+      if (ended.si_pid != 0) return false;
+    }
+  }
+  // Each with a folder for its output.
+  std::vector<Outcome> at_once(const std::vector<std::vector<std::string>>& commands) const {
+    std::vector<pid_t> running;
+    std::vector<fs::path> folders;
+    for (const auto& command : commands) {
+      folders.push_back(scratch_ / std::to_string(folders.size()));
+      fs::create_directories(folders.back());
+      running.push_back(start_program(command, folders.back()));
+    }
+    std::vector<Outcome> done;
+    for (size_t i = 0; i < running.size(); ++i) done.push_back(finish_program(running[i], folders[i]));
+    return done;
+  }
+};
+
+TEST_F(OutputFiles, DevicesPipesAndLinksStay) {
+  const std::string npy = folder_ / "v.npy", link = folder_ / "link.npy", pipe = folder_ / "pipe";
+  ASSERT_EQ(embed_to(npy).status, 0);
+  const std::string right = test::read_file(npy);
+  EXPECT_THAT(right, StartsWith("\x93NUMPY"));
+  EXPECT_EQ(embed_to("/dev/null").status, 0);
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+
+  test::write_file(npy, "old");
+  fs::create_symlink("v.npy", link);
+  test::write_file(folder_ / "v.npy.partial", "precious");
+  EXPECT_EQ(embed_to(link).status, 0);
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_EQ(test::read_file(npy), right);
+  EXPECT_EQ(test::read_file(folder_ / "v.npy.partial"), "precious");
+
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::string read;
+  std::thread reader([&] { read = test::read_file(pipe); });
+  EXPECT_EQ(embed_to(pipe).status, 0);
+  reader.join();
+  EXPECT_EQ(read, right);
+  EXPECT_TRUE(fs::is_fifo(pipe));
+
+  const Outcome out = embed_to("/dev/stdout");
+  EXPECT_EQ(out.out, right) << "the sentence about it goes elsewhere";
+  EXPECT_THAT(out.err, HasSubstr("1 vectors of"));
+  const Outcome full = embed_to("/dev/full");
+  EXPECT_EQ(full.status, 5);
+  EXPECT_THAT(full.err, HasSubstr("/dev/full: can't be written: No space left on device"));
+}
+
+TEST_F(OutputFiles, OfTwoProcessesTheLastOneWinsWhole) {
+  const std::string npy = folder_ / "v.npy";
+  std::map<std::string, std::string> right;  // by the sentence that says it was written
+  std::vector<std::vector<std::string>> commands;
+  for (const auto& [name, text, count] :
+       {std::tuple{"a.txt", "the cat sat", 9000}, std::tuple{"b.txt", "a dog", 5000}}) {
+    commands.push_back({"embed", model_, "--input", texts(name, text, count), "-o", npy, "--threads", "1"});
+    const Outcome alone = run_program(commands.back());
+    right[alone.out] = test::read_file(npy);
+  }
+  ASSERT_EQ(right.size(), 2u);
+  for (const Outcome& one : at_once(commands)) {
+    EXPECT_EQ(one.status, 0) << one.err;
+    EXPECT_TRUE(right.contains(one.out)) << one.out;
+  }
+  EXPECT_THAT(right, ::testing::Contains(::testing::Pair(::testing::_, test::read_file(npy))));
+  EXPECT_THAT(names_in(folder_.path()), ElementsAre("a.txt", "b.txt", "v.npy"));
+}
+
+TEST_F(OutputFiles, OneOfManyConversionsIntoOneFolderSucceeds) {
+  const std::string out = folder_ / "out";
+  for (int round = 0; round < 5; ++round) {
+    int succeeded = 0;
+    std::string winner;
+    const char* bits[] = {"8", "4", "3", "2"};
+    const std::vector<Outcome> all = at_once({convert_to(out, bits[0]), convert_to(out, bits[1]),
+                                              convert_to(out, bits[2]), convert_to(out, bits[3])});
+    for (size_t i = 0; i < all.size(); ++i) {
+      succeeded += all[i].status == 0;
+      if (all[i].status == 0) {
+        winner = bits[i];
+        continue;
+      }
+      EXPECT_EQ(all[i].status, 2) << all[i].err;
+      EXPECT_THAT(all[i].err,
+                  ::testing::AnyOf(HasSubstr(" is writing this folder; wait until it is done"),
+                                   HasSubstr("exists already"), HasSubstr("holds another conversion")));
+    }
+    EXPECT_EQ(succeeded, 1);
+    EXPECT_EQ(read_json(folder_ / "out/config.json")["quantization"]["bits"].dump(), winner);
+    EXPECT_THAT(names_in(folder_.path()), ElementsAre("out"));
+    fs::remove_all(out);
+  }
+}
+
+TEST_F(OutputFiles, CalibrationsToOneFolderDoNotDisturbOneAnother) {
+  std::vector<std::string> command = convert_to(folder_ / "out", "4");
+  command.insert(command.end(), {"--calibrate", texts("t.txt", "the cat sat on a mat", 300)});
+  int succeeded = 0;
+  for (const Outcome& one : at_once({command, command, command})) {
+    succeeded += one.status == 0;
+    EXPECT_TRUE(one.status == 0 || one.err.find(" is writing this folder") != std::string::npos) << one.err;
+  }
+  EXPECT_GE(succeeded, 1);  // one that begins after another is done finds the conversion there
+  EXPECT_THAT(names_in(folder_.path()), ElementsAre("out", "t.txt"));
+}
+
+TEST_F(OutputFiles, ASignalLeavesNothing) {
+  const std::string input = texts("t.txt", "the cat", 100'000);
+  std::vector<std::string> calibrated = convert_to(folder_ / "out", "4");
+  calibrated.insert(calibrated.end(), {"--calibrate", "default"});
+  const std::vector<std::string> embedding{"embed", model_, "--input", input, "-o", folder_ / "v.npy"};
+  for (const auto& [command, begun] :
+       {std::pair(embedding, ".v.npy.partial-"), {calibrated, ".out.partial-"}})
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+      const pid_t pid = start_program(command, scratch_.path());
+      ASSERT_TRUE(has_begun(pid, begun));
+      ::kill(pid, signal);
+      EXPECT_EQ(finish_program(pid, scratch_.path()).status, 128 + signal) << command[0];
+      std::vector<std::string> left = names_in(folder_.path());
+      std::erase(left, ".out.calibration");  // finished steps stay: docs/exit-status.md
+      EXPECT_THAT(left, ElementsAre("t.txt"));
+      fs::remove_all(folder_ / ".out.calibration");
+    }
+}
+
+// As under nohup, or behind `&` in a script.
+TEST_F(OutputFiles, AnIgnoredSignalStaysIgnored) {
+  const std::string input = texts("t.txt", "the cat", 20'000);
+  const pid_t pid =
+      start_program({"embed", model_, "--input", input, "-o", folder_ / "v.npy"}, scratch_.path(), [] {
+        ::signal(SIGINT, SIG_IGN);
+        ::signal(SIGHUP, SIG_IGN);
+      });
+  ASSERT_TRUE(has_begun(pid, ".v.npy.partial-"));
+  ::kill(pid, SIGINT);
+  ::kill(pid, SIGHUP);
+  EXPECT_EQ(finish_program(pid, scratch_.path()).status, 0);
+  EXPECT_THAT(names_in(folder_.path()), ElementsAre("t.txt", "v.npy"));
+}
+
+#ifdef __linux__
+TEST_F(OutputFiles, AMeasuringProcessEndsWithItsParent) {
+  if (!fs::exists("/proc/thread-self/children")) GTEST_SKIP() << "this kernel does not list children";
+  const std::string input = texts("t.txt", "the cat", 3);
+  const pid_t pid =
+      start_program({"compare", model_, model_, "--texts", input, "--seconds", "60"}, scratch_.path());
+  const fs::path children = "/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children";
+  pid_t child = 0;
+  // The third process measures for seconds; the two before it are soon gone.
+  for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+       std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(std::chrono::milliseconds(300))) {
+    pid_t now = 0;
+    std::ifstream(children) >> now;
+    if (now != 0 && now == child) break;
+    child = now;
+  }
+  ASSERT_NE(child, 0);
+  ::kill(pid, SIGKILL);
+  finish_program(pid, scratch_.path());
+  bool gone = false;
+  for (int i = 0; i < 400 && !gone; ++i, std::this_thread::sleep_for(kMoment)) {
+    std::ifstream stat("/proc/" + std::to_string(child) + "/stat");
+    std::string number, name, state;
+    gone = !(stat >> number >> name >> state) || state == "Z";
+  }
+  EXPECT_TRUE(gone);
+}
+#endif
+
+TEST_F(OutputFiles, AReportThatCannotBeWrittenLeavesTheOldOne) {
+  const std::string report = folder_ / "r.html", quantized = folder_ / "q",
+                    input = texts("t.txt", "the cat", 3);
+  ASSERT_EQ(run_program(convert_to(quantized)).status, 0);
+  test::write_file(report, "OLD");
+  const std::vector<std::string> command{"compare", model_,     quantized, "--texts",
+                                         input,     "--report", report,    "--no-speed"};
+  const pid_t pid = start_program(command, scratch_.path(), [] {
+    const rlimit limit{8192, 8192};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  });
+  const Outcome done = finish_program(pid, scratch_.path());
+  EXPECT_EQ(done.status, 5) << done.err;
+  EXPECT_THAT(done.err, HasSubstr("r.html: can't be written: File too large"));
+  EXPECT_EQ(test::read_file(report), "OLD");
+  EXPECT_EQ(run_program(command).status, 0);
+  EXPECT_THAT(test::read_file(report), HasSubstr("<html"));
+  EXPECT_THAT(names_in(folder_.path()), ElementsAre("q", "r.html", "t.txt"));
+}
+
+// The models do not exist either, which is only found out when the work begins.
+TEST_F(OutputFiles, APlaceThatCannotBeWrittenIsSaidBeforeTheWork) {
+  const std::string input = texts("t.txt", "the cat", 3), lost = folder_ / "no/such/folder/x";
+  fs::create_symlink("no/such/folder/y.html", folder_ / "dangling.html");
+  const std::string dangling = folder_ / "dangling.html";
+  for (const auto& [command, where] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"compare", "absent", "absent", "--texts", input, "--report", lost + ".html"}, lost + ".html"},
+           {{"compare", "absent", "absent", "--texts", input, "--report", dangling}, dangling},
+           {{"compare", "absent", "absent", "--texts", input, "--save-baseline", lost}, lost},
+           {{"evaluate", "absent", "--task", "similarity", "--data", input, "--save-baseline", lost}, lost},
+           {{"sensitivity", "absent", "--texts", input, "--plot", lost + ".svg"}, lost + ".svg"}}) {
+    const Outcome outcome = run_program(command);
+    EXPECT_EQ(outcome.status, 5) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(where + ": can't be created: No such file or directory"));
+  }
+}
+
+TEST_F(OutputFiles, TheFileSystemsErrorsArePathAndReason) {
+  fs::copy(model_, folder_ / "m", fs::copy_options::recursive);
+  fs::remove(folder_ / "m/tokenizer.json");
+  fs::create_symlink("tokenizer.json", folder_ / "m/tokenizer.json");
+  const std::string model = folder_ / "m", name(300, 'A');
+  for (const auto& [command, says] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"embed", model, "hi"}, "m/tokenizer.json: Too many levels of symbolic links"},
+           {{"convert", model, "-q", "--mlx-path", folder_ / "out"}, "Too many levels of symbolic links"},
+           {{"tokenize", model, "hi"}, "Too many levels of symbolic links"},
+           {{"embed", model_, "hi", "-o", model}, "m: is a folder; name a file"},
+           {{"embed", model_, "--input", name}, name + ": File name too long"},
+           {{"embed", name, "hi"}, name + ": File name too long"},
+           {{"convert", model_, "-q", "--mlx-path", folder_ / name}, "File name too long"},
+           {{"evaluate", model_, "--task", "similarity", "--data", name}, "File name too long"},
+           {{"compare", model_, model_, "--texts", name}, "File name too long"}}) {
+    const Outcome outcome = run_program(command);
+    EXPECT_EQ(outcome.status, 5) << ::testing::PrintToString(command) << outcome.err;
+    EXPECT_THAT(outcome.err,
+                AllOf(HasSubstr(says), Not(HasSubstr("internal")), Not(HasSubstr("filesystem error"))));
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
+TEST_F(OutputFiles, NamesNeedNotBeText) {
+  const std::string model = folder_ / "b\xff", npy = folder_ / "v\xff.npy", out = folder_ / "o\xfe";
+  fs::copy(model_, model, fs::copy_options::recursive);
+  test::write_file(fs::path(model) /
+                       "LICENSE-fran\xe7"
+                       "ais.txt",
+                   "x");
+  const auto run = [&](std::vector<std::string> command) {
+    const Outcome outcome = run_program(command);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(first_invalid_utf8(outcome.out), kValidUtf8) << ::testing::PrintToString(command);
+    EXPECT_EQ(first_invalid_utf8(outcome.err), kValidUtf8) << ::testing::PrintToString(command);
+    return outcome.out;
+  };
+  const auto json = [&](std::vector<std::string> command) {
+    command.push_back("--json");
+    return nlohmann::json::parse(run(std::move(command)));
+  };
+  const std::string input = texts("t.txt", "the cat", 3);
+  EXPECT_THAT(json({"embed", model, "hi", "-o", npy})["output"], HasSubstr("v\xEF\xBF\xBD.npy"));
+  run({"embed", model, "hi", "-o", npy});
+  EXPECT_TRUE(fs::exists(npy));
+  const std::vector<std::string> convert{"convert", model, "-q", "--q-group-size", "32", "--mlx-path", out};
+  EXPECT_FALSE(json(convert)["skipped"]);
+  EXPECT_TRUE(json(convert)["skipped"]);
+  std::vector<std::string> again = convert;
+  again.push_back("--force");
+  run(again);
+  for (const std::string& folder : {model, out}) {
+    json({"inspect", folder});
+    run({"inspect", folder});
+  }
+  json({"bench", model, "--shapes", "1x4", "--seconds", "0"});
+  json({"compare", model, out, "--texts", input, "--seconds", "0.1"});
+  run({"compare", model, out, "--texts", input, "--no-speed", "--report", folder_ / "r\xff.html",
+       "--save-baseline", folder_ / "b\xff.json", "--update-card"});
+  EXPECT_EQ(first_invalid_utf8(test::read_file(folder_ / "r\xff.html")), kValidUtf8);
+  EXPECT_NO_THROW(read_json(folder_ / "b\xff.json"));
+  EXPECT_EQ(run_program({"embed", folder_ / "absent\xff", "hi", "--json"}).status, 4);
+}
+
+}  // namespace
+}  // namespace mlxe::output_files_test
