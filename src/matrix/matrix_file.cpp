@@ -113,10 +113,12 @@ class Reader {
   }
 
   void read_allocation(TomlTable& table, MatrixScheme& s) {
-    constexpr std::pair<const char*, TargetKind> kTargets[] = {{"target_size", TargetKind::size},
-                                                               {"target_bits", TargetKind::bits},
-                                                               {"min_cosine", TargetKind::cosine},
-                                                               {"max_flips", TargetKind::flips}};
+    constexpr std::pair<const char*, TargetKind> kTargets[] = {
+        {"target_size", TargetKind::size},
+        {"target_bits", TargetKind::bits},
+        {"min_cosine", TargetKind::cosine},
+        {"max_relative_error", TargetKind::relative_error},
+        {"max_flips", TargetKind::flips}};
     std::vector<std::string> given;
     for (const auto& [key, kind] : kTargets)
       if (const std::string text = table.text_or_number(key); !text.empty()) {
