@@ -104,7 +104,8 @@ std::vector<TextInput> sample(const std::vector<TextInput>& texts) {
 void print_tables(const Comparison& c) {
   std::cout << fmt::format("{} texts, {} tokens; {} engine ({}), float32 activations\n", c.texts, c.tokens,
                            c.quantized.engine, c.quantized.variant);
-  for (const char* id : {"summary", "layers", "tensors", "drift", "task", "labels", "run_mode", "gates"})
+  for (const char* id :
+       {"summary", "layers", "tensors", "vectors", "drift", "task", "labels", "run_mode", "gates"})
     for (const Table& t : tables(c))
       if (t.id == id) print_table(t);
 }
@@ -229,7 +230,8 @@ void add_compare(CLI::App& app, Run& run) {
       ->check(CLI::PositiveNumber);
   command->add_flag("--gate", o->gate, "Exit status 3 when a gate fails");
   command->add_option("--gate-cosine", o->gate_cosine,
-                      "Mean cosine the gates ask for; default by bits: 0.995 at 8, 0.98 at 4");
+                      "Mean cosine the gates ask for; default by bits: 0.995 at 8, 0.98 at 4. The limits of "
+                      "the relative error and of nearest neighbours kept follow from it");
   command->add_option("--gate-mse", o->limits.mse, "Mean squared error allowed")->capture_default_str();
   command->add_option("--gate-max-abs", o->limits.max_abs, "Largest difference allowed")
       ->capture_default_str();

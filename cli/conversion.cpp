@@ -63,6 +63,8 @@ nlohmann::json to_json(const Trial& t) {
           {"predicted", t.predicted},
           {"metric", t.measured.metric},
           {"cost", t.measured.cost},
+          {"relative_error",
+           t.measured.relative_error > 0 ? nlohmann::json(t.measured.relative_error) : nlohmann::json()},
           {"flips", t.measured.labels ? nlohmann::json(t.measured.flips) : nlohmann::json()},
           {"rows", t.measured.rows}};
 }
@@ -92,7 +94,8 @@ void print_json(const nlohmann::json& object) {
 }
 
 std::string in_words(const HeldOut& m) {
-  if (m.metric == "1 - cosine") return fmt::format("mean cosine {:.6f}", 1 - m.cost);
+  if (m.metric == "1 - cosine")
+    return fmt::format("mean cosine {:.6f}, relative error {:.4g}", 1 - m.cost, m.relative_error);
   if (m.labels) return fmt::format("{:.2f} % of labels change, {} {:.4g}", 100 * m.flips, m.metric, m.cost);
   return fmt::format("{} {:.4g}", m.metric, m.cost);
 }

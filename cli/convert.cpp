@@ -29,7 +29,7 @@ struct ConvertArguments {
   std::string calibrate, method = "auto";
   size_t calibrate_limit = 0;
   std::filesystem::path gates;
-  std::string target_size, target_bits, min_cosine, max_flips, texts, preset;
+  std::string target_size, target_bits, min_cosine, max_relative_error, max_flips, texts, preset;
   std::filesystem::path recipe;
   bool quantize = false, dequantize = false, dry_run = false;
   std::vector<CLI::Option*> need_quantize, need_texts, need_target;
@@ -70,6 +70,7 @@ std::optional<Target> target(const ConvertArguments& o) {
   for (const auto& [kind, text] : {std::pair(TargetKind::size, &o.target_size),
                                    {TargetKind::bits, &o.target_bits},
                                    {TargetKind::cosine, &o.min_cosine},
+                                   {TargetKind::relative_error, &o.max_relative_error},
                                    {TargetKind::flips, &o.max_flips}})
     if (!text->empty()) return parse_target(kind, *text);
   return std::nullopt;
@@ -239,6 +240,9 @@ void add_convert(CLI::App& app, Run& run) {
       command->add_option("--target-bits", o->target_bits, "The same by bits a weight, all counted: 4.5"),
       command->add_option("--min-cosine", o->min_cosine,
                           "The smallest whose vectors keep this mean cosine on held-out texts: 0.995"),
+      command->add_option("--max-relative-error", o->max_relative_error,
+                          "The smallest whose vectors' error, relative to how far different texts lie apart, "
+                          "is at most this on held-out texts: 0.01"),
       command->add_option("--max-flips", o->max_flips,
                           "The smallest that changes at most this share of labels on held-out texts: 1%"),
       command->add_option("--recipe", o->recipe,

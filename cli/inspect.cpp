@@ -57,6 +57,7 @@ nlohmann::json to_json(const Inspection& in, const std::string& folder) {
           {"parameters", in.parameters},
           {"bits_per_weight", in.bits_per_weight},
           {"bytes_at_8_bits", in.bytes_at_8_bits ? nlohmann::json(in.bytes_at_8_bits) : nlohmann::json()},
+          {"mode_at_8_bits", in.bytes_at_8_bits ? nlohmann::json(name(in.mode_at_8_bits)) : nlohmann::json()},
           {"components", components},
           {"readers", readers},
           {"unknown_keys", in.unknown_keys},
@@ -82,8 +83,9 @@ void print(const Inspection& in, const InspectArguments& o) {
   std::cout << fmt::format("\n{:.2f} MiB of weights, {:.2f} million parameters, {:.2f} bits a weight\n",
                            mib(in.bytes), static_cast<double>(in.parameters) / 1e6, in.bits_per_weight);
   if (in.bytes_at_8_bits && in.bytes_at_8_bits < in.bytes)
-    std::cout << fmt::format("at a real 8 bits it would be {:.2f} MiB: mlx-encoder convert -q {}\n",
-                             mib(in.bytes_at_8_bits), o.folder);
+    std::cout << fmt::format("at a real 8 bits it would be {:.2f} MiB: mlx-encoder convert -q {}{}\n",
+                             mib(in.bytes_at_8_bits), in.mode_at_8_bits == Mode::int8 ? "--q-mode int8 " : "",
+                             o.folder);
   std::cout << "\nwhere the bytes go\n";
   for (const ComponentSize& c : in.components)
     std::cout << fmt::format(

@@ -19,7 +19,7 @@ ALLOWED = {
     "calibrate": {"base", "format", "kernels", "models", "quant", "tokenizer", "encoder", "engine_cpu"},
     "convert": {"base", "format", "models", "quant", "tokenizer", "encoder", "calibrate"},
     "evaluate": {"base", "format", "models", "quant", "tokenizer", "encoder"},
-    "compare": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "evaluate"},
+    "compare": {"base", "format", "kernels", "models", "quant", "tokenizer", "encoder", "convert", "evaluate"},
     "matrix": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "evaluate", "compare"},
     "allocate": {"base", "format", "models", "quant", "tokenizer", "encoder", "engine_cpu", "calibrate", "convert", "compare"},
     "cli": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "evaluate", "compare", "matrix", "allocate", "engine_cpu",

@@ -30,7 +30,9 @@ def row(cells):
 def table(cells, recommended):
     metric = next((c["task"]["metric"] for c in cells if "task" in c), None)
     labels = any("flips" in c for c in cells)
+    vectors = any("vectors" in c.get("output", {}) for c in cells)
     header = ["scheme", "MiB", "bits per weight", "cosine mean", "1st percentile", "minimum"]
+    header += ["relative error", "neighbours %"] * vectors
     header += [metric] * (metric is not None) + ["flips %"] * labels + ["gates"]
     advice = "take this one" if all("output" in c for c in cells) else "the smallest of those measured"
     rows = [row(header), row(["---"] + ["---:"] * (len(header) - 2) + ["---"])]
@@ -40,6 +42,9 @@ def table(cells, recommended):
         cosine = c["output"]["cosine"]
         line = [c["scheme"].replace("-mixed", ", mixed").replace("-calibrated", ", calibrated"), f"{c['bytes'] / MIB:.1f}", f"{c['bits_per_weight']:.2f}",
                 f"{cosine['mean']:.5f}", f"{cosine['p1']:.4f}", f"{cosine['min']:.4f}"]
+        if vectors:
+            v = c["output"].get("vectors")  # what an earlier version measured has none
+            line += [f"{v['relative_error']:.4f}", f"{100 * v['neighbours_kept']:.1f}"] if v else ["", ""]
         if metric:
             line.append(f"{100 * c['task']['value']:.2f}")
         if labels:

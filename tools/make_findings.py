@@ -40,11 +40,16 @@ def cosine_cells(difference):
     return [f"{c['mean']:.5f}", f"{c['p1']:.4f}", f"{c['min']:.4f}"]
 
 
+def vector_cells(compared):
+    v = compared["vectors"]
+    return [f"{v['relative_error']:.4f}", f"{100 * v['neighbours_kept']:.1f}"]
+
+
 def similarity_row(trial):
     c = trial["compare"]
     size = c["size"]["quantized"]
     return row(trial["name"], mib(size["weight_bytes"]), f"{size['bits_per_weight']:.2f}", *cosine_cells(c["output"]),
-               f"{100 * c['task']['spearman']['quantized']:.2f}", mib(c["memory"]["quantized"]["peak_bytes"]))
+               *vector_cells(c), f"{100 * c['task']['spearman']['quantized']:.2f}", mib(c["memory"]["quantized"]["peak_bytes"]))
 
 
 def label_row(trial):
@@ -114,10 +119,11 @@ def main():
     sizes = table(["scheme", "MiB", "bits per weight"],
                   [row(name, mib(p["result"]["predicted_bytes"]), f"{p['result']['bits_per_weight']:.2f}")
                    for name, p in plans.items()])
-    sts_table = table(["scheme", "MiB", "bits per weight", "cosine mean", "1st percentile", "minimum", "Spearman", "peak MiB"],
+    vector_columns = ["cosine mean", "1st percentile", "minimum", "relative error", "neighbours %", "Spearman", "peak MiB"]
+    sts_table = table(["scheme", "MiB", "bits per weight", *vector_columns],
                       [similarity_row(t) for t in sts])
-    part_tables = {bits: table(["what is quantized", "MiB", "bits per weight", "cosine mean", "1st percentile", "minimum",
-                                "Spearman", "peak MiB"], [similarity_row(t) for t in trials]) for bits, trials in parts.items()}
+    part_tables = {bits: table(["what is quantized", "MiB", "bits per weight", *vector_columns],
+                               [similarity_row(t) for t in trials]) for bits, trials in parts.items()}
     nli_table = table(["scheme", "MiB", "bits per weight", "accuracy", "macro-F1", "flips %", "logit cosine", "logit MSE",
                        "peak MiB"], [label_row(t) for t in nli])
     converters = converter_lines(json.loads(a.converters.read_text())["runs"]) if a.converters else \
@@ -135,7 +141,8 @@ def main():
         commands="\n".join(f"    {c}" for c in sts[1]["commands"] + nli[1]["commands"]))
     (ROOT / "docs/findings.md").write_text(text)
     slim = lambda t: {"name": t["name"], "commands": t["commands"],  # noqa: E731
-                      **{k: t["compare"][k] for k in ("output", "task", "size", "memory", "latency_ms", "verdict")}}
+                      **{k: t["compare"][k] for k in ("output", "vectors", "task", "size", "memory", "latency_ms", "verdict")
+                         if k in t["compare"]}}
     (ROOT / "docs/findings.json").write_text(json.dumps(
         {"machine": original["machine"], "version": original["version"], "minilm": [slim(t) for t in sts],
          "partial": {str(bits): [slim(t) for t in trials] for bits, trials in parts.items()},

@@ -16,10 +16,11 @@
 namespace mlxe {
 
 enum class TargetKind {
-  size,    // bytes of the weight files, at most
-  bits,    // bits a weight, all tensors counted, at most
-  cosine,  // mean cosine of sentence vectors to the original's, at least
-  flips,   // share of labels that differ from the original's, at most
+  size,            // bytes of the weight files, at most
+  bits,            // bits a weight, all tensors counted, at most
+  cosine,          // mean cosine of sentence vectors to the original's, at least
+  relative_error,  // of sentence vectors (VectorSpace), at most
+  flips,           // share of labels that differ from the original's, at most
 };
 
 struct Target {
@@ -35,7 +36,8 @@ Target parse_target(TargetKind kind, std::string_view text);
 struct HeldOut {
   std::string metric;  // "1 - cosine", "KL divergence", "squared difference": mean over rows
   double cost = 0;
-  double flips = 0;  // share of changed labels; 0 where the output has none
+  double relative_error = 0;  // of sentence vectors: cost / (1 - mean cosine of different texts)
+  double flips = 0;           // share of changed labels; 0 where the output has none
   bool labels = false;
   int64_t rows = 0;  // texts, or tokens of a token classifier
 };
@@ -63,12 +65,12 @@ enum class Outcome { keep, discard };  // discard: everything is done but giving
 
 // Measures each matrix's cost at each width on two thirds of `texts`, chooses the cheapest allocation for the
 // target by a knapsack over them, converts, and measures the folder on the last third before it gets its
-// name. cosine and flips are met by measuring several allocations. A classifier converted to a size is also
-// measured with one width for all, the widest that fits, which is taken where it costs less. `texts` empty:
-// those of options.calibration, which then calibrates on its first two thirds alone. options.scheme gives the
-// dtype; options.keep and overrides are obeyed. The folder also gets mlx_encoder_recipe.json and
-// mlx_encoder_pareto.svg. A folder that holds this very conversion is left as it is.
-// Errors: those of convert(); usage (a target that can't be met: says how near it came; too few texts).
+// name. cosine, relative_error and flips are met by measuring several allocations. A classifier converted to
+// a size is also measured with one width for all, the widest that fits, which is taken where it costs less.
+// `texts` empty: those of options.calibration, which then calibrates on its first two thirds alone.
+// options.scheme gives the dtype; options.keep and overrides are obeyed. The folder also gets
+// mlx_encoder_recipe.json and mlx_encoder_pareto.svg. A folder that holds this very conversion is left as it
+// is. Errors: those of convert(); usage (a target that can't be met: says how near it came; too few texts).
 TargetedConversion convert_to_target(const ConvertOptions& options, const Target& target,
                                      std::vector<TextInput> texts, Outcome outcome = Outcome::keep);
 

@@ -6,7 +6,8 @@
 //
 // Both sides run with float32 activations, so that only the stored weights differ; what a faster run mode
 // adds is told apart (RunMode). Gates look at the conversion alone. Sums are float64. Memory does not grow
-// with the texts beyond their token ids and a few numbers a text: activations live for one batch.
+// with the texts beyond their token ids, a few numbers a text and the sentence vectors of at most 4,096:
+// activations live for one batch.
 #pragma once
 
 #include <filesystem>
@@ -39,6 +40,7 @@ struct Gate {
 // The limits of the default gates. Without a cosine it follows from the bits stored, see docs/gates.md.
 struct GateLimits {
   std::optional<double> cosine;
+  std::optional<double> relative_error, neighbours_kept;  // of sentence vectors; else from the cosine's limit
   double mse = 1e-4;
   double max_abs = 0.1;
 };
@@ -72,6 +74,7 @@ struct WorstText {
 struct RunMode {
   std::string activations, variant;      // "int8", "avx512_vnni, 2 threads"
   std::vector<NamedDifference> tensors;  // original against this run, as Comparison::tensors
+  std::optional<VectorSpace> vectors;
   std::optional<LabelDifference> labels;
   std::vector<TaskScore> task;
 };
@@ -82,14 +85,15 @@ struct Comparison {
   std::vector<NamedDifference> layers;   // "embeddings", "layer 1", ...: token vectors
   std::vector<NamedDifference> tensors;  // last_hidden_state; then pooled_vector, or logits and probabilities
   std::string output;                    // the tensor users see: "pooled_vector" or "logits"
-  std::string listed;        // the tensor of the next two: "pooled_vector", "probabilities" or "logits"
-  std::vector<Drift> drift;  // similarities or confidences, then values
-  std::vector<double> text_cosines;  // one a sequence run
-  std::vector<WorstText> worst;      // lowest cosine first, each text once
+  std::string listed;  // the tensor of the next two: "pooled_vector", "probabilities" or "logits"
+  std::optional<VectorSpace> vectors;  // of sentence vectors, of three different texts and more
+  std::vector<Drift> drift;            // similarities or confidences, then values
+  std::vector<double> text_cosines;    // one a sequence run
+  std::vector<WorstText> worst;        // lowest cosine first, each text once
   std::optional<LabelDifference> labels;
   std::vector<TaskScore> task;
   std::optional<RunMode> run_mode;  // where the engine has another than float32
-  double bits = 0;                  // what the default cosine limit was derived from, see docs/gates.md
+  double bits = 0;                  // what the default limits were derived from, see docs/gates.md
   std::vector<Gate> gates;
   std::vector<std::string> unmeasured;  // gates of a file that belong to other commands or were not measured
   std::vector<std::string> warnings;

@@ -111,9 +111,11 @@ struct ConversionPlan {
   std::vector<std::string> notes;  // what was done and needs no attention
 };
 
-// Reads headers and small files only, never weights. The warnings of the plan also go to options.warning.
-// Errors: those of reading a folder; usage (options, patterns that match nothing); format (all missing or
-// misshapen tensors in one message); unsupported; strict.
+// Reads headers and small files, and of float matrices as many rows as it takes to tell that they were never
+// quantized: the first, as a rule. The warnings of the plan also go to options.warning.
+// Errors: those of reading a folder; usage (options, patterns that match nothing, a scheme that fits no
+// matrix though `keep` leaves some); format (all missing or misshapen tensors in one message); unsupported;
+// strict.
 ConversionPlan plan_conversion(const ConvertOptions& options);
 
 struct Conversion {

@@ -24,6 +24,19 @@ struct NamedDifference {
   Difference difference;
 };
 
+// How far sentence vectors moved, measured by how far the vectors of different texts lie from one another. An
+// absolute cosine does not know that: where all vectors lie close together, each is close to its twin
+// whatever was lost. "Different" texts have different token ids.
+struct VectorSpace {
+  int64_t texts = 0;           // different ones
+  double mean_cosine = 0;      // between the original's vectors of each two of them
+  double relative_error = 0;   // (1 - mean cosine to the original) / (1 - mean_cosine); infinity where the
+                               // original's vectors are all one and the others are not
+  int64_t compared = 0;        // texts among which neighbours were looked for: all, or 4,096 spread evenly
+  int64_t neighbours = 0;      // k: a tenth of the other texts, at least 1 and at most 10
+  double neighbours_kept = 1;  // share of the k nearest texts (by cosine) that are still among them
+};
+
 // A text whose predicted label changed, or a token of it.
 struct Flip {
   int64_t text = 0;      // index into CompareInput::texts

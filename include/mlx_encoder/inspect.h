@@ -48,8 +48,9 @@ struct Inspection {
   std::vector<std::string> evidence;  // for the diagnosis, one sentence each
   uint64_t bytes = 0;                 // of the weight files
   uint64_t parameters = 0;
-  double bits_per_weight = 0;    // as stored
-  uint64_t bytes_at_8_bits = 0;  // of the weight files convert would write at 8 bits; 0 where it can't
+  double bits_per_weight = 0;          // as stored
+  uint64_t bytes_at_8_bits = 0;        // of the weight files convert would write at 8 bits; 0 where it can't
+  Mode mode_at_8_bits = Mode::affine;  // or int8, where groups leave matrices float that int8 does not
   std::vector<InspectedTensor> tensors;   // in the order of the files
   std::vector<ComponentSize> components;  // largest first
   std::vector<ReaderVerdict> readers;

@@ -85,6 +85,7 @@ struct MatrixCell {
   std::string tensor;                                     // what users see: "pooled_vector" or "logits"
   int64_t texts = 0;                                      // sequences compared
   double cosine_mean = 0, cosine_p1 = 0, cosine_min = 0;  // of that tensor
+  std::optional<VectorSpace> vectors;                     // of sentence vectors
   std::string metric;  // the task's first: "spearman", "accuracy", "span_f1", "ndcg@10"; empty without one
   double original = 0, value = 0;      // of it
   std::optional<Interval> difference;  // of value - original

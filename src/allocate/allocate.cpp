@@ -154,6 +154,7 @@ class TargetedConverter {
         .predicted = m.value("predicted", 0.0),
         .measured = {.metric = m.value("metric", ""),
                      .cost = m.value("cost", 0.0),
+                     .relative_error = m.value("relative_error", 0.0),
                      .flips = m.contains("flips") && m["flips"].is_number() ? m["flips"].get<double>() : 0,
                      .labels = m.contains("flips") && m["flips"].is_number(),
                      .rows = m.value("rows", int64_t{0})}};
@@ -164,7 +165,7 @@ class TargetedConverter {
       throw Error(ErrorCode::usage, fmt::format("{} {}: {}", option_of(target_.kind), target_.text, why));
     };
     const bool labels = has_labels(output_, problem_);
-    if (target_.kind == TargetKind::cosine && output_ != OutputKind::vector)
+    if (is_of_vectors() && output_ != OutputKind::vector)
       refuse(labels ? "the model has a classifier, whose labels matter, not vectors; use --max-flips"
                     : "the model is a regression, which has no vectors to compare; use --target-size");
     if (target_.kind == TargetKind::flips && !labels)
@@ -172,6 +173,10 @@ class TargetedConverter {
                  ? "what is written has no labels that could change; use --min-cosine"
                  : "the model is a regression, which has no labels; use "
                    "--target-size");
+  }
+
+  bool is_of_vectors() const {
+    return target_.kind == TargetKind::cosine || target_.kind == TargetKind::relative_error;
   }
 
   void check_tokens(const std::vector<Sequence>& sequences) const {
@@ -289,7 +294,16 @@ class TargetedConverter {
 
   std::map<std::string, Scheme> make_searched(Probe& probe, const std::vector<TensorCosts>& costs) {
     const bool flips = target_.kind == TargetKind::flips;
-    Search how{.limit = flips ? target_.value : 1 - target_.value, .exponent = flips ? 0.5 : 1.0};
+    const bool relative = target_.kind == TargetKind::relative_error;
+    // A relative error is a cost over how far the original's vectors lie apart, one number for all trials.
+    const double unit = relative ? held_out_->vector_spread() : 1;
+    if (relative && !(unit > 0))
+      throw Error(
+          ErrorCode::usage,
+          fmt::format("{} {}: the model gives every held-out text the same vector; give different texts",
+                      option_of(target_.kind), target_.text));
+    Search how{.limit = unit * (target_.kind == TargetKind::cosine ? 1 - target_.value : target_.value),
+               .exponent = flips ? 0.5 : 1.0};
     // Everything at 4 bits says how the whole grows from its parts.
     std::map<std::string, std::vector<float>> all;
     double sum = 0;
@@ -313,13 +327,14 @@ class TargetedConverter {
         },
         choices_->rest_bytes(), nearest);
     if (!point)
-      throw Error(
-          ErrorCode::usage,
-          fmt::format("{} {}: not even every matrix as a float of {} reaches it; the nearest is {}, "
-                      "nothing was written",
-                      option_of(target_.kind), target_.text,
-                      to_string(Scheme{.dtype = options_.scheme.dtype}),
-                      flips ? fmt::format("{:.3f} %", 100 * nearest) : fmt::format("{:.6f}", 1 - nearest)));
+      throw Error(ErrorCode::usage,
+                  fmt::format("{} {}: not even every matrix as a float of {} reaches it; the nearest is {}, "
+                              "nothing was written",
+                              option_of(target_.kind), target_.text,
+                              to_string(Scheme{.dtype = options_.scheme.dtype}),
+                              flips      ? fmt::format("{:.3f} %", 100 * nearest)
+                              : relative ? fmt::format("{:.6f}", nearest / unit)
+                                         : fmt::format("{:.6f}", 1 - nearest)));
     if (!kept) make(*point, [](const HeldOut&) { return true; });
     return choices_->schemes(*point);
   }
@@ -369,6 +384,7 @@ class TargetedConverter {
                                {"predicted", trial.predicted},
                                {"metric", trial.measured.metric},
                                {"cost", trial.measured.cost},
+                               {"relative_error", trial.measured.relative_error},
                                {"flips", trial.measured.labels ? nlohmann::json(trial.measured.flips)
                                                                : nlohmann::json()},
                                {"rows", trial.measured.rows}}};

@@ -6,6 +6,7 @@
 
 #include "allocate/costs.h"
 #include "compare/sequences.h"
+#include "compare/vector_space.h"
 
 namespace mlxe::allocate {
 namespace {
@@ -60,6 +61,10 @@ HeldOutTexts::HeldOutTexts(const TextRunner& original, OutputKind output, const 
   const std::vector<Sequence> sequences =
       spread(tokenize_both(original, original, texts_, pairs_of(output_), threads_, {}), most_tokens_);
   original_outputs_ = outputs(original, sequences, Side::original, output_);
+  if (output_ != OutputKind::vector) return;
+  MeanCosine between;
+  for (const size_t i : different_sequences(sequences)) between.add(original_outputs_[i].values);
+  spread_ = 1 - between.value();
 }
 
 HeldOut HeldOutTexts::measure(const std::filesystem::path& folder) const {
@@ -75,6 +80,7 @@ HeldOut HeldOutTexts::measure(const std::filesystem::path& folder) const {
   const OutputCost cost = meter.result();
   return {.metric = cost_name(output_, problem),
           .cost = cost.cost,
+          .relative_error = spread_ > 0 ? cost.cost / spread_ : 0,
           .flips = cost.flips,
           .labels = has_labels(output_, problem),
           .rows = cost.rows};

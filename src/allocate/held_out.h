@@ -17,6 +17,8 @@ class HeldOutTexts {
                int64_t most_tokens, int threads);
 
   int64_t sequences() const noexcept { return static_cast<int64_t>(original_outputs_.size()); }
+  // Of sentence vectors: 1 - mean cosine between the original's vectors of different texts; else 0.
+  double vector_spread() const noexcept { return spread_; }
   // Loads the folder and runs it, with float32 activations on the cpu engine. Errors: those of reading it.
   HeldOut measure(const std::filesystem::path& folder) const;
 
@@ -27,6 +29,7 @@ class HeldOutTexts {
   int64_t most_tokens_;
   int threads_;
   std::vector<Matrix> original_outputs_;  // by sequence
+  double spread_ = 0;
 };
 
 }  // namespace mlxe::allocate

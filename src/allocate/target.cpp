@@ -30,10 +30,11 @@ struct Form {
   const char* expected;
 };
 const Form& form_of(TargetKind kind) {
-  static const std::array<Form, 4> kForms{
+  static const std::array<Form, 5> kForms{
       Form{"--target-size", kBytes, 0, 0x1p60, "a size such as 45MB or 43MiB"},
       Form{"--target-bits", kPlain, 0, 32, "bits a weight such as 4.5"},
       Form{"--min-cosine", kPlain, 0, 1, "a cosine between 0 and 1 such as 0.995"},
+      Form{"--max-relative-error", kPlain, 0, 1, "a relative error between 0 and 1 such as 0.01"},
       Form{"--max-flips", kShare, 0, 1, "a share such as 1% or 0.01"}};
   return kForms[static_cast<size_t>(kind)];
 }

@@ -138,8 +138,7 @@ class Comparing {
       warning()("the converted folder has no classifier: its sentence vectors are compared instead");
     const ExpectedCosine expected = expected_cosine(b_.checkpoint());
     out_.bits = expected.bits();
-    limits_ = options_.limits;
-    if (!limits_.cosine) limits_.cosine = expected.limit();
+    limits_ = with_defaults(options_.limits, expected.limit());
     out_.machine = describe_machine();
     out_.version = kVersion;
     out_.date = utc_date();
@@ -156,6 +155,7 @@ class Comparing {
     out_.output = task_.output();
     out_.listed = task_.listed();
     out_.tensors = {{"last_hidden_state", {}}, {out_.output, {}}};
+    if (!classifier_) out_.vectors = VectorSpace{};
     if (!task_.has_probabilities()) return;
     out_.tensors.push_back({"probabilities", {}});
     out_.labels = LabelDifference{};
@@ -200,6 +200,7 @@ class Comparing {
     for (int64_t i = 0; i <= a_.model().layers(); ++i) layers_.emplace_back(out_.tokens, task_.hidden_size);
     task_.sequences = out_.texts;
     task_.tokens = out_.tokens;
+    if (!classifier_) task_.different = different_sequences(sequences_);
     exact_meter_.emplace(task_);
     if (fast_) fast_meter_.emplace(task_);
     out_.text_cosines.resize(sequences_.size());
@@ -280,6 +281,7 @@ class Comparing {
     for (size_t i = 0; i < layers_.size(); ++i)
       out_.layers.push_back({i == 0 ? "embeddings" : fmt::format("layer {}", i), layers_[i].result()});
     out_.tensors = exact_meter_->tensors();
+    out_.vectors = exact_meter_->vectors(options_.threads);
     out_.labels = exact_meter_->labels();
     out_.task = exact_meter_->scores();
     out_.drift = exact_meter_->drift();
@@ -287,6 +289,7 @@ class Comparing {
       out_.run_mode = RunMode{.activations = name(fast_->engine_info().activations),
                               .variant = fast_->engine_info().variant,
                               .tensors = fast_meter_->tensors(),
+                              .vectors = fast_meter_->vectors(options_.threads),
                               .labels = fast_meter_->labels(),
                               .task = fast_meter_->scores()};
     list_worst();
@@ -398,10 +401,13 @@ std::string Comparison::verdict() const {
     if (!g.passed)
       failed.push_back(fmt::format("{} is {:.4g}, its limit {:.4g}", g.name(), g.value, g.limit));
   const Difference& d = tensor(output);
-  const std::string facts =
+  std::string facts =
       fmt::format("{:.2f} bits a weight instead of {:.2f}; {} cosine {:.5f} on average, {:.5f} at worst",
                   quantized.size.bits_per_weight, original.size.bits_per_weight,
                   output == "logits" ? "logits" : "sentence vectors", d.cosine.mean, d.cosine.min);
+  if (vectors)
+    facts += fmt::format(", relative error {:.4g}, {:.1f} % of the nearest {} kept", vectors->relative_error,
+                         100 * vectors->neighbours_kept, vectors->neighbours);
   if (failed.empty())
     return fmt::format("passed all {} gate{}: {}", gates.size(), gates.size() == 1 ? "" : "s", facts);
   return fmt::format("failed {} of {} gates ({}): {}", failed.size(), gates.size(), fmt::join(failed, "; "),

@@ -22,6 +22,7 @@ const std::vector<Group>& groups() {
   static const std::vector<Group> all{
       {"last_hidden_state", errors, cosines, {.compare = true}},
       {"pooled_vector", errors, cosines, {.compare = true}},
+      {"pooled_vector", {"relative_error"}, {"neighbours_kept"}, {.compare = true}},
       {"logits", errors, cosines, {.compare = true}},
       {"probabilities", errors, cosines, {.compare = true}},
       {"embeddings", errors, cosines, {.compare = true}},

@@ -81,6 +81,10 @@ Measured measured(const Comparison& c) {
   GateValues& values = m.values;
   for (const NamedDifference& t : c.tensors) put(values, t.name, t.difference);
   put_layers(values, c.layers);
+  if (c.vectors) {
+    values["pooled_vector.relative_error"] = c.vectors->relative_error;
+    values["pooled_vector.neighbours_kept"] = c.vectors->neighbours_kept;
+  }
   for (const Drift& d : c.drift) {
     values[d.sample + ".ks"] = d.statistic;
     values[d.sample + ".ks_p"] = d.p;

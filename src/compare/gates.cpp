@@ -26,6 +26,14 @@ double cosine_limit(double bits) {
   return 1 - 0.005 * std::exp2((8 - bits) / 2);
 }
 
+double relative_error_limit(double cosine_limit) {
+  return 1 - cosine_limit;
+}
+
+double neighbours_limit(double relative_error) {
+  return 1 - 0.9 * std::sqrt(relative_error);
+}
+
 void ExpectedCosine::add(const StoredWeight& matrix) {
   if (matrix.shape.size() < 2 || matrix.scheme.mode == Mode::none) return;
   const double values = static_cast<double>(element_count(matrix.shape));
@@ -39,6 +47,13 @@ double ExpectedCosine::limit() const {
 }
 double ExpectedCosine::bits() const {
   return quantized_ == 0 ? kFloatBits : bits_ / quantized_;
+}
+
+GateLimits with_defaults(GateLimits limits, double cosine) {
+  if (!limits.cosine) limits.cosine = cosine;
+  if (!limits.relative_error) limits.relative_error = relative_error_limit(*limits.cosine);
+  if (!limits.neighbours_kept) limits.neighbours_kept = neighbours_limit(*limits.relative_error);
+  return limits;
 }
 
 GateSetting parse_gate(std::string_view text) {
@@ -76,6 +91,10 @@ std::vector<Gate> apply_gates(const Comparison& c, const GateLimits& limits,
     set(tensor, "mse", limits.mse);
     set(tensor, "max_abs", limits.max_abs);
   }
+  if (c.vectors && c.vectors->texts >= kTextsForRelativeError)
+    set("pooled_vector", "relative_error", *limits.relative_error);
+  if (c.vectors && c.vectors->texts >= kTextsForNeighbours)
+    set("pooled_vector", "neighbours_kept", *limits.neighbours_kept);
 
   for (const auto& [side, model] :
        {std::pair("original", &c.original), std::pair("quantized", &c.quantized)}) {

@@ -47,6 +47,10 @@ std::string cards(const Comparison& c) {
                           y.bits_per_weight));
   out += card(fmt::format("Cosine of the {}", prose_name(c.listed)), fmt::format("{:.5f}", d.cosine.mean),
               fmt::format("1st percentile {:.4f}, worst {:.4f}", d.cosine.p1, d.cosine.min));
+  if (c.vectors)
+    out += card("Relative error", fmt::format("{:.4f}", c.vectors->relative_error),
+                fmt::format("{:.1f} % of the nearest {} kept", 100 * c.vectors->neighbours_kept,
+                            c.vectors->neighbours));
   if (c.labels)
     out += card("Changed labels",
                 fmt::format("{:.2f} %", 100.0 * static_cast<double>(c.labels->flips) /

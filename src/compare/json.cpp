@@ -4,6 +4,7 @@
 
 #include "compare/gates.h"
 #include "compare/measure.h"
+#include "compare/vector_space.h"
 #include "mlx_encoder/compare.h"
 
 namespace mlxe {
@@ -94,6 +95,15 @@ Json checks(const EngineChecks& c) {
 
 }  // namespace
 
+Json vectors_json(const VectorSpace& v) {
+  return {{"texts", v.texts},
+          {"mean_cosine", number(v.mean_cosine)},
+          {"relative_error", number(v.relative_error)},
+          {"compared", v.compared},
+          {"neighbours", v.neighbours},
+          {"neighbours_kept", number(v.neighbours_kept)}};
+}
+
 Json gates_json(std::span<const Gate> gates) {
   Json list = Json::array();
   for (const Gate& g : gates)
@@ -126,6 +136,7 @@ std::string to_json(const Comparison& c) {
   for (const NamedDifference& t : c.tensors) json["tensors"][t.name] = difference(t.difference);
   json["layers"] = Json::array();
   for (const NamedDifference& l : c.layers) json["layers"].push_back(named(l, "name"));
+  if (c.vectors) json["vectors"] = vectors_json(*c.vectors);
   json["drift"] = Json::array();
   for (const Drift& d : c.drift)
     json["drift"].push_back(
@@ -136,6 +147,7 @@ std::string to_json(const Comparison& c) {
     Json& mode =
         json["run_mode"] = {{"activations", c.run_mode->activations}, {"variant", c.run_mode->variant}};
     for (const NamedDifference& t : c.run_mode->tensors) mode["tensors"][t.name] = difference(t.difference);
+    if (c.run_mode->vectors) mode["vectors"] = vectors_json(*c.run_mode->vectors);
     if (c.run_mode->labels) mode["labels"] = labels(*c.run_mode->labels);
     if (!c.run_mode->task.empty()) mode["task"] = task(c.run_mode->task);
   }

@@ -39,6 +39,10 @@ std::string badges(const Comparison& c) {
     all.back() += fmt::format(", {:.1f}x smaller",
                               static_cast<double>(x.weight_bytes) / static_cast<double>(y.weight_bytes));
   all.push_back(fmt::format("cosine {:.4f}", c.tensor(c.listed).cosine.mean));
+  if (c.vectors) {
+    all.push_back(fmt::format("relative error {:.4f}", c.vectors->relative_error));
+    all.push_back(fmt::format("neighbours kept {:.1f} %", 100 * c.vectors->neighbours_kept));
+  }
   if (c.labels)
     all.push_back(fmt::format("labels changed {:.2f} %", 100.0 * static_cast<double>(c.labels->flips) /
                                                              static_cast<double>(c.labels->texts)));
@@ -62,7 +66,7 @@ std::string to_markdown(const Comparison& c) {
 }
 
 std::string to_card(const Comparison& c) {
-  static constexpr std::array kShown{"tensors", "drift",   "task",  "labels",
+  static constexpr std::array kShown{"tensors", "vectors", "drift", "task", "labels",
                                      "moves",   "summary", "parts", "gates"};
   std::string out =
       badges(c) + fmt::format("{}\n\nmlx-encoder {}, {} text{} with {} tokens in all, {} engine, {}, {}.\n",

@@ -17,7 +17,8 @@ constexpr size_t kKeptValues = 16;  // of a text's output, for the test of drift
 
 }  // namespace
 
-OutputMeter::OutputMeter(const OutputTask& task) : task_(task), hidden_(task.tokens, task.hidden_size) {
+OutputMeter::OutputMeter(const OutputTask& task)
+    : task_(task), hidden_(task.tokens, task.hidden_size), vector_meter_(task.different) {
   if (task.has_probabilities()) label_meter_.emplace(task.problem, task.labels, kListedFlips);
   for (int side = 0; side < 2; ++side) {
     similarity_[side].resize(task.scores.size());
@@ -50,6 +51,7 @@ double OutputMeter::add(size_t index, const Sequence& sequence, std::array<std::
   const double cosine = output_->add(output[0], output[1], sequence.text);
   if (task_.classifier)
     return add_logits({.text = sequence.text, .sequence = static_cast<int64_t>(index)}, output, cosine);
+  vector_meter_.add(index, output[0], output[1]);
   for (int side = 0; side < 2; ++side)
     vectors_[side][index - window_].assign(output[side].begin(), output[side].end());
   return cosine;
@@ -112,6 +114,10 @@ std::vector<NamedDifference> OutputMeter::tensors() const {
                                    {task_.output(), output_->result()}};
   if (task_.has_probabilities()) all.push_back({"probabilities", probabilities_->result()});
   return all;
+}
+
+std::optional<VectorSpace> OutputMeter::vectors(int threads) const {
+  return vector_meter_.result(output_->result().cosine.mean, threads);
 }
 
 std::optional<LabelDifference> OutputMeter::labels() const {

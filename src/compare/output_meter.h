@@ -10,6 +10,7 @@
 #include "compare/label_metrics.h"
 #include "compare/metrics.h"
 #include "compare/sequences.h"
+#include "compare/vector_space.h"
 #include "mlx_encoder/difference.h"
 #include "models/model.h"
 
@@ -24,6 +25,7 @@ struct OutputTask {
   std::vector<int64_t> gold;   // indices of labels, one a text, or empty
   std::vector<double> scores;  // gold similarity or value, one a text, or empty
   int64_t sequences = 0, tokens = 0, hidden_size = 0;
+  std::vector<size_t> different;  // sequences of different texts; empty of a classifier
 
   int64_t output_rows() const { return by_token ? tokens : sequences; }
 
@@ -46,7 +48,8 @@ class OutputMeter {
              std::array<std::span<const float>, 2> output);
   void end_window(std::span<const Sequence> sequences);
 
-  std::vector<NamedDifference> tensors() const;  // last_hidden_state, the output, and probabilities
+  std::vector<NamedDifference> tensors() const;           // last_hidden_state, the output, and probabilities
+  std::optional<VectorSpace> vectors(int threads) const;  // of sentence vectors
   std::optional<LabelDifference> labels() const;
   std::vector<TaskScore> scores() const;
   std::vector<Drift> drift() const;  // similarities or confidences, where there are two or more; values
@@ -59,6 +62,7 @@ class OutputMeter {
   const OutputTask& task_;
   DifferenceMeter hidden_;
   std::optional<DifferenceMeter> output_, probabilities_;
+  VectorSpaceMeter vector_meter_;
   std::optional<LabelMeter> label_meter_;
   std::array<std::vector<int64_t>, 2> predicted_;           // by text
   std::array<std::vector<double>, 2> similarity_;           // by text

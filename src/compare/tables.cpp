@@ -28,13 +28,35 @@ Table differences(std::string id, std::string title, const std::vector<NamedDiff
   return t;
 }
 
+Table vectors(const Comparison& c) {
+  const VectorSpace& v = *c.vectors;
+  Table t{
+      "vectors",
+      "How far the vectors moved, beside how far they lie apart",
+      {"", ""},
+      {Align::left, Align::right},
+      {},
+      fmt::format("Relative error: (1 - cosine to the original) / (1 - cosine of different texts). "
+                  "Neighbours: by cosine, among {}{} texts; the share depends on their number, so compare "
+                  "it on the same texts only.",
+                  v.compared < v.texts ? "an even sample of " : "", v.compared)};
+  t.rows = {{"different texts", std::to_string(v.texts)},
+            {"cosine between different texts of the original, mean", fmt::format("{:.4f}", v.mean_cosine)},
+            {"relative error", fmt::format("{:.4g}", v.relative_error)},
+            {v.neighbours == 1 ? "nearest text kept" : fmt::format("nearest {} texts kept", v.neighbours),
+             percent(v.neighbours_kept)}};
+  return t;
+}
+
 Table gates(const Comparison& c) {
   Table t{"gates",
           "Gates",
           {"gate", "value", "", "limit", "result"},
           {Align::left, Align::right, Align::left, Align::right, Align::left},
           {},
-          fmt::format("The cosine limit follows from {:.3g} bits a quantized value.", c.bits)};
+          fmt::format("The limits of cosine, relative error and neighbours follow from {:.3g} bits a "
+                      "quantized value.",
+                      c.bits)};
   const bool from_file = std::ranges::any_of(c.gates, [](const Gate& g) { return !g.where.empty(); });
   for (const Gate& g : c.gates) {
     const auto shown = [&](double v) {
@@ -127,6 +149,12 @@ Table run_mode(const Comparison& c) {
     t.rows.push_back({name + " max difference", fmt::format("{:.4f}", exact.max_abs),
                       fmt::format("{:.4f}", fast.max_abs)});
   }
+  if (c.vectors && m.vectors) {
+    t.rows.push_back({"relative error", fmt::format("{:.4g}", c.vectors->relative_error),
+                      fmt::format("{:.4g}", m.vectors->relative_error)});
+    t.rows.push_back(
+        {"nearest texts kept", percent(c.vectors->neighbours_kept), percent(m.vectors->neighbours_kept)});
+  }
   if (c.labels && m.labels)
     t.rows.push_back({fmt::format("{} whose label changed", c.labels->unit()),
                       std::to_string(c.labels->flips), std::to_string(m.labels->flips)});
@@ -145,6 +173,7 @@ std::vector<Table> tables(const Comparison& c) {
   all.back().note =
       "Cosine of each row (a token of the hidden state, else a text) of the original with its quantized "
       "twin.";
+  if (c.vectors) all.push_back(vectors(c));
   if (!c.drift.empty()) all.push_back(drift(c));
   if (!c.task.empty()) all.push_back(task_table(c));
   if (c.labels) all.push_back(labels_table(*c.labels));

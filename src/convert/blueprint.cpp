@@ -13,6 +13,7 @@
 #include "convert/model_card.h"
 #include "convert/pieces.h"
 #include "convert/provenance.h"
+#include "convert/value_grid.h"
 #include "convert/written_config.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
@@ -99,7 +100,6 @@ class Planner {
     if (options_.layout == Layout::mlx_embeddings) form_.emplace(model_, bp_.checkpoint);
     read_sentence();
     model_.visit(claimed_);
-    if (purpose_ == Purpose::convert) describe_source();
     for (const ParameterSpec& spec : claimed_.specs) plan_claimed(spec);
     if (!problems_.empty())
       throw Error(ErrorCode::format, fmt::format("{}: {}", folder(), listed(problems_, kListed, "; ")));
@@ -107,6 +107,7 @@ class Planner {
       for (const MadeUpTensor& tensor : form_->made_up()) plan_made_up(tensor);
     for (const CheckpointTensor& tensor : bp_.checkpoint.tensors())
       if (!claimed_.names.contains(tensor.name)) plan_rest(tensor);
+    if (purpose_ == Purpose::convert) describe_source();
     say_what_was_left();
     check_policy();
     make_shards();
@@ -133,18 +134,30 @@ class Planner {
         warnings_.push_back(std::move(caveat));
   }
 
+  // By its files' own word or by its values, of which those of an original are read no further than its first
+  // rows.
   void describe_source() {
     bool stray = false;
     for (const CheckpointTensor& t : bp_.checkpoint.tensors()) stray |= t.role == TensorRole::fake_part;
     const Config& config = bp_.checkpoint.config();
     const bool declared =
         config.has("mlx_encoder") && config.object("mlx_encoder").get_or<std::string>("scheme", "") == "fake";
-    if (stray || declared)
+    const std::string seen = stray || declared ? "" : values_on_a_grid();
+    if (stray || declared || !seen.empty())
       warnings_.push_back(
-          fmt::format("{}: fake-quantized: its floats carry the error of an earlier quantization, which no "
-                      "conversion undoes; convert the "
-                      "original model if you have it",
-                      folder()));
+          fmt::format("{}: fake-quantized{}: its floats carry the error of an earlier quantization, which no "
+                      "conversion undoes; quantizing adds a second rounding: convert the original model if "
+                      "you have it",
+                      folder(), seen));
+  }
+
+  // Of the first such matrix; empty without one.
+  std::string values_on_a_grid() const {
+    for (const Work& work : bp_.work)
+      if (work.origin == Work::Origin::stored)
+        if (const auto grid = find_value_grid(bp_.checkpoint, work.source))
+          return fmt::format(" ({}: {})", work.source.name, to_string(*grid, work.source.dtype));
+    return {};
   }
 
   // What stays float is written in the asked-for dtype; the fake baseline leaves it as it is.
@@ -338,9 +351,22 @@ class Planner {
     any_quantized_ = first != plan().tensors.end();
     // What config.json gives for the whole model should be true of some of it.
     if (any_quantized_ && std::ranges::none_of(plan().tensors, as_asked)) global_ = first->scheme;
-    if (!any_quantized_)
-      warnings_.push_back(fmt::format("{}: no tensor can be stored as {}; all stay float", folder(),
-                                      to_string(options_.scheme)));
+    if (any_quantized_) return;
+    if (!fallbacks_.empty()) refuse_to_quantize_nothing();
+    warnings_.push_back(fmt::format("{}: nothing is left to be stored as {}; all stay float", folder(),
+                                    to_string(options_.scheme)));
+  }
+
+  // A quantized model was asked for, and what would be written is a cast one.
+  [[noreturn]] void refuse_to_quantize_nothing() const {
+    std::vector<std::string> reasons;
+    for (const auto& [reason, names] : fallbacks_)
+      reasons.push_back(fmt::format("{} ({} tensor{})", reason, names.size(), names.size() == 1 ? "" : "s"));
+    throw Error(ErrorCode::usage,
+                fmt::format("{}: no tensor can be stored as {}: {}; quantize with mode int8 (--q-mode int8), "
+                            "which has a scale a row instead of groups, or only cast (leave -q out); --keep "
+                            "'*' says that all shall stay float",
+                            folder(), to_string(options_.scheme), fmt::join(reasons, "; ")));
   }
 
   void make_shards() {
@@ -420,7 +446,7 @@ class Planner {
                           .front_matter = kept_front_matter(options_.model / "README.md"),
                           .model_type = model_.model_type,
                           .layout = options_.layout,
-                          .scheme = options_.scheme,
+                          .mode = options_.scheme.mode,
                           .sentence_model = sentence_.declared,
                           .token_classifier = model_.token_classifier && !form_,
                           .classifier = model_.classifier && !form_};

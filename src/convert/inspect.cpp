@@ -19,6 +19,7 @@
 #include "mlx_encoder/error.h"
 #include "models/component.h"
 #include "models/registry.h"
+#include "quant/default_scheme.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
@@ -26,11 +27,6 @@ namespace {
 
 double bits(uint64_t bytes, uint64_t parameters) {
   return parameters ? 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters) : 0;
-}
-
-std::string describe(const ValueGrid& grid, Dtype dtype) {
-  return fmt::format("{} distinct values{} on an even grid of step {:.3g}, stored as {}", grid.distinct,
-                     grid.scope == ValueGrid::Scope::row ? " a row" : "", grid.step, name(dtype));
 }
 
 struct Roles : ParameterVisitor {
@@ -86,15 +82,12 @@ class Inspector {
           t.scheme = stored.scheme;
           t.bytes = stored.bytes();
           parameters_.push_back(static_cast<uint64_t>(element_count(t.shape)));
-          matrices_.push_back(t.shape.size() == 2 && stored.scheme.mode == Mode::none &&
-                                      is_float(stored.dtype)
-                                  ? std::optional(stored)
-                                  : std::nullopt);
+          weights_.emplace_back(stored);
         } catch (const Error& error) {
           t.finding = error.what();
           unreadable_.push_back(error.what());
           parameters_.push_back(static_cast<uint64_t>(element_count(t.shape)));
-          matrices_.emplace_back();
+          weights_.emplace_back();
         }
       } else {
         t.finding = tensor.role == TensorRole::buffer ? "a constant nothing reads"
@@ -103,26 +96,17 @@ class Inspector {
                         : "a quantization parameter nothing reads: the weight is stored as floats";
         if (tensor.role == TensorRole::fake_part) ++stray_;
         parameters_.push_back(0);  // says nothing the weight does not
-        matrices_.emplace_back();
+        weights_.emplace_back();
       }
       result_.tensors.push_back(std::move(t));
     }
   }
 
   void look_for_grids() {
-    std::vector<std::optional<ValueGrid>> grids(matrices_.size());
-    pool_.parallel_for(static_cast<int64_t>(matrices_.size()), [&](int64_t i, int) {
-      const auto& stored = matrices_[static_cast<size_t>(i)];
-      if (!stored) return;
-      const int64_t rows = stored->shape[0], columns = stored->shape[1];
-      if (rows == 0 || columns == 0) return;
-      const size_t row_bytes = static_cast<size_t>(columns) * size_of(stored->dtype);
-      grids[static_cast<size_t>(i)] =
-          find_value_grid(rows, columns, stored->dtype, [&](int64_t row, std::span<float> out) {
-            to_float(stored->dtype, stored->codes.subspan(static_cast<size_t>(row) * row_bytes, row_bytes),
-                     out);
-          });
-      checkpoint_.release(stored->codes);
+    std::vector<std::optional<ValueGrid>> grids(weights_.size());
+    pool_.parallel_for(static_cast<int64_t>(weights_.size()), [&](int64_t i, int) {
+      const auto& stored = weights_[static_cast<size_t>(i)];
+      if (stored) grids[static_cast<size_t>(i)] = find_value_grid(checkpoint_, *stored);
     });
     for (size_t i = 0; i < grids.size(); ++i) {
       if (!grids[i]) continue;
@@ -130,7 +114,7 @@ class Inspector {
       int code_bits = 1;
       while ((1 << code_bits) < grids[i]->points) ++code_bits;
       t.scheme = {.mode = Mode::fake, .bits = code_bits, .group_size = 0, .dtype = t.dtype};
-      t.finding = describe(*grids[i], t.dtype);
+      t.finding = to_string(*grids[i], t.dtype);
     }
   }
 
@@ -208,10 +192,23 @@ class Inspector {
     std::ranges::stable_sort(result_.components, std::greater{}, &ComponentSize::bytes);
   }
 
+  // The mode that quantizes more matrices: int8, which needs no groups, only where rows have a length that no
+  // group divides.
   void predict() {
-    try {
-      result_.bytes_at_8_bits = plan_conversion({.model = checkpoint_.folder()}).predicted_bytes;
-    } catch (const Error&) {  // the readers' verdicts say why
+    size_t most = 0;
+    for (const Mode mode : {Mode::affine, Mode::int8}) {
+      try {
+        Scheme scheme = default_scheme(mode);
+        scheme.dtype = Dtype::f16;
+        const ConversionPlan plan = plan_conversion({.model = checkpoint_.folder(), .scheme = scheme});
+        const auto quantized = static_cast<size_t>(std::ranges::count_if(
+            plan.tensors, [](const PlannedTensor& t) { return t.scheme.mode != Mode::none; }));
+        if (quantized <= most) continue;
+        most = quantized;
+        result_.mode_at_8_bits = mode;
+        result_.bytes_at_8_bits = plan.predicted_bytes;
+      } catch (const Error&) {  // the readers' verdicts say why
+      }
     }
   }
 
@@ -219,8 +216,8 @@ class Inspector {
   ThreadPool pool_;
   Inspection result_;
   Roles roles_;
-  std::vector<uint64_t> parameters_;                   // beside result_.tensors
-  std::vector<std::optional<StoredWeight>> matrices_;  // float matrices, beside result_.tensors
+  std::vector<uint64_t> parameters_;                  // beside result_.tensors
+  std::vector<std::optional<StoredWeight>> weights_;  // that can be read, beside result_.tensors
   std::vector<std::string> unreadable_;
   uint64_t stray_ = 0;
 };

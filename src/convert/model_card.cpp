@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -89,7 +90,7 @@ std::string float_list(const ConversionPlan& plan) {
 }
 
 std::string how_to_load(const CardFacts& f) {
-  const bool ours = !is_mlx(f.scheme.mode) && f.scheme.mode != Mode::none;
+  const bool ours = !is_mlx(f.mode) && f.mode != Mode::none;
   std::string text = "```sh\n";
   text += fmt::format("mlx-encoder {} . \"a text\"\n", f.classifier         ? "classify"
                                                        : f.token_classifier ? "tag"
@@ -130,6 +131,33 @@ std::vector<std::string> front_matter_lines(std::string_view text) {
   return {};  // the second fence is missing
 }
 
+bool is_quantized(const PlannedTensor& t) {
+  return t.scheme.mode != Mode::none;
+}
+
+// "affine 4-bit g64 float16"; of several schemes "mixed, 4.52 bits a weight"; without any the floats' dtype.
+std::string stored_as(const ConversionPlan& plan) {
+  std::set<std::string> quantized, floats;
+  for (const PlannedTensor& t : plan.tensors)
+    if (is_quantized(t) || is_float(t.scheme.dtype))
+      (is_quantized(t) ? quantized : floats).insert(to_string(t.scheme));
+  const std::set<std::string>& schemes = quantized.empty() ? floats : quantized;
+  return schemes.size() == 1 ? *schemes.begin()
+                             : fmt::format("mixed, {:.2f} bits a weight", plan.bits_per_weight);
+}
+
+// "quantized", "with 30 of 40 matrices quantized", "cast".
+std::string what_was_done(const ConversionPlan& plan) {
+  const auto is_matrix = [](const PlannedTensor& t) {
+    return is_quantized(t) || (!t.source.empty() && (t.role == "linear" || t.role == "embedding"));
+  };
+  const auto matrices = std::ranges::count_if(plan.tensors, is_matrix);
+  const auto quantized = std::ranges::count_if(plan.tensors, is_quantized);
+  if (quantized == 0) return "cast";
+  return quantized == matrices ? "quantized"
+                               : fmt::format("with {} of {} matrices quantized", quantized, matrices);
+}
+
 }  // namespace
 
 std::string model_card(const CardFacts& f, const ConversionPlan& plan) {
@@ -138,20 +166,19 @@ std::string model_card(const CardFacts& f, const ConversionPlan& plan) {
   text += "tags:\n- mlx\n- mlx-encoder\n";
   if (f.sentence_model) text += "- sentence-transformers\n";
   text += "---\n\n";
-  const bool quantized = f.scheme.mode != Mode::none;
-  text += fmt::format("# {} ({})\n\n", f.title, to_string(f.scheme));
+  text += fmt::format("# {} ({})\n\n", f.title, stored_as(plan));
   text += fmt::format(
       "A `{}` encoder {} by mlx-encoder: {:.2f} MiB of weights instead of {:.2f}, {:.2f} bits a weight over "
       "{:.2f} million "
       "parameters.\n\n",
-      f.model_type, quantized ? "quantized" : "cast", mib(plan.predicted_bytes), mib(plan.source_bytes),
+      f.model_type, what_was_done(plan), mib(plan.predicted_bytes), mib(plan.source_bytes),
       plan.bits_per_weight, static_cast<double>(plan.parameters) / 1e6);
-  if (f.scheme.mode == Mode::fake)
+  if (f.mode == Mode::fake)
     text +=
         "**This is a baseline to compare with, not a model to use:** its values carry the error of 8-bit "
         "quantization and are stored as 32-bit floats.\n\n";
   text += "## Size\n\n" + size_table(plan);
-  if (const std::string floats = quantized ? float_list(plan) : ""; !floats.empty())
+  if (const std::string floats = f.mode != Mode::none ? float_list(plan) : ""; !floats.empty())
     text += "\nNot stored as asked, and why:\n\n" + floats;
   text += "\n## What it cost\n\n";
   text += fmt::format(

@@ -14,7 +14,7 @@ struct CardFacts {
   std::string front_matter;  // lines kept from the source's card: its license and task
   std::string model_type;
   Layout layout = Layout::hf;
-  Scheme scheme;
+  Mode mode = Mode::none;       // asked for; the card says what was stored
   bool sentence_model = false;  // has sentence-transformers modules
   bool token_classifier = false;
   bool classifier = false;  // has a sequence classifier that is written

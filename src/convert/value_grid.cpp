@@ -12,6 +12,8 @@
 // every doubling of magnitude, both signs counted, and weights spread over ten doublings.)
 #include "convert/value_grid.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -132,6 +134,7 @@ std::optional<ValueGrid> find_value_grid(int64_t rows, int64_t columns, Dtype dt
       if (auto grid = grid_through(sorted, dtype)) return grid;
   }
 
+  if (columns < enough(dtype)) return std::nullopt;  // no row can show a grid
   std::optional<ValueGrid> best;
   int64_t counted = 0;
   for (r = 0; r < rows; ++r) {
@@ -147,6 +150,24 @@ std::optional<ValueGrid> find_value_grid(int64_t rows, int64_t columns, Dtype dt
     if (!best || grid->distinct > best->distinct) best = grid;
   }
   return counted * 2 > rows ? best : std::nullopt;
+}
+
+std::optional<ValueGrid> find_value_grid(const Checkpoint& checkpoint, const StoredWeight& weight) {
+  if (weight.shape.size() != 2 || weight.scheme.mode != Mode::none || !is_float(weight.dtype))
+    return std::nullopt;
+  const int64_t rows = weight.shape[0], columns = weight.shape[1];
+  if (rows == 0 || columns == 0) return std::nullopt;
+  const size_t row_bytes = static_cast<size_t>(columns) * size_of(weight.dtype);
+  auto grid = find_value_grid(rows, columns, weight.dtype, [&](int64_t row, std::span<float> out) {
+    to_float(weight.dtype, weight.codes.subspan(static_cast<size_t>(row) * row_bytes, row_bytes), out);
+  });
+  checkpoint.release(weight.codes);
+  return grid;
+}
+
+std::string to_string(const ValueGrid& grid, Dtype dtype) {
+  return fmt::format("{} distinct values{} on an even grid of step {:.3g}, stored as {}", grid.distinct,
+                     grid.scope == ValueGrid::Scope::row ? " a row" : "", grid.step, name(dtype));
 }
 
 }  // namespace mlxe

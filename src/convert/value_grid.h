@@ -9,7 +9,9 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
 
+#include "format/checkpoint.h"
 #include "mlx_encoder/types.h"
 
 namespace mlxe {
@@ -28,5 +30,10 @@ struct ValueGrid {
 // is below 1e-9 (value_grid.cpp).
 std::optional<ValueGrid> find_value_grid(int64_t rows, int64_t columns, Dtype dtype,
                                          const std::function<void(int64_t row, std::span<float> out)>& row);
+// The same of a tensor of a checkpoint; none of what is quantized or no matrix.
+std::optional<ValueGrid> find_value_grid(const Checkpoint& checkpoint, const StoredWeight& weight);
+
+// "255 distinct values a row on an even grid of step 0.0021, stored as F32"
+std::string to_string(const ValueGrid& grid, Dtype dtype);
 
 }  // namespace mlxe

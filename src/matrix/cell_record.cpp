@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "compare/vector_space.h"
 #include "format/json_file.h"
 
 namespace mlxe {
@@ -30,6 +31,15 @@ Json gates_json(const std::vector<Gate>& gates) {
   return list;
 }
 
+VectorSpace vectors_of(const nlohmann::json& j) {
+  return {.texts = j.at("texts"),
+          .mean_cosine = number_of(j.at("mean_cosine")),
+          .relative_error = number_of(j.at("relative_error")),
+          .compared = j.at("compared"),
+          .neighbours = j.at("neighbours"),
+          .neighbours_kept = number_of(j.at("neighbours_kept"))};
+}
+
 Json task_json(const MatrixCell& c) {
   Json task{{"metric", c.metric}, {"original", number(c.original)}, {"value", number(c.value)}};
   task["low"] = c.difference ? number(c.difference->low) : Json(nullptr);
@@ -49,6 +59,7 @@ MatrixCell cell_of(const nlohmann::json& j) {
   c.cosine_mean = number_of(output.at("cosine").at("mean"));
   c.cosine_p1 = number_of(output.at("cosine").at("p1"));
   c.cosine_min = number_of(output.at("cosine").at("min"));
+  if (output.contains("vectors")) c.vectors = vectors_of(output.at("vectors"));
   if (j.contains("task")) {
     const nlohmann::json& task = j.at("task");
     c.metric = task.at("metric");
@@ -86,6 +97,7 @@ Json cell_json(const MatrixCell& c) {
       {"texts", c.texts},
       {"cosine",
        {{"mean", number(c.cosine_mean)}, {"p1", number(c.cosine_p1)}, {"min", number(c.cosine_min)}}}};
+  if (c.vectors) json["output"]["vectors"] = vectors_json(*c.vectors);
   if (!c.metric.empty()) json["task"] = task_json(c);
   if (c.flips) json["flips"] = *c.flips;
   json["passed"] = c.passed();

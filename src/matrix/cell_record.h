@@ -12,7 +12,7 @@
 
 namespace mlxe {
 
-inline constexpr int kRecordVersion = 1;
+inline constexpr int kRecordVersion = 2;
 
 nlohmann::ordered_json cell_json(const MatrixCell& cell);  // docs/json/matrix.md
 

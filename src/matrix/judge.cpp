@@ -1,29 +1,15 @@
 #include "matrix/judge.h"
 
 #include <algorithm>
-#include <map>
 #include <string>
+
+#include "compare/quality.h"
 
 namespace mlxe {
 namespace {
 
-using Values = std::map<std::string, double>;
-
-Values values_of(const Comparison& c, const std::optional<Evaluation>& e) {
-  Values values;
-  for (const NamedDifference& t : c.tensors) {
-    const Difference& d = t.difference;
-    values[t.name + ".cosine"] = d.cosine.mean;
-    values[t.name + ".cosine_p1"] = d.cosine.p1;
-    values[t.name + ".cosine_min"] = d.cosine.min;
-    values[t.name + ".mse"] = d.mse;
-    values[t.name + ".max_abs"] = d.max_abs;
-    values[t.name + ".relative_max"] = d.relative_max;
-  }
-  if (c.labels) {
-    values["labels.kl"] = c.labels->kl;
-    values["labels.flips"] = static_cast<double>(c.labels->flips) / static_cast<double>(c.labels->texts);
-  }
+GateValues values_of(const Comparison& c, const std::optional<Evaluation>& e) {
+  GateValues values = measured(c).values;
   if (!e) return values;
   for (const TaskFigure& f : e->figures)
     if (f.original) values["task." + f.metric + "_drop"] = *f.original - f.value;
@@ -51,7 +37,7 @@ std::optional<double> flips_of(const Comparison& c, const std::optional<Evaluati
 
 std::vector<Gate> judge(const Comparison& c, const std::optional<Evaluation>& e, const MatrixScheme& scheme,
                         const MatrixModel& model) {
-  const Values values = values_of(c, e);
+  const GateValues values = values_of(c, e);
   std::vector<Gate> gates = c.gates;
   for (const auto* settings : {&scheme.gates, &model.gates})
     for (const GateSetting& s : *settings)

@@ -44,6 +44,8 @@ void check_name(const std::string& where, const std::string& name) {
 bool is_gate(const GateSetting& s) {
   static const std::set<std::string> kDifferences{"cosine", "cosine_p1", "cosine_min",
                                                   "mse",    "max_abs",   "relative_max"};
+  if (s.tensor == "pooled_vector" && (s.metric == "relative_error" || s.metric == "neighbours_kept"))
+    return true;
   if (s.tensor == "labels") return s.metric == "kl" || s.metric == "flips";
   if (s.tensor == "task") return s.metric == "flips" || s.metric.ends_with("_drop");
   const bool tensor = s.tensor == "last_hidden_state" || s.tensor == "pooled_vector" ||
@@ -113,10 +115,12 @@ class Reader {
   }
 
   void read_allocation(TomlTable& table, MatrixScheme& s) {
-    constexpr std::pair<const char*, TargetKind> kTargets[] = {{"target_size", TargetKind::size},
-                                                               {"target_bits", TargetKind::bits},
-                                                               {"min_cosine", TargetKind::cosine},
-                                                               {"max_flips", TargetKind::flips}};
+    constexpr std::pair<const char*, TargetKind> kTargets[] = {
+        {"target_size", TargetKind::size},
+        {"target_bits", TargetKind::bits},
+        {"min_cosine", TargetKind::cosine},
+        {"max_relative_error", TargetKind::relative_error},
+        {"max_flips", TargetKind::flips}};
     std::vector<std::string> given;
     for (const auto& [key, kind] : kTargets)
       if (const std::string text = table.text_or_number(key); !text.empty()) {

@@ -79,11 +79,11 @@ Table matrix_table(const MatrixResult& result) {
   Table t{.id = "matrix",
           .title = "Models and schemes",
           .header = {"model", "scheme", "MiB", "bits per weight", "cosine mean", "1st percentile", "minimum",
-                     "task", "original", "converted", "flips %", "verdict"},
-          .align = std::vector<Align>(12, Align::right),
+                     "relative error", "neighbours %", "task", "original", "converted", "flips %", "verdict"},
+          .align = std::vector<Align>(14, Align::right),
           .rows = {},
           .note = {}};
-  for (const size_t left : {0, 1, 7, 11}) t.align[left] = Align::left;
+  for (const size_t left : {0, 1, 9, 13}) t.align[left] = Align::left;
   for (const MatrixCell& c : result.cells) {
     std::vector<std::string> row{c.model, c.scheme, size_of(c),
                                  c.bytes == 0 ? "" : fmt::format("{:.2f}", c.bits_per_weight)};
@@ -92,14 +92,18 @@ Table matrix_table(const MatrixResult& result) {
       row[4] = figure(c.cosine_mean, 5);
       row[5] = figure(c.cosine_p1, 4);
       row[6] = figure(c.cosine_min, 4);
-      if (!c.metric.empty()) {
-        row[7] = c.metric;
-        row[8] = figure(c.original, 4);
-        row[9] = figure(c.value, 4);
+      if (c.vectors) {
+        row[7] = figure(c.vectors->relative_error, 4);
+        row[8] = figure(100 * c.vectors->neighbours_kept, 1);
       }
-      if (c.flips) row[10] = fmt::format("{:.2f}", 100 * *c.flips);
+      if (!c.metric.empty()) {
+        row[9] = c.metric;
+        row[10] = figure(c.original, 4);
+        row[11] = figure(c.value, 4);
+      }
+      if (c.flips) row[12] = fmt::format("{:.2f}", 100 * *c.flips);
     }
-    row[11] = verdict(result, c);
+    row[13] = verdict(result, c);
     t.rows.push_back(std::move(row));
   }
   leave_out_empty_columns(t);
@@ -158,7 +162,9 @@ std::string to_markdown(const MatrixResult& result) {
   out +=
       "\nCosine: of what a user sees (sentence vectors, a classifier's logits) of the converted model with "
       "the "
-      "original's, float32 activations on both sides. Flips: items whose label changed.\n";
+      "original's, float32 activations on both sides. Relative error: (1 - cosine) / (1 - mean cosine of the "
+      "original's vectors of different texts). Neighbours: the nearest texts that are still among the "
+      "nearest. Flips: items whose label changed.\n";
   for (const std::string& with : measured_with(result)) out += "\n" + markdown_escape(with) + "\n";
   out += "\n![1 - cosine against size](matrix.svg)\n";
   out += bullet_list("Recommended: the smallest that passes its gates", recommendations(result));

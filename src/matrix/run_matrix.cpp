@@ -143,6 +143,7 @@ class Run {
     cell.cosine_mean = cosine.mean;
     cell.cosine_p1 = cosine.p1;
     cell.cosine_min = cosine.min;
+    cell.vectors = c.vectors;
     cell.flips = flips_of(c, e);
     cell.gates = c.gates;
     cell.engine = c.quantized.engine;

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -123,6 +124,48 @@ TEST_F(Compare, ADamagedLayerFailsTheGateAndIsSeenFromThatLayerOn) {
                           {"--gate", "--gate-limit", "pooled_vector.cosine=1.5"});
   EXPECT_EQ(one.status, 3);
   EXPECT_THAT(one.err, HasSubstr("gate pooled_vector.cosine failed: 1, expected at least 1.5"));
+}
+
+// One vector added to all of a model's hides what a conversion loses from every cosine, and from nothing
+// else.
+TEST_F(Compare, DamageIsSeenThoughAllVectorsLieClose) {
+  std::string lines;
+  for (int i = 0; i < 150; ++i)
+    lines += fmt::format("{}{} {} {}{}\n", static_cast<char>('a' + i % 26), static_cast<char>('a' + i % 23),
+                         i % 7 == 0 ? "the cat" : "a question", static_cast<char>('a' + i % 5), i);
+  const std::string file = texts("many.txt", lines), plain = tiny("st_mean_norm");
+  const std::string close = damaged(plain, folder_ / "close", "encoder.layer.1.output.LayerNorm.bias",
+                                    [](float v) { return v + 4; });
+  const auto figures = [&](const std::string& model, const char* bits) {
+    const std::string out = (folder_ / "out").string();
+    EXPECT_EQ(run_program({"convert", "-q", "--q-bits", bits, "--q-group-size", "32", model, "--mlx-path",
+                           out, "--force"})
+                  .status,
+              0);
+    const Outcome o = run(model, out, file, {"--json", "--gate"});
+    json j = json::parse(o.out);
+    EXPECT_EQ(o.status, j["passed"].get<bool>() ? 0 : 3);
+    return j;
+  };
+  const auto failed = [](const json& j) {
+    std::vector<std::string> names;
+    for (const json& gate : j["gates"])
+      if (!gate["passed"]) names.push_back(gate["name"]);
+    return names;
+  };
+  const json open = figures(plain, "3"), hidden = figures(close, "3");
+  EXPECT_GE(open["vectors"]["texts"], 101);
+  EXPECT_EQ(open["vectors"]["neighbours"], 10);
+  EXPECT_GT(hidden["vectors"]["mean_cosine"], 0.9);
+  EXPECT_THAT(failed(open), testing::Contains("pooled_vector.cosine"));
+  EXPECT_THAT(failed(hidden), Not(testing::Contains("pooled_vector.cosine")));
+  EXPECT_THAT(failed(hidden),
+              testing::IsSupersetOf({"pooled_vector.relative_error", "pooled_vector.neighbours_kept"}));
+  const double error = open["vectors"]["relative_error"], with_constant = hidden["vectors"]["relative_error"];
+  EXPECT_GT(with_constant, 0.7 * error);
+  // The twin: what loses little passes in both.
+  EXPECT_THAT(failed(figures(plain, "8")), testing::IsEmpty());
+  EXPECT_THAT(failed(figures(close, "8")), testing::IsEmpty());
 }
 
 TEST_F(Compare, ATokenizerThatGivesOtherIdsIsAnError) {

@@ -412,6 +412,24 @@ TEST(InspectCommand, PrintsTheDiagnosisAndOneJsonObject) {
                           "bytes_at_8_bits", "components", "readers", "unknown_keys", "warnings", "tensors"})
     EXPECT_TRUE(json.contains(key)) << key;
   EXPECT_EQ(json["readers"].size(), 3u);
+  EXPECT_EQ(json["mode_at_8_bits"], "affine");
+}
+
+// What it proposes can be done, and gives the size it promises.
+TEST(InspectCommand, ProposesInt8WhereNoGroupDividesTheRows) {
+  const TemporaryFolder folder;
+  const std::string model = tiny("bert_f64"), out = folder / "out";
+  const nlohmann::json json = nlohmann::json::parse(run({"inspect", model, "--json"}).out);
+  EXPECT_EQ(json["mode_at_8_bits"], "int8");
+  EXPECT_THAT(run({"inspect", model}).out, HasSubstr("mlx-encoder convert -q --q-mode int8 " + model));
+
+  const Outcome refused = run({"convert", "-q", model, "--mlx-path", out});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--q-mode int8"));
+  EXPECT_EQ(run({"convert", "-q", model, "--mlx-path", out, "--dry-run"}).status, 2);
+  EXPECT_THAT(names_in(folder.path()), IsEmpty());
+  EXPECT_EQ(run({"convert", "-q", "--q-mode", "int8", model, "--mlx-path", out}).status, 0);
+  EXPECT_EQ(fs::file_size(out + "/model.safetensors"), json["bytes_at_8_bits"]);
 }
 
 }  // namespace

@@ -151,6 +151,7 @@ TEST(Target, IsReadWithItsUnits) {
   EXPECT_EQ(parse_target(TargetKind::size, "123456").value, 123456);
   EXPECT_EQ(parse_target(TargetKind::bits, "4.5").value, 4.5);
   EXPECT_EQ(parse_target(TargetKind::cosine, "0.995").value, 0.995);
+  EXPECT_EQ(parse_target(TargetKind::relative_error, "0.01").value, 0.01);
   EXPECT_EQ(parse_target(TargetKind::flips, "1%").value, 0.01);
   EXPECT_EQ(parse_target(TargetKind::flips, "0.02").value, 0.02);
   for (const auto& [kind, text] :
@@ -162,6 +163,8 @@ TEST(Target, IsReadWithItsUnits) {
                                                        {TargetKind::bits, "nan"},
                                                        {TargetKind::cosine, "1.2"},
                                                        {TargetKind::cosine, "99%"},
+                                                       {TargetKind::relative_error, "0"},
+                                                       {TargetKind::relative_error, "1%"},
                                                        {TargetKind::flips, "100%"},
                                                        {TargetKind::flips, "few"}})
     EXPECT_THAT(error_text([&] { parse_target(kind, text); }, ErrorCode::usage),
@@ -434,6 +437,36 @@ TEST(TargetCosine, IsMetByTheSmallestThatMeasuresSo) {
                   ErrorCode::usage),
               HasSubstr("the nearest is "));
   EXPECT_THAT(names_in(folder.path()), ElementsAre("out"));
+}
+
+// A vector added to all of the model's raises every cosine: a cosine as target then buys less, a relative
+// error the same.
+TEST(TargetRelativeError, KeepsItsMeaningWhereVectorsLieClose) {
+  const TemporaryFolder folder;
+  const fs::path close = test::changed_copy(tiny("bert"), folder / "close", [](test::RawTensors& t) {
+    test::RawTensor& bias = t.at("encoder.layer.2.output.LayerNorm.bias");
+    std::vector<float> values = test::floats(bias);
+    for (size_t i = 0; i < values.size(); ++i) values[i] += i % 2 == 0 ? 3.0f : -3.0f;
+    bias = test::float_tensor(bias.shape, values);
+  });
+  const auto chosen = [&](const fs::path& model, TargetKind kind, const char* text) {
+    return convert_to_target(options(model, folder / "out"), parse_target(kind, text), texts(),
+                             Outcome::discard)
+        .chosen;
+  };
+  const Trial plain = chosen(tiny("bert"), TargetKind::relative_error, "0.01");
+  EXPECT_LE(plain.measured.relative_error, 0.01);
+  EXPECT_GT(plain.measured.relative_error, 0.005);  // not by far: the error doubles with half a bit
+  EXPECT_GT(plain.measured.relative_error, plain.measured.cost);
+  const Trial hidden = chosen(close, TargetKind::relative_error, "0.01");
+  EXPECT_LE(hidden.measured.relative_error, 0.01);
+  EXPECT_LT(hidden.measured.cost, plain.measured.cost / 2) << "a cosine that says less";
+  EXPECT_NEAR(hidden.bits, plain.bits, 0.5);
+  EXPECT_LT(chosen(close, TargetKind::cosine, "0.99").bits,
+            chosen(tiny("bert"), TargetKind::cosine, "0.99").bits - 1);
+  EXPECT_THAT(error_text([&] { chosen(tiny("distilbert_nli"), TargetKind::relative_error, "0.01"); },
+                         ErrorCode::usage),
+              HasSubstr("use --max-flips"));
 }
 
 TEST(TargetFlips, NeedLabels) {

@@ -29,6 +29,12 @@ Comparison embedder() {
   return c;
 }
 
+Comparison embedder_of_many_texts() {
+  Comparison c = embedder();
+  c.vectors = VectorSpace{.texts = 101, .compared = 101, .neighbours = 10};
+  return c;
+}
+
 Comparison classifier() {
   Comparison c;
   c.output = "logits";
@@ -40,7 +46,7 @@ Comparison classifier() {
 
 std::vector<std::string> failing(Comparison c, std::vector<GateSetting> settings = {}) {
   std::vector<std::string> names;
-  for (const Gate& g : apply_gates(c, {.cosine = 0.98}, settings))
+  for (const Gate& g : apply_gates(c, with_defaults({}, 0.98), settings))
     if (!g.passed) names.push_back(g.name());
   return names;
 }
@@ -52,6 +58,42 @@ TEST(CosineLimit, IsTheAgreedOneAtEightAndFourBitsAndFallsBetween) {
   EXPECT_NEAR(cosine_limit(3), 0.9717, 1e-4);
   EXPECT_DOUBLE_EQ(cosine_limit(2), 0.96);
   EXPECT_DOUBLE_EQ(cosine_limit(16), 0.999);
+}
+
+// docs/gates.md has both tables.
+TEST(RelativeLimits, FollowFromTheCosinesLimit) {
+  EXPECT_NEAR(relative_error_limit(cosine_limit(8)), 0.005, 1e-12);
+  EXPECT_NEAR(relative_error_limit(cosine_limit(4)), 0.02, 1e-12);
+  EXPECT_NEAR(neighbours_limit(relative_error_limit(cosine_limit(8))), 0.936, 1e-3);
+  EXPECT_NEAR(neighbours_limit(relative_error_limit(cosine_limit(4))), 0.873, 1e-3);
+  const GateLimits derived = with_defaults({}, 0.98), by_hand = with_defaults({.cosine = 0.9}, 0.98),
+                   fixed = with_defaults({.relative_error = 0.04}, 0.98);
+  EXPECT_EQ(derived.cosine, 0.98);
+  EXPECT_NEAR(*derived.relative_error, 0.02, 1e-12);
+  EXPECT_NEAR(*by_hand.relative_error, 0.1, 1e-12);
+  EXPECT_EQ(fixed.cosine, 0.98);
+  EXPECT_NEAR(*fixed.neighbours_kept, 0.82, 1e-12);
+}
+
+TEST(Gates, OfVectorsNeedTextsEnough) {
+  const auto names = [](int64_t texts) {
+    Comparison c = embedder();
+    c.vectors = VectorSpace{.texts = texts};
+    std::vector<std::string> found;
+    for (const Gate& g : apply_gates(c, with_defaults({}, 0.98), {})) found.push_back(g.name());
+    return found;
+  };
+  const char *error = "pooled_vector.relative_error", *kept = "pooled_vector.neighbours_kept";
+  EXPECT_THAT(names(23), testing::Not(testing::Contains(error)));
+  EXPECT_THAT(names(24), testing::AllOf(testing::Contains(error), testing::Not(testing::Contains(kept))));
+  EXPECT_THAT(names(101), testing::IsSupersetOf({error, kept}));
+  // Asked for, they are looked at whatever the number.
+  Comparison few = embedder();
+  few.vectors = VectorSpace{.texts = 3, .relative_error = 0.5, .neighbours_kept = 0.5};
+  EXPECT_THAT(failing(few), testing::IsEmpty());
+  EXPECT_THAT(failing(few, {parse_gate("pooled_vector.relative_error=0.1"),
+                            parse_gate("pooled_vector.neighbours_kept=0.9")}),
+              testing::ElementsAre(error, kept));
 }
 
 StoredWeight stored(Mode mode, int bits, Shape shape) {
@@ -86,7 +128,7 @@ TEST(Gates, TheDefaultsOfAnEmbeddingModelAndOfAClassifier) {
 }
 
 TEST(Gates, EachFailsWhenItShouldAndOnlyThen) {
-  EXPECT_THAT(failing(embedder()), testing::IsEmpty());
+  EXPECT_THAT(failing(embedder_of_many_texts()), testing::IsEmpty());
   struct Case {
     const char* name;
     void (*damage)(Comparison&, double);
@@ -102,6 +144,10 @@ TEST(Gates, EachFailsWhenItShouldAndOnlyThen) {
        1e-4 * up},
       {"pooled_vector.max_abs", [](Comparison& c, double v) { c.tensors[1].difference.max_abs = v; }, 0.1,
        0.1 * up},
+      {"pooled_vector.relative_error", [](Comparison& c, double v) { c.vectors->relative_error = v; },
+       *with_defaults({}, 0.98).relative_error, *with_defaults({}, 0.98).relative_error * up},
+      {"pooled_vector.neighbours_kept", [](Comparison& c, double v) { c.vectors->neighbours_kept = v; },
+       *with_defaults({}, 0.98).neighbours_kept, *with_defaults({}, 0.98).neighbours_kept * down},
       {"original.repeat_difference", [](Comparison& c, double v) { c.original.checks.repeat_difference = v; },
        0, 1e-300},
       {"quantized.repeat_difference",
@@ -112,7 +158,7 @@ TEST(Gates, EachFailsWhenItShouldAndOnlyThen) {
        0, 1e-300},
   };
   for (const Case& k : cases) {
-    Comparison c = embedder();
+    Comparison c = embedder_of_many_texts();
     k.damage(c, k.last_good);
     EXPECT_THAT(failing(c), testing::IsEmpty()) << k.name;
     k.damage(c, k.first_bad);

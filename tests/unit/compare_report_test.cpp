@@ -101,6 +101,22 @@ Comparison full() {
   return c;
 }
 
+// The same of an embedding model.
+Comparison embedder() {
+  Comparison c = full();
+  c.output = c.listed = "pooled_vector";
+  c.tensors = {{"last_hidden_state", some(0.99)}, {"pooled_vector", some(0.98)}};
+  c.labels.reset();
+  c.vectors = VectorSpace{.texts = 5000,
+                          .mean_cosine = 0.76,
+                          .relative_error = 0.0833,
+                          .compared = 4096,
+                          .neighbours = 10,
+                          .neighbours_kept = 0.8251};
+  c.run_mode = RunMode{.activations = "int8", .tensors = c.tensors, .vectors = c.vectors, .task = c.task};
+  return c;
+}
+
 // Every tag closed and in order.
 void expect_balanced(const std::string& html) {
   std::vector<std::string> open;
@@ -191,12 +207,31 @@ TEST(Json, HoldsWhatIsPromised) {
   EXPECT_TRUE(j["task"]["spearman"]["quantized"].is_null()) << "JSON has no NaN";
 }
 
+TEST(Reports, TellOfVectorsBesideTheCosine) {
+  const Comparison c = embedder();
+  for (const std::string& text : {to_markdown(c), to_card(c), to_html(c)})
+    EXPECT_THAT(text, AllOf(HasSubstr("0.0833"), HasSubstr("0.7600"), HasSubstr("nearest 10 texts kept"),
+                            HasSubstr("82.51 %"), HasSubstr("an even sample of 4096 texts")));
+  EXPECT_THAT(to_card(c), testing::StartsWith("`4.60 bits a weight` · `12.4 MiB, 6.9x smaller` · "
+                                              "`cosine 0.9800` · `relative error 0.0833` · "
+                                              "`neighbours kept 82.5 %` · "));
+  EXPECT_THAT(c.verdict(), HasSubstr("relative error 0.0833, 82.5 % of the nearest 10 kept"));
+  expect_balanced(to_html(c));
+  auto j = nlohmann::json::parse(to_json(c));
+  EXPECT_EQ(j["vectors"]["neighbours_kept"], 0.8251);
+  EXPECT_EQ(j["vectors"], j["run_mode"]["vectors"]);
+  Comparison infinite = c;
+  infinite.vectors->relative_error = std::numeric_limits<double>::infinity();
+  EXPECT_TRUE(nlohmann::json::parse(to_json(infinite))["vectors"]["relative_error"].is_null());
+}
+
 // The schema users check our output with is true, and says so when it is not.
 TEST(Json, FollowsItsSchema) {
   const test::JsonSchema schema(
       nlohmann::json::parse(test::read_file(MLXE_SOURCE_DIR "/docs/json/compare.schema.json")));
   auto j = nlohmann::json::parse(to_json(full()));
   EXPECT_EQ(schema.findings(j), "");
+  EXPECT_EQ(schema.findings(nlohmann::json::parse(to_json(embedder()))), "");
   j.erase("gates");
   j["machine"] = 1;
   j["drift"][0]["sample"] = "noise";

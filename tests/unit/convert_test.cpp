@@ -184,12 +184,95 @@ TEST(Convert, SaysWhichGroupItFellBackToAndRefusesUnderStrict) {
   EXPECT_THAT(names_in(folder.path()), IsEmpty());
 }
 
-TEST(Convert, WhatNoGroupDividesStaysFloatAndTheConfigClaimsNothing) {
+// 24 and 48 columns, which no group of 32 or more divides.
+TEST(Convert, ASchemeThatFitsNoMatrixIsAnErrorUnlessAllShallStayFloat) {
   const TemporaryFolder folder;
-  const Conversion done =
-      convert({.model = tiny("bert_f64"), .output = folder / "out"});  // 24 and 48 columns
+  ConvertOptions options{.model = tiny("bert_f64"), .output = folder / "out"};
+  for (const Scheme& scheme :
+       {Scheme{Mode::affine, 8, 64, Dtype::f16}, kAffine8g32, Scheme{Mode::mxfp8, 8, 32, Dtype::f16}}) {
+    options.scheme = scheme;
+    for (const bool strict : {false, true}) {
+      options.strict = strict;
+      const std::string text = error_text([&] { convert(options); }, ErrorCode::usage);
+      EXPECT_THAT(text, HasSubstr("no tensor can be stored as " + to_string(scheme)));
+      EXPECT_THAT(text, HasSubstr("divides 24: kept float"));
+      EXPECT_THAT(text, HasSubstr("--q-mode int8"));
+      EXPECT_EQ(error_text([&] { plan_conversion(options); }, ErrorCode::usage), text);
+    }
+    EXPECT_THAT(names_in(folder.path()), IsEmpty());
+  }
+  options.strict = false;
+  options.keep = {"encoder.*"};  // what it leaves can't be quantized either
+  error_text([&] { convert(options); }, ErrorCode::usage);
+
+  options.keep = {"*"};
+  const Conversion done = convert(options);
   EXPECT_THAT(done.plan.warnings, ::testing::Contains(HasSubstr("all stay float")));
   EXPECT_FALSE(config_of(folder / "out").contains("quantization"));
+  const std::string card = test::read_file(folder / "out" / "README.md");
+  EXPECT_THAT(card, HasSubstr("(float16)"));
+  EXPECT_THAT(card, HasSubstr("encoder cast by mlx-encoder"));
+  EXPECT_THAT(card, Not(HasSubstr("quantized")));
+}
+
+TEST(Convert, ACardSaysWhatWasStored) {
+  const TemporaryFolder folder;
+  const auto card = [&](ConvertOptions options) {
+    options.model = tiny("bert");
+    options.output = folder / "out";
+    options.if_done = IfDone::rewrite;
+    convert(options);
+    return test::read_file(folder / "out" / "README.md");
+  };
+  // Asked for groups of 64, which do not divide 32 columns.
+  EXPECT_THAT(card({.scheme = {Mode::affine, 8, 64, Dtype::f16}}),
+              HasSubstr("# bert (affine 8-bit g32 float16)"));
+  EXPECT_THAT(card({.scheme = kAffine8g32}), HasSubstr("A `bert` encoder quantized by"));
+  EXPECT_THAT(card({.scheme = kAffine8g32, .keep = {"encoder.layer.0.*"}}),
+              HasSubstr(" matrices quantized by"));
+  EXPECT_THAT(card({.scheme = kAffine8g32, .overrides = {"encoder.layer.0.*=4:32"}}),
+              ::testing::ContainsRegex("# bert .mixed, [0-9.]+ bits a weight."));
+  EXPECT_THAT(card({.scheme = {.dtype = Dtype::bf16}}), HasSubstr("# bert (bfloat16)"));
+}
+
+// Found in the wild: rounded to a grid and stored as floats, and not a word of it in any file.
+TEST(Convert, SaysThatASourceWasQuantizedBeforeWhereOnlyItsValuesShowIt) {
+  const TemporaryFolder folder;
+  const fs::path fake = folder / "fake";
+  convert({.model = tiny("bert"), .output = fake, .scheme = {.mode = Mode::fake, .bits = 8}});
+  const auto warnings = [](const fs::path& model) {
+    return plan_conversion({.model = model, .scheme = kAffine8g32}).warnings;
+  };
+  EXPECT_THAT(warnings(fake), ::testing::Contains(HasSubstr("fake-quantized: its floats")));
+  test::change_config(fake, [](nlohmann::json& c) { c.erase("mlx_encoder"); });
+  const fs::path bare = test::changed_copy(fake, folder / "bare", [](RawTensors& t) {
+    std::erase_if(t, [](const auto& item) {
+      return item.first.ends_with(".scale") || item.first.ends_with(".zero_point");
+    });
+  });
+  const auto note = ::testing::AllOf(HasSubstr("fake-quantized (encoder.layer.0"),
+                                     HasSubstr("on an even grid"), HasSubstr("second rounding"));
+  EXPECT_THAT(warnings(bare), ::testing::Contains(note));
+  EXPECT_THAT(
+      error_text(
+          [&] { convert({.model = bare, .output = folder / "out", .scheme = kAffine8g32, .strict = true}); },
+          ErrorCode::strict),
+      note);
+  // A grid for each row is one, too; half floats blur it, and their own rows are too short here to show it.
+  const fs::path rows = test::changed_copy(tiny("bert"), folder / "rows", [](RawTensors& t) {
+    test::RawTensor& tensor = t.at("encoder.layer.1.intermediate.dense.weight");
+    std::vector<float> values = test::floats(tensor);
+    const auto columns = static_cast<size_t>(tensor.shape[1]);
+    for (size_t i = 0; i < values.size(); ++i) {
+      const float step = 0.001f * static_cast<float>(1 + i / columns);
+      values[i] = std::round(values[i] / step) * step;
+    }
+    tensor = test::float_tensor(tensor.shape, values);
+  });
+  EXPECT_THAT(warnings(rows), ::testing::Contains(HasSubstr("encoder.layer.1.intermediate.dense.weight")));
+  // The twins: weights as training leaves them, in every float type.
+  for (const char* model : {"bert", "bert_f16", "bert_bf16", "distilbert", "roberta"})
+    EXPECT_THAT(warnings(tiny(model)), Not(::testing::Contains(HasSubstr("fake")))) << model;
 }
 
 TEST(Convert, BringsOldNamesUpToDateAndDropsConstants) {

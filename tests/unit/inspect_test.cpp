@@ -45,6 +45,17 @@ TEST(Inspect, FloatModelsOfEveryTypeAreFloat) {
   }
 }
 
+TEST(Inspect, ProposesTheModeThatQuantizesTheModelAndItsTrueSize) {
+  const Inspection groups = inspect_model(tiny("bert"));
+  EXPECT_EQ(groups.mode_at_8_bits, Mode::affine);
+  // 24 and 48 columns: no group divides them, a scale a row fits.
+  const TemporaryFolder folder;
+  const Inspection rows = inspect_model(tiny("bert_f64"));
+  EXPECT_EQ(rows.mode_at_8_bits, Mode::int8);
+  EXPECT_EQ(rows.bytes_at_8_bits,
+            convert({.model = tiny("bert_f64"), .output = folder / "out", .scheme = kInt8}).bytes);
+}
+
 TEST(Inspect, EveryQuantizedLayoutIsRecognised) {
   const TemporaryFolder folder;
   for (const Scheme& scheme :
