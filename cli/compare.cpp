@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 
+#include "arguments.h"
 #include "command.h"
 #include "compare/quality.h"
 #include "compare/tables.h"
@@ -207,7 +208,7 @@ void add_compare(CLI::App& app, Run& run) {
       ->required();
   command->add_option("--input-format", o->texts.format,
                       "txt, tsv, jsonl or conll, where the file's ending does not say");
-  command->add_option("--limit", o->limit, "Use only the first N texts")->check(CLI::PositiveNumber);
+  command->add_option("--limit", o->limit, "Use only the first N texts")->check(at_least(1));
   command->add_option("--labels", o->labels, "Column of gold labels (\"label\" is used where there is one)");
   command->add_option("--scores", o->scores,
                       "Column of gold similarities or values (\"score\" is used where there is one)");
@@ -219,17 +220,22 @@ void add_compare(CLI::App& app, Run& run) {
           "auto, int8, bf16 or f32: the quantized side's run mode, measured besides float32 (cpu engine)")
       ->capture_default_str();
   command->add_option("--threads", o->run.threads, "Threads of the cpu engine; 0: all cores")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   command
       ->add_option("--max-length", o->run.max_length,
                    "Tokens a text may have; longer ones are truncated (said)")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   command->add_flag("--gate", o->gate, "Exit status 3 when a gate fails");
-  command->add_option("--gate-cosine", o->gate_cosine,
-                      "Mean cosine the gates ask for; default by bits: 0.995 at 8, 0.98 at 4");
-  command->add_option("--gate-mse", o->limits.mse, "Mean squared error allowed")->capture_default_str();
+  command
+      ->add_option("--gate-cosine", o->gate_cosine,
+                   "Mean cosine the gates ask for; default by bits: 0.995 at 8, 0.98 at 4")
+      ->check(between(-1, 1));
+  command->add_option("--gate-mse", o->limits.mse, "Mean squared error allowed")
+      ->capture_default_str()
+      ->check(at_least(0));
   command->add_option("--gate-max-abs", o->limits.max_abs, "Largest difference allowed")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(at_least(0));
   command
       ->add_option("--gate-limit", o->gates,
                    "One gate: TENSOR.METRIC=LIMIT or =off (docs/gates.md); repeatable")
@@ -237,7 +243,8 @@ void add_compare(CLI::App& app, Run& run) {
   add_quality(*command, o->gates_file, &o->save_baseline);
   command->add_flag("--no-speed", o->no_speed, "Do not measure time and memory");
   command->add_option("--seconds", o->seconds, "Latency and throughput may take this long each, a model")
-      ->check(CLI::PositiveNumber)
+      ->check(above(0))
+      ->check(between(0, kMostSeconds))
       ->capture_default_str();
   command->add_option("--report", o->report, "Write a report: FILE.html or FILE.md");
   command->add_flag(

@@ -9,6 +9,7 @@
 #include "command.h"
 #include "mlx_encoder/error.h"
 #include "npy.h"
+#include "print_json.h"
 #include "texts.h"
 
 namespace mlxe::cli {
@@ -50,8 +51,7 @@ int embed(const EmbedArguments& o) {
     for (int64_t i = 0; !npy && i < vectors.rows; ++i) {
       const auto row = vectors.row(i);
       if (o.run.json) {
-        const nlohmann::json line{{"index", done + i}, {"embedding", row}};
-        std::cout << line.dump() << '\n';
+        print_json(nlohmann::json{{"index", done + i}, {"embedding", row}});
       } else {
         const auto head = row.first(std::min<size_t>(kShown, row.size()));
         std::cout << fmt::format("{}\n  [{:.5f}{}]  {} values\n", texts[i], fmt::join(head, ", "),
@@ -63,8 +63,8 @@ int embed(const EmbedArguments& o) {
   if (npy) {
     npy->finish();
     if (o.run.json)
-      std::cout << nlohmann::json{{"output", o.output}, {"rows", done}, {"columns", encoder.info().dimension}}
-                << '\n';
+      print_json(
+          nlohmann::json{{"output", o.output}, {"rows", done}, {"columns", encoder.info().dimension}});
     else
       std::cout << fmt::format("{}: {} vectors of {} float32 values\n", o.output, done,
                                encoder.info().dimension);

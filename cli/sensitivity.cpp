@@ -9,6 +9,7 @@
 #include <iterator>
 #include <memory>
 
+#include "arguments.h"
 #include "command.h"
 #include "format/folder_writer.h"
 #include "mlx_encoder/error.h"
@@ -99,11 +100,11 @@ void add_sensitivity(CLI::App& app, Run& run) {
   command->add_option("--dtype", o->dtype, "Of scales: float16, bfloat16 or float32")->capture_default_str();
   command->add_option("--tokens", o->tokens, "Texts to run, spread over the file, in tokens")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   command->add_option("--plot", o->plot, "Write a chart to this .svg file");
   command->add_option("--threads", o->threads, "Threads; 0: all cores")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   command->add_flag("--strict", o->strict, "Every warning is an error");
   command->add_flag("--json", o->json, "Print one JSON object (docs/json/sensitivity.md)");
   command->callback([o, &run] { run = [o] { return measure(*o); }; });
