@@ -12,6 +12,7 @@
 #include <set>
 
 #include "arguments.h"
+#include "base/text.h"
 #include "command.h"
 #include "compare/quality.h"
 #include "compare/tables.h"
@@ -111,11 +112,11 @@ void print_tables(const Comparison& c) {
 }
 
 void write_report(const std::filesystem::path& file, const Comparison& c) {
-  write_whole_file(file, file.extension() == ".md" ? to_markdown(c) : to_html(c));
+  write_whole_file(file, ending_of(file) == ".md" ? to_markdown(c) : to_html(c));
 }
 
 int compare_models(const CompareArguments& o) {
-  if (!o.report.empty() && o.report.extension() != ".html" && o.report.extension() != ".md")
+  if (!o.report.empty() && ending_of(o.report) != ".html" && ending_of(o.report) != ".md")
     throw Error(ErrorCode::usage,
                 fmt::format("--report {}: expected a name that ends in .html or .md", o.report.string()));
   if (o.update_card) require_measurement_place(o.quantized);

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "arguments.h"
+#include "base/text.h"
 #include "command.h"
 #include "format/folder_writer.h"
 #include "mlx_encoder/error.h"
@@ -68,7 +69,7 @@ int measure(const SensitivityArguments& o) {
                              .threads = o.threads,
                              .warning = warnings(o.strict ? Strictness::strict : Strictness::warn),
                              .progress = progress()};
-  if (!o.plot.empty() && o.plot.extension() != ".svg")
+  if (!o.plot.empty() && ending_of(o.plot) != ".svg")
     throw Error(ErrorCode::usage,
                 fmt::format("--plot {}: expected a name that ends in .svg", o.plot.string()));
   TextSource{.arguments = {}, .input = o.texts, .format = {}}.read(4096, [&](std::vector<TextInput> texts) {

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <fstream>
 #include <optional>
 #include <set>
+#include <system_error>
 #include <vector>
 
 #include "base/text.h"
@@ -54,11 +56,18 @@ class Parser {
   std::vector<std::string> header_;
 };
 
+// Whatever can be read from begin to end: pipes and devices too.
 std::ifstream open(const std::filesystem::path& file) {
-  if (!std::filesystem::is_regular_file(file))
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(file, error);
+  if (status.type() == std::filesystem::file_type::not_found)
     throw Error(ErrorCode::not_found, file.string() + ": no such file");
+  if (std::filesystem::is_directory(status))
+    throw Error(ErrorCode::usage, file.string() + ": is a folder; give a file");
   std::ifstream stream(file);
-  if (!stream) throw Error(ErrorCode::io, file.string() + ": can't be opened for reading");
+  if (!stream)
+    throw Error(ErrorCode::io, fmt::format("{}: can't be opened for reading: {}", file.string(),
+                                           std::generic_category().message(errno)));
   return stream;
 }
 
@@ -68,9 +77,14 @@ void malformed(const std::string& where, size_t line, const std::string& what) {
   throw Error(ErrorCode::format, fmt::format("{}: line {}: {}", where, line, what));
 }
 
+std::string file_format(const std::filesystem::path& file, const std::string& given) {
+  if (!given.empty()) return lowercase(given);
+  const std::string ending = ending_of(file);
+  return ending.empty() ? "txt" : ending.substr(1);
+}
+
 std::string row_format(const std::filesystem::path& file, const std::string& given) {
-  const std::string ending = file.extension().string();
-  const std::string format = !given.empty() ? given : ending.empty() ? "txt" : ending.substr(1);
+  const std::string format = file_format(file, given);
   if (format != "txt" && format != "tsv" && format != "jsonl")
     throw Error(ErrorCode::usage,
                 fmt::format("{}: the format \"{}\" is unknown; name a .txt (a text a line), .tsv "
