@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <optional>
@@ -11,6 +12,7 @@
 
 #include "base/text.h"
 #include "base/utf8.h"
+#include "format/json_file.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -28,13 +30,33 @@ class Parser {
     if (format_ == "txt") return Row{number, {{"text", line}}};
     if (format_ == "tsv") return parse_tsv(line, number);
     if (line.find_first_not_of(" \t") == std::string::npos) return std::nullopt;
-    Json value = Json::parse(line, nullptr, false);
+    Json value = parse_json_line(line, number);
     if (value.is_string()) return Row{number, {{"text", std::move(value)}}};
     if (!value.is_object()) malformed(where_, number, "not a JSON object or string");
     return Row{number, std::move(value)};
   }
 
  private:
+  Json parse_json_line(const std::string& line, size_t number) const {
+    std::vector<std::set<std::string>> keys;  // of the objects that are open
+    const auto check = [&](int, Json::parse_event_t event, Json& value) {
+      if (event == Json::parse_event_t::object_start) keys.emplace_back();
+      if (event == Json::parse_event_t::object_end) keys.pop_back();
+      if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
+        malformed(where_, number,
+                  fmt::format("the key {} appears twice in one object; remove one",
+                              printable(value.get<std::string>())));
+      return true;
+    };
+    try {
+      return Json::parse(line, check);
+    } catch (const Json::parse_error& error) {
+      malformed(where_, number, fmt::format("not valid JSON at column {}", std::max<size_t>(error.byte, 1)));
+    } catch (const Json::exception&) {  // out of range, the only other one
+      malformed(where_, number, "a number is too large");
+    }
+  }
+
   std::optional<Row> parse_tsv(const std::string& line, size_t number) {
     std::vector<std::string> cells = split_tabs(line);
     if (header_.empty()) {
