@@ -119,7 +119,7 @@ std::string unknown_option(const std::string& argument, const CLI::App* command,
   const std::string near = nearest(name, option_names(command != nullptr ? *command : app));
   if (!near.empty()) return fmt::format("{}; did you mean {}?", sentence, near);
   if (command != nullptr && command->get_option_no_throw("text") != nullptr && !name.starts_with("--"))
-    return sentence + "; texts that begin with - come after --";
+    return sentence + "; put all texts after -- if one begins with -";
   return fmt::format("{}; mlx-encoder {}--help lists them", sentence,
                      command != nullptr ? command->get_name() + " " : "");
 }
@@ -168,8 +168,8 @@ std::string about_options(const CLI::App& command, const CLI::ParseError& error)
 std::string sentence(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<CLI::App*> chosen = app.get_subcommands();
   const CLI::App* command = chosen.empty() ? nullptr : chosen.front();
-  if (std::string left = about_leftovers(command, app); !left.empty()) return left;
   if (dynamic_cast<const CLI::ValidationError*>(&error) != nullptr) return error.what();  // one of our checks
+  if (std::string left = about_leftovers(command, app); !left.empty()) return left;
   if (command == nullptr)
     return fmt::format("give a command: {}", fmt::join(command_names(app), ", "));
   return about_options(*command, error);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
@@ -72,9 +73,9 @@ std::vector<double> numbers(const std::vector<std::string>& values) {
   for (size_t i = 0; i < values.size(); ++i) {
     char* end = nullptr;
     numbers.push_back(std::strtod(values[i].c_str(), &end));
-    if (values[i].empty() || *end != '\0')
+    if (values[i].empty() || *end != '\0' || !std::isfinite(numbers.back()))
       throw Error(ErrorCode::format,
-                  fmt::format("text {}: the gold score \"{}\" is not a number", i + 1, values[i]));
+                  fmt::format("text {}: the gold score \"{}\" is not a finite number", i + 1, values[i]));
   }
   return numbers;
 }

@@ -119,7 +119,8 @@ Checkpoint Checkpoint::open_folder(const fs::path& folder, const Warning& warn) 
 }
 
 std::string Checkpoint::find_foreign_prefix(std::string_view base_prefix) const {
-  const std::string own = base_prefix.empty() ? "" : std::string(base_prefix) + ".";
+  if (base_prefix.empty()) return {};
+  const std::string own = std::string(base_prefix) + ".";
   std::set<std::string> found;
   for (const CheckpointTensor& tensor : tensors_) {
     if (!tensor.original.ends_with(kAnchor)) continue;

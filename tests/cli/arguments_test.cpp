@@ -55,7 +55,7 @@ TEST(Arguments, AnOptionThatDoesNotExistSuggestsTheNearest) {
             "embed has no option \"--thread\"; did you mean --threads?");
   EXPECT_EQ(usage({"inspect", kModel, "--zzzz"}),
             "inspect has no option \"--zzzz\"; mlx-encoder inspect --help lists them");
-  EXPECT_THAT(usage({"embed", kModel, "-5 degrees"}), HasSubstr("texts that begin with - come after --"));
+  EXPECT_THAT(usage({"embed", kModel, "-5 degrees"}), HasSubstr("put all texts after -- if one begins with -"));
   EXPECT_THAT(usage({"--verson"}), HasSubstr("no option \"--verson\" before a command; did you mean --version?"));
 }
 
