@@ -21,8 +21,8 @@ namespace {
 // Values that are texts themselves: an empty one is a text, and one may look like an option.
 constexpr std::string_view kTexts[] = {"text", "--pair", "--prompt"};
 
-// CLI11 takes a value "[a,b]" for a list and drops the brackets. No argument of a program holds a zero byte, so
-// one at the end hides the bracket until the value is checked.
+// CLI11 takes a value "[a,b]" for a list and drops the brackets. No argument of a program holds a zero byte,
+// so one at the end hides the bracket until the value is checked.
 constexpr char kBracketGuard = '\0';
 
 std::string unguarded(std::string value) {
@@ -50,7 +50,8 @@ template <class Integer>
 std::string check_whole(std::string& value, const char* what) {
   Integer number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  if (error == std::errc::invalid_argument || end != value.data() + value.size()) return expected(value, what);
+  if (error == std::errc::invalid_argument || end != value.data() + value.size())
+    return expected(value, what);
   if (error == std::errc::result_out_of_range) return fmt::format("{} is out of range", printable(value));
   value = std::to_string(number);
   return {};
@@ -65,7 +66,8 @@ std::string check_finite(std::string& value) {
 
 Check check_of_type(const std::string& type) {
   if (type == "INT") return [](std::string& v) { return check_whole<int64_t>(v, "a whole number"); };
-  if (type == "UINT") return [](std::string& v) { return check_whole<uint64_t>(v, "a whole number from 0 on"); };
+  if (type == "UINT")
+    return [](std::string& v) { return check_whole<uint64_t>(v, "a whole number from 0 on"); };
   if (type == "FLOAT") return check_finite;
   return [](std::string&) { return std::string(); };
 }
@@ -74,15 +76,15 @@ Check check_of_type(const std::string& type) {
 void add_checks(const CLI::App& command, CLI::Option& option) {
   if (option.get_expected_max() == 0) return;  // a flag
   const bool is_text = holds_text(option);
-  option.transform(validator([&command, is_text, check = check_of_type(option.get_type_name())](
-                                 std::string& value) -> std::string {
-    value = unguarded(value);
-    if (is_text) return {};
-    if (value.empty()) return "the value is empty; is a variable unset?";
-    if (value.starts_with("--") && command.get_option_no_throw(value) != nullptr)
-      return fmt::format("its value is missing; {} is an option", value);
-    return check(value);
-  }));
+  option.transform(validator(
+      [&command, is_text, check = check_of_type(option.get_type_name())](std::string& value) -> std::string {
+        value = unguarded(value);
+        if (is_text) return {};
+        if (value.empty()) return "the value is empty; is a variable unset?";
+        if (value.starts_with("--") && command.get_option_no_throw(value) != nullptr)
+          return fmt::format("its value is missing; {} is an option", value);
+        return check(value);
+      }));
 }
 
 // "--gates=": CLI11 would take the argument after it.
@@ -136,8 +138,8 @@ std::string about_leftovers(const CLI::App* command, const CLI::App& app) {
   std::vector<std::string> left = app.remaining(true);
   for (std::string& argument : left) argument = unguarded(std::move(argument));
   const auto mark = std::ranges::find(left, "--");
-  const auto option = std::find_if(
-      left.begin(), mark, [](const std::string& a) { return a.size() > 1 && a.front() == '-'; });
+  const auto option =
+      std::find_if(left.begin(), mark, [](const std::string& a) { return a.size() > 1 && a.front() == '-'; });
   if (option != mark) return unknown_option(*option, command, app);
   const auto argument = std::ranges::find_if(left, [](const std::string& a) { return a != "--"; });
   if (argument == left.end()) return {};
@@ -170,8 +172,7 @@ std::string sentence(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App* command = chosen.empty() ? nullptr : chosen.front();
   if (dynamic_cast<const CLI::ValidationError*>(&error) != nullptr) return error.what();  // one of our checks
   if (std::string left = about_leftovers(command, app); !left.empty()) return left;
-  if (command == nullptr)
-    return fmt::format("give a command: {}", fmt::join(command_names(app), ", "));
+  if (command == nullptr) return fmt::format("give a command: {}", fmt::join(command_names(app), ", "));
   return about_options(*command, error);
 }
 

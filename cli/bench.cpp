@@ -160,8 +160,7 @@ void add_bench(CLI::App& app, Run& run) {
       ->capture_default_str();
   command->add_option("--activations", o->activations, "auto, int8, bf16 or f32, of the cpu engine")
       ->capture_default_str();
-  command->add_option("--threads", o->threads, "Threads of the cpu engine; 0: all cores")
-      ->check(at_least(0));
+  command->add_option("--threads", o->threads, "Threads of the cpu engine; 0: all cores")->check(at_least(0));
   command->add_option("--seconds", o->seconds, "Each shape is repeated that long, and at least 5 times")
       ->check(between(0, kMostSeconds))
       ->capture_default_str();

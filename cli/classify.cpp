@@ -80,9 +80,10 @@ int zero_shot(const ZeroShotCommand& o) {
     const auto scores = encoder.zero_shot(texts, o.labels, options);
     for (size_t i = 0; i < texts.size(); ++i) {
       if (o.run.json)
-        print_json(nlohmann::json{{"index", done + i},
-                                  {"label", o.labels[std::ranges::max_element(scores[i]) - scores[i].begin()]},
-                                  {"scores", scores_by_label(scores[i], o.labels)}});
+        print_json(
+            nlohmann::json{{"index", done + i},
+                           {"label", o.labels[std::ranges::max_element(scores[i]) - scores[i].begin()]},
+                           {"scores", scores_by_label(scores[i], o.labels)}});
       else
         std::cout << texts[i] << '\n' << ranking(scores[i], o.labels);
     }

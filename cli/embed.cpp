@@ -63,8 +63,7 @@ int embed(const EmbedArguments& o) {
   if (npy) {
     npy->finish();
     if (o.run.json)
-      print_json(
-          nlohmann::json{{"output", o.output}, {"rows", done}, {"columns", encoder.info().dimension}});
+      print_json(nlohmann::json{{"output", o.output}, {"rows", done}, {"columns", encoder.info().dimension}});
     else
       std::cout << fmt::format("{}: {} vectors of {} float32 values\n", o.output, done,
                                encoder.info().dimension);

@@ -8,7 +8,8 @@
 
 namespace mlxe::cli {
 
-// While it lives, what is written to `stream` goes through `cleaned` (base/wording.h): escapes are shown, not sent.
+// While it lives, what is written to `stream` goes through `cleaned` (base/wording.h): escapes are shown, not
+// sent.
 class SafeOutput : public std::streambuf {
  public:
   explicit SafeOutput(std::ostream& stream) : stream_(stream), target_(stream.rdbuf(this)) {}

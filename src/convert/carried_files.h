@@ -27,8 +27,8 @@ struct CarriedFiles {
 
 // Carried: the tokenizer's files, those of the sentence-transformers modules, every other JSON, licences.
 // Never: weights and their index (a stale index makes loaders look for shards that are gone), config.json,
-// README.md and mlx_encoder*.json, which are written anew, nor the chart of an allocation. Of a transformer in a
-// folder of its own the files go to the written folder itself.
+// README.md and mlx_encoder*.json, which are written anew, nor the chart of an allocation. Of a transformer
+// in a folder of its own the files go to the written folder itself.
 CarriedFiles find_carried_files(const std::filesystem::path& folder, const SentenceModules& sentence);
 
 // Errors: io, not_found.

@@ -17,7 +17,8 @@ struct Row {
   nlohmann::ordered_json cells;
 };
 
-// What a file's content is: `given`, or if that is empty the file's ending, or if it has none "txt"; in lower case.
+// What a file's content is: `given`, or if that is empty the file's ending, or if it has none "txt"; in lower
+// case.
 std::string file_format(const std::filesystem::path& file, const std::string& given);
 
 // The same of a file of rows: "txt", "tsv" or "jsonl". Errors: usage (another one).

@@ -64,19 +64,21 @@ bool may_be_a_hub_name(const std::string& folder) {
 }
 
 [[noreturn]] void no_such_folder(const std::string& folder) {
-  throw Error(ErrorCode::not_found,
-              may_be_a_hub_name(folder)
-                  ? fmt::format("{0}: no such folder; if it is a model's name on the Hugging Face hub, download it "
-                                "first: hf download {0} --local-dir FOLDER",
-                                folder)
-                  : fmt::format("{}: no such folder; give a model folder", folder));
+  throw Error(
+      ErrorCode::not_found,
+      may_be_a_hub_name(folder)
+          ? fmt::format("{0}: no such folder; if it is a model's name on the Hugging Face hub, download it "
+                        "first: hf download {0} --local-dir FOLDER",
+                        folder)
+          : fmt::format("{}: no such folder; give a model folder", folder));
 }
 
 void require_config(const fs::path& folder) {
   if (!fs::exists(folder / "config.json") && fs::is_directory(folder / "snapshots"))
-    throw Error(ErrorCode::not_found,
-                fmt::format("{}: is a model's folder in the Hugging Face cache; give the one in its snapshots folder",
-                            folder.string()));
+    throw Error(
+        ErrorCode::not_found,
+        fmt::format("{}: is a model's folder in the Hugging Face cache; give the one in its snapshots folder",
+                    folder.string()));
 }
 
 }  // namespace
@@ -103,9 +105,10 @@ Checkpoint Checkpoint::open_folder(const fs::path& folder, const Warning& warn) 
 
   WeightFiles weights = open_weight_files(transformer, warn);
   if (warn && fs::exists(transformer / "adapter_config.json"))
-    warn(fmt::format("{}: holds an adapter beside the weights (adapter_config.json), which is not applied; merge it "
-                     "into the weights if it belongs to them",
-                     transformer.string()));
+    warn(fmt::format(
+        "{}: holds an adapter beside the weights (adapter_config.json), which is not applied; merge it "
+        "into the weights if it belongs to them",
+        transformer.string()));
   checkpoint.opened_ = std::move(weights.files);
   for (const SafetensorsFile& file : checkpoint.opened_)
     checkpoint.files_.push_back({file.path(), file.size()});
@@ -133,8 +136,8 @@ std::string Checkpoint::find_foreign_prefix(std::string_view base_prefix) const 
     std::vector<std::string> shown;
     for (const std::string& prefix : found) shown.push_back(printable(prefix));
     throw Error(ErrorCode::format,
-                fmt::format("{}: holds the weights of {} models, under {}; keep one model's", folder_.string(),
-                            found.size(), listed(shown, 5)));
+                fmt::format("{}: holds the weights of {} models, under {}; keep one model's",
+                            folder_.string(), found.size(), listed(shown, 5)));
   }
   return found.empty() ? std::string() : *found.begin();
 }

@@ -62,9 +62,9 @@ class Checkpoint {
   Mode declared_mode() const noexcept { return declared_mode_; }
 
   // Strips `base_prefix` + "." once from every name that has it ("bert": bert.pooler.dense.weight becomes
-  // pooler.dense.weight), and before it the prefix a wrapper left, see foreign_prefix(); calling it again starts over
-  // from the original names. Until it is called names are unstripped. Errors: format (two tensors get the same name,
-  // or there are several models' weights).
+  // pooler.dense.weight), and before it the prefix a wrapper left, see foreign_prefix(); calling it again
+  // starts over from the original names. Until it is called names are unstripped. Errors: format (two tensors
+  // get the same name, or there are several models' weights).
   void canonicalize(std::string_view base_prefix);
   // What stands before the model's names where it was saved inside another module, with its dot: "module.",
   // "0.auto_model."; empty as a rule.

@@ -129,8 +129,9 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
   const Architecture& architecture = find_architecture(config);
   checkpoint.canonicalize(architecture.base_prefix);
   if (const std::string& prefix = checkpoint.foreign_prefix(); warn && !prefix.empty())
-    warn(fmt::format("{}: the weights' names begin with {}, as of a model saved inside another; read without it",
-                     checkpoint.folder().string(), printable(prefix)));
+    warn(fmt::format(
+        "{}: the weights' names begin with {}, as of a model saved inside another; read without it",
+        checkpoint.folder().string(), printable(prefix)));
   config.reject_unsupported();
 
   Model model = architecture.make(config);

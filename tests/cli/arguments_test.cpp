@@ -49,14 +49,18 @@ TEST(Arguments, ACommandThatDoesNotExistSuggestsTheNearest) {
 }
 
 TEST(Arguments, AnOptionThatDoesNotExistSuggestsTheNearest) {
-  EXPECT_EQ(usage({"convert", "x", "--q-bit", "4"}), "convert has no option \"--q-bit\"; did you mean --q-bits?");
-  EXPECT_EQ(usage({"convert", "x", "--q-bit=4"}), "convert has no option \"--q-bit\"; did you mean --q-bits?");
+  EXPECT_EQ(usage({"convert", "x", "--q-bit", "4"}),
+            "convert has no option \"--q-bit\"; did you mean --q-bits?");
+  EXPECT_EQ(usage({"convert", "x", "--q-bit=4"}),
+            "convert has no option \"--q-bit\"; did you mean --q-bits?");
   EXPECT_EQ(usage({"embed", kModel, "hi", "--thread", "1"}),
             "embed has no option \"--thread\"; did you mean --threads?");
   EXPECT_EQ(usage({"inspect", kModel, "--zzzz"}),
             "inspect has no option \"--zzzz\"; mlx-encoder inspect --help lists them");
-  EXPECT_THAT(usage({"embed", kModel, "-5 degrees"}), HasSubstr("put all texts after -- if one begins with -"));
-  EXPECT_THAT(usage({"--verson"}), HasSubstr("no option \"--verson\" before a command; did you mean --version?"));
+  EXPECT_THAT(usage({"embed", kModel, "-5 degrees"}),
+              HasSubstr("put all texts after -- if one begins with -"));
+  EXPECT_THAT(usage({"--verson"}),
+              HasSubstr("no option \"--verson\" before a command; did you mean --version?"));
 }
 
 TEST(Arguments, WhatIsMissingIsNamedWithWhatItIsFor) {
@@ -88,7 +92,8 @@ TEST(Arguments, NumbersAreCheckedInWords) {
               "--threads: \"" + std::string(large) + "\" is out of range");
   EXPECT_EQ(usage({"convert", kModel, "-q", "--calibrate", "default", "--calibrate-limit", "-1"}),
             "--calibrate-limit: found \"-1\", expected a whole number from 0 on");
-  EXPECT_EQ(usage({"convert", kModel, "-q", "--q-bits", "0"}), "--q-bits: found \"0\", expected a number from 1 on");
+  EXPECT_EQ(usage({"convert", kModel, "-q", "--q-bits", "0"}),
+            "--q-bits: found \"0\", expected a number from 1 on");
   EXPECT_EQ(usage({"evaluate", kModel, "--task", "nli", "--data", "x", "--confidence", "1"}),
             "--confidence: found \"1\", expected a number from 0.5 to 0.9999");
   EXPECT_EQ(run_program({"embed", kModel, "hi", "--threads", "01"}).status, 0) << "decimal, not octal";
@@ -111,9 +116,9 @@ TEST(Arguments, NoNumericOptionTakesNaNOrInfinity) {
 TEST(Arguments, AnEmptyValueIsAnErrorForEveryOptionOfEveryCommand) {
   const std::string list = run_program({"--help"}).out;
   size_t commands = 0, options = 0;
-  for (const std::string command : {"convert", "dequantize", "inspect", "compare", "evaluate", "matrix",
-                                    "sensitivity", "embed", "classify", "zero-shot", "tag", "similarity", "tokenize",
-                                    "doctor", "bench"}) {
+  for (const std::string command :
+       {"convert", "dequantize", "inspect", "compare", "evaluate", "matrix", "sensitivity", "embed",
+        "classify", "zero-shot", "tag", "similarity", "tokenize", "doctor", "bench"}) {
     ASSERT_THAT(list, HasSubstr("\n  " + command + " "));
     ++commands;
     const std::string help = run_program({command, "--help"}).out;
@@ -122,11 +127,11 @@ TEST(Arguments, AnEmptyValueIsAnErrorForEveryOptionOfEveryCommand) {
       const size_t dashes = line.find("--");
       if (!line.starts_with("  -") || dashes == std::string::npos) continue;
       const std::string name = line.substr(dashes, line.find_first_of(" ,", dashes) - dashes);
-      const bool takes_value = line.find(" TEXT", dashes) != std::string::npos ||
-                               line.find(" INT", dashes) != std::string::npos ||
-                               line.find(" UINT", dashes) != std::string::npos ||
-                               line.find(" FLOAT", dashes) != std::string::npos;
-      if (!takes_value || name == "--pair" || name == "--prompt") continue;  // of these two an empty text is one
+      const bool takes_value =
+          line.find(" TEXT", dashes) != std::string::npos || line.find(" INT", dashes) != std::string::npos ||
+          line.find(" UINT", dashes) != std::string::npos || line.find(" FLOAT", dashes) != std::string::npos;
+      if (!takes_value || name == "--pair" || name == "--prompt")
+        continue;  // of these two an empty text is one
       ++options;
       for (const std::vector<std::string>& given : {std::vector<std::string>{name, ""}, {name + "="}}) {
         std::vector<std::string> arguments{command};

@@ -30,7 +30,8 @@ std::string embedded(const Outcome& outcome) {
 
 class Pipe {
  public:
-  explicit Pipe(std::string path, std::string content) : path_(std::move(path)), content_(std::move(content)) {
+  explicit Pipe(std::string path, std::string content)
+      : path_(std::move(path)), content_(std::move(content)) {
     EXPECT_EQ(::mkfifo(path_.c_str(), 0600), 0);
     writer_ = std::thread([this] { std::ofstream(path_) << content_; });
   }
@@ -63,13 +64,15 @@ TEST(Input, PipesAndStandardInputAreReadWhereFilesAre) {
   fs::remove(pipe);
   {
     const Pipe writer(pipe, texts);
-    const Outcome compared = run_program({"compare", kModel, kModel, "--no-speed", "--engine", "cpu", "--texts", pipe});
+    const Outcome compared =
+        run_program({"compare", kModel, kModel, "--no-speed", "--engine", "cpu", "--texts", pipe});
     EXPECT_EQ(compared.status, 0) << compared.err;
     EXPECT_THAT(compared.out, HasSubstr("2 texts"));
   }
   fs::remove(pipe);
   {
-    const Pipe writer(pipe, "text\ttext_pair\tscore\nThe cat\tThe road\t1\nThe river\tThe sea\t0.5\na\tb\t0\n");
+    const Pipe writer(pipe,
+                      "text\ttext_pair\tscore\nThe cat\tThe road\t1\nThe river\tThe sea\t0.5\na\tb\t0\n");
     const Outcome evaluated = run_program({"evaluate", kModel, "--engine", "cpu", "--task", "similarity",
                                            "--input-format", "tsv", "--data", pipe});
     EXPECT_EQ(evaluated.status, 0) << evaluated.err;
@@ -78,9 +81,8 @@ TEST(Input, PipesAndStandardInputAreReadWhereFilesAre) {
   fs::remove(pipe);
   {
     const Pipe writer(pipe, texts);
-    const Outcome converted =
-        run_program({"convert", kModel, "-q", "--q-bits", "4", "--q-group-size", "32", "--calibrate", pipe,
-                     "--mlx-path", folder / "out", "--json"});
+    const Outcome converted = run_program({"convert", kModel, "-q", "--q-bits", "4", "--q-group-size", "32",
+                                           "--calibrate", pipe, "--mlx-path", folder / "out", "--json"});
     EXPECT_EQ(converted.status, 0) << converted.err;
     EXPECT_TRUE(nlohmann::json::parse(converted.out).contains("calibration"));
   }
@@ -101,7 +103,9 @@ TEST(Input, AFolderIsSaidToBeOne) {
 
 // ---- what is shown
 
-constexpr const char* kEscape = "\x1b]0;title\x07\x1b[2J\rover\xC2\x9B" "2J";
+constexpr const char* kEscape =
+    "\x1b]0;title\x07\x1b[2J\rover\xC2\x9B"
+    "2J";
 constexpr const char* kShown = "\\u001b]0;title\\u0007\\u001b[2J\\u000dover\\u009b2J";
 
 void expect_no_escapes(const Outcome& outcome) {
@@ -156,7 +160,8 @@ TEST(Shown, ANameThatIsNotUtf8SpoilsNoJson) {
   const std::string bad = folder / "b\xFF", npy = folder / "v\xFF.npy";
   const Outcome embedded = run_program({"embed", kModel, "hi", "-o", npy, "--json"});
   EXPECT_EQ(embedded.status, 0) << embedded.err;
-  EXPECT_THAT(nlohmann::json::parse(embedded.out)["output"].get<std::string>(), HasSubstr("v\xEF\xBF\xBD.npy"));
+  EXPECT_THAT(nlohmann::json::parse(embedded.out)["output"].get<std::string>(),
+              HasSubstr("v\xEF\xBF\xBD.npy"));
   EXPECT_TRUE(fs::exists(npy));
   fs::copy(kModel, bad, fs::copy_options::recursive);
   for (const std::vector<std::string>& arguments :
@@ -181,14 +186,16 @@ TEST(Folders, ATransformerInAFolderOfItsOwnGivesTheSameVectorsAndConverts) {
   fs::create_directories(nested / "0_Transformer");
   for (const fs::directory_entry& entry : fs::directory_iterator(kModel)) {
     const std::string name = entry.path().filename();
-    const bool outer = name == "1_Pooling" || name == "modules.json" || name == "config_sentence_transformers.json";
+    const bool outer =
+        name == "1_Pooling" || name == "modules.json" || name == "config_sentence_transformers.json";
     fs::copy(entry.path(), (outer ? nested : nested / "0_Transformer") / name, fs::copy_options::recursive);
   }
   nlohmann::json modules = read_json(nested / "modules.json");
   modules[0]["path"] = "0_Transformer";
   write_file(nested / "modules.json", modules.dump());
   const auto vectors = [](const fs::path& model) {
-    return embedded(run_program({"embed", model, "The cat was home", "--engine", "cpu", "--json", "--strict"}));
+    return embedded(
+        run_program({"embed", model, "The cat was home", "--engine", "cpu", "--json", "--strict"}));
   };
   EXPECT_EQ(vectors(nested), vectors(kModel));
   EXPECT_EQ(run_program({"inspect", nested}).status, 0);
@@ -222,7 +229,8 @@ TEST(Folders, WeightsUnderAPrefixGiveTheSameVectorsAndConvertWithoutIt) {
   EXPECT_EQ(embedded(prefixed), embedded(embed(kModel)));
   EXPECT_THAT(prefixed.err, AllOf(HasSubstr("the weights' names begin with \"0.auto_model.\""),
                                   Not(HasSubstr("not part of the model"))));
-  for (const auto& [model, out] : {std::pair(folder / "prefixed", folder / "a"), {fs::path(kModel), folder / "b"}}) {
+  for (const auto& [model, out] :
+       {std::pair(folder / "prefixed", folder / "a"), {fs::path(kModel), folder / "b"}}) {
     const Outcome outcome = run_program({"convert", model, "-q", "--q-group-size", "32", "--mlx-path", out});
     ASSERT_EQ(outcome.status, 0) << outcome.err;
   }

@@ -60,7 +60,8 @@ TEST_F(CheckpointTest, MissingThingsAreNamed) {
 TEST(CheckpointFolder, ANameOnTheHubIsSaidToBeOne) {
   for (const char* name : {"sentence-transformers/all-MiniLM-L6-v2", "bert-base-uncased", "a/b.c_1"})
     EXPECT_THAT(test::error_text([&] { Checkpoint::open(name); }, ErrorCode::not_found),
-                AllOf(StartsWith(std::string(name) + ": no such folder; if it is a model's name on the Hugging Face hub"),
+                AllOf(StartsWith(std::string(name) +
+                                 ": no such folder; if it is a model's name on the Hugging Face hub"),
                       HasSubstr("hf download " + std::string(name))));
   for (const char* path : {"./model", "/no/such", "a/b/c", "../m", "out/", "my model", ""})
     EXPECT_THAT(test::error_text([&] { Checkpoint::open(path); }, ErrorCode::not_found),
@@ -78,17 +79,19 @@ TEST_F(CheckpointTest, AnAdapterBesideWeightsIsSaid) {
   tensors({{"a.weight", Dtype::f16, {2, 3}}});
   test::write_file(folder_ / "adapter_config.json", "{}");
   open();
-  EXPECT_THAT(heard_.sentences, ElementsAre(AllOf(HasSubstr("holds an adapter beside the weights (adapter_config.json)"),
-                                                  HasSubstr("not applied"))));
+  EXPECT_THAT(heard_.sentences,
+              ElementsAre(AllOf(HasSubstr("holds an adapter beside the weights (adapter_config.json)"),
+                                HasSubstr("not applied"))));
   fs::remove(folder_ / "model.safetensors");
-  EXPECT_THAT(open_error(ErrorCode::unsupported), HasSubstr("holds an adapter (adapter_config.json), not a model"));
+  EXPECT_THAT(open_error(ErrorCode::unsupported),
+              HasSubstr("holds an adapter (adapter_config.json), not a model"));
 }
 
 TEST_F(CheckpointTest, WeightsUnderAWrappersPrefixAreReadWithoutIt) {
   config("{}");
   const std::string anchor = "embeddings.word_embeddings.weight";
-  for (const auto& [prefix, own] : {std::pair("model.", ""), {"module.", "bert."}, {"0.auto_model.", ""},
-                                    {"a.b.c.", "bert."}}) {
+  for (const auto& [prefix, own] :
+       {std::pair("model.", ""), {"module.", "bert."}, {"0.auto_model.", ""}, {"a.b.c.", "bert."}}) {
     const std::string all = std::string(prefix) + own;
     tensors({{all + anchor, Dtype::f32, {2, 3}},
              {all + "LayerNorm.gamma", Dtype::f32, {3}},

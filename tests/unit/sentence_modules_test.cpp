@@ -247,7 +247,8 @@ TEST_F(SentenceModulesTest, OtherModulesAndOrdersAreRefused) {
 TEST_F(SentenceModulesTest, ATransformerMayHaveAFolderOfItsOwn) {
   pooling(R"("pooling_mode": "mean")");
   for (const char* path : {"0_Transformer", "0_Transformer/", "./0_Transformer"}) {
-    modules({fmt::format(R"({{"path": "{}", "type": "sentence_transformers.models.Transformer"}})", path), kPooling});
+    modules({fmt::format(R"({{"path": "{}", "type": "sentence_transformers.models.Transformer"}})", path),
+             kPooling});
     file("sentence_bert_config.json", R"({"max_seq_length": 7})");  // not where the transformer is
     file("0_Transformer/sentence_bert_config.json", R"({"max_seq_length": 11})");
     const SentenceModules read_ones = read();
@@ -256,7 +257,8 @@ TEST_F(SentenceModulesTest, ATransformerMayHaveAFolderOfItsOwn) {
     EXPECT_EQ(transformer_path(folder_.path()), "0_Transformer") << path;
   }
   for (const char* path : {"", "."}) {
-    modules({fmt::format(R"({{"path": "{}", "type": "sentence_transformers.models.Transformer"}})", path), kPooling});
+    modules({fmt::format(R"({{"path": "{}", "type": "sentence_transformers.models.Transformer"}})", path),
+             kPooling});
     EXPECT_EQ(read().max_seq_length, 7) << path;
     EXPECT_EQ(transformer_path(folder_.path()), "") << path;
   }

@@ -1,5 +1,5 @@
-// Texts out of files of tagged words, and what all formats share; the rest is tested through the commands that read
-// them.
+// Texts out of files of tagged words, and what all formats share; the rest is tested through the commands
+// that read them.
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
