@@ -167,7 +167,7 @@ std::string about_options(const CLI::App& command, const CLI::ParseError& error)
   return fmt::format("the arguments can't be read; see mlx-encoder {} --help", command.get_name());
 }
 
-std::string sentence(const CLI::App& app, const CLI::ParseError& error) {
+std::string usage_sentence(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<CLI::App*> chosen = app.get_subcommands();
   const CLI::App* command = chosen.empty() ? nullptr : chosen.front();
   if (dynamic_cast<const CLI::ValidationError*>(&error) != nullptr) return error.what();  // one of our checks
@@ -210,7 +210,7 @@ std::optional<int> parse_arguments(CLI::App& app, int argc, char** argv) {
   } catch (const CLI::Success& done) {
     return app.exit(done);
   } catch (const CLI::ParseError& error) {
-    throw Error(ErrorCode::usage, sentence(app, error));
+    throw Error(ErrorCode::usage, usage_sentence(app, error));
   }
   return std::nullopt;
 }

@@ -8,7 +8,7 @@
 
 #include "run_program.h"
 
-namespace mlxe::test {
+namespace mlxe::test::arguments_test {
 namespace {
 
 using testing::AllOf;
@@ -173,4 +173,4 @@ TEST(Arguments, HelpAndVersionArePrintedToStandardOutput) {
 }
 
 }  // namespace
-}  // namespace mlxe::test
+}  // namespace mlxe::test::arguments_test

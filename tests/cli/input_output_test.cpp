@@ -12,7 +12,7 @@
 #include "model_folders.h"
 #include "run_program.h"
 
-namespace mlxe::test {
+namespace mlxe::test::input_output_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -238,4 +238,4 @@ TEST(Folders, WeightsUnderAPrefixGiveTheSameVectorsAndConvertWithoutIt) {
 }
 
 }  // namespace
-}  // namespace mlxe::test
+}  // namespace mlxe::test::input_output_test

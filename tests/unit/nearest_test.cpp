@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace mlxe {
+namespace mlxe::nearest_test {
 namespace {
 
 TEST(Nearest, OfTypingMistakesTheNameThatWasMeant) {
@@ -26,4 +26,4 @@ TEST(Nearest, TheNearerOfTwoTheFirstOfEquals) {
 }
 
 }  // namespace
-}  // namespace mlxe
+}  // namespace mlxe::nearest_test
