@@ -118,7 +118,9 @@ std::string unknown_option(const std::string& argument, const CLI::App* command,
   const std::string where = command != nullptr ? command->get_name() + " has" : "there is";
   const std::string sentence =
       fmt::format("{} no option {}{}", where, printable(name), command != nullptr ? "" : " before a command");
-  const std::string near = nearest(name, option_names(command != nullptr ? *command : app));
+  const bool has_letters = name.size() > 2;  // "-5" is near every short option
+  const std::string near =
+      has_letters ? nearest(name, option_names(command != nullptr ? *command : app)) : std::string();
   if (!near.empty()) return fmt::format("{}; did you mean {}?", sentence, near);
   if (command != nullptr && command->get_option_no_throw("text") != nullptr && !name.starts_with("--"))
     return sentence + "; put all texts after -- if one begins with -";
@@ -137,13 +139,14 @@ std::string unknown_command(const std::string& name, const CLI::App& app) {
 std::string about_leftovers(const CLI::App* command, const CLI::App& app) {
   std::vector<std::string> left = app.remaining(true);
   for (std::string& argument : left) argument = unguarded(std::move(argument));
+  const auto is_option = [](const std::string& a) { return a.size() > 1 && a.front() == '-'; };
+  if (command == nullptr && !left.empty() && !is_option(left.front()))
+    return unknown_command(left.front(), app);
   const auto mark = std::ranges::find(left, "--");
-  const auto option =
-      std::find_if(left.begin(), mark, [](const std::string& a) { return a.size() > 1 && a.front() == '-'; });
+  const auto option = std::find_if(left.begin(), mark, is_option);
   if (option != mark) return unknown_option(*option, command, app);
   const auto argument = std::ranges::find_if(left, [](const std::string& a) { return a != "--"; });
-  if (argument == left.end()) return {};
-  if (command == nullptr) return unknown_command(*argument, app);
+  if (argument == left.end() || command == nullptr) return {};
   return fmt::format("{}: the argument {} is one too many", command->get_name(), printable(*argument));
 }
 
