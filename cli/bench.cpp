@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "arguments.h"
 #include "base/thread_pool.h"
 #include "command.h"
 #include "compare/machine.h"
@@ -18,6 +19,7 @@
 #include "measured_process.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
+#include "print_json.h"
 #include "print_table.h"
 
 namespace mlxe::cli {
@@ -138,9 +140,7 @@ int bench_models(const BenchArguments& o) {
   const int threads = rows.front().time.threads;  // 0: not the cpu engine
   const MachinePeaks peaks = threads > 0 ? measured_peaks(threads) : MachinePeaks{};
   if (o.json)
-    std::cout << to_json(rows, peaks, o.first_token)
-                     .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-              << '\n';
+    print_json(to_json(rows, peaks, o.first_token), 2);
   else
     print(rows, peaks, o.first_token);
   return 0;
@@ -160,10 +160,9 @@ void add_bench(CLI::App& app, Run& run) {
       ->capture_default_str();
   command->add_option("--activations", o->activations, "auto, int8, bf16 or f32, of the cpu engine")
       ->capture_default_str();
-  command->add_option("--threads", o->threads, "Threads of the cpu engine; 0: all cores")
-      ->check(CLI::NonNegativeNumber);
+  command->add_option("--threads", o->threads, "Threads of the cpu engine; 0: all cores")->check(at_least(0));
   command->add_option("--seconds", o->seconds, "Each shape is repeated that long, and at least 5 times")
-      ->check(CLI::NonNegativeNumber)
+      ->check(between(0, kMostSeconds))
       ->capture_default_str();
   command->add_flag("--first-token", o->first_token,
                     "Compute only what a classifier or pooler needs, which read the first token alone");

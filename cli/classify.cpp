@@ -9,6 +9,7 @@
 
 #include "command.h"
 #include "mlx_encoder/error.h"
+#include "print_json.h"
 #include "texts.h"
 
 namespace mlxe::cli {
@@ -54,11 +55,10 @@ int classify(const ClassifyCommand& o) {
     for (size_t i = 0; i < predictions.size(); ++i) {
       const Prediction& p = predictions[i];
       if (o.run.json)
-        std::cout << nlohmann::json{{"index", done + i},
-                                    {"label", labels[p.best]},
-                                    {"scores", scores_by_label(p.scores, labels)},
-                                    {"logits", p.logits}}
-                  << '\n';
+        print_json(nlohmann::json{{"index", done + i},
+                                  {"label", labels[p.best]},
+                                  {"scores", scores_by_label(p.scores, labels)},
+                                  {"logits", p.logits}});
       else
         std::cout << window[i].text << (window[i].pair ? "  |  " + *window[i].pair : "") << '\n'
                   << ranking(p.scores, labels);
@@ -80,11 +80,10 @@ int zero_shot(const ZeroShotCommand& o) {
     const auto scores = encoder.zero_shot(texts, o.labels, options);
     for (size_t i = 0; i < texts.size(); ++i) {
       if (o.run.json)
-        std::cout << nlohmann::json{{"index", done + i},
-                                    {"label",
-                                     o.labels[std::ranges::max_element(scores[i]) - scores[i].begin()]},
-                                    {"scores", scores_by_label(scores[i], o.labels)}}
-                  << '\n';
+        print_json(
+            nlohmann::json{{"index", done + i},
+                           {"label", o.labels[std::ranges::max_element(scores[i]) - scores[i].begin()]},
+                           {"scores", scores_by_label(scores[i], o.labels)}});
       else
         std::cout << texts[i] << '\n' << ranking(scores[i], o.labels);
     }

@@ -5,13 +5,16 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <set>
 
+#include "arguments.h"
 #include "base/output_file.h"
+#include "base/text.h"
 #include "command.h"
 #include "compare/quality.h"
 #include "compare/tables.h"
@@ -70,9 +73,9 @@ std::vector<double> numbers(const std::vector<std::string>& values) {
   for (size_t i = 0; i < values.size(); ++i) {
     char* end = nullptr;
     numbers.push_back(std::strtod(values[i].c_str(), &end));
-    if (values[i].empty() || *end != '\0')
+    if (values[i].empty() || *end != '\0' || !std::isfinite(numbers.back()))
       throw Error(ErrorCode::format,
-                  fmt::format("text {}: the gold score \"{}\" is not a number", i + 1, values[i]));
+                  fmt::format("text {}: the gold score \"{}\" is not a finite number", i + 1, values[i]));
   }
   return numbers;
 }
@@ -111,7 +114,7 @@ void print_tables(const Comparison& c) {
 }
 
 int compare_models(const CompareArguments& o) {
-  if (!o.report.empty() && o.report.extension() != ".html" && o.report.extension() != ".md")
+  if (!o.report.empty() && ending_of(o.report) != ".html" && ending_of(o.report) != ".md")
     throw Error(ErrorCode::usage,
                 fmt::format("--report {}: expected a name that ends in .html or .md", o.report.string()));
   // What can't be written is said before the long run.
@@ -211,7 +214,7 @@ void add_compare(CLI::App& app, Run& run) {
       ->required();
   command->add_option("--input-format", o->texts.format,
                       "txt, tsv, jsonl or conll, where the file's ending does not say");
-  command->add_option("--limit", o->limit, "Use only the first N texts")->check(CLI::PositiveNumber);
+  command->add_option("--limit", o->limit, "Use only the first N texts")->check(at_least(1));
   command->add_option("--labels", o->labels, "Column of gold labels (\"label\" is used where there is one)");
   command->add_option("--scores", o->scores,
                       "Column of gold similarities or values (\"score\" is used where there is one)");
@@ -223,18 +226,23 @@ void add_compare(CLI::App& app, Run& run) {
           "auto, int8, bf16 or f32: the quantized side's run mode, measured besides float32 (cpu engine)")
       ->capture_default_str();
   command->add_option("--threads", o->run.threads, "Threads of the cpu engine; 0: all cores")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   command
       ->add_option("--max-length", o->run.max_length,
                    "Tokens a text may have; longer ones are truncated (said)")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   command->add_flag("--gate", o->gate, "Exit status 3 when a gate fails");
-  command->add_option("--gate-cosine", o->gate_cosine,
-                      "Mean cosine the gates ask for; default by bits: 0.995 at 8, 0.98 at 4. The limits of "
-                      "the relative error and of nearest neighbours kept follow from it");
-  command->add_option("--gate-mse", o->limits.mse, "Mean squared error allowed")->capture_default_str();
+  command
+      ->add_option("--gate-cosine", o->gate_cosine,
+                   "Mean cosine the gates ask for; default by bits: 0.995 at 8, 0.98 at 4. The limits of "
+                   "the relative error and of nearest neighbours kept follow from it")
+      ->check(between(-1, 1));
+  command->add_option("--gate-mse", o->limits.mse, "Mean squared error allowed")
+      ->capture_default_str()
+      ->check(at_least(0));
   command->add_option("--gate-max-abs", o->limits.max_abs, "Largest difference allowed")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(at_least(0));
   command
       ->add_option("--gate-limit", o->gates,
                    "One gate: TENSOR.METRIC=LIMIT or =off (docs/gates.md); repeatable")
@@ -242,7 +250,8 @@ void add_compare(CLI::App& app, Run& run) {
   add_quality(*command, o->gates_file, &o->save_baseline);
   command->add_flag("--no-speed", o->no_speed, "Do not measure time and memory");
   command->add_option("--seconds", o->seconds, "Latency and throughput may take this long each, a model")
-      ->check(CLI::PositiveNumber)
+      ->check(above(0))
+      ->check(between(0, kMostSeconds))
       ->capture_default_str();
   command->add_option("--report", o->report, "Write a report: FILE.html or FILE.md");
   command->add_flag(

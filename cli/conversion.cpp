@@ -6,9 +6,11 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "arguments.h"
 #include "base/wording.h"
 #include "compare/gates.h"
 #include "mlx_encoder/error.h"
+#include "print_json.h"
 
 namespace mlxe::cli {
 namespace {
@@ -89,10 +91,6 @@ void add_gates(nlohmann::json& object, const QualityCheck* checked) {
   object["unmeasured_gates"] = checked->unmeasured;
 }
 
-void print_json(const nlohmann::json& object) {
-  std::cout << object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
-}
-
 std::string in_words(const HeldOut& m) {
   if (m.metric == "1 - cosine")
     return fmt::format("mean cosine {:.6f}, relative error {:.4g}", 1 - m.cost, m.relative_error);
@@ -141,7 +139,7 @@ void FolderOptions::add_to(CLI::App& command) {
       ->capture_default_str();
   command.add_option("--threads", threads, "Threads; 0: all cores")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   command.add_flag("--strict", strict, "Every warning is an error");
   command.add_flag(
       "--force", force,

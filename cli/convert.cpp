@@ -9,6 +9,7 @@
 #include <iterator>
 #include <memory>
 
+#include "arguments.h"
 #include "command.h"
 #include "compare/quality.h"
 #include "conversion.h"
@@ -199,10 +200,14 @@ void add_convert(CLI::App& app, Run& run) {
   o->folder.add_to(*command);
   command->add_flag("-q,--quantize", o->quantize, "Quantize; without it the model is only cast");
   o->need_quantize = {
-      command->add_option("--q-bits", o->bits,
-                          "Bits of a code: affine 2, 3, 4, 5, 6 or 8 [8; mlx-lm's default is 4]"),
-      command->add_option("--q-group-size", o->group_size,
-                          "Values that share a scale: affine 32, 64 or 128 [64]"),
+      command
+          ->add_option("--q-bits", o->bits,
+                       "Bits of a code: affine 2, 3, 4, 5, 6 or 8 [8; mlx-lm's default is 4]")
+          ->check(at_least(1)),
+      command
+          ->add_option("--q-group-size", o->group_size,
+                       "Values that share a scale: affine 32, 64 or 128 [64]")
+          ->check(at_least(1)),
       command
           ->add_option(
               "--q-mode", o->mode,

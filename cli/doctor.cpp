@@ -10,6 +10,7 @@
 #include "engine_mlx/mlx_engine.h"
 #include "mlx_encoder/version.h"
 #include "models/engine.h"
+#include "print_json.h"
 
 namespace mlxe::cli {
 namespace {
@@ -44,7 +45,7 @@ nlohmann::json examine() {
 int doctor(bool json) {
   const nlohmann::json r = examine();
   if (json) {
-    std::cout << r << '\n';
+    print_json(r);
     return 0;
   }
   const auto& cpu = r["cpu"];

@@ -10,6 +10,7 @@
 #include "command.h"
 #include "mlx_encoder/error.h"
 #include "npy.h"
+#include "print_json.h"
 #include "texts.h"
 
 namespace mlxe::cli {
@@ -51,8 +52,7 @@ int embed(const EmbedArguments& o) {
     for (int64_t i = 0; !npy && i < vectors.rows; ++i) {
       const auto row = vectors.row(i);
       if (o.run.json) {
-        const nlohmann::json line{{"index", done + i}, {"embedding", row}};
-        std::cout << line.dump() << '\n';
+        print_json(nlohmann::json{{"index", done + i}, {"embedding", row}});
       } else {
         const auto head = row.first(std::min<size_t>(kShown, row.size()));
         std::cout << fmt::format("{}\n  [{:.5f}{}]  {} values\n", texts[i], fmt::join(head, ", "),
@@ -65,13 +65,12 @@ int embed(const EmbedArguments& o) {
     npy->finish();
     std::ostream& said =
         npy->is_standard_output() ? std::cerr : std::cout;  // behind vectors it would damage them
-    if (o.run.json) {
-      const nlohmann::json line{{"output", o.output}, {"rows", done}, {"columns", encoder.info().dimension}};
-      said << line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
-    } else {
+    if (o.run.json)
+      print_json(nlohmann::json{{"output", o.output}, {"rows", done}, {"columns", encoder.info().dimension}},
+                 -1, said);
+    else
       said << fmt::format("{}: {} vectors of {} float32 values\n", cleaned(o.output), done,
                           encoder.info().dimension);
-    }
   }
   return 0;
 }

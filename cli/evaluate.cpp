@@ -9,10 +9,12 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "arguments.h"
 #include "command.h"
 #include "compare/gates.h"
 #include "compare/quality.h"
 #include "mlx_encoder/error.h"
+#include "print_json.h"
 #include "print_table.h"
 #include "quality_options.h"
 #include "texts.h"
@@ -141,7 +143,7 @@ int evaluate_model(EvaluateArguments o) {
       json["gates"] = gates_json(check.gates);
       json["unmeasured_gates"] = check.unmeasured;
     }
-    std::cout << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+    print_json(json, 2);
   } else {
     print(e, data, o.flips);
   }
@@ -176,7 +178,7 @@ void add_evaluate(CLI::App& app, Run& run) {
       ->add_option("--tagging", o->tagging,
                    "How tags make spans in ner: lenient (seqeval's default), or strict: IOB1, IOB2, BIOES")
       ->capture_default_str();
-  command->add_option("--limit", o->reading.limit, "Use only the first N items")->check(CLI::PositiveNumber);
+  command->add_option("--limit", o->reading.limit, "Use only the first N items")->check(at_least(1));
   command->add_option("--query-prompt", o->evaluating.query_prompt,
                       "Prompt of the queries by name (default: query, where the model has it)");
   command->add_option(
@@ -184,10 +186,10 @@ void add_evaluate(CLI::App& app, Run& run) {
       "Prompt of the documents by name (default: document or passage, where the model has it)");
   command
       ->add_option("--resamples", o->evaluating.bootstrap.resamples, "Bootstrap resamples of the difference")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command->add_option("--confidence", o->evaluating.bootstrap.confidence, "Confidence of its interval")
-      ->check(CLI::Range(0.5, 0.9999))
+      ->check(between(0.5, 0.9999))
       ->capture_default_str();
   command->add_option("--seed", o->evaluating.bootstrap.seed, "Seed of its draws")->capture_default_str();
   command->add_option("--flips", o->flips, "Print the first N items whose label changed (--json lists all)");

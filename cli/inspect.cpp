@@ -6,9 +6,11 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "arguments.h"
 #include "base/wording.h"
 #include "command.h"
 #include "mlx_encoder/inspect.h"
+#include "print_json.h"
 
 namespace mlxe::cli {
 namespace {
@@ -111,14 +113,13 @@ void add_inspect(CLI::App& app, Run& run) {
   command->add_flag("--tensors", o->tensors, "List every tensor");
   command->add_option("--threads", o->threads, "Threads; 0: all cores")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   command->add_flag("--json", o->json, "Print one JSON object (docs/json.md)");
   command->callback([o, &run] {
     run = [o] {
       const Inspection in = inspect_model(o->folder, o->threads);
       if (o->json)
-        std::cout << to_json(in, o->folder).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
-                  << '\n';
+        print_json(to_json(in, o->folder));
       else
         print(in, *o);
       return 0;

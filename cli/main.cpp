@@ -7,15 +7,19 @@
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 
+#include "arguments.h"
 #include "base/file_errors.h"
 #include "base/progress_bar.h"
 #include "base/wording.h"
 #include "command.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
+#include "print_json.h"
+#include "safe_output.h"
 #include "signals.h"
 
 namespace mlxe::cli {
@@ -53,11 +57,8 @@ Progress progress() {
 namespace {
 
 int fail(ErrorCode code, const std::string& message, bool json) {
-  if (json)
-    std::cout << nlohmann::json{{"error", {{"code", name(code)}, {"message", message}}}}.dump(
-                     -1, ' ', false, nlohmann::json::error_handler_t::replace)
-              << '\n';
-  std::cerr << "mlx-encoder: " << cleaned(message) << '\n';
+  if (json) print_json(nlohmann::json{{"error", {{"code", name(code)}, {"message", message}}}});
+  std::cerr << "mlx-encoder: " << message << '\n';
   return exit_status(code);
 }
 
@@ -69,9 +70,11 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);  // `mlx-encoder embed ... | head` ends quietly
   cli::remove_leftovers_on_signals();
   std::ios::sync_with_stdio(false);
+  const cli::SafeOutput safe_output(std::cout), safe_errors(std::cerr);
 
   CLI::App app{
-      "Converts Hugging Face text encoders to MLX with real quantization, runs them and proves them."};
+      "Converts Hugging Face text encoders to MLX with real quantization, runs them and proves them.",
+      "mlx-encoder"};
   app.set_version_flag("--version", std::string("mlx-encoder ") + kVersion);
   app.require_subcommand(1);
   app.footer(
@@ -84,18 +87,9 @@ int main(int argc, char** argv) {
                    cli::add_classify, cli::add_zero_shot, cli::add_tag, cli::add_similarity,
                    cli::add_tokenize, cli::add_doctor, cli::add_bench, cli::add_measure})
     add(app, run);
+  const bool json = cli::wants_json(argc, argv);
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& e) {
-    return app.exit(e);
-  } catch (const CLI::ParseError& e) {
-    app.exit(e, std::cout, std::cerr);
-    return exit_status(ErrorCode::usage);
-  }
-
-  bool json = false;
-  for (int i = 1; i < argc; ++i) json |= std::string_view(argv[i]) == "--json";
-  try {
+    if (const std::optional<int> shown = cli::parse_arguments(app, argc, argv)) return *shown;
     const int status = run();
     std::cout.flush();
     if (!std::cout) return cli::fail(ErrorCode::io, "standard output: writing failed", false);

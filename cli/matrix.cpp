@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 
+#include "arguments.h"
 #include "command.h"
 #include "matrix/matrix_report.h"
 #include "print_table.h"
@@ -59,7 +60,7 @@ void add_matrix(CLI::App& app, Run& run) {
   command->add_flag("--stop", o->stop, "Stop at the first combination that can't be made");
   command->add_option("--engine", o->engine, "auto (mlx where it has a GPU, else cpu), mlx or cpu")
       ->capture_default_str();
-  command->add_option("--threads", o->threads, "Threads; 0: all cores")->check(CLI::NonNegativeNumber);
+  command->add_option("--threads", o->threads, "Threads; 0: all cores")->check(at_least(0));
   command->add_flag("--strict", o->strict, "A warning makes its combination fail");
   command->add_flag("--json", o->json, "Machine-readable output, one object (docs/json/matrix.md)");
   command->footer(

@@ -11,9 +11,11 @@
 #include <system_error>
 #include <thread>
 
+#include "arguments.h"
 #include "command.h"
 #include "compare/bench.h"
 #include "mlx_encoder/error.h"
+#include "print_json.h"
 #include "texts.h"
 
 namespace mlxe::cli {
@@ -60,8 +62,7 @@ int measure_model(const MeasureArguments& o) {
     const BatchTime t =
         bench(o.run.folder, parse_batch_shape(o.shape),
               {.encoder = encoder, .started = started, .seconds = o.seconds, .first_token = o.first_token});
-    std::cout << batch_time_json(t).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-              << '\n';
+    print_json(batch_time_json(t), 2);
     return 0;
   }
   std::vector<TextInput> texts;
@@ -70,9 +71,7 @@ int measure_model(const MeasureArguments& o) {
   });
   const MeasureOptions options{
       .encoder = encoder, .started = started, .seconds = o.seconds, .only_start = o.only_start};
-  std::cout << measurement_json(measure(o.run.folder, texts, options))
-                   .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-            << '\n';
+  print_json(measurement_json(measure(o.run.folder, texts, options)), 2);
   return 0;
 }
 
@@ -85,7 +84,8 @@ void add_measure(CLI::App& app, Run& run) {
   options->run.add_to(*command);
   command->add_option("--texts", options->texts.input, "File of texts, or - for standard input");
   command->add_option("--input-format", options->texts.format, "txt, tsv or jsonl");
-  command->add_option("--seconds", options->seconds, "Latency and throughput may take this long each");
+  command->add_option("--seconds", options->seconds, "Latency and throughput may take this long each")
+      ->check(between(0, kMostSeconds));
   command->add_option("--started", options->started,
                       "Reading of the steady clock when the process was started");
   command->add_option("--lifeline", options->lifeline,

@@ -10,7 +10,9 @@
 #include <memory>
 #include <optional>
 
+#include "arguments.h"
 #include "base/output_file.h"
+#include "base/text.h"
 #include "command.h"
 #include "mlx_encoder/error.h"
 #include "print_table.h"
@@ -68,7 +70,7 @@ int measure(const SensitivityArguments& o) {
                              .threads = o.threads,
                              .warning = warnings(o.strict ? Strictness::strict : Strictness::warn),
                              .progress = progress()};
-  if (!o.plot.empty() && o.plot.extension() != ".svg")
+  if (!o.plot.empty() && ending_of(o.plot) != ".svg")
     throw Error(ErrorCode::usage,
                 fmt::format("--plot {}: expected a name that ends in .svg", o.plot.string()));
   std::optional<OutputFile> plot;  // what can't be written is said before the long run
@@ -105,11 +107,11 @@ void add_sensitivity(CLI::App& app, Run& run) {
   command->add_option("--dtype", o->dtype, "Of scales: float16, bfloat16 or float32")->capture_default_str();
   command->add_option("--tokens", o->tokens, "Texts to run, spread over the file, in tokens")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   command->add_option("--plot", o->plot, "Write a chart to this .svg file");
   command->add_option("--threads", o->threads, "Threads; 0: all cores")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   command->add_flag("--strict", o->strict, "Every warning is an error");
   command->add_flag("--json", o->json, "Print one JSON object (docs/json/sensitivity.md)");
   command->callback([o, &run] { run = [o] { return measure(*o); }; });

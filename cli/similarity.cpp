@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "mlx_encoder/error.h"
+#include "print_json.h"
 #include "texts.h"
 
 namespace mlxe::cli {
@@ -29,7 +30,7 @@ void print_matrix(const Encoder& encoder, const std::vector<std::string>& texts,
     if (!json) std::cout << fmt::format("{:6.3f}  {}\n", fmt::join(row, " "), texts[i]);
     rows.push_back(row);
   }
-  if (json) std::cout << nlohmann::json{{"texts", texts}, {"cosine", rows}} << '\n';
+  if (json) print_json(nlohmann::json{{"texts", texts}, {"cosine", rows}});
 }
 
 // Single texts: all against all. Pairs (a file with text_pair): each text against its own.
@@ -61,7 +62,7 @@ int similarity(const SimilarityArguments& o) {
     for (size_t i = 0; i < left.size(); ++i) {
       const float value = cosine(a.row(i), b.row(i));
       if (o.run.json)
-        std::cout << nlohmann::json{{"index", done + i}, {"cosine", value}} << '\n';
+        print_json(nlohmann::json{{"index", done + i}, {"cosine", value}});
       else
         std::cout << fmt::format("{:6.3f}  {}  |  {}\n", value, left[i], right[i]);
     }
@@ -78,12 +79,13 @@ int tokenize(const SimilarityArguments& o) {
       if (!o.pair.empty()) text.pair = o.pair;
       const Tokens t = encoder.tokenize(text);
       if (o.run.json) {
-        std::cout << nlohmann::json{{"index", done},          {"ids", t.ids},
-                                    {"tokens", t.tokens},     {"offsets", t.offsets},
-                                    {"type_ids", t.type_ids}, {"sequence", t.sequence},
-                                    {"dropped", t.dropped}}
-                         .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
-                  << '\n';
+        print_json(nlohmann::json{{"index", done},
+                                  {"ids", t.ids},
+                                  {"tokens", t.tokens},
+                                  {"offsets", t.offsets},
+                                  {"type_ids", t.type_ids},
+                                  {"sequence", t.sequence},
+                                  {"dropped", t.dropped}});
       } else {
         std::cout << fmt::format("{} tokens{}\n", t.ids.size(),
                                  t.dropped ? fmt::format(", {} dropped by truncation", t.dropped) : "");

@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "mlx_encoder/error.h"
+#include "print_json.h"
 #include "texts.h"
 
 namespace mlxe::cli {
@@ -52,8 +53,7 @@ int tag(const TagArguments& o) {
             {{"label", e.label}, {"score", e.score}, {"begin", e.begin}, {"end", e.end}, {"text", words}});
         if (!o.run.json) std::cout << fmt::format("  {:<24} {:.4f}  {}\n", e.label, e.score, words);
       }
-      if (o.run.json)
-        std::cout << nlohmann::json{{"index", done + i}, {"entities", std::move(found)}} << '\n';
+      if (o.run.json) print_json(nlohmann::json{{"index", done + i}, {"entities", std::move(found)}});
     }
     done += texts.size();
   });

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <utility>
 
+#include "arguments.h"
 #include "command.h"
 #include "mlx_encoder/error.h"
 
@@ -57,10 +58,9 @@ void RunOptions::add_to(CLI::App& command) {
           "auto, int8 (fast), bf16 (near exact) or f32 (exact): what the cpu engine's activations become "
           "where they meet a matrix")
       ->capture_default_str();
-  command.add_option("--threads", threads, "Threads of the cpu engine; 0: all cores")
-      ->check(CLI::NonNegativeNumber);
+  command.add_option("--threads", threads, "Threads of the cpu engine; 0: all cores")->check(at_least(0));
   command.add_option("--max-length", max_length, "Tokens a text may have; longer ones are truncated (said)")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   command.add_flag("--strict", strict, "Warnings are errors");
   command.add_flag("--json", json, "Machine-readable output, one object a line");
 }

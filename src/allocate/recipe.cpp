@@ -99,10 +99,8 @@ Recipe Recipe::read(const fs::path& file) {
                             file.string(), shown(object["version"]), kVersionOfFile));
   try {
     return from_json(object);
-  } catch (const json::exception& e) {
-    // "[json.exception.type_error.302] type must be ...": the part people can read.
-    const std::string_view what = e.what();
-    throw malformed(std::string(what.substr(std::min(what.size(), what.find("] ") + 2))));
+  } catch (const json::exception&) {
+    throw malformed("a value is missing or of another type");
   } catch (const Error& e) {
     throw malformed(e.what());
   }

@@ -11,6 +11,10 @@ std::string lowercase(std::string_view text) {
   return lower;
 }
 
+std::string ending_of(const std::filesystem::path& file) {
+  return lowercase(file.extension().string());
+}
+
 std::vector<std::string> split_tabs(std::string_view line) {
   std::vector<std::string> cells;
   size_t begin = 0;

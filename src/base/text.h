@@ -1,6 +1,7 @@
 // Pieces of text files as several readers take them.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,9 @@ namespace mlxe {
 
 // ASCII letters only: labels and option values.
 std::string lowercase(std::string_view text);
+
+// A file name's ending in lower case: ".jsonl" of "A.JSONL", "" of "A".
+std::string ending_of(const std::filesystem::path& file);
 
 // The cells of a line of tab-separated values, one more than it has tabs.
 std::vector<std::string> split_tabs(std::string_view line);

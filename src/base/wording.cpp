@@ -76,13 +76,18 @@ std::string cleaned(std::string_view text) {
   std::string out;
   while (!text.empty()) {
     const size_t bad = first_invalid_utf8(text);
-    for (const char c : text.substr(0, bad)) {
-      const bool control =
-          (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7F;
-      if (control)
-        out += kReplacement;
-      else
-        out += c;
+    const std::string_view valid = text.substr(0, bad);
+    for (size_t i = 0; i < valid.size(); ++i) {
+      const auto byte = static_cast<unsigned char>(valid[i]);
+      const auto next = static_cast<unsigned char>(i + 1 < valid.size() ? valid[i + 1] : 0);
+      if ((byte < 0x20 && byte != '\t' && byte != '\n') || byte == 0x7F) {
+        out += fmt::format("\\u{:04x}", byte);
+      } else if (byte == 0xC2 && next < 0xA0) {  // U+0080 to U+009F: escape sequences in one character
+        out += fmt::format("\\u{:04x}", next);
+        ++i;
+      } else {
+        out += valid[i];
+      }
     }
     if (bad == kValidUtf8) break;
     out += kReplacement;

@@ -20,8 +20,8 @@ std::optional<uint64_t> parse_bytes(const std::string& text);
 std::string folder_name(const std::string& folder);
 std::string human_count(double count);  // "22.70 M"
 
-// `text` with bytes that are not UTF-8, and control characters other than white space, become U+FFFD: fit for
-// a terminal or a report, whatever a file called its tensors.
+// `text` fit for a terminal or a report, whatever a file called its tensors: control characters other than
+// tab and newline are written as JSON does (\u001b), bytes that are not UTF-8 become U+FFFD.
 std::string cleaned(std::string_view text);
 
 }  // namespace mlxe

@@ -48,8 +48,8 @@ Baseline::Baseline(const std::filesystem::path& file) {
   };
   try {
     for (const nlohmann::json& run : json.at("runs")) runs_.push_back(read_run(run));
-  } catch (const nlohmann::json::exception& error) {
-    throw wrong(error.what());
+  } catch (const nlohmann::json::exception&) {
+    throw wrong("a value that is missing or of another type");
   } catch (const Error& error) {
     throw wrong(error.what());
   }

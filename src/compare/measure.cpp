@@ -175,8 +175,8 @@ Measurement parse_measurement(const nlohmann::ordered_json& json) try {
   Measurement m;
   each_measured_field(m, [&](const char* path, auto& value) { json.at(Pointer(path)).get_to(value); });
   return m;
-} catch (const nlohmann::json::exception& e) {
-  throw Error(ErrorCode::internal, std::string("measurement: ") + e.what());
+} catch (const nlohmann::json::exception&) {
+  throw Error(ErrorCode::internal, "measurement: the measuring process printed something else than times");
 }
 
 }  // namespace mlxe

@@ -15,6 +15,7 @@
 #include "convert/provenance.h"
 #include "convert/value_grid.h"
 #include "convert/written_config.h"
+#include "format/json_file.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
 #include "models/mlx_embeddings_form.h"
@@ -28,10 +29,12 @@ namespace {
 
 constexpr size_t kListed = 8;  // names a message spells out
 constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr const char* kModules = "modules.json";
 
-// The name a tensor gets: the source's own, old endings brought up to date.
-std::string written_name(const CheckpointTensor& tensor) {
+// The name a tensor gets: the source's own without a wrapper's prefix, old endings brought up to date.
+std::string written_name(const CheckpointTensor& tensor, const std::string& foreign_prefix) {
   std::string name = tensor.original;
+  if (name.starts_with(foreign_prefix)) name.erase(0, foreign_prefix.size());
   const auto replace_end = [&](std::string_view from, std::string_view to) {
     if (name.ends_with(from) && tensor.name.ends_with(to))
       name.replace(name.size() - from.size(), from.size(), to);
@@ -190,7 +193,7 @@ class Planner {
           fmt::format("{} is {}, expected F64, F32, F16 or BF16", spec.name, name(stored.dtype)));
       return;
     }
-    std::string written = written_name(*tensor);
+    std::string written = written_name(*tensor, bp_.checkpoint.foreign_prefix());
     if (form_) {
       const std::optional<std::string> theirs = form_->name(spec.name);
       if (!theirs) {
@@ -200,7 +203,7 @@ class Planner {
       }
       written = *theirs;
     }
-    if (written != tensor->original && !form_) renamed_.push_back(tensor->original);
+    if (!tensor->original.ends_with(written) && !form_) renamed_.push_back(tensor->original);
     PolicyDecision decision = policy_.decide(spec.name, spec.shape, spec.role);
     Scheme scheme = decision.scheme;
     if (scheme.mode == Mode::none) scheme.dtype = float_dtype(stored.dtype);
@@ -260,7 +263,7 @@ class Planner {
     Scheme scheme{.dtype = stored.dtype};
     if (stored.scheme.mode != Mode::none || is_float(stored.dtype)) scheme.dtype = float_dtype(stored.dtype);
     carried_over_.push_back(tensor.original);
-    add({.name = written_name(tensor),
+    add({.name = written_name(tensor, bp_.checkpoint.foreign_prefix()),
          .source = tensor.original,
          .shape = stored.shape,
          .role = "unused",
@@ -408,6 +411,15 @@ class Planner {
                    {"weight_map", map}});
   }
 
+  // modules.json for the written folder, where the transformer's files are beside it.
+  std::string modules_text() {
+    nlohmann::json modules = read_json(options_.model / kModules);
+    modules.at(0)["path"] = "";
+    note(fmt::format("{}: the transformer's files are written into the folder itself",
+                     sentence_.transformer.string()));
+    return pretty(modules);
+  }
+
   std::string config_text() {
     StoredForm form{.scheme = global_, .any_quantized = any_quantized_, .dtype = {}, .overrides = {}};
     if (options_.scheme.mode != Mode::fake) form.dtype = options_.scheme.dtype;
@@ -433,6 +445,7 @@ class Planner {
   void write_texts() {
     const CarriedFiles files = find_carried_files(options_.model, sentence_);
     bp_.carried = files.carried;
+    if (!sentence_.transformer.empty()) bp_.texts[kModules] = modules_text();
     if (!files.left_behind.empty()) {
       std::vector<std::string> names;
       for (const fs::path& path : files.left_behind) names.push_back(path.string());
@@ -452,10 +465,10 @@ class Planner {
                           .classifier = model_.classifier && !form_};
     bp_.texts["README.md"] = model_card(facts, plan());
 
-    bp_.source_files = {"config.json"};
+    bp_.source_files = {(sentence_.transformer / "config.json").generic_string()};
     for (const CheckpointFile& file : bp_.checkpoint.files())
-      bp_.source_files.push_back(file.path.filename().string());
-    for (const fs::path& file : bp_.carried) bp_.source_files.push_back(file.generic_string());
+      bp_.source_files.push_back((sentence_.transformer / file.path.filename()).generic_string());
+    for (const CarriedFile& file : bp_.carried) bp_.source_files.push_back(file.from.generic_string());
   }
 
   void finish() {
@@ -481,9 +494,9 @@ class Planner {
       provenance.source[file] = {fs::file_size(options_.model / file), hash};
     for (const auto& [file, bytes] : plan().files) provenance.output[file] = {bytes, hash};
     for (const char* file : {"config.json", kIndex}) provenance.output[file] = {bp_.texts[file].size(), hash};
-    for (const fs::path& file : bp_.carried) {
-      const uint64_t bytes = fs::file_size(options_.model / file);
-      provenance.output[file.generic_string()] = {bytes, hash};
+    for (const CarriedFile& file : bp_.carried) {
+      const uint64_t bytes = fs::file_size(options_.model / file.from);
+      provenance.output[file.to.generic_string()] = {bytes, hash};
       total += bytes;
     }
     plan().folder_bytes = total + provenance.text().size();
@@ -548,7 +561,7 @@ std::vector<TensorSpec> Blueprint::specs(const Shard& shard) const {
 std::vector<std::string> Blueprint::output_files() const {
   std::vector<std::string> files{"config.json", kIndex};
   for (const Shard& shard : shards) files.push_back(shard.file);
-  for (const fs::path& file : carried) files.push_back(file.generic_string());
+  for (const CarriedFile& file : carried) files.push_back(file.to.generic_string());
   return files;
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "convert/carried_files.h"
 #include "format/checkpoint.h"
 #include "format/safetensors.h"
 #include "mlx_encoder/convert.h"
@@ -40,10 +41,10 @@ struct Blueprint {
   // Two tensors the source ties but stores both; only the first is written. Compared when weights are read.
   std::vector<std::pair<StoredWeight, StoredWeight>> tied;
 
-  std::map<std::string, std::string> texts;    // file name -> content: config.json, the index, README.md
-  std::vector<std::filesystem::path> carried;  // copied byte for byte
-  std::vector<std::string> source_files;       // all that decides the output, relative to the source
-  std::string digest;                          // of the plan, for mlx_encoder.json
+  std::map<std::string, std::string> texts;  // file name -> content: config.json, the index, README.md
+  std::vector<CarriedFile> carried;          // copied byte for byte
+  std::vector<std::string> source_files;     // all that decides the output, relative to the source
+  std::string digest;                        // of the plan, for mlx_encoder.json
 
   std::vector<TensorSpec> specs(const Shard& shard) const;
   // Files of the output that mlx_encoder.json vouches for.

@@ -37,31 +37,44 @@ bool is_weights(const std::string& name) {
 
 CarriedFiles find_carried_files(const fs::path& folder, const SentenceModules& sentence) {
   CarriedFiles result;
-  std::set<fs::path> carried(sentence.files.begin(), sentence.files.end());
-  std::set<fs::path> module_folders;
-  for (const fs::path& file : sentence.files)
-    if (file.has_parent_path()) module_folders.insert(*file.begin());
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const fs::path path = entry.path().filename();
-    const std::string name = path.string();
-    if (is_one_of(name, kWrittenAnew) || name.starts_with(".")) continue;
-    if (entry.is_regular_file() && belongs(name)) {
-      carried.insert(path);
-      result.has_tokenizer |= is_one_of(name, kTokenizer);
-    } else if (!module_folders.contains(path) && !carried.contains(path) && !is_weights(name)) {
-      result.left_behind.push_back(path);
-    }
+  const fs::path& transformer = sentence.transformer;
+  std::set<CarriedFile> carried;
+  std::set<fs::path> known_folders;
+  const auto add = [&](const fs::path& file) {
+    const bool moves = !transformer.empty() && file.parent_path() == transformer.lexically_normal();
+    carried.insert({file, moves ? file.filename() : file});
+  };
+  for (const fs::path& file : sentence.files) {
+    if (transformer.empty() || file != "modules.json") add(file);  // else it is written anew
+    if (file.has_parent_path()) known_folders.insert(*file.begin());
   }
+  if (!transformer.empty()) known_folders.insert(*transformer.begin());
+  const auto look_through = [&](const fs::path& inner) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder / inner)) {
+      const fs::path path = inner / entry.path().filename();
+      const std::string name = path.filename().string();
+      if (is_one_of(name, kWrittenAnew) || name.starts_with(".")) continue;
+      if (!transformer.empty() && path == "modules.json") continue;
+      if (entry.is_regular_file() && belongs(name)) {
+        add(path);
+        result.has_tokenizer |= is_one_of(name, kTokenizer);
+      } else if (!known_folders.contains(path) && !is_weights(name)) {
+        result.left_behind.push_back(path);
+      }
+    }
+  };
+  look_through({});
+  if (!transformer.empty()) look_through(transformer);
   result.carried.assign(carried.begin(), carried.end());
   std::sort(result.left_behind.begin(), result.left_behind.end());
   return result;
 }
 
-void copy_files(const fs::path& from, const fs::path& to, const std::vector<fs::path>& files) {
-  for (const fs::path& file : files) {
-    fs::create_directories((to / file).parent_path());
-    const MappedFile source(from / file);
-    OutputFile copy(to / file, source.bytes().size(), Placement::fresh);
+void copy_files(const fs::path& from, const fs::path& to, const std::vector<CarriedFile>& files) {
+  for (const CarriedFile& file : files) {
+    fs::create_directories((to / file.to).parent_path());
+    const MappedFile source(from / file.from);
+    OutputFile copy(to / file.to, source.bytes().size(), Placement::fresh);
     copy.write(source.bytes());
     copy.finish();
   }

@@ -9,19 +9,27 @@
 
 namespace mlxe {
 
+struct CarriedFile {
+  std::filesystem::path from, to;  // relative to the source and to the written folder
+
+  bool operator==(const CarriedFile&) const = default;
+  bool operator<(const CarriedFile& other) const { return to < other.to; }
+};
+
 struct CarriedFiles {
-  std::vector<std::filesystem::path> carried;      // relative to the folder, sorted
+  std::vector<CarriedFile> carried;                // sorted
   std::vector<std::filesystem::path> left_behind;  // files and folders at the top that are not, sorted
   bool has_tokenizer = false;
 };
 
 // Carried: the tokenizer's files, those of the sentence-transformers modules, every other JSON, licences.
 // Never: weights and their index (a stale index makes loaders look for shards that are gone), config.json,
-// README.md and mlx_encoder*.json, which are written anew, nor the chart of an allocation.
+// README.md and mlx_encoder*.json, which are written anew, nor the chart of an allocation. Of a transformer
+// in a folder of its own the files go to the written folder itself.
 CarriedFiles find_carried_files(const std::filesystem::path& folder, const SentenceModules& sentence);
 
 // Errors: io, not_found.
 void copy_files(const std::filesystem::path& from, const std::filesystem::path& to,
-                const std::vector<std::filesystem::path>& files);
+                const std::vector<CarriedFile>& files);
 
 }  // namespace mlxe

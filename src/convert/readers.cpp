@@ -178,7 +178,7 @@ ReaderVerdict judge_mlx_lm_layout(const Checkpoint& checkpoint) {
     } catch (const Error& error) {
       why.push_back(error.what());
     }
-  const fs::path index = checkpoint.folder() / "model.safetensors.index.json";
+  const fs::path index = checkpoint.transformer_folder() / "model.safetensors.index.json";
   if (fs::exists(index)) {
     const nlohmann::json written = read_json(index);
     std::set<std::string> files, named;

@@ -2,14 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <optional>
 #include <set>
+#include <system_error>
 #include <vector>
 
 #include "base/file_errors.h"
 #include "base/text.h"
 #include "base/utf8.h"
+#include "format/json_file.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -27,13 +31,33 @@ class Parser {
     if (format_ == "txt") return Row{number, {{"text", line}}};
     if (format_ == "tsv") return parse_tsv(line, number);
     if (line.find_first_not_of(" \t") == std::string::npos) return std::nullopt;
-    Json value = Json::parse(line, nullptr, false);
+    Json value = parse_json_line(line, number);
     if (value.is_string()) return Row{number, {{"text", std::move(value)}}};
     if (!value.is_object()) malformed(where_, number, "not a JSON object or string");
     return Row{number, std::move(value)};
   }
 
  private:
+  Json parse_json_line(const std::string& line, size_t number) const {
+    std::vector<std::set<std::string>> keys;  // of the objects that are open
+    const auto check = [&](int, Json::parse_event_t event, Json& value) {
+      if (event == Json::parse_event_t::object_start) keys.emplace_back();
+      if (event == Json::parse_event_t::object_end) keys.pop_back();
+      if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
+        malformed(where_, number,
+                  fmt::format("the key {} appears twice in one object; remove one",
+                              printable(value.get<std::string>())));
+      return true;
+    };
+    try {
+      return Json::parse(line, check);
+    } catch (const Json::parse_error& error) {
+      malformed(where_, number, fmt::format("not valid JSON at column {}", std::max<size_t>(error.byte, 1)));
+    } catch (const Json::exception&) {  // out of range, the only other one
+      malformed(where_, number, "a number is too large");
+    }
+  }
+
   std::optional<Row> parse_tsv(const std::string& line, size_t number) {
     std::vector<std::string> cells = split_tabs(line);
     if (header_.empty()) {
@@ -55,11 +79,17 @@ class Parser {
   std::vector<std::string> header_;
 };
 
+// Whatever can be read from begin to end: pipes and devices too.
 std::ifstream open(const std::filesystem::path& file) {
-  if (!with_file_errors([&] { return std::filesystem::is_regular_file(file); }))
+  const std::filesystem::file_status status = with_file_errors([&] { return std::filesystem::status(file); });
+  if (status.type() == std::filesystem::file_type::not_found)
     throw Error(ErrorCode::not_found, file.string() + ": no such file");
+  if (std::filesystem::is_directory(status))
+    throw Error(ErrorCode::usage, file.string() + ": is a folder; give a file");
   std::ifstream stream(file);
-  if (!stream) throw Error(ErrorCode::io, file.string() + ": can't be opened for reading");
+  if (!stream)
+    throw Error(ErrorCode::io, fmt::format("{}: can't be opened for reading: {}", file.string(),
+                                           std::generic_category().message(errno)));
   return stream;
 }
 
@@ -69,9 +99,14 @@ void malformed(const std::string& where, size_t line, const std::string& what) {
   throw Error(ErrorCode::format, fmt::format("{}: line {}: {}", where, line, what));
 }
 
+std::string file_format(const std::filesystem::path& file, const std::string& given) {
+  if (!given.empty()) return lowercase(given);
+  const std::string ending = ending_of(file);
+  return ending.empty() ? "txt" : ending.substr(1);
+}
+
 std::string row_format(const std::filesystem::path& file, const std::string& given) {
-  const std::string ending = file.extension().string();
-  const std::string format = !given.empty() ? given : ending.empty() ? "txt" : ending.substr(1);
+  const std::string format = file_format(file, given);
   if (format != "txt" && format != "tsv" && format != "jsonl")
     throw Error(ErrorCode::usage,
                 fmt::format("{}: the format \"{}\" is unknown; name a .txt (a text a line), .tsv "

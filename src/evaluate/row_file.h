@@ -17,8 +17,11 @@ struct Row {
   nlohmann::ordered_json cells;
 };
 
-// "txt", "tsv" or "jsonl": `given`, or if that is empty the file's ending, or if it has none "txt". Errors:
-// usage (another one).
+// What a file's content is: `given`, or if that is empty the file's ending, or if it has none "txt"; in lower
+// case.
+std::string file_format(const std::filesystem::path& file, const std::string& given);
+
+// The same of a file of rows: "txt", "tsv" or "jsonl". Errors: usage (another one).
 std::string row_format(const std::filesystem::path& file, const std::string& given);
 
 // Calls `take` with each row until it returns false; `format` as row_format takes it. Errors: not_found, io,

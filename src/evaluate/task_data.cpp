@@ -173,12 +173,10 @@ TaskData read_conll(const fs::path& file, const TaskDataOptions& options) {
 }
 
 TaskData read_tagged(const fs::path& file, const TaskDataOptions& options) {
-  if (options.format != "jsonl" && (!options.format.empty() || file.extension() != ".jsonl")) {
-    if (!options.format.empty() && options.format != "conll")
-      throw Error(ErrorCode::usage,
-                  fmt::format("--input-format {}: ner reads conll or jsonl", options.format));
-    return read_conll(file, options);
-  }
+  const std::string format = file_format(file, options.format);
+  if (!options.format.empty() && format != "conll" && format != "jsonl")
+    throw Error(ErrorCode::usage, fmt::format("--input-format {}: ner reads conll or jsonl", options.format));
+  if (format != "jsonl") return read_conll(file, options);
   TaskData data{.source = file.string()};
   Columns columns(Task::ner, file, options);
   read_rows(file, options.format, [&](const Row& row) {

@@ -84,12 +84,13 @@ auto taking_sentences(std::span<const std::string> columns, const std::function<
 void read_text_rows(std::istream& stream, const std::string& format, const std::string& where,
                     std::span<const std::string> columns, const std::function<void(TextRow)>& take,
                     const Warning& warning) {
-  if (format == kConll) {
+  if (file_format(where, format) == kConll) {
     read_conll(stream, where, taking_sentences(columns, take));
     return;
   }
-  TextRows rows(where, row_format(where, format), columns, warning);
-  read_rows(stream, where, format, [&](const Row& row) {
+  const std::string known = row_format(where, format);
+  TextRows rows(where, known, columns, warning);
+  read_rows(stream, where, known, [&](const Row& row) {
     take(rows.of(row));
     return true;
   });
@@ -98,12 +99,13 @@ void read_text_rows(std::istream& stream, const std::string& format, const std::
 void read_text_rows(const std::filesystem::path& file, const std::string& format,
                     std::span<const std::string> columns, const std::function<void(TextRow)>& take,
                     const Warning& warning) {
-  if (format == kConll || (format.empty() && file.extension() == ".conll")) {
+  if (file_format(file, format) == kConll) {
     read_conll(file, taking_sentences(columns, take));
     return;
   }
-  TextRows rows(file.string(), row_format(file, format), columns, warning);
-  read_rows(file, format, [&](const Row& row) {
+  const std::string known = row_format(file, format);
+  TextRows rows(file.string(), known, columns, warning);
+  read_rows(file, known, [&](const Row& row) {
     take(rows.of(row));
     return true;
   });

@@ -2,11 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <functional>
+#include <set>
 #include <utility>
 
 #include "base/file_errors.h"
+#include "base/wording.h"
 #include "format/json_file.h"
+#include "format/module_path.h"
 #include "format/weight_files.h"
 #include "mlx_encoder/error.h"
 
@@ -14,9 +19,14 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-// BERT's first TensorFlow checkpoints: what transformers renames when it loads them.
-std::string canonical_name(std::string_view original, std::string_view base_prefix) {
+// Every architecture has this tensor: what a file puts before its name, it puts before all of the model's.
+constexpr std::string_view kAnchor = "embeddings.word_embeddings.weight";
+
+// Endings as of BERT's first TensorFlow checkpoints are what transformers renames when it loads them.
+std::string canonical_name(std::string_view original, std::string_view foreign_prefix,
+                           std::string_view base_prefix) {
   std::string name(original);
+  if (name.starts_with(foreign_prefix)) name.erase(0, foreign_prefix.size());
   if (!base_prefix.empty() && name.size() > base_prefix.size() + 1 && name.starts_with(base_prefix) &&
       name[base_prefix.size()] == '.')
     name.erase(0, base_prefix.size() + 1);
@@ -44,27 +54,61 @@ Mode read_declared_mode(const Config& config) {
               fmt::format("{}: \"scheme\" is {}, expected int8 or fake", note.where(), printable(scheme)));
 }
 
+// "bert-base-uncased", "org/name": not a path somebody would type for a folder of his own.
+bool may_be_a_hub_name(const std::string& folder) {
+  const auto plain = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.' || c == '/';
+  };
+  return std::ranges::all_of(folder, plain) && std::ranges::count(folder, '/') <= 1 && !folder.empty() &&
+         folder.front() != '.' && folder.front() != '/' && folder.back() != '/';
+}
+
+[[noreturn]] void no_such_folder(const std::string& folder) {
+  throw Error(
+      ErrorCode::not_found,
+      may_be_a_hub_name(folder)
+          ? fmt::format("{0}: no such folder; if it is a model's name on the Hugging Face hub, download it "
+                        "first: hf download {0} --local-dir FOLDER",
+                        folder)
+          : fmt::format("{}: no such folder; give a model folder", folder));
+}
+
+void require_config(const fs::path& folder) {
+  if (!fs::exists(folder / "config.json") && fs::is_directory(folder / "snapshots"))
+    throw Error(
+        ErrorCode::not_found,
+        fmt::format("{}: is a model's folder in the Hugging Face cache; give the one in its snapshots folder",
+                    folder.string()));
+}
+
 }  // namespace
 
-Checkpoint::Checkpoint(fs::path folder, Config config)
-    : folder_(std::move(folder)), config_(std::move(config)) {}
+Checkpoint::Checkpoint(fs::path folder, fs::path transformer_folder, Config config)
+    : folder_(std::move(folder)),
+      transformer_folder_(std::move(transformer_folder)),
+      config_(std::move(config)) {}
 
 Checkpoint Checkpoint::open(const fs::path& folder, const Warning& warn) {
   return with_file_errors([&] { return open_folder(folder, warn); });
 }
 
 Checkpoint Checkpoint::open_folder(const fs::path& folder, const Warning& warn) {
-  if (!fs::exists(folder))
-    throw Error(ErrorCode::not_found,
-                fmt::format("{}: no such folder; give a model folder", folder.string()));
+  if (!fs::exists(folder)) no_such_folder(folder.string());
   if (!fs::is_directory(folder))
     throw Error(ErrorCode::not_found,
                 fmt::format("{}: not a folder; give the folder that holds config.json", folder.string()));
-  Checkpoint checkpoint(folder, Config::read(folder / "config.json"));
+  require_config(folder);
+  const fs::path transformer = folder / transformer_path(folder);
+  Checkpoint checkpoint(folder, transformer, Config::read(transformer / "config.json"));
   checkpoint.quantization_ = QuantizationConfig::read(checkpoint.config_, warn);
   checkpoint.declared_mode_ = read_declared_mode(checkpoint.config_);
 
-  WeightFiles weights = open_weight_files(folder, warn);
+  WeightFiles weights = open_weight_files(transformer, warn);
+  if (warn && fs::exists(transformer / "adapter_config.json"))
+    warn(fmt::format(
+        "{}: holds an adapter beside the weights (adapter_config.json), which is not applied; merge it "
+        "into the weights if it belongs to them",
+        transformer.string()));
   checkpoint.opened_ = std::move(weights.files);
   for (const SafetensorsFile& file : checkpoint.opened_)
     checkpoint.files_.push_back({file.path(), file.size()});
@@ -77,12 +121,34 @@ Checkpoint Checkpoint::open_folder(const fs::path& folder, const Warning& warn) 
   return checkpoint;
 }
 
+std::string Checkpoint::find_foreign_prefix(std::string_view base_prefix) const {
+  if (base_prefix.empty()) return {};
+  const std::string own = std::string(base_prefix) + ".";
+  std::set<std::string> found;
+  for (const CheckpointTensor& tensor : tensors_) {
+    if (!tensor.original.ends_with(kAnchor)) continue;
+    std::string prefix = tensor.original.substr(0, tensor.original.size() - kAnchor.size());
+    if (prefix.empty() || prefix == own) return {};
+    if (prefix.ends_with("." + own)) prefix.erase(prefix.size() - own.size());
+    if (prefix.ends_with(".")) found.insert(std::move(prefix));
+  }
+  if (found.size() > 1) {
+    std::vector<std::string> shown;
+    for (const std::string& prefix : found) shown.push_back(printable(prefix));
+    throw Error(ErrorCode::format,
+                fmt::format("{}: holds the weights of {} models, under {}; keep one model's",
+                            folder_.string(), found.size(), listed(shown, 5)));
+  }
+  return found.empty() ? std::string() : *found.begin();
+}
+
 void Checkpoint::canonicalize(std::string_view base_prefix) {
   base_prefix_ = base_prefix;
+  foreign_prefix_ = find_foreign_prefix(base_prefix);
   index_.clear();
   for (size_t i = 0; i < tensors_.size(); ++i) {
     CheckpointTensor& tensor = tensors_[i];
-    tensor.name = canonical_name(tensor.original, base_prefix);
+    tensor.name = canonical_name(tensor.original, foreign_prefix_, base_prefix);
     const auto [it, added] = index_.emplace(tensor.name, i);
     if (!added)
       throw Error(ErrorCode::format, fmt::format("{}: {} and {} are the same weight, {}; remove one",

@@ -53,6 +53,8 @@ class Checkpoint {
   static Checkpoint open(const std::filesystem::path& folder, const Warning& warn = {});
 
   const std::filesystem::path& folder() const noexcept { return folder_; }
+  // Where config.json, the weights and the tokenizer are: `folder`, or the one modules.json names in it.
+  const std::filesystem::path& transformer_folder() const noexcept { return transformer_folder_; }
   const Config& config() const noexcept { return config_; }
   const QuantizationConfig& quantization() const noexcept { return quantization_; }
   // What our own converter noted under "mlx_encoder": Mode::int8, Mode::fake, or none where there is no such
@@ -60,9 +62,13 @@ class Checkpoint {
   Mode declared_mode() const noexcept { return declared_mode_; }
 
   // Strips `base_prefix` + "." once from every name that has it ("bert": bert.pooler.dense.weight becomes
-  // pooler.dense.weight); calling it again starts over from the original names. Until it is called names are
-  // unstripped. Errors: format (two tensors get the same name).
+  // pooler.dense.weight), and before it the prefix a wrapper left, see foreign_prefix(); calling it again
+  // starts over from the original names. Until it is called names are unstripped. Errors: format (two tensors
+  // get the same name, or there are several models' weights).
   void canonicalize(std::string_view base_prefix);
+  // What stands before the model's names where it was saved inside another module, with its dot: "module.",
+  // "0.auto_model."; empty as a rule.
+  const std::string& foreign_prefix() const noexcept { return foreign_prefix_; }
 
   const std::vector<CheckpointTensor>& tensors() const noexcept { return tensors_; }
   const CheckpointTensor* find(std::string_view name) const;  // by canonical name; nullptr if absent
@@ -80,13 +86,15 @@ class Checkpoint {
   void release(std::span<const std::byte> data) const noexcept;
 
  private:
-  Checkpoint(std::filesystem::path folder, Config config);
+  Checkpoint(std::filesystem::path folder, std::filesystem::path transformer_folder, Config config);
   static Checkpoint open_folder(const std::filesystem::path& folder, const Warning& warn);
   StoredWeight stored_mlx(const CheckpointTensor& weight, const CheckpointTensor& scales) const;
   StoredWeight stored_int8(const CheckpointTensor& weight) const;
   [[noreturn]] void fail(const CheckpointTensor& tensor, const std::string& what) const;
 
-  std::filesystem::path folder_;
+  std::string find_foreign_prefix(std::string_view base_prefix) const;
+
+  std::filesystem::path folder_, transformer_folder_;
   Config config_;
   QuantizationConfig quantization_;
   Mode declared_mode_ = Mode::none;
@@ -94,7 +102,7 @@ class Checkpoint {
   std::vector<CheckpointFile> files_;
   std::vector<CheckpointTensor> tensors_;
   std::unordered_map<std::string, size_t> index_;
-  std::string base_prefix_;
+  std::string base_prefix_, foreign_prefix_;
 };
 
 }  // namespace mlxe

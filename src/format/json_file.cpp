@@ -71,8 +71,8 @@ nlohmann::json parse_json(std::string_view text, const std::string& where) {
   } catch (const nlohmann::json::parse_error& error) {
     throw Error(ErrorCode::format, fmt::format("{}: not valid JSON at {}; is the file complete?", where,
                                                position(text, error.byte > 0 ? error.byte - 1 : 0)));
-  } catch (const nlohmann::json::exception& error) {  // e.g. a number too large for a double
-    throw Error(ErrorCode::format, fmt::format("{}: not usable JSON: {}", where, error.what()));
+  } catch (const nlohmann::json::exception&) {  // out of range, the only other one
+    throw Error(ErrorCode::format, fmt::format("{}: a number is too large", where));
   }
 }
 

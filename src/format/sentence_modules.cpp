@@ -10,6 +10,7 @@
 #include "base/file_errors.h"
 #include "format/config.h"
 #include "format/json_file.h"
+#include "format/module_path.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -52,22 +53,12 @@ PoolingKind parse_pooling(const std::string& spelling, const std::string& where)
                   where, printable(spelling)));
 }
 
-// A module's folder must be a plain name inside the model folder.
-std::string module_folder(const Config& entry) {
-  const auto path = entry.get<std::string>("path");
-  const fs::path relative = fs::path(path).lexically_normal();
-  if (relative.is_absolute() || (!relative.empty() && *relative.begin() == "..") ||
-      path.find('\0') != path.npos)
-    malformed(fmt::format("{}: \"path\" is {}, expected a folder inside the model's", entry.where(),
-                          printable(path)));
-  return path;
-}
-
 class Reader {
  public:
   Reader(const fs::path& folder, const Warning& warn) : folder_(folder), warn_(warn) {}
 
   SentenceModules read() {
+    result_.transformer = transformer_;
     read_library_config();
     read_text_config();
     if (foreign_kind_) return assume_mean(fmt::format("was saved as a {}", printable(*foreign_kind_)));
@@ -131,7 +122,7 @@ class Reader {
   void read_text_config() {
     std::optional<Config> config;
     for (const char* kind : {"bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"})
-      if (config = config_at(fmt::format("sentence_{}_config.json", kind)); config) break;
+      if (config = config_at(transformer_ / fmt::format("sentence_{}_config.json", kind)); config) break;
     if (!config) return;
     if (config->has("max_seq_length")) result_.max_seq_length = config->positive("max_seq_length");
     result_.do_lower_case = config->get_or<bool>("do_lower_case", false);
@@ -205,9 +196,6 @@ class Reader {
       if (kind == "Transformer") {
         if (transformer || i != 0)
           malformed(fmt::format("{}: a Transformer, expected it once and first", entry.where()));
-        if (!path.empty() && path != ".")
-          unsupported(fmt::format("{}: the transformer is in {}; move its files into the folder itself",
-                                  entry.where(), printable(path)));
         transformer = true;
       } else if (kind == "Pooling") {
         if (pooled || !transformer)
@@ -340,6 +328,7 @@ class Reader {
   }
 
   const fs::path& folder_;
+  const fs::path transformer_ = transformer_path(folder_);  // relative to it
   const Warning& warn_;
   SentenceModules result_;
   std::optional<std::string> foreign_kind_;

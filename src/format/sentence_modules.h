@@ -1,8 +1,8 @@
 // What a sentence-transformers folder puts after the transformer, and how it wants its texts.
 //
 // Mirrors sentence_transformers (5.x reads every older layout, so does this): modules.json,
-// sentence_bert_config.json, config_sentence_transformers.json, N_Pooling/config.json,
-// N_Dense/{config.json,model.safetensors}.
+// sentence_bert_config.json (beside the transformer's config.json), config_sentence_transformers.json,
+// N_Pooling/config.json, N_Dense/{config.json,model.safetensors}.
 #pragma once
 
 #include <cstdint>
@@ -44,11 +44,12 @@ using SentenceModuleSpec = std::variant<PoolingSpec, DenseSpec, NormalizeSpec>;
 enum class Similarity { cosine, dot, euclidean, manhattan };
 
 struct SentenceModules {
-  std::vector<SentenceModuleSpec> modules;         // exactly one PoolingSpec, and it comes first
-  bool declared = false;                           // modules.json is there; otherwise mean pooling is assumed
-  std::optional<int64_t> max_seq_length;           // in tokens, special ones included
-  bool do_lower_case = false;                      // see Tokenizer::lower_case_first
-  std::map<std::string, std::string> prompts;      // by name; put before the text
+  std::vector<SentenceModuleSpec> modules;     // exactly one PoolingSpec, and it comes first
+  bool declared = false;                       // modules.json is there; otherwise mean pooling is assumed
+  std::filesystem::path transformer;           // the transformer's folder, relative; empty: the model's own
+  std::optional<int64_t> max_seq_length;       // in tokens, special ones included
+  bool do_lower_case = false;                  // see Tokenizer::lower_case_first
+  std::map<std::string, std::string> prompts;  // by name; put before the text
   std::optional<std::string> default_prompt_name;  // a key of prompts
   Similarity similarity = Similarity::cosine;
   std::vector<std::filesystem::path> files;  // every file of these that exists, relative to the folder

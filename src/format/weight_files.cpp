@@ -74,11 +74,11 @@ void require_complete(const fs::path& folder, const std::vector<std::string>& na
           fmt::format("{}: only {} is there; convert it to safetensors (load it with transformers and call "
                       "save_pretrained)",
                       folder.string(), other));
-  if (fs::exists(folder / "adapter_model.safetensors"))
-    throw Error(ErrorCode::unsupported,
-                fmt::format("{}: holds an adapter (adapter_model.safetensors), not a model; merge "
-                            "it into its base model first",
-                            folder.string()));
+  for (const char* adapter : {"adapter_model.safetensors", "adapter_model.bin", "adapter_config.json"})
+    if (fs::exists(folder / adapter))
+      throw Error(ErrorCode::unsupported,
+                  fmt::format("{}: holds an adapter ({}), not a model; merge it into its base model first",
+                              folder.string(), adapter));
   throw Error(
       ErrorCode::not_found,
       fmt::format("{}: no weights; expected model.safetensors or shards with {}", folder.string(), kIndex));

@@ -83,7 +83,7 @@ json bert_config_of_distilbert(const json& source) {
 
 // AutoTokenizer goes by model_type where nothing names the class: then it must be named.
 bool names_its_tokenizer(const Checkpoint& checkpoint) {
-  const auto file = checkpoint.folder() / "tokenizer_config.json";
+  const auto file = checkpoint.transformer_folder() / "tokenizer_config.json";
   if (!std::filesystem::exists(file)) return false;
   const json config = read_json(file);
   return config.is_object() && config.contains("tokenizer_class") && config["tokenizer_class"].is_string();

@@ -1,9 +1,12 @@
 #include "models/registry.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <string>
 
+#include "format/json_file.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -125,6 +128,10 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
   const Config& config = checkpoint.config();
   const Architecture& architecture = find_architecture(config);
   checkpoint.canonicalize(architecture.base_prefix);
+  if (const std::string& prefix = checkpoint.foreign_prefix(); warn && !prefix.empty())
+    warn(fmt::format(
+        "{}: the weights' names begin with {}, as of a model saved inside another; read without it",
+        checkpoint.folder().string(), printable(prefix)));
   config.reject_unsupported();
 
   Model model = architecture.make(config);

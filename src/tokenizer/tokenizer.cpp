@@ -7,6 +7,7 @@
 
 #include "base/mapped_file.h"
 #include "base/thread_pool.h"
+#include "format/module_path.h"
 #include "mlx_encoder/error.h"
 #include "tokenizer/backend.h"
 #include "tokenizer/special_tokens.h"
@@ -140,9 +141,10 @@ std::string clean_up(std::string text) {
 
 }  // namespace
 
-Tokenizer Tokenizer::load(const std::filesystem::path& folder, const Warning& warning) {
-  if (!std::filesystem::is_directory(folder))
-    throw Error(ErrorCode::not_found, folder.string() + ": no such folder");
+Tokenizer Tokenizer::load(const std::filesystem::path& model, const Warning& warning) {
+  if (!std::filesystem::is_directory(model))
+    throw Error(ErrorCode::not_found, model.string() + ": no such folder");
+  const std::filesystem::path folder = model / transformer_path(model);
   const TokenizerConfig config = read_tokenizer_config(folder, warning);
   const std::filesystem::path file = folder / "tokenizer.json";
   const auto source =

@@ -280,7 +280,7 @@ TEST_F(Compare, MistakesAreOneSentenceAndAStatus) {
       {{"compare", model, model, "--texts", file, "--engine", "gpu"}, 2, "use auto, mlx or cpu"},
       {{"compare", model, model, "--texts", texts("s.tsv", "text\ttext_pair\tscore\na\tb\thigh\n")},
        6,
-       "\"high\" is not a number"},
+       "\"high\" is not a finite number"},
       {{"compare", model, model, "--texts",
         texts("g.jsonl", "{\"text\": \"a\", \"label\": 1}\n{\"text\": \"b\"}\n")},
        6,

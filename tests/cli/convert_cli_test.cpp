@@ -230,7 +230,7 @@ TEST(ConvertCommand, SaysWhatIsWrongWithCalibrationTexts) {
   fails(6, "a.jsonl", "\"The cat\"\n{\"text\": 7}\n", "a.jsonl: line 2: \"text\" is not a string");
   fails(6, "a.jsonl", "\"The cat\"\n{\"label\": \"sea\"}\n",
         "a.jsonl: line 2: not a JSON string or an object");
-  fails(6, "a.jsonl", "\"The cat\"\n{\"text\": \n", "a.jsonl: line 2: not a JSON object or string");
+  fails(6, "a.jsonl", "\"The cat\"\n{\"text\": \n", "a.jsonl: line 2: not valid JSON at column");
 
   // Warnings are errors under --strict; what there is nothing to say of is not.
   std::string good;

@@ -451,7 +451,11 @@ TEST_F(Evaluate, MalformedRowsAreNamedByFileAndLine) {
   const std::string first = "{\"text\": \"The cat\", \"label\": 0}\n";
   for (const auto& [row, says] :
        {std::pair("[1]\n", "line 2: not a JSON object"),
-        std::pair("{\"text\": \"The cat\"\n", "line 2: not a JSON object"),
+        std::pair("{\"text\": \"The cat\"\n", "line 2: not valid JSON at column 19"),
+        std::pair("{\"text\" \"The cat\"}\n", "line 2: not valid JSON at column 17"),
+        std::pair("{\"text\": \"a\", \"label\": 0, \"text\": \"b\"}\n",
+                  "line 2: the key \"text\" appears twice in one object"),
+        std::pair("{\"text\": \"a\", \"label\": 1e999}\n", "line 2: a number is too large"),
         std::pair("{\"text\": \"The cat\"}\n", "line 2: no \"label\", which the rows before it have"),
         std::pair("{\"text\": null, \"label\": 1}\n", "line 2: \"text\" is neither a string nor a number")})
     refused(run("distilbert_nli", "classification", file("bad.jsonl", first + row)), 6,

@@ -13,7 +13,9 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::StartsWith;
+using ::testing::UnorderedElementsAre;
 
 const fs::path kGolden = fs::path(MLXE_TEST_DATA) / "checkpoints";
 
@@ -53,6 +55,80 @@ TEST_F(CheckpointTest, MissingThingsAreNamed) {
   EXPECT_THAT(open_error(ErrorCode::not_found), HasSubstr("no weights; expected model.safetensors"));
   EXPECT_THAT(test::error_text([&] { Checkpoint::open(folder_ / "config.json"); }, ErrorCode::not_found),
               HasSubstr("not a folder"));
+}
+
+TEST(CheckpointFolder, ANameOnTheHubIsSaidToBeOne) {
+  for (const char* name : {"sentence-transformers/all-MiniLM-L6-v2", "bert-base-uncased", "a/b.c_1"})
+    EXPECT_THAT(test::error_text([&] { Checkpoint::open(name); }, ErrorCode::not_found),
+                AllOf(StartsWith(std::string(name) +
+                                 ": no such folder; if it is a model's name on the Hugging Face hub"),
+                      HasSubstr("hf download " + std::string(name))));
+  for (const char* path : {"./model", "/no/such", "a/b/c", "../m", "out/", "my model", ""})
+    EXPECT_THAT(test::error_text([&] { Checkpoint::open(path); }, ErrorCode::not_found),
+                AllOf(HasSubstr("no such folder; give a model folder"), Not(HasSubstr("hub"))))
+        << path;
+}
+
+TEST_F(CheckpointTest, AFolderOfTheCacheSaysWhereTheModelIs) {
+  fs::create_directories(folder_ / "snapshots" / "0123");
+  EXPECT_THAT(open_error(ErrorCode::not_found), HasSubstr("give the one in its snapshots folder"));
+}
+
+TEST_F(CheckpointTest, AnAdapterBesideWeightsIsSaid) {
+  config("{}");
+  tensors({{"a.weight", Dtype::f16, {2, 3}}});
+  test::write_file(folder_ / "adapter_config.json", "{}");
+  open();
+  EXPECT_THAT(heard_.sentences,
+              ElementsAre(AllOf(HasSubstr("holds an adapter beside the weights (adapter_config.json)"),
+                                HasSubstr("not applied"))));
+  fs::remove(folder_ / "model.safetensors");
+  EXPECT_THAT(open_error(ErrorCode::unsupported),
+              HasSubstr("holds an adapter (adapter_config.json), not a model"));
+}
+
+TEST_F(CheckpointTest, WeightsUnderAWrappersPrefixAreReadWithoutIt) {
+  config("{}");
+  const std::string anchor = "embeddings.word_embeddings.weight";
+  for (const auto& [prefix, own] :
+       {std::pair("model.", ""), {"module.", "bert."}, {"0.auto_model.", ""}, {"a.b.c.", "bert."}}) {
+    const std::string all = std::string(prefix) + own;
+    tensors({{all + anchor, Dtype::f32, {2, 3}},
+             {all + "LayerNorm.gamma", Dtype::f32, {3}},
+             {std::string(prefix) + "classifier.weight", Dtype::f32, {2, 3}},
+             {"other.weight", Dtype::f32, {2}}});
+    Checkpoint checkpoint = open();
+    checkpoint.canonicalize("bert");
+    EXPECT_EQ(checkpoint.foreign_prefix(), prefix);
+    EXPECT_THAT(checkpoint.weight_names(),
+                UnorderedElementsAre(anchor, "LayerNorm.weight", "classifier.weight", "other.weight"));
+  }
+}
+
+TEST_F(CheckpointTest, NamesWithoutAWrappersPrefixStay) {
+  config("{}");
+  const std::string anchor = "embeddings.word_embeddings.weight";
+  // The model's own names win over a copy under a prefix; a word that merely ends alike is no prefix.
+  for (const std::string& name : {anchor, "bert." + anchor}) {
+    tensors({{name, Dtype::f32, {2, 3}}, {"teacher." + anchor, Dtype::f32, {2, 3}}});
+    Checkpoint checkpoint = open();
+    checkpoint.canonicalize("bert");
+    EXPECT_EQ(checkpoint.foreign_prefix(), "") << name;
+    EXPECT_TRUE(checkpoint.has("teacher." + anchor)) << name;
+  }
+  tensors({{"tok_" + anchor, Dtype::f32, {2, 3}}});
+  Checkpoint checkpoint = open();
+  checkpoint.canonicalize("bert");
+  EXPECT_EQ(checkpoint.foreign_prefix(), "");
+}
+
+TEST_F(CheckpointTest, TheWeightsOfTwoModelsAreRefused) {
+  config("{}");
+  tensors({{"query.embeddings.word_embeddings.weight", Dtype::f32, {2, 3}},
+           {"passage.bert.embeddings.word_embeddings.weight", Dtype::f32, {2, 3}}});
+  Checkpoint checkpoint = open();
+  EXPECT_THAT(test::error_text([&] { checkpoint.canonicalize("bert"); }, ErrorCode::format),
+              HasSubstr("holds the weights of 2 models, under \"passage.\", \"query.\"; keep one model's"));
 }
 
 TEST_F(CheckpointTest, OtherFormatsAreUnsupportedInOneSentence) {

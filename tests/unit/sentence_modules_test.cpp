@@ -1,8 +1,10 @@
 #include "format/sentence_modules.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "format/module_path.h"
 #include "test_files.h"
 
 namespace mlxe::sentence_modules_test {
@@ -231,14 +233,35 @@ TEST_F(SentenceModulesTest, OtherModulesAndOrdersAreRefused) {
   refused({}, "has no Pooling", ErrorCode::format);
   refused({"7"}, "module 0: found 7", ErrorCode::format);
   refused({R"({"path": ""})"}, "\"type\" is missing", ErrorCode::format);
-  refused({R"({"path": "0_Transformer", "type": "sentence_transformers.models.Transformer"})"},
-          "the transformer is in", ErrorCode::unsupported);
-  for (const char* path : {"../other", "/etc", "1_Pooling/../../x"})
-    refused({kTransformer,
-             std::string(R"({"type": "sentence_transformers.models.Pooling", "path": ")") + path + "\"}"},
-            "expected a folder inside the model's", ErrorCode::format);
+  for (const char* path : {"../other", "/etc", "1_Pooling/../../x"}) {
+    const auto at_path = [&](const char* kind) {
+      return fmt::format(R"({{"type": "sentence_transformers.models.{}", "path": "{}"}})", kind, path);
+    };
+    refused({kTransformer, at_path("Pooling")}, "expected a folder inside the model's", ErrorCode::format);
+    refused({at_path("Transformer")}, "expected a folder inside the model's", ErrorCode::format);
+  }
   file("modules.json", "{}");
   EXPECT_THAT(error_of(), HasSubstr("expected a list of modules"));
+}
+
+TEST_F(SentenceModulesTest, ATransformerMayHaveAFolderOfItsOwn) {
+  pooling(R"("pooling_mode": "mean")");
+  for (const char* path : {"0_Transformer", "0_Transformer/", "./0_Transformer"}) {
+    modules({fmt::format(R"({{"path": "{}", "type": "sentence_transformers.models.Transformer"}})", path),
+             kPooling});
+    file("sentence_bert_config.json", R"({"max_seq_length": 7})");  // not where the transformer is
+    file("0_Transformer/sentence_bert_config.json", R"({"max_seq_length": 11})");
+    const SentenceModules read_ones = read();
+    EXPECT_EQ(read_ones.transformer, "0_Transformer") << path;
+    EXPECT_EQ(read_ones.max_seq_length, 11) << path;
+    EXPECT_EQ(transformer_path(folder_.path()), "0_Transformer") << path;
+  }
+  for (const char* path : {"", "."}) {
+    modules({fmt::format(R"({{"path": "{}", "type": "sentence_transformers.models.Transformer"}})", path),
+             kPooling});
+    EXPECT_EQ(read().max_seq_length, 7) << path;
+    EXPECT_EQ(transformer_path(folder_.path()), "") << path;
+  }
 }
 
 TEST_F(SentenceModulesTest, DropoutDoesNothing) {

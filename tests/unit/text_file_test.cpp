@@ -1,7 +1,11 @@
-// Texts out of files of tagged words; the other formats are tested through the commands that read them.
+// Texts out of files of tagged words, and what all formats share; the rest is tested through the commands
+// that read them.
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
+#include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "evaluate/text_file.h"
 #include "mlx_encoder/error.h"
@@ -55,6 +59,41 @@ TEST(TextFile, OfTaggedWordsNamesAWrongLine) {
   test::write_file(folder / "tags.conll", "\n\n");
   EXPECT_THAT(error_text([&] { lines_and_texts(folder / "tags.conll"); }, ErrorCode::usage),
               HasSubstr("tags.conll: holds no words"));
+}
+
+TEST(TextFile, EndingsAreReadInAnyCase) {
+  const TemporaryFolder folder;
+  test::write_file(folder / "a.TXT", "one\n");
+  test::write_file(folder / "a.Tsv", "text\none\n");
+  test::write_file(folder / "a.JSONL", "\"one\"\n");
+  test::write_file(folder / "a.CoNLL", "one X\n");
+  EXPECT_THAT(lines_and_texts(folder / "a.TXT"), ElementsAre("1: one"));
+  EXPECT_THAT(lines_and_texts(folder / "a.Tsv"), ElementsAre("2: one"));
+  EXPECT_THAT(lines_and_texts(folder / "a.JSONL"), ElementsAre("1: one"));
+  EXPECT_THAT(lines_and_texts(folder / "a.CoNLL"), ElementsAre("1: one"));
+  test::write_file(folder / "a.parquet", "one\n");
+  EXPECT_THAT(error_text([&] { lines_and_texts(folder / "a.parquet"); }, ErrorCode::usage),
+              HasSubstr("the format \"parquet\" is unknown; name a .txt"));
+  EXPECT_THAT(lines_and_texts(folder / "a.parquet", "TXT"), ElementsAre("1: one"));
+}
+
+TEST(TextFile, AFolderIsSaidToBeOne) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(error_text([&] { lines_and_texts(folder.path()); }, ErrorCode::usage),
+              HasSubstr("is a folder; give a file"));
+  EXPECT_THAT(error_text([&] { lines_and_texts(folder.path(), "conll"); }, ErrorCode::usage),
+              HasSubstr("is a folder; give a file"));
+  EXPECT_THAT(error_text([&] { lines_and_texts(folder / "none.txt"); }, ErrorCode::not_found),
+              HasSubstr("none.txt: no such file"));
+}
+
+TEST(TextFile, APipeIsRead) {
+  const TemporaryFolder folder;
+  const std::string pipe = folder / "pipe.jsonl";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::thread writer([&] { std::ofstream(pipe) << "\"one\"\n{\"text\": \"two\"}\n"; });
+  EXPECT_THAT(lines_and_texts(pipe), ElementsAre("1: one", "2: two"));
+  writer.join();
 }
 
 }  // namespace

@@ -25,7 +25,13 @@ TEST(Wording, BytesAndCounts) {
 
 TEST(Wording, NothingAFileHoldsReachesTheTerminalAsACommand) {
   EXPECT_EQ(cleaned("caf\xC3\xA9\tb\n"), "caf\xC3\xA9\tb\n");
-  EXPECT_EQ(cleaned("\x1b[2J\x7f"), "\xEF\xBF\xBD[2J\xEF\xBF\xBD");
+  EXPECT_EQ(cleaned("\x1b[2J\x7f"), "\\u001b[2J\\u007f");
+  EXPECT_EQ(cleaned("good\rbad"), "good\\u000dbad") << "a carriage return writes over what stands before it";
+  EXPECT_EQ(cleaned("\xC2\x9B"
+                    "2J\xC2\xA0"),
+            "\\u009b2J\xC2\xA0")
+      << "CSI in one character; no-break space stays";
+  EXPECT_EQ(cleaned(cleaned("\x1b\xFF")), cleaned("\x1b\xFF"));
   EXPECT_EQ(cleaned("a\xE9z"), "a\xEF\xBF\xBDz");
 }
 

@@ -1,0 +1,33 @@
+// Keeps control characters of model files and texts from a terminal.
+#pragma once
+
+#include <ostream>
+#include <streambuf>
+#include <string>
+#include <string_view>
+
+namespace mlxe::cli {
+
+// While it lives, what is written to `stream` goes through `cleaned` (base/wording.h): escapes are shown, not
+// sent.
+class SafeOutput : public std::streambuf {
+ public:
+  explicit SafeOutput(std::ostream& stream) : stream_(stream), target_(stream.rdbuf(this)) {}
+  ~SafeOutput() override;
+  SafeOutput(const SafeOutput&) = delete;
+  SafeOutput& operator=(const SafeOutput&) = delete;
+
+ protected:
+  int_type overflow(int_type c) override;
+  std::streamsize xsputn(const char* text, std::streamsize size) override;
+  int sync() override;
+
+ private:
+  bool write(std::string_view text);
+
+  std::ostream& stream_;
+  std::streambuf* target_;
+  std::string unfinished_;  // the begin of a character whose other bytes have not come yet
+};
+
+}  // namespace mlxe::cli

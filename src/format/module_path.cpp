@@ -1,0 +1,36 @@
+#include "format/module_path.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "format/json_file.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace fs = std::filesystem;
+
+std::string module_folder(const Config& entry) {
+  const auto path = entry.get<std::string>("path");
+  const fs::path relative = fs::path(path).lexically_normal();
+  if (relative.is_absolute() || (!relative.empty() && *relative.begin() == "..") ||
+      path.find('\0') != path.npos)
+    throw Error(ErrorCode::format, fmt::format("{}: \"path\" is {}, expected a folder inside the model's",
+                                               entry.where(), printable(path)));
+  return path;
+}
+
+fs::path transformer_path(const fs::path& folder) {
+  const fs::path file = folder / "modules.json";
+  if (!fs::exists(file)) return {};
+  const nlohmann::json list = read_json(file);
+  if (!list.is_array() || list.empty()) return {};  // read_sentence_modules says what is wrong
+  const Config first(list[0], fmt::format("{}: module 0", file.string()));
+  const bool is_transformer = first.get<std::string>("type").ends_with(".Transformer");
+  if (!is_transformer) return {};
+  fs::path path = fs::path(module_folder(first)).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();  // "0_Transformer/"
+  return path == "." ? fs::path() : path;
+}
+
+}  // namespace mlxe

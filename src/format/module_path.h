@@ -1,0 +1,19 @@
+// Where the modules of a sentence-transformers folder lie.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "format/config.h"
+
+namespace mlxe {
+
+// The folder of an entry of modules.json, relative to the model's: "1_Pooling". Errors: format (a folder
+// outside the model's).
+std::string module_folder(const Config& entry);
+
+// Where the transformer's files are, relative to `folder`: "0_Transformer" where modules.json says so, else
+// "". Errors: io, format.
+std::filesystem::path transformer_path(const std::filesystem::path& folder);
+
+}  // namespace mlxe
