@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <set>
 
 #include "command.h"
 #include "mlx_encoder/error.h"
@@ -18,7 +19,7 @@ namespace {
 struct ClassifyCommand {
   RunOptions run;
   TextSource texts;
-  std::string pair;
+  PairOption pair;
 };
 
 struct ZeroShotCommand {
@@ -44,13 +45,45 @@ nlohmann::json scores_by_label(std::span<const float> scores, std::span<const st
   return object;
 }
 
+// A name that several classes have is followed by the number of the class, so that each class has a key.
+std::vector<std::string> distinct(std::vector<std::string> names) {
+  const std::multiset<std::string> all(names.begin(), names.end());
+  std::set<std::string> used;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string number = fmt::format(" ({})", i);
+    if (all.count(names[i]) > 1) names[i] += number;
+    while (!used.insert(names[i]).second) names[i] += number;
+  }
+  return names;
+}
+
+// As transformers' pipeline reads a list of labels: without the space around them, and without empty ones.
+// One given twice would get half the score each time, so it is taken once; what is left out is said.
+std::vector<std::string> candidate_labels(const std::vector<std::string>& given, const Warning& warn) {
+  std::vector<std::string> labels;
+  for (const std::string& label : given) {
+    constexpr const char* kSpace = " \t\r\n\v\f";
+    const size_t first = label.find_first_not_of(kSpace);
+    if (first == label.npos) {
+      warn("--labels: an empty label was left out");
+      continue;
+    }
+    std::string trimmed = label.substr(first, label.find_last_not_of(kSpace) + 1 - first);
+    if (std::ranges::find(labels, trimmed) == labels.end())
+      labels.push_back(std::move(trimmed));
+    else
+      warn(fmt::format("--labels: \"{}\" stands there twice; the second was left out", trimmed));
+  }
+  if (labels.empty()) throw Error(ErrorCode::usage, "--labels: no label, expected at least one");
+  return labels;
+}
+
 int classify(const ClassifyCommand& o) {
   const Encoder encoder = o.run.load();
-  const std::vector<std::string>& labels = encoder.info().labels;
+  const std::vector<std::string> labels = distinct(encoder.info().labels);
   size_t done = 0;
   o.texts.read(kWindow, [&](std::vector<TextInput> window) {
-    if (!o.pair.empty())
-      for (TextInput& t : window) t.pair = o.pair;
+    o.pair.apply(window);
     const auto predictions = encoder.classify(window, {.first_text = done, .progress = progress()});
     for (size_t i = 0; i < predictions.size(); ++i) {
       const Prediction& p = predictions[i];
@@ -69,6 +102,8 @@ int classify(const ClassifyCommand& o) {
 }
 
 int zero_shot(const ZeroShotCommand& o) {
+  const std::vector<std::string> labels =
+      candidate_labels(o.labels, warnings(o.run.strict ? Strictness::strict : Strictness::warn));
   const Encoder encoder = o.run.load();
   size_t done = 0;
   o.texts.read(kWindow, [&](std::vector<TextInput> window) {
@@ -77,15 +112,15 @@ int zero_shot(const ZeroShotCommand& o) {
     ZeroShotOptions options = o.options;
     options.first_text = done;
     options.progress = progress();
-    const auto scores = encoder.zero_shot(texts, o.labels, options);
+    const auto scores = encoder.zero_shot(texts, labels, options);
     for (size_t i = 0; i < texts.size(); ++i) {
       if (o.run.json)
-        print_json(
-            nlohmann::json{{"index", done + i},
-                           {"label", o.labels[std::ranges::max_element(scores[i]) - scores[i].begin()]},
-                           {"scores", scores_by_label(scores[i], o.labels)}});
+        print_json(nlohmann::json{
+            {"index", done + i},
+            {"label", labels[std::ranges::max_element(scores[i]) - scores[i].begin()]},
+            {"scores", scores_by_label(scores[i], labels)}});
       else
-        std::cout << texts[i] << '\n' << ranking(scores[i], o.labels);
+        std::cout << texts[i] << '\n' << ranking(scores[i], labels);
     }
     done += texts.size();
   });
@@ -99,8 +134,7 @@ void add_classify(CLI::App& app, Run& run) {
   auto o = std::make_shared<ClassifyCommand>();
   o->run.add_to(*command);
   o->texts.add_to(*command);
-  command->add_option("--pair", o->pair,
-                      "Second text of every pair (an input file may have a text_pair of its own)");
+  o->pair.add_to(*command, "Second text of every pair (an input file may have a text_pair of its own)");
   command->callback([o, &run] { run = [o] { return classify(*o); }; });
 }
 

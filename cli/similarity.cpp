@@ -18,7 +18,7 @@ constexpr size_t kMatrixTexts = 12;  // more single texts than this need a file 
 struct SimilarityArguments {
   RunOptions run;
   TextSource texts;
-  std::string pair;
+  PairOption pair;
 };
 
 void print_matrix(const Encoder& encoder, const std::vector<std::string>& texts, bool json) {
@@ -75,8 +75,8 @@ int tokenize(const SimilarityArguments& o) {
   const Encoder encoder = o.run.load();
   size_t done = 0;
   o.texts.read(kWindow, [&](std::vector<TextInput> window) {
-    for (TextInput& text : window) {
-      if (!o.pair.empty()) text.pair = o.pair;
+    o.pair.apply(window);
+    for (const TextInput& text : window) {
       const Tokens t = encoder.tokenize(text);
       if (o.run.json) {
         print_json(nlohmann::json{{"index", done},
@@ -115,7 +115,7 @@ void add_tokenize(CLI::App& app, Run& run) {
   auto o = std::make_shared<SimilarityArguments>();
   o->run.add_to(*command);
   o->texts.add_to(*command);
-  command->add_option("--pair", o->pair, "Second text of every pair");
+  o->pair.add_to(*command, "Second text of every pair");
   command->callback([o, &run] { run = [o] { return tokenize(*o); }; });
 }
 

@@ -48,6 +48,15 @@ void TextSource::read(size_t size, const std::function<void(std::vector<TextInpu
   if (!texts.empty()) window(std::move(texts));
 }
 
+void PairOption::add_to(CLI::App& command, const std::string& description) {
+  option = command.add_option("--pair", text, description);
+}
+
+void PairOption::apply(std::vector<TextInput>& texts) const {
+  if (option->count() == 0) return;
+  for (TextInput& t : texts) t.pair = text;
+}
+
 void RunOptions::add_to(CLI::App& command) {
   command.add_option("model", folder, "Model folder")->required();
   command.add_option("--engine", engine, "auto (mlx where it has a GPU, else cpu), mlx or cpu")

@@ -33,6 +33,16 @@ struct TextSource {
   void read(size_t size, const std::function<void(std::vector<TextInput>)>& window) const;
 };
 
+// --pair TEXT: the second text of every pair, instead of one in the input. An empty one is a second text too,
+// as an empty text_pair in a file is.
+struct PairOption {
+  std::string text;
+  CLI::Option* option = nullptr;
+
+  void add_to(CLI::App& command, const std::string& description);
+  void apply(std::vector<TextInput>& texts) const;
+};
+
 // Options every command that runs a model has.
 struct RunOptions {
   std::filesystem::path folder;

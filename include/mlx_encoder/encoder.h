@@ -29,7 +29,8 @@ EngineKind parse_engine(std::string_view spelling);  // "auto", "mlx", "cpu"; th
 //   bf16     bfloat16, and the weights too, of all matrices
 //   float32  nothing
 // automatic is what the processor's kernel variant is fastest with, where the matrix is quantized; it leaves
-// matrices of floats alone. The MLX engine always takes float32.
+// matrices of floats alone. The MLX engine always takes float32: with int8 or bf16 the automatic engine is
+// cpu, and asking for mlx is an error (usage).
 enum class Activations { automatic, int8, bf16, float32 };
 Activations parse_activations(std::string_view spelling);  // "auto", "int8", "bf16", "f32"; throws usage
 const char* name(Activations activations) noexcept;        // the same
@@ -48,10 +49,12 @@ struct ModelInfo {
   int64_t max_tokens = 0;    // a text longer than this is truncated
   int64_t dimension = 0;     // of embed()'s vectors
   std::string problem_type;  // of the classifier: "single_label_classification", ...; empty without one
+  std::string
+      score_function;  // what makes its scores of logits: "softmax", "sigmoid", "identity", "tanh", "relu"
   std::vector<std::string> labels;             // of the classifier, by index; empty without one
   std::vector<std::string> token_labels;       // of the token classifier, by index; empty without one
-  std::map<std::string, std::string> prompts;  // name -> text put before an embedded text
-  std::string default_prompt;                  // name, or empty
+  std::map<std::string, std::string> prompts;  // name -> text put before a text
+  std::string default_prompt;  // name, or empty; of a CrossEncoder it is classify()'s, else embed()'s
   std::string engine, engine_variant;
   Activations activations = Activations::float32;  // those in use
 };
@@ -77,7 +80,7 @@ struct TextInput {
 // from 1 over all of them.
 struct EmbedOptions {
   std::string prompt_name;            // one of ModelInfo::prompts; empty: the model's default
-  std::optional<std::string> prompt;  // a literal prompt, instead of a named one
+  std::optional<std::string> prompt;  // a literal prompt, instead of a named one; both are an error (usage)
   size_t first_text = 0;
   Progress progress;  // in texts
 };
@@ -88,9 +91,8 @@ struct ClassifyOptions {
 };
 
 struct Prediction {
-  int64_t best = 0;  // index of the highest score
-  std::vector<float>
-      scores;  // softmax, or sigmoid for multi-label and single-output heads; raw for regression
+  int64_t best = 0;           // index of the highest score
+  std::vector<float> scores;  // ModelInfo::score_function of the logits
   std::vector<float> logits;
 };
 
@@ -112,7 +114,8 @@ struct TokenScores {
 // How tokens become entities, as transformers' token-classification pipeline does it for a tokenizer that
 // marks the pieces of a word (BERT, DistilBERT). `none`: every token on its own. `simple`: neighbours of one
 // type are joined unless a B- begins anew. The others give each word one label before that: its first
-// piece's, the one of the highest mean score, or that of its surest piece.
+// piece's, the one of the highest mean score, or that of its surest piece. Beyond the pipeline, BIOES and
+// BILOU are understood (E- and L- end an entity, S- and U- are one), a type may hold a "-" or be called "O".
 enum class Aggregation { none, simple, first, average, max };
 Aggregation parse_aggregation(std::string_view spelling);  // "none", ...; throws usage
 
@@ -146,13 +149,15 @@ class Encoder {
   const ModelInfo& info() const noexcept;
 
   // One vector a text, through the model's sentence-transformers pipeline (mean pooling where it has none).
-  // Errors: usage (unknown prompt), format (not UTF-8; names the text), numeric (NaN in a result).
+  // Errors, naming the text: format (not UTF-8; no token to compute from, as of an empty text where the
+  // tokenizer adds no special tokens), numeric (NaN in its vector). usage: an unknown prompt.
   Vectors embed(std::span<const std::string> texts, const EmbedOptions& options = {}) const;
   Vectors embed(std::initializer_list<std::string> texts) const {
     return embed(std::span<const std::string>(texts.begin(), texts.size()));
   }
 
-  // Needs a classification head, else unsupported.
+  // Needs a classification head, else unsupported. Other errors as embed(). A CrossEncoder's default prompt
+  // goes before each text.
   std::vector<Prediction> classify(std::span<const TextInput> texts,
                                    const ClassifyOptions& options = {}) const;
 
@@ -161,8 +166,8 @@ class Encoder {
                                             std::span<const std::string> labels,
                                             const ZeroShotOptions& options = {}) const;
 
-  // The tokens of each text but special ones, truncated ones missing. Needs a token classification head, else
-  // unsupported.
+  // The tokens of each text but special ones, truncated ones missing; none of a text that has none. Needs a
+  // token classification head, else unsupported.
   std::vector<std::vector<TokenScores>> score_tokens(std::span<const std::string> texts,
                                                      const ClassifyOptions& options = {}) const;
 

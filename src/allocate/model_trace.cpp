@@ -57,6 +57,7 @@ class TraceOps {
   Tensor take(const Tensor&, std::span<const int32_t>) { return {}; }
   Tensor pool(const Tensor&, PoolingKind, const Batch&) { return {}; }
   Tensor concatenate(const std::vector<Tensor>&) { return {}; }
+  Tensor add(const Tensor&, const Tensor&) { return {}; }
   Tensor normalize(const Tensor&) { return {}; }
   Matrix read(const Tensor&) { return {}; }
 
@@ -90,7 +91,10 @@ std::vector<TensorUse> trace(Model model, OutputKind output) {
   Namer namer;
   model.visit(namer);
   for (SentenceModule& m : model.sentence.modules)
-    if (auto* dense = std::get_if<DenseModule>(&m)) dense->dense.weight = kNoWeight;
+    if (auto* dense = std::get_if<DenseModule>(&m)) {
+      dense->dense.weight = kNoWeight;
+      if (dense->residual) dense->residual->weight = kNoWeight;
+    }
   const int last_stage = static_cast<int>(model.layers()) + 1;
   TraceOps ops(namer.specs, last_stage);
   Batch batch;

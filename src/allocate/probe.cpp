@@ -70,9 +70,10 @@ void Probe::bind(const TextRunner& runner) {
   };
   for (size_t i = 0; i < runner.sentence().modules.size(); ++i)
     if (const auto* spec = std::get_if<DenseSpec>(&runner.sentence().modules[i])) {
-      Linear& dense = std::get<DenseModule>(model_.sentence.modules[i]).dense;
-      dense.weight = add(spec->weight);
-      if (spec->bias) dense.bias = add(*spec->bias);
+      auto& module = std::get<DenseModule>(model_.sentence.modules[i]);
+      module.dense.weight = add(spec->weight);
+      if (spec->bias) module.dense.bias = add(*spec->bias);
+      if (spec->residual) module.residual->weight = add(*spec->residual);
     }
 }
 

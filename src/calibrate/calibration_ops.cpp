@@ -229,6 +229,18 @@ CalibrationOps::Tensor CalibrationOps::concatenate(const std::vector<Tensor>& xs
   return shared({.prepare = prepare, .rows = rows});
 }
 
+CalibrationOps::Tensor CalibrationOps::add(const Tensor& a, const Tensor& b) {
+  const auto rows = [this, a, b](size_t part, Sides sides) {
+    const Part x = a->rows(part, sides), y = b->rows(part, sides);
+    return on(sides, [&](auto& ops, auto side) { return ops.add(x.*side, y.*side); });
+  };
+  const auto prepare = [a, b] {
+    a->prepare();
+    b->prepare();
+  };
+  return shared({.prepare = prepare, .rows = rows});
+}
+
 CalibrationOps::Tensor CalibrationOps::normalize(const Tensor& x) {
   return row_by_row(x, [this](const Part& in, size_t, Sides sides) {
     return on(sides, [&](auto& ops, auto side) { return ops.normalize(in.*side); });

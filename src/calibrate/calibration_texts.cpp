@@ -24,13 +24,6 @@ std::vector<size_t> spread(size_t of, size_t count) {
   return indices;
 }
 
-int64_t most_tokens_of_a_text(const LoadedModel& model, const Tokenizer& tokenizer) {
-  int64_t most = model.model.max_tokens();
-  for (const int64_t limit : {model.sentence.max_seq_length.value_or(0), tokenizer.model_max_length()})
-    if (limit > 0) most = std::min(most, limit);
-  return most;
-}
-
 double percent(int64_t part, int64_t of) {
   return 100.0 * static_cast<double>(part) / static_cast<double>(of);
 }
@@ -183,7 +176,7 @@ Batch tokenize(const Calibration& calibration, const LoadedModel& model, const T
     for (const size_t i : spread(inputs.size(), calibration.limit)) some.push_back(inputs[i]);
     inputs = std::move(some);
   }
-  const int64_t most_of_one = most_tokens_of_a_text(model, tokenizer);
+  const int64_t most_of_one = token_limit(model, tokenizer.model_max_length());
   const std::vector<Encoding> encodings = tokenizer.encode_batch(inputs, {.max_length = most_of_one}, pool);
   int64_t all = 0;
   for (const Encoding& e : encodings) all += static_cast<int64_t>(e.ids.size());

@@ -63,17 +63,11 @@ bool has_head(const Model& model) {
 
 // Gold labels as indices into the model's.
 std::vector<int64_t> gold_indices(const std::vector<std::string>& gold,
-                                  const std::vector<std::string>& labels) {
-  const LabelIndex known(labels);
-  std::vector<int64_t> indices;
-  for (size_t i = 0; i < gold.size(); ++i) {
-    const auto found = known.find(gold[i]);
-    if (!found)
-      throw Error(ErrorCode::format, fmt::format("text {}: the gold label \"{}\" is none of the model's: {}",
-                                                 i + 1, gold[i], fmt::join(labels, ", ")));
-    indices.push_back(*found);
-  }
-  return indices;
+                                  const std::vector<std::string>& labels, const Warning& warn) {
+  GoldLabels read = read_gold_labels(gold, labels, warn);
+  if (!read.misfit) return std::move(read.indices);
+  throw Error(ErrorCode::format, fmt::format("text {}: the gold label \"{}\" is none of the model's: {}",
+                                             *read.misfit + 1, gold[*read.misfit], fmt::join(labels, ", ")));
 }
 
 // One comparison while it runs.
@@ -87,7 +81,8 @@ class Comparing {
         b_(quantized, encoder_options(Activations::float32)),
         by_token_(a_.model().token_classifier && b_.model().token_classifier),
         classifier_(by_token_ || (a_.model().classifier && b_.model().classifier)) {
-    if (b_.engine_info().engine != "cpu" || options.run_mode == Activations::float32) return;
+    const bool asked = needs_cpu_engine(options.engine, options.run_mode);
+    if (options.run_mode == Activations::float32 || (!asked && b_.engine_info().engine != "cpu")) return;
     fast_.emplace(quantized, encoder_options(options.run_mode));
     if (fast_->engine_info().activations == Activations::float32) fast_.reset();
   }
@@ -174,7 +169,7 @@ class Comparing {
         classifies_texts() && problem() == ProblemType::single_label && a_.model().classifier->out.out > 1;
     if (!input_.labels.empty()) {
       if (one_label)
-        task_.gold = gold_indices(input_.labels, a_.model().labels);
+        task_.gold = gold_indices(input_.labels, a_.model().labels, warning());
       else
         warning()(fmt::format("the gold labels are ignored: this is no classifier of one label a text{}",
                               by_token_ ? "; evaluate --task ner takes those of words" : ""));
@@ -259,8 +254,10 @@ class Comparing {
   bool classifies_texts() const { return classifier_ && !by_token_; }
 
   static void append(std::array<RunRequest, 2>& requests, const Sequence& s) {
-    for (int side = 0; side < 2; ++side)
+    for (int side = 0; side < 2; ++side) {
       requests[side].batch.append(s.ids, s.type_ids[side], s.pool_from[side]);
+      requests[side].numbers.push_back(static_cast<size_t>(s.text) + 1);
+    }
   }
 
   // Measures text `position` of the batch all sides just ran.

@@ -18,13 +18,11 @@ struct Prompt {
   int32_t pool_from = 0;
 };
 
-// The prompt `embed` puts before a text unless told otherwise.
-Prompt default_prompt(const TextRunner& runner) {
-  const SentenceModules& sentence = runner.sentence();
-  if (!sentence.default_prompt_name) return {};
-  Prompt prompt{sentence.prompts.at(*sentence.default_prompt_name)};
-  const auto& pooling = std::get<PoolingModule>(runner.model().sentence.modules.front());
-  if (prompt.text.empty() || pooling.include_prompt) return prompt;
+// The prompt `embed`, or `classify` for a pair read together, puts before a text unless told otherwise.
+Prompt default_prompt(const TextRunner& runner, Pairs pairs) {
+  if (pairs == Pairs::together) return {mlxe::default_prompt(runner.sentence(), PromptUse::classification)};
+  Prompt prompt{mlxe::default_prompt(runner.sentence(), PromptUse::embedding)};
+  if (prompt.text.empty() || runner.model().sentence.pooling().include_prompt) return prompt;
   // Without a trailing special token, as sentence-transformers counts.
   const Encoding e = runner.encode({prompt.text, std::nullopt});
   const bool closes = !e.sequence.empty() && e.sequence.back() < 0;
@@ -58,8 +56,7 @@ std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner
       sequences.push_back({.text = static_cast<int64_t>(i), .part = 1});
   }
   const std::array sides{&original, &quantized};
-  std::array<Prompt, 2> prompts;
-  if (pairs == Pairs::apart) prompts = {default_prompt(original), default_prompt(quantized)};
+  const std::array prompts{default_prompt(original, pairs), default_prompt(quantized, pairs)};
 
   std::atomic<int64_t> truncated{0};
   ThreadPool pool(threads);
@@ -73,9 +70,10 @@ std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner
           e[side] = sides[side]->encode(
               {prompts[side].text + (s.part == 0 ? text.text : *text.pair), std::nullopt});
         else
-          e[side] = sides[side]->encode(text);
+          e[side] = sides[side]->encode({prompts[side].text + text.text, text.pair});
         s.type_ids[side] = std::move(e[side].type_ids);
-        s.pool_from[side] = std::min(prompts[side].pool_from, static_cast<int32_t>(e[side].ids.size()));
+        s.pool_from[side] = prompts[side].pool_from;
+        TextRunner::require_tokens(e[side], s.pool_from[side]);
       }
       if (e[0].ids != e[1].ids) disagree(original, quantized, e[0], e[1]);
       if (e[0].dropped_tokens > 0) ++truncated;

@@ -128,10 +128,8 @@ class Planner {
   void note(std::string sentence) { plan().notes.push_back(std::move(sentence)); }
 
   void read_sentence() {
-    std::vector<std::string> heard;
-    sentence_ = read_sentence_modules(options_.model, [&](std::string_view s) { heard.emplace_back(s); });
-    if (sentence_.declared)
-      warnings_.insert(warnings_.end(), heard.begin(), heard.end());  // else: mean pooling assumed
+    // That mean pooling is assumed is for whoever runs the model.
+    sentence_ = read_sentence_modules(options_.model, warn(), ExpectVectors::no);
     if (form_)
       for (std::string& caveat : form_->caveats(sentence_, options_.model))
         warnings_.push_back(std::move(caveat));

@@ -26,25 +26,6 @@ const char* name(ProblemType type) {
   return "";
 }
 
-std::vector<float> softmax(std::span<const float> logits) {
-  const float top = *std::ranges::max_element(logits);
-  std::vector<float> p(logits.size());
-  double sum = 0;
-  for (size_t i = 0; i < p.size(); ++i) sum += p[i] = std::exp(logits[i] - top);
-  for (float& v : p) v = static_cast<float>(v / sum);
-  return p;
-}
-
-// What transformers' text-classification pipeline applies: softmax, sigmoid for multi-label and single-output
-// heads, nothing for regression.
-std::vector<float> scores_of(std::span<const float> logits, ProblemType type) {
-  if (type == ProblemType::regression) return {logits.begin(), logits.end()};
-  if (type == ProblemType::single_label && logits.size() > 1) return softmax(logits);
-  std::vector<float> p;
-  for (float v : logits) p.push_back(1.0f / (1.0f + std::exp(-v)));
-  return p;
-}
-
 std::span<const float> row(const Matrix& m, int64_t i) {
   return std::span(m.values).subspan(static_cast<size_t>(i * m.columns), static_cast<size_t>(m.columns));
 }
@@ -76,6 +57,7 @@ struct Encoder::Impl {
             .max_tokens = runner.max_tokens(),
             .dimension = model.hidden_size(),
             .problem_type = model.classifier ? name(model.problem_type) : "",
+            .score_function = model.classifier ? mlxe::name(runner.score_function()) : "",
             .labels = model.labels,
             .token_labels = model.token_labels,
             .prompts = sentence.prompts,
@@ -91,9 +73,13 @@ struct Encoder::Impl {
   }
 
   std::string prompt(const EmbedOptions& options) const {
+    const std::string& chosen = options.prompt_name;
+    if (options.prompt && !chosen.empty())
+      throw Error(
+          ErrorCode::usage,
+          fmt::format("a literal prompt and the prompt name \"{}\" were given; give one of the two", chosen));
     if (options.prompt) return *options.prompt;
-    const std::string& chosen = options.prompt_name.empty() ? info.default_prompt : options.prompt_name;
-    if (chosen.empty()) return "";
+    if (chosen.empty()) return mlxe::default_prompt(runner.sentence(), PromptUse::embedding);
     const auto found = info.prompts.find(chosen);
     if (found != info.prompts.end()) return found->second;
     std::string known;
@@ -106,8 +92,7 @@ struct Encoder::Impl {
   // Tokens of the prompt that pooling skips when the model was trained so: without a trailing special token,
   // as sentence-transformers counts them.
   int32_t prompt_tokens(const std::string& prompt) const {
-    const auto& pooling = std::get<PoolingModule>(runner.model().sentence.modules.front());
-    if (prompt.empty() || pooling.include_prompt) return 0;
+    if (prompt.empty() || runner.model().sentence.pooling().include_prompt) return 0;
     const Encoding e = runner.encode({prompt, std::nullopt});
     const bool closes = !e.sequence.empty() && e.sequence.back() < 0;
     return static_cast<int32_t>(e.ids.size()) - (closes ? 1 : 0);
@@ -178,12 +163,13 @@ Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& o
 std::vector<Prediction> Encoder::classify(std::span<const TextInput> texts,
                                           const ClassifyOptions& options) const {
   TextRunner::Job job;
+  job.prefix = default_prompt(impl_->runner.sentence(), PromptUse::classification);
   job.first_text = options.first_text;
   job.progress = options.progress;
   std::vector<Prediction> predictions;
   for (std::vector<float>& logits : impl_->logits(texts, std::move(job))) {
     Prediction p{.best = std::ranges::max_element(logits) - logits.begin(),
-                 .scores = scores_of(logits, impl_->runner.model().problem_type),
+                 .scores = scores_of(logits, impl_->runner.score_function()),
                  .logits = {}};
     p.logits = std::move(logits);
     predictions.push_back(std::move(p));

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <set>
 
 #include "mlx_encoder/encoder.h"
 #include "mlx_encoder/error.h"
@@ -52,12 +54,32 @@ std::vector<Piece> pieces(std::span<const TokenScores> tokens, std::span<const s
   return all;
 }
 
-bool has_prefix(const std::string& tag) {
-  return tag.starts_with("B-") || tag.starts_with("I-");
-}
-std::string type_of(const std::string& tag) {
-  return has_prefix(tag) ? tag.substr(2) : tag;
-}
+// What a tag says: which type, and whether it begins or ends an entity.
+struct Tag {
+  std::string type;
+  bool outside = false, begins = false, ends = false;
+};
+
+// The tags of a model. B- and I- are prefixes always, as for transformers' pipeline. E- and S- (BIOES), L-
+// and U- (BILOU) are where the model also has the type's B-: else "S-curve" is a type of its own.
+class Tags {
+ public:
+  explicit Tags(std::span<const std::string> labels) : labels_(labels.begin(), labels.end()) {}
+
+  Tag parse(const std::string& label) const {
+    if (label == kOutside) return {.outside = true};
+    if (label.size() < 2 || label[1] != '-') return {.type = label};
+    const std::string type = label.substr(2);
+    const char prefix = label[0];
+    const bool ends = prefix == 'E' || prefix == 'L', alone = prefix == 'S' || prefix == 'U';
+    if ((ends || alone) && !labels_.contains("B-" + type)) return {.type = label};
+    if (!ends && !alone && prefix != 'B' && prefix != 'I') return {.type = label};
+    return {.type = type, .begins = prefix == 'B' || alone, .ends = ends || alone};
+  }
+
+ private:
+  std::set<std::string> labels_;
+};
 
 }  // namespace
 
@@ -74,20 +96,30 @@ Aggregation parse_aggregation(std::string_view spelling) {
 
 std::vector<Entity> entities(std::span<const TokenScores> tokens, std::span<const std::string> labels,
                              Aggregation aggregation) {
-  const std::vector<Piece> all = pieces(tokens, labels, aggregation);
+  const Tags tags(labels);
   std::vector<Entity> found;
-  for (size_t first = 0; first < all.size();) {
-    size_t end = first + 1;
-    const std::string type = type_of(all[first].tag);
-    double score = all[first].score;
-    if (aggregation != Aggregation::none)
-      for (; end < all.size() && type_of(all[end].tag) == type && !all[end].tag.starts_with("B-"); ++end)
-        score += all[end].score;
-    if (all[first].tag != kOutside)
-      found.push_back({aggregation == Aggregation::none ? all[first].tag : type,
-                       static_cast<float>(score / static_cast<double>(end - first)), all[first].begin,
-                       all[end - 1].end});
-    first = end;
+  double sum = 0;  // of the scores of the last entity's pieces
+  int pieces_in = 0;
+  std::optional<Tag> last;  // of the piece before, where an entity may go on
+  for (const Piece& piece : pieces(tokens, labels, aggregation)) {
+    const Tag tag = tags.parse(piece.tag);
+    if (tag.outside) {
+      last.reset();
+      continue;
+    }
+    const bool joins =
+        aggregation != Aggregation::none && last && last->type == tag.type && !tag.begins && !last->ends;
+    if (joins) {
+      sum += piece.score;
+      ++pieces_in;
+      found.back().end = piece.end;
+    } else {
+      sum = piece.score;
+      pieces_in = 1;
+      found.push_back({aggregation == Aggregation::none ? piece.tag : tag.type, 0, piece.begin, piece.end});
+    }
+    found.back().score = static_cast<float>(sum / pieces_in);
+    last = tag;
   }
   return found;
 }

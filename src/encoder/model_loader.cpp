@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -78,9 +80,12 @@ SentencePipeline make_pipeline(const SentenceModules& spec, int64_t hidden_size)
         throw Error(ErrorCode::format,
                     fmt::format("{}: in_features is {}, the module before it gives {} values", d->folder,
                                 d->in, width));
+      const Linear widths{.in = d->in, .out = d->out};
       pipeline.modules.push_back(
-          DenseModule{{.in = d->in, .out = d->out},
-                      parse_activation(d->activation, d->folder + ": activation_function")});
+          DenseModule{.dense = widths,
+                      .activation = parse_activation(d->activation, d->folder + ": activation_function"),
+                      .use_residual = d->use_residual,
+                      .residual = d->residual ? std::optional(widths) : std::nullopt});
       width = d->out;
     } else {
       pipeline.modules.push_back(NormalizeModule{});
@@ -97,11 +102,12 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn)
   ShapeCheck check(checkpoint);
   model.visit(check);
   check.finish(warn);
-  // A classifier is not asked for sentence vectors as a rule: what is assumed for them would be noise.
+  const bool classifies = model.classifier || model.token_classifier;
   SentenceModules sentence =
-      read_sentence_modules(folder, model.classifier || model.token_classifier ? Warning{} : warn);
+      read_sentence_modules(folder, warn, classifies ? ExpectVectors::no : ExpectVectors::yes);
   model.sentence = make_pipeline(sentence, model.hidden_size());
-  return {std::move(checkpoint), std::move(model), std::move(sentence)};
+  const ScoreFunction scores = score_function(model, checkpoint.config(), sentence, warn);
+  return {std::move(checkpoint), std::move(model), std::move(sentence), scores};
 }
 
 void bind(LoadedModel& loaded, Engine& engine) {
@@ -109,11 +115,23 @@ void bind(LoadedModel& loaded, Engine& engine) {
   loaded.model.visit(binder);
   for (size_t i = 0; i < loaded.sentence.modules.size(); ++i) {
     if (const auto* spec = std::get_if<DenseSpec>(&loaded.sentence.modules[i])) {
-      auto& dense = std::get<DenseModule>(loaded.model.sentence.modules[i]).dense;
-      dense.weight = engine.add(spec->weight);
-      if (spec->bias) dense.bias = engine.add(*spec->bias);
+      auto& module = std::get<DenseModule>(loaded.model.sentence.modules[i]);
+      module.dense.weight = engine.add(spec->weight);
+      if (spec->bias) module.dense.bias = engine.add(*spec->bias);
+      if (spec->residual) module.residual->weight = engine.add(*spec->residual);
     }
   }
+}
+
+int64_t token_limit(const LoadedModel& loaded, int64_t model_max_length, const Warning& warn) {
+  const int64_t positions = loaded.model.max_tokens();
+  const auto& stated = loaded.sentence.max_seq_length;
+  if (!stated) return model_max_length > 0 ? std::min(model_max_length, positions) : positions;
+  if (*stated > positions && warn)
+    warn(fmt::format(
+        "{}: sentence-transformers' max_seq_length is {}, the model has {} positions; texts are cut there",
+        loaded.checkpoint.folder().string(), *stated, positions));
+  return std::min(*stated, positions);
 }
 
 }  // namespace mlxe

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "encoder/score_function.h"
 #include "format/checkpoint.h"
 #include "format/sentence_modules.h"
 #include "models/engine.h"
@@ -15,6 +16,7 @@ struct LoadedModel {
   Checkpoint checkpoint;
   Model model;
   SentenceModules sentence;
+  ScoreFunction score_function = ScoreFunction::softmax;  // of a classifier
 };
 
 // Reads config.json, the safetensors files and the sentence-transformers modules of `folder`, and checks that
@@ -25,5 +27,10 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn)
 
 // Hands every tensor of the model to the engine and keeps the handles. `loaded` must outlive the engine.
 void bind(LoadedModel& loaded, Engine& engine);
+
+// Tokens a text may have, as sentence-transformers decides it: sentence_bert_config.json's max_seq_length,
+// else (also where it is null) the tokenizer's model_max_length (0: none); never more than the model has
+// positions, which is said through `warn` where a file asks for more.
+int64_t token_limit(const LoadedModel& loaded, int64_t model_max_length, const Warning& warn = {});
 
 }  // namespace mlxe

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <numeric>
 
 #include "mlx_encoder/error.h"
 
@@ -20,15 +19,10 @@ constexpr int64_t kBatchTokens = 4096;
 
 std::unique_ptr<Engine> make_engine(const EncoderOptions& options) {
   const EngineOptions engine{.threads = options.threads, .activations = options.activations};
-  switch (options.engine) {
-    case EngineKind::mlx:
-      return make_mlx_engine(engine);
-    case EngineKind::cpu:
-      return make_cpu_engine(engine);
-    case EngineKind::automatic:
-      break;
-  }
-  return mlx_has_gpu() ? make_mlx_engine(engine) : make_cpu_engine(engine);
+  const bool needs_cpu = needs_cpu_engine(options.engine, options.activations);
+  const bool mlx = options.engine == EngineKind::mlx ||
+                   (options.engine == EngineKind::automatic && !needs_cpu && mlx_has_gpu());
+  return mlx ? make_mlx_engine(engine) : make_cpu_engine(engine);
 }
 
 }  // namespace
@@ -54,6 +48,16 @@ const char* name(Activations activations) noexcept {
   return kNames[static_cast<size_t>(activations)];
 }
 
+bool needs_cpu_engine(EngineKind engine, Activations activations) {
+  if (activations != Activations::int8 && activations != Activations::bf16) return false;
+  if (engine == EngineKind::mlx)
+    throw Error(
+        ErrorCode::usage,
+        fmt::format("engine mlx with {} activations: the mlx engine's are float32; leave out one of the two",
+                    name(activations)));
+  return true;
+}
+
 TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions& options)
     : loaded_(load_model(folder, options.warning)),
       tokenizer_(Tokenizer::load(folder, options.warning)),
@@ -62,10 +66,8 @@ TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions
       warning_(options.warning) {
   if (loaded_.sentence.do_lower_case) tokenizer_.lower_case_first();
   bind(loaded_, *engine_);
-  max_tokens_ = loaded_.model.max_tokens();
-  for (int64_t limit :
-       {loaded_.sentence.max_seq_length.value_or(0), tokenizer_.model_max_length(), options.max_length})
-    if (limit > 0) max_tokens_ = std::min(max_tokens_, limit);
+  max_tokens_ = token_limit(loaded_, tokenizer_.model_max_length(), options.warning);
+  if (options.max_length > 0) max_tokens_ = std::min(max_tokens_, options.max_length);
   if (warning_)
     for (const std::string& note : engine_->info().notes) warning_(note);
 }
@@ -78,8 +80,23 @@ Encoding TextRunner::encode_whole(const TextInput& text) const {
   return tokenizer_.encode(text.text, text.pair, {});
 }
 
+void TextRunner::require_tokens(const Encoding& encoding, int32_t pool_from) {
+  const auto length = static_cast<int32_t>(encoding.ids.size());
+  if (length == 0)
+    throw Error(
+        ErrorCode::format,
+        "no token to compute from: the text is empty or holds nothing that the tokenizer keeps, and it adds "
+        "no special tokens; leave the text out");
+  if (pool_from >= length)
+    throw Error(
+        ErrorCode::format,
+        "no token to pool beside those of the prompt, which this model leaves out; leave the text out, or "
+        "shorten the prompt");
+}
+
 void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Take& take) const {
   const auto number = [&](size_t i) { return job.first_text + i / job.runs_each + 1; };
+  const bool by_token = job.wanted.logits && model().token_classifier;
   size_t truncated = 0;
   for (size_t begin = 0; begin < texts.size(); begin += kWindow) {
     const auto window = texts.subspan(begin, std::min(kWindow, texts.size() - begin));
@@ -89,6 +106,7 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
       text.text.insert(0, job.prefix);
       try {
         encodings[i] = encode(text, job.truncation);
+        if (!by_token) require_tokens(encodings[i], job.pool_from);
       } catch (const Error& e) {
         throw Error(e.code(), fmt::format("text {}: {}", number(begin + i), e.what()));
       }
@@ -100,17 +118,18 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
                              encodings[i].dropped_tokens));
     }
 
-    std::vector<size_t> order(window.size());
-    std::iota(order.begin(), order.end(), size_t{0});
+    std::vector<size_t> order;
+    for (size_t i = 0; i < window.size(); ++i)
+      if (!encodings[i].ids.empty()) order.push_back(i);
     std::ranges::stable_sort(order, {}, [&](size_t i) { return encodings[i].ids.size(); });
     RunResult result;
     for (size_t next = 0; next < order.size();) {
       RunRequest request = job.wanted;
       const size_t first = next;
       do {
+        request.numbers.push_back(number(begin + order[next]));
         const Encoding& e = encodings[order[next++]];
-        const auto length = static_cast<int32_t>(e.ids.size());
-        request.batch.append(e.ids, e.type_ids, std::min(job.pool_from, length));
+        request.batch.append(e.ids, e.type_ids, job.pool_from);
       } while (next < order.size() &&
                request.batch.tokens() + static_cast<int64_t>(encodings[order[next]].ids.size()) <=
                    kBatchTokens);

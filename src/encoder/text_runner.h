@@ -16,6 +16,10 @@
 
 namespace mlxe {
 
+// Whether these activations, of fewer bits, are asked for: only the cpu engine has them. Errors: usage (with
+// the mlx engine).
+bool needs_cpu_engine(EngineKind engine, Activations activations);
+
 class TextRunner {
  public:
   TextRunner(const std::filesystem::path& folder, const EncoderOptions& options);
@@ -25,11 +29,15 @@ class TextRunner {
   const Tokenizer& tokenizer() const noexcept { return tokenizer_; }
   EngineInfo engine_info() const { return engine_->info(); }
   const SentenceModules& sentence() const noexcept { return loaded_.sentence; }
+  ScoreFunction score_function() const noexcept { return loaded_.score_function; }
   int64_t max_tokens() const noexcept { return max_tokens_; }
 
   Encoding encode(const TextInput& text, Truncation truncation = Truncation::longest_first) const;
   // Truncates nothing.
   Encoding encode_whole(const TextInput& text) const;
+  // Throws format where a text's vector or label would be made of nothing: it has no token, or none but those
+  // of a prompt that pooling skips.
+  static void require_tokens(const Encoding& encoding, int32_t pool_from);
 
   struct Job {
     RunRequest wanted;      // which outputs; its batch is filled in
@@ -41,7 +49,9 @@ class TextRunner {
     Progress progress;      // in texts
   };
   // Runs all texts. `take` is called once for each text, in any order but never concurrently, with its index,
-  // the result of its batch, and which text of that batch it is.
+  // the result of its batch, and which text of that batch it is. Only a token classifier runs texts without
+  // tokens: it has nothing to say of them, so `take` is not called. Errors, each with the number of the text:
+  // those of Tokenizer::encode, format (require_tokens), numeric (NaN or infinity).
   using Take =
       std::function<void(size_t text, const RunResult& result, const Batch& batch, int64_t position)>;
   void run(std::span<const TextInput> texts, const Job& job, const Take& take) const;

@@ -144,7 +144,10 @@ std::vector<WeightId> linear_weights(Model model) {
   LinearWeights visitor;
   model.visit(visitor);
   for (const SentenceModule& m : model.sentence.modules)
-    if (const auto* d = std::get_if<DenseModule>(&m)) visitor.ids.push_back(d->dense.weight);
+    if (const auto* d = std::get_if<DenseModule>(&m)) {
+      visitor.ids.push_back(d->dense.weight);
+      if (d->residual) visitor.ids.push_back(d->residual->weight);
+    }
   std::sort(visitor.ids.begin(), visitor.ids.end());
   visitor.ids.erase(std::unique(visitor.ids.begin(), visitor.ids.end()), visitor.ids.end());
   return visitor.ids;
@@ -208,7 +211,7 @@ class CpuEngine : public Engine {
       });
       if (joined.finite()) return;
     }
-    check_finite(result);
+    check_finite(request, result);
   }
 
   // bfloat16 is never chosen automatically: who asks for it means all matrices.

@@ -175,6 +175,12 @@ Tensor CpuOps::concatenate(const std::vector<Tensor>& parts) {
   return y;
 }
 
+Tensor CpuOps::add(const Tensor& a, const Tensor& b) {
+  Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
+  for (int64_t m = 0; m < a.rows(); ++m) kernels_.add(a.row(m), b.row(m), a.columns(), y.row(m));
+  return y;
+}
+
 Tensor CpuOps::normalize(const Tensor& x) {
   Tensor y = workspace_.arena.tensor(x.rows(), x.columns());
   for (int64_t m = 0; m < x.rows(); ++m) kernels_.normalize(x.row(m), x.columns(), y.row(m));

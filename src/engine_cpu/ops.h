@@ -44,6 +44,7 @@ class CpuOps {
   Tensor take(const Tensor& x, std::span<const int32_t> rows);
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
   Tensor concatenate(const std::vector<Tensor>& parts);
+  Tensor add(const Tensor& a, const Tensor& b);
   Tensor normalize(const Tensor& x);
   Matrix read(const Tensor& x) const;
 

@@ -26,7 +26,7 @@ class MlxEngine : public Engine {
     result = {};
     if (request.batch.texts() == 0) return;
     check(engine_->run(model, request, result));
-    check_finite(result);
+    check_finite(request, result);
   }
   EngineInfo info() const override {
     EngineInfo info;

@@ -115,18 +115,26 @@ class TaskRun {
     return !info.labels.empty();
   }
 
-  Vectors embed(const char* list, std::span<const std::string> texts, const std::string& prompt) {
+  // f(), which runs the texts of `list`: what it says of a text names the list too.
+  template <class F>
+  auto over(const char* list, F&& f) {
     list_ = list;
-    Vectors v = encoder_.embed(texts, {.prompt_name = prompt, .progress = progress()});
-    list_.clear();
-    return v;
+    try {
+      auto result = f();
+      list_.clear();
+      return result;
+    } catch (const Error& e) {
+      const std::string said = e.what();
+      throw Error(e.code(), said.starts_with("text ") ? list_ + ": " + said : said);
+    }
+  }
+
+  Vectors embed(const char* list, std::span<const std::string> texts, const std::string& prompt) {
+    return over(list, [&] { return encoder_.embed(texts, {.prompt_name = prompt, .progress = progress()}); });
   }
 
   std::vector<Prediction> predict(const char* list, std::span<const TextInput> texts) {
-    list_ = list;
-    auto predictions = encoder_.classify(texts, {.progress = progress()});
-    list_.clear();
-    return predictions;
+    return over(list, [&] { return encoder_.classify(texts, {.progress = progress()}); });
   }
 
   std::vector<double> pair_scores(const char* list, std::span<const TextInput> pairs) {
@@ -179,9 +187,8 @@ class TaskRun {
         text += (text.empty() ? "" : " ") + word;
       }
     }
-    list_ = "sentences";
-    const auto tokens = encoder_.score_tokens(sentences, {.progress = progress()});
-    list_.clear();
+    const auto tokens =
+        over("sentences", [&] { return encoder_.score_tokens(sentences, {.progress = progress()}); });
     a.tags.assign(words, "O");
     size_t lost = 0;
     for (size_t s = 0; s < sentences.size(); ++s) {

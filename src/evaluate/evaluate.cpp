@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/file_errors.h"
+#include "base/text.h"
 #include "base/wording.h"
 #include "evaluate/answers.h"
 #include "evaluate/class_scores.h"
@@ -67,19 +68,14 @@ std::string type_of(const std::string& tag) {
 
 // Gold tags, those given as numbers by the model's names. A type the model has no tag for is an error.
 std::vector<std::string> gold_tags(const TaskData& data, const std::vector<std::string>& names,
-                                   Tagging tagging) {
+                                   Tagging tagging, const Warning& warn) {
   std::set<std::string> model_types, data_types;
-  std::map<std::string, std::string> numbered;
-  for (size_t i = 0; i < names.size(); ++i) {
-    model_types.insert(type_of(names[i]));
-    numbered.emplace(std::to_string(i), names[i]);
-  }
-  std::vector<std::string> gold;
-  for (const std::string& tag : data.labels) {
-    const auto number = numbered.find(tag);
-    gold.push_back(number == numbered.end() ? tag : number->second);
-    data_types.insert(type_of(gold.back()));
-  }
+  for (const std::string& name : names) model_types.insert(type_of(name));
+  std::vector<std::string> gold = data.labels;
+  const GoldLabels read = read_gold_labels(data.labels, names, warn);
+  if (read.by_number && !read.misfit)
+    for (size_t i = 0; i < gold.size(); ++i) gold[i] = names[static_cast<size_t>(read.indices[i])];
+  for (const std::string& tag : gold) data_types.insert(type_of(tag));
   for (size_t i = 0; i < gold.size(); ++i) {
     if (gold[i] != "O" && !model_types.contains(type_of(gold[i])))
       throw Error(
@@ -121,27 +117,22 @@ Scoring rankings(Task task, const Answers& a) {
 }
 
 // Gold labels as indices into the model's.
-std::vector<int64_t> gold_indices(const TaskData& data, const std::vector<std::string>& names) {
-  const LabelIndex known(names);
-  std::vector<int64_t> gold;
-  for (size_t i = 0; i < data.labels.size(); ++i) {
-    if (const auto found = known.find(data.labels[i])) {
-      gold.push_back(*found);
-      continue;
-    }
-    const std::set<std::string> all(data.labels.begin(), data.labels.end());
-    const std::vector<std::string> there(all.begin(), all.end());
-    const bool unnamed =
-        std::ranges::all_of(names, [](const std::string& n) { return n.starts_with("LABEL_"); });
-    throw Error(
-        ErrorCode::format,
-        fmt::format("{}: line {}: the label \"{}\" is none of the model's; the model has {}, the data {}; {}",
-                    data.source, data.lines[i], data.labels[i], listed(names, kListedLabels),
-                    listed(there, kListedLabels),
-                    unnamed ? "config.json's id2label names none: give their numbers in the data"
-                            : "give one of these names or its number"));
-  }
-  return gold;
+std::vector<int64_t> gold_indices(const TaskData& data, const std::vector<std::string>& names,
+                                  const Warning& warn) {
+  GoldLabels read = read_gold_labels(data.labels, names, warn);
+  if (!read.misfit) return std::move(read.indices);
+  const std::set<std::string> all(data.labels.begin(), data.labels.end());
+  const std::vector<std::string> there(all.begin(), all.end());
+  const bool unnamed =
+      std::ranges::all_of(names, [](const std::string& n) { return n.starts_with("LABEL_"); });
+  throw Error(
+      ErrorCode::format,
+      fmt::format("{}: line {}: the label \"{}\" is none of the model's{}; the model has {}, the data {}; {}",
+                  data.source, data.lines[*read.misfit], data.labels[*read.misfit],
+                  read.by_number ? " numbers, as the labels before it are" : "", listed(names, kListedLabels),
+                  listed(there, kListedLabels),
+                  unnamed ? "config.json's id2label names none: give their numbers in the data"
+                          : "give one of these names or its number"));
 }
 
 // The original's predictions, numbered as the evaluated model numbers its labels.
@@ -195,9 +186,10 @@ class Evaluating {
     Answers evaluated = run_task(model, "model", out_.task, data_, options_);
     out_.model = evaluated.model;
     std::optional<Answers> before;
-    if (tagged()) gold_tags_ = gold_tags(data_, evaluated.label_names, options_.tagging);
+    if (tagged()) gold_tags_ = gold_tags(data_, evaluated.label_names, options_.tagging, options_.warning);
     if (!original.empty()) {
-      if (labelled()) gold_indices(data_, evaluated.label_names);  // said before the second run
+      if (labelled())
+        gold_indices(data_, evaluated.label_names, options_.warning);  // said before the second run
       if (!known) known = run_task(original, "original", out_.task, data_, options_);
       before = known;
       out_.original = before->model;
@@ -253,7 +245,7 @@ class Evaluating {
 
   void compare_labels(const Answers& evaluated, const std::optional<Answers>& original) {
     const std::vector<std::string>& names = evaluated.label_names;
-    gold_ = gold_indices(data_, names);
+    gold_ = gold_indices(data_, names, options_.warning);
     const auto counts = once(gold_.size());
     const std::vector<ClassCount> after = comparison(evaluated).count(counts);
     for (size_t i = 0; i < names.size(); ++i)

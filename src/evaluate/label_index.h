@@ -1,32 +1,28 @@
-// Finding the label a data file means among a model's.
+// Reading the gold labels of a data file as a model's.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
+#include <vector>
 
-#include "base/text.h"
+#include "mlx_encoder/types.h"
 
 namespace mlxe {
 
-class LabelIndex {
- public:
-  explicit LabelIndex(std::span<const std::string> names) {
-    for (size_t i = 0; i < names.size(); ++i) known_.emplace(lowercase(names[i]), static_cast<int64_t>(i));
-    for (size_t i = 0; i < names.size(); ++i) known_.emplace(std::to_string(i), static_cast<int64_t>(i));
-  }
-
-  // By name, case ignored, else by number; nothing for what is neither.
-  std::optional<int64_t> find(std::string_view label) const {
-    const auto found = known_.find(lowercase(label));
-    return found == known_.end() ? std::nullopt : std::optional(found->second);
-  }
-
- private:
-  std::map<std::string, int64_t> known_;
+struct GoldLabels {
+  std::vector<int64_t> indices;  // into the model's labels; complete unless `misfit`
+  std::optional<size_t>
+      misfit;              // the first label that is none of the model's, as the labels before it are read
+  bool by_number = false;  // all were read as numbers
 };
+
+// A label is a name (case ignored) or the number of a class. Where the name of one class is the number of
+// another
+// ("1", "2", "3" for the classes 0, 1, 2), that is one choice for all labels: names where all of them are
+// names, else numbers; that both would fit is said.
+GoldLabels read_gold_labels(std::span<const std::string> gold, std::span<const std::string> names,
+                            const Warning& warn);
 
 }  // namespace mlxe

@@ -120,14 +120,14 @@ int64_t Config::positive_or(std::string_view key, int64_t fallback) const {
   return has(key) ? positive(key) : (use(key), fallback);
 }
 
-double Config::positive_number(std::string_view key) const {
+double Config::non_negative_number(std::string_view key) const {
   const double value = get<double>(key);
-  if (!(value > 0)) mistyped(key, value, "a number above 0");
+  if (!(value >= 0)) mistyped(key, value, "a number from 0 on");
   return value;
 }
 
-double Config::positive_number_or(std::string_view key, double fallback) const {
-  return has(key) ? positive_number(key) : (use(key), fallback);
+double Config::non_negative_number_or(std::string_view key, double fallback) const {
+  return has(key) ? non_negative_number(key) : (use(key), fallback);
 }
 
 Config Config::object(std::string_view key) const {
@@ -136,33 +136,46 @@ Config Config::object(std::string_view key) const {
   return Config(value, fmt::format("{}: {}", where_, printable(key)));
 }
 
-std::vector<std::string> Config::labels() const {
+std::vector<std::string> Config::labels(const Warning& warn) const {
   use("label2id");
-  const nlohmann::json* map = find("id2label");
+  use("num_labels");
   use("id2label");
+  const auto unnamed = [](size_t i) { return "LABEL_" + std::to_string(i); };
+  const nlohmann::json* map = find("id2label");
+  std::vector<std::string> names;
   if (!map) {
     const int64_t count = positive_or("num_labels", 2);
     if (count > static_cast<int64_t>(kMaxLabels))
       mistyped("num_labels", count, fmt::format("at most {}", kMaxLabels));
-    std::vector<std::string> names;
-    for (int64_t i = 0; i < count; ++i) names.push_back("LABEL_" + std::to_string(i));
+    for (size_t i = 0; i < static_cast<size_t>(count); ++i) names.push_back(unnamed(i));
     return names;
   }
   if (!map->is_object() || map->empty() || map->size() > kMaxLabels)
     mistyped("id2label", *map, "an object with one entry a class");
-  std::vector<std::string> names;
+  for (const auto& [key, label] : map->items())
+    if (key.empty() || key.find_first_not_of("0123456789") != key.npos)
+      mistyped("id2label", *map, "the numbers of the classes as keys");
+
+  const auto note = [&](const std::string& sentence) {
+    if (warn) warn(fmt::format("{}: {}", where_, sentence));
+  };
   for (size_t i = 0; i < map->size(); ++i) {
     const auto it = map->find(std::to_string(i));
-    if (it == map->end())
-      throw Error(ErrorCode::format,
-                  fmt::format("{}: \"id2label\" has {} classes but none numbered {}; expected 0 to {}",
-                              where_, map->size(), i, map->size() - 1));
-    if (!it->is_string()) mistyped("id2label", *it, "a string for each class");
-    names.push_back(it->get<std::string>());
+    if (it != map->end() && it->is_string()) {
+      names.push_back(it->get<std::string>());
+      continue;
+    }
+    const bool named = it != map->end() && !it->is_null();
+    names.push_back(named ? it->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) : unnamed(i));
+    note(named ? fmt::format("\"id2label\" names class {} {}, which is no string; it is called {}", i,
+                             shown(*it), printable(names.back()))
+               : fmt::format("\"id2label\" has {} classes but no name for class {}; it is called {}",
+                             map->size(), i, printable(names.back())));
   }
-  if (has("num_labels") && positive("num_labels") != static_cast<int64_t>(names.size()))
-    throw Error(ErrorCode::format, fmt::format("{}: \"num_labels\" is {}, \"id2label\" has {} classes",
-                                               where_, positive("num_labels"), names.size()));
+  if (const nlohmann::json* count = find("num_labels"); count && *count != names.size())
+    note(fmt::format(
+        "\"num_labels\" is {}, \"id2label\" has {} classes; the second was used, as transformers does",
+        shown(*count), names.size()));
   return names;
 }
 
@@ -193,11 +206,17 @@ void Config::reject_unsupported() const {
   if (!problems.empty()) throw Error(ErrorCode::unsupported, fmt::format("{}: {}", where_, problems));
 }
 
-std::vector<std::string> Config::unknown_keys() const {
+std::vector<std::string> Config::unused_keys() const {
   const std::lock_guard lock(account_->mutex);
-  std::vector<std::string> unknown;
+  std::vector<std::string> unused;
   for (const auto& [key, value] : json_->items())
-    if (!account_->used.contains(key) && !is_harmless_key(key)) unknown.push_back(key);
+    if (!account_->used.contains(key)) unused.push_back(key);
+  return unused;
+}
+
+std::vector<std::string> Config::unknown_keys() const {
+  std::vector<std::string> unknown = unused_keys();
+  std::erase_if(unknown, [](const std::string& key) { return is_harmless_key(key); });
   return unknown;
 }
 

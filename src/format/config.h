@@ -49,15 +49,16 @@ class Config {
   // A whole number in [1, kMaxConfigSize].
   int64_t positive(std::string_view key) const;
   int64_t positive_or(std::string_view key, int64_t fallback) const;
-  // A finite number > 0, such as an epsilon.
-  double positive_number(std::string_view key) const;
-  double positive_number_or(std::string_view key, double fallback) const;
+  // A finite number >= 0, such as an epsilon.
+  double non_negative_number(std::string_view key) const;
+  double non_negative_number_or(std::string_view key, double fallback) const;
   // A nested object with an account of its own; its errors say `config.json: "key"`.
   Config object(std::string_view key) const;
 
-  // Names of the classes in order: id2label (keys "0", "1", ... without a gap), else LABEL_0... for
-  // num_labels, else for 2 as transformers does.
-  std::vector<std::string> labels() const;
+  // Names of the classes in order: id2label, else LABEL_0... for num_labels, else for 2 as transformers does.
+  // What transformers loads too is said through `warn`: a num_labels that contradicts id2label and is not
+  // used, a label that is no string, a class without a name.
+  std::vector<std::string> labels(const Warning& warn = {}) const;
 
   // Marks keys that can't change the result for this architecture.
   void harmless(std::initializer_list<std::string_view> keys) const;
@@ -69,7 +70,9 @@ class Config {
   // Throws unsupported naming every key of the central table whose value this library can't honour
   // (is_decoder: true, position_embedding_type: "relative_key", ...).
   void reject_unsupported() const;
-  // Keys nothing has used and no table knows, sorted.
+  // Keys nothing has used, sorted.
+  std::vector<std::string> unused_keys() const;
+  // Those of them the table of config.json's harmless keys does not know.
   std::vector<std::string> unknown_keys() const;
   // One sentence for each of them.
   void warn_unknown(const Warning& warn) const;

@@ -25,8 +25,9 @@ constexpr const char* kHarmless[] = {
     // the dtype it was stored in: every tensor says its own
     "dtype", "torch_dtype",
     // what a head or the tokenizer reads, if there is one
-    "add_pooling_layer", "bos_token_id", "cls_token_id", "eos_token_id", "id2label", "label2id",
-    "mask_token_id", "num_labels", "pad_token_id", "problem_type", "sep_token_id", "unk_token_id",
+    "_num_labels", "add_pooling_layer", "bos_token_id", "cls_token_id", "eos_token_id", "eos_token_ids",
+    "id2label", "label2id", "mask_token_id", "num_labels", "pad_token_id", "problem_type",
+    "sbert_ce_default_activation_function", "sentence_transformers", "sep_token_id", "unk_token_id",
     // only a tied output layer would read them, and an encoder has none
     "tie_encoder_decoder", "tie_weights_", "tie_word_embeddings",
     // in the files of multilingual BERT, never read by transformers

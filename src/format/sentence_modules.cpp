@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/file_errors.h"
 #include "format/config.h"
 #include "format/json_file.h"
+#include "format/module_files.h"
 #include "format/module_path.h"
 #include "mlx_encoder/error.h"
 
@@ -17,52 +18,21 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-struct PoolingRow {
-  PoolingKind kind;
-  const char* spelling;  // "pooling_mode" since 5.4
-  const char* flag;      // before
-};
-constexpr PoolingRow kPooling[] = {
-    {PoolingKind::cls, "cls", "pooling_mode_cls_token"},
-    {PoolingKind::max, "max", "pooling_mode_max_tokens"},
-    {PoolingKind::mean, "mean", "pooling_mode_mean_tokens"},
-    {PoolingKind::mean_sqrt_len, "mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens"},
-    {PoolingKind::weighted_mean, "weightedmean", "pooling_mode_weightedmean_tokens"},
-    {PoolingKind::last_token, "lasttoken", "pooling_mode_lasttoken"},
-};
-
-// Python classes of torch.nn that take no argument, by their last word.
-constexpr std::pair<const char*, const char*> kActivations[] = {
-    {"Tanh", "tanh"}, {"Identity", "linear"}, {"ReLU", "relu"},
-    {"GELU", "gelu"}, {"Sigmoid", "sigmoid"}, {"SiLU", "silu"},
-};
-
-[[noreturn]] void unsupported(const std::string& text) {
-  throw Error(ErrorCode::unsupported, text);
-}
-[[noreturn]] void malformed(const std::string& text) {
-  throw Error(ErrorCode::format, text);
-}
-
-PoolingKind parse_pooling(const std::string& spelling, const std::string& where) {
-  for (const PoolingRow& row : kPooling)
-    if (spelling == row.spelling) return row.kind;
-  unsupported(
-      fmt::format("{}: the pooling mode {} is unknown; expected cls, max, mean, mean_sqrt_len_tokens, "
-                  "weightedmean or lasttoken",
-                  where, printable(spelling)));
-}
-
-class Reader {
+class SentenceReader {
  public:
-  Reader(const fs::path& folder, const Warning& warn) : folder_(folder), warn_(warn) {}
+  SentenceReader(const fs::path& folder, const Warning& warn, ExpectVectors expect)
+      : folder_(folder), warn_(warn), expect_(expect), files_(folder_, result_.files, warn_) {}
 
   SentenceModules read() {
-    result_.transformer = transformer_;
-    read_library_config();
+    result_.transformer = transformer_folder_;
+    const bool saved = fs::exists(folder_ / "modules.json");
+    read_library_config(saved);
+    if (!saved) {
+      say_text_config_is_not_read();
+      return assume_mean("has no modules.json");
+    }
     read_text_config();
     if (foreign_kind_) return assume_mean(fmt::format("was saved as a {}", printable(*foreign_kind_)));
-    if (!fs::exists(folder_ / "modules.json")) return assume_mean("has no modules.json");
     result_.declared = true;
     result_.files.emplace_back("modules.json");
     read_modules();
@@ -75,25 +45,23 @@ class Reader {
   }
 
   SentenceModules assume_mean(const std::string& reason) {
-    tell(fmt::format("{}: {}; mean pooling was assumed, as sentence-transformers does", folder_.string(),
-                     reason));
+    if (expect_ == ExpectVectors::yes)
+      tell(fmt::format("{}: {}; mean pooling was assumed, as sentence-transformers does", folder_.string(),
+                       reason));
     result_.modules = {PoolingSpec{}};
     return std::move(result_);
   }
 
-  std::optional<Config> config_at(const fs::path& relative) {
-    if (!fs::exists(folder_ / relative)) return std::nullopt;
-    result_.files.push_back(relative);
-    return Config::read(folder_ / relative);
-  }
-
-  // config_sentence_transformers.json
-  void read_library_config() {
-    const std::optional<Config> config = config_at("config_sentence_transformers.json");
+  // config_sentence_transformers.json. Its CrossEncoder's settings count where it was `saved` as one.
+  void read_library_config(bool saved) {
+    const std::optional<Config> config = files_.config_at("config_sentence_transformers.json");
     if (!config) return;
-    config->harmless({"__version__", "prompts", "default_prompt_name"});  // a null is "not given"
+    config->harmless({"__version__", "activation_fn", "prompts", "default_prompt_name", "requirements"});
     const auto kind = config->get_or<std::string>("model_type", "SentenceTransformer");
     if (kind != "SentenceTransformer") foreign_kind_ = kind;
+    result_.cross_encoder = saved && kind == "CrossEncoder";
+    if (result_.cross_encoder && config->has("activation_fn"))
+      result_.activation_fn = config->get<std::string>("activation_fn");
     if (config->has("prompts")) {
       const Config prompts = config->object("prompts");
       for (const auto& [name, text] : prompts.json().items())
@@ -102,15 +70,15 @@ class Reader {
     if (config->has("default_prompt_name")) {
       const auto name = config->get<std::string>("default_prompt_name");
       if (!result_.prompts.contains(name))
-        malformed(fmt::format("{}: \"default_prompt_name\" is {}, which \"prompts\" does not have",
-                              config->where(), printable(name)));
+        throw_malformed(fmt::format("{}: \"default_prompt_name\" is {}, which \"prompts\" does not have",
+                                    config->where(), printable(name)));
       result_.default_prompt_name = name;
     }
     const auto similarity = config->get_or<std::string>("similarity_fn_name", "cosine");
     constexpr const char* kNames[] = {"cosine", "dot", "euclidean", "manhattan"};
     const auto* found = std::find(std::begin(kNames), std::end(kNames), similarity);
     if (found == std::end(kNames))
-      unsupported(
+      throw_unsupported(
           fmt::format("{}: \"similarity_fn_name\" is {}, expected cosine, dot, euclidean or manhattan",
                       config->where(), printable(similarity)));
     result_.similarity = static_cast<Similarity>(found - std::begin(kNames));
@@ -118,35 +86,44 @@ class Reader {
     config->warn_unknown(warn_);
   }
 
-  // sentence_bert_config.json, or one of the names it had once
-  void read_text_config() {
-    std::optional<Config> config;
+  // sentence_bert_config.json, or one of the names it had once; empty where there is none.
+  fs::path text_config() const {
     for (const char* kind : {"bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"})
-      if (config = config_at(transformer_ / fmt::format("sentence_{}_config.json", kind)); config) break;
-    if (!config) return;
-    if (config->has("max_seq_length")) result_.max_seq_length = config->positive("max_seq_length");
-    result_.do_lower_case = config->get_or<bool>("do_lower_case", false);
-    config->harmless({"unpad_inputs", "max_seq_length", "modality_config"});  // a null is "not given"
-    read_task(*config);
-    config->reject_unless("tokenizer_name_or_path", {}, "a tokenizer outside the folder is not read");
-    config->reject_unless("processing_kwargs", {nlohmann::json::object()},
-                          "tokenizer settings per call are not honoured");
+      if (fs::path name = transformer_folder_ / fmt::format("sentence_{}_config.json", kind);
+          fs::exists(folder_ / name))
+        return name;
+    return {};
+  }
+
+  void say_text_config_is_not_read() const {
+    if (const fs::path name = text_config(); !name.empty())
+      tell(fmt::format("{}: not read, for want of a modules.json beside it, as in sentence-transformers",
+                       (folder_ / name).string()));
+  }
+
+  void read_text_config() {
+    const fs::path name = text_config();
+    if (name.empty()) return;
+    const Config config = *files_.config_at(name);
+    if (config.has("max_seq_length")) result_.max_seq_length = config.positive("max_seq_length");
+    result_.do_lower_case = config.get_or<bool>("do_lower_case", false);
+    config.harmless({"unpad_inputs", "max_seq_length", "modality_config"});  // a null is "not given"
+    read_task(config);
+    config.reject_unless("tokenizer_name_or_path", {}, "a tokenizer outside the folder is not read");
+    config.reject_unless("processing_kwargs", {nlohmann::json::object()},
+                         "tokenizer settings per call are not honoured");
+    for (const char* key : {"query_length", "document_length", "query_expansion"})
+      config.reject_unless(key, {}, "it belongs to multi-vector models, which are not implemented");
     for (const char* key : {"processor_kwargs", "tokenizer_args"})
-      if (config->has(key)) read_tokenizer_settings(config->object(key));
-    for (const char* key : {"model_kwargs", "model_args"})
-      if (config->has(key)) {
-        const Config settings = config->object(key);  // how torch loads the model, not what it computes
-        settings.harmless({"add_pooling_layer", "attn_implementation", "device_map", "dtype", "torch_dtype",
-                           "trust_remote_code", "use_safetensors"});
-        refuse_rest(settings);
-      }
+      if (config.has(key)) read_tokenizer_settings(config.object(key));
+    for (const char* key : {"model_kwargs", "model_args"})  // how torch loads the model, not what it computes
+      refuse_settings(config, key,
+                      {"add_pooling_layer", "attn_implementation", "device_map", "dtype", "low_cpu_mem_usage",
+                       "torch_dtype", "trust_remote_code", "use_safetensors"});
     for (const char* key : {"config_kwargs", "config_args"})
-      if (config->has(key)) {
-        const Config settings = config->object(key);
-        settings.harmless({"trust_remote_code"});
-        refuse_rest(settings);
-      }
-    config->warn_unknown(warn_);
+      refuse_settings(config, key, {"trust_remote_code"});
+    config.harmless({"processor_kwargs", "tokenizer_args"});
+    refuse_unknown(config);
   }
 
   // What the Transformer module gives to those after it.
@@ -163,181 +140,95 @@ class Reader {
     const Config text = modalities.object("text");
     text.reject_unless("method", {"forward"}, "only forward is implemented");
     text.reject_unless("method_output_name", {"last_hidden_state"}, "only last_hidden_state is implemented");
-    text.warn_unknown(warn_);
-    modalities.warn_unknown(warn_);
+    refuse_unknown(text);
+    refuse_unknown(modalities);
   }
 
   void read_tokenizer_settings(const Config& settings) {
-    settings.harmless({"trust_remote_code", "use_fast"});
+    settings.harmless({"trust_remote_code", "use_fast", "model_max_length"});
     if (settings.has("model_max_length")) result_.max_seq_length = settings.positive("model_max_length");
-    refuse_rest(settings);
+    refuse_unknown(settings);
   }
 
-  static void refuse_rest(const Config& settings) {
-    if (const auto rest = settings.unknown_keys(); !rest.empty())
-      unsupported(
-          fmt::format("{}: {} is not honoured; remove it", settings.where(), printable(rest.front())));
+  static void refuse_settings(const Config& config, const char* key,
+                              std::initializer_list<std::string_view> harmless) {
+    config.harmless({key});
+    if (!config.has(key)) return;
+    const Config settings = config.object(key);
+    settings.harmless(harmless);
+    refuse_unknown(settings);
   }
 
   void read_modules() {
     const std::string where = (folder_ / "modules.json").string();
     const nlohmann::json list = read_json(folder_ / "modules.json");
     if (!list.is_array())
-      malformed(fmt::format("{}: found {}, expected a list of modules", where, shown(list)));
-    bool transformer = false, pooled = false;
-    for (size_t i = 0; i < list.size(); ++i) {
-      const Config entry(list[i], fmt::format("{}: module {}", where, i));
-      entry.harmless({"idx", "name", "kwargs"});
-      const auto type = entry.get<std::string>("type");
-      const std::string path = module_folder(entry);
-      const std::string kind =
-          type.starts_with("sentence_transformers.") ? type.substr(type.rfind('.') + 1) : std::string();
-      entry.warn_unknown(warn_);
-      if (kind == "Transformer") {
-        if (transformer || i != 0)
-          malformed(fmt::format("{}: a Transformer, expected it once and first", entry.where()));
-        transformer = true;
-      } else if (kind == "Pooling") {
-        if (pooled || !transformer)
-          malformed(fmt::format("{}: a Pooling, expected it once, after the Transformer", entry.where()));
-        result_.modules.emplace_back(read_pooling(path));
-        pooled = true;
-      } else if (kind == "Dense" || kind == "Normalize") {
-        if (!pooled)
-          unsupported(fmt::format("{}: a {} before the Pooling is not implemented", entry.where(), kind));
-        if (kind == "Dense") {
-          result_.modules.emplace_back(read_dense(path));
-        } else {
-          result_.modules.emplace_back(NormalizeSpec{});
-        }
-      } else if (kind == "Dropout") {
-        // does nothing outside training
-      } else {
-        unsupported(fmt::format(
-            "{}: {} is not implemented; known are Transformer, Pooling, Dense, Normalize and Dropout",
-            entry.where(), printable(type)));
-      }
-    }
-    if (!pooled) malformed(where + ": has no Pooling after a Transformer, so there is no vector for a text");
+      throw_malformed(fmt::format("{}: found {}, expected a list of modules", where, shown(list)));
+    for (size_t i = 0; i < list.size(); ++i)
+      read_module(Config(list[i], fmt::format("{}: module {}", where, i)), i);
+    if (!pooled_)
+      throw_malformed(where + ": has no Pooling after a Transformer, so there is no vector for a text");
   }
 
-  Config module_config(const std::string& path) {
-    if (auto config = config_at(fs::path(path) / "config.json")) return *config;
-    throw Error(ErrorCode::not_found, fmt::format("{}: no such file; modules.json names its folder",
-                                                  (folder_ / path / "config.json").string()));
-  }
-
-  PoolingSpec read_pooling(const std::string& path) {
-    const Config config = module_config(path);
-    PoolingSpec pooling;
-    const char* dimension =
-        config.has("embedding_dimension") ? "embedding_dimension" : "word_embedding_dimension";
-    pooling.dimension = config.positive(dimension);
-    config.harmless({"embedding_dimension", "word_embedding_dimension"});
-    pooling.include_prompt = config.get_or<bool>("include_prompt", true);
-
-    std::vector<PoolingKind> flagged;
-    for (const PoolingRow& row : kPooling)
-      if (config.get_or<bool>(row.flag, false)) flagged.push_back(row.kind);
-    if (config.has("pooling_mode")) {
-      pooling.kinds.clear();
-      if (config.json().at("pooling_mode").is_string()) {
-        pooling.kinds.push_back(parse_pooling(config.get<std::string>("pooling_mode"), config.where()));
-      } else {
-        for (const std::string& mode : config.get<std::vector<std::string>>("pooling_mode"))
-          pooling.kinds.push_back(parse_pooling(mode, config.where()));
-      }
-      if (pooling.kinds.empty())
-        malformed(config.where() + ": \"pooling_mode\" is empty, expected at least one mode");
-      if (!flagged.empty() && flagged != pooling.kinds)
-        tell(fmt::format("{}: \"pooling_mode\" and the pooling_mode_* flags differ; the first was used",
-                         config.where()));
-    } else if (!flagged.empty()) {
-      pooling.kinds = flagged;
+  void read_module(const Config& entry, size_t index) {
+    entry.harmless({"idx", "name", "kwargs"});
+    const auto type = entry.get<std::string>("type");
+    const std::string path = module_folder(entry);
+    const std::string kind =
+        type.starts_with("sentence_transformers.") ? type.substr(type.rfind('.') + 1) : std::string();
+    refuse_unknown(entry);
+    if (kind == "Transformer") {
+      if (transformer_ || index != 0)
+        throw_malformed(fmt::format("{}: a Transformer, expected it once and first", entry.where()));
+      transformer_ = true;
+    } else if (kind == "Pooling") {
+      if (pooled_ || !transformer_)
+        throw_malformed(fmt::format("{}: a Pooling, expected it once, after the Transformer", entry.where()));
+      result_.modules.emplace_back(files_.pooling(path));
+      pooled_ = true;
+    } else if (kind == "Dense") {
+      add(entry, kind, files_.dense(path));
+    } else if (kind == "Normalize") {
+      add(entry, kind, files_.normalize(path));
+    } else if (kind == "Dropout") {
+      files_.dropout(path);
     } else {
-      tell(fmt::format("{}: names no pooling mode; mean was assumed, as sentence-transformers does",
-                       config.where()));
+      throw_unsupported(fmt::format(
+          "{}: {} is not implemented; known are Transformer, Pooling, Dense, Normalize and Dropout",
+          entry.where(), printable(type)));
     }
-    config.warn_unknown(warn_);
-    return pooling;
   }
 
-  DenseSpec read_dense(const std::string& path) {
-    const Config config = module_config(path);
-    DenseSpec dense{.folder = path,
-                    .in = config.positive("in_features"),
-                    .out = config.positive("out_features"),
-                    .activation = {},
-                    .weight = {},
-                    .bias = {},
-                    .file = {}};
-    dense.activation = read_activation(config);
-    config.reject_unless("module_input_name", {"sentence_embedding"},
-                         "a Dense works on the pooled vector only");
-    config.reject_unless("module_output_name", {"sentence_embedding"},
-                         "a Dense works on the pooled vector only");
-    const bool has_bias = config.get_or<bool>("bias", true);
-    config.warn_unknown(warn_);
-
-    const fs::path relative = fs::path(path) / "model.safetensors";
-    if (!fs::exists(folder_ / relative)) {
-      if (fs::exists(folder_ / path / "pytorch_model.bin"))
-        unsupported(
-            fmt::format("{}: only pytorch_model.bin is there; convert it to safetensors (load the model with "
-                        "sentence-transformers and save it)",
-                        (folder_ / path).string()));
-      throw Error(ErrorCode::not_found,
-                  (folder_ / relative).string() + ": no such file; the Dense module needs it");
-    }
-    result_.files.push_back(relative);
-    dense.file = std::make_shared<SafetensorsFile>(folder_ / relative);
-    dense.weight = tensor(*dense.file, path, "weight", {dense.out, dense.in});
-    if (has_bias) dense.bias = tensor(*dense.file, path, "bias", {dense.out});
-    for (const TensorView& view : dense.file->tensors())
-      if (view.name != "linear.weight" && !(has_bias && view.name == "linear.bias"))
-        malformed(fmt::format("{}: the tensor {} does not belong to a Dense module",
-                              dense.file->path().string(), printable(view.name)));
-    return dense;
-  }
-
-  std::string read_activation(const Config& config) {
-    const auto path = config.get_or<std::string>("activation_function", "torch.nn.modules.activation.Tanh");
-    if (path.starts_with("torch.nn."))
-      for (const auto& [python, spelling] : kActivations)
-        if (path.substr(path.rfind('.') + 1) == python) return spelling;
-    unsupported(fmt::format(
-        "{}: \"activation_function\" is {}; known are torch's Tanh, Identity, ReLU, GELU, Sigmoid, SiLU",
-        config.where(), printable(path)));
-  }
-
-  static StoredWeight tensor(const SafetensorsFile& file, const std::string& folder, const char* part,
-                             Shape shape) {
-    const std::string name = fmt::format("linear.{}", part);
-    const TensorView* view = file.find(name);
-    if (!view) malformed(fmt::format("{}: {} is missing", file.path().string(), name));
-    if (view->shape != shape || !is_float(view->dtype))
-      malformed(fmt::format("{}: {} is {} {}, config.json implies a float {}", file.path().string(), name,
-                            mlxe::name(view->dtype), to_string(view->shape), to_string(shape)));
-    return {.name = fmt::format("{}/{}", folder, name),
-            .scheme = {.mode = Mode::none, .dtype = view->dtype},
-            .shape = std::move(shape),
-            .dtype = view->dtype,
-            .codes = view->data,
-            .scales = {},
-            .biases = {}};
+  // Each module replaces what it reads. After the Pooling nothing reads the tokens' vectors any more.
+  template <class Spec>
+  void add(const Config& entry, const std::string& kind, ModuleFile<Spec> module) {
+    if (!transformer_) throw_malformed(fmt::format("{}: a {} before the Transformer", entry.where(), kind));
+    if (!pooled_ && module.feature == Feature::sentence_embedding)
+      throw_unsupported(fmt::format("{}: a {} of the sentence_embedding before the Pooling, which makes it",
+                                    entry.where(), kind));
+    if (pooled_ && module.feature == Feature::token_embeddings) return;
+    result_.modules.emplace_back(std::move(module.spec));
   }
 
   const fs::path& folder_;
-  const fs::path transformer_ = transformer_path(folder_);  // relative to it
+  const fs::path transformer_folder_ = transformer_path(folder_);  // relative to it
   const Warning& warn_;
+  ExpectVectors expect_;
   SentenceModules result_;
+  ModuleFileReader files_;
   std::optional<std::string> foreign_kind_;
+  bool transformer_ = false, pooled_ = false;
 };
 
 }  // namespace
 
-SentenceModules read_sentence_modules(const fs::path& folder, const Warning& warn) {
-  return with_file_errors([&] { return Reader(folder, warn).read(); });
+std::string default_prompt(const SentenceModules& modules, PromptUse use) {
+  if (!modules.default_prompt_name || modules.cross_encoder != (use == PromptUse::classification)) return "";
+  return modules.prompts.at(*modules.default_prompt_name);
+}
+
+SentenceModules read_sentence_modules(const fs::path& folder, const Warning& warn, ExpectVectors expect) {
+  return with_file_errors([&] { return SentenceReader(folder, warn, expect).read(); });
 }
 
 }  // namespace mlxe

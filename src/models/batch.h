@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "mlx_encoder/error.h"
+
 namespace mlxe {
 
 struct Batch {
@@ -18,8 +20,9 @@ struct Batch {
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int32_t length(int64_t text) const { return offsets[text + 1] - offsets[text]; }
 
-  // `types` may be empty: all zero.
+  // `types` may be empty: all zero. Errors: usage (no ids: a text without tokens has no result).
   void append(std::span<const int32_t> text_ids, std::span<const int32_t> types = {}, int32_t skip = 0) {
+    if (text_ids.empty()) throw Error(ErrorCode::usage, "a text without tokens can't be run");
     ids.insert(ids.end(), text_ids.begin(), text_ids.end());
     if (types.empty())
       token_types.resize(ids.size(), 0);

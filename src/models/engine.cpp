@@ -10,13 +10,22 @@
 namespace mlxe {
 namespace {
 
-void check_finite(const Matrix& m, const std::string& what, const char* row_kind) {
+void check_finite(const RunRequest& request, const Matrix& m, const std::string& what) {
   const auto bad = std::find_if(m.values.begin(), m.values.end(), [](float v) { return !std::isfinite(v); });
   if (bad == m.values.end()) return;
-  const int64_t at = bad - m.values.begin();
+  const Batch& batch = request.batch;
+  const int64_t row = (bad - m.values.begin()) / m.columns;
+  int64_t text = row;
+  std::string token;
+  if (m.rows != batch.texts()) {  // a row a token
+    text = std::upper_bound(batch.offsets.begin(), batch.offsets.end(), row) - batch.offsets.begin() - 1;
+    token = fmt::format(", token {}", row - batch.offsets[static_cast<size_t>(text)]);
+  }
+  const auto index = static_cast<size_t>(text);
   throw Error(ErrorCode::numeric,
-              fmt::format("{}: {} at {} {}, column {}; the weights are damaged or overflow their type", what,
-                          std::isnan(*bad) ? "NaN" : "infinity", row_kind, at / m.columns, at % m.columns));
+              fmt::format("text {}{}: {} in the {}; the weights are damaged or overflow their type",
+                          index < request.numbers.size() ? request.numbers[index] : index + 1, token,
+                          std::isnan(*bad) ? "NaN" : "infinity", what));
 }
 
 }  // namespace
@@ -33,13 +42,13 @@ std::vector<Matrix::Values> RunResult::take_values() {
   return taken;
 }
 
-void check_finite(const RunResult& result) {
+void check_finite(const RunRequest& request, const RunResult& result) {
   for (size_t i = 0; i < result.layers.size(); ++i)
-    check_finite(result.layers[i], i == 0 ? "embeddings" : fmt::format("layer {}", i - 1), "token");
-  check_finite(result.hidden, "last hidden state", "token");
-  check_finite(result.pooler, "pooler", "text");
-  check_finite(result.sentence, "sentence vectors", "text");
-  check_finite(result.logits, "logits", "text");
+    check_finite(request, result.layers[i], i == 0 ? "embeddings" : fmt::format("output of layer {}", i - 1));
+  check_finite(request, result.hidden, "last hidden state");
+  check_finite(request, result.pooler, "pooler's output");
+  check_finite(request, result.sentence, "sentence vector");
+  check_finite(request, result.logits, "logits");
 }
 
 }  // namespace mlxe

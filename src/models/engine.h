@@ -14,11 +14,12 @@ namespace mlxe {
 // Which results to compute; what is not asked for is not computed.
 struct RunRequest {
   Batch batch;
-  bool layers = false;    // token vectors after the embeddings and after each layer
-  bool hidden = false;    // token vectors after the last layer
-  bool pooler = false;    // the model's own pooler
-  bool sentence = false;  // the sentence-transformers pipeline
-  bool logits = false;    // the classifier
+  bool layers = false;          // token vectors after the embeddings and after each layer
+  bool hidden = false;          // token vectors after the last layer
+  bool pooler = false;          // the model's own pooler
+  bool sentence = false;        // the sentence-transformers pipeline
+  bool logits = false;          // the classifier
+  std::vector<size_t> numbers;  // of the batch's texts in messages; empty: from 1 on
 };
 
 struct RunResult {
@@ -32,8 +33,8 @@ struct RunResult {
   std::vector<Matrix::Values> take_values();
 };
 
-// Throws numeric, naming the first NaN or infinity.
-void check_finite(const RunResult& result);
+// Throws numeric, naming the text of the first NaN or infinity.
+void check_finite(const RunRequest& request, const RunResult& result);
 
 struct EngineInfo {
   std::string engine;                              // "cpu", "mlx"

@@ -1,10 +1,12 @@
 // What sits on an encoder: the pooler, a sequence or token classifier, a sentence-transformers pipeline.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "mlx_encoder/error.h"
 #include "models/ops.h"
 
 namespace mlxe {
@@ -62,12 +64,28 @@ struct PoolingModule {
 struct DenseModule {
   Linear dense;
   Activation activation = Activation::tanh;
+  bool use_residual = false;       // the input is added to the output,
+  std::optional<Linear> residual;  // after this product where the widths differ
+
+  template <EncoderOps E>
+  typename E::Tensor forward(E& e, const typename E::Tensor& x) const {
+    const auto y = e.activate(e.linear(x, dense), activation);
+    if (!use_residual) return y;
+    return e.add(y, residual ? e.linear(x, *residual) : x);
+  }
 };
 struct NormalizeModule {};
 using SentenceModule = std::variant<PoolingModule, DenseModule, NormalizeModule>;
 
 struct SentencePipeline {
-  std::vector<SentenceModule> modules;  // the first is a PoolingModule
+  // Exactly one PoolingModule: what stands before it works on tokens' vectors, what stands after on texts'.
+  std::vector<SentenceModule> modules;
+
+  const PoolingModule& pooling() const {
+    for (const SentenceModule& m : modules)
+      if (const auto* p = std::get_if<PoolingModule>(&m)) return *p;
+    throw Error(ErrorCode::internal, "a sentence pipeline without pooling");
+  }
 
   template <EncoderOps E>
   typename E::Tensor forward(E& e, const typename E::Tensor& hidden, const Batch& batch) const {
@@ -78,7 +96,7 @@ struct SentencePipeline {
         for (PoolingKind kind : p->kinds) parts.push_back(e.pool(x, kind, batch));
         x = parts.size() == 1 ? parts[0] : e.concatenate(parts);
       } else if (const auto* d = std::get_if<DenseModule>(&m)) {
-        x = e.activate(e.linear(x, d->dense), d->activation);
+        x = d->forward(e, x);
       } else {
         x = e.normalize(x);
       }

@@ -112,7 +112,7 @@ MlxEmbeddingsForm::MlxEmbeddingsForm(const Model& model, const Checkpoint& check
     config.erase(of_a_head);
   if (!distilbert_) {  // the reader's defaults are not transformers'
     config["type_vocab_size"] = model.token_types();
-    config["layer_norm_eps"] = source.positive_number_or("layer_norm_eps", 1e-12);
+    config["layer_norm_eps"] = source.non_negative_number_or("layer_norm_eps", 1e-12);
   }
   const bool has_pooler = checkpoint.has("pooler.dense.weight");
   if (roberta) {
@@ -148,6 +148,11 @@ std::vector<std::string> MlxEmbeddingsForm::caveats(const SentenceModules& sente
         "case; "
         "give it such");
   if (!sentence.declared) return caveats;
+  if (!std::holds_alternative<PoolingSpec>(sentence.modules.front()))
+    caveats.push_back(
+        "mlx-embeddings pools the token vectors as the encoder gives them; this model has modules between, "
+        "so "
+        "apply them to its last_hidden_state and pool that yourself");
   for (const SentenceModuleSpec& module : sentence.modules) {
     if (const auto* dense = std::get_if<DenseSpec>(&module))
       caveats.push_back("mlx-embeddings can't load a folder with a Dense module (" + dense->folder +

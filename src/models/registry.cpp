@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "format/json_file.h"
@@ -29,7 +30,7 @@ BertConfig bert_config(const Config& c) {
           .intermediate_size = c.positive("intermediate_size"),
           .max_positions = c.positive("max_position_embeddings"),
           .type_vocab_size = c.positive_or("type_vocab_size", 2),
-          .layer_norm_epsilon = static_cast<float>(c.positive_number_or("layer_norm_eps", 1e-12)),
+          .layer_norm_epsilon = static_cast<float>(c.non_negative_number_or("layer_norm_eps", 1e-12)),
           .activation =
               parse_activation(c.get_or<std::string>("hidden_act", "gelu"), c.where() + ": \"hidden_act\"")};
 }
@@ -107,6 +108,62 @@ ProblemType problem_type(const Config& c) {
           "\"; this version knows regression, single_label_classification and multi_label_classification");
 }
 
+enum class Head { none, sequence_classifier, token_classifier };
+
+// "architectures" as a list: a single string counts, an absent or null one is empty.
+std::vector<std::string> class_names(const Config& config) {
+  if (!config.has("architectures")) return {};
+  if (config.json().at("architectures").is_string()) return {config.get<std::string>("architectures")};
+  return config.get<std::vector<std::string>>("architectures");
+}
+
+// A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
+bool is_transformers_class(std::string_view name) {
+  for (const std::string_view family : {"Bert", "DistilBert", "Roberta", "XLMRoberta"})
+    if (name.starts_with(family) &&
+        (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
+      return true;
+  return false;
+}
+
+// The head whose tensors the checkpoint has.
+Head head_of_weights(const Checkpoint& checkpoint, const Architecture& architecture) {
+  const SequenceClassifier sequence = architecture.classifier(1, 1);
+  if (checkpoint.has(sequence.dense_name + ".weight") && checkpoint.has(sequence.out_name + ".weight"))
+    return Head::sequence_classifier;
+  return checkpoint.has("classifier.weight") ? Head::token_classifier : Head::none;
+}
+
+// What "architectures" names; transformers itself goes by the class it is asked for. So a class of another
+// model (RobertaForSequenceClassification of an xlm-roberta) counts by its ending, and where no class of
+// transformers is named, the tensors decide. Both are said.
+Head find_head(const Checkpoint& checkpoint, const Architecture& architecture, const Warning& warn) {
+  const Config& config = checkpoint.config();
+  const std::vector<std::string> classes = class_names(config);
+  const auto note = [&](Head head, const std::string& why) {
+    if (warn && head != Head::none)
+      warn(config.where() + ": " + why + "; its weights are read as " +
+           (head == Head::sequence_classifier ? architecture.sequence_classification
+                                              : architecture.token_classification));
+    return head;
+  };
+  for (const std::string& name : classes) {
+    if (name == architecture.sequence_classification) return Head::sequence_classifier;
+    if (name == architecture.token_classification) return Head::token_classifier;
+  }
+  for (const std::string& name : classes) {
+    const std::string why =
+        "\"architectures\" names " + printable(name) + ", no class of a " + architecture.model_type;
+    if (name.ends_with("ForSequenceClassification")) return note(Head::sequence_classifier, why);
+    if (name.ends_with("ForTokenClassification")) return note(Head::token_classifier, why);
+  }
+  if (std::ranges::any_of(classes, is_transformers_class)) return Head::none;
+  return note(head_of_weights(checkpoint, architecture),
+              classes.empty()
+                  ? "\"architectures\" names no class"
+                  : "\"architectures\" names " + printable(classes[0]) + ", no class of transformers");
+}
+
 }  // namespace
 
 std::span<const Architecture> architectures() noexcept {
@@ -139,14 +196,14 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
   const int64_t hidden = model.hidden_size();
   if (checkpoint.has("pooler.dense.weight")) model.pooler = Pooler{.dense = {.in = hidden, .out = hidden}};
 
-  const auto classes = config.get_or<std::vector<std::string>>("architectures", {});
-  if (std::ranges::find(classes, architecture.sequence_classification) != classes.end()) {
-    model.labels = config.labels();
+  const Head head_kind = find_head(checkpoint, architecture, warn);
+  if (head_kind == Head::sequence_classifier) {
+    model.labels = config.labels(warn);
     model.problem_type = problem_type(config);
     model.classifier = architecture.classifier(hidden, static_cast<int64_t>(model.labels.size()));
     if (model.classifier->dense_name == "pooler.dense") model.pooler.reset();  // the classifier reads it
-  } else if (std::ranges::find(classes, architecture.token_classification) != classes.end()) {
-    model.token_labels = config.labels();
+  } else if (head_kind == Head::token_classifier) {
+    model.token_labels = config.labels(warn);
     model.token_classifier =
         TokenClassifier{.out = {.in = hidden, .out = static_cast<int64_t>(model.token_labels.size())}};
   }

@@ -26,6 +26,7 @@ constexpr std::array kKnownClasses{
     KnownClass{"RobertaTokenizer", TokenizerFamily::roberta, false, "roberta"},
     KnownClass{"XLMRobertaTokenizer", TokenizerFamily::xlm_roberta, false, "xlm-roberta"},
     KnownClass{"PreTrainedTokenizer", TokenizerFamily::generic, true, ""},
+    KnownClass{"TokenizersBackend", TokenizerFamily::generic, true, ""},  // its name since transformers 5
 };
 
 json read_object(const std::filesystem::path& file) {

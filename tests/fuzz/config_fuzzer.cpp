@@ -23,7 +23,7 @@ void read_everything(const Config& config) {
       const int64_t size = config.positive(name);
       mlxe::fuzz::require(size >= 1 && size <= mlxe::kMaxConfigSize);
     });
-    expect_result_or_error([&, &name = key] { mlxe::fuzz::require(config.positive_number(name) > 0); });
+    expect_result_or_error([&, &name = key] { mlxe::fuzz::require(config.non_negative_number(name) >= 0); });
     expect_result_or_error([&, &name = key] { config.object(name); });
     expect_result_or_error([&, &name = key] { config.reject_unless(name, {1, "a"}, "why"); });
   }

@@ -147,6 +147,60 @@ TEST(Entities, NeighboursAreJoinedUnlessOneBeginsAnew) {
                    ErrorCode::unsupported);
 }
 
+// Entities of tokens that are one code point each and have these labels.
+std::string spans(const std::vector<std::string>& labels, const std::vector<std::string>& tags,
+                  Aggregation aggregation = Aggregation::simple) {
+  std::vector<TokenScores> tokens;
+  for (const std::string& tag : tags) {
+    const auto at = static_cast<int32_t>(tokens.size());
+    TokenScores t{.begin = at, .end = at + 1, .scores = std::vector<float>(labels.size())};
+    t.scores.at(static_cast<size_t>(std::ranges::find(labels, tag) - labels.begin())) = 0.75f;
+    tokens.push_back(t);
+  }
+  std::string text;
+  for (const Entity& e : entities(tokens, labels, aggregation))
+    text += fmt::format("{} {}-{};", e.label, e.begin, e.end);
+  return text;
+}
+
+TEST(Entities, ATypeCalledOIsATypeAndOutsideIsOutside) {
+  const std::vector<std::string> labels{"O", "B-O", "I-O", "B-P", "I-P"};
+  EXPECT_EQ(spans(labels, {"O", "B-O", "O", "O"}), "O 1-2;");
+  EXPECT_EQ(spans(labels, {"O", "I-O", "I-O", "O", "B-P", "I-O"}), "O 1-3;P 4-5;O 5-6;");
+  EXPECT_EQ(spans(labels, {"O", "B-O"}, Aggregation::none), "B-O 1-2;");
+  EXPECT_EQ(spans(labels, {"O", "O", "O"}), "");
+}
+
+TEST(Entities, OfBioesAndBilouEndWhereTheTagSaysSo) {
+  for (const auto& [end, alone] : {std::pair("E-", "S-"), std::pair("L-", "U-")}) {
+    const std::string e = std::string(end) + "a", s = std::string(alone) + "a";
+    const std::vector<std::string> labels{"O", "B-a", "I-a", e, s, "B-b", "I-b"};
+    EXPECT_EQ(spans(labels, {"B-a", "I-a", e, "O"}), "a 0-3;");
+    EXPECT_EQ(spans(labels, {"B-a", e, "I-a", e}), "a 0-2;a 2-4;") << "nothing joins an end";
+    EXPECT_EQ(spans(labels, {s, s, "I-a"}), "a 0-1;a 1-2;a 2-3;");
+    EXPECT_EQ(spans(labels, {"I-b", e}), "b 0-1;a 1-2;") << "of two types";
+    EXPECT_EQ(spans(labels, {"B-a", e}, Aggregation::none), "B-a 0-1;" + e + " 1-2;");
+  }
+  // Without its B- the letter belongs to the type; so does a second "-".
+  const std::vector<std::string> labels{"O", "B-E-mail", "I-E-mail", "S-curve", "L-shape"};
+  EXPECT_EQ(spans(labels, {"B-E-mail", "I-E-mail", "S-curve", "S-curve", "L-shape"}),
+            "E-mail 0-2;S-curve 2-4;L-shape 4-5;");
+}
+
+TEST(EntitiesShared, OfTheModelWithATypeCalledO) {
+  const std::filesystem::path folder = std::filesystem::path(MLXE_SHARED_DIR) / "cases/real-B01/model";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
+  const Encoder encoder = load(folder);
+  const std::vector<std::string> text{"the cat was home and left"};
+  const auto found =
+      entities(encoder.score_tokens(text).at(0), encoder.info().token_labels, Aggregation::simple);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].label, "O");
+  EXPECT_EQ(
+      text[0].substr(static_cast<size_t>(found[0].begin), static_cast<size_t>(found[0].end - found[0].begin)),
+      "cat");
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, TinyEncoder, ::testing::ValuesIn(test::kTinyNames),
                          [](const auto& parameters) { return std::string(parameters.param); });
 

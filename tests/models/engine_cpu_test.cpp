@@ -399,13 +399,13 @@ TEST(CpuEngine, ResultsThatAreNotFiniteAreNamed) {
   const Batch batch = random_batch(kOdd, {4, 3});
   RunResult result;
   EXPECT_THAT(error_text([&] { run(bert, *engine, batch); }, ErrorCode::numeric),
-              HasSubstr("layer 1: NaN at token 0"));
+              HasSubstr("text 1, token 0: NaN in the output of layer 1"));
   EXPECT_THAT(error_text(
                   [&] {
                     engine->run(bert.model, {batch, false, false, false, false, true}, result);
                   },
                   ErrorCode::numeric),
-              HasSubstr("logits: NaN at text 0"));
+              HasSubstr("text 1: NaN in the logits"));
 }
 
 TEST(CpuEngine, IdsOutsideTheTablesAreRefused) {

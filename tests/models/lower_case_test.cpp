@@ -12,7 +12,12 @@ namespace fs = std::filesystem;
 
 std::vector<int32_t> ids(const char* checkpoint, const char* setting, const std::string& text) {
   test::TemporaryFolder folder;
-  fs::copy(fs::path(MLXE_TEST_DATA) / "tiny" / checkpoint, folder.path(), fs::copy_options::recursive);
+  const fs::path tiny = fs::path(MLXE_TEST_DATA) / "tiny";
+  fs::copy(tiny / checkpoint, folder.path(), fs::copy_options::recursive);
+  // sentence-transformers reads the file only where it saved the model.
+  for (const char* file : {"modules.json", "1_Pooling"})
+    fs::copy(tiny / "st_mean_norm" / file, folder / file,
+             fs::copy_options::recursive | fs::copy_options::overwrite_existing);
   test::write_file(folder / "sentence_bert_config.json",
                    std::string(R"({"max_seq_length": 32, "do_lower_case": )") + setting + "}");
   return Encoder::load(folder.path(), {.engine = EngineKind::cpu}).tokenize({text, std::nullopt}).ids;

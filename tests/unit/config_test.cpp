@@ -32,7 +32,7 @@ TEST(Config, ReadsTypedValues) {
   EXPECT_EQ(c.get<int>("n"), 12);
   EXPECT_EQ(c.positive("n"), 12);
   EXPECT_EQ(c.get<double>("x"), 1e-12);
-  EXPECT_EQ(c.positive_number("whole"), 3.0);
+  EXPECT_EQ(c.non_negative_number("whole"), 3.0);
   EXPECT_EQ(c.get<std::string>("s"), "gelu");
   EXPECT_THAT(c.get<std::vector<std::string>>("list"), ElementsAre("a", "b"));
   EXPECT_FALSE(c.has("no"));
@@ -64,7 +64,9 @@ TEST(Config, NumbersAreGuarded) {
   EXPECT_THAT(error_of([&] { c.positive("max"); }), HasSubstr("18446744073709551615"));
   EXPECT_THAT(error_of([&] { c.get<int64_t>("max"); }), HasSubstr("whole number"));
   EXPECT_THAT(error_of([&] { c.get<int>("big"); }), HasSubstr("below 2^31"));
-  EXPECT_THAT(error_of([&] { c.positive_number("eps"); }), HasSubstr("above 0"));
+  EXPECT_EQ(c.non_negative_number("eps"), 0.0);
+  EXPECT_THAT(error_of([&] { c.non_negative_number("minus"); }),
+              HasSubstr("is -3, expected a number from 0 on"));
   EXPECT_EQ(c.positive("most"), kMaxConfigSize);
 }
 
@@ -80,13 +82,40 @@ TEST(Config, LabelsComeInOrderOfTheirNumber) {
       ElementsAre("a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"));
   EXPECT_THAT(config("{}").labels(), ElementsAre("LABEL_0", "LABEL_1"));
   EXPECT_THAT(config(R"({"num_labels": 1})").labels(), ElementsAre("LABEL_0"));
-  EXPECT_THAT(error_of([] { config(R"({"id2label": {"0": "a", "2": "c"}})").labels(); }),
-              HasSubstr("none numbered 1"));
-  EXPECT_THAT(error_of([] { config(R"({"id2label": {"0": 7}})").labels(); }), HasSubstr("\"id2label\" is 7"));
+  EXPECT_THAT(error_of([] { config(R"({"id2label": {"zero": "a"}})").labels(); }),
+              HasSubstr("the numbers of the classes as keys"));
   EXPECT_THAT(error_of([] { config(R"({"id2label": []})").labels(); }), HasSubstr("id2label"));
-  EXPECT_THAT(error_of([] { config(R"({"id2label": {"0": "a"}, "num_labels": 2})").labels(); }),
-              HasSubstr("\"num_labels\" is 2, \"id2label\" has 1"));
   EXPECT_THAT(error_of([] { config(R"({"num_labels": 9999999})").labels(); }), HasSubstr("at most"));
+}
+
+TEST(Config, LabelsThatTransformersLoadsAreReadAndSaid) {
+  struct Case {
+    const char* json;
+    std::vector<std::string> labels;
+    const char* said;
+  };
+  for (const Case& c :
+       {Case{R"({"id2label": {"0": 7, "1": "b"}})", {"7", "b"}, "names class 0 7, which is no string"},
+        Case{R"({"id2label": {"0": null, "1": "b"}})", {"LABEL_0", "b"}, "no name for class 0"},
+        Case{R"({"id2label": {"0": "a", "2": "c"}})", {"a", "LABEL_1"}, "no name for class 1"},
+        Case{R"({"id2label": {"0": "a"}, "num_labels": 2})", {"a"}, "\"num_labels\" is 2"},
+        Case{R"({"id2label": {"0": "a"}, "num_labels": "1"})", {"a"}, "\"num_labels\" is \"1\""}}) {
+    test::Heard heard;
+    EXPECT_EQ(config(c.json).labels(heard.warning()), c.labels) << c.json;
+    EXPECT_THAT(heard.sentences, ElementsAre(HasSubstr(c.said))) << c.json;
+  }
+  test::Heard heard;
+  EXPECT_THAT(config(R"({"id2label": null, "num_labels": null})").labels(heard.warning()),
+              ElementsAre("LABEL_0", "LABEL_1"));
+  EXPECT_THAT(heard.sentences, IsEmpty());
+}
+
+TEST(Config, KeysOfOlderVersionsAndOfCrossEncodersAreKnown) {
+  const Config c =
+      config(R"({"_num_labels": 3, "eos_token_ids": 0, "sbert_ce_default_activation_function": "a.B",
+                              "sentence_transformers": {"activation_fn": "a.B", "version": "4.1.0"}})");
+  EXPECT_THAT(c.unknown_keys(), IsEmpty());
+  EXPECT_THAT(c.unused_keys(), ::testing::SizeIs(4)) << "a module's file has no harmless keys but its own";
 }
 
 TEST(Config, UnknownKeysAreToldHarmlessOnesAreNot) {

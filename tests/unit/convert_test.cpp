@@ -705,6 +705,9 @@ TEST(MlxEmbeddingsLayout, SaysWhatItLeavesOut) {
   for (const auto& [model, said] : {std::pair("xlm_roberta", 1), std::pair("st_mean_norm", 0)}) {
     const fs::path source = folder / model;
     fs::copy(tiny(model), source, fs::copy_options::recursive);
+    for (const char* file : {"modules.json", "1_Pooling"})  // without them the setting is not read
+      fs::copy(tiny("st_mean_norm") / file, source / file,
+               fs::copy_options::recursive | fs::copy_options::overwrite_existing);
     test::write_file(source / "sentence_bert_config.json", R"({"do_lower_case": true})");
     EXPECT_THAT(
         plan_conversion({.model = source, .scheme = kAffine8g32, .layout = Layout::mlx_embeddings}).warnings,

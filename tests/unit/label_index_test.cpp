@@ -1,28 +1,55 @@
 #include "evaluate/label_index.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <vector>
+#include "base/text.h"
+#include "test_files.h"
 
 namespace mlxe::label_index_test {
 namespace {
 
-TEST(LabelIndex, FindsNamesWhateverTheirCaseAndNumbers) {
-  const std::vector<std::string> names{"ENTAILMENT", "neutral"};
-  const LabelIndex labels(names);
-  EXPECT_EQ(labels.find("entailment"), 0);
-  EXPECT_EQ(labels.find("Neutral"), 1);
-  EXPECT_EQ(labels.find("1"), 1);
-  EXPECT_EQ(labels.find("2"), std::nullopt);
-  EXPECT_EQ(labels.find(""), std::nullopt);
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+using Strings = std::vector<std::string>;
+
+const Strings kStars{"1", "2", "3"};
+
+GoldLabels read(const Strings& gold, const Strings& names, test::Heard& heard) {
+  return read_gold_labels(gold, names, heard.warning());
 }
 
-// A name that is another label's number means the label of that name.
-TEST(LabelIndex, NamesGoBeforeNumbers) {
-  const std::vector<std::string> names{"2", "1", "0"};
-  const LabelIndex labels(names);
-  EXPECT_EQ(labels.find("0"), 2);
-  EXPECT_EQ(labels.find("2"), 0);
+TEST(GoldLabels, AreNamesWhateverTheirCaseOrNumbers) {
+  const Strings names{"ENTAILMENT", "neutral"};
+  test::Heard heard;
+  EXPECT_THAT(read({"entailment", "Neutral", "1"}, names, heard).indices, ElementsAre(0, 1, 1));
+  EXPECT_THAT(read({"1", "0"}, names, heard).indices, ElementsAre(1, 0));
+  for (const char* wrong : {"2", "", "-1", "yes"})
+    EXPECT_EQ(read({"entailment", wrong, "neutral"}, names, heard).misfit, 1u) << wrong;
+  EXPECT_THAT(heard.sentences, IsEmpty());
+}
+
+// Label by label, "1" would be the first class and "0" the first class too.
+TEST(GoldLabels, AreAllNamesOrAllNumbersWhereANameIsAnotherClasssNumber) {
+  test::Heard heard;
+  EXPECT_THAT(read({"0", "1", "2", "0"}, kStars, heard).indices, ElementsAre(0, 1, 2, 0));
+  EXPECT_THAT(read({"1", "2", "3", "1"}, kStars, heard).indices, ElementsAre(0, 1, 2, 0));
+  EXPECT_THAT(heard.sentences, IsEmpty());
+  EXPECT_EQ(read({"3", "1", "0"}, kStars, heard).misfit, 2u) << "a name first, a number last";
+  EXPECT_EQ(read({"0", "1", "3"}, kStars, heard).misfit, 2u) << "a number first, a name last";
+  EXPECT_THAT(read({"0", "1", "2"}, {"2", "1", "0"}, heard).indices, ElementsAre(2, 1, 0))
+      << "names, in any order";
+}
+
+TEST(GoldLabels, ThatBothReadingsFitIsSaid) {
+  test::Heard heard;
+  EXPECT_THAT(read({"1", "2", "1"}, kStars, heard).indices, ElementsAre(0, 1, 0));
+  EXPECT_THAT(heard.sentences, ElementsAre(HasSubstr("were read as names")));
+  heard.sentences.clear();
+  EXPECT_THAT(read({"0", "1"}, {"0", "1"}, heard).indices, ElementsAre(0, 1));
+  EXPECT_THAT(heard.sentences, IsEmpty()) << "both mean the same";
 }
 
 TEST(Text, LinesAreCutAtEveryTab) {

@@ -99,8 +99,35 @@ TEST_F(SentenceModulesTest, AFolderOfAnotherKindIsAPlainEncoder) {
   const SentenceModules read_modules = read();
   EXPECT_FALSE(read_modules.declared);
   EXPECT_EQ(read_modules.max_seq_length, 17);
+  EXPECT_TRUE(read_modules.cross_encoder);
   EXPECT_THAT(heard_.sentences,
               ElementsAre(HasSubstr("was saved as a \"CrossEncoder\"; mean pooling was assumed")));
+  heard_.sentences.clear();
+  read_sentence_modules(folder_.path(), heard_.warning(), ExpectVectors::no);
+  EXPECT_THAT(heard_.sentences, IsEmpty()) << "of a classifier that is no assumption worth a word";
+  file("config_sentence_transformers.json", R"({"model_type": "CrossEncoder", "zeta": 1})");
+  read_sentence_modules(folder_.path(), heard_.warning(), ExpectVectors::no);
+  EXPECT_THAT(heard_.sentences, ElementsAre(HasSubstr("\"zeta\" is not known"))) << "everything else is said";
+}
+
+TEST_F(SentenceModulesTest, ACrossEncodersPromptAndActivationAreOfItsPairs) {
+  modules({kTransformer, kPooling});
+  pooling(R"("pooling_mode": "mean")");
+  const auto settings = [&](const char* kind) {
+    file(
+        "config_sentence_transformers.json",
+        std::string(R"({"model_type": ")") + kind +
+            R"(", "activation_fn": "torch.nn.modules.linear.Identity", "prompts": {"q": "Q: "}, "default_prompt_name": "q"})");
+    return read();
+  };
+  const SentenceModules cross = settings("CrossEncoder");
+  EXPECT_EQ(cross.activation_fn, "torch.nn.modules.linear.Identity");
+  EXPECT_EQ(default_prompt(cross, PromptUse::classification), "Q: ");
+  EXPECT_EQ(default_prompt(cross, PromptUse::embedding), "");
+  const SentenceModules sentence = settings("SentenceTransformer");
+  EXPECT_EQ(sentence.activation_fn, std::nullopt);
+  EXPECT_EQ(default_prompt(sentence, PromptUse::classification), "");
+  EXPECT_EQ(default_prompt(sentence, PromptUse::embedding), "Q: ");
 }
 
 TEST_F(SentenceModulesTest, TheLayoutOfVersion2) {
@@ -159,8 +186,7 @@ TEST_F(SentenceModulesTest, BadPoolingsAreNamed) {
   file("1_Pooling/config.json", "{}");
   EXPECT_THAT(error_of(), HasSubstr("\"word_embedding_dimension\" is missing"));
   pooling(R"("zeta": 1, "pooling_mode": "cls")");
-  read();
-  EXPECT_THAT(heard_.sentences, ElementsAre(HasSubstr("\"zeta\" is not known")));
+  EXPECT_THAT(error_of(ErrorCode::unsupported), HasSubstr("\"zeta\" is not honoured"));
 }
 
 TEST_F(SentenceModulesTest, DenseActivations) {
@@ -211,8 +237,70 @@ TEST_F(SentenceModulesTest, BadDensesAreNamed) {
   EXPECT_THAT(error_of(), HasSubstr("linear.bias is missing"));
   dense(config, {weight, bias, {"linear.extra", Dtype::f32, {1}}});
   EXPECT_THAT(error_of(), HasSubstr("\"linear.extra\" does not belong"));
-  dense(R"({"in_features": 4, "out_features": 2, "module_input_name": "token_embeddings"})", {weight, bias});
-  EXPECT_THAT(error_of(ErrorCode::unsupported), HasSubstr("\"module_input_name\" is \"token_embeddings\""));
+  const auto refused = [&](const char* more, const char* message, ErrorCode code = ErrorCode::unsupported) {
+    dense(std::string(R"({"in_features": 4, "out_features": 2, )") + more + "}", {weight, bias});
+    EXPECT_THAT(error_of(code), HasSubstr(message)) << more;
+  };
+  refused(R"("module_input_name": "image_embeds")", "\"module_input_name\" is \"image_embeds\"");
+  refused(R"("module_input_name": "token_embeddings", "module_output_name": "sentence_embedding")",
+          "\"module_output_name\" \"sentence_embedding\"");
+  refused(R"("module_output_name": "token_embeddings")", "\"module_output_name\" \"token_embeddings\"");
+  refused(R"("scale": 2)", "\"scale\" is not honoured");
+  refused(R"("dropout": 0.1)",
+          "\"dropout\" is not honoured");  // harmless in the model's config.json, unknown here
+  refused(R"("use_residual": true)", "residual.weight is missing", ErrorCode::format);
+  refused(R"("use_residual": "yes")", "\"use_residual\" is \"yes\"", ErrorCode::format);
+  refused(R"("activation_function": null)", "\"activation_function\"", ErrorCode::format);
+}
+
+TEST_F(SentenceModulesTest, DenseWithAResidual) {
+  modules({kTransformer, kPooling, kDense});
+  pooling(R"("pooling_mode": "mean")");
+  const TensorSpec weight{"linear.weight", Dtype::f32, {2, 4}}, bias{"linear.bias", Dtype::f32, {2}};
+  dense(R"({"in_features": 4, "out_features": 2, "use_residual": true})",
+        {weight, bias, {"residual.weight", Dtype::f32, {2, 4}}});
+  const SentenceModules wide = read();
+  const auto& other_width = std::get<DenseSpec>(wide.modules.at(1));
+  EXPECT_TRUE(other_width.use_residual);
+  ASSERT_TRUE(other_width.residual);
+  EXPECT_EQ(other_width.residual->shape, (Shape{2, 4}));
+  dense(R"({"in_features": 4, "out_features": 2})", {weight, bias, {"residual.weight", Dtype::f32, {2, 4}}});
+  EXPECT_THAT(error_of(), HasSubstr("\"residual.weight\" does not belong"));
+  dense(R"({"in_features": 2, "out_features": 2, "use_residual": true})",
+        {{"linear.weight", Dtype::f32, {2, 2}}, bias});
+  const SentenceModules square = read();
+  EXPECT_TRUE(std::get<DenseSpec>(square.modules.at(1)).use_residual);
+  EXPECT_FALSE(std::get<DenseSpec>(square.modules.at(1)).residual) << "the input itself is added";
+}
+
+TEST_F(SentenceModulesTest, ModulesOfTokenVectorsStandBeforeThePooling) {
+  constexpr const char* kTokens = R"({"module_input_name": "token_embeddings"})";
+  pooling(R"("pooling_mode": "mean")");
+  file("3_Normalize/config.json", kTokens);
+  modules({kTransformer, kNormalize, kPooling});
+  const SentenceModules before = read();
+  ASSERT_EQ(before.modules.size(), 2u);
+  EXPECT_TRUE(std::holds_alternative<NormalizeSpec>(before.modules[0]));
+  EXPECT_THAT(before.files, testing::Contains("3_Normalize/config.json"));
+  modules({kTransformer, kPooling, kNormalize});  // the vector of the text is made by then
+  const SentenceModules after = read();
+  EXPECT_EQ(after.modules.size(), 1u);
+  EXPECT_THAT(after.files, testing::Contains("3_Normalize/config.json"));
+  for (const auto& [text, message] : std::vector<std::pair<std::string, std::string>>{
+           {R"({"module_input_name": "scores"})", "\"module_input_name\" is \"scores\""},
+           {R"({"p": 1})", "\"p\" is not honoured"}}) {
+    file("3_Normalize/config.json", text);
+    EXPECT_THAT(error_of(ErrorCode::unsupported), HasSubstr(message));
+  }
+}
+
+// Modules run in order, so that a Dense may change the width that is pooled.
+TEST_F(SentenceModulesTest, ADenseOfTokenVectorsIsReadBeforeThePooling) {
+  pooling(R"("pooling_mode": "mean")");
+  dense(R"({"in_features": 8, "out_features": 4, "module_input_name": "token_embeddings", "bias": false})",
+        {{"linear.weight", Dtype::f32, {4, 8}}});
+  modules({kTransformer, kDense, kPooling});
+  EXPECT_TRUE(std::holds_alternative<DenseSpec>(read().modules.at(0)));
 }
 
 TEST_F(SentenceModulesTest, OtherModulesAndOrdersAreRefused) {
@@ -225,7 +313,8 @@ TEST_F(SentenceModulesTest, OtherModulesAndOrdersAreRefused) {
           "\"sentence_transformers.models.LSTM\" is not implemented", ErrorCode::unsupported);
   refused({R"({"path": "", "type": "custom_st.Transformer"})"}, "\"custom_st.Transformer\"",
           ErrorCode::unsupported);
-  refused({kTransformer, kNormalize}, "a Normalize before the Pooling", ErrorCode::unsupported);
+  refused({kTransformer, kNormalize}, "a Normalize of the sentence_embedding before the Pooling",
+          ErrorCode::unsupported);
   refused({kPooling, kTransformer}, "a Pooling, expected it once", ErrorCode::format);
   refused({kTransformer, kPooling, kPooling}, "a Pooling, expected it once", ErrorCode::format);
   refused({kTransformer, kTransformer}, "a Transformer, expected it once", ErrorCode::format);
@@ -269,12 +358,29 @@ TEST_F(SentenceModulesTest, DropoutDoesNothing) {
   modules(
       {kTransformer, kPooling, R"({"path": "2_Dropout", "type": "sentence_transformers.models.Dropout"})"});
   EXPECT_EQ(read().modules.size(), 1u);
+  file("2_Dropout/config.json", R"({"dropout": 0.2})");
+  EXPECT_THAT(read().files, testing::Contains("2_Dropout/config.json"));
+  file("2_Dropout/config.json", R"({"keep": 0.2})");
+  EXPECT_THAT(error_of(ErrorCode::unsupported), HasSubstr("\"keep\" is not honoured"));
+}
+
+// sentence-transformers builds its default modules then, and reads none of the file.
+TEST_F(SentenceModulesTest, TextSettingsWithoutModulesAreNotRead) {
+  file("sentence_bert_config.json", R"({"max_seq_length": 17, "do_lower_case": true, "zeta": 1})");
+  const SentenceModules plain = read();
+  EXPECT_EQ(plain.max_seq_length, std::nullopt);
+  EXPECT_FALSE(plain.do_lower_case);
+  EXPECT_THAT(heard_.sentences, testing::Contains(HasSubstr("sentence_bert_config.json: not read")));
 }
 
 TEST_F(SentenceModulesTest, TextSettings) {
-  file("sentence_roberta_config.json", R"({"max_seq_length": 128, "zeta": 1})");
+  modules({kTransformer, kPooling});
+  pooling(R"("pooling_mode": "mean")");
+  file("sentence_roberta_config.json", R"({"max_seq_length": 128})");
   EXPECT_EQ(read().max_seq_length, 128);
-  EXPECT_THAT(heard_.sentences, testing::Contains(HasSubstr("\"zeta\" is not known")));
+  file("sentence_bert_config.json", R"({"max_seq_length": 128, "query_length": null})");
+  EXPECT_EQ(read().max_seq_length, 128);
+  EXPECT_THAT(heard_.sentences, IsEmpty());
   file("sentence_bert_config.json", R"({"max_seq_length": null, "tokenizer_args": {"model_max_length": 64},
                                         "model_args": {"torch_dtype": "float16"}})");
   EXPECT_EQ(read().max_seq_length, 64);
@@ -285,6 +391,11 @@ TEST_F(SentenceModulesTest, TextSettings) {
            {R"({"config_kwargs": {"is_decoder": true}})", "\"is_decoder\" is not honoured"},
            {R"({"processor_kwargs": {"padding_side": "left"}})", "\"padding_side\" is not honoured"},
            {R"({"modality_config": {"text": {"method": "get_text_features"}}})", "\"method\""},
+           {R"({"modality_config": {"text": {"method": "forward", "zeta": 1}}})", "\"zeta\" is not honoured"},
+           {R"({"zeta": 1})", "\"zeta\" is not honoured"},
+           {R"({"max_length": 64})", "\"max_length\" is not honoured"},
+           {R"({"query_length": 32})", "\"query_length\" is 32"},
+           {R"({"query_expansion": {"length": 32}})", "\"query_expansion\" is"},
        }) {
     file("sentence_bert_config.json", text);
     EXPECT_THAT(error_of(ErrorCode::unsupported), HasSubstr(message));

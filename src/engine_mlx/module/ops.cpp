@@ -209,6 +209,10 @@ mx::array MlxOps::concatenate(const std::vector<mx::array>& xs) const {
   return mx::concatenate(xs, 1);
 }
 
+mx::array MlxOps::add(const mx::array& a, const mx::array& b) const {
+  return mx::add(a, b);
+}
+
 mx::array MlxOps::normalize(const mx::array& x) const {
   const mx::array x32 = mx::astype(x, mx::float32);
   const mx::array norm = mx::sqrt(mx::sum(mx::square(x32), 1, true));

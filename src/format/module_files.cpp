@@ -1,0 +1,219 @@
+#include "format/module_files.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "format/json_file.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace fs = std::filesystem;
+namespace {
+
+struct PoolingRow {
+  PoolingKind kind;
+  const char* spelling;  // "pooling_mode" since 5.4
+  const char* flag;      // before
+};
+constexpr PoolingRow kPooling[] = {
+    {PoolingKind::cls, "cls", "pooling_mode_cls_token"},
+    {PoolingKind::max, "max", "pooling_mode_max_tokens"},
+    {PoolingKind::mean, "mean", "pooling_mode_mean_tokens"},
+    {PoolingKind::mean_sqrt_len, "mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens"},
+    {PoolingKind::weighted_mean, "weightedmean", "pooling_mode_weightedmean_tokens"},
+    {PoolingKind::last_token, "lasttoken", "pooling_mode_lasttoken"},
+};
+
+constexpr std::pair<const char*, const char*> kActivations[] = {
+    {"Tanh", "tanh"},       {"Identity", "linear"}, {"ReLU", "relu"},       {"GELU", "gelu"},
+    {"Sigmoid", "sigmoid"}, {"SiLU", "silu"},       {"Softmax", "softmax"},
+};
+
+PoolingKind parse_pooling(const std::string& spelling, const std::string& where) {
+  for (const PoolingRow& row : kPooling)
+    if (spelling == row.spelling) return row.kind;
+  throw_unsupported(
+      fmt::format("{}: the pooling mode {} is unknown; expected cls, max, mean, mean_sqrt_len_tokens, "
+                  "weightedmean or lasttoken",
+                  where, printable(spelling)));
+}
+
+// "module_input_name", and "module_output_name", which is the same unless given.
+Feature read_feature(const Config& config) {
+  const auto input = config.get_or<std::string>("module_input_name", "sentence_embedding");
+  const auto output = config.get_or<std::string>("module_output_name", input);
+  if (input == output && input == "token_embeddings") return Feature::token_embeddings;
+  if (input == output && input == "sentence_embedding") return Feature::sentence_embedding;
+  throw_unsupported(fmt::format(
+      "{}: \"module_input_name\" is {} and \"module_output_name\" {}; implemented are token_embeddings and "
+      "sentence_embedding, the same for both",
+      config.where(), printable(input), printable(output)));
+}
+
+std::string read_activation(const Config& config) {
+  constexpr const char* kKey = "activation_function";
+  const nlohmann::json& json = config.json();
+  if (!json.contains(kKey)) return "tanh";
+  const auto path = config.get<std::string>(kKey);
+  const auto spelling = torch_activation(path);
+  if (spelling && *spelling != "softmax") return *spelling;
+  throw_unsupported(
+      fmt::format("{}: \"{}\" is {}; known are torch's Tanh, Identity, ReLU, GELU, Sigmoid, SiLU",
+                  config.where(), kKey, printable(path)));
+}
+
+StoredWeight dense_tensor(const SafetensorsFile& file, const std::string& folder, const std::string& name,
+                          Shape shape) {
+  const TensorView* view = file.find(name);
+  if (!view) throw_malformed(fmt::format("{}: {} is missing", file.path().string(), name));
+  if (view->shape != shape || !is_float(view->dtype))
+    throw_malformed(fmt::format("{}: {} is {} {}, config.json implies a float {}", file.path().string(), name,
+                                mlxe::name(view->dtype), to_string(view->shape), to_string(shape)));
+  return {.name = fmt::format("{}/{}", folder, name),
+          .scheme = {.mode = Mode::none, .dtype = view->dtype},
+          .shape = std::move(shape),
+          .dtype = view->dtype,
+          .codes = view->data,
+          .scales = {},
+          .biases = {}};
+}
+
+}  // namespace
+
+void throw_unsupported(const std::string& text) {
+  throw Error(ErrorCode::unsupported, text);
+}
+
+void throw_malformed(const std::string& text) {
+  throw Error(ErrorCode::format, text);
+}
+
+std::optional<std::string> torch_activation(std::string_view python_class) {
+  if (!python_class.starts_with("torch.nn.")) return std::nullopt;
+  for (const auto& [python, spelling] : kActivations)
+    if (python_class.substr(python_class.rfind('.') + 1) == python) return spelling;
+  return std::nullopt;
+}
+
+void refuse_unknown(const Config& config) {
+  if (const auto rest = config.unused_keys(); !rest.empty())
+    throw_unsupported(fmt::format(
+        "{}: {} is not honoured, and may change what the model computes; remove it if it does not",
+        config.where(), printable(rest.front())));
+}
+
+std::optional<Config> ModuleFileReader::config_at(const fs::path& relative) {
+  if (!fs::exists(folder_ / relative)) return std::nullopt;
+  files_.push_back(relative);
+  return Config::read(folder_ / relative);
+}
+
+Config ModuleFileReader::required(const std::string& path) {
+  if (auto config = config_at(fs::path(path) / "config.json")) return *config;
+  throw Error(ErrorCode::not_found, fmt::format("{}: no such file; modules.json names its folder",
+                                                (folder_ / path / "config.json").string()));
+}
+
+std::vector<PoolingKind> ModuleFileReader::pooling_kinds(const Config& config) const {
+  const auto tell = [&](const char* what) {
+    if (warn_) warn_(fmt::format("{}: {}", config.where(), what));
+  };
+  std::vector<PoolingKind> flagged, named;
+  for (const PoolingRow& row : kPooling)
+    if (config.get_or<bool>(row.flag, false)) flagged.push_back(row.kind);
+  if (!config.has("pooling_mode")) {
+    config.harmless({"pooling_mode"});  // a null is "not given"
+    if (!flagged.empty()) return flagged;
+    tell("names no pooling mode; mean was assumed, as sentence-transformers does");
+    return {PoolingKind::mean};
+  }
+  if (config.json().at("pooling_mode").is_string()) {
+    named.push_back(parse_pooling(config.get<std::string>("pooling_mode"), config.where()));
+  } else {
+    for (const std::string& mode : config.get<std::vector<std::string>>("pooling_mode"))
+      named.push_back(parse_pooling(mode, config.where()));
+  }
+  if (named.empty())
+    throw_malformed(config.where() + ": \"pooling_mode\" is empty, expected at least one mode");
+  if (!flagged.empty() && flagged != named)
+    tell("\"pooling_mode\" and the pooling_mode_* flags differ; the first was used");
+  return named;
+}
+
+PoolingSpec ModuleFileReader::pooling(const std::string& path) {
+  const Config config = required(path);
+  const char* dimension =
+      config.has("embedding_dimension") ? "embedding_dimension" : "word_embedding_dimension";
+  PoolingSpec pooling{.kinds = pooling_kinds(config),
+                      .include_prompt = config.get_or<bool>("include_prompt", true),
+                      .dimension = config.positive(dimension)};
+  config.harmless({"embedding_dimension", "word_embedding_dimension"});
+  refuse_unknown(config);
+  return pooling;
+}
+
+ModuleFile<DenseSpec> ModuleFileReader::dense(const std::string& path) {
+  const Config config = required(path);
+  DenseSpec dense{.folder = path,
+                  .in = config.positive("in_features"),
+                  .out = config.positive("out_features"),
+                  .activation = read_activation(config),
+                  .use_residual = config.get_or<bool>("use_residual", false),
+                  .weight = {},
+                  .bias = {},
+                  .residual = {},
+                  .file = {}};
+  const Feature feature = read_feature(config);
+  const bool has_bias = config.get_or<bool>("bias", true);
+  refuse_unknown(config);
+  read_weights(dense, has_bias);
+  return {std::move(dense), feature};
+}
+
+void ModuleFileReader::read_weights(DenseSpec& dense, bool has_bias) {
+  const fs::path relative = fs::path(dense.folder) / "model.safetensors";
+  if (!fs::exists(folder_ / relative)) {
+    if (fs::exists(folder_ / dense.folder / "pytorch_model.bin"))
+      throw_unsupported(
+          fmt::format("{}: only pytorch_model.bin is there; convert it to safetensors (load the model with "
+                      "sentence-transformers and save it)",
+                      (folder_ / dense.folder).string()));
+    throw Error(ErrorCode::not_found,
+                (folder_ / relative).string() + ": no such file; the Dense module needs it");
+  }
+  files_.push_back(relative);
+  dense.file = std::make_shared<SafetensorsFile>(folder_ / relative);
+  std::set<std::string> used;
+  const auto take = [&](const char* name, Shape shape) {
+    used.insert(name);
+    return dense_tensor(*dense.file, dense.folder, name, std::move(shape));
+  };
+  dense.weight = take("linear.weight", {dense.out, dense.in});
+  if (has_bias) dense.bias = take("linear.bias", {dense.out});
+  if (dense.use_residual && dense.in != dense.out)
+    dense.residual = take("residual.weight", {dense.out, dense.in});
+  for (const TensorView& view : dense.file->tensors())
+    if (!used.contains(view.name))
+      throw_malformed(fmt::format("{}: the tensor {} does not belong to a Dense module",
+                                  dense.file->path().string(), printable(view.name)));
+}
+
+ModuleFile<NormalizeSpec> ModuleFileReader::normalize(const std::string& path) {
+  const auto config = config_at(fs::path(path) / "config.json");
+  if (!config) return {};  // before 5.4 it had none
+  const Feature feature = read_feature(*config);
+  refuse_unknown(*config);
+  return {{}, feature};
+}
+
+void ModuleFileReader::dropout(const std::string& path) {
+  const auto config = config_at(fs::path(path) / "config.json");
+  if (!config) return;
+  config->harmless({"dropout"});
+  refuse_unknown(*config);
+}
+
+}  // namespace mlxe

@@ -1,0 +1,60 @@
+// The files of single sentence-transformers modules: N_Pooling, N_Dense, N_Normalize.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "format/config.h"
+#include "format/sentence_modules.h"
+
+namespace mlxe {
+
+// What a module reads and writes: each token's vector, or the one of the text.
+enum class Feature { token_embeddings, sentence_embedding };
+
+template <class Spec>
+struct ModuleFile {
+  Spec spec;
+  Feature feature = Feature::sentence_embedding;
+};
+
+// Reads the modules of one folder. Files that are there are added to `files`, relative to it. Errors: as
+// read_sentence_modules.
+class ModuleFileReader {
+ public:
+  ModuleFileReader(const std::filesystem::path& folder, std::vector<std::filesystem::path>& files,
+                   const Warning& warn)
+      : folder_(folder), files_(files), warn_(warn) {}
+
+  // Nothing where there is no such file.
+  std::optional<Config> config_at(const std::filesystem::path& relative);
+
+  PoolingSpec pooling(const std::string& path);
+  ModuleFile<DenseSpec> dense(const std::string& path);
+  ModuleFile<NormalizeSpec> normalize(const std::string& path);
+  void dropout(const std::string& path);  // does nothing outside training
+
+ private:
+  Config required(const std::string& path);
+  std::vector<PoolingKind> pooling_kinds(const Config& config) const;
+  void read_weights(DenseSpec& dense, bool has_bias);
+
+  const std::filesystem::path& folder_;
+  std::vector<std::filesystem::path>& files_;
+  const Warning& warn_;
+};
+
+[[noreturn]] void throw_unsupported(const std::string& text);
+[[noreturn]] void throw_malformed(const std::string& text);
+
+// Throws unsupported for the first key of `config` that nothing has used.
+void refuse_unknown(const Config& config);
+
+// transformers' spelling ("tanh", "linear" for identity, "relu", "gelu", "sigmoid", "silu", and "softmax") of
+// a class of torch.nn that is made without arguments; nothing for another.
+std::optional<std::string> torch_activation(std::string_view python_class);
+
+}  // namespace mlxe

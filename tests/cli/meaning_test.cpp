@@ -1,0 +1,148 @@
+// What texts, labels and options of the commands mean.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "model_folders.h"
+#include "run_program.h"
+
+namespace mlxe::test::meaning_test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+const fs::path kCases = fs::path(MLXE_SHARED_DIR) / "cases";
+
+json result(const std::vector<std::string>& arguments) {
+  const Outcome o = run_program(arguments);
+  EXPECT_EQ(o.status, 0) << o.err;
+  return json::parse(o.out);
+}
+
+json zero_shot(const std::string& labels, std::vector<std::string> more = {}) {
+  std::vector<std::string> arguments{"zero-shot",
+                                     tiny("distilbert_nli").string(),
+                                     "the road was late",
+                                     "--labels",
+                                     labels,
+                                     "--engine",
+                                     "cpu",
+                                     "--json"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return result(arguments);
+}
+
+TEST(ZeroShotLabels, AreTrimmedAndTakenOnce) {
+  const json plain = zero_shot("sports,politics");
+  for (const char* same : {"sports, politics", " sports ,\tpolitics ", "sports,politics,", "sports,,politics",
+                           "sports, politics,sports", "sports,politics, sports "})
+    EXPECT_EQ(zero_shot(same), plain) << same;
+  const auto told = [](const char* labels, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments{
+        "zero-shot", tiny("distilbert_nli").string(), "a", "--engine", "cpu", "--labels", labels};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_program(arguments);
+  };
+  EXPECT_THAT(told("a, b").err, IsEmpty());
+  EXPECT_THAT(told("a,b, a").err, HasSubstr("warning: --labels: \"a\" stands there twice"));
+  EXPECT_EQ(told("a,b,a", {"--strict"}).status, 9);
+  EXPECT_EQ(told(" ").status, 2);
+  EXPECT_NE(zero_shot("sports", {"--multi-label"})["scores"], zero_shot("sports,politics")["scores"]);
+}
+
+TEST(ZeroShotLabelsShared, OfTheModelThatPrefersPolitics) {
+  if (!fs::exists(kCases)) GTEST_SKIP() << kCases << " is not there";
+  const json j =
+      result({"zero-shot", (kCases / "real-B26/roberta_nli").string(), "the road was all in rain", "--labels",
+              "sports, politics", "--activations", "f32", "--engine", "cpu", "--json"});
+  EXPECT_EQ(j["label"], "politics");
+  EXPECT_NEAR(j["scores"]["politics"].get<double>(), 0.5058, 5e-5);  // transformers' pipeline, to 4 places
+}
+
+TEST(ClassifyScores, KeepEveryClassWhereNamesRepeat) {
+  const TemporaryFolder folder;
+  fs::copy(tiny("bert_prefix"), folder / "m", fs::copy_options::recursive);
+  change_config(folder / "m", [](json& c) {
+    c["id2label"] = {{"0", "calm"}, {"1", "calm"}, {"2", "stormy"}};
+  });
+  const json j = result({"classify", (folder / "m").string(), "the cat", "--engine", "cpu", "--json"});
+  ASSERT_EQ(j["scores"].size(), 3u) << j;
+  double sum = 0;
+  for (const char* name : {"calm (0)", "calm (1)", "stormy"}) sum += j["scores"].at(name).get<double>();
+  EXPECT_NEAR(sum, 1, 1e-6);
+  EXPECT_TRUE(j["scores"].contains(j["label"].get<std::string>()));
+}
+
+TEST(EmptyPair, MeansTheSameAsAnOptionAndInAFile) {
+  const TemporaryFolder folder;
+  write_file(folder / "t.jsonl", R"({"text": "the cat", "text_pair": ""})"
+                                 "\n");
+  write_file(folder / "t.tsv", "text\ttext_pair\nthe cat\t\n");
+  for (const char* command : {"classify", "tokenize"}) {
+    const std::vector<std::string> start{command, tiny("bert_prefix").string(), "--engine", "cpu", "--json"};
+    const auto run = [&](std::vector<std::string> more) {
+      more.insert(more.begin(), start.begin(), start.end());
+      return result(more);
+    };
+    const json option = run({"the cat", "--pair", ""});
+    EXPECT_EQ(option, run({"--input", (folder / "t.jsonl").string()})) << command;
+    EXPECT_EQ(option, run({"--input", (folder / "t.tsv").string()})) << command;
+    EXPECT_NE(option, run({"the cat"})) << command << ": a second text, though an empty one";
+  }
+}
+
+TEST(Options, OfWhichOneWouldBeIgnoredAreUsageErrors) {
+  const std::string model = tiny("st_prompts").string();
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"embed", model, "a", "--engine", "mlx", "--activations", "int8"},
+        std::vector<std::string>{"embed", model, "a", "--engine", "mlx", "--activations", "bf16"},
+        std::vector<std::string>{"embed", model, "a", "--prompt", "q: ", "--prompt-name", "query"}}) {
+    const Outcome o = run_program(arguments);
+    EXPECT_EQ(o.status, 2) << o.err;
+    EXPECT_THAT(o.err, HasSubstr("one of the two"));
+    EXPECT_THAT(o.out, IsEmpty());
+  }
+}
+
+TEST(EmptyText, IsAnErrorThatNamesIt) {
+  const TemporaryFolder folder;
+  for (const auto& [command, name] :
+       {std::pair("classify", "distilbert_cls"), std::pair("embed", "st_cls")}) {
+    const fs::path model = folder / name;
+    fs::copy(tiny(name), model, fs::copy_options::recursive);
+    json tokenizer = read_json(model / "tokenizer.json");
+    tokenizer["post_processor"] = nullptr;
+    write_file(model / "tokenizer.json", tokenizer.dump());
+    const Outcome o = run_program({command, model.string(), "the cat", "", "--engine", "cpu"});
+    EXPECT_EQ(o.status, 6);
+    EXPECT_THAT(o.err, HasSubstr("text 2: no token to compute from"));
+    // Over windows: they hold 4096 texts.
+    std::string lines;
+    for (int i = 0; i < 4200; ++i) lines += i == 4150 ? " \n" : "cat\n";
+    write_file(folder / "lines.txt", lines);
+    EXPECT_THAT(
+        run_program({command, model.string(), "--input", (folder / "lines.txt").string(), "--engine", "cpu"})
+            .err,
+        HasSubstr("text 4151: no token"));
+  }
+}
+
+TEST(GoldLabelsShared, AreNumbersWhereNotAllAreNames) {
+  if (!fs::exists(kCases)) GTEST_SKIP() << kCases << " is not there";
+  const auto accuracy = [](const char* data) {
+    return result({"evaluate", (kCases / "real-B39/stars").string(), "--task", "classification", "--data",
+                   (kCases / "real-B39" / data).string(), "--engine", "cpu",
+                   "--json"})["metrics"]["accuracy"]["value"];
+  };
+  EXPECT_EQ(accuracy("ids.jsonl"), 0.5);
+  EXPECT_EQ(accuracy("d.jsonl"), 0.5) << "the same classes by name";
+}
+
+}  // namespace
+}  // namespace mlxe::test::meaning_test
