@@ -115,10 +115,9 @@ int zero_shot(const ZeroShotCommand& o) {
     const auto scores = encoder.zero_shot(texts, labels, options);
     for (size_t i = 0; i < texts.size(); ++i) {
       if (o.run.json)
-        print_json(nlohmann::json{
-            {"index", done + i},
-            {"label", labels[std::ranges::max_element(scores[i]) - scores[i].begin()]},
-            {"scores", scores_by_label(scores[i], labels)}});
+        print_json(nlohmann::json{{"index", done + i},
+                                  {"label", labels[std::ranges::max_element(scores[i]) - scores[i].begin()]},
+                                  {"scores", scores_by_label(scores[i], labels)}});
       else
         std::cout << texts[i] << '\n' << ranking(scores[i], labels);
     }
