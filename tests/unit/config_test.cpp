@@ -66,7 +66,7 @@ TEST(Config, NumbersAreGuarded) {
   EXPECT_THAT(error_of([&] { c.get<int>("big"); }), HasSubstr("below 2^31"));
   EXPECT_EQ(c.non_negative_number("eps"), 0.0);
   EXPECT_THAT(error_of([&] { c.non_negative_number("minus"); }),
-              HasSubstr("is -3, expected a number from 0 on"));
+              HasSubstr("is -3.0, expected a number from 0 on"));
   EXPECT_EQ(c.positive("most"), kMaxConfigSize);
 }
 
