@@ -118,7 +118,7 @@ std::string unknown_option(const std::string& argument, const CLI::App* command,
   const std::string where = command != nullptr ? command->get_name() + " has" : "there is";
   const std::string sentence =
       fmt::format("{} no option {}{}", where, printable(name), command != nullptr ? "" : " before a command");
-  const bool has_letters = name.size() > 2;  // "-5" is near every short option
+  const bool has_letters = name.size() > 2;  // "-a" is near every short option
   const std::string near =
       has_letters ? nearest(name, option_names(command != nullptr ? *command : app)) : std::string();
   if (!near.empty()) return fmt::format("{}; did you mean {}?", sentence, near);
