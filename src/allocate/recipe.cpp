@@ -97,6 +97,8 @@ Recipe Recipe::read(const fs::path& file) {
     throw Error(ErrorCode::unsupported,
                 fmt::format("{}: found version {}, expected {}; another version of mlx-encoder made it",
                             file.string(), shown(object["version"]), kVersionOfFile));
+  for (const char* key : {"target", "request", "source", "layout", "scheme", "tensors", "measured"})
+    if (!object.contains(key)) throw malformed(fmt::format("has no \"{}\"", key));
   try {
     return from_json(object);
   } catch (const json::exception&) {
