@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "encoder/text_runner.h"
+#include "engine_mlx/mlx_engine.h"
 #include "mlx_encoder/compare.h"
 #include "mlx_encoder/encoder.h"
 #include "model_folders.h"
