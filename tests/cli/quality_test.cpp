@@ -75,6 +75,14 @@ TEST_F(QualityFile, ConvertWritesNothingThatIsTooLarge) {
   EXPECT_EQ(convert("tiny", "8", file("q.toml", "[gates]\nsize.weight_bytes = \"1 MiB\"\n")).status, 0);
 }
 
+TEST_F(QualityFile, WhatIsTooLargeIsNotCalibratedFirst) {
+  const Outcome o = convert(
+      "tiny", "4", file("q.toml", "[gates]\nsize.weight_bytes = \"1 KiB\"\ncalibration.error = 0.9\n"));
+  EXPECT_EQ(o.status, 3);
+  EXPECT_THAT(o.err, AllOf(HasSubstr("gate size.weight_bytes failed"), Not(HasSubstr("calibrat"))));
+  EXPECT_FALSE(std::filesystem::exists(out("tiny")));
+}
+
 TEST_F(QualityFile, ConvertSaysItsGatesInJson) {
   for (const auto& [limit, status] : {std::pair{"1 KiB", 3}, {"1 MiB", 0}}) {
     const std::string gates =

@@ -68,7 +68,7 @@ TEST(DefaultCalibrationTexts, SufficeForMiniLM) {
   const LoadedModel loaded = load_model(folder, {});
   const Tokenizer tokenizer = Tokenizer::load(folder, {});
   ThreadPool pool(1);
-  const Calibration calibration{.texts = default_calibration_texts()};
+  const Calibration calibration;
   std::string warnings;
   const Batch batch = tokenize(calibration, loaded, tokenizer, 4096, pool,
                                [&](std::string_view sentence) { warnings += sentence; });
@@ -108,7 +108,7 @@ std::string sentence(std::mt19937& generator) {
 
 Calibration sentences(size_t count = 60) {
   std::mt19937 generator(1);
-  Calibration calibration;
+  Calibration calibration{.built_in = BuiltInText::left_out};
   for (size_t i = 0; i < count; ++i) calibration.texts.push_back({.text = sentence(generator), .pair = {}});
   return calibration;
 }
@@ -146,8 +146,8 @@ TEST(CalibrationTexts, TooFewAreCountedInTokens) {
 }
 
 TEST(CalibrationTexts, NoneAtAllIsAnError) {
-  Calibration blank;
-  for (const Calibration& calibration : {Calibration{}, Calibration{.texts = {{"", {}}, {" \t", {}}}}})
+  for (const Calibration& calibration :
+       {Calibration{.built_in = BuiltInText::left_out}, Calibration{.texts = {{"", {}}, {" \t", {}}}}})
     EXPECT_THAT(error_text([&] { tokenized(calibration); }, ErrorCode::usage),
                 HasSubstr(fmt::format("the {} texts hold no tokens; give at least 256 tokens",
                                       calibration.texts.size())));
@@ -241,7 +241,7 @@ TEST(CalibrationTexts, WhatTheVocabularyDoesNotCoverIsMeasured) {
 // Bytes of one sign that several tokens share are no letters of their own: without that, a vocabulary of
 // bytes would seem to cover Chinese. With 26 and more pieces a sign would seem to be many.
 TEST(CalibrationTexts, AVocabularyOfBytesSpellsChinese) {
-  Calibration chinese;
+  Calibration chinese{.built_in = BuiltInText::left_out};
   std::mt19937 generator(5);
   for (int i = 0; i < 60; ++i) {
     std::string text;
@@ -250,6 +250,99 @@ TEST(CalibrationTexts, AVocabularyOfBytesSpellsChinese) {
     chinese.texts.push_back({.text = text, .pair = {}});
   }
   EXPECT_THAT(said(chinese, "roberta"), HasSubstr("spells almost letter by letter (0.7 letters a token)"));
+}
+
+// ---- the built-in text beside them
+
+struct RealTokenizer {
+  std::filesystem::path folder = test::minilm_folder();
+  Batch tokenized(const Calibration& calibration) const {
+    ThreadPool pool(1);
+    return tokenize(calibration, load_model(folder, {}), Tokenizer::load(folder, {}), kWidest, pool, {});
+  }
+};
+
+// Tokens of the texts after the first `given`.
+int64_t tokens_after(const Batch& batch, int64_t given) {
+  return batch.tokens() - batch.offsets[static_cast<size_t>(given)];
+}
+
+TEST(BuiltInText, FillsWhatTheTextsLeaveAndHasItsShare) {
+  const RealTokenizer real;
+  if (real.folder.empty()) GTEST_SKIP() << test::kNoMiniLm;
+  const auto mixed = [&](Calibration calibration) {
+    const Batch alone = real.tokenized(calibration);
+    calibration.built_in = BuiltInText::mixed_in;
+    return std::pair(alone, real.tokenized(calibration));
+  };
+  const int64_t most = most_tokens(kWidest);
+  const auto [few, few_mixed] = mixed(sentences(200));
+  EXPECT_EQ(tokens_after(few_mixed, few.texts()) + few.tokens(), few_mixed.tokens());
+  EXPECT_TRUE(std::equal(few.ids.begin(), few.ids.end(), few_mixed.ids.begin())) << "the texts come first";
+  EXPECT_GE(few_mixed.tokens(), most * 8 / 10);
+  EXPECT_LE(few_mixed.tokens(), most * 9 / 8);
+
+  Calibration many = sentences(4000);
+  const Batch many_mixed = mixed(many).second;
+  EXPECT_LE(many_mixed.tokens(), most * 9 / 8);
+  int64_t given = 0;  // sentences of 8 words are 10 tokens
+  while (given < many_mixed.texts() && many_mixed.length(given) == 10) ++given;
+  EXPECT_NEAR(static_cast<double>(tokens_after(many_mixed, given)), kBuiltInShare * static_cast<double>(most),
+              0.02 * static_cast<double>(most));
+
+  many.limit = 3900;  // is meant, and the share is taken of what it holds
+  const auto [named, named_mixed] = mixed(many);
+  EXPECT_EQ(named.texts(), 3900);
+  EXPECT_NEAR(static_cast<double>(tokens_after(named_mixed, 3900)),
+              39'000 * kBuiltInShare / (1 - kBuiltInShare), 800);
+}
+
+TEST(BuiltInText, ChangesNothingThatIsSaidOfTheTexts) {
+  Calibration labels = sentences();
+  for (size_t i = 0; i < labels.texts.size(); ++i) labels.texts[i].text = i % 2 ? "neutral" : "entailment";
+  const std::string before = said(labels);
+  labels.built_in = BuiltInText::mixed_in;
+  EXPECT_THAT(said(labels), HasSubstr("labels, it seems"));
+  EXPECT_THAT(before, HasSubstr("labels, it seems"));
+}
+
+// Lines the vocabulary spells or does not know would teach the model what it never sees.
+TEST(BuiltInText, BringsOnlyLinesTheVocabularyCovers) {
+  for (const char* model : {"bert", "roberta", "distilbert_cls"}) {
+    Calibration calibration = sentences();
+    const Batch alone = tokenized(calibration, model).batch;
+    calibration.built_in = BuiltInText::mixed_in;
+    const Batch mixed = tokenized(calibration, model).batch;
+    const Tokenizer tokenizer = Tokenizer::load(tiny(model), {});
+    const std::optional<int32_t> unk = tokenizer.special_ids().unk;
+    for (int64_t text = alone.texts(); text < mixed.texts(); ++text) {
+      const auto ids =
+          std::span(mixed.ids).subspan(static_cast<size_t>(mixed.offsets[static_cast<size_t>(text)]),
+                                       static_cast<size_t>(mixed.length(text)));
+      EXPECT_LE(20 * std::ranges::count(ids, unk.value_or(-1)), std::ssize(ids)) << model;
+    }
+    // The twin: as the only texts, all of them are taken.
+    const Batch all = tokenized(Calibration{}, model).batch;
+    EXPECT_GT(std::ranges::count(all.ids, unk.value_or(-1)) + all.tokens() / 3,
+              mixed.tokens() - alone.tokens());
+  }
+}
+
+// A classifier that was given single texts is not shown pairs.
+TEST(BuiltInText, ComesInPairsWherePairsWereGiven) {
+  const auto longest_type = [](const Batch& batch) { return std::ranges::max(batch.token_types); };
+  Calibration singles = sentences(), both = pairs();
+  singles.built_in = both.built_in = BuiltInText::mixed_in;
+  EXPECT_EQ(longest_type(tokenized(singles, "bert_prefix").batch), 0);
+  EXPECT_EQ(longest_type(tokenized(both, "bert_prefix").batch), 1);
+}
+
+TEST(BuiltInText, StandsAloneWhereNothingWasGiven) {
+  const Calibration alone = resolved({});
+  EXPECT_EQ(alone.texts.size(), default_calibration_texts().size());
+  EXPECT_EQ(alone.built_in, BuiltInText::left_out) << "not a second time";
+  EXPECT_EQ(tokenized({}).batch.ids, tokenized(alone).batch.ids);
+  EXPECT_TRUE(resolved({.built_in = BuiltInText::left_out}).texts.empty());
 }
 
 }  // namespace
