@@ -129,8 +129,7 @@ TEST_F(Allocate, ATargetCalibratesByItself) {
   const auto [built_in, said] = replayed("built-in", {});
   EXPECT_NE(built_in, weights);
   EXPECT_THAT(said, AllOf(HasSubstr("another calibration"), HasSubstr("calibrating on the built-in text")));
-  const auto [only, warned] = replayed("only", {"--calibrate", path("texts.txt"), "--calibrate-only"});
-  EXPECT_NE(only, weights);
+  const std::string warned = replayed("only", {"--calibrate", path("texts.txt"), "--calibrate-only"}).second;
   EXPECT_THAT(warned, HasSubstr("another calibration"));
 }
 

@@ -51,13 +51,14 @@ class QualityFile : public testing::Test {
 
 TEST_F(QualityFile, TheCommittedGatesHoldAndAWorseConversionFailsThem) {
   for (const auto& [name, bits] : {std::pair("tiny-8bit", "8"), std::pair("tiny-4bit", "4")}) {
-    const Outcome made = convert(name, bits, kCommitted);
+    const Outcome made = convert(name, bits, kCommitted, {"--calibrate", "none"});
     ASSERT_EQ(made.status, 0) << made.err;
     const Outcome held = compare(name, kCommitted, {"--no-speed", "--strict"});
     EXPECT_EQ(held.status, 0) << held.err << held.out;
   }
   // Two bits where eight are expected.
-  ASSERT_EQ(convert("damaged-8bit", "2", kCommitted).status, 0) << "fewer bits are never too large";
+  ASSERT_EQ(convert("damaged-8bit", "2", kCommitted, {"--calibrate", "none"}).status, 0)
+      << "fewer bits are never too large";
   const Outcome failed = compare("damaged-8bit", kCommitted, {"--no-speed", "--json"});
   EXPECT_EQ(failed.status, 3);
   EXPECT_THAT(failed.err, AllOf(HasSubstr("gate pooled_vector.cosine failed: 0."),

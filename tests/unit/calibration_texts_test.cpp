@@ -288,13 +288,13 @@ TEST(BuiltInText, FillsWhatTheTextsLeaveAndHasItsShare) {
   int64_t given = 0;  // sentences of 8 words are 10 tokens
   while (given < many_mixed.texts() && many_mixed.length(given) == 10) ++given;
   EXPECT_NEAR(static_cast<double>(tokens_after(many_mixed, given)), kBuiltInShare * static_cast<double>(most),
-              0.02 * static_cast<double>(most));
+              0.04 * static_cast<double>(most));
 
-  many.limit = 3900;  // is meant, and the share is taken of what it holds
+  many.limit = 2000;  // is meant, and the share is taken of what it holds
   const auto [named, named_mixed] = mixed(many);
-  EXPECT_EQ(named.texts(), 3900);
-  EXPECT_NEAR(static_cast<double>(tokens_after(named_mixed, 3900)),
-              39'000 * kBuiltInShare / (1 - kBuiltInShare), 800);
+  EXPECT_EQ(named.texts(), 2000);
+  EXPECT_NEAR(static_cast<double>(tokens_after(named_mixed, 2000)),
+              20'000 * kBuiltInShare / (1 - kBuiltInShare), 1000);
 }
 
 TEST(BuiltInText, ChangesNothingThatIsSaidOfTheTexts) {
@@ -308,33 +308,30 @@ TEST(BuiltInText, ChangesNothingThatIsSaidOfTheTexts) {
 
 // Lines the vocabulary spells or does not know would teach the model what it never sees.
 TEST(BuiltInText, BringsOnlyLinesTheVocabularyCovers) {
-  for (const char* model : {"bert", "roberta", "distilbert_cls"}) {
-    Calibration calibration = sentences();
-    const Batch alone = tokenized(calibration, model).batch;
-    calibration.built_in = BuiltInText::mixed_in;
-    const Batch mixed = tokenized(calibration, model).batch;
-    const Tokenizer tokenizer = Tokenizer::load(tiny(model), {});
-    const std::optional<int32_t> unk = tokenizer.special_ids().unk;
-    for (int64_t text = alone.texts(); text < mixed.texts(); ++text) {
-      const auto ids =
-          std::span(mixed.ids).subspan(static_cast<size_t>(mixed.offsets[static_cast<size_t>(text)]),
-                                       static_cast<size_t>(mixed.length(text)));
-      EXPECT_LE(20 * std::ranges::count(ids, unk.value_or(-1)), std::ssize(ids)) << model;
-    }
-    // The twin: as the only texts, all of them are taken.
-    const Batch all = tokenized(Calibration{}, model).batch;
-    EXPECT_GT(std::ranges::count(all.ids, unk.value_or(-1)) + all.tokens() / 3,
-              mixed.tokens() - alone.tokens());
-  }
+  const RealTokenizer real;
+  if (real.folder.empty()) GTEST_SKIP() << test::kNoMiniLm;
+  Calibration few = sentences(200);
+  few.built_in = BuiltInText::mixed_in;
+  const int64_t mixed_in = real.tokenized(few).texts() - 200, all = real.tokenized(Calibration{}).texts();
+  EXPECT_LT(mixed_in, all);  // an English vocabulary spells Thai and Hindi
+  EXPECT_GT(mixed_in, all / 2);
 }
 
 // A classifier that was given single texts is not shown pairs.
 TEST(BuiltInText, ComesInPairsWherePairsWereGiven) {
-  const auto longest_type = [](const Batch& batch) { return std::ranges::max(batch.token_types); };
-  Calibration singles = sentences(), both = pairs();
-  singles.built_in = both.built_in = BuiltInText::mixed_in;
-  EXPECT_EQ(longest_type(tokenized(singles, "bert_prefix").batch), 0);
-  EXPECT_EQ(longest_type(tokenized(both, "bert_prefix").batch), 1);
+  const std::filesystem::path folder = test::minilm_folder();
+  if (folder.empty()) GTEST_SKIP() << test::kNoMiniLm;
+  const Tokenizer tokenizer = Tokenizer::load(folder, {});
+  const LoadedModel classifier = load_model(tiny("bert_prefix"), {});
+  const auto second_texts_beside = [&](Calibration calibration) {  // tokens of them, in built-in lines
+    calibration.built_in = BuiltInText::mixed_in;
+    ThreadPool pool(1);
+    const Batch batch = tokenize(calibration, classifier, tokenizer, kWidest, pool, {});
+    EXPECT_GT(batch.texts(), 300);
+    return std::count(batch.token_types.begin() + batch.offsets[60], batch.token_types.end(), 1);
+  };
+  EXPECT_EQ(second_texts_beside(sentences()), 0);
+  EXPECT_GT(second_texts_beside(pairs()), 1000);
 }
 
 TEST(BuiltInText, StandsAloneWhereNothingWasGiven) {
