@@ -60,8 +60,7 @@ Calibration CalibrationOptions::on(std::vector<TextInput> with) const {
           .built_in = only ? BuiltInText::left_out : BuiltInText::mixed_in};
 }
 
-std::vector<TextInput> read_calibration_texts(const std::string& file, bool strict) {
-  if (file == "default") return {};
+std::vector<TextInput> read_all_texts(const std::string& file, bool strict) {
   std::vector<TextInput> all;
   const TextSource source{.input = file, .warning = warnings(strict ? Strictness::strict : Strictness::warn)};
   source.read(4096, [&](std::vector<TextInput> texts) { std::ranges::move(texts, std::back_inserter(all)); });

@@ -27,15 +27,14 @@ struct CalibrationOptions {
 
   bool is_given() const { return !texts.empty() && texts != "none"; }
   bool is_unsaid() const { return texts.empty() && method != "rtn"; }
-  // On these texts, none: the built-in ones, as far as the options say how.
+  // On these texts (none: the built-in ones), as the options say.
   Calibration on(std::vector<TextInput> texts) const;
 
  private:
   std::vector<CLI::Option*> details_;  // say how to calibrate
 };
 
-// All of a file, or of the text built in for "default".
-std::vector<TextInput> read_calibration_texts(const std::string& file, bool strict);
+std::vector<TextInput> read_all_texts(const std::string& file, bool strict);
 
 // Whether some matrix will have fewer than 8 bits, and so be calibrated by default.
 bool has_narrow_matrices(const ConvertOptions& options);

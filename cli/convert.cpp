@@ -84,7 +84,9 @@ bool calibrates_by_default(const ConvertArguments& o, const ConvertOptions& opti
 void set_calibration(const ConvertArguments& o, std::vector<TextInput>& texts, CalibrationNotice& notice,
                      ConvertOptions& options) {
   if (o.calibration.is_given()) {
-    options.calibration = o.calibration.on(read_calibration_texts(o.calibration.texts, options.strict));
+    const bool built_in = o.calibration.texts == "default";
+    options.calibration = o.calibration.on(built_in ? std::vector<TextInput>{}
+                                                    : read_all_texts(o.calibration.texts, options.strict));
   } else if (!calibrates_by_default(o, options)) {
     o.calibration.expect_no_details();
   } else if (can_calibrate(options)) {
@@ -92,7 +94,6 @@ void set_calibration(const ConvertArguments& o, std::vector<TextInput>& texts, C
     options.progress = notice.watch(options.progress);
     if (o.dry_run) notice.announce();
   }
-  if (o.texts == "default" && !options.calibration) texts = default_calibration_texts();
 #ifdef __GLIBC__
   // A calibration's large vectors go back to the system when they are freed: malloc's own limit rises to 32
   // MiB with the first of them, and what lies between the others then stays (a sixth of the peak).
@@ -153,7 +154,7 @@ int convert(const ConvertArguments& o) {
     apply_preset(o.preset, options);
   }
   std::vector<TextInput> texts;  // of a target
-  if (!o.texts.empty()) texts = read_calibration_texts(o.texts, options.strict);
+  if (!o.texts.empty()) texts = read_all_texts(o.texts, options.strict);
   CalibrationNotice notice(wanted ? "two thirds of the texts and the built-in text" : "the built-in text");
   set_calibration(o, texts, notice, options);
   const auto checked_gates = [&](const Conversion& conversion, const Warning& warning) {
