@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <iostream>
-#include <iterator>
 #include <memory>
+#include <utility>
 
+#include "allocate/recipe.h"
 #include "arguments.h"
+#include "calibration_options.h"
 #include "command.h"
 #include "compare/quality.h"
 #include "conversion.h"
@@ -17,7 +19,6 @@
 #include "mlx_encoder/error.h"
 #include "quality_options.h"
 #include "quant/default_scheme.h"
-#include "texts.h"
 
 namespace mlxe::cli {
 namespace {
@@ -27,13 +28,12 @@ struct ConvertArguments {
   std::string mode = "affine", layout = "hf";
   int bits = 0, group_size = 0;
   std::vector<std::string> keep, set;
-  std::string calibrate, method = "auto";
-  size_t calibrate_limit = 0;
+  CalibrationOptions calibration;
   std::filesystem::path gates;
   std::string target_size, target_bits, min_cosine, max_relative_error, max_flips, texts, preset;
   std::filesystem::path recipe;
   bool quantize = false, dequantize = false, dry_run = false;
-  std::vector<CLI::Option*> need_quantize, need_texts, need_target;
+  std::vector<CLI::Option*> need_quantize, need_target;
   std::vector<CLI::Option*> allocating;  // each chooses bits by itself
   std::vector<CLI::Option*> uniform;     // one width for all
 
@@ -50,22 +50,6 @@ struct ConvertArguments {
     return given;
   }
 };
-
-std::vector<TextInput> read_texts(const std::string& file, const ConvertArguments& o) {
-  if (file == "default") return default_calibration_texts();
-  std::vector<TextInput> all;
-  const TextSource source{.input = file,
-                          .warning = warnings(o.folder.strict ? Strictness::strict : Strictness::warn)};
-  source.read(4096, [&](std::vector<TextInput> texts) { std::ranges::move(texts, std::back_inserter(all)); });
-  return all;
-}
-
-std::optional<Calibration> calibration(const ConvertArguments& o) {
-  if (o.calibrate.empty()) return std::nullopt;
-  return Calibration{.texts = read_texts(o.calibrate, o),
-                     .method = parse_calibration_method(o.method),
-                     .limit = o.calibrate_limit};
-}
 
 std::optional<Target> target(const ConvertArguments& o) {
   for (const auto& [kind, text] : {std::pair(TargetKind::size, &o.target_size),
@@ -91,27 +75,43 @@ Scheme parse_scheme(const ConvertArguments& o) {
   return scheme;
 }
 
-int convert(const ConvertArguments& o) {
+// Whether to calibrate though nobody said so: to a target, as a recipe did, and below 8 bits.
+bool calibrates_by_default(const ConvertArguments& o, const ConvertOptions& options) {
+  if (!o.calibration.is_unsaid()) return false;
+  if (!o.recipe.empty()) return allocate::Recipe::read(o.recipe).calibration.has_value();
+  return target(o) || has_narrow_matrices(options);
+}
+
+// `texts`: of a target; a calibration by default takes them, and the last third of them is held out.
+void set_calibration(const ConvertArguments& o, std::vector<TextInput>& texts, CalibrationNotice& notice,
+                     ConvertOptions& options) {
+  if (o.calibration.is_given()) {
+    const bool built_in = o.calibration.texts == "default";
+    options.calibration = o.calibration.on(built_in ? std::vector<TextInput>{}
+                                                    : read_all_texts(o.calibration.texts, options.strict));
+  } else if (!calibrates_by_default(o, options)) {
+    o.calibration.expect_no_details();
+  } else if (can_calibrate(options)) {
+    options.calibration = o.calibration.on(std::exchange(texts, {}));
+    options.progress = notice.watch(options.progress);
+    if (o.dry_run) notice.announce();
+  }
 #ifdef __GLIBC__
   // A calibration's large vectors go back to the system when they are freed: malloc's own limit rises to 32
   // MiB with the first of them, and what lies between the others then stays (a sixth of the peak).
-  if (!o.calibrate.empty()) ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  if (options.calibration) ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
+}
+
+// Errors: usage (options that do not go together).
+void check(const ConvertArguments& o) {
   for (const CLI::Option* option : o.need_quantize)
     if (option->count() && !o.quantize && o.allocation() == nullptr)
       throw Error(ErrorCode::usage,
                   fmt::format("{} means something only when quantizing; add -q", option->get_name()));
-  for (const CLI::Option* option : o.need_texts)
-    if (option->count() && o.calibrate.empty())
-      throw Error(ErrorCode::usage, fmt::format("{} means something only with texts; add --calibrate TEXTS",
-                                                option->get_name()));
-  if (o.dequantize) {
-    if (o.quantize || o.dry_run || o.allocation() != nullptr)
-      throw Error(ErrorCode::usage, "-d goes with neither -q nor a target, preset or recipe nor --dry-run");
-    return dequantize(o.folder);
-  }
-  std::optional<QualityFile> quality;
-  if (!o.gates.empty()) quality = read_quality_file(o.gates);
+  o.calibration.check();
+  if (o.dequantize && (o.quantize || o.dry_run || o.allocation() != nullptr))
+    throw Error(ErrorCode::usage, "-d goes with neither -q nor a target, preset or recipe nor --dry-run");
   const CLI::Option* allocates = o.allocation();
   if (allocates != nullptr)
     for (const CLI::Option* option : o.uniform)
@@ -124,17 +124,26 @@ int convert(const ConvertArguments& o) {
       throw Error(ErrorCode::usage,
                   fmt::format("{} means something only with a target such as --target-size 45MB",
                               option->get_name()));
-  if (wanted && o.texts.empty() && o.calibrate.empty())
+  if (wanted && o.texts.empty() && !o.calibration.is_given())
     throw Error(ErrorCode::usage,
                 fmt::format("{} {}: what fewer bits cost is measured on texts like those the "
                             "model will see; add --texts FILE or --calibrate FILE",
                             option_of(wanted->kind), wanted->text));
+}
+
+int convert(const ConvertArguments& o) {
+  check(o);
+  if (o.dequantize) return dequantize(o.folder);
+  std::optional<QualityFile> quality;
+  if (!o.gates.empty()) quality = read_quality_file(o.gates);
+  const CLI::Option* allocates = o.allocation();
+  const std::optional<Target> wanted = target(o);
   ConvertOptions options{.model = o.folder.source(),
                          .output = o.folder.output,
                          .scheme = parse_scheme(o),
                          .keep = o.keep,
                          .overrides = o.set,
-                         .calibration = calibration(o),
+                         .calibration = {},
                          .layout = parse_layout(o.layout),
                          .max_shard_size = o.folder.max_shard_size(),
                          .strict = o.folder.strict,
@@ -142,19 +151,27 @@ int convert(const ConvertArguments& o) {
                          .threads = o.folder.threads,
                          .warning = warnings(Strictness::warn),
                          .progress = progress()};
-  const auto check = [&](const Conversion& conversion) {
-    return quality ? std::optional(check_quality(*quality, measured(conversion), {}, {}, options.warning))
+  if (!o.preset.empty()) {
+    options.scheme = {Mode::affine, 8, o.group_size ? o.group_size : 64, options.scheme.dtype};
+    apply_preset(o.preset, options);
+  }
+  std::vector<TextInput> texts;  // of a target
+  if (!o.texts.empty()) texts = read_all_texts(o.texts, options.strict);
+  CalibrationNotice notice(wanted ? "two thirds of the texts and the built-in text" : "the built-in text");
+  set_calibration(o, texts, notice, options);
+  const auto checked_gates = [&](const Conversion& conversion, const Warning& warning) {
+    return quality ? std::optional(check_quality(*quality, measured(conversion), {}, {}, warning))
                    : std::nullopt;
   };
   const auto finish = [&](const auto& result, const Conversion& conversion, Written written) {
-    const std::optional<QualityCheck> checked = check(conversion);
+    const std::optional<QualityCheck> checked = checked_gates(conversion, options.warning);
+    notice.say_time();
     show(result, written, o.folder, checked ? &*checked : nullptr);
     return checked ? report_gates(checked->gates) : 0;
   };
   if (wanted) {
-    const TargetedConversion proved = convert_to_target(
-        options, *wanted, o.texts.empty() ? std::vector<TextInput>{} : read_texts(o.texts, o),
-        o.dry_run ? Outcome::discard : Outcome::keep);
+    const TargetedConversion proved =
+        convert_to_target(options, *wanted, texts, o.dry_run ? Outcome::discard : Outcome::keep);
     return finish(proved, proved.conversion, o.dry_run ? Written::no : Written::yes);
   }
   if (!o.recipe.empty()) {
@@ -165,10 +182,6 @@ int convert(const ConvertArguments& o) {
                   fmt::format("--dtype {}: {} was made for {}; leave --dtype out", o.folder.dtype,
                               o.recipe.string(), to_string(Scheme{.dtype = options.scheme.dtype})));
   }
-  if (!o.preset.empty()) {
-    options.scheme = {Mode::affine, 8, o.group_size ? o.group_size : 64, options.scheme.dtype};
-    apply_preset(o.preset, options);
-  }
   if (!o.quantize && allocates == nullptr)
     std::cerr << fmt::format(
         "note: only casting to {}, as mlx_lm.convert does without -q; add -q to quantize\n",
@@ -178,11 +191,11 @@ int convert(const ConvertArguments& o) {
     done.plan = plan_conversion(options);
     return finish(done, done, Written::no);
   }
-  if (quality && !options.calibration) {  // its gates know all before anything is written
+  if (quality) {  // most of its gates know all before anything is written
     ConvertOptions silent = options;
     silent.warning = nullptr;
     done.plan = plan_conversion(silent);
-    const std::optional<QualityCheck> checked = check(done);
+    const std::optional<QualityCheck> checked = checked_gates(done, nullptr);
     if (std::ranges::any_of(checked->gates, [](const Gate& gate) { return !gate.passed; })) {
       if (o.folder.json) show(done, Written::no, o.folder, &*checked);
       return report_gates(checked->gates);
@@ -220,23 +233,7 @@ void add_convert(CLI::App& app, Run& run) {
       command
           ->add_option("--set", o->set, "'PATTERN=bits[:group]' for the modules that match; may be repeated")
           ->allow_extra_args(false)};
-  o->need_quantize.push_back(
-      command->add_option("--calibrate", o->calibrate,
-                          "Texts like those the model will see (.txt, .tsv, .jsonl, .conll), "
-                          "or `default`, a text of this program's own: scales, "
-                          "codes and biases are chosen by what they do to the "
-                          "model's outputs there"));
-  o->need_texts = {
-      command
-          ->add_option(
-              "--calibrate-limit", o->calibrate_limit,
-              "Texts of it to use, spread over the file; 0: about 24,000 tokens, more for wide models")
-          ->capture_default_str(),
-      command
-          ->add_option("--method", o->method,
-                       "auto (gptq unless plain rounding measures better), rtn (plain rounding), mse (a "
-                       "search for each group's scale) or gptq (errors compensated)")
-          ->capture_default_str()};
+  for (CLI::Option* option : o->calibration.add_to(*command)) o->need_quantize.push_back(option);
   o->uniform = {o->need_quantize[0], o->need_quantize[1], o->need_quantize[2]};
   o->allocating = {
       command->add_option(

@@ -7,15 +7,16 @@ import shutil
 import subprocess
 import sys
 
+PLAIN = ["-q", "--calibrate", "none", "--q-bits"]
 SCHEMES = {  # name -> options of convert
     "float16": [],
     "8-bit": ["-q", "--q-bits", "8"],
-    "6-bit": ["-q", "--q-bits", "6"],
-    "5-bit": ["-q", "--q-bits", "5"],
-    "4-bit": ["-q", "--q-bits", "4"],
-    "4-bit, group 32": ["-q", "--q-bits", "4", "--q-group-size", "32"],
-    "3-bit": ["-q", "--q-bits", "3"],
-    "2-bit": ["-q", "--q-bits", "2"],
+    "6-bit": [*PLAIN, "6"],
+    "5-bit": [*PLAIN, "5"],
+    "4-bit": [*PLAIN, "4"],
+    "4-bit, group 32": [*PLAIN, "4", "--q-group-size", "32"],
+    "3-bit": [*PLAIN, "3"],
+    "2-bit": [*PLAIN, "2"],
     "mxfp8": ["-q", "--q-mode", "mxfp8"],
     "mxfp4": ["-q", "--q-mode", "mxfp4"],
     "nvfp4": ["-q", "--q-mode", "nvfp4"],
@@ -34,7 +35,7 @@ def partial(model_type, bits):
     """name -> options: which matrices are quantized, the others stay float16."""
     attention, feed_forward = ATTENTION[model_type], FEED_FORWARD[model_type]
     heads = HEADS[model_type]
-    quantize = ["-q", "--q-bits", str(bits)]
+    quantize = [*PLAIN, str(bits)]
 
     def keep(*patterns):
         return quantize + [word for group in patterns for p in group for word in ("--keep", p)]

@@ -65,12 +65,13 @@ enum class Outcome { keep, discard };  // discard: everything is done but giving
 
 // Measures each matrix's cost at each width on two thirds of `texts`, chooses the cheapest allocation for the
 // target by a knapsack over them, converts, and measures the folder on the last third before it gets its
-// name. cosine, relative_error and flips are met by measuring several allocations. A classifier converted to
-// a size is also measured with one width for all, the widest that fits, which is taken where it costs less.
-// `texts` empty: those of options.calibration, which then calibrates on its first two thirds alone.
-// options.scheme gives the dtype; options.keep and overrides are obeyed. The folder also gets
-// mlx_encoder_recipe.json and mlx_encoder_pareto.svg. A folder that holds this very conversion is left as it
-// is. Errors: those of convert(); usage (a target that can't be met: says how near it came; too few texts).
+// name. options.progress hears of one stage, "finding bits", for all of it. cosine, relative_error and
+// flips are met by measuring several allocations. A classifier converted to a size is also measured with one
+// width for all, the widest that fits, which is taken where it costs less. `texts` empty: those of
+// options.calibration, which then calibrates on its first two thirds alone. options.scheme gives the dtype;
+// options.keep and overrides are obeyed. The folder also gets mlx_encoder_recipe.json and
+// mlx_encoder_pareto.svg. A folder that holds this very conversion is left as it is. Errors: those of
+// convert(); usage (a target that can't be met: says how near it came; too few texts).
 TargetedConversion convert_to_target(const ConvertOptions& options, const Target& target,
                                      std::vector<TextInput> texts, Outcome outcome = Outcome::keep);
 

@@ -42,18 +42,22 @@ CalibrationMethod parse_calibration_method(
     std::string_view spelling);  // "auto", "rtn", "mse", "gptq"; throws usage
 const char* name(CalibrationMethod method) noexcept;
 
+// A text of this project's own: about a thousand short and long ones in many styles, a sixth of it in some
+// forty languages other than English, a third of it pairs.
+std::vector<TextInput> default_calibration_texts();
+
+// Whether the built-in text joins the texts given: texts of one narrow kind alone can make a model worse on
+// all others.
+enum class BuiltInText { mixed_in, left_out };
+
 // Texts like those the model will see; docs/convert.md says how many. A pair is two texts for a model without
 // classifier.
 struct Calibration {
-  std::vector<TextInput> texts;
+  std::vector<TextInput> texts;  // none: the built-in text alone, unless it is left out
   CalibrationMethod method = CalibrationMethod::automatic;
   size_t limit = 0;  // texts to use, spread over all of them; 0: as many as fit the default number of tokens
+  BuiltInText built_in = BuiltInText::mixed_in;
 };
-
-// A text of this project's own: about a thousand short and long ones in many styles, a sixth of it in some
-// forty languages other than English, a third of it pairs. For where the texts the model will see are not at
-// hand.
-std::vector<TextInput> default_calibration_texts();
 
 // What became of one matrix. Errors are relative: of a linear's outputs on the calibration texts (root of the
 // mean square, against what the original model makes there), of a table's values.
@@ -74,7 +78,9 @@ struct ConvertOptions {
   // How matrices are stored that neither of these names, by canonical name ("encoder.layer.0.output.dense.
   // weight"); mode none is float. Solvers, presets and recipes make it (allocate.h).
   std::map<std::string, Scheme> allocation;
-  std::optional<Calibration> calibration;  // affine schemes only
+  // Affine schemes only. Unset: plain rounding, at every width (the program calibrates by itself below 8
+  // bits; a library does not spend a minute nobody asked for).
+  std::optional<Calibration> calibration;
   Layout layout = Layout::hf;
   uint64_t max_shard_size = 5'000'000'000;  // bytes of tensors a file holds before the next one is begun
   bool strict = false;                      // every warning is an error

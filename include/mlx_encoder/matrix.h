@@ -49,7 +49,8 @@ struct MatrixScheme {
   std::string calibrate;  // empty, "default", "model" (each model's own texts) or a file of texts
   CalibrationMethod method = CalibrationMethod::automatic;
   size_t calibrate_limit = 0;
-  std::vector<std::string> keep, overrides;  // as in ConvertOptions
+  BuiltInText built_in = BuiltInText::mixed_in;  // beside those texts
+  std::vector<std::string> keep, overrides;      // as in ConvertOptions
   Layout layout = Layout::hf;
   std::vector<GateSetting> gates;  // those of something a model has not (labels, a task) don't apply to it
 };

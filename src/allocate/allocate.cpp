@@ -14,9 +14,11 @@
 #include "allocate/pareto_chart.h"
 #include "allocate/recipe.h"
 #include "allocate/solver.h"
+#include "allocate/whole_progress.h"
 #include "base/file_errors.h"
 #include "base/sha256.h"
 #include "calibrate/calibrate.h"
+#include "calibrate/calibration_texts.h"
 #include "convert/blueprint.h"
 #include "convert/carried_files.h"
 #include "convert/claimed_convert.h"
@@ -33,8 +35,11 @@ namespace allocate {
 namespace {
 
 constexpr int64_t kCostTokens = 3072, kProofTokens = 16'384;
-constexpr int kBits[] = {2, 3, 4}, kOtherBits[] = {5, 6, 8};  // measured, inferred
-constexpr int kGroup = 64;                                    // at which costs are measured
+constexpr int kBits[] = {2, 4}, kOtherBits[] = {3, 5, 6, 8};  // measured, inferred
+// Tokens whose run through the model takes as long as calibrating on one; for the bar alone.
+constexpr double kCalibrationWork = 5;
+constexpr int kSearched = 5;  // trials a search takes, about; for the bar alone
+constexpr int kGroup = 64;    // at which costs are measured
 constexpr int kOtherGroups[] = {32, 128};
 constexpr Scheme kUnread{Mode::affine, 8, 64, Dtype::f16};  // of a matrix the output does not read
 
@@ -47,7 +52,8 @@ class TargetedConverter {
       : options_(options), stamp_(options.model), target_(target), outcome_(outcome) {
     options_.scheme = {Mode::affine, kUnread.bits, kUnread.group_size, options.scheme.dtype};
     const bool own_texts = !texts.empty();
-    if (!own_texts && options.calibration) texts = options.calibration->texts;
+    if (options.calibration) options_.calibration = calibrate::resolved(*options.calibration);
+    if (!own_texts && options.calibration) texts = options_.calibration->texts;
     request_ = request_of(texts);
     if (texts.size() < kFewestTexts)
       throw Error(
@@ -62,7 +68,8 @@ class TargetedConverter {
     calibration_ = {.method = options.calibration->method,
                     .limit = options.calibration->limit,
                     .texts = hash_of(options_.calibration->texts),
-                    .held_out_every = own_texts ? 0 : kHeldOutEvery};
+                    .held_out_every = own_texts ? 0 : kHeldOutEvery,
+                    .built_in = options_.calibration->built_in};
   }
 
   TargetedConversion run() {
@@ -99,6 +106,7 @@ class TargetedConverter {
     measure_sum(probe, target_.kind == TargetKind::size || target_.kind == TargetKind::bits
                            ? make_sized()
                            : make_searched(probe, costs));
+    whole_->finish();
     return std::move(result_);
   }
 
@@ -110,8 +118,9 @@ class TargetedConverter {
     for (const std::string& s : options_.keep) text += "keep " + s + "\n";
     for (const std::string& s : options_.overrides) text += "set " + s + "\n";
     if (options_.calibration)
-      text += fmt::format("calibration {} {} {}\n", mlxe::name(options_.calibration->method),
-                          options_.calibration->limit, hash_of(options_.calibration->texts));
+      text += fmt::format("calibration {} {} {} {}\n", mlxe::name(options_.calibration->method),
+                          options_.calibration->limit, hash_of(options_.calibration->texts),
+                          static_cast<int>(options_.calibration->built_in));
     return sha256_hex(std::as_bytes(std::span(text)));
   }
 
@@ -217,6 +226,7 @@ class TargetedConverter {
     if (tensors.empty())
       throw Error(ErrorCode::usage, fmt::format("{} {}: --keep and --set leave no matrix to choose bits for",
                                                 option_of(target_.kind), target_.text));
+    plan_progress(probe, tensors);
     std::vector<TensorCosts> costs =
         measure_costs(probe, tensors,
                       {.bits = {std::begin(kBits), std::end(kBits)},
@@ -224,22 +234,35 @@ class TargetedConverter {
                        .other_bits = {std::begin(kOtherBits), std::end(kOtherBits)},
                        .other_groups = {std::begin(kOtherGroups), std::end(kOtherGroups)},
                        .dtype = options_.scheme.dtype},
-                      options_.progress);
+                      whole_->part("measuring", measuring_work_));
     plain_costs_ = costs;
     if (options_.calibration) discount(costs);
     costs_ = costs;
     return costs;
   }
 
+  // Work is in runs of a token through the whole model.
+  void plan_progress(const Probe& probe, const std::vector<TensorUse>& tensors) {
+    double layers = 0;
+    for (const TensorUse& t : tensors) layers += probe.stages() - t.stage;
+    measuring_work_ = layers / probe.stages() * static_cast<double>(kCostTokens * std::size(kBits));
+    if (options_.calibration)
+      calibrating_work_ = kCalibrationWork * static_cast<double>(calibrate::most_tokens(0));
+    const bool sized = target_.kind == TargetKind::size || target_.kind == TargetKind::bits;
+    const int trials = !sized ? kSearched : has_labels(output_, problem_) ? 2 : 1;
+    whole_.emplace(options_.progress, measuring_work_ + calibrating_work_ * (1 + trials));
+  }
+
   // What calibration saves differs from matrix to matrix: much where inputs are correlated, little in tables.
   // One calibration at 4 bits says how much; an output's cost goes as the square of a matrix's error.
-  void discount(std::vector<TensorCosts>& costs) const {
+  void discount(std::vector<TensorCosts>& costs) {
     std::map<std::string, Scheme> schemes;
     for (const TensorCosts& t : costs)
       for (const SchemeCost& m : t.measured)
         if (m.scheme.bits == 4) schemes[t.use.name] = m.scheme;
-    const CalibratedWeights calibrated = calibrate_weights(options_.model, *options_.calibration, schemes,
-                                                           options_.threads, {}, options_.progress);
+    const CalibratedWeights calibrated =
+        calibrate_weights(options_.model, *options_.calibration, schemes, options_.threads, {},
+                          whole_->part("calibrating", calibrating_work_));
     for (const TensorCalibration& report : calibrated.report)
       for (TensorCosts& t : costs) {
         if (t.use.name != report.name || !(report.plain_error > 0)) continue;
@@ -350,6 +373,7 @@ class TargetedConverter {
     Trial trial{
         .bytes = plan.predicted_bytes, .bits = plan.bits_per_weight, .predicted = predicted, .measured = {}};
     bool wanted = false;
+    options.progress = whole_->part("calibrating", calibrating_work_);
     options.before_commit = [&](const fs::path& folder) {
       trial.measured = held_out_->measure(folder);
       wanted = keep(trial.measured);
@@ -429,6 +453,8 @@ class TargetedConverter {
   ProblemType problem_ = ProblemType::single_label;
   std::map<std::string, Scheme> fixed_;
   std::vector<TensorCosts> plain_costs_, costs_;  // by plain rounding; as it will be done
+  std::optional<WholeProgress> whole_;
+  double measuring_work_ = 0, calibrating_work_ = 0;
   const Choices* choices_ = nullptr;
   const HeldOutTexts* held_out_ = nullptr;
   const FolderClaim* claim_ = nullptr;

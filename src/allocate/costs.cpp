@@ -1,6 +1,7 @@
 #include "allocate/costs.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace mlxe::allocate {
 
@@ -19,6 +20,27 @@ int fitting_group(int wanted, int64_t columns) noexcept {
   return 0;
 }
 
+namespace {
+
+struct Point {
+  double error, cost;  // of a matrix's values, squared; of the output
+};
+
+// `points`: of one matrix, errors falling. What CostRequest says of inferring.
+double cost_at(double error, const std::vector<Point>& points) {
+  const Point& last = points.back();
+  if (!(last.error > 0)) return last.cost;
+  for (size_t i = 1; i < points.size(); ++i) {
+    const Point &a = points[i - 1], &b = points[i];
+    if (error < b.error || error > a.error || !(b.cost > 0) || !(a.cost > b.cost) || !(b.error > 0)) continue;
+    const double power = std::log(a.cost / b.cost) / std::log(a.error / b.error);
+    return b.cost * std::pow(error / b.error, power);
+  }
+  return last.cost * error / last.error;
+}
+
+}  // namespace
+
 std::vector<TensorCosts> measure_costs(Probe& probe, const std::vector<TensorUse>& tensors,
                                        const CostRequest& request, const Progress& progress) {
   // A change in an early layer runs more layers again.
@@ -35,31 +57,36 @@ std::vector<TensorCosts> measure_costs(Probe& probe, const std::vector<TensorUse
     done += work(t);
     if (group == 0) continue;
     TensorCosts& costs = result.emplace_back(TensorCosts{.use = t, .measured = {}, .inferred = {}});
-    double error = 0;  // of the values, of the last that was measured
-    const auto infer = [&](int bits, int other) {
-      SchemeCost inferred = costs.measured.back();
-      inferred.scheme.bits = bits;
-      inferred.scheme.group_size = other;
-      inferred.bytes = stored_bytes(inferred.scheme, t.shape[0], t.shape[1]);
-      if (error > 0) inferred.cost *= probe.round(t, inferred.scheme).mean_squared_error / error;
-      costs.inferred.push_back(inferred);
-    };
-    const auto infer_groups = [&](int bits) {
-      for (const int other : request.other_groups)
-        if (other != group && t.shape[1] % other == 0) infer(bits, other);
-    };
+    std::vector<Point> points;  // of what was measured
     for (const int bits : request.bits) {
       const Scheme scheme{Mode::affine, bits, group, request.dtype};
       Probe::Rounded rounded = probe.round(t, scheme);
-      error = rounded.mean_squared_error;
       const OutputCost found = probe.cost({{t.name, std::move(rounded.values)}});
       costs.measured.push_back(
           {scheme, stored_bytes(scheme, t.shape[0], t.shape[1]), std::max(0.0, found.cost), found.flips});
-      infer_groups(bits);
+      points.push_back({rounded.mean_squared_error, costs.measured.back().cost});
     }
+    const auto infer = [&](const SchemeCost& from, Scheme scheme, auto&& cost_of) {
+      SchemeCost inferred = from;
+      inferred.scheme = scheme;
+      inferred.bytes = stored_bytes(scheme, t.shape[0], t.shape[1]);
+      inferred.cost = cost_of(probe.round(t, scheme).mean_squared_error);
+      costs.inferred.push_back(inferred);
+    };
+    const auto infer_groups = [&](const SchemeCost& from, double error) {
+      for (const int other : request.other_groups)
+        if (other != group && t.shape[1] % other == 0)
+          infer(from, {Mode::affine, from.scheme.bits, other, request.dtype},
+                [&](double of_other) { return error > 0 ? from.cost * of_other / error : from.cost; });
+    };
+    for (size_t i = 0; i < points.size(); ++i) infer_groups(costs.measured[i], points[i].error);
     for (const int bits : request.other_bits) {
-      infer(bits, group);
-      infer_groups(bits);
+      double error = 0;
+      infer(costs.measured.back(), {Mode::affine, bits, group, request.dtype}, [&](double of_width) {
+        error = of_width;
+        return cost_at(error, points);
+      });
+      infer_groups(SchemeCost(costs.inferred.back()), error);
     }
   }
   if (progress) progress("measuring", total, total);

@@ -29,10 +29,11 @@ std::map<int, std::map<std::string, SchemeCost>> of_one_width(const std::vector<
 int fitting_group(int wanted, int64_t columns) noexcept;
 
 // Other widths and groups are inferred from the measured: the output's cost grows as the squared error of a
-// matrix's values. Groups from the same width, widths from the last of `bits`; large errors, for which that
-// is not so, are those to measure.
+// matrix's values. Groups from the same width, widths from the last of `bits`. For large errors that is not
+// so: a width between two measured ones lies on the power of the squared error that leads from one to the
+// other.
 struct CostRequest {
-  std::vector<int> bits;
+  std::vector<int> bits;  // measured; of several the narrowest first
   int group_size = 64;
   std::vector<int> other_bits, other_groups;
   Dtype dtype = Dtype::f16;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/sha256.h"
+#include "calibrate/calibration_texts.h"
 #include "convert/blueprint.h"
 #include "convert/written_config.h"
 #include "format/json_file.h"
@@ -53,7 +54,10 @@ Recipe from_json(const json& object) {
     r.calibration = {.method = parse_calibration_method(c.at("method").get<std::string>()),
                      .limit = c.at("limit").get<size_t>(),
                      .texts = c.at("texts").get<std::string>(),
-                     .held_out_every = c.at("held_out_every").get<size_t>()};
+                     .held_out_every = c.at("held_out_every").get<size_t>(),
+                     .built_in = c.value("built_in_text", false)
+                                     ? BuiltInText::mixed_in  // absent from 0.1.0's
+                                     : BuiltInText::left_out};
   for (const json& t : object.at("tensors"))
     r.tensors.push_back({t.at("name").get<std::string>(), t.at("shape").get<Shape>(), scheme_from(t, dtype)});
   r.measured = object.at("measured");
@@ -81,7 +85,8 @@ std::string Recipe::text() const {
     object["calibration"] = {{"method", name(calibration->method)},
                              {"limit", calibration->limit},
                              {"texts", calibration->texts},
-                             {"held_out_every", calibration->held_out_every}};
+                             {"held_out_every", calibration->held_out_every},
+                             {"built_in_text", calibration->built_in == BuiltInText::mixed_in}};
   return pretty(object);
 }
 
@@ -202,11 +207,13 @@ void apply_recipe(const fs::path& file, ConvertOptions& options) {
                               "rounded plainly, and its figures do not hold"
                             : "it was made without calibration: its figures do not hold for this conversion");
   if (!recipe.calibration || !options.calibration) return;
+  options.calibration = calibrate::resolved(std::move(*options.calibration));
   options.calibration->texts =
       allocate::split(std::move(options.calibration->texts), recipe.calibration->held_out_every).kept;
   if (allocate::hash_of(options.calibration->texts) != recipe.calibration->texts ||
       options.calibration->method != recipe.calibration->method ||
-      options.calibration->limit != recipe.calibration->limit)
+      options.calibration->limit != recipe.calibration->limit ||
+      options.calibration->built_in != recipe.calibration->built_in)
     warn("it was made with another calibration (other texts, method or limit): other bytes come of it");
 }
 

@@ -4,7 +4,8 @@
 //   {"version": 1, "tool": "mlx-encoder 0.1.0", "target": "--target-size 12MB", "request": "<sha256>",
 //    "source": {"model.safetensors": "<sha256>"}, "layout": "hf",
 //    "scheme": {"bits": 4, "group_size": 64, "dtype": "float16"},
-//    "calibration": {"method": "auto", "limit": 0, "texts": "<sha256>", "held_out_every": 3} or null,
+//    "calibration": {"method": "auto", "limit": 0, "texts": "<sha256>", "held_out_every": 3,
+//                     "built_in_text": true} or null,
 //    "tensors": [{"name": "encoder.layer.0.output.dense.weight", "shape": [384, 1536], "bits": 4,
 //                 "group_size": 64}, ...],
 //    "measured": {...}}
@@ -36,6 +37,7 @@ struct RecipeCalibration {
   size_t limit = 0;
   std::string texts;          // SHA-256 of those it ran on
   size_t held_out_every = 0;  // 0: it ran on all it was given
+  BuiltInText built_in = BuiltInText::left_out;
 };
 
 struct Recipe {

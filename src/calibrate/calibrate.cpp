@@ -247,19 +247,20 @@ class Calibrator : public Fitter {
     keep(l.weight, std::move(best), std::move(entry));
   }
 
-  // What the outputs are off by on average.
+  // So that the outputs are right on average.
   void correct_bias(const Linear& l, const std::vector<float>& values, const std::vector<float>& rounded,
                     const Moments& moments) {
     const auto n = static_cast<size_t>(l.in);
     std::vector<float> bias(static_cast<size_t>(l.out));
     for (size_t r = 0; r < bias.size(); ++r) {
-      double off = moments.drift_of == DriftOf::outputs ? moments.drift_mean[r] : 0;
+      double wanted = static_cast<double>(original(l.bias).values()[r]), made = 0;  // on average
+      if (moments.target == Target::outputs) wanted = moments.target_mean[r];
       for (size_t c = 0; c < n; ++c) {
-        const auto value = static_cast<double>(values[r * n + c]);
-        off += (value - static_cast<double>(rounded[r * n + c])) * moments.mean[c];
-        if (moments.drift_of == DriftOf::inputs) off += value * moments.drift_mean[c];
+        made += static_cast<double>(rounded[r * n + c]) * moments.mean[c];
+        if (moments.target == Target::inputs)
+          wanted += static_cast<double>(values[r * n + c]) * (moments.mean[c] + moments.target_mean[c]);
       }
-      bias[r] = static_cast<float>(static_cast<double>(original(l.bias).values()[r]) + off);
+      bias[r] = static_cast<float>(wanted - made);
     }
     set_vector(l.bias, std::move(bias));
   }

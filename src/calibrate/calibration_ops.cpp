@@ -11,11 +11,13 @@ struct CalibrationOps::Group {
   Tensor input;
   std::vector<Linear> linears;
   bool done = false;
+  std::vector<int64_t> stored;  // versions of the input's changed side, a part each; empty: it is made anew
 };
 
 namespace {
 
-constexpr int64_t kPartTokens = 512;  // of the texts that go through a step together, at least
+constexpr int64_t kPartTokens =
+    512;  // of the texts that go through a step together, at most if they are several
 
 CalibrationOps::Tensor shared(CalibrationOps::Node node) {
   return std::make_shared<const CalibrationOps::Node>(std::move(node));
@@ -30,12 +32,13 @@ CalibrationOps::CalibrationOps(const std::deque<cpu::Weight>& original,
       fitter_(fitter),
       weights_(batch.ids.size(), 1.0f),
       original_(original, workspace_, &pool, {}),
-      changed_(changed, workspace_, &pool, {}) {
+      changed_(changed, workspace_, &pool, {}),
+      scratch_(scratch) {
   for (int64_t text = 0; text < batch.texts(); ++text) {
     const int32_t first = batch.offsets[static_cast<size_t>(text)];
-    if (parts_.empty() || parts_.back().batch.tokens() >= kPartTokens)
-      parts_.push_back({.batch = {}, .first_token = first});
     const auto count = static_cast<size_t>(batch.length(text));
+    if (parts_.empty() || parts_.back().batch.tokens() + batch.length(text) > kPartTokens)
+      parts_.push_back({.batch = {}, .first_token = first});
     parts_.back().batch.append(std::span(batch.ids).subspan(static_cast<size_t>(first), count),
                                std::span(batch.token_types).subspan(static_cast<size_t>(first), count));
   }
@@ -62,21 +65,28 @@ bool CalibrationOps::round(Group& group, const Node* beside, const Summands& eac
     if (!sums)
       sums = std::make_unique<MomentSums>(in.changed.columns(), beside ? group.linears[0].out : 0, pool_);
     if (!beside) {
-      sums->add(in.changed, {in.original, in.changed}, weights(i));
+      sums->add(in.changed, in.original, in.changed, weights(i));
       continue;
     }
+    store_input(group, i, in.changed);
     const Part others = beside->rows(i, Sides::both);
-    Part sum{original_.linear(in.original, group.linears[0]), original_.linear(in.changed, group.linears[0])};
-    each(i, sum.original, others.original);
-    pool_.parallel_for(sum.changed.rows(), [&](int64_t r, int) {
-      for (const auto side : {&Part::original, &Part::changed})
-        for (int64_t c = 0; c < (sum.*side).columns(); ++c) (sum.*side).row(r)[c] += (others.*side).row(r)[c];
+    cpu::Tensor sum = original_.linear(in.original, group.linears[0]);
+    each(i, sum, others.original);
+    pool_.parallel_for(sum.rows(), [&](int64_t r, int) {
+      for (int64_t c = 0; c < sum.columns(); ++c) sum.row(r)[c] += others.original.row(r)[c];
     });
-    sums->add(in.changed, {sum.original, sum.changed}, weights(i));
+    sums->add(in.changed, sum, others.changed, weights(i));
   }
   workspace_.arena.trim();  // rounding needs the memory
   fitter_.linears(group.linears, *sums);
   return true;
+}
+
+void CalibrationOps::store_input(Group& group, size_t part, const cpu::Tensor& rows) {
+  group.stored.resize(parts_.size());
+  auto file = inputs_.find(rows.columns());
+  if (file == inputs_.end()) file = inputs_.try_emplace(rows.columns(), scratch_, parts_.size()).first;
+  group.stored[part] = file->second.put(part, rows, pool_);
 }
 
 CalibrationOps::Tensor CalibrationOps::keep(const Make& make, const LayerNorm& norm, Fit fit_to,
@@ -130,8 +140,14 @@ std::vector<CalibrationOps::Tensor> CalibrationOps::linears(const Tensor& x, std
   const auto group = std::make_shared<Group>(Group{.input = x, .linears = {ls.begin(), ls.end()}});
   std::vector<Tensor> ys;
   for (size_t i = 0; i < ls.size(); ++i) {
-    const auto rows = [this, x, l = ls[i]](size_t part, Sides sides) {
-      const Part in = x->rows(part, sides);
+    const auto rows = [this, group, x, l = ls[i]](size_t part, Sides sides) {
+      Part in;
+      if (group->stored.empty() || sides == Sides::original) {
+        in = x->rows(part, sides);
+      } else {
+        if (sides == Sides::both) in = x->rows(part, Sides::original);
+        in.changed = inputs_.at(l.in).get(part, group->stored[part], workspace_.arena, pool_);
+      }
       return on(sides, [&](auto& ops, auto side) { return ops.linear(in.*side, l); });
     };
     const auto prepare = [this, group] { round(*group, nullptr, {}); };
@@ -177,6 +193,11 @@ CalibrationOps::Tensor CalibrationOps::add_layer_norm(const Tensor& a, const Ten
           file_->put(slot(part, Sides::original), original_.add_layer_norm(y, beside, norm), pool_);
     };
     if (round(*a->group, b.get(), each)) originals = made;
+    // Nothing was gathered: an earlier run rounded it. The rows are made of stored inputs all the same, so
+    // that they are the same.
+    if (a->group->stored.empty())
+      for (size_t i = 0; i < parts_.size(); ++i)
+        store_input(*a->group, i, a->group->input->rows(i, Sides::changed).changed);
   }
   a->prepare();
   const auto make = [&](size_t part, Sides sides) {

@@ -1,12 +1,14 @@
 // The op list of models/ops.h, run on the original and the changed weights side by side, some texts at a
 // time.
 //
-// Nothing is computed before it is needed: a Tensor is a recipe for its rows, and only what layer norms make
-// is kept, in an ActivationFile. When a layer norm needs a linear, the linear's inputs are gone through once
-// to gather what rounding its matrix needs, the Fitter rounds it, and then the rows are made.
+// Nothing is computed before it is needed: a Tensor is a recipe for its rows. What layer norms make is stored
+// in an ActivationFile, and what flows into a linear whose outputs are added to something (the changed
+// model's side). When a layer norm needs a linear, the linear's inputs are gone through once to gather what
+// rounding its matrix needs, the Fitter rounds it, and then the rows are made.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -94,6 +96,8 @@ class CalibrationOps {
   // added to, or null; `each` gets the original's rows of both. False where nothing of it was to be rounded.
   using Summands = std::function<void(size_t part, const cpu::Tensor& outputs, const cpu::Tensor& beside)>;
   bool round(Group& group, const Node* beside, const Summands& each);
+  // Stores rows of the changed side of the group's input. They are what its linears are fed from then on.
+  void store_input(Group& group, size_t part, const cpu::Tensor& rows);
   Tensor row_by_row(const Tensor& x, std::function<Part(const Part& in, size_t part, Sides sides)> f);
   // Keeps what `make` makes; where the originals are kept already, the changed side of it. The changed side
   // is fitted to originals as they are made, or, so that it is one whether they were kept before or not, as
@@ -117,7 +121,9 @@ class CalibrationOps {
   std::vector<float> weights_;  // of each token
   cpu::Workspace workspace_;
   cpu::CpuOps original_, changed_;
-  std::unique_ptr<ActivationFile> file_;
+  std::filesystem::path scratch_;
+  std::unique_ptr<ActivationFile> file_;      // of norms
+  std::map<int64_t, ActivationFile> inputs_;  // of linears, by columns; a slot a part
 };
 
 }  // namespace mlxe::calibrate

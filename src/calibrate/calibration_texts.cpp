@@ -48,8 +48,10 @@ bool are_of_pairs(const std::vector<std::string>& labels) {
   });
 }
 
+enum class Pairs { together, apart };
+
 // The texts as the model is given them, without empty ones.
-std::vector<EncodeInput> inputs_of(const Calibration& calibration, const Model& model, const Say& warn) {
+std::vector<EncodeInput> inputs_of(const std::vector<TextInput>& texts, Pairs pairs, const Say& warn) {
   std::vector<EncodeInput> inputs;
   size_t all = 0, empty = 0;
   const auto add = [&](const EncodeInput& input) {
@@ -59,8 +61,8 @@ std::vector<EncodeInput> inputs_of(const Calibration& calibration, const Model& 
     else
       inputs.push_back(input);
   };
-  for (const TextInput& text : calibration.texts) {
-    if (model.classifier && text.pair) {
+  for (const TextInput& text : texts) {
+    if (pairs == Pairs::together && text.pair) {
       add({text.text, *text.pair});
       continue;
     }
@@ -137,13 +139,16 @@ struct Coverage {
     }
   }
 
+  bool knows_few() const { return 20 * unknown > tokens; }
+  bool spells() const { return 2 * spelled_tokens > tokens; }
+
   void check(const Say& warn) const {
-    if (20 * unknown > tokens)
+    if (knows_few())
       warn(
           fmt::format("{} of the {} tokens ({:.0f} %) are unknown to the model's vocabulary; calibrate on "
                       "texts in a language it covers",
                       unknown, tokens, percent(unknown, tokens)));
-    if (2 * spelled_tokens > tokens)
+    if (spells())
       warn(
           fmt::format("{:.0f} % of the tokens are of texts that the model's vocabulary spells almost letter "
                       "by letter ({:.1f} letters a token); calibrate on texts in a language it covers",
@@ -152,7 +157,59 @@ struct Coverage {
   }
 };
 
+// Texts and their tokens, one for one.
+struct Tokenized {
+  std::vector<EncodeInput> inputs;
+  std::vector<Encoding> encodings;
+
+  int64_t tokens() const {
+    int64_t count = 0;
+    for (const Encoding& e : encodings) count += static_cast<int64_t>(e.ids.size());
+    return count;
+  }
+
+  // Appends texts spread evenly over all, as many as `most` tokens hold. Returns which.
+  std::vector<size_t> append(int64_t most, Batch& batch) const {
+    const int64_t before = batch.tokens(), all = tokens();
+    size_t kept = encodings.size();
+    if (all > most) kept = std::max<size_t>(1, static_cast<size_t>(static_cast<int64_t>(kept) * most / all));
+    std::vector<size_t> appended;
+    for (const size_t i : spread(encodings.size(), kept)) {
+      const Encoding& e = encodings[i];
+      const int64_t with_it = batch.tokens() - before + static_cast<int64_t>(e.ids.size());
+      if (e.ids.empty() || with_it > most + most / 8) continue;
+      batch.append(e.ids, e.type_ids);
+      appended.push_back(i);
+    }
+    return appended;
+  }
+};
+
+// Of the built-in lines those the vocabulary covers.
+Tokenized covered(const std::vector<EncodeInput>& lines, const Tokenizer& tokenizer, int64_t most_of_one) {
+  Tokenized result;
+  for (const EncodeInput& line : lines) try {
+      Encoding e = tokenizer.encode(line.text, line.pair, {.max_length = most_of_one});
+      Coverage coverage;
+      coverage.add(line, e, tokenizer.special_ids().unk);
+      if (coverage.knows_few() || coverage.spells()) continue;
+      result.inputs.push_back(line);
+      result.encodings.push_back(std::move(e));
+    } catch (const Error& error) {  // a word outside a vocabulary without unknown token
+      if (error.code() != ErrorCode::format) throw;
+    }
+  return result;
+}
+
 }  // namespace
+
+Calibration resolved(Calibration calibration) {
+  if (calibration.texts.empty() && calibration.built_in == BuiltInText::mixed_in) {
+    calibration.texts = default_calibration_texts();
+    calibration.built_in = BuiltInText::left_out;  // a second time
+  }
+  return calibration;
+}
 
 int64_t most_tokens(int64_t widest_input) {
   constexpr int64_t kTokens = 24'576, kTokensPerColumn = 10;
@@ -164,52 +221,64 @@ int64_t wanted_tokens(int64_t widest_input) {
   return std::min(kTokensPerColumn * widest_input, kTokens);
 }
 
-Batch tokenize(const Calibration& calibration, const LoadedModel& model, const Tokenizer& tokenizer,
+Batch tokenize(const Calibration& wanted, const LoadedModel& model, const Tokenizer& tokenizer,
                int64_t widest_input, ThreadPool& pool, const Warning& warning) {
   const Say warn = [&](const std::string& sentence) {
     if (warning) warning("calibration: " + sentence);
   };
-  std::vector<EncodeInput> inputs = inputs_of(calibration, model.model, warn);
+  const Calibration calibration = resolved(wanted);
+  const std::optional<int32_t> unk = tokenizer.special_ids().unk;
+  const int64_t most_of_one = token_limit(model, tokenizer.model_max_length()),
+                most = most_tokens(widest_input);
+  const auto encode = [&](std::vector<EncodeInput> inputs) {
+    std::vector<Encoding> encodings = tokenizer.encode_batch(inputs, {.max_length = most_of_one}, pool);
+    return Tokenized{std::move(inputs), std::move(encodings)};
+  };
+
+  std::vector<EncodeInput> inputs =
+      inputs_of(calibration.texts, model.model.classifier ? Pairs::together : Pairs::apart, warn);
   if (!inputs.empty()) check_inputs(inputs, model.model, warn);
   if (calibration.limit > 0 && calibration.limit < inputs.size()) {
     std::vector<EncodeInput> some;
     for (const size_t i : spread(inputs.size(), calibration.limit)) some.push_back(inputs[i]);
     inputs = std::move(some);
   }
-  const int64_t most_of_one = token_limit(model, tokenizer.model_max_length());
-  const std::vector<Encoding> encodings = tokenizer.encode_batch(inputs, {.max_length = most_of_one}, pool);
-  int64_t all = 0;
-  for (const Encoding& e : encodings) all += static_cast<int64_t>(e.ids.size());
-  const int64_t most =
-      calibration.limit > 0 ? all : most_tokens(widest_input);  // who names a number of texts means it
-  size_t kept = encodings.size();
-  if (all > most) kept = std::max<size_t>(1, static_cast<size_t>(static_cast<int64_t>(kept) * most / all));
-
+  const bool any_pair = std::ranges::any_of(inputs, [](const EncodeInput& i) { return i.pair.has_value(); });
+  const Tokenized given = encode(std::move(inputs));
   Batch batch;
   Coverage coverage;
   int64_t truncated = 0;
-  for (const size_t i : spread(encodings.size(), kept)) {
-    const Encoding& e = encodings[i];
-    if (e.ids.empty() || batch.tokens() + static_cast<int64_t>(e.ids.size()) > most + most / 8) continue;
-    batch.append(e.ids, e.type_ids);
-    coverage.add(inputs[i], e, tokenizer.special_ids().unk);
-    truncated += e.truncated;
+  const double given_share = calibration.built_in == BuiltInText::mixed_in ? 1 - kBuiltInShare : 1;
+  const auto of_given = static_cast<int64_t>(static_cast<double>(most) * given_share);
+  // Who names a number of texts means it.
+  for (const size_t i : given.append(calibration.limit > 0 ? given.tokens() : of_given, batch)) {
+    coverage.add(given.inputs[i], given.encodings[i], unk);
+    truncated += given.encodings[i].truncated;
   }
-  const int64_t wanted = wanted_tokens(widest_input);
+  const int64_t enough = wanted_tokens(widest_input);
   if (coverage.tokens == 0)
     throw Error(ErrorCode::usage,
                 fmt::format("calibration: the {} text{} hold no tokens; give at least {} tokens of text like "
                             "what the model will see",
-                            calibration.texts.size(), calibration.texts.size() == 1 ? "" : "s", wanted));
-  if (coverage.tokens < wanted)
-    warn(
-        fmt::format("found {} tokens in {} texts, at least {} are wanted for matrices of {} columns: the "
-                    "result may fit these texts and no others",
-                    coverage.tokens, batch.texts(), wanted, widest_input));
+                            calibration.texts.size(), calibration.texts.size() == 1 ? "" : "s", enough));
   coverage.check(warn);
   if (truncated > 0)
     warn(
         fmt::format("{} of the {} texts were truncated to {} tokens", truncated, batch.texts(), most_of_one));
+  if (calibration.built_in == BuiltInText::mixed_in) {
+    const std::vector<TextInput> lines = default_calibration_texts();
+    const Tokenized built_in =
+        covered(inputs_of(lines, any_pair ? Pairs::together : Pairs::apart, warn), tokenizer, most_of_one);
+    const auto share =
+        static_cast<int64_t>(static_cast<double>(batch.tokens()) * kBuiltInShare / (1 - kBuiltInShare));
+    for (const size_t i : built_in.append(std::max(most - batch.tokens(), share), batch))
+      coverage.add(built_in.inputs[i], built_in.encodings[i], unk);
+  }
+  if (coverage.tokens < enough)
+    warn(
+        fmt::format("found {} tokens in {} texts, at least {} are wanted for matrices of {} columns: the "
+                    "result may fit these texts and no others",
+                    coverage.tokens, batch.texts(), enough, widest_input));
   return batch;
 }
 

@@ -12,6 +12,9 @@ class ThreadPool;
 
 namespace calibrate {
 
+// With the texts spelled out where the built-in one stands alone.
+Calibration resolved(Calibration calibration);
+
 // What is run unless calibration.limit says how many texts: more gain a little, and take time in proportion.
 int64_t most_tokens(int64_t widest_input);
 
@@ -19,11 +22,15 @@ int64_t most_tokens(int64_t widest_input);
 // columns it is singular, with a few times as many more chance than knowledge. docs/convert.md has figures.
 int64_t wanted_tokens(int64_t widest_input);
 
-// Takes texts spread evenly over all given: calibration.limit of them, or what most_tokens() hold. A
-// pair is two texts for a model without classifier. Warns of texts that will hardly do, with figures: empty
-// ones (left out), repeated ones, numbers or labels instead of texts, single ones for a model of pairs, too
-// few tokens, truncated ones, and what the vocabulary does not know or spells letter by letter.
-// Errors: usage (no tokens), format (a text is not UTF-8).
+// Of what is run, the least that is built-in text where it is mixed in. docs/convert.md has figures.
+inline constexpr double kBuiltInShare = 1.0 / 3;
+
+// Takes texts spread evenly over all given: calibration.limit of them, or what most_tokens() hold. The
+// built-in text fills the rest and has at least its share, without the lines the vocabulary does not cover. A
+// pair is two texts for a model without classifier, and a built-in one also where no pair was given. Warns of
+// texts that will hardly do, with figures: empty ones (left out), repeated ones, numbers or labels instead of
+// texts, single ones for a model of pairs, too few tokens, truncated ones, and what the vocabulary does not
+// know or spells letter by letter. Errors: usage (no tokens in what was given), format (a text is not UTF-8).
 Batch tokenize(const Calibration& calibration, const LoadedModel& model, const Tokenizer& tokenizer,
                int64_t widest_input, ThreadPool& pool, const Warning& warning);
 

@@ -9,20 +9,24 @@
 namespace mlxe::calibrate {
 namespace {
 
-// Adds the damping to the covariance's diagonal and gives it up.
-std::vector<float> damped(Moments& moments, double damping) {
-  std::vector<float> h = std::move(moments.covariance);
+float ridge_of(const Moments& moments, double damping) {
   const auto n = static_cast<size_t>(moments.columns);
   double variance = 0, square = 0;  // means over the columns
   for (size_t c = 0; c < n; ++c) {
-    variance += static_cast<double>(h[c * n + c]) / static_cast<double>(n);
+    variance += static_cast<double>(moments.covariance[c * n + c]) / static_cast<double>(n);
     square += moments.mean[c] * moments.mean[c] / static_cast<double>(n);
   }
   // Inputs that hardly change leave a covariance of rounding errors, which may be indefinite.
   constexpr double kNoise = 1e-6;
   const double least = kNoise * (square + variance);
-  const auto everywhere = static_cast<float>(least > 0 ? std::max(damping * variance, least) : 1);
-  for (size_t c = 0; c < n; ++c) h[c * n + c] += everywhere;
+  return static_cast<float>(least > 0 ? std::max(damping * variance, least) : 1);
+}
+
+// Adds the ridge to the covariance's diagonal and gives it up.
+std::vector<float> damped(Moments& moments, float ridge) {
+  std::vector<float> h = std::move(moments.covariance);
+  const auto n = static_cast<size_t>(moments.columns);
+  for (size_t c = 0; c < n; ++c) h[c * n + c] += ridge;
   return h;
 }
 
@@ -37,17 +41,17 @@ std::vector<int32_t> largest_first(const PanelMatrix& h) {
 
 InputMetric::InputMetric(Moments gathered, double damping)
     : moments(std::move(gathered)),
-      h(damped(moments, damping), moments.columns),
-      drift(moments.drift_of == DriftOf::inputs ? PanelMatrix(moments.drift, moments.columns)
-                                                : PanelMatrix()),
+      ridge(ridge_of(moments, damping)),
+      h(damped(moments, ridge), moments.columns),
+      drift(moments.target == Target::inputs ? PanelMatrix(moments.cross, moments.columns) : PanelMatrix()),
       order(largest_first(h)),
       factors(h, order) {
-  if (moments.drift_of == DriftOf::inputs) moments.drift = {};
+  if (moments.target == Target::inputs) moments.cross = {};
 }
 
 void InputMetric::finish_retargeting() {
   drift = {};
-  moments.drift = {};
+  moments.cross = {};
 }
 
 std::vector<float> retarget(const std::vector<float>& weights, const InputMetric& metric, ThreadPool& pool) {
@@ -56,13 +60,17 @@ std::vector<float> retarget(const std::vector<float>& weights, const InputMetric
   std::vector<float> target(weights.size());
   pool.parallel_for((rows + kBlockRows - 1) / kBlockRows, [&](int64_t block, int) {
     const int64_t first = block * kBlockRows, count = std::min(kBlockRows, rows - first);
+    const float* w = weights.data() + first * n;
     float* out = target.data() + first * n;
-    if (m.drift_of == DriftOf::outputs)
-      std::copy_n(m.drift.data() + first * n, count * n, out);
-    else
-      metric.drift.multiply(weights.data() + first * n, n, count, 0, n, out);
-    metric.factors.solve(out, count);
-    for (int64_t i = 0; i < count * n; ++i) out[i] += weights[static_cast<size_t>(first * n + i)];
+    if (m.target == Target::outputs) {
+      for (int64_t i = 0; i < count * n; ++i)
+        out[i] = m.cross[static_cast<size_t>(first * n + i)] + metric.ridge * w[i];
+      metric.factors.solve(out, count);
+    } else {
+      metric.drift.multiply(w, n, count, 0, n, out);
+      metric.factors.solve(out, count);
+      for (int64_t i = 0; i < count * n; ++i) out[i] += w[i];
+    }
   });
   return target;
 }

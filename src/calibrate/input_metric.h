@@ -21,7 +21,8 @@ struct InputMetric {
   // The share of the mean variance every direction gets on top: what keeps rarely seen directions in place.
   static constexpr double kDamping = 0.1;
 
-  // H = covariance + damping * (mean of its diagonal) * I, or what rounding needs if that is more.
+  // H = covariance + ridge I, ridge = damping * (mean of its diagonal), or what rounding needs if that is
+  // more.
   explicit InputMetric(Moments gathered, double damping = kDamping);
 
   int64_t columns() const noexcept { return moments.columns; }
@@ -31,15 +32,16 @@ struct InputMetric {
   void finish_retargeting();
 
   Moments moments;       // without the covariance
-  PanelMatrix h, drift;  // drift: of inputs
+  float ridge = 0;       // what H has more than the covariance on its diagonal
+  PanelMatrix h, drift;  // drift: E[(x0 - x) x^T], of Target::inputs
   // Columns in the order they are rounded: those that move most first, as all others can then make up for
   // them. P H P^T = U D U^T.
   std::vector<int32_t> order;
   Factorization factors;
 };
 
-// The weights that, fed with x, come nearest to what `weights` make of x0: W + W drift H^-1; where outputs
-// drift, W + drift H^-1. [rows, columns].
+// The weights that, fed with x, come nearest to what `weights` W make of x0: W + W drift H^-1; where it is
+// known what they must make, (cross + ridge W) H^-1. [rows, columns].
 std::vector<float> retarget(const std::vector<float>& weights, const InputMetric& metric, ThreadPool& pool);
 
 // Mean over tokens of |output error|^2 of each row, summed over rows: sum of e H e^T for e = target - values,

@@ -30,7 +30,7 @@ uint16_t to_bf16(float value) {
 MomentSums::MomentSums(int64_t columns, int64_t outputs, ThreadPool& pool)
     : pool_(pool),
       columns_(columns),
-      drift_of_(outputs > 0 ? DriftOf::outputs : DriftOf::inputs),
+      target_(outputs > 0 ? Target::outputs : Target::inputs),
       left_(static_cast<size_t>(std::max(columns, outputs) * kBlock)),
       right_(static_cast<size_t>((columns + kBf16Panel - 1) / kBf16Panel * kBf16Panel * kBlock)) {
   const auto make = [&](Sums& sums, int64_t rows) {
@@ -39,7 +39,7 @@ MomentSums::MomentSums(int64_t columns, int64_t outputs, ThreadPool& pool)
     sums.products.resize(static_cast<size_t>(rows * columns + kernels().panel));
   };
   make(x_, columns);
-  make(drift_, outputs > 0 ? outputs : columns);
+  make(d_, outputs > 0 ? outputs : columns);
 }
 
 // sums += left right^T: for a symmetric sum only the tiles that reach the diagonal or lie right of it. A
@@ -100,14 +100,14 @@ void MomentSums::add_factor(Sums& sums, int64_t count, std::span<const float> we
   add_products(rows, depth, form, sums.products);
 }
 
-void MomentSums::add(const cpu::Tensor& x, const PartView& drifting, std::span<const float> weights) {
+void MomentSums::add(const cpu::Tensor& x, const cpu::Tensor& d0, const cpu::Tensor& d1,
+                     std::span<const float> weights) {
   for (int64_t first = 0; first < x.rows(); first += kBlock) {
     const int64_t count = std::min(kBlock, x.rows() - first);
     const auto here = weights.subspan(static_cast<size_t>(first), static_cast<size_t>(count));
     add_factor(x_, count, here, Form::symmetric, [&](int64_t t, int64_t c) { return x.row(first + t)[c]; });
-    add_factor(drift_, count, here, Form::full, [&](int64_t t, int64_t c) {
-      return drifting.original.row(first + t)[c] - drifting.changed.row(first + t)[c];
-    });
+    add_factor(d_, count, here, Form::full,
+               [&](int64_t t, int64_t c) { return d0.row(first + t)[c] - d1.row(first + t)[c]; });
     tokens_ += count;
     for (const float w : here) weight_ += static_cast<double>(w);
   }
@@ -129,16 +129,16 @@ void MomentSums::centre(Sums& sums) const {
 
 Moments MomentSums::finish() {
   left_ = right_ = {};
-  Moments m{.columns = columns_, .tokens = tokens_, .drift_of = drift_of_};
+  Moments m{.columns = columns_, .tokens = tokens_, .target = target_};
   if (!(weight_ > 0)) weight_ = 1;
   for (const double sum : x_.sum) m.mean.push_back(sum / weight_);
-  for (const double sum : drift_.sum) m.drift_mean.push_back(sum / weight_);
+  for (const double sum : d_.sum) m.target_mean.push_back(sum / weight_);
   const auto finite = [](double value) { return std::isfinite(value); };
-  if (!std::ranges::all_of(m.mean, finite) || !std::ranges::all_of(m.drift_mean, finite))
+  if (!std::ranges::all_of(m.mean, finite) || !std::ranges::all_of(m.target_mean, finite))
     throw Error(ErrorCode::numeric,
                 "its inputs hold NaN or infinity on the calibration texts; the model can't be run "
                 "in float32");
-  centre(drift_);
+  centre(d_);
   centre(x_);
   std::vector<float>& h = x_.products;
   const auto k = static_cast<size_t>(columns_);
@@ -151,7 +151,7 @@ Moments MomentSums::finish() {
                   "its inputs on the calibration texts are too large to square in float32");
   }
   m.covariance = std::move(h);
-  m.drift = std::move(drift_.products);
+  m.cross = std::move(d_.products);
   return m;
 }
 

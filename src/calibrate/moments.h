@@ -14,25 +14,22 @@ class Tensor;
 
 namespace calibrate {
 
-// What drifts from the original: the inputs of linears, or, where it is known what a linear's outputs are
-// added to, the sum.
-enum class DriftOf { inputs, outputs };
+// What is gathered beside the covariance of a linear's inputs x.
+enum class Target {
+  inputs,   // d = x0 - x: the original's inputs less those of the changed model
+  outputs,  // d = (W x0 + b + r0) - r: what the linear must make of x, so that with r added the sum is the
+            // original's; for a linear whose outputs are added to something, r
+};
 
-// x: inputs as the already quantized layers before make them; d: what the original has more than the changed
-// model, of inputs x0 - x, or of outputs (W x0 + r0) - (W x + r) with the original's W. E[] is a weighted
-// mean over tokens. Matrices are row-major with `columns` columns and have room behind them for a kernel to
+// x: inputs as the already quantized layers before make them; d: see Target. E[] is a weighted mean over
+// tokens. Matrices are row-major with `columns` columns and have room behind them for a kernel to
 // read a tile's width past the end.
 struct Moments {
   int64_t columns = 0, tokens = 0;
-  DriftOf drift_of = DriftOf::inputs;
-  std::vector<double> mean, drift_mean;  // of x, d
-  std::vector<float> covariance;         // E[(x - mean) (x - mean)^T]
-  std::vector<float> drift;              // E[(d - drift_mean) (x - mean)^T]
-};
-
-// Rows of the same tokens in the original and the changed model.
-struct PartView {
-  const cpu::Tensor &original, &changed;
+  Target target = Target::inputs;
+  std::vector<double> mean, target_mean;  // of x, d
+  std::vector<float> covariance;          // E[(x - mean) (x - mean)^T]
+  std::vector<float> cross;               // E[(d - target_mean) (x - mean)^T]
 };
 
 // Sums block after block in an order that does not depend on the threads. Factors are rounded to bfloat16
@@ -40,11 +37,12 @@ struct PartView {
 // time.
 class MomentSums {
  public:
-  // Of x, and of what drifts: `outputs` values a token; 0: the inputs do.
+  // Of x and d: `outputs` values a token; 0: inputs, as many as columns.
   MomentSums(int64_t columns, int64_t outputs, ThreadPool& pool);
 
-  // May be called again for more rows. `weights`: how much each row counts, not negative.
-  void add(const cpu::Tensor& x, const PartView& drifting, std::span<const float> weights);
+  // d = d0 - d1. May be called again for more rows. `weights`: how much each row counts, not negative.
+  void add(const cpu::Tensor& x, const cpu::Tensor& d0, const cpu::Tensor& d1,
+           std::span<const float> weights);
   // Errors: numeric, where an input was NaN or too large to square.
   Moments finish();
 
@@ -63,9 +61,9 @@ class MomentSums {
 
   ThreadPool& pool_;
   int64_t columns_, tokens_ = 0;
-  DriftOf drift_of_;
+  Target target_;
   double weight_ = 0;
-  Sums x_, drift_;
+  Sums x_, d_;
   std::vector<uint16_t> left_;   // bfloat16, [columns, kBlock]
   std::vector<uint16_t> right_;  // x, in panels of kBf16Panel columns (kernels/bf16_table.h)
 };

@@ -9,6 +9,7 @@
 
 #include "base/sha256.h"
 #include "base/wording.h"
+#include "calibrate/calibration_texts.h"
 #include "convert/carried_files.h"
 #include "convert/model_card.h"
 #include "convert/pieces.h"
@@ -481,7 +482,7 @@ class Planner {
     }
     for (const auto& [file, bytes] : plan().files) text += fmt::format("{} {}\n", file, bytes);
     text += bp_.texts["config.json"];
-    if (options_.calibration) text += calibration_text(*options_.calibration);
+    if (options_.calibration) text += calibration_text(calibrate::resolved(*options_.calibration));
     bp_.digest = sha256_hex(std::as_bytes(std::span(text)));
 
     uint64_t total = plan().predicted_bytes;
@@ -523,8 +524,9 @@ class Planner {
       add(text.pair ? "pair" : "");
       if (text.pair) add(*text.pair);
     }
-    return fmt::format("calibration {} {} {}\n", name(calibration.method), calibration.limit,
-                       hash.finish_hex());
+    return fmt::format("calibration {} {} {}{}\n", name(calibration.method), calibration.limit,
+                       hash.finish_hex(),
+                       calibration.built_in == BuiltInText::mixed_in ? " and the built-in text" : "");
   }
 
   static std::string json_quoted(const std::string& text) { return nlohmann::json(text).dump(); }

@@ -82,7 +82,8 @@ class Steps {
   fs::path all_, folder_;
 };
 
-// Empty where no texts were given. The report names tensors as written; what is said joins `warnings`.
+// Empty where no calibration was asked for, or nothing is rounded. The report names tensors as written; what
+// is said joins `warnings`.
 CalibratedWeights calibrated(const Blueprint& blueprint, const ConvertOptions& options,
                              const fs::path& scratch, const fs::path& journal,
                              std::vector<std::string>& warnings) {
@@ -96,6 +97,7 @@ CalibratedWeights calibrated(const Blueprint& blueprint, const ConvertOptions& o
     schemes[source.name] = planned.scheme;
     written[source.name] = planned.name;
   }
+  if (schemes.empty()) return {};
   const Warning warning = [&](std::string_view sentence) {
     if (options.strict) throw Error(ErrorCode::strict, fmt::format("{} (an error under --strict)", sentence));
     warnings.emplace_back(sentence);

@@ -98,7 +98,7 @@ class Reader {
     read_allocation(table, s);
     s.calibrate = table.text("calibrate");
     if (s.calibrate.empty())
-      for (const char* key : {"method", "calibrate_limit"})
+      for (const char* key : {"method", "calibrate_limit", "calibrate_only"})
         if (table.has(key))
           refuse(table.where(key), fmt::format("{} means something only with calibrate", key));
     if (!s.calibrate.empty() && s.calibrate != "model" && s.calibrate != "default")
@@ -106,6 +106,12 @@ class Reader {
     s.method = located(table.where("method"),
                        [&] { return parse_calibration_method(table.text("method", "auto")); });
     s.calibrate_limit = static_cast<size_t>(table.whole("calibrate_limit", 0));
+    if (table.truth("calibrate_only", false)) {
+      if (s.calibrate == "default")
+        refuse(table.where("calibrate_only"),
+               "calibrate_only leaves the built-in text out, which calibrate asks for");
+      s.built_in = BuiltInText::left_out;
+    }
     s.keep = table.texts("keep");
     s.overrides = table.texts("set");
     s.layout = located(table.where("layout"), [&] { return parse_layout(table.text("layout", "hf")); });

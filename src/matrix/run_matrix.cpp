@@ -173,7 +173,8 @@ class Run {
       conversion.calibration = Calibration{
           .texts = texts_of(scheme.calibrate == "model" ? model.calibration.string() : scheme.calibrate),
           .method = scheme.method,
-          .limit = scheme.calibrate_limit};
+          .limit = scheme.calibrate_limit,
+          .built_in = scheme.built_in};
     if (!scheme.recipe.empty()) apply_recipe(scheme.recipe, conversion);
     if (!scheme.preset.empty()) apply_preset(scheme.preset, conversion);
     return conversion;
@@ -182,7 +183,8 @@ class Run {
   const std::vector<TextInput>& texts_of(const std::string& file) {
     const auto found = calibration_texts_.find(file);
     if (found != calibration_texts_.end()) return found->second;
-    return calibration_texts_[file] = file == "default" ? default_calibration_texts() : read_texts(file);
+    // None stands for the built-in text.
+    return calibration_texts_[file] = file == "default" ? std::vector<TextInput>() : read_texts(file);
   }
 
   fs::path folder_of(const MatrixCell& cell) const {

@@ -68,10 +68,16 @@ TEST_F(Allocate, SensitivityPrintsATableJsonAndAPlot) {
 }
 
 TEST_F(Allocate, ATargetGivesAFolderWithItsProof) {
-  const Outcome dry = convert({"--target-bits", "8", "--texts", path("texts.txt"), "--dry-run", "--json"});
+  const std::vector<std::string> plain{"--target-bits",   "8",           "--texts",
+                                       path("texts.txt"), "--calibrate", "none"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), plain.begin(), plain.end());
+    return more;
+  };
+  const Outcome dry = convert(with({"--dry-run", "--json"}));
   ASSERT_EQ(dry.status, 0) << dry.err;
   EXPECT_FALSE(std::filesystem::exists(folder_ / "out"));
-  const Outcome o = convert({"--target-bits", "8", "--texts", path("texts.txt"), "--json"});
+  const Outcome o = convert(with({"--json"}));
   ASSERT_EQ(o.status, 0) << o.err;
   const json done = json::parse(o.out), planned = json::parse(dry.out);
   EXPECT_EQ(done["tensors"], planned["tensors"]);
@@ -96,9 +102,35 @@ TEST_F(Allocate, ATargetGivesAFolderWithItsProof) {
   EXPECT_NE(read_file(folder_ / "other" / "model.safetensors"),
             read_file(folder_ / "out" / "model.safetensors"));
 
-  const Outcome again = convert({"--target-bits", "8", "--texts", path("texts.txt")});
+  const Outcome again = convert(plain);
   EXPECT_EQ(again.status, 0) << again.err;
   EXPECT_THAT(again.out, HasSubstr("nothing was written"));
+}
+
+TEST_F(Allocate, ATargetCalibratesByItself) {
+  const Outcome o = convert({"--target-bits", "8", "--texts", path("texts.txt"), "--json"});
+  ASSERT_EQ(o.status, 0) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("calibrating on two thirds of the texts and the built-in text"));
+  EXPECT_FALSE(json::parse(o.out)["calibration"].empty());
+  const std::string recipe = path("out") + "/mlx_encoder_recipe.json";
+  EXPECT_EQ(json::parse(read_file(recipe))["calibration"]["built_in_text"], true);
+  // The recipe calibrates, too: on the same texts to the same bytes; where it is told none, on the built-in
+  // text.
+  const auto replayed = [&](const std::string& name, std::vector<std::string> more) {
+    more.insert(more.begin(), {"--recipe", recipe});
+    const Outcome done = convert(more, name);
+    EXPECT_EQ(done.status, 0) << done.err;
+    return std::pair(read_file(folder_ / name / "model.safetensors"), done.err);
+  };
+  const std::string weights = read_file(folder_ / "out" / "model.safetensors");
+  const auto [same, quiet] = replayed("same", {"--calibrate", path("texts.txt")});
+  EXPECT_EQ(same, weights);
+  EXPECT_THAT(quiet, Not(HasSubstr("it was made")));
+  const auto [built_in, said] = replayed("built-in", {});
+  EXPECT_NE(built_in, weights);
+  EXPECT_THAT(said, AllOf(HasSubstr("another calibration"), HasSubstr("calibrating on the built-in text")));
+  const std::string warned = replayed("only", {"--calibrate", path("texts.txt"), "--calibrate-only"}).second;
+  EXPECT_THAT(warned, HasSubstr("another calibration"));
 }
 
 TEST_F(Allocate, SaysWhatDoesNotGoTogether) {

@@ -372,7 +372,7 @@ TEST_F(Compare, ARealConversionIsJudgedByItsBits) {
   for (auto [bits, limit] : {std::pair("8", 0.995), std::pair("4", 0.98)}) {
     const std::string converted = (folder_ / ("q" + std::string(bits))).string();
     ASSERT_EQ(run_program({"convert", tiny("st_mean_norm"), "--mlx-path", converted, "-q", "--q-bits", bits,
-                           "--q-group-size", "32"})
+                           "--q-group-size", "32", "--calibrate", "none"})
                   .status,
               0);
     const Outcome o = run(tiny("st_mean_norm"), converted, file, {"--json"});

@@ -170,7 +170,7 @@ TEST(ConvertCommand, CalibratesOnAFileOfTexts) {
   EXPECT_THAT(refused({"-q", "--calibrate", broken}), HasSubstr("line 202"));
   EXPECT_THAT(refused({"-q", "--calibrate", folder / "none.tsv"}), HasSubstr("no such file"));
   EXPECT_THAT(refused({"--calibrate", texts}), HasSubstr("add -q"));
-  EXPECT_THAT(refused({"-q", "--method", "gptq"}), HasSubstr("add --calibrate"));
+  EXPECT_THAT(refused({"-q", "--method", "gptq"}), HasSubstr("--method needs --calibrate"));
   EXPECT_THAT(refused({"-q", "--calibrate", texts, "--method", "awq"}), HasSubstr("auto, rtn, mse or gptq"));
   EXPECT_THAT(refused({"-q", "--q-mode", "mxfp4", "--calibrate", texts}), HasSubstr("expected affine"));
 }
@@ -194,7 +194,128 @@ TEST(ConvertCommand, CalibratesOnItsOwnTexts) {
   test::write_file(file, rows);
   std::vector<std::string> again = arguments;
   again[5] = file;
+  again.push_back("--calibrate-only");
   EXPECT_TRUE(nlohmann::json::parse(run(again).out)["skipped"]);
+}
+
+// What a conversion into its own folder printed and wrote.
+struct Converted {
+  Outcome outcome;
+  nlohmann::json json;
+  std::string weights;
+};
+
+Converted converted(const std::string& model, std::vector<std::string> more) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "out";
+  std::vector<std::string> all{"convert", model, "--mlx-path", out, "--json", "--q-group-size", "32"};
+  all.insert(all.end(), more.begin(), more.end());
+  Converted result{.outcome = run(all), .json = {}, .weights = {}};
+  if (!result.outcome.out.empty()) result.json = nlohmann::json::parse(result.outcome.out);
+  if (fs::exists(folder / "out" / "model.safetensors"))
+    result.weights = test::read_file(folder / "out" / "model.safetensors");
+  return result;
+}
+
+TEST(ConvertCommand, CalibratesByItselfBelowEightBits) {
+  const Converted four = converted(tiny("bert"), {"-q", "--q-bits", "4"});
+  ASSERT_EQ(four.outcome.status, 0) << four.outcome.err;
+  EXPECT_FALSE(four.json["calibration"].empty());
+  EXPECT_THAT(four.outcome.err,
+              HasSubstr("note: calibrating on the built-in text, the default below 8 bits"));
+  EXPECT_THAT(four.outcome.err, HasSubstr("note: it took "));
+  const Converted asked = converted(tiny("bert"), {"-q", "--q-bits", "4", "--calibrate", "default"});
+  EXPECT_EQ(four.weights, asked.weights);
+  EXPECT_THAT(asked.outcome.err, Not(HasSubstr("calibrating")));
+
+  // MLX's bytes, said in either way.
+  const TemporaryFolder folder;
+  mlxe::convert({.model = tiny("bert"),
+                 .output = folder.path() / "plain",
+                 .scheme = {.mode = Mode::affine, .bits = 4, .group_size = 32, .dtype = Dtype::f16}});
+  const std::string plain = test::read_file(folder.path() / "plain" / "model.safetensors");
+  EXPECT_NE(four.weights, plain);
+  for (const std::vector<std::string>& how : {std::vector<std::string>{"--calibrate", "none"},
+                                              {"--method", "rtn"},
+                                              {"--calibrate", "none", "--method", "rtn"}}) {
+    std::vector<std::string> all{"-q", "--q-bits", "4"};
+    all.insert(all.end(), how.begin(), how.end());
+    const Converted done = converted(tiny("bert"), all);
+    EXPECT_EQ(done.weights, plain) << how[0];
+    EXPECT_FALSE(done.json.contains("calibration"));
+    EXPECT_THAT(done.outcome.err, Not(HasSubstr("calibrating")));
+  }
+}
+
+TEST(ConvertCommand, CalibratesByItselfWhereAnyMatrixIsBelowEightBits) {
+  for (const std::vector<std::string>& narrow :
+       {std::vector<std::string>{"-q", "--set", "encoder.layer.1.output.dense=4:32"},
+        {"--quant-predicate", "mixed_4_8"},
+        {"-q", "--q-bits", "6"}}) {
+    const Converted done = converted(tiny("bert"), narrow);
+    ASSERT_EQ(done.outcome.status, 0) << done.outcome.err;
+    EXPECT_TRUE(done.json.contains("calibration")) << narrow[1];
+  }
+  for (const std::vector<std::string>& wide :
+       {std::vector<std::string>{"-q"}, {"-q", "--set", "encoder.layer.1.output.dense=16"}, {}}) {
+    std::vector<std::string> all = wide;
+    const TemporaryFolder folder;
+    all.insert(all.end(), {"--mlx-path", folder / "out", "--json"});
+    all.insert(all.begin(), {"convert", tiny("bert")});
+    const Outcome done = run(all);
+    ASSERT_EQ(done.status, 0) << done.err;
+    EXPECT_THAT(done.err, Not(HasSubstr("calibrating")));
+    EXPECT_FALSE(nlohmann::json::parse(done.out).contains("calibration"));
+  }
+  for (const char* mode : {"mxfp4", "int8", "fake"}) {
+    const TemporaryFolder folder;
+    const Outcome done = run({"convert", "-q", "--q-mode", mode, tiny("bert"), "--mlx-path", folder / "out"});
+    ASSERT_EQ(done.status, 0) << done.err;
+    EXPECT_THAT(done.err, Not(HasSubstr("calibrat"))) << mode;
+  }
+}
+
+TEST(ConvertCommand, SaysThatItWouldCalibrate) {
+  const Converted dry = converted(tiny("bert"), {"-q", "--q-bits", "4", "--dry-run"});
+  EXPECT_EQ(dry.outcome.status, 0);
+  EXPECT_THAT(dry.outcome.err, HasSubstr("the default below 8 bits"));
+  EXPECT_THAT(dry.outcome.err, Not(HasSubstr("took")));
+}
+
+TEST(ConvertCommand, RoundsAModelWithoutTokenizerPlainlyAndSaysSo) {
+  const TemporaryFolder folder;
+  const std::string model = folder / "model";
+  fs::copy(tiny("bert"), model, fs::copy_options::recursive);
+  for (const char* file : {"tokenizer.json", "vocab.txt"}) fs::remove(fs::path(model) / file);
+  const Converted done = converted(model, {"-q", "--q-bits", "4"});
+  ASSERT_EQ(done.outcome.status, 0) << done.outcome.err;
+  EXPECT_THAT(done.outcome.err, HasSubstr("its matrices are rounded plainly"));
+  EXPECT_EQ(done.weights, converted(model, {"-q", "--q-bits", "4", "--calibrate", "none"}).weights);
+  const Converted strict = converted(model, {"-q", "--q-bits", "4", "--strict"});
+  EXPECT_EQ(strict.outcome.status, 9);
+  EXPECT_EQ(strict.weights, "");
+  // Who asks for a calibration gets it or an error.
+  EXPECT_EQ(converted(model, {"-q", "--q-bits", "4", "--calibrate", "default"}).outcome.status, 4);
+}
+
+TEST(ConvertCommand, SaysWhichCalibrationOptionsDoNotGoTogether) {
+  const TemporaryFolder folder;
+  const std::string texts = folder / "texts.txt";
+  test::write_file(texts, "A river.\n");
+  for (const std::vector<std::string>& wrong :
+       {std::vector<std::string>{"--calibrate", "none", "--method", "gptq"},
+        {"--calibrate", "none", "--calibrate-limit", "5"},
+        {"--calibrate", "none", "--calibrate-only"},
+        {"--calibrate", "default", "--calibrate-only"},
+        {"--calibrate-only"},
+        {"--q-bits", "8", "--calibrate-limit", "5"}}) {
+    std::vector<std::string> all{"-q", "--q-bits", "4"};
+    if (wrong[0] == "--q-bits") all = {"-q"};
+    all.insert(all.end(), wrong.begin(), wrong.end());
+    const Converted refused = converted(tiny("bert"), all);
+    EXPECT_EQ(refused.outcome.status, 2) << wrong[0] << refused.outcome.err;
+    EXPECT_THAT(refused.outcome.err, HasSubstr("--calibrate")) << wrong[0];
+  }
 }
 
 TEST(ConvertCommand, SaysWhatIsWrongWithCalibrationTexts) {
@@ -204,8 +325,8 @@ TEST(ConvertCommand, SaysWhatIsWrongWithCalibrationTexts) {
                              std::vector<std::string> more = {}) {
     const std::string file = folder / name;
     test::write_file(file, content);
-    std::vector<std::string> all{"convert", "-q",         tiny("bert"), "--q-group-size", "32", "--calibrate",
-                                 file,      "--mlx-path", out};
+    std::vector<std::string> all{"convert",          "-q",          tiny("bert"), "--q-group-size", "32",
+                                 "--calibrate-only", "--calibrate", file,         "--mlx-path",     out};
     all.insert(all.end(), more.begin(), more.end());
     const Outcome outcome = run(all);
     EXPECT_EQ(fs::exists(out), outcome.status == 0);

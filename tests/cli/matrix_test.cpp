@@ -324,7 +324,7 @@ TEST_F(MatrixCommand, CalibratesOnTheModelsOwnTextsOrAFile) {
   const std::string list =
       sentences("calibration = 'own.txt'") + scheme("plain", 4) +
       scheme("own", 4, std::string(kNoGates) + "calibrate = 'model'\nmethod = 'mse'") +
-      scheme("file", 4, std::string(kNoGates) + "calibrate = 'texts.txt'") +
+      scheme("file", 4, std::string(kNoGates) + "calibrate = 'texts.txt'\ncalibrate_only = true") +
       scheme("default", 4, std::string(kNoGates) + "calibrate = 'default'\nmethod = 'mse'");
   const json j = result(list);
   EXPECT_EQ(states(j), "measured measured measured measured");
@@ -457,6 +457,9 @@ TEST_F(MatrixCommand, ValuesThatMakeNoSenseAreRefused) {
   refused(sentences() + scheme("x", 7), 2, {"7", "x"});
   refused(sentences() + scheme("x", 8, "calibrate = 'model'"), 2, {"sentences", "calibration"});
   refused(sentences() + scheme("x", 8, "method = 'mse'"), 2, {"method", "calibrate"});
+  refused(sentences() + scheme("x", 8, "calibrate_only = true"), 2, {"calibrate_only"});
+  refused(sentences() + scheme("x", 8, "calibrate = 'default'\ncalibrate_only = true"), 2,
+          {"calibrate_only"});
   refused(sentences() + scheme("x", 8, "preset = 'mixed_4_8'"), 2, {"matrix.toml:9", "preset", "bits"});
   refused(sentences() + "[[scheme]]\nname = 'x'\npreset = 'mixed_4_8'\ntarget_size = '1MB'\n", 2, {"both"});
   refused(sentences() + "[[scheme]]\nname = 'x'\ntarget_size = 'small'\n", 2, {"matrix.toml:9", "small"});

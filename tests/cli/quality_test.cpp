@@ -51,13 +51,14 @@ class QualityFile : public testing::Test {
 
 TEST_F(QualityFile, TheCommittedGatesHoldAndAWorseConversionFailsThem) {
   for (const auto& [name, bits] : {std::pair("tiny-8bit", "8"), std::pair("tiny-4bit", "4")}) {
-    const Outcome made = convert(name, bits, kCommitted);
+    const Outcome made = convert(name, bits, kCommitted, {"--calibrate", "none"});
     ASSERT_EQ(made.status, 0) << made.err;
     const Outcome held = compare(name, kCommitted, {"--no-speed", "--strict"});
     EXPECT_EQ(held.status, 0) << held.err << held.out;
   }
   // Two bits where eight are expected.
-  ASSERT_EQ(convert("damaged-8bit", "2", kCommitted).status, 0) << "fewer bits are never too large";
+  ASSERT_EQ(convert("damaged-8bit", "2", kCommitted, {"--calibrate", "none"}).status, 0)
+      << "fewer bits are never too large";
   const Outcome failed = compare("damaged-8bit", kCommitted, {"--no-speed", "--json"});
   EXPECT_EQ(failed.status, 3);
   EXPECT_THAT(failed.err, AllOf(HasSubstr("gate pooled_vector.cosine failed: 0."),
@@ -73,6 +74,14 @@ TEST_F(QualityFile, ConvertWritesNothingThatIsTooLarge) {
   EXPECT_THAT(o.err, AllOf(HasSubstr("gate size.weight_bytes failed"), HasSubstr("q.toml:2")));
   EXPECT_FALSE(std::filesystem::exists(out("tiny")));
   EXPECT_EQ(convert("tiny", "8", file("q.toml", "[gates]\nsize.weight_bytes = \"1 MiB\"\n")).status, 0);
+}
+
+TEST_F(QualityFile, WhatIsTooLargeIsNotCalibratedFirst) {
+  const Outcome o = convert(
+      "tiny", "4", file("q.toml", "[gates]\nsize.weight_bytes = \"1 KiB\"\ncalibration.error = 0.9\n"));
+  EXPECT_EQ(o.status, 3);
+  EXPECT_THAT(o.err, AllOf(HasSubstr("gate size.weight_bytes failed"), Not(HasSubstr("calibrat"))));
+  EXPECT_FALSE(std::filesystem::exists(out("tiny")));
 }
 
 TEST_F(QualityFile, ConvertSaysItsGatesInJson) {

@@ -9,10 +9,12 @@
 #include <random>
 #include <set>
 
+#include "allocate/costs.h"
 #include "allocate/frontier.h"
 #include "allocate/held_out.h"
 #include "allocate/model_trace.h"
 #include "allocate/recipe.h"
+#include "allocate/whole_progress.h"
 #include "base/sha256.h"
 #include "encoder/text_runner.h"
 #include "mlx_encoder/compare.h"
@@ -287,6 +289,53 @@ TEST(Sensitivity, RefusesWhatItCantMeasure) {
               HasSubstr("4 bits are given twice"));
 }
 
+// Of 2 and 4 bits measured, 3 bits lies between them, and nearer to what it measures than if 4 bits alone
+// said it.
+TEST(Costs, OfAWidthBetweenTwoAreInferredFromBoth) {
+  const TextRunner runner(tiny("st_mean_norm"), {.engine = EngineKind::cpu, .threads = 1, .warning = {}});
+  const std::vector<Sequence> sequences = tokenize_both(runner, runner, texts(80), Pairs::apart, 1, {});
+  ThreadPool pool(1);
+  allocate::Probe probe(runner, allocate::OutputKind::vector, sequences, pool);
+  const auto costs = [&](std::vector<int> bits, std::vector<int> others) {
+    return allocate::measure_costs(
+        probe, probe.tensors(),
+        {.bits = std::move(bits), .group_size = 32, .other_bits = std::move(others), .other_groups = {}}, {});
+  };
+  const auto between = costs({2, 4}, {3}), above = costs({4}, {3}), measured = costs({3}, {});
+  double off = 0, off_above = 0;  // of logarithms
+  for (size_t t = 0; t < measured.size(); ++t) {
+    const double three = between[t].inferred[0].cost, truth = measured[t].measured[0].cost;
+    ASSERT_EQ(between[t].inferred[0].scheme.bits, 3);
+    if (!(truth > 0)) continue;
+    EXPECT_GE(three, between[t].measured[1].cost) << measured[t].use.name;
+    EXPECT_LE(three, between[t].measured[0].cost) << measured[t].use.name;
+    off += std::abs(std::log(three / truth));
+    off_above += std::abs(std::log(above[t].inferred[0].cost / truth));
+  }
+  EXPECT_LT(off, off_above);
+}
+
+TEST(WholeProgress, AddsPartsUpAndEndsOnce) {
+  std::vector<uint64_t> heard;
+  allocate::WholeProgress whole(
+      [&](std::string_view stage, uint64_t done, uint64_t total) {
+        EXPECT_EQ(stage, "finding bits");
+        EXPECT_EQ(total, 1000u);
+        heard.push_back(done);
+      },
+      40);
+  const Progress first = whole.part("measuring", 10), second = whole.part("calibrating", 30);
+  first("measuring", 1, 2);
+  first("measuring", 2, 2);
+  second("converting", 9, 9);  // bytes, of the same conversion
+  second("calibrating", 1, 3);
+  second("calibrating", 3, 3);
+  whole.part("calibrating", 30)("calibrating", 1, 2);  // more than was planned
+  whole.finish();
+  EXPECT_THAT(heard, ElementsAre(125, 250, 500, 999, 999, 1000));
+  allocate::WholeProgress({}, 1).finish();
+}
+
 TEST(TargetSize, IsMetFromBelowWithinAPercent) {
   const TemporaryFolder folder;
   const ConvertOptions o = options(tiny("bert"), folder / "out");
@@ -497,7 +546,7 @@ TEST(Recipe, GivesTheSameBytesWithoutMeasuring) {
   for (const bool calibrated : {false, true}) {
     ConvertOptions o = options(tiny("bert_prefix"), folder / fmt::format("first{}", calibrated));
     o.keep = {"encoder.layer.0.attention.self.query"};
-    if (calibrated) o.calibration = Calibration{.texts = texts()};
+    if (calibrated) o.calibration = Calibration{.texts = texts(), .built_in = BuiltInText::left_out};
     const TargetedConversion first = convert_to_target(o, parse_target(TargetKind::bits, "7"),
                                                        calibrated ? std::vector<TextInput>{} : texts());
     ConvertOptions again = options(o.model, folder / fmt::format("again{}", calibrated));

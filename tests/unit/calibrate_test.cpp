@@ -51,7 +51,7 @@ Moments moments_of(const std::vector<float>& original, const std::vector<float>&
   cpu::Arena arena;
   MomentSums sums(columns, 0, pool);
   const cpu::Tensor a = tensor(arena, original, columns), b = tensor(arena, x, columns);
-  sums.add(b, {a, b}, std::vector<float>(static_cast<size_t>(b.rows()), 1.0f));
+  sums.add(b, a, b, std::vector<float>(static_cast<size_t>(b.rows()), 1.0f));
   return sums.finish();
 }
 
@@ -92,7 +92,7 @@ TEST(Moments, AreThoseOfAPlainLoopInDouble) {
   const double kTolerance = 5 * 0.6 * 400 / 256 / std::sqrt(kTokens);
   for (size_t a = 0; a < kColumns; ++a) {
     EXPECT_NEAR(m.mean[a], mean[a], 1e-6);
-    EXPECT_NEAR(m.drift_mean[a], mean0[a] - mean[a], 1e-6);
+    EXPECT_NEAR(m.target_mean[a], mean0[a] - mean[a], 1e-6);
     for (size_t b = 0; b < kColumns; b += 7) {
       double covariance = 0, drift = 0;
       for (size_t t = 0; t < kTokens; ++t) {
@@ -102,7 +102,7 @@ TEST(Moments, AreThoseOfAPlainLoopInDouble) {
         drift += (static_cast<double>(x0[t * kColumns + a]) - mean0[a] - xa) * xb / kTokens;
       }
       EXPECT_NEAR(m.covariance[a * kColumns + b], covariance, kTolerance) << a << ", " << b;
-      EXPECT_NEAR(m.drift[a * kColumns + b], drift, kTolerance) << a << ", " << b;
+      EXPECT_NEAR(m.cross[a * kColumns + b], drift, kTolerance) << a << ", " << b;
     }
   }
 }
@@ -112,7 +112,7 @@ TEST(Moments, DoNotDependOnThreads) {
   const Moments one = moments_of(x0, x, kColumns, 1), three = moments_of(x0, x, kColumns, 3);
   EXPECT_EQ(one.mean, three.mean);
   EXPECT_EQ(one.covariance, three.covariance);
-  EXPECT_EQ(one.drift, three.drift);
+  EXPECT_EQ(one.cross, three.cross);
 }
 
 TEST(Moments, RefuseNaN) {
@@ -137,7 +137,7 @@ TEST(Moments, KeepSmallProductsOfManyTokens) {
   MomentSums sums(kFew, 0, pool);
   cpu::Tensor x = arena.tensor(kPart, kFew);
   for (int64_t t = 0; t < kPart; ++t) std::fill_n(x.row(t), kFew, t % 2 == 0 ? kAside : -kAside);
-  for (int64_t part = 0; part < kParts; ++part) sums.add(x, {x, x}, std::vector<float>(kPart, 1.0f));
+  for (int64_t part = 0; part < kParts; ++part) sums.add(x, x, x, std::vector<float>(kPart, 1.0f));
   const Moments m = sums.finish();
   // A part's sum is exact (500 * 91^2 < 2^24); adding it to those before may lose half a last place of them.
   const double variance = static_cast<double>(kAside) * static_cast<double>(kAside);
@@ -159,7 +159,7 @@ TEST(Moments, WeighRows) {
     const cpu::Tensor a = tensor(arena, original, kColumns), b = tensor(arena, changed, kColumns);
     std::vector<float> weights;
     for (int64_t t = 0; t < b.rows(); ++t) weights.push_back(weight(t));
-    sums.add(b, {a, b}, weights);
+    sums.add(b, a, b, weights);
     return sums.finish();
   };
   constexpr int64_t kTwice = 100;
@@ -182,11 +182,11 @@ TEST(Moments, WeighRows) {
   // rows alike, is off by more.
   constexpr double kTolerance = 2e-3;
   EXPECT_LT(distance(repeated.covariance, twice.covariance), kTolerance);
-  EXPECT_LT(distance(repeated.drift, twice.drift), kTolerance);
+  EXPECT_LT(distance(repeated.cross, twice.cross), kTolerance);
   EXPECT_LT(distance(equal.covariance, none.covariance), kTolerance);
   EXPECT_GT(distance(repeated.covariance, equal.covariance), 5 * kTolerance);
   EXPECT_NEAR(repeated.mean[5], twice.mean[5], 1e-5);
-  EXPECT_NEAR(repeated.drift_mean[5], twice.drift_mean[5], 1e-5);
+  EXPECT_NEAR(repeated.target_mean[5], twice.target_mean[5], 1e-5);
 }
 
 // What compensation is worth on this layer: plain rounding costs several times as much. The twins below show
@@ -230,9 +230,9 @@ TEST(Compensation, WithTwoGroupsSwappedDoesNot) {
 
 TEST(Compensation, WhereInputsAreIndependentIsRoundingToTheNearest) {
   Moments independent{.columns = kColumns, .tokens = kTokens};
-  independent.mean = independent.drift_mean = std::vector<double>(kColumns);
+  independent.mean = independent.target_mean = std::vector<double>(kColumns);
   independent.covariance.resize(static_cast<size_t>(kColumns * kColumns + kernels().panel));
-  independent.drift = independent.covariance;
+  independent.cross = independent.covariance;
   for (int64_t c = 0; c < kColumns; ++c) independent.covariance[static_cast<size_t>(c * kColumns + c)] = 1;
   const InputMetric metric(std::move(independent));
   const std::vector<float> w = weights(), found = dequantize(compensated(w, metric));
@@ -322,18 +322,18 @@ TEST(Retarget, MakesUpForASumThatIsOff) {
   const std::vector<float> x = inputs(kColumns, 40, 1, 11), w = weights();
   const std::vector<float> b = test::random_weights(static_cast<size_t>(kRows * kColumns), 21);
   std::vector<float> off(static_cast<size_t>(kTokens * kRows), 0.5f), wanted = w;
+  for (size_t i = 0; i < b.size(); ++i) wanted[i] += b[i];
   for (int64_t t = 0; t < kTokens; ++t)
     for (int64_t r = 0; r < kRows; ++r)
       for (int64_t c = 0; c < kColumns; ++c)
         off[static_cast<size_t>(t * kRows + r)] +=
-            b[static_cast<size_t>(r * kColumns + c)] * x[static_cast<size_t>(t * kColumns + c)];
-  for (size_t i = 0; i < b.size(); ++i) wanted[i] += b[i];
+            wanted[static_cast<size_t>(r * kColumns + c)] * x[static_cast<size_t>(t * kColumns + c)];
   ThreadPool pool(2);
   cpu::Arena arena;
   MomentSums sums(kColumns, kRows, pool);
   const cpu::Tensor in = tensor(arena, x, kColumns), sum0 = tensor(arena, off, kRows),
                     sum = tensor(arena, std::vector<float>(off.size()), kRows);
-  sums.add(in, {sum0, sum}, std::vector<float>(kTokens, 1.0f));
+  sums.add(in, sum0, sum, std::vector<float>(kTokens, 1.0f));
   const InputMetric metric(sums.finish(), 0.005);
   const std::vector<float> found = retarget(w, metric, pool);
   // The damping pulls towards w.

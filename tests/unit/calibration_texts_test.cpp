@@ -68,7 +68,7 @@ TEST(DefaultCalibrationTexts, SufficeForMiniLM) {
   const LoadedModel loaded = load_model(folder, {});
   const Tokenizer tokenizer = Tokenizer::load(folder, {});
   ThreadPool pool(1);
-  const Calibration calibration{.texts = default_calibration_texts()};
+  const Calibration calibration;
   std::string warnings;
   const Batch batch = tokenize(calibration, loaded, tokenizer, 4096, pool,
                                [&](std::string_view sentence) { warnings += sentence; });
@@ -108,7 +108,7 @@ std::string sentence(std::mt19937& generator) {
 
 Calibration sentences(size_t count = 60) {
   std::mt19937 generator(1);
-  Calibration calibration;
+  Calibration calibration{.built_in = BuiltInText::left_out};
   for (size_t i = 0; i < count; ++i) calibration.texts.push_back({.text = sentence(generator), .pair = {}});
   return calibration;
 }
@@ -146,8 +146,8 @@ TEST(CalibrationTexts, TooFewAreCountedInTokens) {
 }
 
 TEST(CalibrationTexts, NoneAtAllIsAnError) {
-  Calibration blank;
-  for (const Calibration& calibration : {Calibration{}, Calibration{.texts = {{"", {}}, {" \t", {}}}}})
+  for (const Calibration& calibration :
+       {Calibration{.built_in = BuiltInText::left_out}, Calibration{.texts = {{"", {}}, {" \t", {}}}}})
     EXPECT_THAT(error_text([&] { tokenized(calibration); }, ErrorCode::usage),
                 HasSubstr(fmt::format("the {} texts hold no tokens; give at least 256 tokens",
                                       calibration.texts.size())));
@@ -241,7 +241,7 @@ TEST(CalibrationTexts, WhatTheVocabularyDoesNotCoverIsMeasured) {
 // Bytes of one sign that several tokens share are no letters of their own: without that, a vocabulary of
 // bytes would seem to cover Chinese. With 26 and more pieces a sign would seem to be many.
 TEST(CalibrationTexts, AVocabularyOfBytesSpellsChinese) {
-  Calibration chinese;
+  Calibration chinese{.built_in = BuiltInText::left_out};
   std::mt19937 generator(5);
   for (int i = 0; i < 60; ++i) {
     std::string text;
@@ -250,6 +250,96 @@ TEST(CalibrationTexts, AVocabularyOfBytesSpellsChinese) {
     chinese.texts.push_back({.text = text, .pair = {}});
   }
   EXPECT_THAT(said(chinese, "roberta"), HasSubstr("spells almost letter by letter (0.7 letters a token)"));
+}
+
+// ---- the built-in text beside them
+
+struct RealTokenizer {
+  std::filesystem::path folder = test::minilm_folder();
+  Batch tokenized(const Calibration& calibration) const {
+    ThreadPool pool(1);
+    return tokenize(calibration, load_model(folder, {}), Tokenizer::load(folder, {}), kWidest, pool, {});
+  }
+};
+
+// Tokens of the texts after the first `given`.
+int64_t tokens_after(const Batch& batch, int64_t given) {
+  return batch.tokens() - batch.offsets[static_cast<size_t>(given)];
+}
+
+TEST(BuiltInText, FillsWhatTheTextsLeaveAndHasItsShare) {
+  const RealTokenizer real;
+  if (real.folder.empty()) GTEST_SKIP() << test::kNoMiniLm;
+  const auto mixed = [&](Calibration calibration) {
+    const Batch alone = real.tokenized(calibration);
+    calibration.built_in = BuiltInText::mixed_in;
+    return std::pair(alone, real.tokenized(calibration));
+  };
+  const int64_t most = most_tokens(kWidest);
+  const auto [few, few_mixed] = mixed(sentences(200));
+  EXPECT_EQ(tokens_after(few_mixed, few.texts()) + few.tokens(), few_mixed.tokens());
+  EXPECT_TRUE(std::equal(few.ids.begin(), few.ids.end(), few_mixed.ids.begin())) << "the texts come first";
+  EXPECT_GE(few_mixed.tokens(), most * 8 / 10);
+  EXPECT_LE(few_mixed.tokens(), most * 9 / 8);
+
+  Calibration many = sentences(4000);
+  const Batch many_mixed = mixed(many).second;
+  EXPECT_LE(many_mixed.tokens(), most * 9 / 8);
+  int64_t given = 0;  // sentences of 8 words are 10 tokens
+  while (given < many_mixed.texts() && many_mixed.length(given) == 10) ++given;
+  EXPECT_NEAR(static_cast<double>(tokens_after(many_mixed, given)), kBuiltInShare * static_cast<double>(most),
+              0.04 * static_cast<double>(most));
+
+  many.limit = 2000;  // is meant, and the share is taken of what it holds
+  const auto [named, named_mixed] = mixed(many);
+  EXPECT_EQ(named.texts(), 2000);
+  EXPECT_NEAR(static_cast<double>(tokens_after(named_mixed, 2000)),
+              20'000 * kBuiltInShare / (1 - kBuiltInShare), 1000);
+}
+
+TEST(BuiltInText, ChangesNothingThatIsSaidOfTheTexts) {
+  Calibration labels = sentences();
+  for (size_t i = 0; i < labels.texts.size(); ++i) labels.texts[i].text = i % 2 ? "neutral" : "entailment";
+  const std::string before = said(labels);
+  labels.built_in = BuiltInText::mixed_in;
+  EXPECT_THAT(said(labels), HasSubstr("labels, it seems"));
+  EXPECT_THAT(before, HasSubstr("labels, it seems"));
+}
+
+// Lines the vocabulary spells or does not know would teach the model what it never sees.
+TEST(BuiltInText, BringsOnlyLinesTheVocabularyCovers) {
+  const RealTokenizer real;
+  if (real.folder.empty()) GTEST_SKIP() << test::kNoMiniLm;
+  Calibration few = sentences(200);
+  few.built_in = BuiltInText::mixed_in;
+  const int64_t mixed_in = real.tokenized(few).texts() - 200, all = real.tokenized(Calibration{}).texts();
+  EXPECT_LT(mixed_in, all);  // an English vocabulary spells Thai and Hindi
+  EXPECT_GT(mixed_in, all / 2);
+}
+
+// A classifier that was given single texts is not shown pairs.
+TEST(BuiltInText, ComesInPairsWherePairsWereGiven) {
+  const std::filesystem::path folder = test::minilm_folder();
+  if (folder.empty()) GTEST_SKIP() << test::kNoMiniLm;
+  const Tokenizer tokenizer = Tokenizer::load(folder, {});
+  const LoadedModel classifier = load_model(tiny("bert_prefix"), {});
+  const auto second_texts_beside = [&](Calibration calibration) {  // tokens of them, in built-in lines
+    calibration.built_in = BuiltInText::mixed_in;
+    ThreadPool pool(1);
+    const Batch batch = tokenize(calibration, classifier, tokenizer, kWidest, pool, {});
+    EXPECT_GT(batch.texts(), 300);
+    return std::count(batch.token_types.begin() + batch.offsets[60], batch.token_types.end(), 1);
+  };
+  EXPECT_EQ(second_texts_beside(sentences()), 0);
+  EXPECT_GT(second_texts_beside(pairs()), 1000);
+}
+
+TEST(BuiltInText, StandsAloneWhereNothingWasGiven) {
+  const Calibration alone = resolved({});
+  EXPECT_EQ(alone.texts.size(), default_calibration_texts().size());
+  EXPECT_EQ(alone.built_in, BuiltInText::left_out) << "not a second time";
+  EXPECT_EQ(tokenized({}).batch.ids, tokenized(alone).batch.ids);
+  EXPECT_TRUE(resolved({.built_in = BuiltInText::left_out}).texts.empty());
 }
 
 }  // namespace
