@@ -32,8 +32,11 @@ void say(int stream, const char* text) noexcept {
 // The sentence needs no memory. No destructors run: other threads are still at work.
 [[noreturn]] void end_program(ErrorCode code, const char* sentence) noexcept {
   static std::atomic_flag ending;
+  thread_local bool is_ending = false;
+  if (is_ending) ::_exit(exit_status(code));  // removing temporary files failed in its turn
   if (ending.test_and_set())
     for (;;) ::pause();  // another thread is at it
+  is_ending = true;
   if (json_too) {
     for (const char* part : {R"({"error":{"code":")", name(code), R"(","message":")", sentence, "\"}}\n"})
       say(STDOUT_FILENO, part);

@@ -6,7 +6,8 @@
 
 namespace mlxe::cli {
 
-// From here on. `json`: the error goes to standard output as JSON too. Temporary files are removed as after a signal.
+// From here on. `json`: the error goes to standard output as JSON too. Temporary files are removed as after a
+// signal.
 void install_last_words(bool json) noexcept;
 
 }  // namespace mlxe::cli
