@@ -16,7 +16,7 @@ APT_CHECK := clang clang-format libclang-rt-14-dev
 APT_CLANG := clang-16 libc++-16-dev libc++abi-16-dev googletest
 BREW := cmake ninja nlohmann-json cli11 fmt eigen googletest python rust
 
-.PHONY: help deps deps-system deps-cargo configure build build-for-tests test test-slow test-all demo check format install clean asan tsan clang arm fuzz bench bench-peers bench-mac findings
+.PHONY: help deps deps-system deps-cargo configure build build-for-tests test test-slow test-all demo check format install clean asan tsan clang arm faults fuzz bench bench-peers bench-mac findings
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -77,6 +77,9 @@ clang:  ## built by clang with libc++, as on a Mac; the fast tests (Debian)
 arm: deps-system  ## cpu engine built for AArch64, its tests under qemu as three processors (Debian)
 	@tools/install_system.sh "$(APT_ARM)" ""
 	@cmake --preset arm64 -Wno-dev > /dev/null && cmake --build --preset arm64 && ctest --preset arm64 -j $(JOBS)
+
+faults: build  ## every call of the system made to fail, in commands that write something (hours)
+	@$(PYTHON) tests/faults/sweep.py $(PROGRAM) $(BUILD)/tests/libmlxe_faults.so tests/data/tiny/st_mean_norm
 
 fuzz: deps  ## libFuzzer targets, 60 s each
 	@tools/install_system.sh "$(APT_CHECK)" ""

@@ -16,6 +16,7 @@
 #include "base/progress_bar.h"
 #include "base/wording.h"
 #include "command.h"
+#include "last_words.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
 #include "print_json.h"
@@ -69,6 +70,8 @@ int main(int argc, char** argv) {
   using namespace mlxe;
   std::signal(SIGPIPE, SIG_DFL);  // `mlx-encoder embed ... | head` ends quietly
   cli::remove_leftovers_on_signals();
+  const bool json = cli::wants_json(argc, argv);
+  cli::install_last_words(json);
   std::ios::sync_with_stdio(false);
   const cli::SafeOutput safe_output(std::cout), safe_errors(std::cerr);
 
@@ -87,7 +90,6 @@ int main(int argc, char** argv) {
                    cli::add_classify, cli::add_zero_shot, cli::add_tag, cli::add_similarity,
                    cli::add_tokenize, cli::add_doctor, cli::add_bench, cli::add_measure})
     add(app, run);
-  const bool json = cli::wants_json(argc, argv);
   try {
     if (const std::optional<int> shown = cli::parse_arguments(app, argc, argv)) return *shown;
     const int status = run();

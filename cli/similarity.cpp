@@ -85,10 +85,13 @@ int tokenize(const SimilarityArguments& o) {
                                   {"offsets", t.offsets},
                                   {"type_ids", t.type_ids},
                                   {"sequence", t.sequence},
-                                  {"dropped", t.dropped}});
+                                  {"dropped", t.dropped},
+                                  {"dropped_more", t.dropped_more}});
       } else {
         std::cout << fmt::format("{} tokens{}\n", t.ids.size(),
-                                 t.dropped ? fmt::format(", {} dropped by truncation", t.dropped) : "");
+                                 t.dropped ? fmt::format(", {}{} dropped by truncation",
+                                                         t.dropped_more ? "more than " : "", t.dropped)
+                                           : "");
         for (size_t i = 0; i < t.ids.size(); ++i)
           std::cout << fmt::format(
               "  {:>7}  {:<20} {}\n", t.ids[i], t.tokens[i],

@@ -6,6 +6,14 @@
 //
 // An Encoder is immutable once loaded: const members may be called from several threads at once. Texts are
 // UTF-8; results come in the order of the texts. The same text gives the same bits alone or among others.
+//
+// A process forked from one that has an Encoder may use it, on one thread a call, if no call was under way at
+// the fork (else calls throw usage), and may destroy it; on the mlx engine it may only destroy it.
+//
+// A model's files are mapped into memory, not read: while an Encoder lives they must not be written over or
+// cut short (replacing them by rename is fine), or the process gets SIGBUS. Memory that runs out is
+// std::bad_alloc or Error (io), but for the tokenizer, which is Rust and aborts. The program ends with a
+// sentence in both cases.
 #pragma once
 
 #include <filesystem>
@@ -135,6 +143,7 @@ struct Tokens {
   std::vector<std::pair<int32_t, int32_t>> offsets;  // code points of the text (or pair) each token covers
   std::vector<int8_t> sequence;                      // 0 text, 1 pair, -1 special token
   int32_t dropped = 0;                               // tokens truncation removed
+  bool dropped_more = false;  // and others: the end of a text far longer than the limit is not tokenized
 };
 
 class Encoder {

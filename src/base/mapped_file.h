@@ -7,7 +7,10 @@
 
 namespace mlxe {
 
-// Move-only; the span lives as long as the object. Errors: not_found (no such file), io (can't open or map).
+// Move-only; the span lives as long as the object. Errors: not_found (no such file), io (can't open or map,
+// not a regular file). Reading bytes that the file lost after it was opened raises SIGBUS, as with every
+// mapped file: the program ends with a sentence then (cli/last_words.h), a caller of the library decides
+// itself.
 class MappedFile {
  public:
   MappedFile() = default;

@@ -9,6 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/fork_count.h"
+#include "mlx_encoder/error.h"
+
 #ifdef __linux__
 #include <sched.h>
 #endif
@@ -49,7 +52,27 @@ struct ThreadPool::State {
   };
 
   explicit State(int threads) : shares(static_cast<size_t>(threads)) {}
+  ~State() {
+    {
+      std::lock_guard lock(sleep_mutex);
+      stop.store(true);
+    }
+    wake.notify_all();
+    for (std::thread& t : workers) t.join();
+  }
 
+  // As many workers as can be had, `most` at most.
+  void start(int most) {
+    workers.reserve(static_cast<size_t>(most));
+    try {
+      for (int slot = 1; slot <= most; ++slot) workers.emplace_back([this, slot] { work(slot); });
+    } catch (const std::exception& failure) {  // std::system_error, or no memory for the thread's own data
+      why_not_more = failure.what();
+    }
+  }
+
+  const int forks = fork_count();
+  std::string why_not_more;
   std::atomic_flag busy;  // set while the workers belong to a caller
 
   // One loop. A worker joins it by raising `inside`, and only while `open`; the caller closes the loop and
@@ -110,24 +133,31 @@ struct ThreadPool::State {
   }
 };
 
-ThreadPool::ThreadPool(int threads) : threads_(threads > 0 ? threads : available_cores()) {
-  state_ = std::make_unique<State>(threads_);
-  for (int slot = 1; slot < threads_; ++slot)
-    state_->workers.emplace_back([s = state_.get(), slot] { s->work(slot); });
+ThreadPool::ThreadPool(int threads, const Warning& warning)
+    : asked_(threads > 0 ? threads : available_cores()) {
+  if (asked_ > kMostThreads)
+    throw Error(ErrorCode::usage, "threads: " + std::to_string(asked_) + " were asked for, at most " +
+                                      std::to_string(kMostThreads) + " can be used");
+  state_ = std::make_unique<State>(asked_);
+  state_->start(asked_ - 1);
+  threads_ = static_cast<int>(state_->workers.size()) + 1;
+  if (warning && threads_ < asked_) warning(shortfall());
 }
 
 ThreadPool::~ThreadPool() {
-  {
-    std::lock_guard lock(state_->sleep_mutex);
-    state_->stop.store(true);
-  }
-  state_->wake.notify_all();
-  for (std::thread& t : state_->workers) t.join();
+  if (state_->forks != fork_count()) (void)state_.release();  // nobody to join
+}
+
+std::string ThreadPool::shortfall() const {
+  if (threads_ == asked_) return {};
+  return "threads: " + std::to_string(threads_) + " of " + std::to_string(asked_) + " could be started (" +
+         state_->why_not_more + "); the work is done by fewer";
 }
 
 void ThreadPool::parallel_for(int64_t count, const std::function<void(int64_t, int)>& body) {
   State& s = *state_;
-  if (threads_ == 1 || count <= 1 || s.busy.test_and_set(std::memory_order_acquire)) {
+  if (threads_ == 1 || count <= 1 || s.forks != fork_count() ||
+      s.busy.test_and_set(std::memory_order_acquire)) {
     for (int64_t i = 0; i < count; ++i) body(i, 0);
     return;
   }

@@ -362,7 +362,7 @@ CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Ca
   LoadedModel loaded = load_model(model, {});  // the plan has said what there is to say
   Tokenizer tokenizer = Tokenizer::load(model, warning);
   if (loaded.sentence.do_lower_case) tokenizer.lower_case_first();
-  ThreadPool pool(threads);
+  ThreadPool pool(threads, warning);
   int64_t widest_input = 0;
   for (const auto& [name, scheme] : schemes)
     widest_input = std::max(widest_input, loaded.checkpoint.stored(name).shape[1]);

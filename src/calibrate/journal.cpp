@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "base/file_errors.h"
+#include "format/json_file.h"
 #include "format/safetensors.h"
 #include "mlx_encoder/error.h"
 
@@ -45,7 +46,7 @@ CalibratedWeights Journal::read(const std::map<std::string, Scheme>& schemes) {
       const SafetensorsFile step(file(steps_));
       if (step.metadata().at(kKey) != key_) break;
       CalibratedWeights of_step;
-      for (const auto& entry : nlohmann::json::parse(step.metadata().at(kReport))) {
+      for (const auto& entry : parse_json(step.metadata().at(kReport), file(steps_).string())) {
         const std::string name = entry.at("name");
         of_step.report.push_back({name, entry.at("method"), entry.at("plain_error"), entry.at("error")});
         const auto bytes = [&](const char* piece) {

@@ -124,7 +124,8 @@ Conversion run(const ConvertOptions& options, Purpose purpose, const FolderClaim
                                std::initializer_list<fs::path>{options.model});
   PendingFolder pending(*claim);
   require_free_space(pending.path(), blueprint.plan.folder_bytes);
-  auto source = std::async(std::launch::async, fingerprints, options.model, blueprint.source_files);
+  auto source = std::async(std::launch::async | std::launch::deferred, fingerprints, options.model,
+                           blueprint.source_files);
   const Steps steps(claim->target(), blueprint.digest);
   if (std::optional<std::string> left = steps.left_behind()) result.plan.notes.push_back(*std::move(left));
   CalibratedWeights weights =

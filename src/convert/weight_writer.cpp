@@ -30,7 +30,10 @@ std::pair<int64_t, int64_t> as_matrix(const Shape& shape) {
 class WeightWriter {
  public:
   WeightWriter(const Blueprint& blueprint, const CalibratedWeights& calibrated, const ConvertOptions& options)
-      : blueprint_(blueprint), calibrated_(calibrated), options_(options), pool_(options.threads) {
+      : blueprint_(blueprint),
+        calibrated_(calibrated),
+        options_(options),
+        pool_(options.threads, [this](std::string_view sentence) { warn(sentence); }) {
     for (const Work& work : blueprint.work) total_ += work.source.bytes();
   }
 
@@ -150,12 +153,15 @@ class WeightWriter {
     if (kept.scheme == dropped.scheme && std::ranges::equal(kept.codes, dropped.codes) &&
         std::ranges::equal(kept.scales, dropped.scales) && std::ranges::equal(kept.biases, dropped.biases))
       return;
-    const std::string sentence = fmt::format(
+    warn(fmt::format(
         "{}: {} differs from {}, but config.json ties them (\"tie_word_embeddings\"), so transformers "
         "ignores it "
         "and it is not written",
-        blueprint_.checkpoint.folder().string(), dropped.name, kept.name);
-    if (options_.strict) throw Error(ErrorCode::strict, sentence);
+        blueprint_.checkpoint.folder().string(), dropped.name, kept.name));
+  }
+
+  void warn(std::string_view sentence) const {
+    if (options_.strict) throw Error(ErrorCode::strict, std::string(sentence));
     if (options_.warning) options_.warning(sentence);
   }
 

@@ -262,7 +262,8 @@ Tokens Encoder::tokenize(const TextInput& text) const {
                 .tokens = {},
                 .offsets = e.code_point_offsets,
                 .sequence = e.sequence,
-                .dropped = e.dropped_tokens};
+                .dropped = e.dropped_tokens,
+                .dropped_more = e.dropped_more};
   for (int32_t id : e.ids) tokens.tokens.push_back(impl_->runner.tokenizer().token(id));
   return tokens;
 }

@@ -114,8 +114,8 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
     for (size_t i = 0; i < window.size(); ++i) {
       if (encodings[i].dropped_tokens == 0) continue;
       if (++truncated <= 3 && warning_)
-        warning_(fmt::format("text {}: truncated to {} tokens, {} dropped", number(begin + i), max_tokens_,
-                             encodings[i].dropped_tokens));
+        warning_(fmt::format("text {}: truncated to {} tokens, {}{} dropped", number(begin + i), max_tokens_,
+                             encodings[i].dropped_more ? "more than " : "", encodings[i].dropped_tokens));
     }
 
     std::vector<size_t> order;

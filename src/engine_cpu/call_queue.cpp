@@ -2,6 +2,8 @@
 
 #include <iterator>
 
+#include "mlx_encoder/error.h"
+
 namespace mlxe::cpu {
 namespace {
 
@@ -31,6 +33,21 @@ Matrix rows_of(const Matrix& m, int64_t first, int64_t count) {
 }  // namespace
 
 void CallQueue::call(const Model& model, const RunRequest& request, RunResult& result) {
+  if (forks_ != fork_count()) {
+    if (under_way_.load() > 0)
+      throw Error(ErrorCode::usage,
+                  "the process was forked while the model was running; load the model in the child");
+    return run_(model, request, result);
+  }
+  struct UnderWay {
+    explicit UnderWay(std::atomic<int>& calls) : count(calls) { count.fetch_add(1); }
+    ~UnderWay() { count.fetch_sub(1); }
+    std::atomic<int>& count;
+  } const under_way(under_way_);
+  call_counted(model, request, result);
+}
+
+void CallQueue::call_counted(const Model& model, const RunRequest& request, RunResult& result) {
   // A large one is a good batch as it is.
   if (2 * request.batch.tokens() > kMostTokens || request.batch.texts() == 0)
     return run_(model, request, result);

@@ -3,6 +3,7 @@
 // do not depend on its batch, so nobody notices but by the time it takes.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -10,6 +11,7 @@
 #include <mutex>
 #include <vector>
 
+#include "base/fork_count.h"
 #include "models/engine.h"
 
 namespace mlxe::cpu {
@@ -21,7 +23,9 @@ class CallQueue {
   // `at_once`: runs under way at the same time, at least 1.
   CallQueue(int at_once, Run run) : at_once_(at_once), run_(std::move(run)) {}
 
-  // run(model, request, result), alone or among others. Throws what it throws for this request alone.
+  // run(model, request, result), alone or among others. Throws what it throws for this request alone. In a
+  // process forked after construction, calls run at once; usage if a call was under way when it forked, whose
+  // locks nobody gives back.
   void call(const Model& model, const RunRequest& request, RunResult& result);
 
   size_t waiting() const {  // calls that have not begun
@@ -37,12 +41,15 @@ class CallQueue {
     std::exception_ptr error = nullptr;
     bool done = false;
   };
+  void call_counted(const Model& model, const RunRequest& request, RunResult& result);
   std::vector<Call*> take();  // the first waiting call and those that go with it
   void serve(const std::vector<Call*>& calls);
   void serve_one(Call& call);
 
   const int at_once_;
   const Run run_;
+  const int forks_ = fork_count();
+  std::atomic<int> under_way_{0};  // calls of the process that made the queue
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Call*> waiting_;

@@ -218,14 +218,17 @@ class CpuEngine : public Engine {
   bool packs_floats() const { return activations_ == Activations::bf16; }
   Activations in_use() const { return has_codes_ || packs_floats() ? activations_ : Activations::float32; }
   std::vector<std::string> notes() const {
+    std::vector<std::string> notes;
+    if (std::string fewer = pool_.shortfall(); !fewer.empty()) notes.push_back(std::move(fewer));
     const Activations activations = in_use();
     const bool int8 = activations == Activations::int8 && !has_int8_kernels(isa_);
     const bool bf16 = activations == Activations::bf16 && !has_bf16_kernels(isa_);
-    if (!int8 && !bf16) return {};
-    return {fmt::format(
-        "the kernel variant {} has no kernels for {} activations: they run as plain loops, far slower than "
-        "f32",
-        name(isa_), int8 ? "int8" : "bf16")};
+    if (int8 || bf16)
+      notes.push_back(fmt::format(
+          "the kernel variant {} has no kernels for {} activations: they run as plain loops, far slower than "
+          "f32",
+          name(isa_), int8 ? "int8" : "bf16"));
+    return notes;
   }
   Activations chosen(Activations asked) const {
     if (asked != Activations::automatic) return asked;

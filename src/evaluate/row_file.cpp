@@ -31,6 +31,7 @@ class Parser {
     if (format_ == "txt") return Row{number, {{"text", line}}};
     if (format_ == "tsv") return parse_tsv(line, number);
     if (line.find_first_not_of(" \t") == std::string::npos) return std::nullopt;
+    require_json_depth(line, fmt::format("{}: line {}", where_, number));
     Json value = parse_json_line(line, number);
     if (value.is_string()) return Row{number, {{"text", std::move(value)}}};
     if (!value.is_object()) malformed(where_, number, "not a JSON object or string");

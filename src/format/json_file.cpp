@@ -46,6 +46,25 @@ std::string shown(const nlohmann::json& value) {
   return shorten(value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
+void require_json_depth(std::string_view text, const std::string& where) {
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    } else if ((c == '[' || c == '{') && ++depth > kMaxJsonDepth) {
+      throw Error(ErrorCode::format, fmt::format("{}: nested deeper than {} levels at {}", where,
+                                                 kMaxJsonDepth, position(text, i)));
+    }
+  }
+}
+
 nlohmann::json parse_json(std::string_view text, const std::string& where) {
   if (text.size() > kMaxJsonBytes)
     throw Error(ErrorCode::format,
@@ -53,12 +72,10 @@ nlohmann::json parse_json(std::string_view text, const std::string& where) {
   if (const size_t bad = first_invalid_utf8(text); bad != kValidUtf8)
     throw Error(ErrorCode::format, fmt::format("{}: not UTF-8 at byte {} ({}); save the file as UTF-8", where,
                                                bad, position(text, bad)));
+  require_json_depth(text, where);
   std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto check = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
+  const auto check = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
     using Event = nlohmann::json::parse_event_t;
-    // The callback's depth counts what was open before this event.
-    if ((event == Event::object_start || event == Event::array_start) && depth >= kMaxJsonDepth)
-      throw Error(ErrorCode::format, fmt::format("{}: nested deeper than {} levels", where, kMaxJsonDepth));
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
     if (event == Event::key && !keys.back().insert(value.get<std::string>()).second)

@@ -17,6 +17,10 @@ nlohmann::json read_json(const std::filesystem::path& file);
 // The same for text already in memory; `where` names it in errors.
 nlohmann::json parse_json(std::string_view text, const std::string& where);
 
+// Errors: format (`text` is nested deeper than kMaxJsonDepth). What parses JSON, copies and writes it calls
+// itself for each level: every foreign text is checked here before.
+void require_json_depth(std::string_view text, const std::string& where);
+
 // `text` as a JSON string literal, whole. Bytes that are not UTF-8 become U+FFFD.
 std::string json_string(std::string_view text);
 // `text` as a JSON string, quotes included, shortened: safe to print whatever bytes a file held.

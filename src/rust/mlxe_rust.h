@@ -1,6 +1,6 @@
 /* The C edge of the Rust half (src/rust). Only the C++ faces include this file:
- *   src/tokenizer/backend.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/compare/chart.cpp,
- *   src/format/toml_file.cpp
+ *   src/tokenizer/backend.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/base/out_of_memory.cpp,
+ *   src/compare/chart.cpp, src/format/toml_file.cpp
  *
  * Ownership. `mlxe_*_new` and `mlxe_*_load` give an object that its `mlxe_*_free` takes back; an MlxeString
  * that a function fills is given back with mlxe_free_string. Arguments are borrowed for the call only. Text
@@ -34,6 +34,11 @@ typedef struct MlxeString {
 } MlxeString;
 
 void mlxe_free_string(MlxeString text);
+
+/* ---- Memory. `handler` is called with the bytes asked for when an allocation of this library fails, on the
+ * thread that wanted them. It should not return: Rust ends the process by abort() then, as it does without a
+ * handler. */
+void mlxe_on_out_of_memory(void (*handler)(size_t bytes));
 
 /* ---- Tokenizer: a tokenizer.json, used without its stored truncation and padding. */
 typedef struct MlxeTokenizer MlxeTokenizer;
@@ -75,6 +80,7 @@ typedef struct MlxeTokens {
   MlxeToken* data;
   size_t size;
   size_t dropped; /* tokens truncation cut off */
+  int at_least;   /* 1: a long text's end was not tokenized, so that there are more of them */
 } MlxeTokens;
 
 typedef struct MlxeEncodeOptions {

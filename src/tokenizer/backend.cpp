@@ -104,6 +104,7 @@ Encoding TokenizerBackend::encode(std::string_view text, std::optional<std::stri
   }
   result.truncated = tokens.dropped > 0;
   result.dropped_tokens = static_cast<int32_t>(tokens.dropped);
+  result.dropped_more = tokens.at_least != 0;
   return result;
 }
 

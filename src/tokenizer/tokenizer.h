@@ -44,6 +44,9 @@ struct Encoding {
   std::vector<int32_t> word_ids;              // words as the pre-tokenizer splits a text, from 0; -1 none
   bool truncated = false;
   int32_t dropped_tokens = 0;  // that truncation cut off
+  // Of a text many times longer than max_length the end was never tokenized: more tokens than those were
+  // dropped.
+  bool dropped_more = false;
 };
 
 struct EncodeInput {
@@ -75,6 +78,8 @@ class Tokenizer {
   // unless it has one. Special tokens written in a text keep their case.
   void lower_case_first();
 
+  // Where the tokenizer allows it (src/rust/src/cut.rs) and the end of a text is what truncation cuts off,
+  // time and memory for a long text follow max_length, not the text; the tokens are those of the whole text.
   // Errors: format (not UTF-8: names the byte; a word outside a vocabulary without unknown token), usage (no
   // room for the special tokens in max_length; only_first or only_second can't cut enough).
   Encoding encode(std::string_view text, const EncodeOptions& options = {}) const;

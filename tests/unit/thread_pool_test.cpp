@@ -1,13 +1,19 @@
 // Each index once, whoever runs it; errors that don't depend on timing; callers at the same time.
 #include "base/thread_pool.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "test_files.h"
 
 namespace mlxe::thread_pool_test {
 namespace {
@@ -70,6 +76,45 @@ TEST(ThreadPool, ServesCallersAtTheSameTime) {
     });
   for (std::thread& t : callers) t.join();
   for (const auto& sum : sums) EXPECT_EQ(sum, 200 * 49 * 50 / 2);
+}
+
+TEST(ThreadPool, RefusesMoreThreadsThanAnyMachineRuns) {
+  const std::string said = test::error_text([] { ThreadPool pool(100'000); }, ErrorCode::usage);
+  EXPECT_THAT(said, testing::HasSubstr("100000 were asked for, at most 1024"));
+}
+
+// A thread's stack counts in full against the address space: with a limit close by, few start.
+TEST(ThreadPool, WorksWithTheThreadsThatStart) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers need all of the address space";
+#endif
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::ifstream statm("/proc/self/statm");
+    rlim_t pages = 0;
+    statm >> pages;
+    const rlim_t limit = pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + (rlim_t{64} << 20);
+    const rlimit limits{limit, limit};
+    ::setrlimit(RLIMIT_AS, &limits);
+    std::string heard;
+    ThreadPool pool(64, [&](std::string_view sentence) { heard = sentence; });
+    std::atomic<int> done{0};
+    pool.parallel_for(1000, [&](int64_t, int) { done.fetch_add(1); });
+    const bool few = pool.threads() > 1 && pool.threads() < 64 && done == 1000;
+    const bool told =
+        heard == pool.shortfall() && heard.find(" of 64 could be started (") != std::string::npos;
+    ::_exit(few && told ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
+TEST(ThreadPool, SaysNothingWhereAllStart) {
+  test::Heard heard;
+  ThreadPool pool(3, heard.warning());
+  EXPECT_TRUE(heard.sentences.empty());
+  EXPECT_EQ(pool.shortfall(), "");
 }
 
 }  // namespace

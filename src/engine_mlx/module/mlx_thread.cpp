@@ -3,6 +3,8 @@
 #include <exception>
 #include <utility>
 
+#include "mlx_encoder/error.h"
+
 namespace mlxe {
 
 MlxThread& MlxThread::instance() {
@@ -13,6 +15,10 @@ MlxThread& MlxThread::instance() {
 MlxThread::MlxThread() : thread_([this] { serve(); }) {}
 
 void MlxThread::run(const std::function<void()>& job) {
+  if (::getpid() != process_)
+    throw Error(ErrorCode::usage,
+                "the process was forked after MLX started, which does not work in a child; load models with "
+                "this engine after forking only");
   const std::lock_guard one_caller(callers_);
   std::unique_lock lock(mutex_);
   failure_ = nullptr;

@@ -5,6 +5,8 @@
 // would have to order its own streams. So all calls go through here, one at a time.
 #pragma once
 
+#include <unistd.h>
+
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -18,12 +20,14 @@ class MlxThread {
   static MlxThread& instance();
 
   // Runs `job` there and waits for it; what it throws is thrown here. Jobs of several callers queue up.
+  // Errors: usage (this process was forked after the thread started, so the thread is not here).
   void run(const std::function<void()>& job);
 
  private:
   MlxThread();
   void serve();
 
+  const pid_t process_ = ::getpid();
   std::mutex callers_;  // one job at a time
   std::mutex mutex_;
   std::condition_variable changed_;

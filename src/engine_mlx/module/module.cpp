@@ -35,13 +35,16 @@ const char* kind(const mx::Device& device) {
 class MlxModuleEngine : public ModuleEngine {
  public:
   explicit MlxModuleEngine(const EngineOptions& options)
-      : threads_(options.threads), on_cpu_(mx::default_device() == mx::Device::cpu), weights_(on_cpu_) {}
+      : threads_(options.threads),
+        on_cpu_(mx::default_device() == mx::Device::cpu),
+        weights_(std::make_unique<MlxWeights>(on_cpu_)) {}
 
   ~MlxModuleEngine() override {
-    (void)guarded([this] {
+    const Outcome outcome = guarded([this] {
       weights_.reset();
       mx::clear_cache();
     });
+    if (outcome.failed) (void)weights_.release();  // without MLX's thread, as after a fork, it stays
   }
 
   Outcome add(const StoredWeight& weight, WeightId& id) noexcept override {
@@ -69,7 +72,7 @@ class MlxModuleEngine : public ModuleEngine {
  private:
   int threads_;
   bool on_cpu_;
-  std::optional<MlxWeights> weights_;
+  std::unique_ptr<MlxWeights> weights_;
 };
 
 std::string device_name(const mx::Device& device) {

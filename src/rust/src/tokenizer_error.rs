@@ -81,11 +81,18 @@ struct Kind {
     r#type: Option<String>,
 }
 
-/// Refuses a part of a type nobody knows. The crate would take it for any other part with fields of these names.
-pub fn check_types(json: &[u8]) -> Result<(), Failure> {
+/// Refuses what the crate would take for something else, or what would fill the memory.
+pub fn check_parts(json: &[u8]) -> Result<(), Failure> {
     let Ok(types) = serde_json::from_slice::<Types>(json) else {
         return Ok(()); // the crate refuses it too, and `explain` says why
     };
+    check_growth(&types)?;
+    check_charsmaps(types.normalizer.as_ref())?;
+    check_types(types)
+}
+
+/// Refuses a part of a type nobody knows. The crate would take it for any other part with fields of these names.
+fn check_types(types: Types) -> Result<(), Failure> {
     let model = types.model.and_then(|model| model.r#type).map(|kind| json!({ "type": kind }));
     let parts = [model, types.normalizer, types.pre_tokenizer, types.post_processor, types.decoder];
     for ((name, known), part) in KNOWN.iter().zip(&parts) {
@@ -100,12 +107,9 @@ pub fn check_types(json: &[u8]) -> Result<(), Failure> {
 }
 
 /// Refuses replacements one after another that make a short text fill the memory.
-pub fn check_growth(json: &[u8]) -> Result<(), Failure> {
+fn check_growth(types: &Types) -> Result<(), Failure> {
     const MOST: u64 = 1000;
-    let Ok(types) = serde_json::from_slice::<Types>(json) else {
-        return Ok(());
-    };
-    for (name, part) in [("normalizer", types.normalizer), ("decoder", types.decoder)] {
+    for (name, part) in [("normalizer", &types.normalizer), ("decoder", &types.decoder)] {
         let times = part.as_ref().map_or(1, growth);
         if times > MOST {
             return Err(Failure::new(
@@ -115,6 +119,32 @@ pub fn check_growth(json: &[u8]) -> Result<(), Failure> {
                 ),
             ));
         }
+    }
+    Ok(())
+}
+
+/// Refuses a charsmap whose first four bytes claim a longer table than it has: the crate reserves memory for it first.
+fn check_charsmaps(part: Option<&Value>) -> Result<(), Failure> {
+    let Some(part) = part else {
+        return Ok(());
+    };
+    for member in part.get("normalizers").and_then(Value::as_array).into_iter().flatten() {
+        check_charsmaps(Some(member))?;
+    }
+    let bytes = part.get("precompiled_charsmap").and_then(Value::as_str).map(base64::decode);
+    let Some((claimed, table)) = bytes.as_ref().and_then(|b| b.as_ref().ok()?.split_first_chunk::<4>())
+    else {
+        return Ok(()); // none, or one the crate refuses
+    };
+    let claimed = u32::from_le_bytes(*claimed);
+    if claimed as usize > table.len() {
+        return Err(Failure::new(
+            Status::Format,
+            format!(
+                "normalizer: precompiled_charsmap claims a table of {claimed} bytes and holds {}; is the file complete?",
+                table.len()
+            ),
+        ));
     }
     Ok(())
 }

@@ -1,0 +1,111 @@
+#include "last_words.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <new>
+
+#include "base/leftovers.h"
+#include "base/out_of_memory.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe::cli {
+namespace {
+
+bool json_too = false;
+
+void say(int stream, const char* text) noexcept {
+  for (size_t size = std::strlen(text); size > 0;) {
+    const ssize_t n = ::write(stream, text, size);
+    if (n <= 0) return;
+    text += n, size -= static_cast<size_t>(n);
+  }
+}
+
+// The sentence needs no memory. No destructors run: other threads are still at work.
+[[noreturn]] void end_program(ErrorCode code, const char* sentence) noexcept {
+  static std::atomic_flag ending;
+  thread_local bool is_ending = false;
+  if (is_ending) ::_exit(exit_status(code));  // removing temporary files failed in its turn
+  if (ending.test_and_set())
+    for (;;) ::pause();  // another thread is at it
+  is_ending = true;
+  if (json_too) {
+    for (const char* part : {R"({"error":{"code":")", name(code), R"(","message":")", sentence, "\"}}\n"})
+      say(STDOUT_FILENO, part);
+  }
+  for (const char* part : {"mlx-encoder: ", sentence, "\n"}) say(STDERR_FILENO, part);
+  leftovers::remove_all();
+  ::_exit(exit_status(code));
+}
+
+// The path of the file mapped at `address`, as it may stand in a sentence; else "a file".
+const char* mapped_at(uintptr_t address) noexcept {
+  static std::array<char, 4096> line;
+  std::FILE* maps = std::fopen("/proc/self/maps", "re");
+  if (!maps) return "a file";
+  while (std::fgets(line.data(), line.size(), maps)) {
+    uintptr_t begin = 0, past = 0;
+    int path = 0;
+    if (std::sscanf(line.data(), "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %*s %n", &begin, &past, &path) < 2 ||
+        address < begin || address >= past || line[static_cast<size_t>(path)] != '/')
+      continue;
+    for (char* c = line.data() + path; *c != '\0'; ++c) {
+      if (*c == '\n') *c = '\0';
+      if (*c == '"' || *c == '\\' || (*c > 0 && *c < ' ')) *c = '?';
+    }
+    return line.data() + path;
+  }
+  return "a file";
+}
+
+// The thread that read the file is here, in the middle of a read: no lock of the memory's or a stream's is
+// held.
+void on_bus_error(int signal, siginfo_t* info, void*) {
+  if (info->si_code <= 0) {  // somebody sent it
+    ::signal(signal, SIG_DFL);
+    ::raise(signal);
+    return;
+  }
+  static std::array<char, 4400> sentence;
+  std::snprintf(sentence.data(), sentence.size(),
+                "%s: became shorter or unreadable while it was in use; run again when nothing writes to it",
+                mapped_at(reinterpret_cast<uintptr_t>(info->si_addr)));
+  end_program(ErrorCode::io, sentence.data());
+}
+
+void on_no_memory(size_t) {
+  end_program(ErrorCode::io, "out of memory");
+}
+
+// An exception nobody could catch: in a destructor, or while another one was on its way.
+[[noreturn]] void on_terminate() {
+  try {
+    if (const std::exception_ptr error = std::current_exception()) std::rethrow_exception(error);
+  } catch (const std::bad_alloc&) {
+    end_program(ErrorCode::io, "out of memory");
+  } catch (...) {
+  }
+  end_program(ErrorCode::internal, "internal error: an exception could not be passed on");
+}
+
+}  // namespace
+
+void install_last_words(bool json) noexcept {
+  json_too = json;
+  struct sigaction action {};
+  action.sa_sigaction = on_bus_error;
+  action.sa_flags = SA_SIGINFO;
+  ::sigaction(SIGBUS, &action, nullptr);
+  on_out_of_memory(on_no_memory);
+  std::set_terminate(on_terminate);
+}
+
+}  // namespace mlxe::cli

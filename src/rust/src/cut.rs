@@ -1,0 +1,156 @@
+//! Where a text far longer than its limit may be cut before it is tokenized.
+//!
+//! A cut lies before a single space between two ASCII letters or digits, or (`ideographs`) between two of CJK's
+//! unified ideographs. The tokens of what lies before it are then the first tokens of the whole text:
+//! - The normalizers allowed here change single characters, or runs of combining marks or of spaces; a letter and one
+//!   space end every such run. BERT's puts spaces around ideographs.
+//! - The pre-tokenizers allowed here end a word at a space, whatever follows, and every model tokenizes word by word.
+//! - No added token reaches over a cut, because none holds a letter beside a space, one space alone, or an ideograph.
+//!   One that takes the spaces beside it takes at most the space after the cut.
+//! What the normalizer makes of each letter is tried out, as a Precompiled one may map anything to anything.
+//! The texts of all other tokenizers are not cut.
+
+use serde_json::{json, Value};
+use tokenizers::tokenizer::{NormalizedString, Normalizer, PreTokenizedString, PreTokenizer};
+use tokenizers::{NormalizerWrapper, Tokenizer};
+
+#[derive(Default)]
+pub struct CutRule {
+    spaces: bool,
+    ideographs: bool,
+}
+
+impl CutRule {
+    pub fn of(tokenizer: &Tokenizer) -> Self {
+        let normalizer = json!(tokenizer.get_normalizer());
+        let pre_tokenizer = json!(tokenizer.get_pre_tokenizer());
+        let known = is_local(&normalizer) && splits_at_spaces(&pre_tokenizer);
+        if !known || !keeps_letters_and_spaces(tokenizer) {
+            return CutRule::default();
+        }
+        let mut rule = CutRule { spaces: true, ideographs: isolates_ideographs(&normalizer) };
+        for token in tokenizer.get_added_tokens_decoder().values() {
+            for content in [token.content.clone(), normalized(tokenizer.get_normalizer(), &token.content)] {
+                let only_spaces = content.bytes().all(|byte| byte == b' ');
+                rule.spaces &= !content.contains(' ') || (only_spaces && content.len() > 1);
+                rule.ideographs &= !content.chars().any(is_ideograph);
+            }
+        }
+        rule
+    }
+
+    /// The longest part of `text` that ends at a cut and has `size / 2` to `size` bytes. `text` is longer than that.
+    pub fn before<'a>(&self, text: &'a str, size: usize) -> Option<&'a str> {
+        let cut = (size / 2..=size).rev().find(|&at| self.cuts_at(text, at))?;
+        Some(&text[..cut])
+    }
+
+    fn cuts_at(&self, text: &str, at: usize) -> bool {
+        let bytes = text.as_bytes();
+        let letter = |at: usize| bytes[at].is_ascii_alphanumeric();
+        if bytes[at] == b' ' {
+            return self.spaces && letter(at - 1) && letter(at + 1);
+        }
+        self.ideographs
+            && text.is_char_boundary(at)
+            && text[at..].starts_with(is_ideograph)
+            && text[..at].ends_with(is_ideograph)
+    }
+}
+
+/// The block U+4E00: none of these decomposes, combines or changes case.
+fn is_ideograph(character: char) -> bool {
+    ('\u{4e00}'..='\u{9fff}').contains(&character)
+}
+
+fn kind(part: &Value) -> &str {
+    part.get("type").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn members<'a>(part: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    part.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Whether a normalizer changes what lies before a cut without regard to what follows.
+fn is_local(normalizer: &Value) -> bool {
+    if normalizer.is_null() {
+        return true;
+    }
+    match kind(normalizer) {
+        "BertNormalizer" | "Lowercase" | "NFC" | "NFD" | "NFKC" | "NFKD" | "StripAccents" | "Nmt"
+        | "Strip" | "Precompiled" => true,
+        "Sequence" => members(normalizer, "normalizers").all(is_local),
+        "Replace" => {
+            let pattern = |form| normalizer["pattern"].get(form).and_then(Value::as_str);
+            let beside_a_cut = |c: char| c == ' ' || c.is_ascii_alphanumeric() || is_ideograph(c);
+            let several_spaces = |text: &str| text.len() > 1 && text.bytes().all(|byte| byte == b' ');
+            let elsewhere = |text: &str| !text.is_empty() && !text.contains(beside_a_cut);
+            pattern("String").is_some_and(|text| elsewhere(text) || several_spaces(text))
+                || pattern("Regex") == Some(" {2,}")
+        }
+        _ => false,
+    }
+}
+
+/// Whether a pre-tokenizer ends a word at a space between letters, by what lies before the space.
+fn splits_at_spaces(pre_tokenizer: &Value) -> bool {
+    let is = |part: &Value, flag| part.get(flag) == Some(&Value::Bool(true));
+    let only_splits_more = |part: &&Value| matches!(kind(part), "Punctuation" | "Digits");
+    match kind(pre_tokenizer) {
+        "BertPreTokenizer" | "Whitespace" | "WhitespaceSplit" => true,
+        "ByteLevel" => is(pre_tokenizer, "use_regex"),
+        "Metaspace" => is(pre_tokenizer, "split"),
+        // The first that does more than splitting off punctuation or digits; those after it work inside words.
+        "Sequence" => {
+            let mut rest = members(pre_tokenizer, "pretokenizers").skip_while(only_splits_more);
+            let works_in_words = |part: &Value| {
+                only_splits_more(&part)
+                    || splits_at_spaces(part)
+                    || matches!(kind(part), "ByteLevel" | "Metaspace")
+            };
+            rest.next().is_some_and(splits_at_spaces) && rest.all(works_in_words)
+        }
+        _ => false,
+    }
+}
+
+fn isolates_ideographs(normalizer: &Value) -> bool {
+    match kind(normalizer) {
+        "BertNormalizer" => normalizer["handle_chinese_chars"] == Value::Bool(true),
+        "Sequence" => {
+            let (bert, rest): (Vec<_>, Vec<_>) =
+                members(normalizer, "normalizers").partition(|part| kind(part) == "BertNormalizer");
+            bert.iter().any(|part| isolates_ideographs(part))
+                && rest.iter().all(|part| kind(part) == "Lowercase")
+        }
+        _ => false,
+    }
+}
+
+/// Whether letters with a space between them stay that, and become two words.
+fn keeps_letters_and_spaces(tokenizer: &Tokenizer) -> bool {
+    let letters = ('0'..='9').chain('A'..='Z').chain('a'..='z');
+    let mut pairs = letters.map(|letter| format!("{letter} {letter}"));
+    pairs.all(|text| {
+        let text = normalized(tokenizer.get_normalizer(), &text);
+        text.len() == 3
+            && text.bytes().enumerate().all(|(i, byte)| match i {
+                1 => byte == b' ',
+                _ => byte.is_ascii_alphanumeric(),
+            })
+    }) && words(tokenizer, "a b") == Some(2)
+}
+
+fn normalized(normalizer: Option<&NormalizerWrapper>, text: &str) -> String {
+    let mut text = NormalizedString::from(text);
+    match normalizer.map_or(Ok(()), |normalizer| normalizer.normalize(&mut text)) {
+        Ok(()) => text.get().to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+fn words(tokenizer: &Tokenizer, text: &str) -> Option<usize> {
+    let mut pieces = PreTokenizedString::from(text);
+    tokenizer.get_pre_tokenizer()?.pre_tokenize(&mut pieces).ok()?;
+    Some(pieces.get_splits(tokenizers::OffsetReferential::Original, tokenizers::OffsetType::Byte).len())
+}

@@ -1,0 +1,244 @@
+// What used to end the program by a signal, or never: a sentence and an exit status instead.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "model_folders.h"
+#include "run_program.h"
+
+namespace mlxe::test::crash_test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+constexpr bool kSanitized =
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    true;
+#else
+    false;
+#endif
+
+const std::string kModel = tiny("st_mean_norm").string();
+
+void expect_one_sentence(const Outcome& o, int status, const std::string& said) {
+  EXPECT_EQ(o.status, status) << o.err;
+  EXPECT_THAT(o.err, AllOf(StartsWith("mlx-encoder: "), HasSubstr(said), EndsWith("\n")));
+  EXPECT_EQ(std::count(o.err.begin(), o.err.end(), '\n'), 1) << o.err;
+}
+
+// Within so much address space, in KiB.
+Outcome run_limited(int64_t kib, const std::vector<std::string>& arguments) {
+  const TemporaryFolder folder;
+  std::string command = "(ulimit -v " + std::to_string(kib) + "; '" MLXE_PROGRAM "'";
+  for (const std::string& a : arguments) command += " '" + a + "'";
+  command += ") >'" + (folder / "out").string() + "' 2>'" + (folder / "err").string() + "'";
+  const int status = std::system(command.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(folder / "out"),
+          read_file(folder / "err")};
+}
+
+TEST(Crash, DeeplyNestedRowsAreRefused) {
+  const TemporaryFolder folder;
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  const std::string file = (folder / "d.jsonl").string(), objects = (folder / "o.jsonl").string();
+  write_file(file, R"({"text": "a"})"
+                   "\n"
+                   R"({"x": )" +
+                       deep +
+                       R"(, "text": "a"})"
+                       "\n");
+  std::string nested;
+  for (int i = 0; i < 100'000; ++i) nested += R"({"text":)";
+  write_file(objects, nested + "1" + std::string(100'000, '}') + "\n");
+  const std::string said = "line 2: nested deeper than 64 levels";
+  expect_one_sentence(run_program({"embed", kModel, "--input", file}), 6, said);
+  expect_one_sentence(run_program({"embed", kModel, "--input", objects}), 6,
+                      "line 1: nested deeper than 64 levels");
+  expect_one_sentence(
+      run_program({"evaluate", tiny("distilbert_cls").string(), "--task", "classification", "--data", file}),
+      6, said);
+  expect_one_sentence(run_program({"compare", kModel, kModel, "--texts", file}), 6, said);
+  const fs::path output = folder / "out";
+  const Outcome o = run_program(
+      {"convert", kModel, "-q", "--q-group-size", "32", "--calibrate", file, "--mlx-path", output.string()});
+  EXPECT_EQ(o.status, 6) << o.err;
+  EXPECT_THAT(o.err, HasSubstr(said));
+  EXPECT_FALSE(fs::exists(output));
+}
+
+TEST(Crash, MoreThreadsThanAnyMachineRunsAreRefused) {
+  expect_one_sentence(run_program({"embed", kModel, "hi", "--threads", "100000"}), 2,
+                      "threads: 100000 were asked for");
+}
+
+TEST(Crash, FewerThreadsThanAskedForDoTheWorkAndAreTold) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers need the address space";
+  const Outcome o = run_limited(400'000, {"embed", kModel, "hi", "--threads", "200", "--engine", "cpu"});
+  EXPECT_EQ(o.status, 0) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("of 200 could be started ("));
+  EXPECT_THAT(o.out, Not(IsEmpty()));
+  const Outcome strict =
+      run_limited(400'000, {"embed", kModel, "hi", "--threads", "200", "--engine", "cpu", "--strict"});
+  expect_one_sentence(strict, 9, "of 200 could be started (");
+}
+
+// Each limit ends the program at another place; none by a signal.
+TEST(Crash, OutOfMemoryIsASentence) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers need the address space";
+  int done = 0, refused = 0;
+  for (int64_t kib = 12'000; kib < 90'000; kib += 3'000) {
+    const Outcome o = run_limited(kib, {"embed", kModel, "hi", "--engine", "cpu", "--threads", "1"});
+    if (o.status == 0) ++done;
+    if (o.status == 0 || o.status == 127) continue;  // 127: the system's loader had no room for the program
+    ++refused;
+    EXPECT_EQ(o.status, 5) << kib << ": " << o.err;
+    EXPECT_THAT(o.err, StartsWith("mlx-encoder: ")) << kib;
+  }
+  EXPECT_GT(done, 0);
+  EXPECT_GT(refused, 0);
+}
+
+// The tokenizer, which is Rust, needs a hundred times a word's bytes.
+TEST(Crash, OutOfMemoryInTheTokenizerIsASentence) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers need the address space";
+  const TemporaryFolder folder;
+  write_file(folder / "word.txt", std::string(10'000'000, 'a') + "\n");
+  const std::vector<std::string> arguments{"embed",     kModel, "--engine", "cpu",
+                                           "--threads", "1",    "--input",  (folder / "word.txt").string()};
+  expect_one_sentence(run_limited(500'000, arguments), 5, "out of memory");
+  std::vector<std::string> json = arguments;
+  json.push_back("--json");
+  const Outcome o = run_limited(500'000, json);
+  EXPECT_EQ(o.status, 5);
+  EXPECT_EQ(nlohmann::json::parse(o.out),
+            nlohmann::json::parse(R"({"error": {"code": "io", "message": "out of memory"}})"));
+}
+
+TEST(Crash, AVeryLongLineNeedsLittleMemory) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers need the address space";
+  const TemporaryFolder folder;
+  std::string line;
+  while (line.size() < 11'000'000) line += "hello world ";
+  write_file(folder / "line.txt", line + "\n");
+  const Outcome o = run_limited(400'000, {"embed", kModel, "--engine", "cpu", "--threads", "1", "--input",
+                                          (folder / "line.txt").string(), "--json"});
+  EXPECT_EQ(o.status, 0) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("tokens, more than "));
+}
+
+TEST(Crash, ACharsmapThatClaimsGigabytesIsRefused) {
+  const TemporaryFolder folder;
+  fs::copy(kModel, folder / "m", fs::copy_options::recursive);
+  nlohmann::json tokenizer = read_json(folder / "m" / "tokenizer.json");
+  tokenizer["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", "/////w=="}};
+  write_file(folder / "m" / "tokenizer.json", tokenizer.dump());
+  const std::vector<std::string> arguments{"embed", (folder / "m").string(), "hi"};
+  expect_one_sentence(kSanitized ? run_program(arguments) : run_limited(6'000'000, arguments), 6,
+                      "precompiled_charsmap claims a table of 4294967295 bytes and holds 0");
+}
+
+TEST(Crash, AFifoInAModelFolderIsNotWaitedFor) {
+  for (const char* file :
+       {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "modules.json"}) {
+    SCOPED_TRACE(file);
+    const TemporaryFolder folder;
+    const fs::path model = folder / "m";
+    fs::copy(kModel, model, fs::copy_options::recursive);
+    fs::remove(model / file);
+    ASSERT_EQ(::mkfifo((model / file).c_str(), 0600), 0);
+    for (const std::vector<std::string>& arguments : {std::vector<std::string>{"embed", model.string(), "hi"},
+                                                      {"inspect", model.string()},
+                                                      {"convert", model.string(), "-q", "--q-group-size",
+                                                       "32", "--mlx-path", (folder / "out").string()}}) {
+      std::string command = "timeout 20 '" MLXE_PROGRAM "'";
+      for (const std::string& a : arguments) command += " '" + a + "'";
+      const int status = std::system((command + " >/dev/null 2>&1").c_str());
+      ASSERT_TRUE(WIFEXITED(status));
+      EXPECT_NE(WEXITSTATUS(status), 124) << arguments[0] << " waits";
+      EXPECT_NE(WEXITSTATUS(status), 1) << arguments[0];
+    }
+    const Outcome o = run_program({"embed", model.string(), "hi"});
+    EXPECT_EQ(o.status, 5) << o.err;
+    EXPECT_THAT(o.err, HasSubstr(std::string(file) + ": not a regular file"));
+  }
+}
+
+#ifdef __linux__
+// Whether the process has the file mapped and now waits for input.
+bool waits_with(pid_t process, const std::string& mapped) {
+  const std::string proc = "/proc/" + std::to_string(process);
+  if (read_file(proc + "/maps").find(mapped) == std::string::npos) return false;
+  const std::string stat = read_file(proc + "/stat");
+  return stat[stat.rfind(')') + 2] == 'S';
+}
+
+// A model file that loses its end while texts are awaited.
+Outcome run_and_truncate(const fs::path& model, const std::vector<std::string>& more) {
+  const TemporaryFolder folder;
+  const fs::path weights = model / "model.safetensors";
+  int input[2];
+  EXPECT_EQ(::pipe(input), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(input[0], STDIN_FILENO);
+    ::close(input[1]);
+    ::dup2(::open((folder / "out").c_str(), O_WRONLY | O_CREAT, 0600), STDOUT_FILENO);
+    ::dup2(::open((folder / "err").c_str(), O_WRONLY | O_CREAT, 0600), STDERR_FILENO);
+    std::vector<std::string> arguments{MLXE_PROGRAM, "embed",    model.string(), "--input",
+                                       "-",          "--engine", "cpu"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    std::vector<char*> argv;
+    for (std::string& a : arguments) argv.push_back(a.data());
+    argv.push_back(nullptr);
+    ::execv(argv[0], argv.data());
+    ::_exit(99);
+  }
+  ::close(input[0]);
+  for (int seen = 0, polls = 0; seen < 5 && polls < 2000; ++polls) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    seen = waits_with(child, weights.string()) ? seen + 1 : 0;
+  }
+  fs::resize_file(weights, 100);
+  EXPECT_EQ(::write(input[1], "hello\n", 6), 6);
+  ::close(input[1]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(folder / "out"),
+          read_file(folder / "err")};
+}
+
+TEST(Crash, AModelFileThatShrinksIsNamed) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers handle SIGBUS themselves";
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{}, {"--json"}, {"--activations", "bf16"}}) {
+    const TemporaryFolder folder;
+    fs::copy(kModel, folder / "m", fs::copy_options::recursive);
+    const Outcome o = run_and_truncate(folder / "m", more);
+    EXPECT_EQ(o.status, 5) << o.err;
+    EXPECT_THAT(o.err,
+                AllOf(StartsWith("mlx-encoder: "),
+                      HasSubstr("model.safetensors: became shorter or unreadable while it was in use")));
+    if (!more.empty() && more[0] == "--json") {
+      EXPECT_EQ(nlohmann::json::parse(o.out)["error"]["code"], "io");
+    }
+  }
+}
+#endif
+
+}  // namespace
+}  // namespace mlxe::test::crash_test

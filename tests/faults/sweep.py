@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Makes the n-th call of each kind fail (faults.c), n = 1, 2, ... until none is hit, in commands that write something.
+
+    sweep.py PROGRAM LIBRARY MODEL [--points N] [--memory-points N] [--commands ...] [--kinds ...]
+
+After every run: the program ended by itself, with one sentence where its status is not 0; what it writes is as it was
+before, or whole and equal to what an undisturbed run writes; nothing else is left beside it. --points N takes N points
+of each command and kind, spread evenly, instead of all; --memory-points N does so for memory alone.
+"""
+
+import argparse
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+KINDS = ("open", "read", "write", "mmap", "rename", "fsync", "thread", "memory")
+TEXTS = "The sky is blue.\nA cat sat on the warm piano.\nWhere does the road lead?\nRain fell all day long.\n" * 4
+LAST_CALL = 1 << 40  # no run makes so many
+SECONDS = 120  # for a run of a fraction of a second
+
+
+def snapshot(path: pathlib.Path) -> dict[str, str] | str | None:
+    """Content of a file or folder, hashed; None if it is not there."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    if not path.exists():
+        return None
+    return {str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(path.rglob("*")) if p.is_file()}
+
+
+class Command:
+    """A command of the program and the one thing it writes, in a folder of its own."""
+
+    def __init__(self, name: str, program: str, arguments: list[str], output: str, before: pathlib.Path | None):
+        self.name, self.program, self.arguments, self.output, self.before = name, program, arguments, output, before
+
+    def run(self, folder: pathlib.Path, environment: dict[str, str]) -> tuple[int, str]:
+        """Runs it in `folder`, emptied first but for the target where there is one before. Returns status and stderr."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        target = folder / self.output
+        if self.before is not None:
+            copy = shutil.copytree if self.before.is_dir() else shutil.copy
+            copy(self.before, target)
+        arguments = [a.replace("OUT", str(target)) for a in self.arguments]
+        done = subprocess.run(
+            [self.program, *arguments],
+            env={**os.environ, "TMPDIR": str(folder), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=SECONDS,
+        )
+        return done.returncode, done.stderr.decode(errors="replace")
+
+
+class Sweep:
+    def __init__(self, command: Command, library: str, folder: pathlib.Path):
+        self.command, self.library = command, library
+        self.work, self.hit = folder / "work", folder / "hit"
+        self.problems: list[str] = []
+        counts = folder / "counts"
+        status, said = command.run(self.work, {"LD_PRELOAD": library, "MLXE_FAULT_COUNTS": str(counts)})
+        assert status == 0, f"{command.name} undisturbed: status {status}: {said}"
+        self.calls = {kind: int(n) for kind, n in (line.split() for line in counts.read_text().splitlines())}
+        self.whole = self.result()
+        self.old = snapshot(command.before) if command.before else None
+
+    def result(self):
+        return snapshot(self.work / self.command.output)
+
+    def run(self, kind: str, n: int) -> str | None:
+        """The problem of a run whose n-th call fails, or ""; None if it made no n-th call."""
+        self.hit.unlink(missing_ok=True)
+        where = f"{self.command.name}, {kind} {n}"
+        fault = {"LD_PRELOAD": self.library, "MLXE_FAULT": f"{kind}:{n}", "MLXE_FAULT_HIT": str(self.hit)}
+        try:
+            status, said = self.command.run(self.work, fault)
+        except subprocess.TimeoutExpired:
+            return f"{where}: still running after {SECONDS} s"
+        if not self.hit.exists():
+            return None
+        problem = self.judge(kind, status, said)
+        return f"{where}: {problem}" if problem else ""
+
+    def is_whole(self, now) -> bool:
+        if now == self.whole:
+            return True
+        # A report leaves out what it can't find out about the machine.
+        report = self.work / self.command.output
+        return report.suffix == ".html" and report.is_file() and report.read_text().rstrip().endswith("</html>")
+
+    def judge(self, kind: str, status: int, said: str) -> str:
+        if status < 0 or status == 1:
+            return f"status {status}: {said.strip()[:300]}"
+        sentences = [line for line in said.splitlines() if line.startswith("mlx-encoder: ")]
+        # A failing write may be the sentence's own.
+        if status > 0 and len(sentences) > 1 or (status > 0 and not sentences and said):
+            return f"status {status}, expected one sentence: {said.strip()[:300]}"
+        now = self.result()
+        if not self.is_whole(now) and (status == 0 or now != self.old):
+            return f"status {status}, but {self.command.output} is neither the old nor the whole new one"
+        beside = [p.name for p in self.work.iterdir() if p.name != self.command.output]
+        if beside and kind != "open":  # a folder that can't be opened can't be emptied
+            return f"status {status}, left behind: {', '.join(beside)}: {said.strip()[:300]}"
+        return ""
+
+    def sweep(self, kind: str, points: int | None) -> int:
+        """Runs all points of a kind, or so many; returns how many were hit."""
+        calls = self.calls[kind]
+        every = range(1, LAST_CALL)  # to the first that is not hit: with threads the number varies
+        some = sorted({1 + i * (calls - 1) // max(1, (points or 1) - 1) for i in range(min(points or 1, calls))})
+        hit = 0
+        for n in every if points is None else some:
+            problem = self.run(kind, n)
+            if problem is None:
+                break
+            hit += 1
+            if problem:
+                self.problems.append(problem)
+                print(problem, flush=True)
+        return hit
+
+
+def commands(program: str, model: str, folder: pathlib.Path) -> list[Command]:
+    texts = folder / "texts.txt"
+    texts.write_text(TEXTS)
+    quantized, vectors = folder / "quantized", folder / "vectors.npy"
+    convert = ["convert", model, "-q", "--q-group-size", "32", "--threads", "2", "--mlx-path"]
+    embed = ["embed", model, "--input", str(texts), "--engine", "cpu", "--threads", "2", "-o"]
+    subprocess.run([program, *convert, str(quantized)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    vectors.write_bytes(b"vectors of before")
+    compare = ["compare", model, str(quantized), "--texts", str(texts), "--engine", "cpu", "--threads", "2", "--no-speed"]
+    return [
+        Command("convert", program, [*convert, "OUT"], "model", None),
+        Command("convert --force", program, [*convert, "OUT", "--force"], "model", quantized),
+        Command("calibrate", program, [*convert, "OUT", "--q-bits", "4", "--calibrate", str(texts)], "model", None),
+        Command("embed -o", program, [*embed, "OUT"], "vectors.npy", vectors),
+        Command("compare --report", program, [*compare, "--report", "OUT"], "report.html", vectors),
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program")
+    parser.add_argument("library")
+    parser.add_argument("model")
+    parser.add_argument("--points", type=int)
+    parser.add_argument("--memory-points", type=int)
+    parser.add_argument("--commands", nargs="*")
+    parser.add_argument("--kinds", nargs="*", default=KINDS)
+    o = parser.parse_args()
+    total, problems = 0, []
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for command in commands(o.program, o.model, folder):
+            if o.commands and command.name not in o.commands:
+                continue
+            sweep = Sweep(command, o.library, folder)
+            points = {kind: o.points for kind in o.kinds}
+            if "memory" in points and o.memory_points:
+                points["memory"] = o.memory_points
+            hits = {kind: sweep.sweep(kind, n) for kind, n in points.items()}
+            print(f"{command.name}: points run: " + ", ".join(f"{kind} {n}" for kind, n in hits.items()), flush=True)
+            total += sum(hits.values())
+            problems += sweep.problems
+    print(f"{total} failure points, {len(problems)} problems")
+    return 1 if problems or total == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,246 @@
+// A long text's end that is not tokenized changes no token: held against the whole text, whose truncation is
+// done here. And tokenizers whose tokens can depend on what follows are left alone.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "format/json_file.h"
+#include "test_files.h"
+#include "tokenizer/tokenizer.h"
+
+namespace mlxe::tokenizer_cut_test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// Words, and what may make a tokenizer look further: marks, spaces, digits, other scripts, special tokens,
+// long words.
+std::string random_text(unsigned seed, size_t bytes) {
+  static const std::vector<std::string> pieces{"hello",
+                                               "World",
+                                               "a",
+                                               "don't",
+                                               "x7",
+                                               "1234567",
+                                               "e\u0301\u0300",
+                                               "\u00e9t\u00e9",
+                                               "\u4e2d\u6587\u5b57",
+                                               "\u0130stanbul",
+                                               "\u03a3\u03a4\u03a3",
+                                               "...",
+                                               "--",
+                                               "?!",
+                                               "[MASK]",
+                                               "<mask>",
+                                               "</s>",
+                                               "[SEP]",
+                                               "\ufb01n",
+                                               "\u2581",
+                                               "\u200b",
+                                               std::string(150, 'q'),
+                                               "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35",
+                                               "\U0001f600"};
+  static const std::vector<std::string> gaps{" ",    " ",  " ",  " ",       "",      "  ",
+                                             "    ", "\t", "\n", " \u00a0", "\u3000"};
+  std::mt19937 random(seed);
+  std::string text;
+  while (text.size() < bytes) text += pieces[random() % pieces.size()] + gaps[random() % gaps.size()];
+  return text;
+}
+
+std::string ideographs(size_t count) {
+  std::string text;
+  for (size_t i = 0; i < count; ++i) text += i % 5 == 4 ? "\u5929" : "\u6c34";
+  return text;
+}
+
+// How many tokens of two texts of n1 and n2 tokens stay within `room`: transformers' longest_first.
+std::pair<size_t, size_t> longest_first(size_t n1, size_t n2, size_t room) {
+  if (n1 + n2 <= room) return {n1, n2};
+  const size_t half = room / 2, shorter = std::min(n1, n2);
+  const size_t less = shorter <= half ? shorter : half, more = room - less;
+  return n1 <= n2 ? std::pair(less, more) : std::pair(more, less);
+}
+
+// The first `count` tokens of one text, as bare encodings have them.
+template <class T>
+std::vector<T> first(const std::vector<T>& all, size_t count) {
+  return {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::min(count, all.size()))};
+}
+
+void expect_first_tokens(const Tokenizer& tokenizer, const std::string& text, bool cut) {
+  const Encoding whole = tokenizer.encode(text, {.add_special_tokens = false});
+  for (const int64_t limit : {5, 64, 511}) {
+    const Encoding got = tokenizer.encode(text, {.add_special_tokens = false, .max_length = limit});
+    const auto count = static_cast<size_t>(limit);
+    EXPECT_EQ(got.ids, first(whole.ids, count)) << limit;
+    EXPECT_EQ(got.offsets, first(whole.offsets, count)) << limit;
+    EXPECT_EQ(got.code_point_offsets, first(whole.code_point_offsets, count)) << limit;
+    EXPECT_EQ(got.word_ids, first(whole.word_ids, count)) << limit;
+    EXPECT_EQ(got.sequence, first(whole.sequence, count)) << limit;
+    EXPECT_EQ(got.dropped_more, cut) << limit;
+    const auto dropped = static_cast<int32_t>(whole.ids.size() - got.ids.size());
+    EXPECT_GT(got.dropped_tokens, 0);
+    EXPECT_EQ(got.dropped_tokens < dropped, cut) << limit;
+    EXPECT_LE(got.dropped_tokens, dropped) << limit;
+  }
+}
+
+void expect_pair(const Tokenizer& tokenizer, const std::string& a, const std::string& b) {
+  const Encoding whole_a = tokenizer.encode(a, {.add_special_tokens = false});
+  const Encoding whole_b = tokenizer.encode(b, {.add_special_tokens = false});
+  for (const int64_t limit : {40, 41}) {
+    const Encoding got = tokenizer.encode(a, b, {.add_special_tokens = false, .max_length = limit});
+    const auto [n, m] = longest_first(whole_a.ids.size(), whole_b.ids.size(), static_cast<size_t>(limit));
+    std::vector<int32_t> expected = first(whole_a.ids, n);
+    for (const int32_t id : first(whole_b.ids, m)) expected.push_back(id);
+    EXPECT_EQ(got.ids, expected) << limit << ": " << whole_a.ids.size() << ", " << whole_b.ids.size();
+  }
+}
+
+fs::path folder_of(const std::string& name) {
+  return name.starts_with("tiny/") ? fs::path(MLXE_TEST_DATA) / name
+                                   : fs::path(MLXE_TEST_DATA) / "tokenizers" / name;
+}
+
+class Cut : public testing::TestWithParam<const char*> {};
+
+TEST_P(Cut, LeavesTheFirstTokensAsTheyAre) {
+  const Tokenizer tokenizer = Tokenizer::load(folder_of(GetParam()), {});
+  for (unsigned seed = 0; seed < 2; ++seed) expect_first_tokens(tokenizer, random_text(seed, 60'000), true);
+}
+
+TEST_P(Cut, LeavesPairsAsTheyAre) {
+  const Tokenizer tokenizer = Tokenizer::load(folder_of(GetParam()), {});
+  const std::string longer = random_text(1, 40'000), shorter = random_text(2, 30'000), tiny = "hello world";
+  for (const auto& [a, b] : {std::pair(longer, shorter),
+                             {shorter, longer},
+                             {longer, longer},
+                             {longer, tiny},
+                             {tiny, longer},
+                             {longer, ""},
+                             {random_text(4, 4000), longer}})
+    expect_pair(tokenizer, a, b);
+}
+
+INSTANTIATE_TEST_SUITE_P(Known, Cut,
+                         testing::Values("bert_cased", "bert_uncased", "roberta", "xlm_roberta",
+                                         "tiny/xlm_roberta", "tiny/roberta", "tiny/st_mean_norm"),
+                         [](const auto& suite) {
+                           std::string name = suite.param;
+                           std::replace(name.begin(), name.end(), '/', '_');
+                           return name;
+                         });
+
+TEST(Cut, IsMadeBetweenIdeographsWhereBertIsolatesThem) {
+  const std::string text = ideographs(30'000);
+  expect_first_tokens(Tokenizer::load(folder_of("bert_uncased"), {}), text, true);
+  expect_first_tokens(Tokenizer::load(folder_of("roberta"), {}), text, false);
+}
+
+TEST(Cut, IsNotMadeInAWord) {
+  const Tokenizer tokenizer = Tokenizer::load(folder_of("bert_uncased"), {});
+  const Encoding e = tokenizer.encode(std::string(200'000, 'a'), {.max_length = 16});
+  EXPECT_EQ(e.ids.size(), 3u);  // [CLS] [UNK] [SEP]
+  EXPECT_FALSE(e.truncated);
+  // A word far into the text: more and more of the text is tried.
+  const std::string words = "hello " + std::string(20'000, 'a') + " hello";
+  std::string text = words;
+  for (int i = 0; i < 100'000; ++i) text += " hello";
+  const Encoding late = tokenizer.encode(text, {.max_length = 16});
+  EXPECT_EQ(late.ids, tokenizer.encode(words + text.substr(words.size(), 600), {.max_length = 16}).ids);
+  EXPECT_TRUE(late.dropped_more);
+}
+
+TEST(Cut, IsNotMadeWhereTheBeginningIsDropped) {
+  test::TemporaryFolder folder;
+  fs::copy(folder_of("bert_uncased"), folder.path(), fs::copy_options::recursive);
+  json config = read_json(folder / "tokenizer_config.json");
+  config["truncation_side"] = "left";
+  test::write_file(folder / "tokenizer_config.json", config.dump());
+  const Tokenizer tokenizer = Tokenizer::load(folder.path(), {});
+  const std::string text = random_text(3, 100'000);
+  const Encoding whole = tokenizer.encode(text, {.add_special_tokens = false});
+  const Encoding got = tokenizer.encode(text, {.add_special_tokens = false, .max_length = 20});
+  EXPECT_EQ(got.ids, std::vector<int32_t>(whole.ids.end() - 20, whole.ids.end()));
+  EXPECT_FALSE(got.dropped_more);
+}
+
+// Each of these makes a token depend on text after a space, or may.
+TEST(Cut, IsNotMadeForTokenizersThatLookAhead) {
+  const json to_end{
+      {"type", "Split"}, {"pattern", {{"Regex", "\\s+(?=.*z)"}}}, {"behavior", "Removed"}, {"invert", false}};
+  const std::vector<std::pair<std::string, std::function<void(json&)>>> changes{
+      {"a pattern of one's own", [&](json& t) { t["pre_tokenizer"] = to_end; }},
+      {"no pre-tokenizer", [](json& t) { t["pre_tokenizer"] = nullptr; }},
+      {"spaces removed",
+       [](json& t) {
+         t["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", ""}};
+       }},
+      {"a replacement over a space",
+       [](json& t) {
+         t["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", "d h"}}}, {"content", "x"}};
+       }},
+      {"letters removed",
+       [](json& t) {
+         t["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", "q"}}}, {"content", ""}};
+       }},
+      {"an added token with a space",
+       [](json& t) {
+         t["added_tokens"].push_back({{"id", 1599},
+                                      {"content", "hello world"},
+                                      {"single_word", false},
+                                      {"lstrip", false},
+                                      {"rstrip", false},
+                                      {"normalized", true},
+                                      {"special", false}});
+       }},
+      {"words of a fixed length", [](json& t) {
+         t["pre_tokenizer"] = {{"type", "FixedLength"}, {"length", 5}};
+       }}};
+  for (const auto& [what, change] : changes) {
+    SCOPED_TRACE(what);
+    test::TemporaryFolder folder;
+    json tokenizer = read_json(folder_of("bert_uncased") / "tokenizer.json");
+    change(tokenizer);
+    test::write_file(folder / "tokenizer.json", tokenizer.dump());
+    std::string text;
+    while (text.size() < 60'000) text += "hello world ";
+    const Tokenizer loaded = Tokenizer::load(folder.path(), {});
+    EXPECT_FALSE(loaded.encode(text, {.max_length = 16}).dropped_more);
+  }
+}
+
+// The cost of a text of 10 MB follows the limit: a few thousand tokens are made, not millions.
+TEST(Cut, BoundsTheWorkOfAVeryLongText) {
+  const Tokenizer tokenizer = Tokenizer::load(folder_of("bert_uncased"), {});
+  std::string text;
+  while (text.size() < 10'000'000) text += "hello world ";
+  const Encoding e = tokenizer.encode(text, {.max_length = 256});
+  EXPECT_EQ(e.ids.size(), 256u);
+  EXPECT_TRUE(e.dropped_more);
+  EXPECT_LT(e.dropped_tokens, 20'000);
+}
+
+TEST(Charsmap, ThatClaimsMoreThanItHoldsIsRefused) {
+  // 4,294,967,295 bytes claimed, none there; alone, in a sequence, and one that is merely cut short.
+  const json alone{{"type", "Precompiled"}, {"precompiled_charsmap", "/////w=="}};
+  const json nested{{"type", "Sequence"}, {"normalizers", {{{"type", "Lowercase"}}, alone}}};
+  const json cut{{"type", "Precompiled"}, {"precompiled_charsmap", "AAEAAAAAAAA="}};
+  for (const auto& [normalizer, claim] :
+       {std::pair(alone, "4294967295"), {nested, "4294967295"}, {cut, "256"}}) {
+    test::TemporaryFolder folder;
+    json tokenizer = read_json(folder_of("bert_uncased") / "tokenizer.json");
+    tokenizer["normalizer"] = normalizer;
+    test::write_file(folder / "tokenizer.json", tokenizer.dump());
+    EXPECT_THAT(
+        test::error_text([&] { Tokenizer::load(folder.path(), {}); }, ErrorCode::format),
+        testing::HasSubstr(std::string("precompiled_charsmap claims a table of ") + claim + " bytes"));
+  }
+}
+
+}  // namespace
+}  // namespace mlxe::tokenizer_cut_test
