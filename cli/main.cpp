@@ -69,9 +69,9 @@ int fail(ErrorCode code, const std::string& message, bool json) {
 int main(int argc, char** argv) {
   using namespace mlxe;
   std::signal(SIGPIPE, SIG_DFL);  // `mlx-encoder embed ... | head` ends quietly
-  cli::remove_leftovers_on_signals();
   const bool json = cli::wants_json(argc, argv);
   cli::install_last_words(json);
+  cli::remove_leftovers_on_signals();
   std::ios::sync_with_stdio(false);
   const cli::SafeOutput safe_output(std::cout), safe_errors(std::cerr);
 

@@ -59,8 +59,7 @@ void require_json_depth(std::string_view text, const std::string& where) {
     } else if (c == ']' || c == '}') {
       --depth;
     } else if ((c == '[' || c == '{') && ++depth > kMaxJsonDepth) {
-      throw Error(ErrorCode::format, fmt::format("{}: nested deeper than {} levels at {}", where,
-                                                 kMaxJsonDepth, position(text, i)));
+      throw Error(ErrorCode::format, fmt::format("{}: nested deeper than {} levels", where, kMaxJsonDepth));
     }
   }
 }

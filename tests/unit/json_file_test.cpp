@@ -43,7 +43,7 @@ TEST(Json, BoundsTheNesting) {
   EXPECT_THAT(error_of(std::string(1'000'000, '[')), HasSubstr("nested deeper"));
   std::string objects;
   for (int i = 0; i < 100'000; ++i) objects += "{\"a\":";
-  EXPECT_THAT(error_of(objects), HasSubstr("nested deeper than 64 levels at line 1, column 321"));
+  EXPECT_THAT(error_of(objects), HasSubstr("c.json: nested deeper than 64 levels"));
   // Brackets in strings nest nothing, whatever is escaped before them.
   const std::string many(1000, '[');
   EXPECT_NO_THROW(parse_json(R"({"a\\": ")" + many + R"(\"[", "b\"[[": 1})", "c.json"));
