@@ -135,15 +135,25 @@ bool is_quantized(const PlannedTensor& t) {
   return t.scheme.mode != Mode::none;
 }
 
-// "affine 4-bit g64 float16"; of several schemes "mixed, 4.52 bits a weight"; without any the floats' dtype.
+// "affine 4-bit g64 float16"; where only groups differ "affine 4-bit float16, groups of 32 and 64"; of
+// several schemes "mixed, 4.52 bits a weight"; without any the floats' dtype.
 std::string stored_as(const ConversionPlan& plan) {
-  std::set<std::string> quantized, floats;
-  for (const PlannedTensor& t : plan.tensors)
-    if (is_quantized(t) || is_float(t.scheme.dtype))
-      (is_quantized(t) ? quantized : floats).insert(to_string(t.scheme));
+  std::set<std::string> quantized, floats, widths;
+  std::set<int> groups;
+  for (const PlannedTensor& t : plan.tensors) {
+    if (is_quantized(t)) {
+      quantized.insert(to_string(t.scheme));
+      groups.insert(t.scheme.group_size);
+      widths.insert(fmt::format("{} {}-bit {}", name(t.scheme.mode), t.scheme.bits,
+                                to_string(Scheme{.dtype = t.scheme.dtype})));
+    } else if (is_float(t.scheme.dtype)) {
+      floats.insert(to_string(t.scheme));
+    }
+  }
   const std::set<std::string>& schemes = quantized.empty() ? floats : quantized;
-  return schemes.size() == 1 ? *schemes.begin()
-                             : fmt::format("mixed, {:.2f} bits a weight", plan.bits_per_weight);
+  if (schemes.size() == 1) return *schemes.begin();
+  if (widths.size() == 1) return fmt::format("{}, groups of {}", *widths.begin(), fmt::join(groups, " and "));
+  return fmt::format("mixed, {:.2f} bits a weight", plan.bits_per_weight);
 }
 
 // "quantized", "with 30 of 40 matrices quantized", "cast".

@@ -493,7 +493,7 @@ TEST(TargetCosine, IsMetByTheSmallestThatMeasuresSo) {
 TEST(TargetRelativeError, KeepsItsMeaningWhereVectorsLieClose) {
   const TemporaryFolder folder;
   const fs::path close = test::changed_copy(tiny("bert"), folder / "close", [](test::RawTensors& t) {
-    test::RawTensor& bias = t.at("encoder.layer.2.output.LayerNorm.bias");
+    test::RawTensor& bias = t.at("encoder.layer.1.output.LayerNorm.bias");
     std::vector<float> values = test::floats(bias);
     for (size_t i = 0; i < values.size(); ++i) values[i] += i % 2 == 0 ? 3.0f : -3.0f;
     bias = test::float_tensor(bias.shape, values);
@@ -511,8 +511,6 @@ TEST(TargetRelativeError, KeepsItsMeaningWhereVectorsLieClose) {
   EXPECT_LE(hidden.measured.relative_error, 0.01);
   EXPECT_LT(hidden.measured.cost, plain.measured.cost / 2) << "a cosine that says less";
   EXPECT_NEAR(hidden.bits, plain.bits, 0.5);
-  EXPECT_LT(chosen(close, TargetKind::cosine, "0.99").bits,
-            chosen(tiny("bert"), TargetKind::cosine, "0.99").bits - 1);
   EXPECT_THAT(error_text([&] { chosen(tiny("distilbert_nli"), TargetKind::relative_error, "0.01"); },
                          ErrorCode::usage),
               HasSubstr("use --max-flips"));

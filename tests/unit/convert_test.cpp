@@ -67,8 +67,10 @@ TEST(Convert, PredictsEveryByteOfTheFolder) {
     for (const Named& scheme : kSchemes) {
       SCOPED_TRACE(std::string(model) + ", " + scheme.name);
       const TemporaryFolder folder;
-      const ConvertOptions options{
+      ConvertOptions options{
           .model = tiny(model), .output = folder / "out", .scheme = scheme.scheme, .threads = 1};
+      // Its rows have 24 and 48 columns.
+      if (model == std::string_view("bert_f64") && !fits(scheme.scheme, 48)) options.keep = {"*"};
       const ConversionPlan plan = plan_conversion(options);
       EXPECT_FALSE(fs::exists(options.output));
       const Conversion done = convert(options);
@@ -195,7 +197,7 @@ TEST(Convert, ASchemeThatFitsNoMatrixIsAnErrorUnlessAllShallStayFloat) {
       options.strict = strict;
       const std::string text = error_text([&] { convert(options); }, ErrorCode::usage);
       EXPECT_THAT(text, HasSubstr("no tensor can be stored as " + to_string(scheme)));
-      EXPECT_THAT(text, HasSubstr("divides 24: kept float"));
+      EXPECT_THAT(text, ::testing::ContainsRegex("divides? 24: kept float"));
       EXPECT_THAT(text, HasSubstr("--q-mode int8"));
       EXPECT_EQ(error_text([&] { plan_conversion(options); }, ErrorCode::usage), text);
     }
@@ -224,9 +226,10 @@ TEST(Convert, ACardSaysWhatWasStored) {
     convert(options);
     return test::read_file(folder / "out" / "README.md");
   };
-  // Asked for groups of 64, which do not divide 32 columns.
+  // Asked for groups of 64, which do not divide the 32 columns of most.
   EXPECT_THAT(card({.scheme = {Mode::affine, 8, 64, Dtype::f16}}),
-              HasSubstr("# bert (affine 8-bit g32 float16)"));
+              HasSubstr("# bert (affine 8-bit float16, groups of 32 and 64)"));
+  EXPECT_THAT(card({.scheme = kAffine8g32}), HasSubstr("# bert (affine 8-bit g32 float16)"));
   EXPECT_THAT(card({.scheme = kAffine8g32}), HasSubstr("A `bert` encoder quantized by"));
   EXPECT_THAT(card({.scheme = kAffine8g32, .keep = {"encoder.layer.0.*"}}),
               HasSubstr(" matrices quantized by"));
@@ -258,13 +261,13 @@ TEST(Convert, SaysThatASourceWasQuantizedBeforeWhereOnlyItsValuesShowIt) {
           [&] { convert({.model = bare, .output = folder / "out", .scheme = kAffine8g32, .strict = true}); },
           ErrorCode::strict),
       note);
-  // A grid for each row is one, too; half floats blur it, and their own rows are too short here to show it.
+  // A grid for each row is one, too.
   const fs::path rows = test::changed_copy(tiny("bert"), folder / "rows", [](RawTensors& t) {
     test::RawTensor& tensor = t.at("encoder.layer.1.intermediate.dense.weight");
     std::vector<float> values = test::floats(tensor);
     const auto columns = static_cast<size_t>(tensor.shape[1]);
     for (size_t i = 0; i < values.size(); ++i) {
-      const float step = 0.001f * static_cast<float>(1 + i / columns);
+      const float step = 0.002f + 0.00002f * static_cast<float>(i / columns);
       values[i] = std::round(values[i] / step) * step;
     }
     tensor = test::float_tensor(tensor.shape, values);
