@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <system_error>
 
 #include "base/wording.h"
 #include "mlx_encoder/error.h"
@@ -33,6 +34,21 @@ decltype(auto) with_file_errors(Action&& action) {
   } catch (const std::filesystem::filesystem_error& error) {
     throw Error(ErrorCode::io, file_error_text(error));
   }
+}
+
+// Calls `action` with each entry below `folder`. Errors: io, with the path, which an iterator's own error
+// lacks.
+template <class Action>
+void walk(const std::filesystem::path& folder, Action&& action) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  fs::recursive_directory_iterator entry(folder, failed), end;
+  fs::path at = folder;
+  for (; !failed && entry != end; entry.increment(failed)) {
+    at = entry->path();
+    action(*entry);
+  }
+  if (failed) throw Error(ErrorCode::io, at.string() + ": " + failed.message());
 }
 
 }  // namespace mlxe

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 
+#include "base/file_errors.h"
 #include "base/wording.h"
 #include "convert/carried_files.h"
 #include "convert/pieces.h"
@@ -118,13 +119,13 @@ class MlxEmbeddingsJudge {
   }
 
   void check_subfolders() {
-    for (const auto& entry : fs::recursive_directory_iterator(checkpoint_.folder())) {
+    walk(checkpoint_.folder(), [&](const fs::directory_entry& entry) {
       const std::string name = entry.path().filename().string();
       if (name.starts_with("model") && name.ends_with(".safetensors") &&
           entry.path().parent_path() != checkpoint_.folder())
         why_.push_back(fmt::format("it takes {} for weights of the encoder",
                                    entry.path().lexically_relative(checkpoint_.folder()).string()));
-    }
+    });
   }
 
   void check_quantization() {

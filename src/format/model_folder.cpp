@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file_errors.h"
 #include "base/utf8.h"
 #include "base/wording.h"
 #include "format/json_file.h"
@@ -146,13 +147,13 @@ void require_only_a_model(const fs::path& folder) {
   require_a_model(folder, provenance);
   const std::set<std::string> written = written_files(provenance);
   std::vector<std::string> others;
-  for (fs::recursive_directory_iterator entry(folder), end; entry != end; ++entry) {
-    if (entry->is_directory() && !entry->is_symlink()) continue;
-    const std::string file = entry->path().lexically_relative(folder).generic_string();
+  walk(folder, [&](const fs::directory_entry& entry) {
+    if (entry.is_directory() && !entry.is_symlink()) return;
+    const std::string file = entry.path().lexically_relative(folder).generic_string();
     const bool is_cache = file.starts_with(".cache/huggingface/");
-    if (!is_known(entry->path().filename().string()) && !is_cache && !written.contains(provenance_name(file)))
+    if (!is_known(entry.path().filename().string()) && !is_cache && !written.contains(provenance_name(file)))
       others.push_back(file);
-  }
+  });
   if (others.empty()) return;
   std::sort(others.begin(), others.end());
   throw Error(ErrorCode::usage,

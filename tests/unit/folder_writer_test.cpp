@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file_errors.h"
 #include "test_files.h"
 
 namespace mlxe::folder_writer_test {
@@ -251,6 +252,24 @@ TEST_F(PendingFolderTest, ANameTooLongIsAnIoErrorAndLeavesNoParents) {
   EXPECT_THAT(error_of(folder_ / "new" / std::string(300, 'x'), IfExists::refuse, {}, ErrorCode::io),
               HasSubstr("too long"));
   EXPECT_THAT(names(), IsEmpty());
+}
+
+// An iterator's own error has no path.
+TEST(Walk, NamesTheFolderThatCannotBeRead) {
+  const test::TemporaryFolder folder;
+  test::write_file(folder / "a/b/file", "x");
+  std::vector<std::string> seen;
+  walk(folder.path(),
+       [&](const fs::directory_entry& entry) { seen.push_back(entry.path().filename().string()); });
+  EXPECT_THAT(seen, ElementsAre("a", "b", "file"));
+  const auto error = [&](const fs::path& path) {
+    return test::error_text([&] { walk(path, [](const fs::directory_entry&) {}); }, ErrorCode::io);
+  };
+  EXPECT_THAT(error(folder / "absent"), HasSubstr("absent: No such file or directory"));
+  if (::geteuid() == 0) return;  // whom no mode stops
+  ::chmod((folder / "a/b").c_str(), 0);
+  EXPECT_THAT(error(folder.path()), HasSubstr("a/b: Permission denied"));
+  ::chmod((folder / "a/b").c_str(), 0700);
 }
 
 TEST(FreeSpace, IsKnownForPathsThatDoNotExistYet) {
