@@ -113,7 +113,8 @@ class Sweep:
         """Runs all points of a kind, or so many; returns how many were hit."""
         calls = self.calls[kind]
         every = range(1, LAST_CALL)  # to the first that is not hit: with threads the number varies
-        some = sorted({1 + i * (calls - 1) // max(1, (points or 1) - 1) for i in range(min(points or 1, calls))})
+        count = min(points or 1, calls)
+        some = [1 + i * (calls - 1) // max(1, count - 1) for i in range(count)]
         hit = 0
         for n in every if points is None else some:
             problem = self.run(kind, n)
