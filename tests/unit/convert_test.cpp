@@ -7,6 +7,7 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <span>
 #include <utility>
 
 #include "base/sha256.h"
@@ -266,9 +267,10 @@ TEST(Convert, SaysThatASourceWasQuantizedBeforeWhereOnlyItsValuesShowIt) {
     test::RawTensor& tensor = t.at("encoder.layer.1.intermediate.dense.weight");
     std::vector<float> values = test::floats(tensor);
     const auto columns = static_cast<size_t>(tensor.shape[1]);
-    for (size_t i = 0; i < values.size(); ++i) {
-      const float step = 0.002f + 0.00002f * static_cast<float>(i / columns);
-      values[i] = std::round(values[i] / step) * step;
+    for (size_t at = 0; at < values.size(); at += columns) {
+      const auto row = std::span(values).subspan(at, columns);
+      const float step = (std::ranges::max(row) - std::ranges::min(row)) / 200;
+      for (float& v : row) v = std::round(v / step) * step;
     }
     tensor = test::float_tensor(tensor.shape, values);
   });
