@@ -118,7 +118,8 @@ int compare_models(const CompareArguments& o) {
     throw Error(ErrorCode::usage,
                 fmt::format("--report {}: expected a name that ends in .html or .md", o.report.string()));
   if (o.update_card) require_measurement_place(o.quantized);
-  const Warning warn = warnings(o.run.strict ? Strictness::strict : Strictness::warn);
+  const Warning warn = warnings(o.run.strictness());
+  for (const auto& folder : {o.original, o.quantized}) tell_changed_files(folder, o.run.strictness(), warn);
   const CompareInput input = read_input(o);
   CompareOptions options{.engine = parse_engine(o.run.engine),
                          .threads = o.run.threads,

@@ -14,6 +14,7 @@
 #include "base/wording.h"
 #include "command.h"
 #include "mlx_encoder/error.h"
+#include "mlx_encoder/inspect.h"
 #include "mlx_encoder/version.h"
 
 namespace mlxe::cli {
@@ -40,6 +41,11 @@ Warning warnings(Strictness strictness) {
     std::lock_guard lock(said->first);
     if (said->second.emplace(sentence).second) bar->print("warning: " + cleaned(sentence));
   };
+}
+
+void tell_changed_files(const std::filesystem::path& folder, Strictness strictness, const Warning& warning) {
+  if (strictness == Strictness::warn) return;
+  for (const std::string& change : changed_files(folder)) warning(change);
 }
 
 Progress progress() {

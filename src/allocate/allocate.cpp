@@ -18,7 +18,6 @@
 #include "calibrate/calibrate.h"
 #include "convert/blueprint.h"
 #include "convert/carried_files.h"
-#include "convert/provenance.h"
 #include "format/folder_writer.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"

@@ -11,10 +11,11 @@
 #include "convert/blueprint.h"
 #include "convert/carried_files.h"
 #include "convert/pieces.h"
-#include "convert/provenance.h"
+#include "convert/readers.h"
 #include "convert/weight_writer.h"
 #include "format/config.h"
 #include "format/folder_writer.h"
+#include "format/provenance.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -24,7 +25,11 @@ namespace {
 // Whether the output folder holds this conversion. Throws usage when it holds something else that must stay.
 bool is_done(const Blueprint& blueprint, const ConvertOptions& options) {
   if (options.if_done == IfDone::rewrite || !fs::exists(options.output)) return false;
-  const std::optional<Provenance> found = Provenance::read(options.output);
+  std::optional<Provenance> found;
+  try {
+    found = Provenance::read(options.output);
+  } catch (const Error&) {
+  }
   if (!found) return false;  // PendingFolder says what is wrong with it
   const auto other = [&](const char* what) {
     if (options.if_done == IfDone::renew) return false;
@@ -35,7 +40,8 @@ bool is_done(const Blueprint& blueprint, const ConvertOptions& options) {
   if (found->plan != blueprint.digest) return other("another conversion (other options, model or version)");
   if (found->source != fingerprints(options.model, blueprint.source_files))
     return other("the conversion of a model that has changed since");
-  if (!found->intact(options.output)) return other("this conversion, but its files were changed since");
+  if (found->output.empty() || !found->changes(options.output, FileCheck::content).empty())
+    return other("this conversion, but its files were changed since");
   return true;
 }
 
@@ -110,6 +116,7 @@ Conversion run(const ConvertOptions& options, Purpose purpose) {
   for (const auto& [file, text] : blueprint.texts) write_whole_file(pending.path() / file, text);
   copy_files(options.model, pending.path(), blueprint.carried);
   verify_folder(blueprint, pending.path());
+  if (options.layout == Layout::mlx_embeddings) require_mlx_embeddings_loads(pending.path(), options.output);
   const Provenance provenance{.plan = blueprint.digest,
                               .source = source.get(),
                               .output = fingerprints(pending.path(), blueprint.output_files())};

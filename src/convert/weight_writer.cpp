@@ -227,6 +227,7 @@ void verify_folder(const Blueprint& blueprint, const fs::path& folder) {
     not_as_planned(folder, fmt::format("it has {} tensors, {} were planned", tensors.size(), expected));
   SchemeCheck check(written, blueprint.plan);
   model.visit(check);
+  load_as_a_run(folder, blueprint.tokenizer);
 }
 
 }  // namespace mlxe

@@ -57,7 +57,7 @@ float e4m3_value(uint8_t scale) noexcept {
   const uint32_t exponent = scale >> 3 & 15u, mantissa = scale & 7u;
   const float magnitude = (scale & 0x7fu) == 0x7fu ? std::numeric_limits<float>::quiet_NaN()
                           : exponent == 0          ? static_cast<float>(mantissa) * 0x1p-9f
-                                                   : std::bit_cast<float>((exponent + 120) << 23 | mantissa << 20);
+                                          : std::bit_cast<float>((exponent + 120) << 23 | mantissa << 20);
   return scale & 0x80u ? -magnitude : magnitude;
 }
 

@@ -24,7 +24,8 @@ float e8m0_value(uint8_t scale) noexcept;  // 2^(scale - 127); 255 is infinite
 
 // nvfp4: largest / 6 as an 8-bit float (sign, 4 exponent, 3 mantissa bits), at most 448; 0 below 2^-10.
 uint8_t e4m3_scale(float largest, Dtype dtype) noexcept;
-float e4m3_value(uint8_t scale) noexcept;  // of any byte, as MLX reads it: 128..255 negative, 0x7f and 0xff NaN
+float e4m3_value(
+    uint8_t scale) noexcept;  // of any byte, as MLX reads it: 128..255 negative, 0x7f and 0xff NaN
 
 // int8: w ~ (q - zero_point) * scale, q in [-128, 127]; zero is exact. [low, high] is first widened to
 // contain 0.

@@ -173,8 +173,8 @@ TEST(QuantizeGolden, OneFlippedBitIsNoticed) {
 
 // Rows of real MLX's reading of a matrix with every scale byte (row s has scale s) that `stored` reads
 // differently, bit for bit; what MLX reads as NaN or infinity must be an error that names the row.
-std::vector<size_t> rows_unlike_mlx(const SafetensorsFile& file, const std::string& mode, const Scheme& scheme,
-                                    const MatrixView& stored) {
+std::vector<size_t> rows_unlike_mlx(const SafetensorsFile& file, const std::string& mode,
+                                    const Scheme& scheme, const MatrixView& stored) {
   const std::vector<float> theirs = to_floats(*file.find(mode + ".dequant"));
   const auto columns = static_cast<size_t>(scheme.group_size);
   std::vector<size_t> unlike;
@@ -197,9 +197,9 @@ std::vector<size_t> rows_unlike_mlx(const SafetensorsFile& file, const std::stri
 
 TEST(QuantizeGolden, EveryScaleByteIsReadAsMlxReadsIt) {
   const SafetensorsFile file(kScales);
-  for (const Case& c : {Case{"nvfp4", {Mode::nvfp4, 4, 16, Dtype::f32}},
-                        Case{"mxfp4", {Mode::mxfp4, 4, 32, Dtype::f32}},
-                        Case{"mxfp8", {Mode::mxfp8, 8, 32, Dtype::f32}}}) {
+  for (const Case& c :
+       {Case{"nvfp4", {Mode::nvfp4, 4, 16, Dtype::f32}}, Case{"mxfp4", {Mode::mxfp4, 4, 32, Dtype::f32}},
+        Case{"mxfp8", {Mode::mxfp8, 8, 32, Dtype::f32}}}) {
     const std::span<const std::byte> scales = file.find(c.key + ".scales")->data;
     MatrixView stored{file.find(c.key + ".weight")->data, scales, {}};
     EXPECT_EQ(rows_unlike_mlx(file, c.key, c.scheme, stored), std::vector<size_t>{}) << c.key;
