@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <functional>
 #include <string>
 
@@ -33,6 +34,9 @@ void add_inspect(CLI::App& app, Run& run);
 // Error(strict).
 enum class Strictness { warn, strict };
 Warning warnings(Strictness strictness);
+// Under `--strict`: tells `warning` of each file of a converted folder that is not as mlx_encoder.json
+// records it.
+void tell_changed_files(const std::filesystem::path& folder, Strictness strictness, const Warning& warning);
 
 // A progress bar on standard error, drawn only on a terminal. There is one at a time, and warnings go above
 // it.

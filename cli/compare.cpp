@@ -122,7 +122,8 @@ int compare_models(const CompareArguments& o) {
   if (!o.report.empty()) report.emplace(o.report);
   if (!o.save_baseline.empty()) require_baseline_place(o.save_baseline);
   if (o.update_card) require_measurement_place(o.quantized);
-  const Warning warn = warnings(o.run.strict ? Strictness::strict : Strictness::warn);
+  const Warning warn = warnings(o.run.strictness());
+  for (const auto& folder : {o.original, o.quantized}) tell_changed_files(folder, o.run.strictness(), warn);
   const CompareInput input = read_input(o);
   CompareOptions options{.engine = parse_engine(o.run.engine),
                          .threads = o.run.threads,

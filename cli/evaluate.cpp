@@ -127,7 +127,9 @@ int evaluate_model(EvaluateArguments o) {
   o.evaluating.activations = parse_activations(o.run.activations);
   o.evaluating.threads = o.run.threads;
   o.evaluating.max_length = o.run.max_length;
-  o.evaluating.warning = warnings(o.run.strict ? Strictness::strict : Strictness::warn);
+  o.evaluating.warning = warnings(o.run.strictness());
+  for (const auto& folder : {o.run.folder, o.original})
+    if (!folder.empty()) tell_changed_files(folder, o.run.strictness(), o.evaluating.warning);
   o.evaluating.progress = progress();
   std::optional<QualityFile> quality;  // a mistake in it is said before the long run
   if (!o.gates.empty()) quality = read_quality_file(o.gates);

@@ -9,11 +9,14 @@
 #include "arguments.h"
 #include "base/wording.h"
 #include "command.h"
+#include "mlx_encoder/error.h"
 #include "mlx_encoder/inspect.h"
 #include "print_json.h"
 
 namespace mlxe::cli {
 namespace {
+
+constexpr size_t kListedChanges = 3;  // that a message spells out
 
 struct InspectArguments {
   std::string folder;
@@ -63,6 +66,7 @@ nlohmann::json to_json(const Inspection& in, const std::string& folder) {
           {"components", components},
           {"readers", readers},
           {"unknown_keys", in.unknown_keys},
+          {"changes", in.changes},
           {"warnings", in.warnings},
           {"tensors", tensors}};
 }
@@ -79,8 +83,10 @@ void print_tensors(const Inspection& in) {
 
 void print(const Inspection& in, const InspectArguments& o) {
   if (o.tensors) print_tensors(in);
-  std::cout << fmt::format("{} ({}): {}\n", o.folder, in.model_type,
-                           in.diagnosis == Diagnosis::fake ? "fake quantization" : name(in.diagnosis));
+  std::cout << fmt::format("{} ({}): {}{}\n", o.folder, in.model_type,
+                           in.diagnosis == Diagnosis::fake ? "fake quantization" : name(in.diagnosis),
+                           in.changes.empty() ? "" : ", not as it was converted");
+  for (const std::string& change : in.changes) std::cout << "  " << cleaned(change) << '\n';
   for (const std::string& sentence : in.evidence) std::cout << "  " << sentence << '\n';
   std::cout << fmt::format("\n{:.2f} MiB of weights, {:.2f} million parameters, {:.2f} bits a weight\n",
                            mib(in.bytes), static_cast<double>(in.parameters) / 1e6, in.bits_per_weight);
@@ -122,7 +128,9 @@ void add_inspect(CLI::App& app, Run& run) {
         print_json(to_json(in, o->folder));
       else
         print(in, *o);
-      return 0;
+      if (in.changes.empty()) return 0;
+      std::cerr << "mlx-encoder: " << cleaned(listed(in.changes, kListedChanges, "; ")) << '\n';
+      return exit_status(ErrorCode::format);
     };
   });
 }

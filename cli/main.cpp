@@ -18,6 +18,7 @@
 #include "command.h"
 #include "last_words.h"
 #include "mlx_encoder/error.h"
+#include "mlx_encoder/inspect.h"
 #include "mlx_encoder/version.h"
 #include "print_json.h"
 #include "safe_output.h"
@@ -47,6 +48,11 @@ Warning warnings(Strictness strictness) {
     std::lock_guard lock(said->first);
     if (said->second.emplace(sentence).second) bar->print("warning: " + cleaned(sentence));
   };
+}
+
+void tell_changed_files(const std::filesystem::path& folder, Strictness strictness, const Warning& warning) {
+  if (strictness == Strictness::warn) return;
+  for (const std::string& change : changed_files(folder)) warning(change);
 }
 
 Progress progress() {

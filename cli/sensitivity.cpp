@@ -61,6 +61,9 @@ void print(const Sensitivity& s) {
 }
 
 int measure(const SensitivityArguments& o) {
+  const Strictness strictness = o.strict ? Strictness::strict : Strictness::warn;
+  const Warning warning = warnings(strictness);
+  tell_changed_files(o.model, strictness, warning);
   SensitivityOptions options{.model = o.model,
                              .texts = {},
                              .bits = o.bits,
@@ -68,7 +71,7 @@ int measure(const SensitivityArguments& o) {
                              .dtype = parse_dtype(o.dtype),
                              .most_tokens = o.tokens,
                              .threads = o.threads,
-                             .warning = warnings(o.strict ? Strictness::strict : Strictness::warn),
+                             .warning = warning,
                              .progress = progress()};
   if (!o.plot.empty() && ending_of(o.plot) != ".svg")
     throw Error(ErrorCode::usage,

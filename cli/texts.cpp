@@ -75,11 +75,13 @@ void RunOptions::add_to(CLI::App& command) {
 }
 
 Encoder RunOptions::load() const {
+  const Warning warning = warnings(strictness());
+  tell_changed_files(folder, strictness(), warning);
   return Encoder::load(folder, {.engine = parse_engine(engine),
                                 .activations = parse_activations(activations),
                                 .threads = threads,
                                 .max_length = max_length,
-                                .warning = warnings(strict ? Strictness::strict : Strictness::warn)});
+                                .warning = warning});
 }
 
 }  // namespace mlxe::cli

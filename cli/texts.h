@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "command.h"
 #include "evaluate/text_file.h"
 #include "mlx_encoder/encoder.h"
 
@@ -54,6 +55,7 @@ struct RunOptions {
   bool json = false;
 
   void add_to(CLI::App& command);
+  Strictness strictness() const { return strict ? Strictness::strict : Strictness::warn; }
   Encoder load() const;
 };
 

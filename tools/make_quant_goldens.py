@@ -8,7 +8,8 @@ Contents: `w` [32, 128] float32, and for w cast to each dtype
     {mxfp4,mxfp8,nvfp4}.{f32,f16,bf16}.{weight,scales}
     affine.f32.b*.g64.dequant, {mxfp4,mxfp8,nvfp4}.f32.dequant
 from mlx.core on the CPU, and int8.{weight,scale,zero_point}, fake.{weight,scale,zero_point} from the numpy formulas
-below (no other program writes those two). Every MLX result is first compared with a numpy version of the same
+below (no other program writes those two). Beside it, scale_golden.safetensors: `{nvfp4,mxfp4,mxfp8}.{weight,scales,dequant}`,
+what MLX reads for each of the 256 scale bytes (row s has scale s) over codes of every kind, NaN included. Every MLX result is first compared with a numpy version of the same
 algorithm, so the file also says that docs/format.md describes what MLX does.
 """
 
@@ -151,6 +152,21 @@ def same(found: mx.array, expected: np.ndarray, what: str) -> None:
         sys.exit(f"{what}: MLX {mx.__version__} and the numpy version differ at {bad[:5].tolist()} ({len(bad)} places)")
 
 
+def write_scales(output: pathlib.Path) -> None:
+    out = {}
+    for mode, (bits, group) in FP_MODES.items():
+        if bits == 4:
+            codes = np.resize(np.arange(16, dtype=np.uint8), (256, group))
+        else:  # row s has 32 of the 256 codes
+            codes = (np.arange(32)[None, :] + 32 * np.arange(256)[:, None]).astype(np.uint8)
+        packed = codes.view(np.uint32) if bits == 8 else pack(codes, bits)
+        scales = np.arange(256, dtype=np.uint8).reshape(256, 1)
+        pieces = mx.array(packed), mx.array(scales)
+        out |= {f"{mode}.weight": pieces[0], f"{mode}.scales": pieces[1],
+                f"{mode}.dequant": mx.dequantize(*pieces, group_size=group, bits=bits, mode=mode, dtype=mx.float32)}
+    mx.save_safetensors(str(output), out, {"format": "mlx", "made_by": f"mlx {mx.__version__}, {pathlib.Path(__file__).name}"})
+
+
 def main() -> None:
     default = pathlib.Path(__file__).parent.parent / "tests/data/quant_golden.safetensors"
     output = sys.argv[1] if len(sys.argv) > 1 else str(default)
@@ -181,6 +197,7 @@ def main() -> None:
         for piece, name in zip(pieces, ("weight", "scale", "zero_point")):
             out[f"{key}.{name}"] = mx.array(piece)
     mx.save_safetensors(output, out, {"format": "mlx", "made_by": f"mlx {mx.__version__}, {pathlib.Path(__file__).name}"})
+    write_scales(pathlib.Path(output).with_name("scale_golden.safetensors"))
     print(f"{output}: {len(out)} tensors, {pathlib.Path(output).stat().st_size} bytes")
 
 

@@ -55,11 +55,18 @@ struct Inspection {
   std::vector<ComponentSize> components;  // largest first
   std::vector<ReaderVerdict> readers;
   std::vector<std::string> unknown_keys;  // of config.json: nothing uses them
+  // Files that are not as mlx_encoder.json records them; see changed_files().
+  std::vector<std::string> changes;
   std::vector<std::string> warnings;
 };
 
 // Reads the values of float matrices as far as it must to tell quantized ones from others; `threads` 0: all
 // cores. Errors: not_found, io, format (a folder nothing can be said about).
 Inspection inspect_model(const std::filesystem::path& folder, int threads = 0);
+
+// One sentence for each file of a converted folder that is missing, or whose size or SHA-256 is not what its
+// mlx_encoder.json records, or one if that or a file can't be read; empty if all are as recorded, and where
+// nothing is. Reads the files whole.
+std::vector<std::string> changed_files(const std::filesystem::path& folder);
 
 }  // namespace mlxe

@@ -76,7 +76,7 @@ QuantizedMatrix quantize(std::span<const std::byte> values, Dtype source, int64_
                          const Scheme& scheme, int threads = 0);
 
 // The float32 values [rows, columns] a reader of the stored matrix sees: q * scale + bias in float32. Throws
-// format when a piece has the wrong size, numeric when a scale or bias is not finite.
+// format when a piece has the wrong size, numeric when a scale, bias or value is not finite.
 std::vector<float> dequantize(const QuantizedMatrix& matrix);
 
 }  // namespace mlxe

@@ -22,7 +22,6 @@
 #include "convert/blueprint.h"
 #include "convert/carried_files.h"
 #include "convert/claimed_convert.h"
-#include "convert/provenance.h"
 #include "format/folder_stamp.h"
 #include "format/folder_writer.h"
 #include "mlx_encoder/error.h"

@@ -13,10 +13,11 @@
 #include "convert/carried_files.h"
 #include "convert/model_card.h"
 #include "convert/pieces.h"
-#include "convert/provenance.h"
 #include "convert/value_grid.h"
 #include "convert/written_config.h"
+#include "encoder/model_loader.h"
 #include "format/json_file.h"
+#include "format/provenance.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
 #include "models/mlx_embeddings_form.h"
@@ -102,7 +103,11 @@ class Planner {
 
   Blueprint run() {
     if (options_.layout == Layout::mlx_embeddings) form_.emplace(model_, bp_.checkpoint);
+    for (std::string& change :
+         changes_since_conversion(options_.model, options_.strict ? FileCheck::content : FileCheck::size))
+      warnings_.push_back(std::move(change));
     read_sentence();
+    read_tokenizer();
     model_.visit(claimed_);
     for (const ParameterSpec& spec : claimed_.specs) plan_claimed(spec);
     if (!problems_.empty())
@@ -131,9 +136,25 @@ class Planner {
   void read_sentence() {
     // That mean pooling is assumed is for whoever runs the model.
     sentence_ = read_sentence_modules(options_.model, warn(), ExpectVectors::no);
-    if (form_)
-      for (std::string& caveat : form_->caveats(sentence_, options_.model))
-        warnings_.push_back(std::move(caveat));
+    check_dense(sentence_, options_.model);
+    if (!form_) return;
+    for (const SentenceModuleSpec& module : sentence_.modules)
+      if (const auto* dense = std::get_if<DenseSpec>(&module))
+        throw Error(
+            ErrorCode::unsupported,
+            fmt::format("{}: mlx-embeddings loads no folder with a Dense module ({}): it takes its weights "
+                        "for the encoder's; use --layout hf",
+                        folder(), dense->folder));
+    for (std::string& caveat : form_->caveats(sentence_, options_.model))
+      warnings_.push_back(std::move(caveat));
+  }
+
+  void read_tokenizer() {
+    bp_.tokenizer = load_carried_tokenizer(options_.model);
+    if (bp_.tokenizer.state == CarriedTokenizer::State::none)
+      note(fmt::format("{}: has no tokenizer, so the result has none", folder()));
+    if (bp_.tokenizer.state == CarriedTokenizer::State::foreign)
+      warnings_.push_back(bp_.tokenizer.why + "; its files are carried over unread");
   }
 
   // By its files' own word or by its values, of which those of an original are read no further than its first
@@ -450,7 +471,6 @@ class Planner {
       for (const fs::path& path : files.left_behind) names.push_back(path.string());
       note(fmt::format("not carried over: {}", listed(names, kListed)));
     }
-    if (!files.has_tokenizer) note(fmt::format("{}: has no tokenizer, so the result has none", folder()));
     bp_.texts["config.json"] = config_text();
     bp_.texts[kIndex] = index_text();
     const CardFacts facts{.title = title(),
@@ -567,6 +587,13 @@ std::vector<std::string> Blueprint::output_files() const {
 
 Blueprint make_blueprint(const ConvertOptions& options, Purpose purpose) {
   validate(options.scheme);
+  const Mode mode = options.scheme.mode;
+  if (options.layout == Layout::mlx_embeddings && (mode == Mode::int8 || mode == Mode::fake))
+    throw Error(
+        ErrorCode::usage,
+        fmt::format("layout mlx-embeddings: found the scheme {}, which mlx-embeddings does not read; use "
+                    "affine, mxfp4, mxfp8 or nvfp4, or --layout hf",
+                    name(mode)));
   if (options.calibration && options.scheme.mode != Mode::affine)
     throw Error(
         ErrorCode::usage,

@@ -43,6 +43,7 @@ struct Blueprint {
 
   std::map<std::string, std::string> texts;  // file name -> content: config.json, the index, README.md
   std::vector<CarriedFile> carried;          // copied byte for byte
+  CarriedTokenizer tokenizer;                // among them
   std::vector<std::string> source_files;     // all that decides the output, relative to the source
   std::string digest;                        // of the plan, for mlx_encoder.json
 

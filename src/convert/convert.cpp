@@ -14,11 +14,12 @@
 #include "convert/carried_files.h"
 #include "convert/claimed_convert.h"
 #include "convert/pieces.h"
-#include "convert/provenance.h"
+#include "convert/readers.h"
 #include "convert/weight_writer.h"
 #include "format/config.h"
 #include "format/folder_stamp.h"
 #include "format/folder_writer.h"
+#include "format/provenance.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -28,7 +29,11 @@ namespace {
 // Whether the output folder holds this conversion. Throws usage when it holds something else that must stay.
 bool is_done(const Blueprint& blueprint, const ConvertOptions& options) {
   if (options.if_done == IfDone::rewrite || !fs::exists(options.output)) return false;
-  const std::optional<Provenance> found = Provenance::read(options.output);
+  std::optional<Provenance> found;
+  try {
+    found = Provenance::read(options.output);
+  } catch (const Error&) {
+  }
   if (!found) return false;  // PendingFolder says what is wrong with it
   const auto other = [&](const char* what) {
     if (options.if_done == IfDone::renew) return false;
@@ -39,7 +44,8 @@ bool is_done(const Blueprint& blueprint, const ConvertOptions& options) {
   if (found->plan != blueprint.digest) return other("another conversion (other options, model or version)");
   if (found->source != fingerprints(options.model, blueprint.source_files))
     return other("the conversion of a model that has changed since");
-  if (!found->intact(options.output)) return other("this conversion, but its files were changed since");
+  if (found->output.empty() || !found->changes(options.output, FileCheck::content).empty())
+    return other("this conversion, but its files were changed since");
   return true;
 }
 
@@ -138,6 +144,7 @@ Conversion run(const ConvertOptions& options, Purpose purpose, const FolderClaim
   verify_folder(blueprint, pending.path());
   Fingerprints read = source.get();
   stamp.require_unchanged(blueprint.source_files);
+  if (options.layout == Layout::mlx_embeddings) require_mlx_embeddings_loads(pending.path(), options.output);
   const Provenance provenance{.plan = blueprint.digest,
                               .source = std::move(read),
                               .output = fingerprints(pending.path(), blueprint.output_files())};

@@ -14,6 +14,7 @@
 #include "convert/value_grid.h"
 #include "format/checkpoint.h"
 #include "format/json_file.h"
+#include "format/provenance.h"
 #include "format/weight_files.h"
 #include "mlx_encoder/convert.h"
 #include "mlx_encoder/error.h"
@@ -275,11 +276,18 @@ Inspection inspect_model(const fs::path& folder, int threads) {
     checkpoint.emplace(Checkpoint::open(folder, [&](std::string_view s) { warnings.emplace_back(s); }));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::unsupported) throw;
-    return with_file_errors([&] { return inspect_foreign(folder, error); });
+    Inspection foreign = with_file_errors([&] { return inspect_foreign(folder, error); });
+    foreign.changes = changed_files(folder);
+    return foreign;
   }
   Inspection result = with_file_errors([&] { return Inspector(std::move(*checkpoint), threads).run(); });
+  result.changes = changed_files(folder);
   result.warnings.insert(result.warnings.begin(), warnings.begin(), warnings.end());
   return result;
+}
+
+std::vector<std::string> changed_files(const fs::path& folder) {
+  return changes_since_conversion(folder, FileCheck::content);
 }
 
 }  // namespace mlxe

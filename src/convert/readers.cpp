@@ -11,7 +11,6 @@
 #include "base/wording.h"
 #include "convert/carried_files.h"
 #include "convert/pieces.h"
-#include "encoder/model_loader.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 #include "models/mlx_embeddings_form.h"
@@ -32,10 +31,9 @@ ReaderVerdict verdict(const char* reader, std::vector<std::string> why) {
 
 ReaderVerdict judge_own(const fs::path& folder) {
   try {
-    const LoadedModel loaded = load_model(folder, {});
-    if (!find_carried_files(folder, loaded.sentence).has_tokenizer)
-      return verdict(kOwn, {"the folder has no tokenizer"});
-    return verdict(kOwn, {});
+    const CarriedTokenizer tokenizer = load_carried_tokenizer(folder);
+    load_as_a_run(folder, tokenizer);
+    return verdict(kOwn, tokenizer.why.empty() ? std::vector<std::string>{} : std::vector{tokenizer.why});
   } catch (const Error& error) {
     return verdict(kOwn, {error.what()});
   }
@@ -67,6 +65,7 @@ class MlxEmbeddingsJudge {
     Model model = make_model(checkpoint_, {});
     compare_names(model);
     check_config(model);
+    check_tokenizer();
     check_subfolders();
     check_quantization();
     if (const std::string f64 = f64_tensors(checkpoint_); !f64.empty()) why_.push_back(f64);
@@ -115,6 +114,15 @@ class MlxEmbeddingsJudge {
         caveats_.push_back(std::move(caveat));
     } catch (const Error& error) {
       caveats_.push_back(error.what());
+    }
+  }
+
+  void check_tokenizer() {
+    try {
+      if (load_carried_tokenizer(checkpoint_.folder()).state == CarriedTokenizer::State::none)
+        caveats_.push_back("the folder has no tokenizer, which mlx_embeddings.load asks for");
+    } catch (const Error& error) {
+      why_.push_back(error.what());
     }
   }
 
@@ -194,6 +202,15 @@ ReaderVerdict judge_mlx_lm_layout(const Checkpoint& checkpoint) {
 }
 
 }  // namespace
+
+void require_mlx_embeddings_loads(const fs::path& written, const fs::path& output) {
+  Checkpoint checkpoint = Checkpoint::open(written);
+  const ReaderVerdict found = judge_mlx_embeddings(checkpoint);
+  if (!found.loads)
+    throw Error(ErrorCode::unsupported,
+                fmt::format("{}: mlx-embeddings would not load it: {}; nothing was kept: use --layout hf",
+                            output.string(), listed(found.why, kListedTensors, "; ")));
+}
 
 std::vector<ReaderVerdict> judge_readers(Checkpoint& checkpoint) {
   return {judge_own(checkpoint.folder()), judge_mlx_embeddings(checkpoint), judge_mlx_lm_layout(checkpoint)};

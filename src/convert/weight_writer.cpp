@@ -81,8 +81,8 @@ class WeightWriter {
   // Stored as it should be already.
   void copy(const Work& work, const PlannedTensor& planned, SafetensorsWriter& file) {
     const StoredWeight& source = work.source;
-    if (source.scheme.mode == Mode::affine || source.scheme.mode == Mode::int8)
-      try {  // a damaged scale must not be passed on; the codes themselves can't be
+    if (is_mlx(source.scheme.mode) || source.scheme.mode == Mode::int8)
+      try {  // what gives NaN or infinity must not be passed on
         floats_.resize(static_cast<size_t>(planned.shape[1]));
         for (int64_t row = 0; row < planned.shape[0]; ++row)
           dequantize_rows({source.codes, source.scales, source.biases}, source.scheme, planned.shape[0],
@@ -234,6 +234,7 @@ void verify_folder(const Blueprint& blueprint, const fs::path& folder) {
     not_as_planned(folder, fmt::format("it has {} tensors, {} were planned", tensors.size(), expected));
   SchemeCheck check(written, blueprint.plan);
   model.visit(check);
+  load_as_a_run(folder, blueprint.tokenizer);
 }
 
 }  // namespace mlxe

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/wording.h"
+#include "format/provenance.h"
 #include "mlx_encoder/error.h"
 #include "models/registry.h"
 
@@ -94,9 +96,30 @@ SentencePipeline make_pipeline(const SentenceModules& spec, int64_t hidden_size)
   return pipeline;
 }
 
+void check_finite(const StoredWeight& weight, const std::filesystem::path& folder) {
+  std::vector<float> values(static_cast<size_t>(element_count(weight.shape)));
+  to_float(weight.dtype, weight.codes, values);
+  const auto bad = std::ranges::find_if_not(values, [](float v) { return std::isfinite(v); });
+  if (bad == values.end()) return;
+  const auto columns = weight.shape.size() == 2 ? weight.shape[1] : 1, at = bad - values.begin();
+  throw Error(ErrorCode::numeric,
+              fmt::format("{}: {}, row {}, column {} is {}, expected a finite number; the file is damaged",
+                          folder.string(), weight.name, at / columns, at % columns, *bad));
+}
+
 }  // namespace
 
+void check_dense(const SentenceModules& sentence, const std::filesystem::path& folder) {
+  for (const SentenceModuleSpec& module : sentence.modules)
+    if (const auto* dense = std::get_if<DenseSpec>(&module)) {
+      check_finite(dense->weight, folder);
+      if (dense->bias) check_finite(*dense->bias, folder);
+    }
+}
+
 LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn) {
+  if (warn)
+    for (const std::string& change : changes_since_conversion(folder, FileCheck::size)) warn(change);
   Checkpoint checkpoint = Checkpoint::open(folder, warn);
   Model model = make_model(checkpoint, warn);
   ShapeCheck check(checkpoint);
@@ -105,6 +128,7 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn)
   const bool classifies = model.classifier || model.token_classifier;
   SentenceModules sentence =
       read_sentence_modules(folder, warn, classifies ? ExpectVectors::no : ExpectVectors::yes);
+  check_dense(sentence, folder);
   model.sentence = make_pipeline(sentence, model.hidden_size());
   const ScoreFunction scores = score_function(model, checkpoint.config(), sentence, warn);
   return {std::move(checkpoint), std::move(model), std::move(sentence), scores};

@@ -21,9 +21,12 @@ struct LoadedModel {
 
 // Reads config.json, the safetensors files and the sentence-transformers modules of `folder`, and checks that
 // every tensor of the model is there in the shape config.json implies. What is ignored or assumed is said
-// through `warn`. Errors: not_found, io, format (all missing or misshapen tensors in one message),
-// unsupported.
+// through `warn`, and each file whose size is not what mlx_encoder.json records. Errors: not_found, io,
+// format (all missing or misshapen tensors in one message), unsupported, numeric (check_dense).
 LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn);
+
+// Errors: numeric (NaN or infinity in a Dense module of `folder`; names tensor, row and column).
+void check_dense(const SentenceModules& sentence, const std::filesystem::path& folder);
 
 // Hands every tensor of the model to the engine and keeps the handles. `loaded` must outlive the engine.
 void bind(LoadedModel& loaded, Engine& engine);

@@ -50,7 +50,7 @@ struct QuantizeKernels {
                         const float* biases, float* out);
   // out = (code - zero_point) * scale
   void (*int8_decode)(const int8_t* codes, size_t n, float scale, float zero_point, float* out);
-  // out = value of the code * scale. group_size: a multiple of 16.
+  // out = value of the code * scale; codes 0x7f and 0xff of e4m3 are NaN. group_size: a multiple of 16.
   void (*e2m1_decode)(const uint8_t* codes, size_t groups, size_t group_size, const float* scales,
                       float* out);
   void (*e4m3_decode)(const uint8_t* codes, size_t groups, size_t group_size, const float* scales,

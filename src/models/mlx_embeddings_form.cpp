@@ -154,9 +154,6 @@ std::vector<std::string> MlxEmbeddingsForm::caveats(const SentenceModules& sente
         "so "
         "apply them to its last_hidden_state and pool that yourself");
   for (const SentenceModuleSpec& module : sentence.modules) {
-    if (const auto* dense = std::get_if<DenseSpec>(&module))
-      caveats.push_back("mlx-embeddings can't load a folder with a Dense module (" + dense->folder +
-                        "): it takes its weights for the encoder's; this program reads it");
     const auto* pooling = std::get_if<PoolingSpec>(&module);
     if (pooling && pooling->kinds != std::vector{PoolingKind::mean})
       caveats.push_back(

@@ -73,6 +73,7 @@ class Dequantizer {
       kernels_.e4m3_decode(codes, groups, group_size_, scales_.data(), out);
     else
       kernels_.e2m1_decode(codes, groups, group_size_, scales_.data(), out);
+    check_finite(row, {out, columns_}, "value");
   }
 
   const std::byte* at(std::span<const std::byte> piece, size_t row) const {

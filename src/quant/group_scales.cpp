@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 #include "base/half.h"
 #include "kernels/quantize_table.h"
@@ -54,8 +55,10 @@ uint8_t e4m3_scale(float largest, Dtype dtype) noexcept {
 
 float e4m3_value(uint8_t scale) noexcept {
   const uint32_t exponent = scale >> 3 & 15u, mantissa = scale & 7u;
-  if (exponent == 0) return static_cast<float>(mantissa) * 0x1p-9f;
-  return std::bit_cast<float>((exponent + 120) << 23 | mantissa << 20);
+  const float magnitude = (scale & 0x7fu) == 0x7fu ? std::numeric_limits<float>::quiet_NaN()
+                          : exponent == 0          ? static_cast<float>(mantissa) * 0x1p-9f
+                                          : std::bit_cast<float>((exponent + 120) << 23 | mantissa << 20);
+  return scale & 0x80u ? -magnitude : magnitude;
 }
 
 Int8Grid int8_grid(float low, float high) noexcept {

@@ -20,11 +20,12 @@ AffineGroup affine_group(float low, float high, int bits) noexcept;
 // largest magnitude, code_max is 6 or 448, and the quotient is rounded to `dtype`, the dtype of the values.
 uint8_t e8m0_scale(float largest, float code_max,
                    Dtype dtype) noexcept;  // exponent + 127; 127 for a zero group
-float e8m0_value(uint8_t scale) noexcept;  // 2^(scale - 127)
+float e8m0_value(uint8_t scale) noexcept;  // 2^(scale - 127); 255 is infinite
 
-// nvfp4: largest / 6 as an 8-bit float (4 exponent, 3 mantissa bits), at most 448; 0 below 2^-10.
+// nvfp4: largest / 6 as an 8-bit float (sign, 4 exponent, 3 mantissa bits), at most 448; 0 below 2^-10.
 uint8_t e4m3_scale(float largest, Dtype dtype) noexcept;
-float e4m3_value(uint8_t scale) noexcept;
+float e4m3_value(
+    uint8_t scale) noexcept;  // of any byte, as MLX reads it: 128..255 negative, 0x7f and 0xff NaN
 
 // int8: w ~ (q - zero_point) * scale, q in [-128, 127]; zero is exact. [low, high] is first widened to
 // contain 0.

@@ -42,7 +42,7 @@ QuantizedMatrix quantize(std::span<const std::byte> values, Dtype source, int64_
 
 // dequantize() of rows [first, first + count) of a [rows, columns] matrix into `out`, [count, columns]. Runs
 // on the calling thread; may be called from several at once. Throws usage (scheme, shape or range), format (a
-// piece has the wrong number of bytes) or numeric (a scale or bias is not finite; names the row).
+// piece has the wrong number of bytes) or numeric (a scale, bias or value is not finite; names the row).
 void dequantize_rows(const MatrixView& matrix, const Scheme& scheme, int64_t rows, int64_t columns,
                      int64_t first, int64_t count, std::span<float> out);
 

@@ -529,8 +529,9 @@ TEST(InspectCommand, PrintsTheDiagnosisAndOneJsonObject) {
   EXPECT_THAT(text.out, HasSubstr("fake 8-bit in F32"));
   const nlohmann::json json = nlohmann::json::parse(run({"inspect", fake, "--json"}).out);
   EXPECT_EQ(json["diagnosis"], "fake");
-  for (const char* key : {"folder", "model_type", "evidence", "bytes", "parameters", "bits_per_weight",
-                          "bytes_at_8_bits", "components", "readers", "unknown_keys", "warnings", "tensors"})
+  for (const char* key :
+       {"folder", "model_type", "evidence", "bytes", "parameters", "bits_per_weight", "bytes_at_8_bits",
+        "components", "readers", "unknown_keys", "changes", "warnings", "tensors"})
     EXPECT_TRUE(json.contains(key)) << key;
   EXPECT_EQ(json["readers"].size(), 3u);
   EXPECT_EQ(json["mode_at_8_bits"], "affine");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -11,12 +12,15 @@
 
 #include "base/half.h"
 #include "format/safetensors.h"
+#include "mlx_encoder/error.h"
 #include "mlx_encoder/quantize.h"
+#include "quant/matrix.h"
 
 namespace mlxe::quantize_golden_test {
 namespace {
 
 const std::filesystem::path kCommitted = std::filesystem::path(MLXE_TEST_DATA) / "quant_golden.safetensors";
+const std::filesystem::path kScales = std::filesystem::path(MLXE_TEST_DATA) / "scale_golden.safetensors";
 const std::filesystem::path kShared =
     std::filesystem::path(MLXE_SHARED_DIR) / "golden/quant_golden.safetensors";
 
@@ -164,6 +168,46 @@ TEST(QuantizeGolden, OneFlippedBitIsNoticed) {
     m = golden.quantized(c.scheme);
     m.biases.front() ^= std::byte{1};
     EXPECT_EQ(golden.difference(c, m), "biases") << c.key;
+  }
+}
+
+// Rows of real MLX's reading of a matrix with every scale byte (row s has scale s) that `stored` reads
+// differently, bit for bit; what MLX reads as NaN or infinity must be an error that names the row.
+std::vector<size_t> rows_unlike_mlx(const SafetensorsFile& file, const std::string& mode,
+                                    const Scheme& scheme, const MatrixView& stored) {
+  const std::vector<float> theirs = to_floats(*file.find(mode + ".dequant"));
+  const auto columns = static_cast<size_t>(scheme.group_size);
+  std::vector<size_t> unlike;
+  for (size_t row = 0; row < 256; ++row) {
+    const auto expected = std::span(theirs).subspan(row * columns, columns);
+    std::vector<float> ours(columns);
+    std::string error;
+    try {
+      dequantize_rows(stored, scheme, 256, scheme.group_size, static_cast<int64_t>(row), 1, ours);
+    } catch (const Error& e) {
+      error = e.what();
+    }
+    const bool finite = std::ranges::all_of(expected, [](float v) { return std::isfinite(v); });
+    const bool same = finite ? error.empty() && std::memcmp(ours.data(), expected.data(), columns * 4) == 0
+                             : error.starts_with(fmt::format("row {}: ", row));
+    if (!same) unlike.push_back(row);
+  }
+  return unlike;
+}
+
+TEST(QuantizeGolden, EveryScaleByteIsReadAsMlxReadsIt) {
+  const SafetensorsFile file(kScales);
+  for (const Case& c :
+       {Case{"nvfp4", {Mode::nvfp4, 4, 16, Dtype::f32}}, Case{"mxfp4", {Mode::mxfp4, 4, 32, Dtype::f32}},
+        Case{"mxfp8", {Mode::mxfp8, 8, 32, Dtype::f32}}}) {
+    const std::span<const std::byte> scales = file.find(c.key + ".scales")->data;
+    MatrixView stored{file.find(c.key + ".weight")->data, scales, {}};
+    EXPECT_EQ(rows_unlike_mlx(file, c.key, c.scheme, stored), std::vector<size_t>{}) << c.key;
+    // The twin: one scale with its highest bit flipped, a sign in nvfp4, 2^128 in the others.
+    std::vector<std::byte> flipped(scales.begin(), scales.end());
+    flipped[200] ^= std::byte{0x80};
+    stored.scales = flipped;
+    EXPECT_EQ(rows_unlike_mlx(file, c.key, c.scheme, stored), std::vector<size_t>{200}) << c.key;
   }
 }
 

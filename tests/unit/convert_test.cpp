@@ -702,10 +702,6 @@ TEST(MlxEmbeddingsLayout, SaysWhatItLeavesOut) {
   EXPECT_THAT(names_in(folder.path()), IsEmpty());
 
   EXPECT_THAT(
-      plan_conversion({.model = tiny("st_dense"), .scheme = kAffine8g32, .layout = Layout::mlx_embeddings})
-          .warnings,
-      ::testing::Contains(HasSubstr("2_Dense")));
-  EXPECT_THAT(
       plan_conversion({.model = tiny("st_cls"), .scheme = kAffine8g32, .layout = Layout::mlx_embeddings})
           .warnings,
       ::testing::Contains(HasSubstr("averages the token vectors")));

@@ -329,6 +329,10 @@ TEST(GroupScales, E4m3OfTheSixth) {
   EXPECT_EQ(e4m3_scale(6 * 0x1.01p-10f, Dtype::f32), 1);
   for (int code = 0; code < 0x7f; ++code)
     EXPECT_EQ(e4m3_scale(e4m3_value(static_cast<uint8_t>(code)) * 6, Dtype::f32), code);
+  for (int code = 0; code < 0x7f; ++code)
+    EXPECT_EQ(e4m3_value(static_cast<uint8_t>(code | 0x80)), -e4m3_value(static_cast<uint8_t>(code)));
+  EXPECT_TRUE(std::isnan(e4m3_value(0x7f)) && std::isnan(e4m3_value(0xff)));
+  EXPECT_TRUE(std::isinf(e8m0_value(0xff)));
 }
 
 TEST(Quantize, Int8RowsOfEveryKind) {

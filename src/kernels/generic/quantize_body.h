@@ -306,9 +306,10 @@ struct QuantizeBody {
       for (size_t i = g * group_size; i < (g + 1) * group_size; i += kLanes) {
         const auto code = V::load_u8(codes + i);
         // Exponent and mantissa land in a float's; the biases (7, 127) differ by a factor, subnormals
-        // included.
+        // included. The largest code is NaN.
         const auto magnitude = V::as_float(V::template shift_left<20>(V::bit_and(code, V::set(0x7f))));
-        const auto value = V::as_int(V::mul(magnitude, V::set(0x1p120f)));
+        const auto product = V::mul(magnitude, V::set(0x1p120f));
+        const auto value = V::select_above(product, V::set(448.0f), V::set(0x7fc00000), V::as_int(product));
         const auto sign = V::template shift_left<24>(V::bit_and(code, V::set(0x80)));
         V::store(V::mul(V::as_float(V::bit_or(value, sign)), scale), out + i);
       }

@@ -201,8 +201,9 @@ void e2m1_decode(const uint8_t* codes, size_t groups, size_t group_size, const f
 void e4m3_decode(const uint8_t* codes, size_t groups, size_t group_size, const float* scales, float* out) {
   for (size_t i = 0; i < groups * group_size; ++i) {
     const uint32_t exponent = codes[i] >> 3 & 15u, mantissa = codes[i] & 7u;
-    const float magnitude = exponent == 0 ? static_cast<float>(mantissa) * 0x1p-9f
-                                          : float_of((exponent + 120) << 23 | mantissa << 20);
+    const float magnitude = (codes[i] & 0x7fu) == 0x7fu ? float_of(0x7fc00000u)
+                            : exponent == 0             ? static_cast<float>(mantissa) * 0x1p-9f
+                                                        : float_of((exponent + 120) << 23 | mantissa << 20);
     store(out, i, (codes[i] & 0x80u ? -magnitude : magnitude) * load<float>(scales, i / group_size));
   }
 }
