@@ -163,9 +163,104 @@ def tokenizer() -> None:
     seed("not_utf8", b"\x00a\xff", bert)
 
 
+def sentence() -> None:
+    names = ["modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling/config.json",
+             "2_Dense/config.json"]
+
+    def seed(name: str, files: dict, tensors: dict | None = None) -> None:
+        parts = [files.get(n, "") for n in names]
+        text, size = header(tensors) if tensors else ("", 0)
+        assert size < 256
+        tail = text.encode() + bytes([size]) if tensors else b""
+        put("sentence", name, b"\0".join([(p if isinstance(p, str) else json.dumps(p)).encode() for p in parts] + [tail]))
+
+    def modules(*kinds: str) -> list:
+        return [{"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+                for i, (kind, path) in enumerate(k.split("@") for k in kinds)]
+
+    saved = DATA / "sentence" / "saved"
+    seed("saved", {n: (saved / n).read_text() for n in names if (saved / n).exists()},
+         {"linear.weight": ("F32", [3, 8]), "linear.bias": ("F32", [3])})
+    pooling = {"word_embedding_dimension": 8, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}
+    plain = modules("Transformer@", "Pooling@1_Pooling", "Normalize@2_Normalize")
+    seed("flags", {"modules.json": plain, "1_Pooling/config.json": pooling})
+    seed("newest", {"modules.json": plain, "1_Pooling/config.json": {"embedding_dimension": 8, "pooling_mode": ["max", "lasttoken"],
+                                                                     "include_prompt": False}})
+    seed("settings", {"modules.json": plain, "1_Pooling/config.json": pooling,
+                      "sentence_bert_config.json": {"max_seq_length": 7, "do_lower_case": True, "tokenizer_args": {"model_max_length": 9},
+                                                    "model_args": {"attn_implementation": "sdpa"}, "transformer_task": "feature-extraction",
+                                                    "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}},
+                      "config_sentence_transformers.json": {"prompts": {"query": "q: ", "none": ""}, "default_prompt_name": "query",
+                                                            "similarity_fn_name": "dot", "__version__": {"torch": "2"}}})
+    dense = {"in_features": 2, "out_features": 1, "bias": False, "activation_function": "torch.nn.modules.linear.Identity"}
+    stack = modules("Transformer@", "Pooling@1_Pooling", "Dense@2_Dense", "Dropout@3_Dropout")
+    seed("dense", {"modules.json": stack, "1_Pooling/config.json": {"word_embedding_dimension": 2}, "2_Dense/config.json": dense},
+         {"linear.weight": ("F16", [1, 2])})
+    seed("dense_bf16", {"modules.json": stack, "1_Pooling/config.json": {"word_embedding_dimension": 2},
+                        "2_Dense/config.json": dense | {"bias": True}},
+         {"linear.weight": ("BF16", [1, 2]), "linear.bias": ("F64", [1])})
+    seed("escape", {"modules.json": modules("Transformer@", "Pooling@../x")})
+    seed("cross_encoder", {"config_sentence_transformers.json": {"model_type": "CrossEncoder"}})
+
+
+def provenance() -> None:
+    print_ = {"bytes": 12, "sha256": "0123456789abcdef" * 4}
+    good = {"version": 1, "tool": "mlx-encoder 0.1.0", "plan": "ab", "source": {"config.json": print_},
+            "output": {"config.json": print_, "2_Dense/model.safetensors": print_}}
+    put("provenance", "good", json.dumps(good))
+    put("provenance", "version", json.dumps(good | {"version": 2}))
+    put("provenance", "outside", json.dumps(good | {"output": {"a/../../b": print_, "/c": print_}}))
+    put("provenance", "types", json.dumps(good | {"source": {"a": {"bytes": -1, "sha256": 3}}}))
+    put("provenance", "cut", json.dumps(good)[:90])
+
+
+def rows() -> None:
+    texts = {"txt": "one\ntwo\r\n\n\u00e9\n", "tsv": "\ufeffid\ttext\ttext_pair\tlabel\n1\ta b\tc\tyes\n2\t\t\tno\n",
+             "jsonl": '"a"\n{"text": "b", "text_pair": "c", "label": 1.5, "score": null}\n\n{"query": "\\u00e9\\ud83d\\ude00", "passage": ""}\n',
+             "conll": "-DOCSTART- -X- O\n\nWolff B-PER\n, O\n\nWord\tNN\tB-LOC\n"}
+    for i, (name, text) in enumerate(texts.items()):
+        put("rows", name, bytes([i]) + text.encode())
+    put("rows", "jsonl_nested", b"\x02" + b"[" * 300)
+    put("rows", "jsonl_bad", b'\x02{"text": "a", "text": 3}\n{"text": \n')
+    put("rows", "tsv_twice", b"\x01a\ta\nb\tc\n")
+    put("rows", "not_utf8", b"\x00a\xffb")
+
+
+def task_data() -> None:
+    def seed(name: str, task: int, form: int, text: str) -> None:
+        put("task_data", name, bytes([task + 6 * form]) + text.encode())
+
+    seed("similarity_tsv", 0, 0, "score\tsentence1\tsentence2\n2.5\ta\tb\n0\tc\td\n")
+    seed("similarity_jsonl", 0, 1, '{"text": "a", "text_pair": "b", "score": 4}\n')
+    seed("classification_tsv", 1, 0, "text\tlabel\na\tyes\nb\t1\n")
+    seed("nli_jsonl", 2, 1, '{"premise": "a", "hypothesis": "b", "label": 1}\n{"premise": "c", "hypothesis": "d", "label": "neutral"}\n')
+    seed("ner_conll", 3, 2, "Wolff B-PER\n, O\n\nx\tNN\tB-LOC\n")
+    seed("ner_jsonl", 3, 1, '{"tokens": ["a", "b"], "ner_tags": ["O", "B-x"]}\n')
+    seed("rerank_jsonl", 4, 1, '{"query": "q", "positive": ["a"], "negative": ["b", "c"]}\n')
+    seed("rerank_tsv", 4, 0, "query\tpassage\trelevant\nq\ta\t1\nq\tb\t0\n")
+    seed("retrieval", 5, 0, '{"_id": "q1", "text": "a"}\n\0{"_id": "d1", "title": "t", "text": "b"}\n{"_id": "d2", "text": "c"}\n\0'
+         "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td2\t0\n")
+
+
+def card() -> None:
+    marks = ("<!-- mlx-encoder: measurements begin -->", "<!-- mlx-encoder: measurements end -->")
+    put("card", "source", "---\nlicense: apache-2.0\nlanguage:\n- en\n- de\ntags:\n- x\npipeline_tag: sentence-similarity\n---\n\n# A model\n")
+    put("card", "crlf", "---\r\nlicense: mit\r\n---\r\ntext\r\n")
+    put("card", "bom", "\ufeff---\nlicense: mit\n---\n")
+    put("card", "open", "---\nlicense: mit\n")
+    put("card", "empty", "---\n---\n")
+    put("card", "written", f"---\nlibrary_name: mlx\n---\n# m\n{marks[0]}\nNot measured yet.\n{marks[1]}\nend\n")
+    put("card", "crossed", f"{marks[1]}\n{marks[0]}\n")
+
+
 if __name__ == "__main__":
     safetensors()
     config()
     index()
     folder()
     tokenizer()
+    sentence()
+    provenance()
+    rows()
+    task_data()
+    card()

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "base/file_errors.h"
@@ -20,8 +19,6 @@
 namespace mlxe {
 namespace {
 
-constexpr std::array kTasks{Task::similarity, Task::classification, Task::nli,
-                            Task::ner,        Task::rerank,         Task::retrieval};
 constexpr size_t kListedLabels = 10;
 
 // Metrics of one side, and their names.
@@ -294,43 +291,6 @@ class Evaluating {
 };
 
 }  // namespace
-
-Task parse_task(std::string_view spelling) {
-  for (Task task : kTasks)
-    if (spelling == name(task)) return task;
-  std::vector<std::string> all;
-  for (Task task : kTasks) all.emplace_back(name(task));
-  throw Error(ErrorCode::usage,
-              fmt::format("the task \"{}\" is unknown; expected {}", spelling, fmt::join(all, ", ")));
-}
-
-const char* name(Task task) noexcept {
-  switch (task) {
-    case Task::similarity:
-      return "similarity";
-    case Task::classification:
-      return "classification";
-    case Task::nli:
-      return "nli";
-    case Task::ner:
-      return "ner";
-    case Task::rerank:
-      return "rerank";
-    case Task::retrieval:
-      return "retrieval";
-  }
-  return "";
-}
-
-Tagging parse_tagging(std::string_view spelling) {
-  const std::string text = lowercase(spelling);
-  if (text == "lenient") return Tagging::lenient;
-  if (text == "iob1") return Tagging::iob1;
-  if (text == "iob2") return Tagging::iob2;
-  if (text == "bioes") return Tagging::bioes;
-  throw Error(ErrorCode::usage,
-              fmt::format("the tagging \"{}\" is unknown; expected lenient, IOB1, IOB2 or BIOES", spelling));
-}
 
 Evaluation evaluate(const std::filesystem::path& model, const std::filesystem::path& original, Task task,
                     const TaskData& data, const EvaluateOptions& options) {

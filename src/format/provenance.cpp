@@ -65,7 +65,7 @@ Fingerprints read_prints(const json& object, const char* key, const std::string&
         !print.contains("sha256") || !is_sha256(print["sha256"]))
       damaged_record(
           where, fmt::format("{} is {}, expected \"bytes\" and \"sha256\"", printable(file), shown(print)));
-    prints[file] = {print["bytes"].get<uint64_t>(), print["sha256"].get<std::string>()};
+    prints[provenance_path(file)] = {print["bytes"].get<uint64_t>(), print["sha256"].get<std::string>()};
   }
   return prints;
 }
