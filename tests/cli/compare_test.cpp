@@ -138,8 +138,8 @@ TEST_F(Compare, DamageIsSeenThoughAllVectorsLieClose) {
                                     [](float v) { return v + 4; });
   const auto figures = [&](const std::string& model, const char* bits) {
     const std::string out = (folder_ / "out").string();
-    EXPECT_EQ(run_program({"convert", "-q", "--q-bits", bits, "--q-group-size", "32", "--calibrate", "none",
-                           model, "--mlx-path", out, "--force"})
+    EXPECT_EQ(run_program({"convert", "-q", "--q-bits", bits, "--q-group-size", "32", model, "--mlx-path",
+                           out, "--force"})
                   .status,
               0);
     const Outcome o = run(model, out, file, {"--json", "--gate"});
