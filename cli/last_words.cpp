@@ -85,6 +85,21 @@ void on_no_memory(size_t) {
   end_program(ErrorCode::io, "out of memory");
 }
 
+std::atomic<bool> memory_ran_out{false};
+
+// operator new calls this before it gives up.
+void on_failed_new() {
+  memory_ran_out = true;
+  throw std::bad_alloc();
+}
+
+// libstdc++'s std::filesystem follows null pointers after a failed allocation. Any other crash stays a crash.
+void on_segmentation_fault(int signal) {
+  if (memory_ran_out) end_program(ErrorCode::io, "out of memory");
+  ::signal(signal, SIG_DFL);
+  ::raise(signal);
+}
+
 // An exception nobody could catch: in a destructor, or while another one was on its way.
 [[noreturn]] void on_terminate() {
   try {
@@ -93,6 +108,7 @@ void on_no_memory(size_t) {
     end_program(ErrorCode::io, "out of memory");
   } catch (...) {
   }
+  if (memory_ran_out) end_program(ErrorCode::io, "out of memory");
   end_program(ErrorCode::internal, "internal error: an exception could not be passed on");
 }
 
@@ -105,6 +121,8 @@ void install_last_words(bool json) noexcept {
   action.sa_flags = SA_SIGINFO;
   ::sigaction(SIGBUS, &action, nullptr);
   on_out_of_memory(on_no_memory);
+  ::signal(SIGSEGV, on_segmentation_fault);
+  std::set_new_handler(on_failed_new);
   std::set_terminate(on_terminate);
 }
 

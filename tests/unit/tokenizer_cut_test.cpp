@@ -72,9 +72,10 @@ std::vector<T> first(const std::vector<T>& all, size_t count) {
 }
 
 void expect_first_tokens(const Tokenizer& tokenizer, const std::string& text, bool cut) {
-  const Encoding whole = tokenizer.encode(text, {.add_special_tokens = false});
+  const Encoding whole = tokenizer.encode(text, EncodeOptions{.add_special_tokens = false});
   for (const int64_t limit : {5, 64, 511}) {
-    const Encoding got = tokenizer.encode(text, {.add_special_tokens = false, .max_length = limit});
+    const Encoding got =
+        tokenizer.encode(text, EncodeOptions{.add_special_tokens = false, .max_length = limit});
     const auto count = static_cast<size_t>(limit);
     EXPECT_EQ(got.ids, first(whole.ids, count)) << limit;
     EXPECT_EQ(got.offsets, first(whole.offsets, count)) << limit;
@@ -90,8 +91,8 @@ void expect_first_tokens(const Tokenizer& tokenizer, const std::string& text, bo
 }
 
 void expect_pair(const Tokenizer& tokenizer, const std::string& a, const std::string& b) {
-  const Encoding whole_a = tokenizer.encode(a, {.add_special_tokens = false});
-  const Encoding whole_b = tokenizer.encode(b, {.add_special_tokens = false});
+  const Encoding whole_a = tokenizer.encode(a, EncodeOptions{.add_special_tokens = false});
+  const Encoding whole_b = tokenizer.encode(b, EncodeOptions{.add_special_tokens = false});
   for (const int64_t limit : {40, 41}) {
     const Encoding got = tokenizer.encode(a, b, {.add_special_tokens = false, .max_length = limit});
     const auto [n, m] = longest_first(whole_a.ids.size(), whole_b.ids.size(), static_cast<size_t>(limit));
@@ -150,7 +151,7 @@ TEST(Cut, IsNotMadeInAWord) {
   const std::string words = "hello " + std::string(20'000, 'a') + " hello";
   std::string text = words;
   for (int i = 0; i < 100'000; ++i) text += " hello";
-  const Encoding late = tokenizer.encode(text, {.max_length = 16});
+  const Encoding late = tokenizer.encode(text, EncodeOptions{.max_length = 16});
   EXPECT_EQ(late.ids, tokenizer.encode(words + text.substr(words.size(), 600), {.max_length = 16}).ids);
   EXPECT_TRUE(late.dropped_more);
 }
@@ -163,8 +164,8 @@ TEST(Cut, IsNotMadeWhereTheBeginningIsDropped) {
   test::write_file(folder / "tokenizer_config.json", config.dump());
   const Tokenizer tokenizer = Tokenizer::load(folder.path(), {});
   const std::string text = random_text(3, 100'000);
-  const Encoding whole = tokenizer.encode(text, {.add_special_tokens = false});
-  const Encoding got = tokenizer.encode(text, {.add_special_tokens = false, .max_length = 20});
+  const Encoding whole = tokenizer.encode(text, EncodeOptions{.add_special_tokens = false});
+  const Encoding got = tokenizer.encode(text, EncodeOptions{.add_special_tokens = false, .max_length = 20});
   EXPECT_EQ(got.ids, std::vector<int32_t>(whole.ids.end() - 20, whole.ids.end()));
   EXPECT_FALSE(got.dropped_more);
 }
@@ -210,7 +211,7 @@ TEST(Cut, IsNotMadeForTokenizersThatLookAhead) {
     std::string text;
     while (text.size() < 60'000) text += "hello world ";
     const Tokenizer loaded = Tokenizer::load(folder.path(), {});
-    EXPECT_FALSE(loaded.encode(text, {.max_length = 16}).dropped_more);
+    EXPECT_FALSE(loaded.encode(text, EncodeOptions{.max_length = 16}).dropped_more);
   }
 }
 
@@ -219,7 +220,7 @@ TEST(Cut, BoundsTheWorkOfAVeryLongText) {
   const Tokenizer tokenizer = Tokenizer::load(folder_of("bert_uncased"), {});
   std::string text;
   while (text.size() < 10'000'000) text += "hello world ";
-  const Encoding e = tokenizer.encode(text, {.max_length = 256});
+  const Encoding e = tokenizer.encode(text, EncodeOptions{.max_length = 256});
   EXPECT_EQ(e.ids.size(), 256u);
   EXPECT_TRUE(e.dropped_more);
   EXPECT_LT(e.dropped_tokens, 20'000);
