@@ -94,7 +94,8 @@ void expect_pair(const Tokenizer& tokenizer, const std::string& a, const std::st
   const Encoding whole_a = tokenizer.encode(a, EncodeOptions{.add_special_tokens = false});
   const Encoding whole_b = tokenizer.encode(b, EncodeOptions{.add_special_tokens = false});
   for (const int64_t limit : {40, 41}) {
-    const Encoding got = tokenizer.encode(a, b, {.add_special_tokens = false, .max_length = limit});
+    const Encoding got =
+        tokenizer.encode(a, b, EncodeOptions{.add_special_tokens = false, .max_length = limit});
     const auto [n, m] = longest_first(whole_a.ids.size(), whole_b.ids.size(), static_cast<size_t>(limit));
     std::vector<int32_t> expected = first(whole_a.ids, n);
     for (const int32_t id : first(whole_b.ids, m)) expected.push_back(id);
@@ -144,7 +145,7 @@ TEST(Cut, IsMadeBetweenIdeographsWhereBertIsolatesThem) {
 
 TEST(Cut, IsNotMadeInAWord) {
   const Tokenizer tokenizer = Tokenizer::load(folder_of("bert_uncased"), {});
-  const Encoding e = tokenizer.encode(std::string(200'000, 'a'), {.max_length = 16});
+  const Encoding e = tokenizer.encode(std::string(200'000, 'a'), EncodeOptions{.max_length = 16});
   EXPECT_EQ(e.ids.size(), 3u);  // [CLS] [UNK] [SEP]
   EXPECT_FALSE(e.truncated);
   // A word far into the text: more and more of the text is tried.
@@ -152,7 +153,8 @@ TEST(Cut, IsNotMadeInAWord) {
   std::string text = words;
   for (int i = 0; i < 100'000; ++i) text += " hello";
   const Encoding late = tokenizer.encode(text, EncodeOptions{.max_length = 16});
-  EXPECT_EQ(late.ids, tokenizer.encode(words + text.substr(words.size(), 600), {.max_length = 16}).ids);
+  EXPECT_EQ(late.ids,
+            tokenizer.encode(words + text.substr(words.size(), 600), EncodeOptions{.max_length = 16}).ids);
   EXPECT_TRUE(late.dropped_more);
 }
 
