@@ -81,10 +81,10 @@ arm: deps-system  ## cpu engine built for AArch64, its tests under qemu as three
 faults: build  ## every call of the system made to fail, in commands that write something (hours)
 	@$(PYTHON) tests/faults/sweep.py $(PROGRAM) $(BUILD)/tests/libmlxe_faults.so tests/data/tiny/st_mean_norm
 
-fuzz: deps  ## libFuzzer targets, 60 s each
+fuzz: deps  ## libFuzzer targets, FUZZ_SECONDS (60) each
 	@tools/install_system.sh "$(APT_CHECK)" ""
 	@cmake --preset fuzz -Wno-dev > /dev/null && cmake --build --preset fuzz --target fuzzers
-	@tests/fuzz/run.sh 60
+	@tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
 
 check:  ## formatting and include directions
 	@tools/install_system.sh "$(APT_CHECK)" ""
