@@ -1,7 +1,10 @@
 #include "base/free_space.h"
 
 #include <fmt/format.h>
+#include <sys/statvfs.h>
 
+#include <cerrno>
+#include <cstring>
 #include <system_error>
 
 #include "mlx_encoder/error.h"
@@ -16,11 +19,12 @@ uint64_t free_space(const fs::path& path) {
     if (existing == existing.parent_path()) break;
     existing = existing.parent_path();
   }
-  const fs::space_info space = fs::space(existing, error);
-  if (error)
+  // Not std::filesystem::space: libc++ says "unknown" of a full volume.
+  struct statvfs volume {};
+  if (::statvfs(existing.c_str(), &volume) != 0)
     throw Error(ErrorCode::io,
-                fmt::format("{}: can't tell the free space: {}", existing.string(), error.message()));
-  return space.available;
+                fmt::format("{}: can't tell the free space: {}", existing.string(), std::strerror(errno)));
+  return static_cast<uint64_t>(volume.f_bavail) * volume.f_frsize;
 }
 
 void throw_no_space(const fs::path& path, uint64_t bytes) {
