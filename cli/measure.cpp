@@ -66,7 +66,7 @@ int measure_model(const MeasureArguments& o) {
     return 0;
   }
   std::vector<TextInput> texts;
-  o.texts.read(4096, [&](std::vector<TextInput> window) {
+  o.texts.read(kWindow, [&](std::vector<TextInput> window) {
     texts.insert(texts.end(), std::move_iterator(window.begin()), std::move_iterator(window.end()));
   });
   const MeasureOptions options{

@@ -78,9 +78,9 @@ int measure(const SensitivityArguments& o) {
                 fmt::format("--plot {}: expected a name that ends in .svg", o.plot.string()));
   std::optional<OutputFile> plot;  // what can't be written is said before the long run
   if (!o.plot.empty()) plot.emplace(o.plot);
-  TextSource{.arguments = {}, .input = o.texts, .format = {}}.read(4096, [&](std::vector<TextInput> texts) {
-    std::ranges::move(texts, std::back_inserter(options.texts));
-  });
+  TextSource{.arguments = {}, .input = o.texts, .format = {}}.read(
+      kWindow,
+      [&](std::vector<TextInput> texts) { std::ranges::move(texts, std::back_inserter(options.texts)); });
   const Sensitivity s = measure_sensitivity(options);
   if (plot) {
     plot->write(to_svg(s));
