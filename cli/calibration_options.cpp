@@ -70,6 +70,7 @@ std::vector<TextInput> read_all_texts(const std::string& file, bool strict) {
 
 bool has_narrow_matrices(const ConvertOptions& options) {
   if (options.scheme.mode != Mode::affine) return false;
+  if (options.scheme.bits >= 8 && options.overrides.empty() && options.allocation.empty()) return false;
   ConvertOptions silent = options;
   silent.warning = nullptr;
   silent.strict = false;
