@@ -4,11 +4,12 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
-#include <random>
+#include <cstring>
 #include <system_error>
 
 #include "mlx_encoder/error.h"
@@ -61,8 +62,11 @@ fs::path hidden_sibling(const fs::path& target, std::string_view suffix) {
 }
 
 fs::path partial_sibling(const fs::path& target) {
-  std::random_device random;
-  return hidden_sibling(target, fmt::format("{}{}-{:08x}", kPartial, ::getpid(), random()));
+  uint32_t random = 0;  // a pid is taken twice where machines share a disk
+  if (::getentropy(&random, sizeof random) != 0)
+    throw Error(ErrorCode::io,
+                fmt::format("{}: can't draw a random name: {}", target.string(), std::strerror(errno)));
+  return hidden_sibling(target, fmt::format("{}{}-{:08x}", kPartial, ::getpid(), random));
 }
 
 void remove_stale_partials(const fs::path& target) noexcept try {

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <future>
 #include <map>
 #include <optional>
 
+#include "base/background.h"
 #include "base/file_errors.h"
 #include "base/output_path.h"
 #include "calibrate/calibrate.h"
@@ -130,8 +130,7 @@ Conversion run(const ConvertOptions& options, Purpose purpose, const FolderClaim
                                std::initializer_list<fs::path>{options.model});
   PendingFolder pending(*claim);
   require_free_space(pending.path(), blueprint.plan.folder_bytes);
-  auto source = std::async(std::launch::async | std::launch::deferred, fingerprints, options.model,
-                           blueprint.source_files);
+  Background<Fingerprints> source([&] { return fingerprints(options.model, blueprint.source_files); });
   const Steps steps(claim->target(), blueprint.digest);
   if (std::optional<std::string> left = steps.left_behind()) result.plan.notes.push_back(*std::move(left));
   CalibratedWeights weights =
