@@ -7,6 +7,10 @@
 // An Encoder is immutable once loaded: const members may be called from several threads at once. Texts are
 // UTF-8; results come in the order of the texts. The same text gives the same bits alone or among others.
 //
+// Memory: beside the weights, the cpu engine keeps workspaces from call to call, at most as many as there
+// were callers at once plus threads - 1. Each grows to what the largest part of a batch it was given needs; a
+// batch is 4,096 tokens at most, or one longer text.
+//
 // A process forked from one that has an Encoder may use it, on one thread a call, if no call was under way at
 // the fork (else calls throw usage), and may destroy it; on the mlx engine it may only destroy it.
 //
@@ -149,7 +153,9 @@ struct Tokens {
 class Encoder {
  public:
   // Reads a folder as Hugging Face, sentence-transformers or MLX tools lay it out. Errors: not_found, io,
-  // format, unsupported (architecture, config value, or an engine that can't be had).
+  // format, unsupported (architecture, config value, or an engine that can't be had). io also where a file
+  // changed while it was read. The weights stay mapped: a new model is put in place by renaming; what is
+  // written into their files shows, and ends the call that notices it with an error (io).
   static Encoder load(const std::filesystem::path& folder, const EncoderOptions& options = {});
   Encoder(Encoder&&) noexcept;
   Encoder& operator=(Encoder&&) noexcept;

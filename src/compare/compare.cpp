@@ -99,6 +99,7 @@ class Comparing {
     finish();
     check_engines();
     set_gates();
+    for (const TextRunner* runner : {&a_, &b_}) runner->checkpoint().require_unwritten();
     return std::move(out_);
   }
 

@@ -25,6 +25,21 @@ std::unique_ptr<Engine> make_engine(const EncoderOptions& options) {
   return mlx ? make_mlx_engine(engine) : make_cpu_engine(engine);
 }
 
+// By their names in the folder.
+std::vector<std::string> files_read(const LoadedModel& loaded) {
+  const std::filesystem::path& folder = loaded.checkpoint.folder();
+  std::vector<std::string> files;
+  const auto add = [&](const std::filesystem::path& file) {
+    files.push_back(file.lexically_relative(folder).lexically_normal().generic_string());
+  };
+  for (const CheckpointFile& file : loaded.checkpoint.files()) add(file.path);
+  for (const char* file : {"config.json", "tokenizer.json", "tokenizer_config.json"})
+    if (const auto path = loaded.checkpoint.transformer_folder() / file; std::filesystem::exists(path))
+      add(path);
+  for (const std::filesystem::path& file : loaded.sentence.files) files.push_back(file.generic_string());
+  return files;
+}
+
 }  // namespace
 
 EngineKind parse_engine(std::string_view spelling) {
@@ -59,6 +74,10 @@ bool needs_cpu_engine(EngineKind engine, Activations activations) {
 }
 
 TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions& options)
+    : TextRunner(FolderStamp(folder), folder, options) {}
+
+TextRunner::TextRunner(const FolderStamp& before, const std::filesystem::path& folder,
+                       const EncoderOptions& options)
     : loaded_(load_model(folder, options.warning)),
       tokenizer_(Tokenizer::load(folder, options.warning)),
       engine_(make_engine(options)),
@@ -70,6 +89,7 @@ TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions
   if (options.max_length > 0) max_tokens_ = std::min(max_tokens_, options.max_length);
   if (warning_)
     for (const std::string& note : engine_->info().notes) warning_(note);
+  before.require_unchanged(files_read(loaded_));
 }
 
 Encoding TextRunner::encode(const TextInput& text, Truncation truncation) const {
@@ -139,6 +159,7 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
       if (job.progress) job.progress("texts", begin + next, texts.size());
     }
   }
+  checkpoint().require_unwritten();
   if (truncated > 3 && warning_)
     warning_(fmt::format("{} of the {} {} to {} were truncated to {} tokens", truncated,
                          job.runs_each == 1 ? "texts" : "pairs with texts", number(0),

@@ -11,6 +11,7 @@
 
 #include "base/thread_pool.h"
 #include "encoder/model_loader.h"
+#include "format/folder_stamp.h"
 #include "mlx_encoder/encoder.h"
 #include "tokenizer/tokenizer.h"
 
@@ -22,6 +23,7 @@ bool needs_cpu_engine(EngineKind engine, Activations activations);
 
 class TextRunner {
  public:
+  // Errors: those of load_model and Tokenizer::load; io (a file of the model changed while it was read).
   TextRunner(const std::filesystem::path& folder, const EncoderOptions& options);
 
   const Model& model() const noexcept { return loaded_.model; }
@@ -51,7 +53,8 @@ class TextRunner {
   // Runs all texts. `take` is called once for each text, in any order but never concurrently, with its index,
   // the result of its batch, and which text of that batch it is. Only a token classifier runs texts without
   // tokens: it has nothing to say of them, so `take` is not called. Errors, each with the number of the text:
-  // those of Tokenizer::encode, format (require_tokens), numeric (NaN or infinity).
+  // those of Tokenizer::encode, format (require_tokens), numeric (NaN or infinity). And io at the end, where
+  // the weights were written to meanwhile.
   using Take =
       std::function<void(size_t text, const RunResult& result, const Batch& batch, int64_t position)>;
   void run(std::span<const TextInput> texts, const Job& job, const Take& take) const;
@@ -62,6 +65,8 @@ class TextRunner {
   void run(const RunRequest& request, RunResult& result) const;
 
  private:
+  TextRunner(const FolderStamp& before, const std::filesystem::path& folder, const EncoderOptions& options);
+
   LoadedModel loaded_;
   Tokenizer tokenizer_;
   std::unique_ptr<Engine> engine_;

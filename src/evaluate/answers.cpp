@@ -137,9 +137,10 @@ class TaskRun {
     return over(list, [&] { return encoder_.classify(texts, {.progress = progress()}); });
   }
 
+  // As CrossEncoder.predict() gives them, activation function included: a correlation is of these.
   std::vector<double> pair_scores(const char* list, std::span<const TextInput> pairs) {
     std::vector<double> scores;
-    for (const Prediction& p : predict(list, pairs)) scores.push_back(p.logits[0]);
+    for (const Prediction& p : predict(list, pairs)) scores.push_back(p.scores[0]);
     return scores;
   }
 

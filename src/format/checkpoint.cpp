@@ -111,7 +111,7 @@ Checkpoint Checkpoint::open_folder(const fs::path& folder, const Warning& warn) 
         transformer.string()));
   checkpoint.opened_ = std::move(weights.files);
   for (const SafetensorsFile& file : checkpoint.opened_)
-    checkpoint.files_.push_back({file.path(), file.size()});
+    checkpoint.files_.push_back({file.path(), file.size(), FileStamp::of(file.path())});
   for (const WeightFiles::Location& at : weights.tensors) {
     const TensorView& view = checkpoint.opened_[at.file].tensors()[at.tensor];
     checkpoint.tensors_.push_back(
@@ -195,6 +195,16 @@ uint64_t Checkpoint::bytes() const noexcept {
   uint64_t total = 0;
   for (const CheckpointFile& file : files_) total += file.bytes;
   return total;
+}
+
+void Checkpoint::require_unwritten() const {
+  for (const CheckpointFile& file : files_)
+    if (file.stamp.was_written(FileStamp::of(file.path)))
+      throw Error(
+          ErrorCode::io,
+          fmt::format("{}: was written to while it was in use, so that results are of no one model; try "
+                      "again when nobody writes there, and put new files in place by renaming",
+                      file.path.string()));
 }
 
 void Checkpoint::release(std::span<const std::byte> data) const noexcept {

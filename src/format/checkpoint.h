@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/file_stamp.h"
 #include "format/config.h"
 #include "format/quantization_config.h"
 #include "format/safetensors.h"
@@ -38,6 +39,7 @@ struct CheckpointTensor {
 struct CheckpointFile {
   std::filesystem::path path;
   uint64_t bytes = 0;
+  FileStamp stamp;  // when it was mapped
 };
 
 // "x.weight" -> "x", the module a weight belongs to; empty if the name has another ending.
@@ -82,6 +84,9 @@ class Checkpoint {
 
   const std::vector<CheckpointFile>& files() const noexcept { return files_; }
   uint64_t bytes() const noexcept;  // of the weight files together
+  // The weights are mapped: what is written into their files shows in them. A file put in another's place
+  // does not. Errors: io (names a file that was written to since it was mapped).
+  void require_unwritten() const;
   // Lets the system take back the memory behind these bytes of a tensor; they are read again when touched.
   void release(std::span<const std::byte> data) const noexcept;
 

@@ -40,14 +40,15 @@ class Evaluate : public testing::Test {
     write_file(folder_ / name, content);
     return (folder_ / name).string();
   }
-  Outcome run(const std::string& model, const std::string& task, const std::string& data,
+  // `model`: of the tiny ones, or a path.
+  Outcome run(const std::filesystem::path& model, const std::string& task, const std::string& data,
               std::vector<std::string> more = {}) {
-    std::vector<std::string> arguments{"evaluate", tiny(model).string(), "--task", task, "--data",
-                                       data,       "--engine",           "cpu"};
+    std::vector<std::string> arguments{
+        "evaluate", tiny(model.string()).string(), "--task", task, "--data", data, "--engine", "cpu"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_program(arguments);
   }
-  json result(const std::string& model, const std::string& task, const std::string& data,
+  json result(const std::filesystem::path& model, const std::string& task, const std::string& data,
               std::vector<std::string> more = {}) {
     more.push_back("--json");
     const Outcome o = run(model, task, data, more);
@@ -362,6 +363,29 @@ TEST_F(Evaluate, ACrossEncoderScoresPairs) {
       "bert_regression", "rerank",
       file("rows.tsv", "query\tpassage\trelevant\nThe cat\tThe cat sat.\t1\nThe cat\tA question\t0\n"));
   EXPECT_GE(ranked["metrics"]["mrr"]["value"], 0.5);
+}
+
+// As sentence-transformers' evaluator, which takes what CrossEncoder.predict() gives.
+TEST_F(Evaluate, ACrossEncodersActivationIsInItsCorrelation) {
+  const std::filesystem::path model = folder_ / "cross";
+  std::filesystem::copy(tiny("bert_regression"), model, std::filesystem::copy_options::recursive);
+  json config = json::parse(read_file(model / "config.json"));
+  config["sbert_ce_default_activation_function"] = "torch.nn.modules.activation.Sigmoid";
+  write_file(model / "config.json", config.dump());
+  const double found = result(model, "similarity", file("sts.tsv", kPairs))["metrics"]["pearson"]["value"];
+  const Encoder encoder = Encoder::load(model, {.engine = EngineKind::cpu});
+  const std::vector<TextInput> pairs{{"The cat sat.", "The cat sat."},
+                                     {"The cat sat.", "A question"},
+                                     {"The road along the river", "Take the second road"},
+                                     {"He repairs clocks.", "The train was late."}};
+  std::vector<double> scores, logits;
+  for (const Prediction& p : encoder.classify(pairs)) {
+    scores.push_back(p.scores[0]);
+    logits.push_back(p.logits[0]);
+  }
+  const std::vector<double> gold{5, 1, 3, 0.5};
+  EXPECT_NEAR(found, pearson(gold, scores), 1e-9) << "sums in double of the same floats";
+  EXPECT_GT(std::abs(found - pearson(gold, logits)), 1e-7) << "the twin: without the sigmoid";
 }
 
 TEST_F(Evaluate, RetrievalReadsAFolderAsBeirLaysItOut) {
