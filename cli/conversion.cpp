@@ -198,7 +198,7 @@ void show(const TargetedConversion& result, Written written, const FolderOptions
     std::cout << fmt::format("{} allocations were converted and measured{}.\n", result.trials.size(),
                              result.one_width ? "; one width for all was best" : "");
   std::cout << fmt::format(
-      "Plainly rounded, its matrices cost {:.3g} each alone, added up, and {:.3g} together ({}).\n",
+      "Sum of the matrices' costs with round-to-nearest: {:.3g}. Measured together: {:.3g} ({}).\n",
       result.plain_sum, result.plain_whole, m.metric);
 }
 

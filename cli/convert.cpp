@@ -107,8 +107,7 @@ void set_calibration(const ConvertArguments& o, std::vector<TextInput>& texts, C
 void check(const ConvertArguments& o) {
   for (const CLI::Option* option : o.need_quantize)
     if (option->count() && !o.quantize && o.allocation() == nullptr)
-      throw Error(ErrorCode::usage,
-                  fmt::format("{} means something only when quantizing; add -q", option->get_name()));
+      throw Error(ErrorCode::usage, fmt::format("{} needs -q", option->get_name()));
   o.calibration.check();
   if (o.dequantize && (o.quantize || o.dry_run || o.allocation() != nullptr))
     throw Error(ErrorCode::usage, "-d goes with neither -q nor a target, preset or recipe nor --dry-run");
@@ -122,8 +121,7 @@ void check(const ConvertArguments& o) {
   for (const CLI::Option* option : o.need_target)
     if (option->count() > 0 && !wanted)
       throw Error(ErrorCode::usage,
-                  fmt::format("{} means something only with a target such as --target-size 45MB",
-                              option->get_name()));
+                  fmt::format("{} needs a target such as --target-size 45MB", option->get_name()));
   if (wanted && o.texts.empty() && !o.calibration.is_given())
     throw Error(ErrorCode::usage,
                 fmt::format("{} {}: what fewer bits cost is measured on texts like those the "

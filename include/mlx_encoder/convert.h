@@ -33,10 +33,10 @@ enum class IfDone {
 
 // How a matrix is rounded when texts are given. All write the same format.
 enum class CalibrationMethod {
-  automatic,  // gptq, or rtn where that has the smaller measured error
-  rtn,        // plain rounding to nearest
-  mse,        // each group's scale and bias by a search, its errors weighted by the activations they meet
-  gptq,       // and what rounding loses in one column is made up for in the others
+  automatic,  // gptq, or rtn where its measured error is smaller
+  rtn,        // round to nearest
+  mse,        // each group's scale and bias by a search; errors weighted by the squared activations
+  gptq,       // the same, and each column's rounding error is compensated in the columns not yet rounded
 };
 CalibrationMethod parse_calibration_method(
     std::string_view spelling);  // "auto", "rtn", "mse", "gptq"; throws usage

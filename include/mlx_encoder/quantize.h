@@ -65,9 +65,10 @@ struct QuantizedMatrix {
 // Quantizes `values` ([rows, columns] of `source`, any float dtype and alignment), first rounded to
 // scheme.dtype (to nearest, ties to even; F64 by way of float32) as mlx-lm and mlx-embeddings do. int8
 // follows, per row,
-//   scale = float32((high - low) / 255) with the row's range [low, high] widened to contain 0; 1 where that
-//   is 0 zero_point = clamp(rint(-128 - low / scale), -128, 127);  q = clamp(rint(w / scale) + zero_point,
-//   -128, 127)
+//   [low, high] = the row's range, widened to contain 0
+//   scale = float32((high - low) / 255), or 1 if that is 0
+//   zero_point = clamp(rint(-128 - low / scale), -128, 127)
+//   q = clamp(rint(w / scale) + zero_point, -128, 127)
 // in float32, the first quotient in float64, rint to even; fake does the same with one range for the whole
 // matrix. The same bytes on every machine and for any number of threads; `threads` 0: all cores this process
 // may use. Throws usage (the shape does not fit), or numeric: "row R, column C: ..." names the first NaN,

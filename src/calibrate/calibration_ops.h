@@ -66,7 +66,7 @@ class CalibrationOps {
   Tensor linear(const Tensor& x, const Linear& l);
   std::vector<Tensor> linears(const Tensor& x, std::span<const Linear> ls);
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
-  // What norms make takes the place of what the norm before made: that can't be read any more.
+  // Each norm overwrites the previous norm's rows; earlier activations become unreadable.
   Tensor layer_norm(const Tensor& x, const LayerNorm& norm);
   Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm);
   Tensor feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down);
@@ -99,9 +99,9 @@ class CalibrationOps {
   // Stores rows of the changed side of the group's input. They are what its linears are fed from then on.
   void store_input(Group& group, size_t part, const cpu::Tensor& rows);
   Tensor row_by_row(const Tensor& x, std::function<Part(const Part& in, size_t part, Sides sides)> f);
-  // Keeps what `make` makes; where the originals are kept already, the changed side of it. The changed side
-  // is fitted to originals as they are made, or, so that it is one whether they were kept before or not, as
-  // kept.
+  // Stores a node's rows on disk. If the original side is stored already, stores only the quantized side. The
+  // quantized side is fitted to the original rows as computed (Fit::as_made) or as stored (Fit::as_kept); the
+  // latter gives the same fit whether or not the original side was stored before.
   using Make = std::function<Part(size_t part, Sides sides)>;
   enum class Fit { as_made, as_kept };
   Tensor keep(const Make& make, const LayerNorm& norm, Fit fit_to, std::shared_ptr<Versions> originals);

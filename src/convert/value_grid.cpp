@@ -3,9 +3,8 @@
 // so n - 2 of them (the ends define the grid) all do with (2t)^(n-2), and with 255 grids tried at most 255
 // (2t)^(n-2):
 //   float32   t = 0.01                 n >= 12: 255 * 0.02^10 = 3e-15
-//   float16   t <= 0.01 + 0.125        n >= 48: 255 * 0.27^46 = 2e-24   (half an ulp is 2^-11 of a value,
-//   which
-//                                      lies at most 255 steps from zero)
+//   float16   t <= 0.01 + 0.125        n >= 48: 255 * 0.27^46 = 2e-24   (half an ulp is 2^-11 of a value;
+//                                      a value lies at most 255 steps from zero)
 //   bfloat16  t <= 0.01 + 1            only by the other test
 // and where every value occurs 16 times on average, the few distinct values are the evidence already: weights
 // never rounded repeat that often only in formats coarser than these. (bfloat16 has about 256 values for

@@ -266,7 +266,7 @@ class CpuEngine : public Engine {
     form_ = {activations_, int8 ? smallest : 0};
   }
 
-  // A workspace nobody uses, given back at the end. As many exist as were ever in use at once.
+  // Borrows a workspace. The pool grows to the peak number of concurrent calls.
   class Loan {
    public:
     explicit Loan(CpuEngine& engine) : engine_(engine) {

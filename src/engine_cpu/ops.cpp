@@ -48,7 +48,7 @@ uint8_t* CpuOps::expanded(int slot, int64_t bytes) {
 const Weight& CpuOps::weight(WeightId id) const {
   if (id < 0 || static_cast<size_t>(id) >= weights_.size())
     throw Error(ErrorCode::internal,
-                fmt::format("cpu engine: {} names none of its {} weights", id, weights_.size()));
+                fmt::format("cpu engine: weight id {} is out of range ({} weights)", id, weights_.size()));
   return weights_[static_cast<size_t>(id)];
 }
 
@@ -78,8 +78,8 @@ Tensor CpuOps::embed(std::span<const Lookup> lookups) {
         throw Error(
             ErrorCode::format,
             fmt::format(
-                "{}: row {} is asked for, it has {}; the tokenizer is another model's, or the text is "
-                "longer than the model allows",
+                "{}: index {} is out of range ({} rows); the tokenizer may belong to another model, or the "
+                "text is longer than the model allows",
                 table.name(), row, table.rows()));
   }
   Tensor x = workspace_.arena.tensor(tokens, columns);

@@ -23,16 +23,15 @@ void check_sizes(const StoredWeight& w) {
   PieceSizes expected;
   if (is_plain(w.scheme)) {
     if (!is_float(w.dtype))
-      throw Error(
-          ErrorCode::unsupported,
-          fmt::format("{}: {} values, an engine computes with floating-point ones", w.name, name(w.dtype)));
+      throw Error(ErrorCode::unsupported,
+                  fmt::format("{}: dtype {}, expected a floating-point type", w.name, name(w.dtype)));
     expected.codes = static_cast<uint64_t>(element_count(w.shape)) * size_of(w.dtype);
     if (w.codes.size() != expected.codes) fail("values", w.codes.size(), expected.codes);
     return;
   }
   if (w.shape.size() != 2)
     throw Error(ErrorCode::format,
-                fmt::format("{}: {} is quantized, but no matrix", w.name, to_string(w.shape)));
+                fmt::format("{}: {} is quantized but not 2-D", w.name, to_string(w.shape)));
   expected = piece_sizes(w.scheme, w.shape[0], w.shape[1]);
   if (w.codes.size() != expected.codes) fail("codes", w.codes.size(), expected.codes);
   if (w.scales.size() != expected.scales) fail("scales", w.scales.size(), expected.scales);

@@ -18,10 +18,9 @@ struct GoldLabels {
   bool by_number = false;  // all were read as numbers
 };
 
-// A label is a name (case ignored) or the number of a class. Where the name of one class is the number of
-// another
-// ("1", "2", "3" for the classes 0, 1, 2), that is one choice for all labels: names where all of them are
-// names, else numbers; that both would fit is said.
+// A label is a class name (case ignored) or a class number. If one class's name is another class's number
+// ("1", "2", "3" for the classes 0, 1, 2), all labels are read the same way: as names if all are names, else
+// as numbers. A warning is given if both would fit.
 GoldLabels read_gold_labels(std::span<const std::string> gold, std::span<const std::string> names,
                             const Warning& warn);
 

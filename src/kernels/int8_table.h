@@ -4,11 +4,11 @@
 // whatever can be written that way, its bias moved to the middle code); activations become signed codes in
 // [-127, 127] with a scale per token and group. Over a group g of `group` columns
 //   y[m][n] += a_scale[m][g] * scale[n][g] * (sum of (code - 128) * a_code) + bias[n][g] * term[m][g]
-// where term = a_scale * (sum of a_code) and the bias are bfloat16: between the middle code and the middle of
-// a group's values there is little. The sum of products is an integer and exact in every variant; the rest is
-// float32: first all biases' terms from the first group to the last, of two groups (the first of them with an
-// even number) the second's first, then the groups' products. A result depends on its own row alone, as
-// table.h says; a NaN or infinity in a row of activations makes that row's results not finite.
+// where term = a_scale * (sum of a_code). term and bias are bfloat16: after re-centring on code 128 the bias
+// is small, so bfloat16 is precise enough. The sum of products is an integer and exact in every variant. The
+// rest is float32: first the bias terms of all groups, in pairs that begin with an even group, the second of
+// a pair before the first; then the groups' products. A result depends only on its own row (table.h). A NaN
+// or infinity in a row of activations makes that row's results not finite.
 #pragma once
 
 #include <cstddef>
@@ -88,10 +88,9 @@ struct Int8Kernels {
   // become 64 bytes, the high halves the 64 after them; each is looked up in table[16].
   void (*expand)(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t* codes);
 
-  // Rows of n activations, `ld_x` floats apart: scale = max|x| / 127 over each group, code = rint(x / scale);
-  // a group whose largest magnitude is below 1e-30 becomes zeros. Codes are written up to the next multiple
-  // of
-  // 64. From a row to the next are `ld_codes` bytes and, of each kind in `groups`, `ld_groups` times four.
+  // Quantizes rows of n activations, `ld_x` floats apart: scale = max|x| / 127 over each group, code = rint(x
+  // / scale). A group whose largest magnitude is below 1e-30 becomes zeros. Codes are written up to the next
+  // multiple of 64. Row strides: `ld_codes` bytes for codes, `4 * ld_groups` bytes for each group array.
   void (*quantize)(const float* x, ptrdiff_t ld_x, int64_t rows, int64_t n, int group, int8_t* codes,
                    ptrdiff_t ld_codes, const Int8Groups& groups, ptrdiff_t ld_groups);
 

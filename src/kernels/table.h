@@ -4,8 +4,7 @@
 // N columns, K summed.
 //
 // Guarantees of every variant
-//  - An output depends on its own row (and the weights) alone: not on how many rows a call has, where they
-//  lie
+//  - An output depends only on its own row and the weights: not on how many rows a call has, where they lie
 //    in memory, or which tile they fall into. The same text therefore gives the same bits in any batch.
 //  - A NaN in what an output is computed from makes that output NaN; nothing is clamped into looking finite.
 //  - Against the scalar set, only the order of a sum and the last bits of exp, erf and tanh differ.

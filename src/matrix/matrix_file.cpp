@@ -99,8 +99,7 @@ class Reader {
     s.calibrate = table.text("calibrate");
     if (s.calibrate.empty())
       for (const char* key : {"method", "calibrate_limit", "calibrate_only"})
-        if (table.has(key))
-          refuse(table.where(key), fmt::format("{} means something only with calibrate", key));
+        if (table.has(key)) refuse(table.where(key), fmt::format("{} needs calibrate", key));
     if (!s.calibrate.empty() && s.calibrate != "model" && s.calibrate != "default")
       s.calibrate = path(s.calibrate).string();
     s.method = located(table.where("method"),
@@ -200,7 +199,7 @@ class Reader {
       refuse(table.where("task"), "a task without data; add data = \"FILE\"");
     if (task.empty())
       for (const char* key : {"format", "columns", "qrels", "tagging"})
-        if (table.has(key)) refuse(table.where(key), fmt::format("{} means something only with a task", key));
+        if (table.has(key)) refuse(table.where(key), fmt::format("{} needs a task", key));
     if (!task.empty()) m.task = located(table.where("task"), [&] { return parse_task(task); });
     m.reading.format = table.text("format");
     m.reading.qrels = path(table.text("qrels"));

@@ -7,8 +7,8 @@
 
 namespace mlxe {
 
-// Whether of the last layer only each text's first token is read: then the others end with what attention
-// needs of them.
+// True if only each text's first token is read after the last layer. Other tokens then need only keys and
+// values there.
 inline bool reads_first_only(const Model& model, const RunRequest& request) {
   if (request.layers || request.hidden || (request.logits && model.token_classifier)) return false;
   if (!request.sentence) return true;

@@ -23,9 +23,10 @@ struct Pooler {
   }
 };
 
-// out(activation(dense(first token))): the three architectures differ in names and activation only.
-//   Bert        pooler.dense tanh, classifier      RobertaClassificationHead  classifier.dense tanh,
-//   classifier.out_proj DistilBert  pre_classifier relu, classifier
+// out(activation(dense(first token))). The three architectures differ only in names and activation:
+//   Bert        pooler.dense,      tanh,  classifier
+//   Roberta     classifier.dense,  tanh,  classifier.out_proj
+//   DistilBert  pre_classifier,    relu,  classifier
 struct SequenceClassifier {
   std::string dense_name, out_name;
   Activation activation;

@@ -7,8 +7,7 @@
 
 namespace mlxe {
 
-// The tokens a layer's result is wanted for: all, or the first of each text, whose rows then are all there
-// is.
+// Which rows a layer returns: every token, or the first token of each text.
 enum class Kept { all, first };
 
 template <EncoderOps E>

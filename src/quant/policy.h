@@ -36,9 +36,9 @@ class Policy {
  public:
   // scheme: what is asked for; mode none leaves everything float.
   // keep: patterns of what stays float (`--keep`). They win over `set`.
-  // set: "PATTERN=bits[:group]" (`--set`): matrices of any role that match are stored as affine with these
-  // bits, or
-  //   float for bits 16; group: the scheme's, else 64. Of several that match, the last one counts.
+  // set: "PATTERN=bits[:group]" (`--set`): matching matrices of any role are stored as affine with these
+  //   bits, or as float if bits is 16. Default group: the scheme's, else 64. If several patterns match, the
+  //   last one counts.
   // allocation: by tensor name; mode none is float.
   // Throws usage: an illegal scheme or entry of `set`; `set` to fewer than 16 bits beside int8 or fake, which
   // no reader knows; patterns when nothing is quantized.

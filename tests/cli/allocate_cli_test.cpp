@@ -143,7 +143,7 @@ TEST_F(Allocate, SaysWhatDoesNotGoTogether) {
   refused({"--target-bits", "1", "--texts", texts}, "the smallest this model can be is");
   refused({"--target-size", "lots", "--texts", texts}, "expected a size such as 45MB");
   refused({"--max-flips", "1%", "--texts", texts}, "use --min-cosine");
-  refused({"--texts", texts}, "--texts means something only with a target");
+  refused({"--texts", texts}, "--texts needs a target");
   refused({"--quant-predicate", "mixed_1_9"},
           "use one of mixed_2_6, mixed_3_4, mixed_3_6, mixed_4_6, mixed_4_8");
   refused({"--quant-predicate", "mixed_4_8", "--q-bits", "4"}, "leave --q-bits out");
