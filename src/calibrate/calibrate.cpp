@@ -81,7 +81,7 @@ class Calibrator : public Fitter {
       }
     });
     for (WeightId id = 0; id < static_cast<WeightId>(weights_.specs.size()); ++id)
-      if (scheme(id) != nullptr) round_alone(id, {});  // what the run did not reach
+      if (scheme(id) != nullptr) quantize_data_free(id, {});  // what the run did not reach
     return std::move(result_);
   }
 
@@ -134,7 +134,7 @@ class Calibrator : public Fitter {
   // A matrix of which no inputs are known: tables, and what the run did not reach. Some rows at a time: a
   // vocabulary's are half of a small model. `importance`: of errors in each column; empty where all are
   // alike.
-  void round_alone(WeightId id, std::vector<float> importance) {
+  void quantize_data_free(WeightId id, std::vector<float> importance) {
     named(id, [&] {
       const Scheme& wanted = *scheme(id);
       const int64_t rows = spec(id).shape[0], columns = spec(id).shape[1];
@@ -179,21 +179,21 @@ class Calibrator : public Fitter {
     std::vector<float> importance(scale.values(), scale.values() + scale.rows());
     for (float& w : importance) w *= w;
     for (const Lookup& l : lookups)
-      if (scheme(l.table.weight) != nullptr) round_alone(l.table.weight, importance);
+      if (scheme(l.table.weight) != nullptr) quantize_data_free(l.table.weight, importance);
     journal_.add(result_, bias_of_);
   }
 
-  std::vector<ChannelLine> norm(const LayerNorm& norm, const ChannelFit& fit) override {
+  std::vector<ChannelAffine> norm(const LayerNorm& norm, const ChannelFit& fit) override {
     for (cpu::Weight& w : weights_.original) w.release_stored();  // those of this step are done: memory
     if (!corrects()) return {};
-    const std::vector<ChannelLine> lines = fit.lines();
+    const std::vector<ChannelAffine> lines = fit.lines();
     const auto change = [&](WeightId id, auto&& value) {
       std::vector<float> values(original(id).values(), original(id).values() + original(id).rows());
       for (size_t c = 0; c < values.size(); ++c) values[c] = value(values[c], lines[c]);
       set_vector(id, std::move(values));
     };
-    change(norm.weight, [](float v, const ChannelLine& line) { return v * line.slope; });
-    change(norm.bias, [](float v, const ChannelLine& line) { return v * line.slope + line.offset; });
+    change(norm.weight, [](float v, const ChannelAffine& line) { return v * line.slope; });
+    change(norm.bias, [](float v, const ChannelAffine& line) { return v * line.slope + line.offset; });
     return lines;
   }
 
@@ -208,23 +208,23 @@ class Calibrator : public Fitter {
     named(due[0].weight, [&] {
       std::vector<std::vector<float>> values, targets;  // values first: they say which of them is not finite
       for (const Linear& l : due) named(l.weight, [&] { values.push_back(values_of(l.weight, 0, l.out)); });
-      InputMetric metric(sums.finish());
-      for (const std::vector<float>& v : values) targets.push_back(retarget(v, metric, pool_));
-      metric.finish_retargeting();
+      InputHessian hessian(sums.finish());
+      for (const std::vector<float>& v : values) targets.push_back(correct_for_drift(v, hessian, pool_));
+      hessian.finish_drift_correction();
       for (size_t i = 0; i < due.size(); ++i)
-        named(due[i].weight, [&] { round_linear(due[i], values[i], targets[i], metric); });
+        named(due[i].weight, [&] { round_linear(due[i], values[i], targets[i], hessian); });
     });
     journal_.add(result_, bias_of_);
   }
 
   void round_linear(const Linear& l, const std::vector<float>& values, const std::vector<float>& target,
-                    const InputMetric& metric) {
+                    const InputHessian& hessian) {
     const Scheme& wanted = *scheme(l.weight);
     QuantizedMatrix best = plain(values, l.in, wanted);
     TensorCalibration entry{.method = "rtn"};
-    const double size = weighted_error(target, std::vector<float>(target.size()), metric, pool_);
+    const double size = weighted_error(target, std::vector<float>(target.size()), hessian, pool_);
     const auto cost = [&](const QuantizedMatrix& m) {
-      return size > 0 ? std::sqrt(weighted_error(target, decoded(m), metric, pool_) / size) : 0.0;
+      return size > 0 ? std::sqrt(weighted_error(target, decoded(m), hessian, pool_) / size) : 0.0;
     };
     entry.plain_error = entry.error = cost(best);
     const auto consider = [&](QuantizedMatrix candidate, const char* method) {
@@ -236,12 +236,12 @@ class Calibrator : public Fitter {
     };
     if (method_ == CalibrationMethod::mse) {
       std::vector<float> importance;
-      for (int64_t c = 0; c < metric.columns(); ++c) importance.push_back(metric.diagonal(c));
+      for (int64_t c = 0; c < hessian.columns(); ++c) importance.push_back(hessian.diagonal(c));
       consider(round_groups(values, importance, wanted, pool_), "mse");
     }
-    if (corrects()) consider(round_compensated(target, metric, wanted, pool_), "gptq");
+    if (corrects()) consider(gptq_quantize(target, hessian, wanted, pool_), "gptq");
     if (method_ != CalibrationMethod::rtn && l.bias != kNoWeight) {
-      correct_bias(l, values, decoded(best), metric.moments);
+      correct_bias(l, values, decoded(best), hessian.moments);
       bias_of_[spec(l.weight).name] = spec(l.bias).name;
     }
     keep(l.weight, std::move(best), std::move(entry));

@@ -33,7 +33,7 @@ class Fitter {
   virtual void linears(std::span<const Linear> linears, MomentSums& sums) = 0;
   // After all rows of a norm were made. `fit` pairs them with the original's; the lines that are returned are
   // applied to the rows.
-  virtual std::vector<ChannelLine> norm(const LayerNorm& norm, const ChannelFit& fit) = 0;
+  virtual std::vector<ChannelAffine> norm(const LayerNorm& norm, const ChannelFit& fit) = 0;
 };
 
 class CalibrationOps {

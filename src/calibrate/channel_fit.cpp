@@ -28,8 +28,8 @@ void ChannelFit::add(const cpu::Tensor& x, const cpu::Tensor& wanted, std::span<
   });
 }
 
-std::vector<ChannelLine> ChannelFit::lines() const {
-  std::vector<ChannelLine> lines(sums_.size());
+std::vector<ChannelAffine> ChannelFit::lines() const {
+  std::vector<ChannelAffine> lines(sums_.size());
   if (!(weight_ > 0)) return lines;
   for (size_t c = 0; c < lines.size(); ++c) {
     const Sums& s = sums_[c];

@@ -14,7 +14,7 @@ class Tensor;
 
 namespace calibrate {
 
-struct ChannelLine {
+struct ChannelAffine {
   float slope = 1, offset = 0;
 };
 
@@ -26,7 +26,7 @@ class ChannelFit {
   void add(const cpu::Tensor& x, const cpu::Tensor& wanted, std::span<const float> weights, ThreadPool& pool);
   // For each channel the slope and offset with the smallest mean squared error of slope x + offset. A channel
   // that hardly varies keeps its slope.
-  std::vector<ChannelLine> lines() const;
+  std::vector<ChannelAffine> lines() const;
 
  private:
   struct Sums {

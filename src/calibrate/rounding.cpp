@@ -57,13 +57,13 @@ void store(const Codes& from, int64_t first, QuantizedMatrix& out) {
 // A block of rows on its way.
 class RowBlock {
  public:
-  RowBlock(const float* target, int64_t rows, const InputMetric& metric, const std::vector<float>& upper,
+  RowBlock(const float* target, int64_t rows, const InputHessian& hessian, const std::vector<float>& upper,
            const Scheme& scheme)
       : target_(target),
-        metric_(metric),
+        hessian_(hessian),
         upper_(upper),
         rows_(rows),
-        n_(metric.columns()),
+        n_(hessian.columns()),
         size_(scheme.group_size),
         groups_(n_ / size_),
         grid_{scheme.bits, scheme.dtype},
@@ -74,7 +74,7 @@ class RowBlock {
 
   Codes solve(const std::vector<float>& ones) {
     std::vector<float> importance(static_cast<size_t>(n_));
-    for (int64_t c = 0; c < n_; ++c) importance[static_cast<size_t>(c)] = metric_.diagonal(c);
+    for (int64_t c = 0; c < n_; ++c) importance[static_cast<size_t>(c)] = hessian_.diagonal(c);
     for (int64_t r = 0; r < rows_; ++r)
       for (int64_t g = 0; g < groups_; ++g)
         group(r, g) = fit_group(
@@ -82,10 +82,10 @@ class RowBlock {
             std::span(importance).subspan(static_cast<size_t>(g * size_), static_cast<size_t>(size_)), grid_);
     compensate();
     find_errors();
-    move_codes();
+    coordinate_descent();
     for (int round = 0; round < kRounds; ++round) {
       refit(ones);
-      move_codes();
+      coordinate_descent();
     }
     return std::move(at_);
   }
@@ -104,13 +104,13 @@ class RowBlock {
     std::vector<float> wanted(at_.codes.size()), left(at_.codes.size());
     for (int64_t r = 0; r < rows_; ++r)
       for (int64_t i = 0; i < n_; ++i)
-        wanted[static_cast<size_t>(r * n_ + i)] = target_[r * n_ + metric_.order[static_cast<size_t>(i)]];
+        wanted[static_cast<size_t>(r * n_ + i)] = target_[r * n_ + hessian_.order[static_cast<size_t>(i)]];
     for (int64_t first = 0; first < n_; first += kStep) {
       const int64_t end = std::min(n_, first + kStep);
       for (int64_t r = 0; r < rows_; ++r) {
         float* row = wanted.data() + r * n_;
         for (int64_t i = first; i < end; ++i) {
-          const int64_t c = metric_.order[static_cast<size_t>(i)];
+          const int64_t c = hessian_.order[static_cast<size_t>(i)];
           const AffineGroup& g = group(r, c / size_);
           const float code = nearest_code(row[i], g, grid_.last_code());
           codes(r)[c] = code;
@@ -136,7 +136,7 @@ class RowBlock {
   // error, gradient = error H and cost, from the codes.
   void measure() {
     find_errors();
-    metric_.h.multiply(error_.data(), n_, rows_, 0, n_, gradient_.data());
+    hessian_.h.multiply(error_.data(), n_, rows_, 0, n_, gradient_.data());
     for (int64_t r = 0; r < rows_; ++r) {
       double sum = 0;
       for (int64_t c = 0; c < n_; ++c)
@@ -146,9 +146,9 @@ class RowBlock {
   }
 
   // Column after column, the gradient of a panel's columns found when the sweep comes to it.
-  void move_codes() {
+  void coordinate_descent() {
     const Kernels& k = kernels();
-    const PanelMatrix& h = metric_.h;
+    const PanelMatrix& h = hessian_.h;
     const float last = grid_.last_code();
     std::vector<float> gradient(static_cast<size_t>(rows_ * h.panel()));
     bool moved = true;
@@ -161,7 +161,7 @@ class RowBlock {
           float* here = gradient.data() + r * h.panel();
           for (int64_t c = first; c < end; ++c) {
             const float scale = group(r, c / size_).scale;
-            const float steps = here[c - first] / (metric_.diagonal(c) * scale);
+            const float steps = here[c - first] / (hessian_.diagonal(c) * scale);
             if (!(std::abs(steps) > 0.5f)) continue;
             float& code = codes(r)[c];
             const float next = std::clamp(code + std::rint(steps), 0.0f, last);
@@ -184,7 +184,7 @@ class RowBlock {
     std::vector<double> systems(static_cast<size_t>(rows_) * g2 * g2);
     std::vector<float> products(at_.codes.size());
     for (int64_t g = 0; g < groups_; ++g) {
-      metric_.h.multiply(at_.codes.data() + g * size_, n_, rows_, g * size_, size_, products.data());
+      hessian_.h.multiply(at_.codes.data() + g * size_, n_, rows_, g * size_, size_, products.data());
       for (int64_t r = 0; r < rows_; ++r) {
         double* a = systems.data() + static_cast<size_t>(r) * g2 * g2;
         for (int64_t other = 0; other < groups_; ++other) {
@@ -233,8 +233,8 @@ class RowBlock {
   }
 
   const float* target_;
-  const InputMetric& metric_;
-  const std::vector<float>& upper_;  // U of metric.h
+  const InputHessian& hessian_;
+  const std::vector<float>& upper_;  // U of hessian.h
   int64_t rows_, n_, size_, groups_;
   Grid grid_;
   Codes at_;
@@ -266,9 +266,9 @@ QuantizedMatrix round_groups(const std::vector<float>& weights, std::span<const 
   return out;
 }
 
-QuantizedMatrix round_compensated(const std::vector<float>& target, const InputMetric& metric,
-                                  const Scheme& scheme, ThreadPool& pool) {
-  const int64_t n = metric.columns(), rows = static_cast<int64_t>(target.size()) / n;
+QuantizedMatrix gptq_quantize(const std::vector<float>& target, const InputHessian& hessian,
+                              const Scheme& scheme, ThreadPool& pool) {
+  const int64_t n = hessian.columns(), rows = static_cast<int64_t>(target.size()) / n;
   const int64_t groups = n / scheme.group_size;
   std::vector<float> ones(static_cast<size_t>(groups * groups));
   pool.parallel_for(groups, [&](int64_t g, int) {
@@ -276,15 +276,15 @@ QuantizedMatrix round_compensated(const std::vector<float>& target, const InputM
       double sum = 0;
       for (int64_t r = g * scheme.group_size; r < (g + 1) * scheme.group_size; ++r)
         for (int64_t c = other * scheme.group_size; c < (other + 1) * scheme.group_size; ++c)
-          sum += static_cast<double>(metric.h.at(r, c));
+          sum += static_cast<double>(hessian.h.at(r, c));
       ones[static_cast<size_t>(g * groups + other)] = static_cast<float>(sum);
     }
   });
-  const std::vector<float> upper = metric.factors.unit_upper();
+  const std::vector<float> upper = hessian.factors.unit_upper();
   QuantizedMatrix out = empty_matrix(scheme, rows, n);
   pool.parallel_for((rows + kBlockRows - 1) / kBlockRows, [&](int64_t block, int) {
     const int64_t first = block * kBlockRows, count = std::min(kBlockRows, rows - first);
-    store(RowBlock(target.data() + first * n, count, metric, upper, scheme).solve(ones), first, out);
+    store(RowBlock(target.data() + first * n, count, hessian, upper, scheme).solve(ones), first, out);
   });
   return out;
 }

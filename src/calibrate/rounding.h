@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "calibrate/group_fit.h"
-#include "calibrate/input_metric.h"
+#include "calibrate/input_hessian.h"
 #include "mlx_encoder/quantize.h"
 
 namespace mlxe {
@@ -18,15 +18,15 @@ namespace calibrate {
 QuantizedMatrix round_groups(const std::vector<float>& weights, std::span<const float> importance,
                              const Scheme& scheme, ThreadPool& pool);
 
-// Lowers the cost e H e^T of every row of `target` (input_metric.h) in three ways, in turn:
+// Lowers the cost e H e^T of every row of `target` (input_hessian.h) in three ways, in turn:
 //   compensation   columns are rounded one after another; what is left of each is made up for by those that
 //                  follow: code c rounds target[c] + sum over earlier j of e[j] U[j][c] (this is GPTQ, with
 //                  the factor of H itself instead of its inverse's)
 //   single codes   each code moves to the best value given all others, until none moves
 //   refit          all scales and biases of the row by least squares, rounded to the file's dtype; kept where
 //                  the cost falls
-QuantizedMatrix round_compensated(const std::vector<float>& target, const InputMetric& metric,
-                                  const Scheme& scheme, ThreadPool& pool);
+QuantizedMatrix gptq_quantize(const std::vector<float>& target, const InputHessian& hessian,
+                              const Scheme& scheme, ThreadPool& pool);
 
 }  // namespace calibrate
 }  // namespace mlxe

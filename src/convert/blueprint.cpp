@@ -20,7 +20,7 @@
 #include "format/provenance.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
-#include "models/mlx_embeddings_form.h"
+#include "models/mlx_embeddings_layout.h"
 #include "models/registry.h"
 #include "models/tied_tensors.h"
 #include "quant/policy.h"
@@ -558,7 +558,7 @@ class Planner {
   Policy policy_;
   Blueprint bp_;
   Model model_;
-  std::optional<MlxEmbeddingsForm> form_;
+  std::optional<MlxEmbeddingsLayout> form_;
   SentenceModules sentence_;
   ParameterList claimed_;
   std::vector<std::string> problems_;

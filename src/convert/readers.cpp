@@ -13,7 +13,7 @@
 #include "convert/pieces.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
-#include "models/mlx_embeddings_form.h"
+#include "models/mlx_embeddings_layout.h"
 #include "models/registry.h"
 
 namespace mlxe {
@@ -49,7 +49,7 @@ std::string f64_tensors(const Checkpoint& checkpoint) {
                                      listed(names, kListedTensors));
 }
 
-// Every problem mlx_embeddings.utils.load_model would meet; see MlxEmbeddingsForm.
+// Every problem mlx_embeddings.utils.load_model would meet; see MlxEmbeddingsLayout.
 class MlxEmbeddingsJudge {
  public:
   explicit MlxEmbeddingsJudge(Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
@@ -108,7 +108,7 @@ class MlxEmbeddingsJudge {
 
   void check_config(const Model& model) {
     try {
-      const MlxEmbeddingsForm form(model, checkpoint_);
+      const MlxEmbeddingsLayout form(model, checkpoint_);
       for (std::string& caveat :
            form.caveats(read_sentence_modules(checkpoint_.folder()), checkpoint_.folder()))
         caveats_.push_back(std::move(caveat));

@@ -73,10 +73,10 @@ Batch part_of(const Batch& batch, const Chunk& c) {
 }
 
 // The results of a call whose parts are computed by several threads: each puts its rows in their place.
-class Joined {
+class ResultAssembler {
  public:
   // `spare`: memory to use, the largest last.
-  Joined(const Model& model, const Batch& batch, std::vector<Matrix::Values> spare, RunResult& all)
+  ResultAssembler(const Model& model, const Batch& batch, std::vector<Matrix::Values> spare, RunResult& all)
       : logits_of_tokens_(model.token_classifier.has_value()),
         batch_(batch),
         spare_(std::move(spare)),
@@ -194,7 +194,7 @@ class CpuEngine : public Engine {
       forward(ops, model, request, result);
       std::swap((*workspace).read, spare);
     } else {
-      Joined joined(model, request.batch, std::move(spare), result);
+      ResultAssembler joined(model, request.batch, std::move(spare), result);
       pool_.parallel_for(static_cast<int64_t>(chunks.size()), [&](int64_t i, int) {
         const Chunk& chunk = chunks[static_cast<size_t>(i)];
         const Loan workspace(*this);

@@ -81,8 +81,8 @@ void CpuOps::int8_block(const Tensor& x, const PackedLinear& l, const Block& blo
                         int64_t stride, int slot) {
   const PackedWeight& w = *l.weight;
   const int64_t widest = w.expands() ? kExpandedSlice : kInt8Blocking.slice;
-  const bool in_halves = w.has_linear_halves(int8_) && block.rows <= kFewRows;
-  const auto matmul = in_halves ? int8_.matmul_halves : int8_.matmul;
+  const bool in_int4 = w.has_linear_int4(int8_) && block.rows <= kFewRows;
+  const auto matmul = in_int4 ? int8_.matmul_int4 : int8_.matmul;
   uint8_t* expansion = expanded(slot, kExpandedSlice * kInt8Panel);
   for (int64_t n = 0; n < block.columns; n += kInt8Panel) {
     const int64_t first = block.first_column + n, panel = first / kInt8Panel;
@@ -90,7 +90,7 @@ void CpuOps::int8_block(const Tensor& x, const PackedLinear& l, const Block& blo
     for (int64_t k = 0; k < w.columns(); k += widest) {
       const int64_t slice = std::min(widest, w.columns() - k);
       const Int8Weights weights =
-          in_halves ? w.int8_halves(panel, k) : w.int8_panel(int8_, panel, k, slice, expansion);
+          in_int4 ? w.int4_panel(panel, k) : w.int8_panel(int8_, panel, k, slice, expansion);
       const bool last = k + slice == w.columns();
       const ReadAhead next = !last ? w.ahead(panel, k + slice, std::min(slice, w.columns() - k - slice))
                              : panel + 1 < w.panels() ? w.ahead(panel + 1, 0, std::min(widest, w.columns()))

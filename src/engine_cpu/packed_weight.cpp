@@ -43,16 +43,16 @@ PackedWeight::PackedWeight(const StoredWeight& stored, int group, Activations ac
       columns_(up_to_multiple(stored.shape[1], kInt8Alignment)),
       group_(group),
       int8_(activations == Activations::int8),
-      half_(stored.scheme.bits <= 4 && stored.scheme.mode != Mode::int8) {
+      int4_(stored.scheme.bits <= 4 && stored.scheme.mode != Mode::int8) {
   for (size_t i = 0; i < 16; ++i)
-    table_[i] = static_cast<uint8_t>(is_e2m1(stored.scheme.mode) ? kInt8Middle + kTwiceE2m1[i]
+    table_[i] = static_cast<uint8_t>(is_e2m1(stored.scheme.mode) ? kInt8ZeroPoint + kTwiceE2m1[i]
                                                                  : 16 * static_cast<int>(i));
 }
 
-// Bits by which codes of fewer than eight are moved up, so that the middle one is kInt8Middle: affine ones of
+// Bits by which codes of fewer than eight are moved up, so that the middle one is kInt8ZeroPoint: affine ones of
 // up to 4 bits, which become the upper halves of bytes.
 int PackedWeight::shift() const noexcept {
-  return half_ && stored_.scheme.mode == Mode::affine ? 8 - stored_.scheme.bits : 0;
+  return int4_ && stored_.scheme.mode == Mode::affine ? 8 - stored_.scheme.bits : 0;
 }
 
 size_t PackedWeight::bytes() const noexcept {
@@ -87,12 +87,13 @@ void PackedWeight::fill_codes(int64_t panel) {
   const int64_t first = panel * kInt8Panel, count = std::min<int64_t>(kInt8Panel, rows_ - first);
   const Mode mode = stored_.scheme.mode;
   const int bits = mode == Mode::int8 ? 8 : stored_.scheme.bits;
-  const int middle = mode == Mode::affine ? 1 << (bits - 1) : 0;  // the stored code that becomes kInt8Middle
+  const int middle =
+      mode == Mode::affine ? 1 << (bits - 1) : 0;  // the stored code that becomes kInt8ZeroPoint
   const int64_t own_group = mode == Mode::int8 ? real : stored_.scheme.group_size;
 
   std::vector<uint32_t> row(static_cast<size_t>(quads));
-  std::vector<uint32_t> whole(half_ ? static_cast<size_t>(quads * kInt8Panel) : 0);
-  auto* out = half_ ? whole.data() : reinterpret_cast<uint32_t*>(codes_ + panel * columns_ * kInt8Panel);
+  std::vector<uint32_t> whole(int4_ ? static_cast<size_t>(quads * kInt8Panel) : 0);
+  auto* out = int4_ ? whole.data() : reinterpret_cast<uint32_t*>(codes_ + panel * columns_ * kInt8Panel);
   std::fill_n(out, quads * kInt8Panel, 0u);
   std::fill_n(scales(panel, 0), groups() * kInt8Panel, 0.0f);
   if (int8_)
@@ -108,9 +109,9 @@ void PackedWeight::fill_codes(int64_t panel) {
       std::memcpy(codes, from, static_cast<size_t>(real));
     else
       quantize_kernels().unpack(from, static_cast<size_t>(real), bits, codes);
-    if (half_ && mode == Mode::affine) {  // as wide as half a byte
+    if (int4_ && mode == Mode::affine) {  // as wide as half a byte
       for (int64_t k = 0; k < real; ++k) codes[k] = static_cast<uint8_t>(codes[k] << (4 - bits));
-    } else if (const int up = kInt8Middle - middle; !half_ && up != 0) {
+    } else if (const int up = kInt8ZeroPoint - middle; !int4_ && up != 0) {
       for (int64_t k = 0; k < real; ++k) codes[k] = static_cast<uint8_t>(codes[k] + up);
     }
     std::fill(codes + real, codes + columns_, uint8_t{0});
@@ -131,10 +132,10 @@ void PackedWeight::fill_codes(int64_t panel) {
       if (int8_)
         pairs_of_biases(panel, g / 2 * 2)[2 * n + g % 2] = float_to_bf16(bias);
       else
-        biases(panel, g)[n] = std::fma(-static_cast<float>(kInt8Middle), scale, bias);
+        biases(panel, g)[n] = std::fma(-static_cast<float>(kInt8ZeroPoint), scale, bias);
     }
   }
-  if (!half_) return;
+  if (!int4_) return;
   const auto* in = reinterpret_cast<const uint8_t*>(whole.data());
   uint8_t* packed = codes_ + panel * columns_ * kInt8Panel / 2;
   for (int64_t q = 0; q < quads; ++q, in += 128, packed += 64)
@@ -144,8 +145,8 @@ void PackedWeight::fill_codes(int64_t panel) {
 Int8Weights PackedWeight::int8_panel(const Int8Kernels& kernels, int64_t panel, int64_t first, int64_t count,
                                      uint8_t* expanded) const {
   const int64_t at = (panel * columns_ + first) * kInt8Panel;
-  if (half_) kernels.expand(codes_ + at / 2, count * kInt8Panel, table_.data(), expanded);
-  return {half_ ? expanded : codes_ + at, scales(panel, first / group_),
+  if (int4_) kernels.expand(codes_ + at / 2, count * kInt8Panel, table_.data(), expanded);
+  return {int4_ ? expanded : codes_ + at, scales(panel, first / group_),
           pairs_of_biases(panel, first / group_)};
 }
 
@@ -156,8 +157,8 @@ void PackedWeight::read_bf16(const Bf16Kernels& kernels, int64_t panel, int64_t 
     std::copy_n(reinterpret_cast<const uint16_t*>(codes_) + at, count * kBf16Panel, out);
   else
     kernels.decode(
-        {codes_ + (half_ ? at / 2 : at), scales(panel, first / group_), biases(panel, first / group_)},
-        half_ ? table_.data() : nullptr, count / group_, group_, out);
+        {codes_ + (int4_ ? at / 2 : at), scales(panel, first / group_), biases(panel, first / group_)},
+        int4_ ? table_.data() : nullptr, count / group_, group_, out);
 }
 
 }  // namespace mlxe::cpu

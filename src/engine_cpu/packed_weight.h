@@ -37,21 +37,21 @@ class PackedWeight {
   // `count` columns, and is used where codes take half a byte.
   Int8Weights int8_panel(const Int8Kernels& kernels, int64_t panel, int64_t first, int64_t count,
                          uint8_t* expanded) const;
-  // The same for kernels.matmul_halves, where there is one for such codes.
-  bool has_linear_halves(const Int8Kernels& kernels) const noexcept {
-    return half_ && stored_.scheme.mode == Mode::affine && kernels.matmul_halves != nullptr;
+  // The same for kernels.matmul_int4, where there is one for such codes.
+  bool has_linear_int4(const Int8Kernels& kernels) const noexcept {
+    return int4_ && stored_.scheme.mode == Mode::affine && kernels.matmul_int4 != nullptr;
   }
-  Int8Weights int8_halves(int64_t panel, int64_t first) const noexcept {
+  Int8Weights int4_panel(int64_t panel, int64_t first) const noexcept {
     return {codes_ + (panel * columns_ + first) * kInt8Panel / 2, scales(panel, first / group_),
             pairs_of_biases(panel, first / group_)};
   }
   // The same as bfloat16: 32 values for each column.
   void read_bf16(const Bf16Kernels& kernels, int64_t panel, int64_t first, int64_t count,
                  uint16_t* out) const;
-  bool expands() const noexcept { return half_; }
+  bool expands() const noexcept { return int4_; }
   // Where that lies, for a panel's `count` columns from `first` on.
   ReadAhead ahead(int64_t panel, int64_t first, int64_t count) const noexcept {
-    const int64_t bytes_of_two = half_ ? 1 : 2;
+    const int64_t bytes_of_two = int4_ ? 1 : 2;
     return {codes_ + (panel * columns_ + first) * kInt8Panel * bytes_of_two / 2,
             count * kInt8Panel * bytes_of_two / 2, scales(panel, first / group_),
             pairs_of_biases(panel, first / group_), count / group_};
@@ -60,7 +60,7 @@ class PackedWeight {
  private:
   int shift() const noexcept;
   int64_t values() const noexcept { return panels() * columns_ * kInt8Panel; }
-  int64_t code_bytes() const noexcept { return group_ == 0 ? 2 * values() : half_ ? values() / 2 : values(); }
+  int64_t code_bytes() const noexcept { return group_ == 0 ? 2 * values() : int4_ ? values() / 2 : values(); }
   int64_t groups() const noexcept { return group_ == 0 ? 0 : columns_ / group_; }
   int64_t scale_count() const noexcept { return panels() * groups() * kInt8Panel; }
   // With 8-bit activations biases are pairs of bfloat16, else floats.
@@ -83,7 +83,7 @@ class PackedWeight {
   int64_t rows_, columns_;
   int group_;
   bool int8_;                        // for 8-bit activations
-  bool half_;                        // two codes to a byte
+  bool int4_;                        // two codes to a byte
   std::array<uint8_t, 16> table_{};  // what a half-byte code stands for
   uint8_t* codes_ = nullptr;
   float* scales_ = nullptr;  // and the biases behind them

@@ -19,7 +19,7 @@ namespace mlxe {
 inline constexpr int kInt8Panel = 32;          // output columns a panel of packed weights holds
 inline constexpr int64_t kInt8Alignment = 64;  // rows of activations and weights have a multiple of columns
 
-inline constexpr int kInt8Middle = 128;  // the code of a weight that equals its group's bias
+inline constexpr int kInt8ZeroPoint = 128;  // the code of a weight that equals its group's bias
 
 // Rows of quantized activations.
 struct Int8Rows {
@@ -27,7 +27,7 @@ struct Int8Rows {
   ptrdiff_t ld;         // bytes from a row to the next, a multiple of 64
   // Of each group of a row; from a row to the next are `ld_groups` times four bytes.
   const float* scales;
-  const int32_t* starts;  // -kInt8Middle * (sum of the codes): where a sum over unsigned codes begins
+  const int32_t* starts;  // -kInt8ZeroPoint * (sum of the codes): where a sum over unsigned codes begins
   const uint16_t* terms;  // bfloat16
   ptrdiff_t ld_groups;
 
@@ -80,12 +80,12 @@ struct Int8Kernels {
 
   // The same with codes two to a byte, as expand() takes them, each of which stands for 16 times itself. Best
   // for few rows; null where the variant has nothing better than to expand them.
-  void (*matmul_halves)(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
-                        const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
-                        const ReadAhead& next);
+  void (*matmul_int4)(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group,
+                      const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns,
+                      const ReadAhead& next);
 
-  // 4-bit codes, two to a byte, to `count` bytes (a multiple of 128): of each 64 packed bytes the low halves
-  // become 64 bytes, the high halves the 64 after them; each is looked up in table[16].
+  // 4-bit codes, two to a byte, to `count` bytes (a multiple of 128): of each 64 packed bytes the low nibbles
+  // become 64 bytes, the high nibbles the 64 after them; each is looked up in table[16].
   void (*expand)(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t* codes);
 
   // Quantizes rows of n activations, `ld_x` floats apart: scale = max|x| / 127 over each group, code = rint(x

@@ -105,7 +105,7 @@ struct Product {
           int64_t dot = 0;
           for (int64_t k = g * group; k < (g + 1) * group; ++k)
             dot += a[static_cast<size_t>(m * ld + k)] *
-                   (w[static_cast<size_t>((k / 4 * 32 + n) * 4 + k % 4)] - kInt8Middle);
+                   (w[static_cast<size_t>((k / 4 * 32 + n) * 4 + k % 4)] - kInt8ZeroPoint);
           const double first = static_cast<double>(a_scales[static_cast<size_t>(m * ld_groups + g)]) *
                                scales[static_cast<size_t>(g * 32 + n)] * static_cast<double>(dot);
           const double second = static_cast<double>(bf16_to_float(biases[bias_at(g, n)])) *
@@ -234,8 +234,8 @@ void expect_halves_as_bytes(const Int8Kernels& kernels) {
         std::vector<float> y(expected.size(), 77.0f);
         const Int8Weights w{halves.data(), p.scales.data(), p.biases.data()};
         const ReadAhead ahead{halves.data(), 384 * 16, p.scales.data(), p.biases.data(), p.groups};
-        kernels.matmul_halves(p.activations(), m, w, p.groups, group, p.from.data(), p.ld_y, y.data(), p.ld_y,
-                              n, ahead);
+        kernels.matmul_int4(p.activations(), m, w, p.groups, group, p.from.data(), p.ld_y, y.data(), p.ld_y,
+                            n, ahead);
         EXPECT_EQ(y, expected) << m << "x" << n << " g" << group;
         p.w[3] ^= 16;  // the twin
         EXPECT_NE(p(kernels), y);
@@ -247,7 +247,7 @@ TEST(Int8Halves, MatmulOfHalvesIsThatOfTheBytes) {
   for (Isa isa : runnable_variants()) {
     SCOPED_TRACE(name(isa));
     const Int8Kernels& kernels = int8_kernels(isa);
-    if (kernels.matmul_halves == nullptr) continue;
+    if (kernels.matmul_int4 == nullptr) continue;
     ++found;
     expect_halves_as_bytes(kernels);
   }

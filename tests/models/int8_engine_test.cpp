@@ -49,7 +49,7 @@ TEST_P(EveryQuantizedScheme, PackedValuesAreTheStoredOnes) {
           const int64_t g = k / group, at = g * 32 + n % 32;
           const float code = w.codes[(k / 4 * 32 + n % 32) * 4 + k % 4];
           const float bias = bf16_to_float(w.biases[(g / 2 * 32 + n % 32) * 2 + g % 2]);
-          const auto weight = [&](float c) { return (c - kInt8Middle) * w.scales[at] + bias; };
+          const auto weight = [&](float c) { return (c - kInt8ZeroPoint) * w.scales[at] + bias; };
           if (n >= rows) {
             ASSERT_EQ(weight(code), 0.0f) << n << ", " << k;
             continue;

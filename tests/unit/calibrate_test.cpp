@@ -10,7 +10,7 @@
 #include "calibrate/activation_file.h"
 #include "calibrate/channel_fit.h"
 #include "calibrate/group_fit.h"
-#include "calibrate/input_metric.h"
+#include "calibrate/input_hessian.h"
 #include "calibrate/moments.h"
 #include "calibrate/rounding.h"
 #include "engine_cpu/arena.h"
@@ -68,14 +68,14 @@ QuantizedMatrix plain(const std::vector<float>& values) {
   return quantize(std::as_bytes(std::span(values)), Dtype::f32, kRows, kColumns, kAffine4);
 }
 
-double cost(const std::vector<float>& target, const QuantizedMatrix& rounded, const InputMetric& metric) {
+double cost(const std::vector<float>& target, const QuantizedMatrix& rounded, const InputHessian& hessian) {
   ThreadPool pool(1);
-  return weighted_error(target, dequantize(rounded), metric, pool);
+  return weighted_error(target, dequantize(rounded), hessian, pool);
 }
 
-QuantizedMatrix compensated(const std::vector<float>& target, const InputMetric& metric, int threads = 1) {
+QuantizedMatrix compensated(const std::vector<float>& target, const InputHessian& hessian, int threads = 1) {
   ThreadPool pool(threads);
-  return round_compensated(target, metric, kAffine4, pool);
+  return gptq_quantize(target, hessian, kAffine4, pool);
 }
 
 TEST(Moments, AreThoseOfAPlainLoopInDouble) {
@@ -190,13 +190,13 @@ TEST(Moments, WeighRows) {
 }
 
 // What compensation is worth on this layer: plain rounding costs several times as much. The twins below show
-// that each part of the metric is needed for that.
+// that each part of the hessian is needed for that.
 constexpr double kGain = 0.25;
 
 TEST(Compensation, CostsAFractionOfPlainRounding) {
-  const InputMetric metric(correlated());
+  const InputHessian hessian(correlated());
   const std::vector<float> w = weights();
-  EXPECT_LT(cost(w, compensated(w, metric), metric), kGain * cost(w, plain(w), metric));
+  EXPECT_LT(cost(w, compensated(w, hessian), hessian), kGain * cost(w, plain(w), hessian));
 }
 
 TEST(Compensation, WithAShuffledMetricDoesNot) {
@@ -208,24 +208,24 @@ TEST(Compensation, WithAShuffledMetricDoesNot) {
     for (int64_t c = 0; c < kColumns; ++c)
       shuffled.covariance[static_cast<size_t>(r * kColumns + c)] = covariance[static_cast<size_t>(
           order[static_cast<size_t>(r)] * kColumns + order[static_cast<size_t>(c)])];
-  const InputMetric metric(correlated()), wrong(std::move(shuffled));
+  const InputHessian hessian(correlated()), wrong(std::move(shuffled));
   const std::vector<float> w = weights();
-  EXPECT_GT(cost(w, compensated(w, wrong), metric), kGain * cost(w, plain(w), metric));
+  EXPECT_GT(cost(w, compensated(w, wrong), hessian), kGain * cost(w, plain(w), hessian));
 }
 
 TEST(Compensation, WithWrongDampingDoesNot) {
-  const InputMetric metric(correlated()), wrong(correlated(), 100);
+  const InputHessian hessian(correlated()), wrong(correlated(), 100);
   const std::vector<float> w = weights();
-  EXPECT_GT(cost(w, compensated(w, wrong), metric), kGain * cost(w, plain(w), metric));
+  EXPECT_GT(cost(w, compensated(w, wrong), hessian), kGain * cost(w, plain(w), hessian));
 }
 
 TEST(Compensation, WithTwoGroupsSwappedDoesNot) {
-  const InputMetric metric(correlated());
+  const InputHessian hessian(correlated());
   const std::vector<float> w = weights();
-  QuantizedMatrix m = compensated(w, metric);
+  QuantizedMatrix m = compensated(w, hessian);
   for (std::vector<std::byte>* piece : {&m.scales, &m.biases})
     std::swap_ranges(piece->begin(), piece->begin() + 2, piece->begin() + 2);  // float16: 2 bytes a group
-  EXPECT_GT(cost(w, m, metric), kGain * cost(w, plain(w), metric));
+  EXPECT_GT(cost(w, m, hessian), kGain * cost(w, plain(w), hessian));
 }
 
 TEST(Compensation, WhereInputsAreIndependentIsRoundingToTheNearest) {
@@ -234,9 +234,9 @@ TEST(Compensation, WhereInputsAreIndependentIsRoundingToTheNearest) {
   independent.covariance.resize(static_cast<size_t>(kColumns * kColumns + kernels().panel));
   independent.cross = independent.covariance;
   for (int64_t c = 0; c < kColumns; ++c) independent.covariance[static_cast<size_t>(c * kColumns + c)] = 1;
-  const InputMetric metric(std::move(independent));
-  const std::vector<float> w = weights(), found = dequantize(compensated(w, metric));
-  const QuantizedMatrix m = compensated(w, metric);
+  const InputHessian hessian(std::move(independent));
+  const std::vector<float> w = weights(), found = dequantize(compensated(w, hessian));
+  const QuantizedMatrix m = compensated(w, hessian);
   // Each value is at most half a step from its own, or was clipped: then it is the end of its group's range.
   for (int64_t g = 0; g < kRows * kColumns / 32; ++g) {
     const auto begin = found.begin() + g * 32;
@@ -259,42 +259,42 @@ TEST(Compensation, SurvivesASingularCovarianceAndColumnsThatNeverFire) {
   std::vector<float> x = inputs(kColumns, 3, 0, 5);  // rank 3
   for (size_t i = 0; i < x.size(); ++i)
     if (i % kColumns % 9 == 0) x[i] = 0;
-  const InputMetric metric(moments_of(x, x, kColumns));
+  const InputHessian hessian(moments_of(x, x, kColumns));
   const std::vector<float> w = weights();
-  const QuantizedMatrix m = compensated(w, metric);
-  EXPECT_LT(cost(w, m, metric), kGain * cost(w, plain(w), metric));
+  const QuantizedMatrix m = compensated(w, hessian);
+  EXPECT_LT(cost(w, m, hessian), kGain * cost(w, plain(w), hessian));
   for (const float v : dequantize(m)) EXPECT_TRUE(std::isfinite(v));
 }
 
 TEST(Compensation, SurvivesInputsThatNeverChange) {
   const std::vector<float> x(static_cast<size_t>(kTokens * kColumns), 0.5f);
-  const InputMetric metric(moments_of(x, x, kColumns));
+  const InputHessian hessian(moments_of(x, x, kColumns));
   const std::vector<float> w = weights();
-  EXPECT_LE(cost(w, compensated(w, metric), metric), cost(w, plain(w), metric));
+  EXPECT_LE(cost(w, compensated(w, hessian), hessian), cost(w, plain(w), hessian));
 }
 
 TEST(Compensation, GivesTheSameBytesOnAnyNumberOfThreads) {
-  const InputMetric metric(correlated());
+  const InputHessian hessian(correlated());
   const std::vector<float> w = weights();
-  const QuantizedMatrix one = compensated(w, metric, 1), three = compensated(w, metric, 3);
+  const QuantizedMatrix one = compensated(w, hessian, 1), three = compensated(w, hessian, 3);
   EXPECT_EQ(one.codes, three.codes);
   EXPECT_EQ(one.scales, three.scales);
   EXPECT_EQ(one.biases, three.biases);
 }
 
 TEST(Compensation, WritesEveryWidthAndGroup) {
-  const InputMetric metric(correlated());
+  const InputHessian hessian(correlated());
   const std::vector<float> w = weights();
   ThreadPool pool(1);
   for (const int bits : {2, 3, 4, 5, 6, 8})
     for (const int group : {32, 64, 128})
       for (const Dtype dtype : {Dtype::f16, Dtype::bf16, Dtype::f32}) {
         const Scheme scheme{Mode::affine, bits, group, dtype};
-        const QuantizedMatrix m = round_compensated(w, metric, scheme, pool);
+        const QuantizedMatrix m = gptq_quantize(w, hessian, scheme, pool);
         const QuantizedMatrix rounded =
             quantize(std::as_bytes(std::span(w)), Dtype::f32, kRows, kColumns, scheme);
         EXPECT_EQ(m.codes.size(), rounded.codes.size());
-        EXPECT_LT(cost(w, m, metric), cost(w, rounded, metric)) << to_string(scheme);
+        EXPECT_LT(cost(w, m, hessian), cost(w, rounded, hessian)) << to_string(scheme);
       }
 }
 
@@ -311,10 +311,10 @@ TEST(Retarget, FindsTheWeightsForTheInputsThereAre) {
     for (int64_t c = 0; c + 1 < kColumns; ++c)
       wanted[static_cast<size_t>(r * kColumns + c + 1)] += 0.2f * w[static_cast<size_t>(r * kColumns + c)];
   ThreadPool pool(2);
-  const InputMetric metric(moments_of(x0, x, kColumns), 0.005);
-  const std::vector<float> found = retarget(w, metric, pool);
+  const InputHessian hessian(moments_of(x0, x, kColumns), 0.005);
+  const std::vector<float> found = correct_for_drift(w, hessian, pool);
   // The damping pulls towards w by half a percent of the mean variance; what is left is a small part.
-  EXPECT_LT(weighted_error(wanted, found, metric, pool), 0.01 * weighted_error(wanted, w, metric, pool));
+  EXPECT_LT(weighted_error(wanted, found, hessian, pool), 0.01 * weighted_error(wanted, w, hessian, pool));
 }
 
 // The sum is off by B x: weights that make up for it are W + B.
@@ -334,10 +334,10 @@ TEST(Retarget, MakesUpForASumThatIsOff) {
   const cpu::Tensor in = tensor(arena, x, kColumns), sum0 = tensor(arena, off, kRows),
                     sum = tensor(arena, std::vector<float>(off.size()), kRows);
   sums.add(in, sum0, sum, std::vector<float>(kTokens, 1.0f));
-  const InputMetric metric(sums.finish(), 0.005);
-  const std::vector<float> found = retarget(w, metric, pool);
+  const InputHessian hessian(sums.finish(), 0.005);
+  const std::vector<float> found = correct_for_drift(w, hessian, pool);
   // The damping pulls towards w.
-  EXPECT_LT(weighted_error(wanted, found, metric, pool), 0.01 * weighted_error(wanted, w, metric, pool));
+  EXPECT_LT(weighted_error(wanted, found, hessian, pool), 0.01 * weighted_error(wanted, w, hessian, pool));
 }
 
 TEST(ChannelFit, FindsTheLineOfEachChannel) {
@@ -354,7 +354,7 @@ TEST(ChannelFit, FindsTheLineOfEachChannel) {
   ChannelFit fit(kChannels);
   fit.add(tensor(arena, x, kChannels), tensor(arena, wanted, kChannels), std::vector<float>(kTokens, 0.5f),
           pool);
-  const std::vector<ChannelLine> lines = fit.lines();
+  const std::vector<ChannelAffine> lines = fit.lines();
   for (size_t c = 0; c < kChannels; ++c) {
     const float slope = c == 7 ? 1 : 1 + 0.01f * static_cast<float>(c);
     EXPECT_NEAR(lines[c].slope, slope, 1e-5) << c;

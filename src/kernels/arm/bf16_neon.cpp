@@ -12,7 +12,7 @@ struct Bf16Neon : Neon {
   using Codes = uint32x4_t;
 
   static Codes load_codes(const uint8_t* p) { return vreinterpretq_u32_u8(vld1q_u8(p)); }
-  static Codes load_half_codes(const uint8_t* p, bool high, const uint8_t* table) {
+  static Codes load_int4_codes(const uint8_t* p, bool high, const uint8_t* table) {
     const uint8x16_t x = vld1q_u8(p), half = high ? vshrq_n_u8(x, 4) : vandq_u8(x, vdupq_n_u8(15));
     return vreinterpretq_u32_u8(vqtbl1q_u8(vld1q_u8(table), half));
   }

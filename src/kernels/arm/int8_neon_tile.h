@@ -131,7 +131,7 @@ float spin(int64_t rounds) {
 template <class D>
 constexpr Int8Kernels neon_table() {
   return {.matmul = matmul<D>,
-          .matmul_halves = nullptr,
+          .matmul_int4 = nullptr,
           .expand = expand,
           .quantize = quantize,
           .spin = spin<D>,
@@ -141,7 +141,7 @@ constexpr Int8Kernels neon_table() {
 // Before i8mm there is no product of mixed signs: with the top bit flipped a code is signed, and what it is
 // above the middle one.
 inline int8x16_t signed_codes(const uint8_t* codes) {
-  return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(codes), vdupq_n_u8(kInt8Middle)));
+  return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(codes), vdupq_n_u8(kInt8ZeroPoint)));
 }
 
 }  // namespace

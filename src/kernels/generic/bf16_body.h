@@ -2,7 +2,7 @@
 //   kBf16Rows               rows of a tile of 2 registers of columns
 //   Codes                   kLanes times four codes
 //   load_codes(p)           from bytes
-//   load_half_codes(p, high, table)   from the low or the high halves of bytes
+//   load_int4_codes(p, high, table)   from the low or the high nibbles of bytes
 //   code<i>(c)              128 + (code i of each four) / 2, as floats
 //   store_pairs(a, b, p)    each lane's a and b, rounded to bfloat16, side by side
 //   store_bf16(x, p)        rounded to the nearest bfloat16; a NaN stays one
@@ -30,7 +30,7 @@ struct Bf16Decode {
     const auto b = V::fma(scale, V::set(-256.0f), V::load(in.biases + first));
     const uint8_t* codes = in.codes + (half ? k * 16 + first % 16 * 4 : k * kInt8Panel + first * 4);
     for (int i = 0; i < group; i += 4, k += 4, codes += half ? 64 : 4 * kInt8Panel) {
-      const auto x = half ? V::load_half_codes(codes, first >= 16, table) : V::load_codes(codes);
+      const auto x = half ? V::load_int4_codes(codes, first >= 16, table) : V::load_codes(codes);
       // Codes come from memory in order: what is needed some panels' lines later may as well be on its way.
       __builtin_prefetch(codes + kAhead);
       uint16_t* out = w + bf16_index(k, first);

@@ -21,7 +21,7 @@ inline __attribute__((always_inline)) void describe_group(const Int8Groups& grou
                                                           int32_t sum) {
   const float scale = largest < 1e-30f ? 0 : largest / 127;
   groups.scales[g] = scale;
-  groups.starts[g] = -kInt8Middle * sum;
+  groups.starts[g] = -kInt8ZeroPoint * sum;
   groups.terms[g] = sum == 0 ? 0 : float_to_bf16(scale * static_cast<float>(sum));
 }
 

@@ -48,7 +48,7 @@ void quantize_row(const float* x, int64_t n, int group, int8_t* codes, const Int
       sum += code;
     }
     groups.scales[g] = largest < 1e-30f ? 0 : largest / 127;
-    groups.starts[g] = -kInt8Middle * static_cast<int32_t>(sum);
+    groups.starts[g] = -kInt8ZeroPoint * static_cast<int32_t>(sum);
     groups.terms[g] = sum == 0 ? 0 : float_to_bf16(groups.scales[g] * sum);
   }
 }
@@ -62,7 +62,7 @@ void quantize(const float* x, ptrdiff_t ld_x, int64_t rows, int64_t n, int group
 }  // namespace
 
 const Int8Kernels kInt8Scalar{.matmul = matmul,
-                              .matmul_halves = nullptr,
+                              .matmul_int4 = nullptr,
                               .expand = expand,
                               .quantize = quantize,
                               .spin = nullptr,

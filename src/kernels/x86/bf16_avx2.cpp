@@ -11,7 +11,7 @@ struct Bf16Avx2 : Avx2 {
 
   static __m256i load_bits(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   static Codes load_codes(const uint8_t* p) { return load_bits(p); }
-  static Codes load_half_codes(const uint8_t* p, bool high, const uint8_t* table) {
+  static Codes load_int4_codes(const uint8_t* p, bool high, const uint8_t* table) {
     const __m256i values =
         _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
     const __m256i x = load_bits(p);

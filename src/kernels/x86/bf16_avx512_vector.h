@@ -12,7 +12,7 @@ struct Bf16Avx512 : Avx512 {
   using Codes = __m512i;
 
   static Codes load_codes(const uint8_t* p) { return _mm512_loadu_si512(p); }
-  static Codes load_half_codes(const uint8_t* p, bool high, const uint8_t* table) {
+  static Codes load_int4_codes(const uint8_t* p, bool high, const uint8_t* table) {
     const __m512i values = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
     const __m512i x = _mm512_loadu_si512(p);
     return _mm512_shuffle_epi8(values,

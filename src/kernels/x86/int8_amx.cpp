@@ -175,7 +175,7 @@ float spin(int64_t rounds) {
 }  // namespace
 
 const Int8Kernels kInt8Amx{.matmul = matmul,
-                           .matmul_halves = nullptr,
+                           .matmul_int4 = nullptr,
                            .expand = expand,
                            .quantize = quantize,
                            .spin = spin,

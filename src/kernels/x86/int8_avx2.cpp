@@ -39,7 +39,7 @@ struct Madd {
 }  // namespace
 
 const Int8Kernels kInt8Avx2{.matmul = Int8Madd<Madd, Avx2>::matmul,
-                            .matmul_halves = nullptr,
+                            .matmul_int4 = nullptr,
                             .expand = expand,
                             .quantize = Int8Quantize<Avx2>::quantize,
                             .spin = Int8Madd<Madd, Avx2>::spin,

@@ -40,7 +40,7 @@ struct Madd {
 }  // namespace
 
 const Int8Kernels kInt8Avx512{.matmul = Int8Madd<Madd, Avx512>::matmul,
-                              .matmul_halves = nullptr,
+                              .matmul_int4 = nullptr,
                               .expand = expand,
                               .quantize = quantize,
                               .spin = Int8Madd<Madd, Avx512>::spin,

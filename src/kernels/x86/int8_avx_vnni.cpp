@@ -123,7 +123,7 @@ float spin(int64_t rounds) {
 }  // namespace
 
 const Int8Kernels MLXE_INT8_TABLE{.matmul = matmul,
-                                  .matmul_halves = nullptr,
+                                  .matmul_int4 = nullptr,
                                   .expand = expand,
                                   .quantize = Int8Quantize<Avx2>::quantize,
                                   .spin = spin,

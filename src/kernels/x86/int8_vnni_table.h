@@ -25,7 +25,7 @@ float spin(int64_t rounds) {
 }
 
 constexpr Int8Kernels kVnniTable{.matmul = vnni_matmul<WholeCodes>,
-                                 .matmul_halves = vnni_matmul<HalfCodes>,
+                                 .matmul_int4 = vnni_matmul<Int4Codes>,
                                  .expand = expand,
                                  .quantize = quantize,
                                  .spin = spin,

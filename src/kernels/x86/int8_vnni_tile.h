@@ -72,7 +72,7 @@ struct WholeCodes {
     left = _mm512_loadu_si512(p), right = _mm512_loadu_si512(p + 64);
   }
 };
-struct HalfCodes {
+struct Int4Codes {
   static constexpr int kBytes = 64;
   static inline __attribute__((always_inline)) void load(const uint8_t* p, __m512i& left, __m512i& right) {
     const __m512i both = _mm512_loadu_si512(p), upper = _mm512_set1_epi8(static_cast<char>(0xf0));

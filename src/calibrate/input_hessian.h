@@ -17,19 +17,19 @@ namespace calibrate {
 
 // An error E in a matrix, [rows, columns], costs the sum over rows of e H e^T: the mean squared error of its
 // outputs, once their mean is corrected, plus the damping.
-struct InputMetric {
+struct InputHessian {
   // The share of the mean variance every direction gets on top: what keeps rarely seen directions in place.
   static constexpr double kDamping = 0.1;
 
   // H = covariance + ridge I, ridge = damping * (mean of its diagonal), or what rounding needs if that is
   // more.
-  explicit InputMetric(Moments gathered, double damping = kDamping);
+  explicit InputHessian(Moments gathered, double damping = kDamping);
 
   int64_t columns() const noexcept { return moments.columns; }
   float diagonal(int64_t c) const noexcept { return h.at(c, c); }
 
-  // Gives up what retarget() alone needs: most of the memory.
-  void finish_retargeting();
+  // Gives up what correct_for_drift() alone needs: most of the memory.
+  void finish_drift_correction();
 
   Moments moments;       // without the covariance
   float ridge = 0;       // what H has more than the covariance on its diagonal
@@ -42,12 +42,13 @@ struct InputMetric {
 
 // The weights that, fed with x, come nearest to what `weights` W make of x0: W + W drift H^-1; where it is
 // known what they must make, (cross + ridge W) H^-1. [rows, columns].
-std::vector<float> retarget(const std::vector<float>& weights, const InputMetric& metric, ThreadPool& pool);
+std::vector<float> correct_for_drift(const std::vector<float>& weights, const InputHessian& hessian,
+                                     ThreadPool& pool);
 
 // Mean over tokens of |output error|^2 of each row, summed over rows: sum of e H e^T for e = target - values,
 // both [rows, columns].
 double weighted_error(const std::vector<float>& target, const std::vector<float>& values,
-                      const InputMetric& metric, ThreadPool& pool);
+                      const InputHessian& hessian, ThreadPool& pool);
 
 }  // namespace calibrate
 }  // namespace mlxe

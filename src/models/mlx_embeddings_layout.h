@@ -27,10 +27,10 @@ struct MadeUpTensor {
   std::string why;
 };
 
-class MlxEmbeddingsForm {
+class MlxEmbeddingsLayout {
  public:
   // Throws unsupported for a model the reader would compute differently (an activation other than GELU).
-  MlxEmbeddingsForm(const Model& model, const Checkpoint& checkpoint);
+  MlxEmbeddingsLayout(const Model& model, const Checkpoint& checkpoint);
 
   // The reader's name for a tensor with this canonical name; nullopt: it has no place for it.
   std::optional<std::string> name(std::string_view canonical) const;

@@ -1,4 +1,4 @@
-#include "calibrate/input_metric.h"
+#include "calibrate/input_hessian.h"
 
 #include <algorithm>
 #include <numeric>
@@ -39,7 +39,7 @@ std::vector<int32_t> largest_first(const PanelMatrix& h) {
 
 }  // namespace
 
-InputMetric::InputMetric(Moments gathered, double damping)
+InputHessian::InputHessian(Moments gathered, double damping)
     : moments(std::move(gathered)),
       ridge(ridge_of(moments, damping)),
       h(damped(moments, ridge), moments.columns),
@@ -49,14 +49,15 @@ InputMetric::InputMetric(Moments gathered, double damping)
   if (moments.target == Target::inputs) moments.cross = {};
 }
 
-void InputMetric::finish_retargeting() {
+void InputHessian::finish_drift_correction() {
   drift = {};
   moments.cross = {};
 }
 
-std::vector<float> retarget(const std::vector<float>& weights, const InputMetric& metric, ThreadPool& pool) {
-  const int64_t n = metric.columns(), rows = static_cast<int64_t>(weights.size()) / n;
-  const Moments& m = metric.moments;
+std::vector<float> correct_for_drift(const std::vector<float>& weights, const InputHessian& hessian,
+                                     ThreadPool& pool) {
+  const int64_t n = hessian.columns(), rows = static_cast<int64_t>(weights.size()) / n;
+  const Moments& m = hessian.moments;
   std::vector<float> target(weights.size());
   pool.parallel_for((rows + kBlockRows - 1) / kBlockRows, [&](int64_t block, int) {
     const int64_t first = block * kBlockRows, count = std::min(kBlockRows, rows - first);
@@ -64,11 +65,11 @@ std::vector<float> retarget(const std::vector<float>& weights, const InputMetric
     float* out = target.data() + first * n;
     if (m.target == Target::outputs) {
       for (int64_t i = 0; i < count * n; ++i)
-        out[i] = m.cross[static_cast<size_t>(first * n + i)] + metric.ridge * w[i];
-      metric.factors.solve(out, count);
+        out[i] = m.cross[static_cast<size_t>(first * n + i)] + hessian.ridge * w[i];
+      hessian.factors.solve(out, count);
     } else {
-      metric.drift.multiply(w, n, count, 0, n, out);
-      metric.factors.solve(out, count);
+      hessian.drift.multiply(w, n, count, 0, n, out);
+      hessian.factors.solve(out, count);
       for (int64_t i = 0; i < count * n; ++i) out[i] += w[i];
     }
   });
@@ -76,8 +77,8 @@ std::vector<float> retarget(const std::vector<float>& weights, const InputMetric
 }
 
 double weighted_error(const std::vector<float>& target, const std::vector<float>& values,
-                      const InputMetric& metric, ThreadPool& pool) {
-  const int64_t n = metric.columns(), rows = static_cast<int64_t>(target.size()) / n;
+                      const InputHessian& hessian, ThreadPool& pool) {
+  const int64_t n = hessian.columns(), rows = static_cast<int64_t>(target.size()) / n;
   std::vector<double> errors(static_cast<size_t>((rows + kBlockRows - 1) / kBlockRows));
   pool.parallel_for(static_cast<int64_t>(errors.size()), [&](int64_t block, int) {
     const int64_t first = block * kBlockRows, count = std::min(kBlockRows, rows - first);
@@ -86,7 +87,7 @@ double weighted_error(const std::vector<float>& target, const std::vector<float>
       const size_t at = static_cast<size_t>(first * n) + i;
       e[i] = target[at] - values[at];
     }
-    metric.h.multiply(e.data(), n, count, 0, n, he.data());
+    hessian.h.multiply(e.data(), n, count, 0, n, he.data());
     double sum = 0;
     for (size_t i = 0; i < e.size(); ++i) sum += static_cast<double>(e[i]) * static_cast<double>(he[i]);
     errors[static_cast<size_t>(block)] = sum;

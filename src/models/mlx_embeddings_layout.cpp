@@ -1,4 +1,4 @@
-#include "models/mlx_embeddings_form.h"
+#include "models/mlx_embeddings_layout.h"
 
 #include <array>
 #include <filesystem>
@@ -91,7 +91,7 @@ bool names_its_tokenizer(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-MlxEmbeddingsForm::MlxEmbeddingsForm(const Model& model, const Checkpoint& checkpoint)
+MlxEmbeddingsLayout::MlxEmbeddingsLayout(const Model& model, const Checkpoint& checkpoint)
     : distilbert_(std::holds_alternative<DistilBert>(model.encoder)) {
   const Config& source = checkpoint.config();
   const bool roberta = std::holds_alternative<Roberta>(model.encoder);
@@ -135,12 +135,12 @@ MlxEmbeddingsForm::MlxEmbeddingsForm(const Model& model, const Checkpoint& check
   config_ = std::make_shared<const json>(std::move(config));
 }
 
-std::optional<std::string> MlxEmbeddingsForm::name(std::string_view canonical) const {
+std::optional<std::string> MlxEmbeddingsLayout::name(std::string_view canonical) const {
   return distilbert_ ? name_from_distilbert(canonical) : bert_name(canonical);
 }
 
-std::vector<std::string> MlxEmbeddingsForm::caveats(const SentenceModules& sentence,
-                                                    const std::filesystem::path& folder) const {
+std::vector<std::string> MlxEmbeddingsLayout::caveats(const SentenceModules& sentence,
+                                                      const std::filesystem::path& folder) const {
   std::vector<std::string> caveats;
   if (sentence.do_lower_case && keeps_case(folder))
     caveats.push_back(
