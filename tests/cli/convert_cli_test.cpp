@@ -169,7 +169,7 @@ TEST(ConvertCommand, CalibratesOnAFileOfTexts) {
   };
   EXPECT_THAT(refused({"-q", "--calibrate", broken}), HasSubstr("line 202"));
   EXPECT_THAT(refused({"-q", "--calibrate", folder / "none.tsv"}), HasSubstr("no such file"));
-  EXPECT_THAT(refused({"--calibrate", texts}), HasSubstr("add -q"));
+  EXPECT_THAT(refused({"--calibrate", texts}), HasSubstr("--calibrate needs -q"));
   EXPECT_THAT(refused({"-q", "--method", "gptq"}), HasSubstr("--method needs --calibrate"));
   EXPECT_THAT(refused({"-q", "--calibrate", texts, "--method", "awq"}), HasSubstr("auto, rtn, mse or gptq"));
   EXPECT_THAT(refused({"-q", "--q-mode", "mxfp4", "--calibrate", texts}), HasSubstr("expected affine"));
@@ -427,7 +427,7 @@ TEST(ConvertCommand, MistakesGetTheirExitStatusAndOneSentence) {
   for (const Mistake& m : std::vector<Mistake>{
            {{"convert", "-q"}, 2, "give the folder"},
            {{"convert", "-q", bert, "--model", bert}, 2, "twice"},
-           {{"convert", bert, "--q-bits", "4"}, 2, "add -q"},
+           {{"convert", bert, "--q-bits", "4"}, 2, "--q-bits needs -q"},
            {{"convert", "-q", bert, "--q-bits", "7"}, 2, "bits 7"},
            {{"convert", "-q", bert, "--q-group-size", "16"}, 2, "group size 16"},
            {{"convert", "-q", bert, "--q-mode", "gguf"}, 2, "gguf"},
