@@ -88,8 +88,8 @@ struct Int8Kernels {
   // become 64 bytes, the high nibbles the 64 after them; each is looked up in table[16].
   void (*expand)(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t* codes);
 
-  // Quantizes rows of n activations, `ld_x` floats apart: scale = max|x| / 127 over each group, code = rint(x
-  // / scale). A group whose largest magnitude is below 1e-30 becomes zeros. Codes are written up to the next
+  // Quantizes rows of n activations, `ld_x` floats apart. Over each group scale = max|x| / 127 and
+  // code = rint(x / scale). A group whose largest magnitude is below 1e-30 becomes zeros. Codes are written up to the next
   // multiple of 64. Row strides: `ld_codes` bytes for codes, `4 * ld_groups` bytes for each group array.
   void (*quantize)(const float* x, ptrdiff_t ld_x, int64_t rows, int64_t n, int group, int8_t* codes,
                    ptrdiff_t ld_codes, const Int8Groups& groups, ptrdiff_t ld_groups);

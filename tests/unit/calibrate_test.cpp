@@ -190,7 +190,7 @@ TEST(Moments, WeighRows) {
 }
 
 // What compensation is worth on this layer: plain rounding costs several times as much. The twins below show
-// that each part of the hessian is needed for that.
+// that each part of the Hessian is needed for that.
 constexpr double kGain = 0.25;
 
 TEST(Compensation, CostsAFractionOfPlainRounding) {
@@ -199,7 +199,7 @@ TEST(Compensation, CostsAFractionOfPlainRounding) {
   EXPECT_LT(cost(w, compensated(w, hessian), hessian), kGain * cost(w, plain(w), hessian));
 }
 
-TEST(Compensation, WithAShuffledMetricDoesNot) {
+TEST(Compensation, WithAShuffledHessianDoesNot) {
   Moments shuffled = correlated();
   std::vector<int64_t> order(kColumns);
   for (int64_t c = 0; c < kColumns; ++c) order[static_cast<size_t>(c)] = (c * 37 + 11) % kColumns;
