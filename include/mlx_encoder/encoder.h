@@ -14,10 +14,10 @@
 // A process forked from one that has an Encoder may use it, on one thread a call, if no call was under way at
 // the fork (else calls throw usage), and may destroy it; on the mlx engine it may only destroy it.
 //
-// A model's files are mapped into memory, not read: while an Encoder lives they must not be written over or
-// cut short (replacing them by rename is fine), or the process gets SIGBUS. Memory that runs out is
-// std::bad_alloc or Error (io), but for the tokenizer, which is Rust and aborts. The program ends with a
-// sentence in both cases.
+// A model's files are mapped into memory, not read. While an Encoder lives they must not be written over (the
+// call that notices it throws Error (io)) or cut short (the process gets SIGBUS); replacing them by rename is
+// fine. Memory that runs out is std::bad_alloc or Error (io), but for the tokenizer, which is Rust and aborts.
+// The program ends with a sentence in all these cases.
 #pragma once
 
 #include <filesystem>
@@ -154,8 +154,7 @@ class Encoder {
  public:
   // Reads a folder as Hugging Face, sentence-transformers or MLX tools lay it out. Errors: not_found, io,
   // format, unsupported (architecture, config value, or an engine that can't be had). io also where a file
-  // changed while it was read. The weights stay mapped: a new model is put in place by renaming; what is
-  // written into their files shows, and ends the call that notices it with an error (io).
+  // changed while it was read.
   static Encoder load(const std::filesystem::path& folder, const EncoderOptions& options = {});
   Encoder(Encoder&&) noexcept;
   Encoder& operator=(Encoder&&) noexcept;

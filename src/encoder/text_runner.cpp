@@ -25,17 +25,20 @@ std::unique_ptr<Engine> make_engine(const EncoderOptions& options) {
   return mlx ? make_mlx_engine(engine) : make_cpu_engine(engine);
 }
 
-// By their names in the folder.
-std::vector<std::string> files_read(const LoadedModel& loaded) {
+// The files the model and its tokenizer are read from, relative to the folder. A tokenizer file counts that was
+// there before or is there now: one that comes or goes changes what is read.
+std::vector<std::string> files_read(const LoadedModel& loaded, const FolderStamp& before) {
   const std::filesystem::path& folder = loaded.checkpoint.folder();
-  std::vector<std::string> files;
-  const auto add = [&](const std::filesystem::path& file) {
-    files.push_back(file.lexically_relative(folder).lexically_normal().generic_string());
+  const auto relative = [&](const std::filesystem::path& file) {
+    return file.lexically_relative(folder).lexically_normal().generic_string();
   };
-  for (const CheckpointFile& file : loaded.checkpoint.files()) add(file.path);
-  for (const char* file : {"config.json", "tokenizer.json", "tokenizer_config.json"})
-    if (const auto path = loaded.checkpoint.transformer_folder() / file; std::filesystem::exists(path))
-      add(path);
+  const std::filesystem::path& transformer = loaded.checkpoint.transformer_folder();
+  std::vector<std::string> files{relative(transformer / "config.json")};
+  for (const CheckpointFile& file : loaded.checkpoint.files()) files.push_back(relative(file.path));
+  for (const char* name : kTokenizerFiles) {
+    const std::filesystem::path path = transformer / name;
+    if (before.had(relative(path)) || std::filesystem::exists(path)) files.push_back(relative(path));
+  }
   for (const std::filesystem::path& file : loaded.sentence.files) files.push_back(file.generic_string());
   return files;
 }
@@ -89,7 +92,7 @@ TextRunner::TextRunner(const FolderStamp& before, const std::filesystem::path& f
   if (options.max_length > 0) max_tokens_ = std::min(max_tokens_, options.max_length);
   if (warning_)
     for (const std::string& note : engine_->info().notes) warning_(note);
-  before.require_unchanged(files_read(loaded_));
+  before.require_unchanged(files_read(loaded_, before));
 }
 
 Encoding TextRunner::encode(const TextInput& text, Truncation truncation) const {

@@ -15,6 +15,9 @@ class FolderStamp {
   // To be made before anything is read. Covers the folder's files and those of the folders in it.
   explicit FolderStamp(const std::filesystem::path& folder);
 
+  // Whether the file, named relative to the folder, was there.
+  bool had(const std::string& file) const { return stamps_.contains(file); }
+
   // To be called once everything is read. `files` are relative to the folder. Errors: io (names the files
   // that changed, went or came).
   void require_unchanged(std::span<const std::string> files) const;

@@ -17,6 +17,15 @@ namespace mlxe {
 
 class ThreadPool;
 
+// What Tokenizer::load may read of a folder, beside config.json.
+inline constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
+                                                  "tokenizer_config.json",
+                                                  "special_tokens_map.json",
+                                                  "added_tokens.json",
+                                                  "vocab.txt",
+                                                  "vocab.json",
+                                                  "merges.txt"};
+
 enum class Truncation {
   longest_first,  // of a pair the longer text gives way first; Hugging Face's default
   only_first,

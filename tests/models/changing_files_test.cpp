@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <thread>
 
 #include "mlx_encoder/compare.h"
@@ -39,8 +40,8 @@ TEST_F(ChangingFiles, AreNoticedWhileTheModelIsLoaded) {
   nlohmann::json config = read_json(model / "config.json");
   config["frobnicate"] = 1;  // is said through the callback, in the middle of loading
   test::write_file(model / "config.json", config.dump());
-  for (const char* file :
-       {"model.safetensors", "tokenizer.json", "config.json", "1_Pooling/config.json", "notes.md"}) {
+  for (const char* file : {"model.safetensors", "tokenizer.json", "tokenizer_config.json",
+                           "special_tokens_map.json", "config.json", "1_Pooling/config.json", "notes.md"}) {
     const bool is_read = file != std::string_view("notes.md");
     test::write_file(model / "notes.md", "one");
     bool done = false;
@@ -58,6 +59,24 @@ TEST_F(ChangingFiles, AreNoticedWhileTheModelIsLoaded) {
       EXPECT_NO_THROW(load());
     EXPECT_TRUE(done) << file;
   }
+}
+
+TEST_F(ChangingFiles, ATokenizerFileThatComesOrGoesIsNoticed) {
+  nlohmann::json config = read_json(model / "config.json");
+  config["frobnicate"] = 1;
+  test::write_file(model / "config.json", config.dump());
+  const auto error_after = [&](const std::function<void()>& change) {
+    bool done = false;
+    const auto load = [&] {
+      Encoder::load(model, {.engine = EngineKind::cpu, .warning = [&](std::string_view) {
+                              if (!std::exchange(done, true)) change();
+                            }});
+    };
+    return test::error_text(load, ErrorCode::io);
+  };
+  EXPECT_THAT(error_after([&] { test::write_file(model / "added_tokens.json", "{}"); }),
+              HasSubstr("added_tokens.json"));
+  EXPECT_THAT(error_after([&] { fs::remove(model / "added_tokens.json"); }), HasSubstr("added_tokens.json"));
 }
 
 TEST_F(ChangingFiles, WeightsWrittenToInUseEndTheCall) {
