@@ -14,6 +14,7 @@ APT := build-essential cmake ninja-build pkg-config git python3 python3-venv \
 APT_ARM := g++-aarch64-linux-gnu qemu-user googletest
 APT_CHECK := clang clang-format libclang-rt-14-dev
 APT_CLANG := clang-16 libc++-16-dev libc++abi-16-dev googletest
+APT_ASAN := libclang-rt-16-dev llvm-16
 BREW := cmake ninja nlohmann-json cli11 fmt eigen googletest python rust
 
 .PHONY: help deps deps-system deps-cargo configure build build-for-tests test test-slow test-all demo check format install clean asan tsan clang arm faults fuzz bench bench-peers bench-mac findings
@@ -67,10 +68,15 @@ demo: configure  ## real MiniLM to 8 and 4 bits, embedded, compared, a report to
 	@cmake --build --preset release --target mlx-encoder mlxe_engine_mlx
 	@tools/demo.sh "$(PROGRAM)" "$(MINILM)"
 
-asan tsan:  ## tests under AddressSanitizer + UBSan, or ThreadSanitizer
+asan: export ASAN_SYMBOLIZER_PATH := /usr/lib/llvm-16/bin/llvm-symbolizer
+asan:  ## built by clang with libc++, as on a Mac, with AddressSanitizer + UBSan; the tests (Debian)
+	@tools/install_system.sh "$(APT_CLANG) $(APT_ASAN)" ""
 	@$(MAKE) --no-print-directory test-all PRESET=$@
 
-clang:  ## built by clang with libc++, as on a Mac; the fast tests (Debian)
+tsan:  ## tests under ThreadSanitizer (slow)
+	@$(MAKE) --no-print-directory test-all PRESET=$@
+
+clang:  ## built by clang with libc++, without sanitizers; the fast tests (Debian)
 	@tools/install_system.sh "$(APT_CLANG)" ""
 	@$(MAKE) --no-print-directory test PRESET=$@
 

@@ -33,8 +33,11 @@ constexpr const char* kSlow[] = {
 };
 constexpr const char* kFastAllTheSame[] = {"SharedMaterial.MiniLmOverStsB"};  // the README's claims
 
-// These start processes without sanitizers, need material of full size, or run the engine's tests once more.
-constexpr const char* kUnsanitized[] = {"*Shared*", "*EngineVariants.*"};
+constexpr const char* kUnsanitized[] = {
+    "*Shared*",                              // material of full size
+    "*EngineVariants.*",                     // start processes without sanitizers
+    "Variant.ObjectFilesHaveNoWeakSymbols",  // UBSan's own are weak
+};
 
 template <size_t N>
 bool matches(const char* const (&patterns)[N], const std::string& name) {

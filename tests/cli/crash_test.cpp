@@ -14,6 +14,7 @@
 
 #include "model_folders.h"
 #include "run_program.h"
+#include "sanitizers.h"
 
 namespace mlxe::test::crash_test {
 namespace {
@@ -25,13 +26,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
-
-constexpr bool kSanitized =
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    true;
-#else
-    false;
-#endif
 
 const std::string kModel = tiny("st_mean_norm").string();
 

@@ -12,6 +12,7 @@
 #include "base/half.h"
 #include "engine_cpu/packed_weight.h"
 #include "models/engine_runs.h"
+#include "sanitizers.h"
 
 namespace mlxe::test::int8_engine_test {
 namespace {
@@ -184,11 +185,6 @@ TEST(Int8Engine, TenThousandMixedCallsFromEightThreadsAreThoseOfOneAndMemoryStay
     expected.push_back(run(bert, *engine, inputs.back()));
   }
   // Sanitizers slow each call down, and keep memory of their own; what they look for shows in fewer calls.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  constexpr bool kSanitized = true;
-#else
-  constexpr bool kSanitized = false;
-#endif
   constexpr int kCalls = kSanitized ? 100 : 1250;
   std::atomic<int> wrong{0};
   const auto round = [&](int calls) {

@@ -11,6 +11,7 @@
 #include "base/thread_pool.h"
 #include "mlx_encoder/encoder.h"
 #include "model_folders.h"
+#include "sanitizers.h"
 #include "test_files.h"
 
 namespace mlxe::fork_test {
@@ -37,9 +38,7 @@ int in_child(const std::function<int()>& body) {
 }
 
 TEST(Fork, ChildRunsAndDestroysAPoolAndMakesItsOwn) {
-#ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "ThreadSanitizer does not support threads started after a fork";
-#endif
+  if (test::kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer does not support threads started after a fork";
   auto pool = std::make_unique<ThreadPool>(4);
   const auto sum = [](ThreadPool& p) {
     std::atomic<int64_t> total{0};

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "sanitizers.h"
 #include "test_files.h"
 
 namespace mlxe::thread_pool_test {
@@ -85,9 +86,7 @@ TEST(ThreadPool, RefusesMoreThreadsThanAnyMachineRuns) {
 
 // A thread's stack counts in full against the address space: with a limit close by, few start.
 TEST(ThreadPool, WorksWithTheThreadsThatStart) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "sanitizers need all of the address space";
-#endif
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers need all of the address space";
   const pid_t child = ::fork();
   if (child == 0) {
     std::ifstream statm("/proc/self/statm");
