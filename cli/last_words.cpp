@@ -112,6 +112,12 @@ void on_segmentation_fault(int signal) {
   end_program(ErrorCode::internal, "internal error: an exception could not be passed on");
 }
 
+// Before the constructors of other files' variables, which may run out of memory in their turn.
+__attribute__((constructor(200))) void install_before_constructors() {
+  std::set_new_handler(on_failed_new);
+  std::set_terminate(on_terminate);
+}
+
 }  // namespace
 
 void install_last_words(bool json) noexcept {
@@ -122,8 +128,6 @@ void install_last_words(bool json) noexcept {
   ::sigaction(SIGBUS, &action, nullptr);
   on_out_of_memory(on_no_memory);
   ::signal(SIGSEGV, on_segmentation_fault);
-  std::set_new_handler(on_failed_new);
-  std::set_terminate(on_terminate);
 }
 
 }  // namespace mlxe::cli

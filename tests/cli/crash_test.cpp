@@ -98,7 +98,7 @@ TEST(Crash, OutOfMemoryIsASentence) {
                 kNoRoomForTheProgram = 128 + SIGSEGV;  // the system's, before main()
   int refused = 0;
   bool loaded = false;
-  for (int64_t kib = 16'000;; kib += 250) {
+  for (int64_t kib = 16'000;; kib += refused < 20 ? 50 : 250) {  // fine steps where constructors run
     ASSERT_LT(kib, 400'000);
     const Outcome o = run_limited(kib, {"embed", kModel, "hi", "--engine", "cpu", "--threads", "1"});
     if (o.status == 0) break;
