@@ -22,58 +22,45 @@ class Namer : public ParameterVisitor {
   std::map<std::string, WeightId> handles_;
 };
 
-class TraceOps {
+class Uses {
  public:
-  struct Tensor {};
+  explicit Uses(const std::vector<ParameterSpec>& specs) : specs_(specs) {}
 
-  TraceOps(const std::vector<ParameterSpec>& specs, int last_stage)
-      : specs_(specs), last_stage_(last_stage) {}
-
-  int stage = 0;
-  std::vector<TensorUse> uses;
-
-  Tensor embed(std::span<const Lookup> lookups) {
-    for (const Lookup& l : lookups) use(l.table.weight, Part::table);
-    return {};
-  }
-  Tensor linear(const Tensor&, const Linear& l) {
-    use(l.weight, stage == last_stage_ ? Part::head : Part::attention_out);
-    return {};
-  }
-  std::vector<Tensor> linears(const Tensor&, std::span<const Linear> ls) {
-    constexpr std::array kParts{Part::query, Part::key, Part::value};
-    for (size_t i = 0; i < ls.size(); ++i) use(ls[i].weight, kParts[i % kParts.size()]);
-    return std::vector<Tensor>(ls.size());
-  }
-  Tensor feed_forward(const Tensor&, const Linear& up, Activation, const Linear& down) {
-    use(up.weight, Part::up);
-    use(down.weight, Part::down);
-    return {};
-  }
-  Tensor attention(const std::vector<Tensor>&, AttentionSpec, const Batch&) { return {}; }
-  Tensor layer_norm(const Tensor&, const LayerNorm&) { return {}; }
-  Tensor add_layer_norm(const Tensor&, const Tensor&, const LayerNorm&) { return {}; }
-  Tensor activate(const Tensor&, Activation) { return {}; }
-  Tensor take(const Tensor&, std::span<const int32_t>) { return {}; }
-  Tensor pool(const Tensor&, PoolingKind, const Batch&) { return {}; }
-  Tensor concatenate(const std::vector<Tensor>&) { return {}; }
-  Tensor add(const Tensor&, const Tensor&) { return {}; }
-  Tensor normalize(const Tensor&) { return {}; }
-  Matrix read(const Tensor&) { return {}; }
-
- private:
-  void use(WeightId id, Part part) {
-    // The dense modules of a sentence pipeline are no part of the checkpoint and have no handle here.
-    if (id == kNoWeight || !seen_.insert(id).second) return;
+  // In the order of the run, each tensor where it is met first.
+  void add(WeightId id, Part part, int stage) {
+    if (!seen_.insert(id).second) return;
     const ParameterSpec& spec = specs_[static_cast<size_t>(id)];
     uses.push_back({spec.name, spec.shape, spec.role, part, stage});
   }
 
+  std::vector<TensorUse> uses;
+
+ private:
   const std::vector<ParameterSpec>& specs_;
-  int last_stage_;
   std::set<WeightId> seen_;
 };
-static_assert(EncoderOps<TraceOps>);
+
+// What a linear's result is to the attention that reads it.
+Part part_of(const PlanGraph& graph, ValueId result) {
+  constexpr std::array kParts{Part::query, Part::key, Part::value};
+  for (const PlanOp& op : graph.ops)
+    if (op.kind == OpKind::attention)
+      for (size_t i = 0; i < op.inputs.size(); ++i)
+        if (op.inputs[i] == result) return kParts[i];
+  return Part::attention_out;
+}
+
+void add_op(Uses& uses, const Plan& plan, const PlanOp& op, int stage) {
+  if (op.kind == OpKind::lookup)
+    for (const int m : op.modules) uses.add(plan.table(m).weight, Part::table, stage);
+  if (op.kind == OpKind::linears)
+    for (size_t i = 0; i < op.modules.size(); ++i)
+      uses.add(plan.linear(op.modules[i]).weight, part_of(plan.whole, op.outputs[i]), stage);
+  if (op.kind == OpKind::feed_forward) {
+    uses.add(plan.linear(op.modules[0]).weight, Part::up, stage);
+    uses.add(plan.linear(op.modules[1]).weight, Part::down, stage);
+  }
+}
 
 }  // namespace
 
@@ -90,36 +77,23 @@ const char* name(Part part) noexcept {
 std::vector<TensorUse> trace(Model model, OutputKind output) {
   Namer namer;
   model.visit(namer);
-  for (SentenceModule& m : model.sentence.modules)
-    if (auto* dense = std::get_if<DenseModule>(&m)) {
-      dense->dense.weight = kNoWeight;
-      if (dense->residual) dense->residual->weight = kNoWeight;
-    }
-  const int last_stage = static_cast<int>(model.layers()) + 1;
-  TraceOps ops(namer.specs, last_stage);
-  Batch batch;
-  batch.append(std::vector<int32_t>{0});
-  const TraceOps::Tensor x = model.with_encoder([&](const auto& encoder) {
-    TraceOps::Tensor y = encoder.embed(ops, batch);
-    for (int64_t i = 0; i < encoder.layers(); ++i) {
-      ops.stage = static_cast<int>(i) + 1;
-      y = encoder.layer(ops, i, y, batch, Kept::all);
-    }
-    return y;
-  });
-  ops.stage = last_stage;
-  switch (output) {
-    case OutputKind::vector:
-      model.sentence.forward(ops, x, batch);
-      break;
-    case OutputKind::logits:
-      model.classifier->forward(ops, x, batch);
-      break;
-    case OutputKind::token_logits:
-      model.token_classifier->forward(ops, x);
-      break;
+  Uses uses(namer.specs);
+  const Plan& plan = model.encoder;
+  const PlanGraph& graph = plan.whole;
+  const int last_stage = static_cast<int>(graph.layers.size());
+  for (int stage = 0; stage < last_stage; ++stage) {
+    const auto layer = static_cast<size_t>(stage);
+    const size_t end = stage + 1 < last_stage ? graph.layers[layer + 1].first_op : graph.ops.size();
+    for (size_t i = graph.layers[layer].first_op; i < end; ++i) add_op(uses, plan, graph.ops[i], stage);
   }
-  return std::move(ops.uses);
+  // The dense modules of a sentence pipeline are no part of the checkpoint and have no handle here.
+  if (output == OutputKind::logits) {
+    uses.add(model.classifier->dense.weight, Part::head, last_stage);
+    uses.add(model.classifier->out.weight, Part::head, last_stage);
+  } else if (output == OutputKind::token_logits) {
+    uses.add(model.token_classifier->out.weight, Part::head, last_stage);
+  }
+  return std::move(uses.uses);
 }
 
 }  // namespace mlxe::allocate

@@ -1,5 +1,5 @@
-// Which matrices a model's output is made of, where in the run each is met and what it does there. Found by
-// running the model's own code on an op list that only takes notes, so that no tensor name is interpreted.
+// Which matrices a model's output is made of, where in the run each is met and what it does there. Read from
+// the model's plan, so that no tensor name is interpreted.
 #pragma once
 
 #include <string>

@@ -96,27 +96,20 @@ Matrix Probe::run(Chunk& chunk, int stage, int slot, Keep keep) {
   cpu::CpuOps ops(weights_, workspace, nullptr, {});
   const Batch& batch = chunk.request.batch;
   const bool first_only = reads_first_only(model_, chunk.request);
-  const auto kept = [&](const cpu::Tensor& x) {
-    if (keep == Keep::inputs) chunk.inputs.push_back(ops.read(x));
-  };
-  const cpu::Tensor hidden = model_.with_encoder([&](const auto& encoder) {
-    cpu::Tensor x;
-    if (stage == 0) {
-      x = encoder.embed(ops, batch);
-      kept(x);
-    } else {
-      const Matrix& input = chunk.inputs[static_cast<size_t>(stage) - 1];
-      x = workspace.arena.tensor(input.rows, input.columns);
-      for (int64_t r = 0; r < input.rows; ++r)
-        std::copy_n(input.values.data() + r * input.columns, input.columns, x.row(r));
-    }
-    for (int64_t i = std::max(0, stage - 1); i < encoder.layers(); ++i) {
-      const bool last = i + 1 == encoder.layers();
-      x = encoder.layer(ops, i, x, batch, last && first_only ? Kept::first : Kept::all);
-      kept(x);
-    }
-    return x;
-  });
+  PlanStart<cpu::CpuOps> start{.layer = static_cast<size_t>(stage)};
+  if (stage > 0) {
+    const Matrix& input = chunk.inputs[static_cast<size_t>(stage) - 1];
+    start.input = workspace.arena.tensor(input.rows, input.columns);
+    for (int64_t r = 0; r < input.rows; ++r)
+      std::copy_n(input.values.data() + r * input.columns, input.columns, start.input->row(r));
+  }
+  const Plan& plan = model_.encoder;
+  const cpu::Tensor hidden = run_plan(
+      ops, plan, first_only ? plan.first_tokens : plan.whole, batch,
+      [&](int64_t, const cpu::Tensor& x) {
+        if (keep == Keep::inputs) chunk.inputs.push_back(ops.read(x));
+      },
+      std::move(start));
   const Batch firsts = first_only ? batch.first_tokens() : Batch{};
   const Batch& read = first_only ? firsts : batch;
   switch (output_) {

@@ -18,7 +18,7 @@
 #include "calibrate/rounding.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
-#include "models/forward.h"
+#include "models/run_plan.h"
 #include "quant/matrix.h"
 
 namespace mlxe {
@@ -67,19 +67,16 @@ class Calibrator : public Fitter {
     report_progress();
     const Model& model = loaded_.model;
     CalibrationOps ops(weights_.original, weights_.changed, batch, scratch, pool_, *this);
-    model.with_encoder([&](const auto& encoder) {
-      auto x = encoder.embed(ops, batch);
-      for (int64_t i = 0; i < encoder.layers(); ++i) {
-        if (i + 1 == encoder.layers() && model.classifier) ops.weigh_first_tokens(kFirstTokenShare);
-        x = encoder.layer(ops, i, x, batch, Kept::all);
-      }
-      if (model.classifier) ops.need(model.classifier->forward(ops, x, batch));
-      if (model.token_classifier) ops.need(model.token_classifier->forward(ops, x));
-      if (model.pooler) {
-        ops.weigh_first_tokens(kFirstTokenShare);
-        ops.need(model.pooler->forward(ops, x, batch));
-      }
+    const Plan& plan = model.encoder;
+    const auto x = run_plan(ops, plan, plan.whole, batch, [&](int64_t layer, const auto&) {
+      if (layer + 1 == plan.layers() && model.classifier) ops.weigh_first_tokens(kFirstTokenShare);
     });
+    if (model.classifier) ops.need(model.classifier->forward(ops, x, batch));
+    if (model.token_classifier) ops.need(model.token_classifier->forward(ops, x));
+    if (model.pooler) {
+      ops.weigh_first_tokens(kFirstTokenShare);
+      ops.need(model.pooler->forward(ops, x, batch));
+    }
     for (WeightId id = 0; id < static_cast<WeightId>(weights_.specs.size()); ++id)
       if (scheme(id) != nullptr) quantize_data_free(id, {});  // what the run did not reach
     return std::move(result_);

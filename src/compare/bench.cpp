@@ -29,12 +29,10 @@ constexpr size_t kMinRuns = 5;
 class Matrices : public ParameterVisitor {
  public:
   explicit Matrices(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
-  double values = 0;
   uint64_t bytes = 0;
 
   void parameter(const ParameterSpec& spec, WeightId&) override {
     if (spec.role != Role::linear) return;
-    values += static_cast<double>(element_count(spec.shape));
     bytes += checkpoint_.stored(spec.name).bytes();
   }
 
@@ -44,7 +42,7 @@ class Matrices : public ParameterVisitor {
 
 Matrices matrices_of(const Checkpoint& checkpoint, Model model) {
   Matrices matrices(checkpoint);
-  std::visit([&](auto& encoder) { encoder.visit(matrices); }, model.encoder);
+  model.encoder.visit(matrices);
   return matrices;
 }
 
@@ -60,15 +58,12 @@ RunRequest wanted(const Model& model, bool first_token, const std::filesystem::p
                   folder.string()));
 }
 
-// Of the encoder's matrices: a token meets each value once, but in a last layer that is for the first tokens
-// alone others meet only those of keys and values.
-double operations(const Model& model, double values, BatchShape shape, bool first_token) {
+// Of the encoder's matrices.
+double operations(const Model& model, BatchShape shape, bool first_token) {
   const double texts = static_cast<double>(shape.texts);
-  const double tokens = texts * static_cast<double>(shape.tokens);
-  if (!first_token) return 2 * tokens * values;
-  const double width = static_cast<double>(model.hidden_size()),
-               spared = values / static_cast<double>(model.layers()) - 2 * width * width;
-  return 2 * (tokens * (values - spared) + texts * spared);
+  const Plan& plan = model.encoder;
+  return linear_operations(plan, first_token ? plan.first_tokens : plan.whole,
+                           texts * static_cast<double>(shape.tokens), texts);
 }
 
 RunRequest random_request(const Model& model, BatchShape shape, RunRequest request) {
@@ -145,7 +140,7 @@ BatchTime bench(const std::filesystem::path& folder, BatchShape shape, const Ben
 
   const RunRequest request = random_request(runner.model(), shape, results);
   const Matrices matrices = matrices_of(runner.checkpoint(), runner.model());
-  t.operations = operations(runner.model(), matrices.values, shape, options.first_token);
+  t.operations = operations(runner.model(), shape, options.first_token);
   t.weight_bytes = matrices.bytes;
   const auto another = [&](Clock::time_point since, size_t done, size_t least, double seconds) {
     return done < least || milliseconds_since(since) < seconds * 1000;

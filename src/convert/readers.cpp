@@ -82,8 +82,8 @@ class MlxEmbeddingsJudge {
 
   void compare_names(Model& model) {
     Names wanted;
-    std::visit([&](auto& encoder) { encoder.visit(wanted); }, model.encoder);
-    const bool roberta = std::holds_alternative<Roberta>(model.encoder);
+    model.encoder.visit(wanted);
+    const bool roberta = model.model_type != "bert";
     if (!roberta || checkpoint_.config().get_or<bool>("add_pooling_layer", true))
       wanted.names.insert({"pooler.dense.weight", "pooler.dense.bias"});
     std::vector<std::string> missing, unexpected;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "models/engine.h"
+#include "models/run_plan.h"
 
 namespace mlxe {
 
@@ -24,16 +25,11 @@ template <EncoderOps E>
 void forward(E& e, const Model& model, const RunRequest& request, RunResult& result) {
   const bool first_only = reads_first_only(model, request);
   const Batch& batch = request.batch;
-  const auto hidden = model.with_encoder([&](const auto& encoder) {
-    auto x = encoder.embed(e, batch);
-    if (request.layers) result.layers.push_back(e.read(x));
-    for (int64_t i = 0; i < encoder.layers(); ++i) {
-      const bool last = i + 1 == encoder.layers();
-      x = encoder.layer(e, i, x, batch, last && first_only ? Kept::first : Kept::all);
-      if (request.layers) result.layers.push_back(e.read(x));
-    }
-    return x;
-  });
+  const Plan& plan = model.encoder;
+  const auto hidden =
+      run_plan(e, plan, first_only ? plan.first_tokens : plan.whole, batch, [&](int64_t, const auto& output) {
+        if (request.layers) result.layers.push_back(e.read(output));
+      });
   const Batch firsts = first_only ? batch.first_tokens() : Batch{};
   const Batch& read = first_only ? firsts : batch;  // what `hidden` has rows of
   if (request.hidden) result.hidden = e.read(hidden);

@@ -92,9 +92,9 @@ bool names_its_tokenizer(const Checkpoint& checkpoint) {
 }  // namespace
 
 MlxEmbeddingsLayout::MlxEmbeddingsLayout(const Model& model, const Checkpoint& checkpoint)
-    : distilbert_(std::holds_alternative<DistilBert>(model.encoder)) {
+    : distilbert_(model.model_type == "distilbert") {
   const Config& source = checkpoint.config();
-  const bool roberta = std::holds_alternative<Roberta>(model.encoder);
+  const bool roberta = model.model_type != "distilbert" && model.model_type != "bert";
   const int64_t hidden = model.hidden_size();
 
   const char* key = distilbert_ ? "activation" : "hidden_act";

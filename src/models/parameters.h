@@ -30,6 +30,7 @@ struct LayerNorm {
   WeightId weight = kNoWeight;
   WeightId bias = kNoWeight;
   float epsilon = 0;
+  int64_t size = 0;
 };
 
 struct Embedding {
@@ -38,8 +39,8 @@ struct Embedding {
   int64_t columns = 0;
 };
 
-// One visit serves loading, shape checks, conversion, policy, counting and `inspect`. The sizes in Linear and
-// Embedding and the epsilon of LayerNorm are set when the model is made; visiting only names the tensors.
+// One visit serves loading, shape checks, conversion, policy, counting and `inspect`. Sizes and epsilon
+// are set when the model is made; visiting only names the tensors.
 class ParameterVisitor {
  public:
   virtual ~ParameterVisitor() = default;
@@ -49,9 +50,9 @@ class ParameterVisitor {
     parameter({prefix + ".weight", {l.out, l.in}, role}, l.weight);
     parameter({prefix + ".bias", {l.out}, Role::bias}, l.bias);
   }
-  void layer_norm(const std::string& prefix, LayerNorm& n, int64_t size) {
-    parameter({prefix + ".weight", {size}, Role::norm}, n.weight);
-    parameter({prefix + ".bias", {size}, Role::norm}, n.bias);
+  void layer_norm(const std::string& prefix, LayerNorm& n) {
+    parameter({prefix + ".weight", {n.size}, Role::norm}, n.weight);
+    parameter({prefix + ".bias", {n.size}, Role::norm}, n.bias);
   }
   void embedding(const std::string& prefix, Embedding& e, Role role = Role::embedding) {
     parameter({prefix + ".weight", {e.rows, e.columns}, role}, e.weight);

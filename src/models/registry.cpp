@@ -9,6 +9,8 @@
 
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
+#include "models/bert.h"
+#include "models/distilbert.h"
 
 namespace mlxe {
 namespace {
@@ -36,7 +38,7 @@ BertConfig bert_config(const Config& c) {
 }
 
 Model make_bert(const Config& c) {
-  return {.encoder = Bert(bert_config(c))};
+  return {.encoder = bert(bert_config(c))};
 }
 
 Model make_roberta(const Config& c) {
@@ -47,12 +49,12 @@ Model make_roberta(const Config& c) {
                                        ", which leaves no position of \"max_position_embeddings\" " +
                                        std::to_string(config.max_positions) +
                                        "; positions start at pad_token_id + 1");
-  return {.encoder = Roberta(config, static_cast<int32_t>(pad))};
+  return {.encoder = roberta(config, static_cast<int32_t>(pad))};
 }
 
 Model make_distilbert(const Config& c) {
   c.harmless({"sinusoidal_pos_embds"});  // says how the stored table was made
-  return {.encoder = DistilBert({.vocab_size = c.positive("vocab_size"),
+  return {.encoder = distilbert({.vocab_size = c.positive("vocab_size"),
                                  .dim = divisible_width(c, "dim", "n_heads"),
                                  .layers = c.positive("n_layers"),
                                  .heads = c.positive("n_heads"),

@@ -36,7 +36,7 @@ void stand_in(const RunRequest& request, RunResult& result) {
   }
 }
 
-const Model kModel{.model_type = "bert", .encoder = Bert({})};
+const Model kModel{.model_type = "bert"};
 
 RunRequest text(std::vector<int32_t> ids) {
   RunRequest request{.hidden = true, .sentence = true, .logits = true};

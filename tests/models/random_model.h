@@ -10,6 +10,8 @@
 #include "base/half.h"
 #include "format/stored_weight.h"
 #include "mlx_encoder/quantize.h"
+#include "models/bert.h"
+#include "models/distilbert.h"
 #include "models/model.h"
 
 namespace mlxe::test {
@@ -19,33 +21,32 @@ inline constexpr int64_t kVocabulary = 96, kHidden = 64, kFeedForward = 128, kHe
 enum class Kind { bert, distilbert, roberta };
 
 inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf) {
-  const BertConfig bert{.vocab_size = kVocabulary,
-                        .hidden_size = kHidden,
-                        .layers = 2,
-                        .heads = kHeads,
-                        .intermediate_size = kFeedForward,
-                        .max_positions = kPositions,
-                        .type_vocab_size = 2,
-                        .layer_norm_epsilon = 1e-12f,
-                        .activation = activation};
-  const DistilBertConfig distilbert{.vocab_size = kVocabulary,
-                                    .dim = kHidden,
-                                    .layers = 2,
-                                    .heads = kHeads,
-                                    .hidden_dim = kFeedForward,
-                                    .max_positions = kPositions,
-                                    .activation = activation};
+  const BertConfig bert_config{.vocab_size = kVocabulary,
+                               .hidden_size = kHidden,
+                               .layers = 2,
+                               .heads = kHeads,
+                               .intermediate_size = kFeedForward,
+                               .max_positions = kPositions,
+                               .type_vocab_size = 2,
+                               .layer_norm_epsilon = 1e-12f,
+                               .activation = activation};
+  const DistilBertConfig distilbert_config{.vocab_size = kVocabulary,
+                                           .dim = kHidden,
+                                           .layers = 2,
+                                           .heads = kHeads,
+                                           .hidden_dim = kFeedForward,
+                                           .max_positions = kPositions,
+                                           .activation = activation};
   const Linear square{.in = kHidden, .out = kHidden};
   const SequenceClassifier classifier{.dense_name = "classifier.dense",
                                       .out_name = "classifier.out_proj",
                                       .activation = Activation::relu,
                                       .dense = square,
                                       .out = {.in = kHidden, .out = 3}};
-  using Encoder = decltype(Model::encoder);
   Model model{.model_type = "tiny",
-              .encoder = kind == Kind::distilbert ? Encoder(DistilBert(distilbert))
-                         : kind == Kind::roberta  ? Encoder(Roberta(bert, 1))
-                                                  : Encoder(Bert(bert)),
+              .encoder = kind == Kind::distilbert ? mlxe::distilbert(distilbert_config)
+                         : kind == Kind::roberta  ? mlxe::roberta(bert_config, 1)
+                                                  : mlxe::bert(bert_config),
               .pooler = Pooler{square},
               .classifier = classifier,
               .sentence = {},

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "mlx_encoder/quantize.h"
+#include "models/bert.h"
 #include "models/engine.h"
 #include "models/naive_forward.h"
 #include "quant/matrix.h"
@@ -21,7 +22,7 @@ struct TinyBert {
   naive::Weights exact;  // what the stored weights say, no more
 
   explicit TinyBert(const BertConfig& c, const Scheme& scheme, uint32_t seed = 1)
-      : config(c), model{.model_type = "bert", .encoder = Bert(c)}, random_(seed) {
+      : config(c), model{.model_type = "bert", .encoder = mlxe::bert(c)}, random_(seed) {
     model.pooler = Pooler{{.in = c.hidden_size, .out = c.hidden_size}};
     model.classifier = SequenceClassifier{"head.dense",
                                           "head.out",

@@ -1,0 +1,56 @@
+#include "models/bert.h"
+
+#include <array>
+#include <string>
+#include <utility>
+
+#include "models/plan_builder.h"
+
+namespace mlxe {
+namespace {
+
+Plan bert_with(const BertConfig& c, RowIndex positions) {
+  PlanBuilder p;
+  const int words = p.table("embeddings.word_embeddings", c.vocab_size, c.hidden_size),
+            places = p.table("embeddings.position_embeddings", c.max_positions, c.hidden_size),
+            types = p.table("embeddings.token_type_embeddings", c.type_vocab_size, c.hidden_size,
+                            Role::token_type_embedding);
+  const std::array lookups{std::pair(words, RowIndex::ids), std::pair(types, RowIndex::token_types),
+                           std::pair(places, positions)};
+  ValueId x = p.layer_norm("embeddings.LayerNorm", p.lookup(lookups), c.layer_norm_epsilon);
+  p.end_layer(x);
+  const std::array<std::string, 3> query_key_value{"attention.self.query", "attention.self.key",
+                                                   "attention.self.value"};
+  for (int64_t i = 0; i < c.layers; ++i) {
+    p.scope("encoder.layer." + std::to_string(i) + ".");
+    const ValueId attended =
+        p.attention("attention.self", p.linears(query_key_value, x, c.hidden_size), {.heads = c.heads});
+    const ValueId a = p.add_layer_norm("attention.output.LayerNorm",
+                                       p.linear("attention.output.dense", attended, c.hidden_size), x,
+                                       c.layer_norm_epsilon);
+    const ValueId f =
+        p.feed_forward("intermediate.dense", "output.dense", a, c.intermediate_size, c.activation);
+    x = p.add_layer_norm("output.LayerNorm", f, a, c.layer_norm_epsilon);
+    p.end_layer(x);
+  }
+  Plan plan = p.finish();
+  plan.vocab_size = c.vocab_size;
+  plan.token_types = c.type_vocab_size;
+  plan.max_tokens = c.max_positions;
+  return plan;
+}
+
+}  // namespace
+
+Plan bert(const BertConfig& config) {
+  return bert_with(config, RowIndex::positions);
+}
+
+Plan roberta(const BertConfig& config, int32_t pad_token_id) {
+  Plan plan = bert_with(config, RowIndex::positions_after_padding);
+  plan.padding_id = pad_token_id;
+  plan.max_tokens = config.max_positions - pad_token_id - 1;
+  return plan;
+}
+
+}  // namespace mlxe

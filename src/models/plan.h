@@ -1,0 +1,104 @@
+// A model's encoder as a list of operations, recorded once when the model is made. What needs the order of a layer
+// reads it here: engines, calibration, sensitivity, `bench`.
+//
+// The operations are those of models/ops.h. Values are float matrices; a value is made by one operation.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "models/activation.h"
+#include "models/ops.h"
+#include "models/parameters.h"
+
+namespace mlxe {
+
+enum class RowKind {
+  tokens,        // a row for each token of the batch
+  first_tokens,  // a row for each text: its first token's
+};
+
+using ValueId = int;
+
+struct PlanValue {
+  RowKind rows = RowKind::tokens;
+  int64_t columns = 0;
+  std::string name;  // of the module that makes it
+};
+
+// A named set of weights, as the checkpoint has it: "encoder.layer.0.attention.self.query".
+struct PlanModule {
+  std::string name;
+  std::variant<Embedding, Linear, LayerNorm> weights;
+  Role role = Role::linear;  // of its first tensor
+};
+
+// What the rows of a table are looked up by.
+enum class RowIndex {
+  ids,
+  token_types,
+  positions,                // 0, 1, ... in each text
+  positions_after_padding,  // p + 1, p + 2, ... with the padding id p, which has position p itself
+};
+
+enum class OpKind { lookup, linears, attention, layer_norm, add_layer_norm, feed_forward, take_first };
+const char* name(OpKind kind) noexcept;
+
+struct PlanOp {
+  OpKind kind;
+  std::vector<ValueId> inputs;                   // attention: query, key, value
+  std::vector<ValueId> outputs;                  // linears: one for each module; others: one
+  std::vector<int> modules = {};                 // indices into Plan::modules; feed_forward: up, down
+  std::vector<RowIndex> rows = {};               // lookup: of each table
+  AttentionSpec attention = {};                  // attention
+  Activation activation = Activation::identity;  // feed_forward
+};
+
+// A stretch of operations that ends with the value users know as a layer's output.
+struct PlanLayer {
+  size_t first_op = 0;
+  ValueId output = 0;
+};
+
+struct PlanGraph {
+  std::vector<PlanValue> values;
+  std::vector<PlanOp> ops;
+  std::vector<PlanLayer> layers;    // the embeddings, then each layer
+  std::vector<size_t> last_reader;  // of each value, an index into ops; ops.size(): the result
+
+  ValueId result() const { return layers.back().output; }
+};
+
+struct Plan {
+  std::vector<PlanModule> modules;  // in the order of the checkpoint
+  PlanGraph whole;                  // the result has a row for each token
+  PlanGraph
+      first_tokens;  // the result has the first tokens' rows alone; others are made as far as those need them
+  int64_t vocab_size = 0, hidden_size = 0;
+  int64_t token_types = 0;  // 0: the model has none
+  int64_t max_tokens = 0;   // of a text
+  int32_t padding_id = 0;   // for RowIndex::positions_after_padding
+
+  int64_t layers() const { return static_cast<int64_t>(whole.layers.size()) - 1; }
+
+  // Each tensor once.
+  void visit(ParameterVisitor& v);
+
+  const Embedding& table(int module) const { return std::get<Embedding>(at(module).weights); }
+  const Linear& linear(int module) const { return std::get<Linear>(at(module).weights); }
+  const LayerNorm& norm(int module) const { return std::get<LayerNorm>(at(module).weights); }
+  const PlanModule& at(int module) const { return modules[static_cast<size_t>(module)]; }
+};
+
+// Multiplications and additions of the graph's linears over that many tokens and texts.
+double linear_operations(const Plan& plan, const PlanGraph& graph, double tokens, double texts);
+
+// The graph cut down to what the first tokens' rows of its result depend on. Attention needs the keys and values of
+// all tokens, and queries of those that are read; all other operations work row by row.
+PlanGraph narrow_to_first_tokens(const PlanGraph& whole);
+
+// Sets `last_reader`.
+void find_last_readers(PlanGraph& graph);
+
+}  // namespace mlxe

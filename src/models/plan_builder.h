@@ -1,0 +1,52 @@
+// Records a Plan. The methods carry the names of models/ops.h and check shapes as they go.
+#pragma once
+
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "models/plan.h"
+
+namespace mlxe {
+
+// Errors, of every method: internal, naming the module, where shapes do not fit.
+class PlanBuilder {
+ public:
+  // A table that lookups name by the result. Tables come before what reads them, in the order of the checkpoint.
+  int table(const std::string& name, int64_t rows, int64_t columns, Role role = Role::embedding);
+  // The sum of rows of several tables, added in this order.
+  ValueId lookup(std::span<const std::pair<int, RowIndex>> tables);
+  // x W^T + b, [tokens, out].
+  ValueId linear(const std::string& name, ValueId x, int64_t out);
+  // Several of one input and one width.
+  std::vector<ValueId> linears(std::span<const std::string> names, ValueId x, int64_t out);
+  // `qkv`: queries, keys, values, all of one width.
+  ValueId attention(const std::string& name, const std::vector<ValueId>& qkv, AttentionSpec spec);
+  ValueId layer_norm(const std::string& name, ValueId x, float epsilon);
+  // layer_norm(a + b)
+  ValueId add_layer_norm(const std::string& name, ValueId a, ValueId b, float epsilon);
+  // down(activation(up(x))), as wide as x. `width`: of what is between them.
+  ValueId feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,
+                       Activation activation);
+
+  // Names from here on begin with `prefix`.
+  void scope(std::string prefix) { prefix_ = std::move(prefix); }
+  // Ends the embeddings, the first time; then layer after layer.
+  void end_layer(ValueId output);
+
+  // With both graphs. The caller fills in the rest.
+  Plan finish();
+
+ private:
+  ValueId add(PlanOp op, const std::string& name, int64_t columns);
+  int module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights, Role role);
+  int64_t columns(ValueId id) const;
+  void require(bool fits, const std::string& module, const std::string& what) const;
+
+  Plan plan_;
+  std::string prefix_;
+  size_t layer_start_ = 0;
+};
+
+}  // namespace mlxe

@@ -1,0 +1,114 @@
+// Runs a plan on an engine's ops.
+#pragma once
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "mlx_encoder/error.h"
+#include "models/plan.h"
+
+namespace mlxe {
+
+// The row of each token in a table that is looked up by `by`.
+inline std::vector<int32_t> positions_of(const Batch& batch, RowIndex by, int32_t padding_id) {
+  if (by == RowIndex::positions) return batch.positions();
+  // transformers' create_position_ids_from_input_ids: counts tokens that are not the padding id, so a literal
+  // "<pad>" in a text gets the padding position itself.
+  std::vector<int32_t> positions(batch.ids.size());
+  for (int64_t b = 0; b < batch.texts(); ++b) {
+    int32_t seen = 0;
+    for (int32_t t = batch.offsets[b]; t < batch.offsets[b + 1]; ++t)
+      positions[t] = batch.ids[t] == padding_id ? padding_id : ++seen + padding_id;
+  }
+  return positions;
+}
+
+// Where a run begins: before layer `layer` (0: the embeddings), whose input, the output of the layer before, is given.
+template <EncoderOps E>
+struct PlanStart {
+  size_t layer = 0;
+  std::optional<typename E::Tensor> input = {};
+};
+
+// Returns the graph's result. after(i, output) is called after the embeddings (0) and after each layer (1, 2, ...).
+// A value is dropped after its last reader.
+template <EncoderOps E, class After>
+typename E::Tensor run_plan(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch, After after,
+                            PlanStart<E> start = {}) {
+  using Tensor = typename E::Tensor;
+  if (start.layer == graph.layers.size()) return *start.input;
+  std::vector<std::optional<Tensor>> values(graph.values.size());
+  std::vector<std::vector<int32_t>> positions;  // an engine may read them until the run ends
+  const auto value = [&](ValueId id) -> const Tensor& {
+    const auto& found = values[static_cast<size_t>(id)];
+    if (!found)
+      throw Error(ErrorCode::internal,
+                  "plan: " + graph.values[static_cast<size_t>(id)].name + " is read before it is made");
+    return *found;
+  };
+  const auto lookup = [&](const PlanOp& op) {
+    std::vector<Lookup> lookups;
+    for (size_t i = 0; i < op.modules.size(); ++i) {
+      std::span<const int32_t> rows;
+      switch (op.rows[i]) {
+        case RowIndex::ids:
+          rows = batch.ids;
+          break;
+        case RowIndex::token_types:
+          rows = batch.token_types;
+          break;
+        case RowIndex::positions:
+        case RowIndex::positions_after_padding:
+          rows = positions.emplace_back(positions_of(batch, op.rows[i], plan.padding_id));
+      }
+      lookups.push_back({plan.table(op.modules[i]), rows});
+    }
+    return e.embed(lookups);
+  };
+  const auto run = [&](const PlanOp& op) -> Tensor {
+    const auto in = [&](size_t i) -> const Tensor& { return value(op.inputs[i]); };
+    switch (op.kind) {
+      case OpKind::lookup:
+        return lookup(op);
+      case OpKind::linears:
+        return e.linear(in(0), plan.linear(op.modules[0]));
+      case OpKind::attention:
+        return e.attention({in(0), in(1), in(2)}, op.attention, batch);
+      case OpKind::layer_norm:
+        return e.layer_norm(in(0), plan.norm(op.modules[0]));
+      case OpKind::add_layer_norm:
+        return e.add_layer_norm(in(0), in(1), plan.norm(op.modules[0]));
+      case OpKind::feed_forward:
+        return e.feed_forward(in(0), plan.linear(op.modules[0]), op.activation, plan.linear(op.modules[1]));
+      case OpKind::take_first:
+        return e.take(in(0), batch.first_rows());
+    }
+    throw Error(ErrorCode::internal, "plan: an unknown operation");
+  };
+  std::vector<Linear> linears;
+  const auto run_several = [&](const PlanOp& op) {
+    linears.clear();
+    for (const int m : op.modules) linears.push_back(plan.linear(m));
+    std::vector<Tensor> made = e.linears(value(op.inputs[0]), linears);
+    for (size_t i = 0; i < made.size(); ++i) values[static_cast<size_t>(op.outputs[i])] = std::move(made[i]);
+  };
+
+  if (start.layer > 0) values[static_cast<size_t>(graph.layers[start.layer - 1].output)] = start.input;
+  for (size_t layer = start.layer; layer < graph.layers.size(); ++layer) {
+    const size_t end = layer + 1 < graph.layers.size() ? graph.layers[layer + 1].first_op : graph.ops.size();
+    for (size_t i = graph.layers[layer].first_op; i < end; ++i) {
+      const PlanOp& op = graph.ops[i];
+      if (op.outputs.size() > 1)
+        run_several(op);
+      else
+        values[static_cast<size_t>(op.outputs[0])] = run(op);
+      for (const ValueId id : op.inputs)
+        if (graph.last_reader[static_cast<size_t>(id)] == i) values[static_cast<size_t>(id)].reset();
+    }
+    after(static_cast<int64_t>(layer), value(graph.layers[layer].output));
+  }
+  return value(graph.result());
+}
+
+}  // namespace mlxe

@@ -1,0 +1,203 @@
+// The plan of a model: what the builder refuses, and the passes over it.
+#include "models/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "models/bert.h"
+#include "models/engine.h"
+#include "models/plan_builder.h"
+#include "models/random_model.h"
+#include "test_files.h"
+
+namespace mlxe::test::plan_test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr BertConfig kBert{.vocab_size = 11,
+                           .hidden_size = 8,
+                           .layers = 2,
+                           .heads = 2,
+                           .intermediate_size = 32,
+                           .max_positions = 5,
+                           .type_vocab_size = 2,
+                           .layer_norm_epsilon = 1e-12f,
+                           .activation = Activation::gelu_erf};
+
+// "linear:2" is an operation of two modules.
+std::vector<std::string> described(const PlanGraph& graph, size_t layer) {
+  std::vector<std::string> ops;
+  const size_t end = layer + 1 < graph.layers.size() ? graph.layers[layer + 1].first_op : graph.ops.size();
+  for (size_t i = graph.layers[layer].first_op; i < end; ++i) {
+    const PlanOp& op = graph.ops[i];
+    std::string text = name(op.kind);
+    if (op.kind == OpKind::linears) text += ":" + std::to_string(op.modules.size());
+    if (graph.values[static_cast<size_t>(op.outputs[0])].rows == RowKind::first_tokens) text += " of first";
+    ops.push_back(text);
+  }
+  return ops;
+}
+
+TEST(Plan, NamesEachTensorOnceInTheOrderOfTheCheckpoint) {
+  BertConfig config = kBert;
+  config.layers = 1;
+  Plan plan = bert(config);
+  struct Names : ParameterVisitor {
+    std::vector<std::string> names;
+    void parameter(const ParameterSpec& spec, WeightId&) override {
+      names.push_back(spec.name + " " + to_string(spec.shape));
+    }
+  } found;
+  plan.visit(found);
+  EXPECT_THAT(
+      found.names,
+      ElementsAre(
+          "embeddings.word_embeddings.weight [11, 8]", "embeddings.position_embeddings.weight [5, 8]",
+          "embeddings.token_type_embeddings.weight [2, 8]", "embeddings.LayerNorm.weight [8]",
+          "embeddings.LayerNorm.bias [8]", "encoder.layer.0.attention.self.query.weight [8, 8]",
+          "encoder.layer.0.attention.self.query.bias [8]", "encoder.layer.0.attention.self.key.weight [8, 8]",
+          "encoder.layer.0.attention.self.key.bias [8]", "encoder.layer.0.attention.self.value.weight [8, 8]",
+          "encoder.layer.0.attention.self.value.bias [8]",
+          "encoder.layer.0.attention.output.dense.weight [8, 8]",
+          "encoder.layer.0.attention.output.dense.bias [8]",
+          "encoder.layer.0.attention.output.LayerNorm.weight [8]",
+          "encoder.layer.0.attention.output.LayerNorm.bias [8]",
+          "encoder.layer.0.intermediate.dense.weight [32, 8]", "encoder.layer.0.intermediate.dense.bias [32]",
+          "encoder.layer.0.output.dense.weight [8, 32]", "encoder.layer.0.output.dense.bias [8]",
+          "encoder.layer.0.output.LayerNorm.weight [8]", "encoder.layer.0.output.LayerNorm.bias [8]"));
+}
+
+TEST(Plan, ShapesThatDoNotFitAreAnErrorThatNamesTheModule) {
+  PlanBuilder p;
+  const int words = p.table("words", 10, 8), narrow = p.table("places", 10, 4);
+  const ValueId x = p.lookup(std::array{std::pair(words, RowIndex::ids)});
+  EXPECT_THAT(
+      error_text(
+          [&] {
+            p.lookup(std::array{std::pair(words, RowIndex::ids), std::pair(narrow, RowIndex::positions)});
+          },
+          ErrorCode::internal),
+      HasSubstr("places: adds 4 columns to 8"));
+  p.scope("layer.3.");
+  const ValueId y = p.linear("up", x, 12);
+  EXPECT_THAT(error_text([&] { p.add_layer_norm("norm", y, x, 0); }, ErrorCode::internal),
+              HasSubstr("layer.3.norm: adds 12 columns to 8"));
+  EXPECT_THAT(error_text(
+                  [&] {
+                    p.attention("self", {x, y, x}, {.heads = 2});
+                  },
+                  ErrorCode::internal),
+              HasSubstr("layer.3.self: queries have 8 columns, keys or values 12"));
+  EXPECT_THAT(error_text(
+                  [&] {
+                    p.attention("self", {x, x, x}, {.heads = 3});
+                  },
+                  ErrorCode::internal),
+              HasSubstr("layer.3.self: 3 heads do not divide 8 columns"));
+  EXPECT_THAT(error_text([&] { p.layer_norm("norm", 99, 0); }, ErrorCode::internal),
+              HasSubstr("reads value 99 of"));
+  p.end_layer(x);
+  p.linear("after", x, 8);
+  EXPECT_THAT(error_text([&] { p.finish(); }, ErrorCode::internal),
+              HasSubstr("operations after the last layer"));
+}
+
+TEST(Plan, OfFirstTokensNarrowsTheLastLayerAlone) {
+  const Plan plan = bert(kBert);
+  EXPECT_THAT(described(plan.whole, 2), ElementsAre("linear:3", "attention", "linear:1", "add, layer norm",
+                                                    "feed forward", "add, layer norm"));
+  for (const size_t layer : {0U, 1U})
+    EXPECT_EQ(described(plan.first_tokens, layer), described(plan.whole, layer)) << layer;
+  EXPECT_THAT(described(plan.first_tokens, 2),
+              ElementsAre("first tokens of first", "linear:1 of first", "linear:2", "attention of first",
+                          "linear:1 of first", "add, layer norm of first", "feed forward of first",
+                          "add, layer norm of first"));
+}
+
+TEST(Plan, AValueLivesUntilItsLastReader) {
+  const Plan plan = bert(kBert);
+  for (const PlanGraph* graph : {&plan.whole, &plan.first_tokens}) {
+    std::vector<size_t> made(graph->values.size()), read(graph->values.size());
+    for (size_t i = 0; i < graph->ops.size(); ++i) {
+      for (const ValueId id : graph->ops[i].outputs) made[static_cast<size_t>(id)] = i;
+      for (const ValueId id : graph->ops[i].inputs) {
+        EXPECT_LT(made[static_cast<size_t>(id)], i);
+        read[static_cast<size_t>(id)] = i;
+      }
+    }
+    read[static_cast<size_t>(graph->result())] = graph->ops.size();
+    EXPECT_EQ(graph->last_reader, read);
+  }
+}
+
+TEST(Plan, CountsTheOperationsOfItsLinears) {
+  const Plan plan = bert(kBert);
+  const double layer = 4 * 8 * 8 + 2 * 8 * 32;  // multiplications a token
+  EXPECT_EQ(linear_operations(plan, plan.whole, 70, 10), 2 * 70 * 2 * layer);
+  // Of the last layer, keys and values are of all tokens.
+  EXPECT_EQ(linear_operations(plan, plan.first_tokens, 70, 10),
+            2 * (70 * (layer + 2 * 8 * 8) + 10 * (layer - 2 * 8 * 8)));
+}
+
+// A layer that adds its input twice, and whose keys and values are of the embeddings.
+Plan unusual() {
+  PlanBuilder p;
+  const std::array tables{std::pair(p.table("words", kVocabulary, kHidden), RowIndex::ids)};
+  const ValueId first = p.layer_norm("norm", p.lookup(tables), 1e-5f);
+  p.end_layer(first);
+  ValueId x = first;
+  for (int i = 0; i < 2; ++i) {
+    p.scope("layer." + std::to_string(i) + ".");
+    const ValueId q = p.linear("query", x, kHidden);
+    const std::array<std::string, 2> names{"key", "value"};
+    const std::vector<ValueId> kv = p.linears(names, first, kHidden);
+    const ValueId a = p.attention("self", {q, kv[0], kv[1]}, {.heads = kHeads});
+    const ValueId b = p.add_layer_norm("norm1", p.linear("out", a, kHidden), x, 1e-5f);
+    const ValueId f = p.feed_forward("up", "down", b, kFeedForward, Activation::relu);
+    x = p.add_layer_norm("norm2", f, x, 1e-5f);
+    p.end_layer(x);
+  }
+  Plan plan = p.finish();
+  plan.vocab_size = kVocabulary;
+  plan.max_tokens = kPositions;
+  return plan;
+}
+
+TEST(Plan, NarrowedGivesTheSameBits) {
+  const Linear square{.in = kHidden, .out = kHidden};
+  Model model{.model_type = "unusual",
+              .encoder = unusual(),
+              .classifier = SequenceClassifier{.dense_name = "dense",
+                                               .out_name = "classifier",
+                                               .activation = Activation::tanh,
+                                               .dense = square,
+                                               .out = {.in = kHidden, .out = 3}}};
+  // No token but the first reads layer 0's result in the end, so that layer is narrowed too.
+  EXPECT_THAT(described(model.encoder.first_tokens, 1),
+              ElementsAre("first tokens of first", "linear:1 of first", "linear:2", "attention of first",
+                          "linear:1 of first", "add, layer norm of first", "feed forward of first",
+                          "add, layer norm of first"));
+  RandomWeights weights({.dtype = Dtype::f32});
+  const auto engine = make_cpu_engine({.threads = 2});
+  fill(model, [&](const ParameterSpec& spec) { return engine->add(weights.store(spec)); });
+  RunRequest request{.batch = random_batch({9, 1, 30, 4}), .hidden = true, .logits = true};
+  RunResult whole, narrowed;
+  engine->run(model, request, whole);
+  request.hidden = false;
+  engine->run(model, request, narrowed);
+  EXPECT_EQ(narrowed.logits.values, whole.logits.values);
+  // Twin: values in place of keys.
+  for (PlanOp& op : model.encoder.first_tokens.ops)
+    if (op.kind == OpKind::attention) op.inputs[1] = op.inputs[2];
+  engine->run(model, request, narrowed);
+  EXPECT_NE(narrowed.logits.values, whole.logits.values);
+}
+
+}  // namespace
+}  // namespace mlxe::test::plan_test
