@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -9,8 +10,10 @@
 #include "arguments.h"
 #include "base/wording.h"
 #include "command.h"
+#include "encoder/model_loader.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/inspect.h"
+#include "models/plan_text.h"
 #include "print_json.h"
 
 namespace mlxe::cli {
@@ -18,10 +21,13 @@ namespace {
 
 constexpr size_t kListedChanges = 3;  // that a message spells out
 
+// How a tensor is stored, by its name.
+using Stored = std::function<std::string(const std::string&)>;
+
 struct InspectArguments {
   std::string folder;
   int threads = 0;
-  bool tensors = false, json = false;
+  bool tensors = false, plan = false, json = false;
 };
 
 // Mode fake in an inspection: floats that hold codes of some bits.
@@ -110,6 +116,38 @@ void print(const Inspection& in, const InspectArguments& o) {
   for (const std::string& warning : in.warnings) std::cerr << "warning: " << cleaned(warning) << '\n';
 }
 
+nlohmann::json plan_json(const Plan& plan, const std::string& folder, const Stored& stored) {
+  const PlanGraph& graph = plan.whole;
+  nlohmann::json values = nlohmann::json::array(), ops = nlohmann::json::array(), layers = ops;
+  for (const PlanValue& v : graph.values)
+    values.push_back({{"rows", v.rows == RowKind::tokens ? "tokens" : "texts"},
+                      {"columns", v.columns},
+                      {"made_by", v.name}});
+  for (const PlanOp& op : graph.ops) {
+    nlohmann::json modules = nlohmann::json::array();
+    for (const int m : op.modules)
+      modules.push_back({{"name", plan.at(m).name}, {"stored", stored(plan.at(m).name + ".weight")}});
+    ops.push_back(
+        {{"op", name(op.kind)}, {"inputs", op.inputs}, {"outputs", op.outputs}, {"modules", modules}});
+  }
+  for (const PlanLayer& layer : graph.layers)
+    layers.push_back({{"first_op", layer.first_op}, {"output", layer.output}});
+  return {{"folder", folder}, {"values", values}, {"ops", ops}, {"layers", layers}};
+}
+
+int print_plan(const InspectArguments& o) {
+  const LoadedModel loaded = load_model(o.folder, warnings(Strictness::warn));
+  const Stored stored = [&](const std::string& tensor) {
+    const StoredWeight weight = loaded.checkpoint.stored(tensor);
+    return weight.scheme.mode == Mode::none ? std::string(name(weight.dtype)) : to_string(weight.scheme);
+  };
+  if (o.json)
+    print_json(plan_json(loaded.model.encoder, o.folder, stored));
+  else
+    std::cout << to_text(loaded.model.encoder, loaded.model.encoder.whole, stored);
+  return 0;
+}
+
 }  // namespace
 
 void add_inspect(CLI::App& app, Run& run) {
@@ -117,12 +155,14 @@ void add_inspect(CLI::App& app, Run& run) {
   auto o = std::make_shared<InspectArguments>();
   command->add_option("FOLDER", o->folder, "Model folder")->required();
   command->add_flag("--tensors", o->tensors, "List every tensor");
+  command->add_flag("--plan", o->plan, "Print what the encoder computes: operations, shapes, modules, bits");
   command->add_option("--threads", o->threads, "Threads; 0: all cores")
       ->capture_default_str()
       ->check(at_least(0));
   command->add_flag("--json", o->json, "Print one JSON object (docs/json.md)");
   command->callback([o, &run] {
     run = [o] {
+      if (o->plan) return print_plan(*o);
       const Inspection in = inspect_model(o->folder, o->threads);
       if (o->json)
         print_json(to_json(in, o->folder));

@@ -37,6 +37,10 @@ constexpr const char* kUnsanitized[] = {
     "*Shared*",                              // material of full size
     "*EngineVariants.*",                     // start processes without sanitizers
     "Variant.ObjectFilesHaveNoWeakSymbols",  // UBSan's own are weak
+    // Minutes of arithmetic that other tests do on smaller models.
+    "CpuEngine.EveryLayerIsTheNaiveOneAtEveryLength",
+    "TargetSize.OfAClassifierIsNeverWorseThanOneWidthForAll",
+    "Int8Engine.TenThousand*",
 };
 
 template <size_t N>

@@ -40,14 +40,16 @@ class Uses {
   std::set<WeightId> seen_;
 };
 
-// What a linear's result is to the attention that reads it.
-Part part_of(const PlanGraph& graph, ValueId result) {
+// What a linear is to the attention that reads its result, or makes its input.
+Part part_of(const PlanGraph& graph, const PlanOp& linears, ValueId result) {
   constexpr std::array kParts{Part::query, Part::key, Part::value};
-  for (const PlanOp& op : graph.ops)
-    if (op.kind == OpKind::attention)
-      for (size_t i = 0; i < op.inputs.size(); ++i)
-        if (op.inputs[i] == result) return kParts[i];
-  return Part::attention_out;
+  for (const PlanOp& op : graph.ops) {
+    if (op.kind != OpKind::attention) continue;
+    for (size_t i = 0; i < op.inputs.size(); ++i)
+      if (op.inputs[i] == result) return kParts[i];
+    if (op.outputs[0] == linears.inputs[0]) return Part::attention_out;
+  }
+  return Part::projection;
 }
 
 void add_op(Uses& uses, const Plan& plan, const PlanOp& op, int stage) {
@@ -55,7 +57,7 @@ void add_op(Uses& uses, const Plan& plan, const PlanOp& op, int stage) {
     for (const int m : op.modules) uses.add(plan.table(m).weight, Part::table, stage);
   if (op.kind == OpKind::linears)
     for (size_t i = 0; i < op.modules.size(); ++i)
-      uses.add(plan.linear(op.modules[i]).weight, part_of(plan.whole, op.outputs[i]), stage);
+      uses.add(plan.linear(op.modules[i]).weight, part_of(plan.whole, op, op.outputs[i]), stage);
   if (op.kind == OpKind::feed_forward) {
     uses.add(plan.linear(op.modules[0]).weight, Part::up, stage);
     uses.add(plan.linear(op.modules[1]).weight, Part::down, stage);
@@ -70,7 +72,8 @@ OutputKind output_of(const Model& model) noexcept {
 }
 
 const char* name(Part part) noexcept {
-  constexpr std::array kNames{"table", "query", "key", "value", "attention_out", "up", "down", "head"};
+  constexpr std::array kNames{"table", "query", "key",  "value",     "attention_out",
+                              "up",    "down",  "head", "projection"};
   return kNames[static_cast<size_t>(part)];
 }
 

@@ -17,8 +17,9 @@ enum class OutputKind {
 };
 OutputKind output_of(const Model& model) noexcept;
 
-enum class Part { table, query, key, value, attention_out, up, down, head };
-const char* name(Part part) noexcept;  // "table", "query", ..., "attention_out", "up", "down", "head"
+enum class Part { table, query, key, value, attention_out, up, down, head, projection };
+const char* name(
+    Part part) noexcept;  // "table", "query", ..., "attention_out", "up", "down", "head", "projection"
 
 struct TensorUse {
   std::string name;  // canonical: "encoder.layer.0.output.dense.weight"

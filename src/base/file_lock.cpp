@@ -63,13 +63,22 @@ bool FileLock::try_to_lock(const fs::path& target, IfLocked if_locked, std::stri
     ::close(std::exchange(fd_, -1));
     return false;
   }
-  leftovers::add(file_);
-  const std::string pid = fmt::format("{}\n", ::getpid());
-  if (::ftruncate(fd_, 0) == 0) (void)!::pwrite(fd_, pid.data(), pid.size(), 0);
+  try {
+    leftovers::add(file_);
+    const std::string pid = fmt::format("{}\n", ::getpid());
+    if (::ftruncate(fd_, 0) == 0) (void)!::pwrite(fd_, pid.data(), pid.size(), 0);
+  } catch (...) {  // no memory
+    release();
+    throw;
+  }
   return true;
 }
 
 FileLock::~FileLock() {
+  release();
+}
+
+void FileLock::release() noexcept {
   const auto held = leftovers::hold();
   ::unlink(file_.c_str());
   leftovers::drop(file_);

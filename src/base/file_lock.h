@@ -24,6 +24,7 @@ class FileLock {
 
  private:
   bool try_to_lock(const std::filesystem::path& target, IfLocked if_locked, std::string_view doing);
+  void release() noexcept;
 
   std::filesystem::path file_;
   int fd_ = -1;

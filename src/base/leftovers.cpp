@@ -7,7 +7,7 @@ namespace mlxe::leftovers {
 namespace {
 
 struct Registry {
-  std::mutex mutex;
+  std::recursive_mutex mutex;
   std::set<std::filesystem::path> paths;
 };
 
@@ -19,7 +19,7 @@ Registry& registry() {
 
 }  // namespace
 
-std::unique_lock<std::mutex> hold() {
+std::unique_lock<std::recursive_mutex> hold() {
   return std::unique_lock(registry().mutex);
 }
 

@@ -6,9 +6,10 @@
 
 namespace mlxe::leftovers {
 
-// While this is held nothing is removed. Who makes a temporary file holds it until the file is added; who
-// puts one into place holds it until the file is dropped.
-std::unique_lock<std::mutex> hold();
+// While this is held no other thread removes anything. Who makes a temporary file adds its name first, and drops it where
+// the file was not made; who puts one into place holds it until the file is dropped.
+// Recursive: where memory runs out, the thread that holds it may be the one that removes.
+std::unique_lock<std::recursive_mutex> hold();
 // Both need hold().
 void add(const std::filesystem::path& path);
 void drop(const std::filesystem::path& path) noexcept;

@@ -132,13 +132,18 @@ void OutputFile::open_existing(const fs::path& target) {
 void OutputFile::open_partial(const fs::path& target) {
   remove_stale_partials(target);
   const auto held = leftovers::hold();
-  for (int attempt = 0; fd_ < 0; ++attempt) {
-    const fs::path candidate = partial_sibling(target);
+  for (int attempt = 0;; ++attempt) {
+    fs::path candidate = partial_sibling(target);
+    leftovers::add(candidate);
     fd_ = ::open(candidate.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd_ < 0 && (errno != EEXIST || attempt == kMostNames)) failed("created", errno);
-    if (fd_ >= 0) partial_ = candidate;
+    const int error = errno;
+    if (fd_ >= 0) {
+      partial_ = std::move(candidate);
+      break;
+    }
+    leftovers::drop(candidate);
+    if (error != EEXIST || attempt == kMostNames) failed("created", error);
   }
-  leftovers::add(partial_);
   ::flock(fd_, LOCK_EX | LOCK_NB);  // says that its process lives; a volume without locks still has the pid
   struct stat old {};
   if (::stat(target.c_str(), &old) != 0) return;

@@ -42,7 +42,6 @@ CalibrationOps::CalibrationOps(const std::deque<cpu::Weight>& original,
     parts_.back().batch.append(std::span(batch.ids).subspan(static_cast<size_t>(first), count),
                                std::span(batch.token_types).subspan(static_cast<size_t>(first), count));
   }
-  file_ = std::make_unique<ActivationFile>(scratch, 2 * parts_.size());
 }
 
 void CalibrationOps::weigh_first_tokens(float share) {
@@ -95,21 +94,23 @@ CalibrationOps::Tensor CalibrationOps::keep(const Make& make, const LayerNorm& n
   if (!have_originals) originals = std::make_shared<Versions>(parts_.size());
   auto changed = std::make_shared<Versions>(parts_.size());
   std::unique_ptr<ChannelFit> fit;
+  ActivationFile& file = norms(norm.size);
   for (size_t i = 0; i < parts_.size(); ++i) {
     Part part = make(i, have_originals ? Sides::changed : Sides::both);
     const size_t at = slot(i, Sides::original);
-    if (!have_originals) (*originals)[i] = file_->put(at, part.original, pool_);
-    if (fit_to == Fit::as_kept) part.original = file_->get(at, (*originals)[i], workspace_.arena, pool_);
-    (*changed)[i] = file_->put(slot(i, Sides::changed), part.changed, pool_);
+    if (!have_originals) (*originals)[i] = file.put(at, part.original, pool_);
+    if (fit_to == Fit::as_kept) part.original = file.get(at, (*originals)[i], workspace_.arena, pool_);
+    (*changed)[i] = file.put(slot(i, Sides::changed), part.changed, pool_);
     if (!fit) fit = std::make_unique<ChannelFit>(part.changed.columns());
     fit->add(part.changed, part.original, weights(i), pool_);
   }
-  const auto rows = [this, originals, changed, lines = fitter_.norm(norm, *fit)](size_t part, Sides sides) {
+  const auto rows = [this, &file, originals, changed, lines = fitter_.norm(norm, *fit)](size_t part,
+                                                                                        Sides sides) {
     Part kept;
     if (sides != Sides::changed)
-      kept.original = file_->get(slot(part, Sides::original), (*originals)[part], workspace_.arena, pool_);
+      kept.original = file.get(slot(part, Sides::original), (*originals)[part], workspace_.arena, pool_);
     if (sides == Sides::original) return kept;
-    kept.changed = file_->get(slot(part, Sides::changed), (*changed)[part], workspace_.arena, pool_);
+    kept.changed = file.get(slot(part, Sides::changed), (*changed)[part], workspace_.arena, pool_);
     if (!lines.empty())
       pool_.parallel_for(kept.changed.rows(), [&](int64_t r, int) {
         float* row = kept.changed.row(r);
@@ -190,7 +191,7 @@ CalibrationOps::Tensor CalibrationOps::add_layer_norm(const Tensor& a, const Ten
     auto made = std::make_shared<Versions>(parts_.size());
     const auto each = [&](size_t part, const cpu::Tensor& y, const cpu::Tensor& beside) {
       (*made)[part] =
-          file_->put(slot(part, Sides::original), original_.add_layer_norm(y, beside, norm), pool_);
+          norms(norm.size).put(slot(part, Sides::original), original_.add_layer_norm(y, beside, norm), pool_);
     };
     if (round(*a->group, b.get(), each)) originals = made;
     // Nothing was gathered: an earlier run rounded it. The rows are made of stored inputs all the same, so

@@ -66,7 +66,7 @@ class CalibrationOps {
   Tensor linear(const Tensor& x, const Linear& l);
   std::vector<Tensor> linears(const Tensor& x, std::span<const Linear> ls);
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
-  // Each norm overwrites the previous norm's rows; earlier activations become unreadable.
+  // Each norm overwrites the rows of the previous norm of its width; they become unreadable.
   Tensor layer_norm(const Tensor& x, const LayerNorm& norm);
   Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm);
   Tensor feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down);
@@ -87,6 +87,9 @@ class CalibrationOps {
   // A place in the activations' file, a version for each side of each part.
   using Versions = std::vector<int64_t>;
   size_t slot(size_t part, Sides side) const { return 2 * part + (side == Sides::changed); }
+  ActivationFile& norms(int64_t columns) {
+    return norms_.try_emplace(columns, scratch_, 2 * parts_.size()).first->second;
+  }
 
   std::span<const float> weights(size_t part) const {
     return std::span(weights_).subspan(static_cast<size_t>(parts_[part].first_token),
@@ -122,7 +125,7 @@ class CalibrationOps {
   cpu::Workspace workspace_;
   cpu::CpuOps original_, changed_;
   std::filesystem::path scratch_;
-  std::unique_ptr<ActivationFile> file_;      // of norms
+  std::map<int64_t, ActivationFile> norms_;   // what norms made, by columns; two slots a part
   std::map<int64_t, ActivationFile> inputs_;  // of linears, by columns; a slot a part
 };
 

@@ -46,9 +46,10 @@ std::string written_name(const CheckpointTensor& tensor, const std::string& fore
   return name;
 }
 
-std::string module_of(const std::string& name) {
-  constexpr std::string_view kWeight = ".weight";
-  return name.ends_with(kWeight) ? name.substr(0, name.size() - kWeight.size()) : name;
+// What "quantization" in config.json calls a matrix: its module, or the tensor where that is no module's weight.
+std::string override_key(const std::string& tensor) {
+  const std::string module(module_of(tensor));
+  return module.empty() ? tensor : module;
 }
 
 const char* role_name(Role role) {
@@ -239,7 +240,7 @@ class Planner {
          .scheme = scheme,
          .reason = decision.reason},
         Work::Origin::stored, stored);
-    canonical_module_[written] = module_of(spec.name);
+    canonical_module_[written] = override_key(spec.name);
   }
 
   void plan_made_up(const MadeUpTensor& tensor) {
@@ -448,7 +449,7 @@ class Planner {
       // mlx-embeddings takes a module of a size that 64 does not divide for a float unless it is named.
       const bool must_be_named = form_ && element_count(tensor.shape) % 64 != 0;
       if (same_form(tensor.scheme, global_) && !must_be_named) continue;
-      form.overrides[module_of(tensor.name)] = tensor.scheme;
+      form.overrides[override_key(tensor.name)] = tensor.scheme;
       if (!form_)
         form.overrides[canonical_module_.at(tensor.name)] =
             tensor.scheme;  // for loaders that strip the prefix

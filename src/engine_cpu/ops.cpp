@@ -73,14 +73,7 @@ Tensor CpuOps::embed(std::span<const Lookup> lookups) {
   const int64_t columns = lookups[0].table.columns;
   for (const Lookup& l : lookups) {
     const Weight& table = matrix(l.table.weight, l.table.rows, columns);
-    for (int32_t row : l.rows)
-      if (row < 0 || row >= table.rows())
-        throw Error(
-            ErrorCode::format,
-            fmt::format(
-                "{}: index {} is out of range ({} rows); the tokenizer may belong to another model, or the "
-                "text is longer than the model allows",
-                table.name(), row, table.rows()));
+    check_rows(l.rows, table.rows(), table.name());
   }
   Tensor x = workspace_.arena.tensor(tokens, columns);
   loop_rows(tokens, [&](int64_t first, int64_t rows, int slot) {

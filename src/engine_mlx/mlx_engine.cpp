@@ -8,7 +8,7 @@
 namespace mlxe {
 namespace {
 
-void check(const Outcome& outcome) {
+void check(const ModuleOutcome& outcome) {
   if (outcome.failed) throw Error(outcome.code, std::string("mlx engine: ") + outcome.text);
 }
 
@@ -65,7 +65,7 @@ MlxStatus mlx_status() {
   status.module_path = loaded.path;
   status.reason = loaded.reason;
   if (!loaded.module) return status;
-  const Outcome outcome = loaded.module->status(status);
+  const ModuleOutcome outcome = loaded.module->status(status);
   status.available = !outcome.failed;
   if (outcome.failed) status.reason = outcome.text;
   return status;

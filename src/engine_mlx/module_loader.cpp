@@ -96,7 +96,7 @@ LoadedModule load() {
     const auto factory = reinterpret_cast<MlxModuleFactory*>(dlsym(handle, kMlxModuleFactory));
     if (!factory) return absent(fmt::format("{}: has no {}; rebuild it", file.string(), kMlxModuleFactory));
     const std::string path = file_holding(reinterpret_cast<const void*>(factory));
-    Outcome outcome;
+    ModuleOutcome outcome;
     MlxModule* module = factory(&kModuleAbi, &outcome);
     if (!module) return absent(fmt::format("{}: {}", path, outcome.text));
     return {.module = module, .path = path, .reason = ""};

@@ -97,15 +97,14 @@ PendingFolder::PendingFolder(const FolderClaim& claim) : claim_(claim) {
 
 void PendingFolder::make_folder() {
   const auto held = leftovers::hold();
-  for (int attempt = 0; path_.empty(); ++attempt) {
-    const fs::path candidate = partial_sibling(claim_.target());
-    if (::mkdir(candidate.c_str(), 0777) == 0) {
-      path_ = candidate;
-    } else if (errno != EEXIST || attempt == kMostNames) {
-      file_failed(claim_.target(), "created", errno);
-    }
+  for (int attempt = 0;; ++attempt) {
+    path_ = partial_sibling(claim_.target());
+    leftovers::add(path_);
+    if (::mkdir(path_.c_str(), 0777) == 0) break;
+    const int error = errno;
+    leftovers::drop(path_);
+    if (error != EEXIST || attempt == kMostNames) file_failed(claim_.target(), "created", error);
   }
-  leftovers::add(path_);
   lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (lock_ >= 0) ::flock(lock_, LOCK_EX | LOCK_NB);  // a volume without locks still has the pid
 }

@@ -1,5 +1,6 @@
 #include "models/mlx_embeddings_layout.h"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <memory>
@@ -94,7 +95,18 @@ bool names_its_tokenizer(const Checkpoint& checkpoint) {
 MlxEmbeddingsLayout::MlxEmbeddingsLayout(const Model& model, const Checkpoint& checkpoint)
     : distilbert_(model.model_type == "distilbert") {
   const Config& source = checkpoint.config();
-  const bool roberta = model.model_type != "distilbert" && model.model_type != "bert";
+  // The reader has two models. Which of them computes what an architecture computes:
+  constexpr std::pair<std::string_view, bool> kIsRoberta[] = {{"bert", false},
+                                                              {"distilbert", false},
+                                                              {"roberta", true},
+                                                              {"xlm-roberta", true},
+                                                              {"xlm_roberta", true}};
+  const auto* row =
+      std::ranges::find(kIsRoberta, model.model_type, &std::pair<std::string_view, bool>::first);
+  if (row == std::end(kIsRoberta))
+    throw Error(ErrorCode::unsupported, source.where() + ": mlx-embeddings has no model that computes what " +
+                                            model.model_type + " does; use --layout hf");
+  const bool roberta = row->second;
   const int64_t hidden = model.hidden_size();
 
   const char* key = distilbert_ ? "activation" : "hidden_act";

@@ -11,10 +11,12 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "format/pooling_kind.h"
+#include "mlx_encoder/error.h"
 #include "models/activation.h"
 #include "models/batch.h"
 #include "models/parameters.h"
@@ -46,6 +48,16 @@ struct Lookup {
   Embedding table;
   std::span<const int32_t> rows;
 };
+
+// Throws format where a row is not in the table `name` of `count` rows.
+inline void check_rows(std::span<const int32_t> rows, int64_t count, const std::string& name) {
+  for (const int32_t row : rows)
+    if (row < 0 || row >= count)
+      throw Error(ErrorCode::format, name + ": index " + std::to_string(row) + " is out of range (" +
+                                         std::to_string(count) +
+                                         " rows); the tokenizer may belong to another model, or the text is "
+                                         "longer than the model allows");
+}
 
 struct AttentionSpec {
   int64_t heads = 1;

@@ -290,8 +290,10 @@ TEST_F(SharedMaterial, MiniLmCalibratedOnStsB) {
 }
 
 TEST_F(SharedMaterial, DistilBertOverNli) {
-  const CompareInput input = nli_input();
-  ASSERT_EQ(input.texts.size(), 2490u);
+  // A part of the pairs: EvaluateDistilBertNli takes all, and holds the original against transformers.
+  constexpr size_t kPairs = 1000;
+  const CompareInput input = nli_input(kPairs);
+  ASSERT_EQ(input.texts.size(), kPairs);
   const fs::path converted = folder_ / "8";
   convert_to(nli_model(), converted, affine(8));
   const Comparison c = compare(nli_model(), converted, input, {.engine = EngineKind::cpu});
@@ -307,9 +309,6 @@ TEST_F(SharedMaterial, DistilBertOverNli) {
       100.0 * static_cast<double>(fast.labels->flips) / static_cast<double>(fast.labels->texts);
   fmt::print("  with int8 activations: accuracy {:.4f}, macro-F1 {:.4f}, flips {:.2f} %\n",
              fast.task[0].quantized, fast.task[1].quantized, flipped);
-  // The original is what transformers computes (../shared/models/README.md: 0.6719 and 0.6706).
-  EXPECT_NEAR(task(c, "accuracy", true), 0.6719, 0.0005);
-  EXPECT_NEAR(task(c, "macro_f1", true), 0.6706, 0.0005);
   EXPECT_NEAR(task(c, "accuracy", false), task(c, "accuracy", true), 0.01);
   EXPECT_NEAR(task(c, "macro_f1", false), task(c, "macro_f1", true), 0.01);
   EXPECT_NEAR(fast.task[0].quantized, fast.task[0].original, 0.005);

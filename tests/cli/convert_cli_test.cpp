@@ -537,6 +537,23 @@ TEST(InspectCommand, PrintsTheDiagnosisAndOneJsonObject) {
   EXPECT_EQ(json["mode_at_8_bits"], "affine");
 }
 
+TEST(InspectCommand, PrintsThePlanWithTheBitsOfEachMatrix) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "out";
+  ASSERT_EQ(run({"convert", "-q", "--q-group-size", "32", tiny("bert"), "--mlx-path", out}).status, 0);
+  const Outcome text = run({"inspect", out, "--plan"});
+  EXPECT_EQ(text.status, 0) << text.err;
+  EXPECT_THAT(text.out, testing::StartsWith("embeddings\n"));
+  EXPECT_THAT(text.out, HasSubstr("attention.self.query"));
+  EXPECT_THAT(text.out, HasSubstr("affine 8-bit"));
+  const nlohmann::json json = nlohmann::json::parse(run({"inspect", out, "--plan", "--json"}).out);
+  EXPECT_EQ(json["ops"][0]["op"], "lookup");
+  const nlohmann::json& last = json["layers"].back();
+  EXPECT_EQ(json["ops"].back()["outputs"], nlohmann::json::array({last["output"]}));
+  EXPECT_THAT(json["ops"].back()["modules"][0]["name"].get<std::string>(),
+              testing::EndsWith("output.LayerNorm"));
+}
+
 // What it proposes can be done, and gives the size it promises.
 TEST(InspectCommand, ProposesInt8WhereNoGroupDividesTheRows) {
   const TemporaryFolder folder;

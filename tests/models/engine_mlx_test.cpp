@@ -318,11 +318,11 @@ TEST(MlxEngine, RefusesTokensOutsideTheVocabulary) {
   for (const int32_t id : {-1, static_cast<int32_t>(test::kVocabulary)}) {
     RunRequest request{.batch = test::random_batch({3}), .hidden = true};
     request.batch.ids[1] = id;
-    EXPECT_THAT(test::error_text([&] { pair.actual(request); }, ErrorCode::usage),
+    EXPECT_THAT(test::error_text([&] { pair.actual(request); }, ErrorCode::format),
                 HasSubstr(std::to_string(id)));
   }
   const RunRequest long_text{.batch = test::random_batch({test::kPositions + 1}), .hidden = true};
-  EXPECT_THAT(test::error_text([&] { pair.actual(long_text); }, ErrorCode::usage), HasSubstr("160"));
+  EXPECT_THAT(test::error_text([&] { pair.actual(long_text); }, ErrorCode::format), HasSubstr("160"));
 }
 
 TEST(MlxEngine, RefusesBytesThatContradictTheShape) {
@@ -340,10 +340,13 @@ TEST(MlxEngine, RefusesAnotherBuildsModule) {
   ASSERT_NE(handle, nullptr);
   const auto factory = reinterpret_cast<MlxModuleFactory*>(::dlsym(handle, kMlxModuleFactory));
   ASSERT_NE(factory, nullptr);
-  Outcome outcome;
+  ModuleOutcome outcome;
   EXPECT_NE(factory(&kModuleAbi, &outcome), nullptr);
   EXPECT_FALSE(outcome.failed);
   ModuleAbi other = kModuleAbi;
+  other.front() ^= 1;  // the headers' hash
+  EXPECT_EQ(factory(&other, &outcome), nullptr);
+  other = kModuleAbi;
   other.back() += 8;
   EXPECT_EQ(factory(&other, &outcome), nullptr);
   EXPECT_TRUE(outcome.failed);

@@ -11,6 +11,7 @@
 #include "models/bert.h"
 #include "models/engine.h"
 #include "models/plan_builder.h"
+#include "models/plan_text.h"
 #include "models/random_model.h"
 #include "test_files.h"
 
@@ -143,6 +144,29 @@ TEST(Plan, CountsTheOperationsOfItsLinears) {
   // Of the last layer, keys and values are of all tokens.
   EXPECT_EQ(linear_operations(plan, plan.first_tokens, 70, 10),
             2 * (70 * (layer + 2 * 8 * 8) + 10 * (layer - 2 * 8 * 8)));
+}
+
+TEST(Plan, IsPrintedOnceForLayersThatAreAlike) {
+  const Plan plan = bert(kBert);
+  const auto stored = [](const std::string& tensor) {
+    return tensor.ends_with("intermediate.dense.weight") ? std::string("4-bit") : std::string();
+  };
+  EXPECT_EQ(to_text(plan, plan.whole, stored), R"(embeddings
+  a      [T, 8]  lookup                    embeddings.word_embeddings by ids [11, 8], embeddings.token_type_embeddings by token types [2, 8], embeddings.position_embeddings by positions [5, 8]
+  x      [T, 8]  layer norm       a        embeddings.LayerNorm
+layers 0 to 1: encoder.layer.0. to encoder.layer.1.
+  a b c  [T, 8]  linears          x        attention.self.query [8, 8], attention.self.key [8, 8], attention.self.value [8, 8]
+  d      [T, 8]  attention        a b c    2 heads
+  e      [T, 8]  linear           d        attention.output.dense [8, 8]
+  f      [T, 8]  add, layer norm  e x      attention.output.LayerNorm
+  g      [T, 8]  feed forward     f        intermediate.dense [32, 8] 4-bit, gelu_erf, output.dense [8, 32]
+  x      [T, 8]  add, layer norm  g f      output.LayerNorm
+)");
+  // Twin: one matrix stored otherwise, and the layers are told apart.
+  const auto mixed = [](const std::string& tensor) {
+    return tensor == "encoder.layer.1.output.dense.weight" ? std::string("8-bit") : std::string();
+  };
+  EXPECT_THAT(to_text(plan, plan.whole, mixed), HasSubstr("layer 1: encoder.layer.1.\n"));
 }
 
 // A layer that adds its input twice, and whose keys and values are of the embeddings.

@@ -13,18 +13,18 @@ namespace mlxe {
 namespace {
 
 template <class Action>
-Outcome guarded(Action action) noexcept {
+ModuleOutcome guarded(Action action) noexcept {
   try {
     MlxThread::instance().run(action);
     return {};
   } catch (const Error& error) {
-    return Outcome::failure(error.code(), error.what());
+    return ModuleOutcome::failure(error.code(), error.what());
   } catch (const std::bad_alloc&) {
-    return Outcome::failure(ErrorCode::io, "out of memory; use smaller batches");
+    return ModuleOutcome::failure(ErrorCode::io, "out of memory; use smaller batches");
   } catch (const std::exception& error) {
-    return Outcome::failure(ErrorCode::internal, error.what());
+    return ModuleOutcome::failure(ErrorCode::internal, error.what());
   } catch (...) {
-    return Outcome::failure(ErrorCode::internal, "MLX threw something that is no std::exception");
+    return ModuleOutcome::failure(ErrorCode::internal, "MLX threw something that is no std::exception");
   }
 }
 
@@ -40,25 +40,25 @@ class MlxModuleEngine : public ModuleEngine {
         weights_(std::make_unique<MlxWeights>(on_cpu_)) {}
 
   ~MlxModuleEngine() override {
-    const Outcome outcome = guarded([this] {
+    const ModuleOutcome outcome = guarded([this] {
       weights_.reset();
       mx::clear_cache();
     });
     if (outcome.failed) (void)weights_.release();  // without MLX's thread, as after a fork, it stays
   }
 
-  Outcome add(const StoredWeight& weight, WeightId& id) noexcept override {
+  ModuleOutcome add(const StoredWeight& weight, WeightId& id) noexcept override {
     return guarded([&] { id = weights_->add(weight); });
   }
 
-  Outcome run(const Model& model, const RunRequest& request, RunResult& result) noexcept override {
+  ModuleOutcome run(const Model& model, const RunRequest& request, RunResult& result) noexcept override {
     return guarded([&] {
       MlxOps ops(*weights_, request.batch);
       forward(ops, model, request, result);
     });
   }
 
-  Outcome info(EngineInfo& info) noexcept override {
+  ModuleOutcome info(EngineInfo& info) noexcept override {
     return guarded([&] {
       info.engine = "mlx";
       info.variant = fmt::format("MLX {}, {} device", mx::version(), kind(mx::default_device()));
@@ -89,7 +89,7 @@ std::string library_path() {
 
 class Module : public MlxModule {
  public:
-  Outcome status(MlxStatus& status) noexcept override {
+  ModuleOutcome status(MlxStatus& status) noexcept override {
     return guarded([&] {
       status.version = mx::version();
       status.gpu = mx::is_available(mx::Device::gpu);
@@ -101,7 +101,7 @@ class Module : public MlxModule {
     });
   }
 
-  Outcome make(const EngineOptions& options, ModuleEngine*& engine) noexcept override {
+  ModuleOutcome make(const EngineOptions& options, ModuleEngine*& engine) noexcept override {
     return guarded([&] { engine = new MlxModuleEngine(options); });
   }
 };
@@ -115,21 +115,21 @@ class Module : public MlxModule {
   MLXE_TEXT(MLX_VERSION_MAJOR) "." MLXE_TEXT(MLX_VERSION_MINOR) "." MLXE_TEXT(MLX_VERSION_PATCH)
 
 extern "C" __attribute__((visibility("default"))) mlxe::MlxModule* mlxe_mlx_engine_v1(
-    const mlxe::ModuleAbi* host, mlxe::Outcome* outcome) noexcept {
+    const mlxe::ModuleAbi* host, mlxe::ModuleOutcome* outcome) noexcept {
   using mlxe::ErrorCode;
-  using mlxe::Outcome;
+  using mlxe::ModuleOutcome;
   static mlxe::Module module;
   if (*host != mlxe::kModuleAbi) {
-    *outcome = Outcome::failure(ErrorCode::unsupported,
-                                "belongs to another build of mlx-encoder; install both from one build");
+    *outcome = ModuleOutcome::failure(ErrorCode::unsupported,
+                                      "belongs to another build of mlx-encoder; install both from one build");
     return nullptr;
   }
   // MLX promises no stable C++ interface, so the library loaded must be the one compiled against.
   if (!std::string_view(mlx::core::version()).starts_with(MLXE_MLX_VERSION)) {
-    *outcome =
-        Outcome::failure(ErrorCode::unsupported,
-                         "was built with MLX " MLXE_MLX_VERSION
-                         ", found another version; rebuild it or name the right folder in MLXE_MLX_LIB");
+    *outcome = ModuleOutcome::failure(
+        ErrorCode::unsupported,
+        "was built with MLX " MLXE_MLX_VERSION
+        ", found another version; rebuild it or name the right folder in MLXE_MLX_LIB");
     return nullptr;
   }
   return &module;

@@ -35,13 +35,7 @@ mx::array indices(std::span<const int32_t> rows) {
 }
 
 mx::array look_up(const MlxWeight& table, const Lookup& lookup) {
-  for (const int32_t row : lookup.rows) {
-    if (row < 0 || row >= lookup.table.rows)
-      throw Error(ErrorCode::usage,
-                  fmt::format("row {} of an embedding of {} rows: the token ids belong to another model, or "
-                              "a text is longer than this one takes",
-                              row, lookup.table.rows));
-  }
+  check_rows(lookup.rows, lookup.table.rows, table.name);
   const mx::array rows = indices(lookup.rows);
   const mx::array codes = mx::take(table.codes, rows, 0);
   if (!table.quantized()) return codes;

@@ -101,6 +101,7 @@ WeightId MlxWeights::add(const StoredWeight& stored) {
       break;
     }
   }
+  weight.name = stored.name;
   weights_.push_back(std::move(weight));
   return static_cast<WeightId>(weights_.size()) - 1;
 }

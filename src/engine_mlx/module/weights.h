@@ -15,6 +15,7 @@ namespace mlxe {
 namespace mx = mlx::core;
 
 struct MlxWeight {
+  std::string name;
   Scheme scheme;                            // mode none once the values are plain
   mx::Dtype dtype = mx::float32;            // of the values this weight stands for
   mx::array codes{0.0f};                    // plain values, or U32 codes [O, I*bits/32]

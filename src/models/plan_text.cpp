@@ -1,0 +1,148 @@
+#include "models/plan_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <vector>
+
+namespace mlxe {
+namespace {
+
+constexpr std::array kIndexNames{"ids", "token types", "positions", "positions after padding"};
+
+struct Row {
+  std::string results, shape, op, inputs, modules;
+};
+
+struct LayerText {
+  std::string prefix;  // of its modules' names: "encoder.layer.3."
+  std::vector<Row> rows;
+};
+
+// "encoder.layer.3.attention.self.query" -> "encoder.layer.3."; empty without a number.
+std::string layer_prefix(const std::string& module) {
+  for (size_t dot = module.find('.'); dot != module.npos; dot = module.find('.', dot + 1)) {
+    const size_t next = module.find('.', dot + 1);
+    if (next == module.npos) return {};
+    const std::string part = module.substr(dot + 1, next - dot - 1);
+    if (!part.empty() && std::ranges::all_of(part, [](char c) { return c >= '0' && c <= '9'; }))
+      return module.substr(0, next + 1);
+  }
+  return {};
+}
+
+class Writer {
+ public:
+  Writer(const Plan& plan, const PlanGraph& graph,
+         const std::function<std::string(const std::string& tensor)>& stored)
+      : plan_(plan), graph_(graph), stored_(stored) {}
+
+  std::string run() {
+    std::vector<LayerText> layers;
+    for (size_t i = 0; i < graph_.layers.size(); ++i) layers.push_back(layer(i));
+    widths(layers);
+    std::string text;
+    for (size_t first = 0, past; first < layers.size(); first = past) {
+      past = first + 1;
+      while (first > 0 && past < layers.size() && same(layers[first], layers[past])) ++past;
+      text += first == 0          ? "embeddings\n"
+              : past == first + 1 ? fmt::format("layer {}: {}\n", first - 1, layers[first].prefix)
+                                  : fmt::format("layers {} to {}: {} to {}\n", first - 1, past - 2,
+                                                layers[first].prefix, layers[past - 1].prefix);
+      for (const Row& r : layers[first].rows)
+        text += fmt::format("  {:<{}}  {:<{}}  {:<{}}  {:<{}}  {}\n", r.results, widths_[0], r.shape,
+                            widths_[1], r.op, widths_[2], r.inputs, widths_[3], r.modules);
+    }
+    return text;
+  }
+
+ private:
+  static bool same(const LayerText& a, const LayerText& b) {
+    return std::ranges::equal(a.rows, b.rows, [](const Row& x, const Row& y) {
+      return x.results == y.results && x.shape == y.shape && x.op == y.op && x.inputs == y.inputs &&
+             x.modules == y.modules;
+    });
+  }
+
+  LayerText layer(size_t index) {
+    LayerText text;
+    names_.clear();
+    letters_ = 0;
+    if (index > 0) names_[graph_.layers[index - 1].output] = "x";
+    const size_t end =
+        index + 1 < graph_.layers.size() ? graph_.layers[index + 1].first_op : graph_.ops.size();
+    for (size_t i = graph_.layers[index].first_op; i < end; ++i) {
+      const PlanOp& op = graph_.ops[i];
+      for (const int m : op.modules)
+        if (text.prefix.empty()) text.prefix = layer_prefix(plan_.at(m).name);
+      Row row{.op = op.kind == OpKind::linears && op.modules.size() > 1 ? "linears" : name(op.kind)};
+      for (const ValueId id : op.inputs) row.inputs += (row.inputs.empty() ? "" : " ") + named(id);
+      for (const ValueId id : op.outputs) {
+        names_[id] = id == graph_.layers[index].output ? "x" : letter();
+        row.results += (row.results.empty() ? "" : " ") + names_[id];
+      }
+      const PlanValue& made = graph_.values[static_cast<size_t>(op.outputs[0])];
+      row.shape = fmt::format("[{}, {}]", made.rows == RowKind::tokens ? "T" : "B", made.columns);
+      row.modules = details(op, text.prefix);
+      text.rows.push_back(std::move(row));
+    }
+    return text;
+  }
+
+  // An earlier layer's value goes by its module.
+  std::string named(ValueId id) const {
+    const auto it = names_.find(id);
+    return it != names_.end() ? it->second : graph_.values[static_cast<size_t>(id)].name;
+  }
+
+  // a to w, then a2 to w2.
+  std::string letter() {
+    constexpr size_t kLetters = 23;
+    const size_t n = letters_++;
+    std::string text(1, static_cast<char>('a' + n % kLetters));
+    return n < kLetters ? text : text + std::to_string(n / kLetters + 1);
+  }
+
+  std::string details(const PlanOp& op, const std::string& prefix) const {
+    std::vector<std::string> parts;
+    for (size_t i = 0; i < op.modules.size(); ++i) {
+      const PlanModule& m = plan_.at(op.modules[i]);
+      std::string part = m.name.starts_with(prefix) ? m.name.substr(prefix.size()) : m.name;
+      if (!op.rows.empty()) part += fmt::format(" by {}", kIndexNames[static_cast<size_t>(op.rows[i])]);
+      if (const auto* l = std::get_if<Linear>(&m.weights)) part += fmt::format(" [{}, {}]", l->out, l->in);
+      if (const auto* t = std::get_if<Embedding>(&m.weights))
+        part += fmt::format(" [{}, {}]", t->rows, t->columns);
+      if (const std::string how = stored_(m.name + ".weight"); !how.empty()) part += " " + how;
+      parts.push_back(std::move(part));
+      if (op.kind == OpKind::feed_forward && i == 0) parts.push_back(name(op.activation));
+    }
+    if (op.kind == OpKind::attention) parts.push_back(fmt::format("{} heads", op.attention.heads));
+    return fmt::format("{}", fmt::join(parts, ", "));
+  }
+
+  void widths(const std::vector<LayerText>& layers) {
+    for (const LayerText& l : layers)
+      for (const Row& r : l.rows) {
+        const std::array columns{&r.results, &r.shape, &r.op, &r.inputs};
+        for (size_t i = 0; i < columns.size(); ++i) widths_[i] = std::max(widths_[i], columns[i]->size());
+      }
+  }
+
+  const Plan& plan_;
+  const PlanGraph& graph_;
+  const std::function<std::string(const std::string& tensor)>& stored_;
+  std::map<ValueId, std::string> names_;  // of the layer being written
+  size_t letters_ = 0;
+  std::array<size_t, 4> widths_{};
+};
+
+}  // namespace
+
+std::string to_text(const Plan& plan, const PlanGraph& graph,
+                    const std::function<std::string(const std::string& tensor)>& stored) {
+  return Writer(plan, graph, stored).run();
+}
+
+}  // namespace mlxe
