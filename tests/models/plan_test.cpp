@@ -152,15 +152,15 @@ TEST(Plan, IsPrintedOnceForLayersThatAreAlike) {
     return tensor.ends_with("intermediate.dense.weight") ? std::string("4-bit") : std::string();
   };
   EXPECT_EQ(to_text(plan, plan.whole, stored), R"(embeddings
-  a      [T, 8]  lookup                    embeddings.word_embeddings by ids [11, 8], embeddings.token_type_embeddings by token types [2, 8], embeddings.position_embeddings by positions [5, 8]
-  x      [T, 8]  layer norm       a        embeddings.LayerNorm
+  a      [T, 8]  lookup                  embeddings.word_embeddings by ids [11, 8], embeddings.token_type_embeddings by token types [2, 8], embeddings.position_embeddings by positions [5, 8]
+  x      [T, 8]  layer norm       a      embeddings.LayerNorm
 layers 0 to 1: encoder.layer.0. to encoder.layer.1.
-  a b c  [T, 8]  linears          x        attention.self.query [8, 8], attention.self.key [8, 8], attention.self.value [8, 8]
-  d      [T, 8]  attention        a b c    2 heads
-  e      [T, 8]  linear           d        attention.output.dense [8, 8]
-  f      [T, 8]  add, layer norm  e x      attention.output.LayerNorm
-  g      [T, 8]  feed forward     f        intermediate.dense [32, 8] 4-bit, gelu_erf, output.dense [8, 32]
-  x      [T, 8]  add, layer norm  g f      output.LayerNorm
+  a b c  [T, 8]  linears          x      attention.self.query [8, 8], attention.self.key [8, 8], attention.self.value [8, 8]
+  d      [T, 8]  attention        a b c  2 heads
+  e      [T, 8]  linear           d      attention.output.dense [8, 8]
+  f      [T, 8]  add, layer norm  e x    attention.output.LayerNorm
+  g      [T, 8]  feed forward     f      intermediate.dense [32, 8] 4-bit, gelu_erf, output.dense [8, 32]
+  x      [T, 8]  add, layer norm  g f    output.LayerNorm
 )");
   // Twin: one matrix stored otherwise, and the layers are told apart.
   const auto mixed = [](const std::string& tensor) {
