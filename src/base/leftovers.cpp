@@ -1,5 +1,7 @@
 #include "base/leftovers.h"
 
+#include <cstddef>
+#include <new>
 #include <set>
 #include <system_error>
 
@@ -11,9 +13,10 @@ struct Registry {
   std::set<std::filesystem::path> paths;
 };
 
-// Never destroyed: a signal may come while the program's own objects go.
+// Never destroyed: a signal may come while the program's own objects go. Needs no memory: it may have run out.
 Registry& registry() {
-  static auto& instance = *new Registry;
+  alignas(Registry) static std::byte storage[sizeof(Registry)];
+  static auto& instance = *new (storage) Registry;
   return instance;
 }
 
