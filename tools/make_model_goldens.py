@@ -251,7 +251,8 @@ def golden_of(folder, lengths, seed, make=AutoModel):
 BERT = dict(hidden_size=32, num_attention_heads=4, num_hidden_layers=2, intermediate_size=64,
             max_position_embeddings=MAX_TOKENS)
 TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.wordpiece_without_token_types,
-              "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram}
+              "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram,
+              "electra": tiny_tokenizers.wordpiece}
 
 
 def labels(*names):
@@ -267,7 +268,7 @@ def new_folder(name):
 
 def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=True, **config):
     """Writes the tokenizer and returns a model of its vocabulary with random weights."""
-    arguments = {} if kind == "xlm-roberta" else {"json_file": tokenizer_json}
+    arguments = {} if TOKENIZERS[kind] is tiny_tokenizers.unigram else {"json_file": tokenizer_json}
     vocabulary = len(TOKENIZERS[kind](folder, MAX_TOKENS, **arguments))
     if kind == "distilbert":
         config = dict(dim=32, n_heads=4, n_layers=2, hidden_dim=64, max_position_embeddings=MAX_TOKENS) | config
@@ -409,6 +410,8 @@ FOLDERS = {
     "xlm_roberta": plain("xlm-roberta"),
     # one label and no problem_type, as rerankers have it: a sigmoid
     "xlm_roberta_cls": classifier("xlm-roberta", **labels("relevance")),
+    "electra": plain("electra", SHORT, embedding_size=32, hidden_size=64, num_hidden_layers=1),
+    "electra_cls": classifier("electra", embedding_size=32, **labels("calm", "windy", "stormy")),
     "st_mean_norm": sentence(("mean",), normalize=True),
     "st_cls": sentence(("cls",)),
     "st_max": sentence(("max",)),

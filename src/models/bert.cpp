@@ -11,13 +11,15 @@ namespace {
 
 Plan bert_with(const BertConfig& c, RowIndex positions) {
   PlanBuilder p;
-  const int words = p.table("embeddings.word_embeddings", c.vocab_size, c.hidden_size),
-            places = p.table("embeddings.position_embeddings", c.max_positions, c.hidden_size),
-            types = p.table("embeddings.token_type_embeddings", c.type_vocab_size, c.hidden_size,
+  const int64_t width = c.embedding_size > 0 ? c.embedding_size : c.hidden_size;
+  const int words = p.table("embeddings.word_embeddings", c.vocab_size, width),
+            places = p.table("embeddings.position_embeddings", c.max_positions, width),
+            types = p.table("embeddings.token_type_embeddings", c.type_vocab_size, width,
                             Role::token_type_embedding);
   const std::array lookups{std::pair(words, RowIndex::ids), std::pair(types, RowIndex::token_types),
                            std::pair(places, positions)};
   ValueId x = p.layer_norm("embeddings.LayerNorm", p.lookup(lookups), c.layer_norm_epsilon);
+  if (width != c.hidden_size) x = p.linear("embeddings_project", x, c.hidden_size);
   p.end_layer(x);
   const std::array<std::string, 3> query_key_value{"attention.self.query", "attention.self.key",
                                                    "attention.self.value"};
@@ -43,6 +45,10 @@ Plan bert_with(const BertConfig& c, RowIndex positions) {
 }  // namespace
 
 Plan bert(const BertConfig& config) {
+  return bert_with(config, RowIndex::positions);
+}
+
+Plan electra(const BertConfig& config) {
   return bert_with(config, RowIndex::positions);
 }
 

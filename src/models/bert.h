@@ -1,4 +1,4 @@
-// BERT and RoBERTa.
+// BERT, RoBERTa and ELECTRA.
 #pragma once
 
 #include "models/activation.h"
@@ -10,6 +10,7 @@ struct BertConfig {
   int64_t vocab_size, hidden_size, layers, heads, intermediate_size, max_positions, type_vocab_size;
   float layer_norm_epsilon;
   Activation activation;
+  int64_t embedding_size = 0;  // of the tables, ELECTRA's; 0: hidden_size
 };
 
 // Mirrors transformers/models/bert/modeling_bert.py (BertModel without its pooler, which is a head).
@@ -18,5 +19,9 @@ Plan bert(const BertConfig& config);
 // Mirrors transformers/models/roberta/modeling_roberta.py and xlm_roberta (the same computation): BERT whose positions
 // start after the padding id.
 Plan roberta(const BertConfig& config, int32_t pad_token_id);
+
+// Mirrors transformers/models/electra/modeling_electra.py: BERT whose tables may be narrower, with a projection after
+// their norm.
+Plan electra(const BertConfig& config);
 
 }  // namespace mlxe

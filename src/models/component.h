@@ -10,7 +10,7 @@ namespace mlxe {
 // By canonical name: "embeddings", "attention", "feed-forward", "norms" or "head".
 inline const char* component_of(std::string_view name, Role role) {
   if (role == Role::norm) return "norms";
-  if (name.starts_with("embeddings.")) return "embeddings";
+  if (name.starts_with("embeddings")) return "embeddings";
   for (const std::string_view head : {"pooler.", "classifier.", "pre_classifier."})
     if (name.starts_with(head)) return "head";
   return name.find(".attention.") != name.npos ? "attention" : "feed-forward";

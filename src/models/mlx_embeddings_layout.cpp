@@ -130,8 +130,8 @@ MlxEmbeddingsLayout::MlxEmbeddingsLayout(const Model& model, const Checkpoint& c
   if (roberta) {
     config["pad_token_id"] = source.get_or<int64_t>("pad_token_id", 1);
     config["add_pooling_layer"] = has_pooler;
-    if (source.get<std::string>("model_type") == "roberta" && !names_its_tokenizer(checkpoint))
-      config["tokenizer_class"] = "RobertaTokenizer";
+    const bool named = names_its_tokenizer(checkpoint);
+    if (model.model_type == "roberta" && !named) config["tokenizer_class"] = "RobertaTokenizer";
   } else if (!has_pooler) {
     const std::string why = "mlx-embeddings asks for a pooler, the model has none";
     made_up_.push_back(

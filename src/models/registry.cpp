@@ -52,6 +52,14 @@ Model make_roberta(const Config& c) {
   return {.encoder = roberta(config, static_cast<int32_t>(pad))};
 }
 
+Model make_electra(const Config& c) {
+  c.harmless(
+      {"summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj"});  // of other heads
+  BertConfig config = bert_config(c);
+  config.embedding_size = c.positive_or("embedding_size", 128);
+  return {.encoder = electra(config)};
+}
+
 Model make_distilbert(const Config& c) {
   c.harmless({"sinusoidal_pos_embds"});  // says how the stored table was made
   return {.encoder = distilbert({.vocab_size = c.positive("vocab_size"),
@@ -81,11 +89,15 @@ SequenceClassifier roberta_classifier(int64_t hidden, int64_t labels) {
   return head("classifier.dense", Activation::tanh, "classifier.out_proj", hidden, labels);
 }
 
+SequenceClassifier electra_classifier(int64_t hidden, int64_t labels) {
+  return head("classifier.dense", Activation::gelu_erf, "classifier.out_proj", hidden, labels);
+}
+
 SequenceClassifier distilbert_classifier(int64_t hidden, int64_t labels) {
   return head("pre_classifier", Activation::relu, "classifier", hidden, labels);
 }
 
-constexpr std::array<Architecture, 5> kArchitectures{{
+constexpr std::array<Architecture, 6> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -97,6 +109,8 @@ constexpr std::array<Architecture, 5> kArchitectures{{
     // mlx-embeddings spells it with an underscore
     {"xlm_roberta", "roberta", "XLMRobertaForSequenceClassification", "XLMRobertaForTokenClassification",
      make_roberta, roberta_classifier, "tests/data/tiny/xlm_roberta"},
+    {"electra", "electra", "ElectraForSequenceClassification", "ElectraForTokenClassification", make_electra,
+     electra_classifier, "tests/data/tiny/electra"},
 }};
 
 ProblemType problem_type(const Config& c) {
@@ -121,7 +135,7 @@ std::vector<std::string> class_names(const Config& config) {
 
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
-  for (const std::string_view family : {"Bert", "DistilBert", "Roberta", "XLMRoberta"})
+  for (const std::string_view family : {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Electra"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;

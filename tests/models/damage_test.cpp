@@ -78,8 +78,8 @@ INSTANTIATE_TEST_SUITE_P(Models, Damage,
                          ::testing::Combine(::testing::Values("cpu", "mlx"),
                                             ::testing::Values("bert", "bert_prefix", "bert_sharded",
                                                               "distilbert", "distilbert_cls", "roberta",
-                                                              "roberta_cls", "xlm_roberta",
-                                                              "xlm_roberta_cls")),
+                                                              "roberta_cls", "xlm_roberta", "xlm_roberta_cls",
+                                                              "electra", "electra_cls")),
                          test::name_of);
 
 }  // namespace

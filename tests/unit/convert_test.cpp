@@ -64,7 +64,7 @@ const Named kSchemes[] = {
 
 TEST(Convert, PredictsEveryByteOfTheFolder) {
   for (const char* model : {"bert", "bert_old_names", "bert_sharded", "bert_f64", "bert_f16", "bert_odd",
-                            "distilbert_cls", "roberta_cls", "xlm_roberta", "st_dense"})
+                            "distilbert_cls", "roberta_cls", "xlm_roberta", "electra", "st_dense"})
     for (const Named& scheme : kSchemes) {
       SCOPED_TRACE(std::string(model) + ", " + scheme.name);
       const TemporaryFolder folder;
@@ -665,13 +665,14 @@ TEST(MlxEmbeddingsLayout, IsABareEncoderThatComputesTheSame) {
                                        .layout = Layout::mlx_embeddings});
       EXPECT_EQ(done.bytes, done.plan.predicted_bytes);
       const nlohmann::json config = config_of(folder / "theirs");
-      const bool roberta = std::string_view(model).find("roberta") != std::string_view::npos;
+      const std::string_view name = model;
+      const bool roberta = name.find("roberta") != std::string_view::npos;
       EXPECT_EQ(config["model_type"], roberta ? "xlm-roberta" : "bert");
       const RawTensors written = test::read_tensors(folder / "theirs" / "model.safetensors");
-      for (const auto& [name, tensor] : written)
-        EXPECT_TRUE(name.starts_with("embeddings.") || name.starts_with("encoder.layer.") ||
-                    name.starts_with("pooler.dense."))
-            << name;
+      for (const auto& [written_name, tensor] : written)
+        EXPECT_TRUE(written_name.starts_with("embeddings.") || written_name.starts_with("encoder.layer.") ||
+                    written_name.starts_with("pooler.dense."))
+            << written_name;
       EXPECT_TRUE(written.contains("embeddings.token_type_embeddings.weight"));
       const bool pooler = written.contains("pooler.dense.weight");
       if (roberta) {
@@ -686,6 +687,20 @@ TEST(MlxEmbeddingsLayout, IsABareEncoderThatComputesTheSame) {
       // The arithmetic is the same but for the zeros DistilBERT gets added: bit for bit.
       EXPECT_EQ(test::hidden_of(folder / "theirs").values, test::hidden_of(folder / "hf").values);
     }
+}
+
+TEST(MlxEmbeddingsLayout, RefusesAnArchitectureTheReaderHasNoModelFor) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(error_text(
+                  [&] {
+                    convert({.model = tiny("electra"),
+                             .output = folder / "out",
+                             .scheme = kAffine8g32,
+                             .layout = Layout::mlx_embeddings});
+                  },
+                  ErrorCode::unsupported),
+              HasSubstr("no model that computes what electra does; use --layout hf"));
+  EXPECT_THAT(names_in(folder.path()), IsEmpty());
 }
 
 TEST(MlxEmbeddingsLayout, SaysWhatItLeavesOut) {
