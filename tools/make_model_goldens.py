@@ -215,7 +215,7 @@ def golden_of(folder, lengths, seed, make=AutoModel):
                 part |= run_sentence(model, texts, batches, pool_from)
         golden.results(prefix, *parts)
 
-    literal_pad = config.model_type in ("roberta", "xlm-roberta")
+    literal_pad = config.model_type in ("roberta", "xlm-roberta", "camembert")
     add("", random_texts(seed, config, lengths, literal_pad), lambda name: True, is_sentence)
 
     limit = st.max_seq_length if st else tokenizer.model_max_length
@@ -252,7 +252,7 @@ BERT = dict(hidden_size=32, num_attention_heads=4, num_hidden_layers=2, intermed
             max_position_embeddings=MAX_TOKENS)
 TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.wordpiece_without_token_types,
               "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram,
-              "electra": tiny_tokenizers.wordpiece}
+              "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece}
 
 
 def labels(*names):
@@ -274,7 +274,7 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
         config = dict(dim=32, n_heads=4, n_layers=2, hidden_dim=64, max_position_embeddings=MAX_TOKENS) | config
     else:
         config = BERT | config
-    if kind.endswith("roberta"):  # positions start at pad_token_id + 1
+    if kind.endswith("roberta") or kind == "camembert":  # positions start at pad_token_id + 1
         config |= dict(max_position_embeddings=MAX_TOKENS + 2, type_vocab_size=1, layer_norm_eps=1e-5,
                        pad_token_id=1, bos_token_id=0, eos_token_id=2)
     model = auto.from_config(AutoConfig.for_model(kind, vocab_size=vocabulary, **config))
@@ -410,6 +410,7 @@ FOLDERS = {
     "xlm_roberta": plain("xlm-roberta"),
     # one label and no problem_type, as rerankers have it: a sigmoid
     "xlm_roberta_cls": classifier("xlm-roberta", **labels("relevance")),
+    "camembert_ner": plain("camembert", SHORT, AutoModelForTokenClassification, **TAGS),
     "electra": plain("electra", SHORT, embedding_size=32, hidden_size=64, num_hidden_layers=1),
     "electra_cls": classifier("electra", embedding_size=32, **labels("calm", "windy", "stormy")),
     "st_mean_norm": sentence(("mean",), normalize=True),

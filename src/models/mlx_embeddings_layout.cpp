@@ -96,11 +96,9 @@ MlxEmbeddingsLayout::MlxEmbeddingsLayout(const Model& model, const Checkpoint& c
     : distilbert_(model.model_type == "distilbert") {
   const Config& source = checkpoint.config();
   // The reader has two models. Which of them computes what an architecture computes:
-  constexpr std::pair<std::string_view, bool> kIsRoberta[] = {{"bert", false},
-                                                              {"distilbert", false},
-                                                              {"roberta", true},
-                                                              {"xlm-roberta", true},
-                                                              {"xlm_roberta", true}};
+  constexpr std::pair<std::string_view, bool> kIsRoberta[] = {{"bert", false},       {"distilbert", false},
+                                                              {"roberta", true},     {"xlm-roberta", true},
+                                                              {"xlm_roberta", true}, {"camembert", true}};
   const auto* row =
       std::ranges::find(kIsRoberta, model.model_type, &std::pair<std::string_view, bool>::first);
   if (row == std::end(kIsRoberta))
@@ -132,6 +130,7 @@ MlxEmbeddingsLayout::MlxEmbeddingsLayout(const Model& model, const Checkpoint& c
     config["add_pooling_layer"] = has_pooler;
     const bool named = names_its_tokenizer(checkpoint);
     if (model.model_type == "roberta" && !named) config["tokenizer_class"] = "RobertaTokenizer";
+    if (model.model_type == "camembert" && !named) config["tokenizer_class"] = "CamembertTokenizer";
   } else if (!has_pooler) {
     const std::string why = "mlx-embeddings asks for a pooler, the model has none";
     made_up_.push_back(

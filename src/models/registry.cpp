@@ -97,7 +97,7 @@ SequenceClassifier distilbert_classifier(int64_t hidden, int64_t labels) {
   return head("pre_classifier", Activation::relu, "classifier", hidden, labels);
 }
 
-constexpr std::array<Architecture, 6> kArchitectures{{
+constexpr std::array<Architecture, 7> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -109,6 +109,8 @@ constexpr std::array<Architecture, 6> kArchitectures{{
     // mlx-embeddings spells it with an underscore
     {"xlm_roberta", "roberta", "XLMRobertaForSequenceClassification", "XLMRobertaForTokenClassification",
      make_roberta, roberta_classifier, "tests/data/tiny/xlm_roberta"},
+    {"camembert", "roberta", "CamembertForSequenceClassification", "CamembertForTokenClassification",
+     make_roberta, roberta_classifier, "tests/data/tiny/camembert_ner"},
     {"electra", "electra", "ElectraForSequenceClassification", "ElectraForTokenClassification", make_electra,
      electra_classifier, "tests/data/tiny/electra"},
 }};
@@ -135,7 +137,8 @@ std::vector<std::string> class_names(const Config& config) {
 
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
-  for (const std::string_view family : {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Electra"})
+  for (const std::string_view family :
+       {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;

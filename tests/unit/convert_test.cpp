@@ -653,7 +653,7 @@ TEST(Convert, DequantizeTakesTheDtypeOfConfig) {
 
 TEST(MlxEmbeddingsLayout, IsABareEncoderThatComputesTheSame) {
   for (const char* model : {"bert", "bert_prefix", "distilbert", "distilbert_cls", "roberta", "roberta_cls",
-                            "xlm_roberta", "xlm_roberta_cls"})
+                            "xlm_roberta", "xlm_roberta_cls", "camembert_ner"})
     for (const Scheme& scheme :
          {Scheme{Mode::none, 0, 0, Dtype::f32}, Scheme{Mode::affine, 8, 32, Dtype::f32}}) {
       SCOPED_TRACE(std::string(model) + " " + to_string(scheme));
@@ -666,7 +666,7 @@ TEST(MlxEmbeddingsLayout, IsABareEncoderThatComputesTheSame) {
       EXPECT_EQ(done.bytes, done.plan.predicted_bytes);
       const nlohmann::json config = config_of(folder / "theirs");
       const std::string_view name = model;
-      const bool roberta = name.find("roberta") != std::string_view::npos;
+      const bool roberta = name.find("roberta") != std::string_view::npos || name.starts_with("camembert");
       EXPECT_EQ(config["model_type"], roberta ? "xlm-roberta" : "bert");
       const RawTensors written = test::read_tensors(folder / "theirs" / "model.safetensors");
       for (const auto& [written_name, tensor] : written)
