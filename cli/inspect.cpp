@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -20,9 +19,6 @@ namespace mlxe::cli {
 namespace {
 
 constexpr size_t kListedChanges = 3;  // that a message spells out
-
-// How a tensor is stored, by its name.
-using Stored = std::function<std::string(const std::string&)>;
 
 struct InspectArguments {
   std::string folder;
@@ -116,7 +112,7 @@ void print(const Inspection& in, const InspectArguments& o) {
   for (const std::string& warning : in.warnings) std::cerr << "warning: " << cleaned(warning) << '\n';
 }
 
-nlohmann::json plan_json(const Plan& plan, const std::string& folder, const Stored& stored) {
+nlohmann::json plan_json(const Plan& plan, const std::string& folder, const StoredAs& stored) {
   const PlanGraph& graph = plan.whole;
   nlohmann::json values = nlohmann::json::array(), ops = nlohmann::json::array(), layers = ops;
   for (const PlanValue& v : graph.values)
@@ -137,7 +133,7 @@ nlohmann::json plan_json(const Plan& plan, const std::string& folder, const Stor
 
 int print_plan(const InspectArguments& o) {
   const LoadedModel loaded = load_model(o.folder, warnings(Strictness::warn));
-  const Stored stored = [&](const std::string& tensor) {
+  const StoredAs stored = [&](const std::string& tensor) {
     const StoredWeight weight = loaded.checkpoint.stored(tensor);
     return weight.scheme.mode == Mode::none ? std::string(name(weight.dtype)) : to_string(weight.scheme);
   };

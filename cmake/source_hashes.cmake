@@ -1,4 +1,4 @@
-# generated/source_hashes.h: what a build was made of. Editing one of the files configures anew.
+# What a build was made of. Editing one of the files configures anew.
 function(mlxe_hash_sources variable)
   file(GLOB files CONFIGURE_DEPENDS ${ARGN})
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${files})
@@ -14,16 +14,18 @@ endfunction()
 
 # What crosses the edge to the MLX module.
 mlxe_hash_sources(MLXE_MODULE_HEADERS_HASH src/models/*.h src/format/*.h src/quant/*.h src/engine_mlx/module_api.h include/mlx_encoder/*.h)
-# What the bytes of a converted folder follow from: results of another build are not taken up.
-mlxe_hash_sources(MLXE_CONVERSION_SOURCES_HASH src/allocate/*.cpp src/allocate/*.h src/calibrate/*.cpp src/calibrate/*.h src/convert/*.cpp
-  src/convert/*.h src/quant/*.cpp src/quant/*.h data/calibration.txt)
-file(CONFIGURE OUTPUT generated/source_hashes.h CONTENT [[// Made by cmake/source_hashes.cmake.
+file(CONFIGURE OUTPUT generated/module_headers_hash.h CONTENT [[// Made by cmake/source_hashes.cmake.
 #pragma once
 
 #include <cstdint>
 
 namespace mlxe {
 inline constexpr uint64_t kModuleHeadersHash = 0x@MLXE_MODULE_HEADERS_HASH@;
-inline constexpr const char* kConversionSourcesHash = "@MLXE_CONVERSION_SOURCES_HASH@";
 }  // namespace mlxe
 ]] @ONLY)
+
+# What the bytes of a converted folder follow from: one file knows it, so that an edit compiles nothing else anew.
+mlxe_hash_sources(MLXE_CONVERSION_SOURCES_HASH src/allocate/*.cpp src/allocate/*.h src/calibrate/*.cpp src/calibrate/*.h src/convert/*.cpp
+  src/convert/*.h src/quant/*.cpp src/quant/*.h data/calibration.txt)
+set_source_files_properties(src/quant/sources_hash.cpp PROPERTIES
+  COMPILE_DEFINITIONS MLXE_CONVERSION_SOURCES_HASH="${MLXE_CONVERSION_SOURCES_HASH}")

@@ -27,7 +27,7 @@
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
 #include "quant/policy.h"
-#include "source_hashes.h"
+#include "quant/sources_hash.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
@@ -112,9 +112,9 @@ class TargetedConverter {
 
  private:
   std::string request_of(const std::vector<TextInput>& texts) const {
-    std::string text = fmt::format("mlx-encoder {} {}\n{} {}\n{} {}\n{}\n", kVersion, kConversionSourcesHash,
-                                   option_of(target_.kind), target_.value, static_cast<int>(options_.layout),
-                                   to_string(options_.scheme), hash_of(texts));
+    std::string text = fmt::format(
+        "mlx-encoder {} {}\n{} {}\n{} {}\n{}\n", kVersion, conversion_sources_hash(), option_of(target_.kind),
+        target_.value, static_cast<int>(options_.layout), to_string(options_.scheme), hash_of(texts));
     for (const std::string& s : options_.keep) text += "keep " + s + "\n";
     for (const std::string& s : options_.overrides) text += "set " + s + "\n";
     if (options_.calibration)

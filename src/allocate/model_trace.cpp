@@ -86,8 +86,8 @@ std::vector<TensorUse> trace(Model model, OutputKind output) {
   const int last_stage = static_cast<int>(graph.layers.size());
   for (int stage = 0; stage < last_stage; ++stage) {
     const auto layer = static_cast<size_t>(stage);
-    const size_t end = stage + 1 < last_stage ? graph.layers[layer + 1].first_op : graph.ops.size();
-    for (size_t i = graph.layers[layer].first_op; i < end; ++i) add_op(uses, plan, graph.ops[i], stage);
+    for (size_t i = graph.layers[layer].first_op; i < graph.layer_end(layer); ++i)
+      add_op(uses, plan, graph.ops[i], stage);
   }
   // The dense modules of a sentence pipeline are no part of the checkpoint and have no handle here.
   if (output == OutputKind::logits) {

@@ -20,7 +20,7 @@
 #include "mlx_encoder/version.h"
 #include "models/run_plan.h"
 #include "quant/matrix.h"
-#include "source_hashes.h"
+#include "quant/sources_hash.h"
 
 namespace mlxe {
 namespace calibrate {
@@ -332,7 +332,7 @@ class Calibrator : public Fitter {
 // All that a calibration's results follow from. Files of the model count by size and time.
 std::string key_of(const std::filesystem::path& model, const Calibration& calibration,
                    const std::map<std::string, Scheme>& schemes, const Batch& batch) {
-  std::string text = fmt::format("{} {} {} {}", kVersion, kConversionSourcesHash, name(active_variant()),
+  std::string text = fmt::format("{} {} {} {}", kVersion, conversion_sources_hash(), name(active_variant()),
                                  name(calibration.method));
   for (const auto& [tensor, scheme] : schemes) text += fmt::format("\n{} {}", tensor, to_string(scheme));
   with_file_errors([&] {

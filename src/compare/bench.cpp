@@ -25,7 +25,7 @@ constexpr int kWarmUpRuns = 2;
 constexpr double kWarmUpShare = 0.1;  // of the seconds
 constexpr size_t kMinRuns = 5;
 
-// Values of the encoder's matrices, which every token is multiplied with. Heads are not run.
+// Bytes of the encoder's matrices, which every token is multiplied with. Heads are not run.
 class Matrices : public ParameterVisitor {
  public:
   explicit Matrices(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}

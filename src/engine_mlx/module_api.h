@@ -14,7 +14,7 @@
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
 #include "models/engine.h"
-#include "source_hashes.h"
+#include "module_headers_hash.h"
 
 namespace mlxe {
 

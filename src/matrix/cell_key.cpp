@@ -9,7 +9,7 @@
 #include "base/sha256.h"
 #include "convert/blueprint.h"
 #include "mlx_encoder/version.h"
-#include "source_hashes.h"
+#include "quant/sources_hash.h"
 
 namespace mlxe {
 
@@ -56,7 +56,7 @@ nlohmann::json settings(const std::vector<GateSetting>& gates) {
 nlohmann::json cell_key(const MatrixModel& model, const MatrixScheme& scheme,
                         const ConvertOptions& conversion, const MatrixOptions& options, FileHashes& hashes) {
   const Blueprint blueprint = make_blueprint(conversion, Purpose::convert);
-  nlohmann::json key{{"tool", std::string("mlx-encoder ") + kVersion + " " + kConversionSourcesHash},
+  nlohmann::json key{{"tool", std::string("mlx-encoder ") + kVersion + " " + conversion_sources_hash()},
                      {"plan", blueprint.digest},
                      {"engine", static_cast<int>(options.engine)},
                      {"max_length", model.max_length},

@@ -48,10 +48,6 @@ Plan bert(const BertConfig& config) {
   return bert_with(config, RowIndex::positions);
 }
 
-Plan electra(const BertConfig& config) {
-  return bert_with(config, RowIndex::positions);
-}
-
 Plan roberta(const BertConfig& config, int32_t pad_token_id) {
   Plan plan = bert_with(config, RowIndex::positions_after_padding);
   plan.padding_id = pad_token_id;

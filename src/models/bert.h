@@ -13,15 +13,12 @@ struct BertConfig {
   int64_t embedding_size = 0;  // of the tables, ELECTRA's; 0: hidden_size
 };
 
-// Mirrors transformers/models/bert/modeling_bert.py (BertModel without its pooler, which is a head).
+// Mirrors transformers/models/bert/modeling_bert.py (BertModel without its pooler, which is a head), and
+// models/electra/modeling_electra.py: where tables are narrower, a projection follows their norm.
 Plan bert(const BertConfig& config);
 
 // Mirrors transformers/models/roberta/modeling_roberta.py and xlm_roberta (the same computation): BERT whose positions
 // start after the padding id.
 Plan roberta(const BertConfig& config, int32_t pad_token_id);
-
-// Mirrors transformers/models/electra/modeling_electra.py: BERT whose tables may be narrower, with a projection after
-// their norm.
-Plan electra(const BertConfig& config);
 
 }  // namespace mlxe

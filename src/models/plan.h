@@ -68,6 +68,10 @@ struct PlanGraph {
   std::vector<size_t> last_reader;  // of each value, an index into ops; ops.size(): the result
 
   ValueId result() const { return layers.back().output; }
+  // One past the layer's last operation.
+  size_t layer_end(size_t layer) const {
+    return layer + 1 < layers.size() ? layers[layer + 1].first_op : ops.size();
+  }
 };
 
 struct Plan {

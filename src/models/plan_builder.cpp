@@ -30,8 +30,7 @@ std::vector<ValueId> PlanBuilder::linears(std::span<const std::string> names, Va
   PlanOp op{.kind = OpKind::linears, .inputs = {x}, .outputs = {}};
   for (const std::string& name : names) {
     op.modules.push_back(module(name, Linear{.in = columns(x), .out = out}, Role::linear));
-    plan_.whole.values.push_back({.columns = out, .name = prefix_ + name});
-    op.outputs.push_back(static_cast<ValueId>(plan_.whole.values.size()) - 1);
+    op.outputs.push_back(value(prefix_ + name, out));
   }
   std::vector<ValueId> outputs = op.outputs;
   plan_.whole.ops.push_back(std::move(op));
@@ -92,10 +91,14 @@ Plan PlanBuilder::finish() {
 }
 
 ValueId PlanBuilder::add(PlanOp op, const std::string& name, int64_t columns) {
-  plan_.whole.values.push_back({.columns = columns, .name = name});
-  op.outputs = {static_cast<ValueId>(plan_.whole.values.size()) - 1};
+  op.outputs = {value(name, columns)};
   plan_.whole.ops.push_back(std::move(op));
   return plan_.whole.ops.back().outputs[0];
+}
+
+ValueId PlanBuilder::value(const std::string& name, int64_t columns) {
+  plan_.whole.values.push_back({.columns = columns, .name = name});
+  return static_cast<ValueId>(plan_.whole.values.size()) - 1;
 }
 
 int PlanBuilder::module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights,

@@ -40,6 +40,7 @@ class PlanBuilder {
 
  private:
   ValueId add(PlanOp op, const std::string& name, int64_t columns);
+  ValueId value(const std::string& name, int64_t columns);
   int module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights, Role role);
   int64_t columns(ValueId id) const;
   void require(bool fits, const std::string& module, const std::string& what) const;

@@ -35,8 +35,7 @@ std::string layer_prefix(const std::string& module) {
 
 class Writer {
  public:
-  Writer(const Plan& plan, const PlanGraph& graph,
-         const std::function<std::string(const std::string& tensor)>& stored)
+  Writer(const Plan& plan, const PlanGraph& graph, const StoredAs& stored)
       : plan_(plan), graph_(graph), stored_(stored) {}
 
   std::string run() {
@@ -71,9 +70,7 @@ class Writer {
     names_.clear();
     letters_ = 0;
     if (index > 0) names_[graph_.layers[index - 1].output] = "x";
-    const size_t end =
-        index + 1 < graph_.layers.size() ? graph_.layers[index + 1].first_op : graph_.ops.size();
-    for (size_t i = graph_.layers[index].first_op; i < end; ++i) {
+    for (size_t i = graph_.layers[index].first_op; i < graph_.layer_end(index); ++i) {
       const PlanOp& op = graph_.ops[i];
       for (const int m : op.modules)
         if (text.prefix.empty()) text.prefix = layer_prefix(plan_.at(m).name);
@@ -132,7 +129,7 @@ class Writer {
 
   const Plan& plan_;
   const PlanGraph& graph_;
-  const std::function<std::string(const std::string& tensor)>& stored_;
+  const StoredAs& stored_;
   std::map<ValueId, std::string> names_;  // of the layer being written
   size_t letters_ = 0;
   std::array<size_t, 4> widths_{};
@@ -140,8 +137,7 @@ class Writer {
 
 }  // namespace
 
-std::string to_text(const Plan& plan, const PlanGraph& graph,
-                    const std::function<std::string(const std::string& tensor)>& stored) {
+std::string to_text(const Plan& plan, const PlanGraph& graph, const StoredAs& stored) {
   return Writer(plan, graph, stored).run();
 }
 

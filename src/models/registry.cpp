@@ -57,7 +57,7 @@ Model make_electra(const Config& c) {
       {"summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj"});  // of other heads
   BertConfig config = bert_config(c);
   config.embedding_size = c.positive_or("embedding_size", 128);
-  return {.encoder = electra(config)};
+  return {.encoder = bert(config)};
 }
 
 Model make_distilbert(const Config& c) {

@@ -94,10 +94,10 @@ typename E::Tensor run_plan(E& e, const Plan& plan, const PlanGraph& graph, cons
     for (size_t i = 0; i < made.size(); ++i) values[static_cast<size_t>(op.outputs[i])] = std::move(made[i]);
   };
 
-  if (start.layer > 0) values[static_cast<size_t>(graph.layers[start.layer - 1].output)] = start.input;
+  if (start.layer > 0)
+    values[static_cast<size_t>(graph.layers[start.layer - 1].output)] = std::move(start.input);
   for (size_t layer = start.layer; layer < graph.layers.size(); ++layer) {
-    const size_t end = layer + 1 < graph.layers.size() ? graph.layers[layer + 1].first_op : graph.ops.size();
-    for (size_t i = graph.layers[layer].first_op; i < end; ++i) {
+    for (size_t i = graph.layers[layer].first_op; i < graph.layer_end(layer); ++i) {
       const PlanOp& op = graph.ops[i];
       if (op.outputs.size() > 1)
         run_several(op);

@@ -34,8 +34,7 @@ constexpr BertConfig kBert{.vocab_size = 11,
 // "linear:2" is an operation of two modules.
 std::vector<std::string> described(const PlanGraph& graph, size_t layer) {
   std::vector<std::string> ops;
-  const size_t end = layer + 1 < graph.layers.size() ? graph.layers[layer + 1].first_op : graph.ops.size();
-  for (size_t i = graph.layers[layer].first_op; i < end; ++i) {
+  for (size_t i = graph.layers[layer].first_op; i < graph.layer_end(layer); ++i) {
     const PlanOp& op = graph.ops[i];
     std::string text = name(op.kind);
     if (op.kind == OpKind::linears) text += ":" + std::to_string(op.modules.size());
