@@ -139,6 +139,16 @@ class LinearWeights : public ParameterVisitor {
   std::vector<WeightId> ids;
 };
 
+// Of the fused matrices, those with a part that begins within a panel: the products of packed weights cannot start
+// there.
+std::vector<WeightId> parted_within_panels(const Plan& plan) {
+  std::vector<WeightId> ids;
+  for (const PlanOp& op : plan.whole.ops)
+    for (size_t i = 0; i < op.ranges.size(); ++i)
+      if (op.ranges[i].first % kInt8Panel != 0) ids.push_back(plan.linear(op, i).weight);
+  return ids;
+}
+
 // Each once, however many linears share it.
 std::vector<WeightId> linear_weights(Model model) {
   LinearWeights visitor;
@@ -150,6 +160,7 @@ std::vector<WeightId> linear_weights(Model model) {
     }
   std::sort(visitor.ids.begin(), visitor.ids.end());
   visitor.ids.erase(std::unique(visitor.ids.begin(), visitor.ids.end()), visitor.ids.end());
+  for (const WeightId id : parted_within_panels(model.encoder)) std::erase(visitor.ids, id);
   return visitor.ids;
 }
 

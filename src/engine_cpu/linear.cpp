@@ -50,8 +50,8 @@ ActivationKernel kernel_of(const Kernels& kernels, Activation activation) {
   return nullptr;
 }
 
-void CpuOps::float_linear(const Tensor& x, const Weight& w, const float* bias, ActivationKernel activation,
-                          const Tensor& y) {
+void CpuOps::float_linear(const Tensor& x, const Weight& w, int64_t first_weight_row, const float* bias,
+                          ActivationKernel activation, const Tensor& y) {
   const int64_t in = x.columns(), out_columns = y.columns();
   const int64_t panel = kernels_.panel, panels = (out_columns + panel - 1) / panel;
   const int64_t blocks = (x.rows() + kRowBlock - 1) / kRowBlock;
@@ -63,7 +63,7 @@ void CpuOps::float_linear(const Tensor& x, const Weight& w, const float* bias, A
     float* out = y.row(first_row) + first_column;
     for (int64_t k = 0; k < in; k += kSlice) {
       const int64_t slice = std::min(kSlice, in - k);
-      make_tile(kernels_, w, first_column, columns, k, slice, decoded, tile);
+      make_tile(kernels_, w, first_weight_row + first_column, columns, k, slice, decoded, tile);
       const float* from = k > 0 ? out : bias != nullptr ? bias + first_column : kZeroRow;
       kernels_.matmul(x.row(first_row) + k, x.stride(), rows, tile, panel, slice, from,
                       k > 0 ? y.stride() : 0, out, y.stride(), columns);
@@ -73,13 +73,12 @@ void CpuOps::float_linear(const Tensor& x, const Weight& w, const float* bias, A
 }
 
 Tensor CpuOps::linear(const Tensor& x, const Linear& l, Activation activation) {
-  const Weight& w = matrix(l.weight, l.out, l.in);
-  const float* bias = l.bias == kNoWeight ? nullptr : vector(l.bias, l.out);
+  const Weight& w = matrix(l.weight, l.rows(), l.in);
   Tensor y = workspace_.arena.tensor(x.rows(), l.out);
   if (packed(l) != nullptr)
     packed_linears(x, {&l, 1}, kernel_of(kernels_, activation), {&y, 1});
   else
-    float_linear(x, w, bias, kernel_of(kernels_, activation), y);
+    float_linear(x, w, l.first_row, bias_of(l), kernel_of(kernels_, activation), y);
   return y;
 }
 
@@ -93,9 +92,16 @@ std::vector<Tensor> CpuOps::linears(const Tensor& x, std::span<const Linear> ls)
   return ys;
 }
 
-Tensor CpuOps::feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down) {
-  if (packed(up) != nullptr && packed(down) != nullptr) return packed_feed_forward(x, up, activation, down);
-  return linear(linear(x, up, activation), down);
+const float* CpuOps::bias_of(const Linear& l) const {
+  return l.bias == kNoWeight ? nullptr : vector(l.bias, l.rows()) + l.first_row;
+}
+
+Tensor CpuOps::feed_forward(const Tensor& x, const FeedForward& f) {
+  const bool all_packed =
+      packed(f.up) != nullptr && packed(f.down) != nullptr && (!f.gate || packed(*f.gate) != nullptr);
+  if (all_packed) return packed_feed_forward(x, f);
+  if (!f.gate) return linear(linear(x, f.up, f.activation), f.down);
+  return linear(multiply(linear(x, *f.gate, f.activation), linear(x, f.up)), f.down);
 }
 
 Tensor CpuOps::activate(const Tensor& x, Activation activation) {

@@ -13,6 +13,7 @@
 
 #include "base/thread_pool.h"
 #include "engine_cpu/arena.h"
+#include "engine_cpu/rotary_tables.h"
 #include "engine_cpu/weight.h"
 #include "kernels/table.h"
 #include "models/ops.h"
@@ -24,6 +25,8 @@ struct Workspace {
   Arena arena;
   std::vector<std::unique_ptr<Buffer>> scratch, expanded;  // one a thread of the call
   std::vector<Matrix::Values> read;                        // memory that results were read into and left
+  std::vector<float> zeros;                                // the bias of norms that have none
+  RotaryTables rotary;
 };
 
 class CpuOps {
@@ -39,20 +42,21 @@ class CpuOps {
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
   Tensor layer_norm(const Tensor& x, const LayerNorm& norm);
   Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm);
-  Tensor feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down);
+  Tensor feed_forward(const Tensor& x, const FeedForward& f);
   Tensor activate(const Tensor& x, Activation activation);
   Tensor take(const Tensor& x, std::span<const int32_t> rows);
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
   Tensor concatenate(const std::vector<Tensor>& parts);
   Tensor add(const Tensor& a, const Tensor& b);
+  Tensor multiply(const Tensor& a, const Tensor& b);
   Tensor normalize(const Tensor& x);
   Matrix read(const Tensor& x) const;
 
  private:
   Tensor linear(const Tensor& x, const Linear& l, Activation activation);
   // The products of float32 activations, and those with packed weights.
-  void float_linear(const Tensor& x, const Weight& w, const float* bias, ActivationKernel activation,
-                    const Tensor& y);
+  void float_linear(const Tensor& x, const Weight& w, int64_t first_weight_row, const float* bias,
+                    ActivationKernel activation, const Tensor& y);
   // Several products of one input; all their weights are packed.
   void packed_linears(const Tensor& x, std::span<const Linear> ls, ActivationKernel activation,
                       std::span<const Tensor> ys);
@@ -65,8 +69,10 @@ class CpuOps {
     const PackedWeight* weight;
     const float* bias;  // null: none
     int64_t columns;
+    int64_t first_panel;  // of the weight, for a part of a fused matrix
   };
-  PackedLinear found(const Linear& l) const;
+  PackedLinear resolve(const Linear& l) const;
+  const float* bias_of(const Linear& l) const;  // null: none
   void packed_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out, int64_t stride,
                     int slot);
   void int8_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out, int64_t stride,
@@ -80,7 +86,7 @@ class CpuOps {
   };
   static Start start_of(const PackedLinear& l, int64_t first_column, int64_t k, const float* out,
                         int64_t stride);
-  Tensor packed_feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down);
+  Tensor packed_feed_forward(const Tensor& x, const FeedForward& f);
   const PackedWeight* packed(const Linear& l) const;  // null where it takes float32 activations
   Tensor with_operand(const Tensor& x);               // x, its values quantized or rounded
   void add_operand(Tensor& x);                        // room for them, where activations become any
@@ -94,11 +100,19 @@ class CpuOps {
     int64_t first_query, queries;  // rows of q and of the result
     int64_t first_row, tokens;     // rows of k and v
     int64_t first_column, size;
+    const float* bias;          // of distance 0, or null
+    const RotaryTable* rotary;  // or null
+    int64_t window;             // as AttentionSpec's
   };
+  // [heads, 2 longest - 1]: the bias of each distance from -(longest - 1) on.
+  Tensor relative_biases(const RelativeBias& bias, int64_t heads, int64_t longest);
   void attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot);
+  void weigh(float* scores, int64_t n, float factor, const float* bias);
 
   const Weight& weight(WeightId id) const;
   const float* vector(WeightId id, int64_t size) const;  // throws format when it has another size
+  // A norm's bias; zeros where it has none.
+  const float* bias_of(const LayerNorm& norm);
   const Weight& matrix(WeightId id, int64_t rows, int64_t columns) const;
   float* scratch(int slot, int64_t floats);    // aligned, not initialised; valid until the next call
   uint8_t* expanded(int slot, int64_t bytes);  // the same, of its own

@@ -34,6 +34,7 @@ struct Kernels {
 
   // ---- rows
   void (*add)(const float* a, const float* b, int64_t n, float* out);       // out = a + b; out may be a or b
+  void (*multiply)(const float* a, const float* b, int64_t n, float* out);  // out = a * b; out may be a or b
   void (*add_scaled)(const float* x, float factor, int64_t n, float* out);  // out += factor * x
   void (*scale)(const float* x, float factor, int64_t n, float* out);       // out = factor * x
   void (*max_into)(const float* x, int64_t n, float* out);                  // out = max(out, x)

@@ -74,26 +74,25 @@ Model make_distilbert(const Config& c) {
 
 SequenceClassifier head(const char* dense, Activation activation, const char* out, int64_t hidden,
                         int64_t labels) {
-  return {.dense_name = dense,
-          .out_name = out,
-          .activation = activation,
-          .dense = {.in = hidden, .out = hidden},
-          .out = {.in = hidden, .out = labels}};
+  return {
+      .transform = {.dense_name = dense, .dense = {.in = hidden, .out = hidden}, .activation = activation},
+      .out_name = out,
+      .out = {.in = hidden, .out = labels}};
 }
 
-SequenceClassifier bert_classifier(int64_t hidden, int64_t labels) {
+SequenceClassifier bert_classifier(const Config&, int64_t hidden, int64_t labels) {
   return head("pooler.dense", Activation::tanh, "classifier", hidden, labels);
 }
 
-SequenceClassifier roberta_classifier(int64_t hidden, int64_t labels) {
+SequenceClassifier roberta_classifier(const Config&, int64_t hidden, int64_t labels) {
   return head("classifier.dense", Activation::tanh, "classifier.out_proj", hidden, labels);
 }
 
-SequenceClassifier electra_classifier(int64_t hidden, int64_t labels) {
+SequenceClassifier electra_classifier(const Config&, int64_t hidden, int64_t labels) {
   return head("classifier.dense", Activation::gelu_erf, "classifier.out_proj", hidden, labels);
 }
 
-SequenceClassifier distilbert_classifier(int64_t hidden, int64_t labels) {
+SequenceClassifier distilbert_classifier(const Config&, int64_t hidden, int64_t labels) {
   return head("pre_classifier", Activation::relu, "classifier", hidden, labels);
 }
 
@@ -147,8 +146,9 @@ bool is_transformers_class(std::string_view name) {
 
 // The head whose tensors the checkpoint has.
 Head head_of_weights(const Checkpoint& checkpoint, const Architecture& architecture) {
-  const SequenceClassifier sequence = architecture.classifier(1, 1);
-  if (checkpoint.has(sequence.dense_name + ".weight") && checkpoint.has(sequence.out_name + ".weight"))
+  const SequenceClassifier sequence = architecture.classifier(checkpoint.config(), 1, 1);
+  if (checkpoint.has(sequence.transform.dense_name + ".weight") &&
+      checkpoint.has(sequence.out_name + ".weight"))
     return Head::sequence_classifier;
   return checkpoint.has("classifier.weight") ? Head::token_classifier : Head::none;
 }
@@ -219,12 +219,15 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
   if (head_kind == Head::sequence_classifier) {
     model.labels = config.labels(warn);
     model.problem_type = problem_type(config);
-    model.classifier = architecture.classifier(hidden, static_cast<int64_t>(model.labels.size()));
-    if (model.classifier->dense_name == "pooler.dense") model.pooler.reset();  // the classifier reads it
+    model.classifier = architecture.classifier(config, hidden, static_cast<int64_t>(model.labels.size()));
+    if (model.classifier->transform.dense_name == "pooler.dense")
+      model.pooler.reset();  // the classifier reads it
   } else if (head_kind == Head::token_classifier) {
     model.token_labels = config.labels(warn);
     model.token_classifier =
         TokenClassifier{.out = {.in = hidden, .out = static_cast<int64_t>(model.token_labels.size())}};
+    if (architecture.token_transform)
+      model.token_classifier->transform = architecture.token_transform(config, hidden);
   }
   config.warn_unknown(warn);
   return model;

@@ -30,6 +30,8 @@ std::string_view exemption(const Shape& shape, Role role, Mode mode) {
       return "bias";
     case Role::token_type_embedding:
       return "token types";
+    case Role::relative_bias:
+      return "relative position bias";
     case Role::classifier:
       return "final classifier";
     case Role::embedding:

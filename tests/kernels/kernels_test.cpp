@@ -184,22 +184,25 @@ TEST_P(EveryVariant, PackTransposesAndPadsWithZeros) {
 
 TEST_P(EveryVariant, ElementwiseKernelsRoundOnce) {
   for (int64_t n : kSizes) {
-    Guarded a(randoms(n, 1)), b(randoms(n, 2)), sum(n), scaled(n), added(randoms(n, 3)), most(randoms(n, 4));
+    Guarded a(randoms(n, 1)), b(randoms(n, 2)), sum(n), scaled(n), multiplied(n), added(randoms(n, 3)),
+        most(randoms(n, 4));
     const std::vector<float> before(added.data(), added.data() + n), other(most.data(), most.data() + n);
     k_.add(a.data(), b.data(), n, sum.data());
     k_.scale(a.data(), 0.3f, n, scaled.data());
+    k_.multiply(a.data(), b.data(), n, multiplied.data());
     k_.add_scaled(a.data(), 0.3f, n, added.data());
     k_.max_into(a.data(), n, most.data());
     for (int64_t i = 0; i < n; ++i) {
       EXPECT_EQ(sum[i], a[i] + b[i]);
       EXPECT_EQ(scaled[i], a[i] * 0.3f);
+      EXPECT_EQ(multiplied[i], a[i] * b[i]);
       // Fused or not: one or two roundings.
       const double product = static_cast<double>(a[i]) * static_cast<double>(0.3f);
       const double exact = static_cast<double>(before[static_cast<size_t>(i)]) + product;
       EXPECT_NEAR(added[i], exact, u * (std::abs(product) + std::abs(exact)));
       EXPECT_EQ(most[i], std::max(a[i], other[static_cast<size_t>(i)]));
     }
-    EXPECT_TRUE(sum.intact() && scaled.intact() && added.intact() && most.intact());
+    EXPECT_TRUE(sum.intact() && scaled.intact() && multiplied.intact() && added.intact() && most.intact());
     k_.add(a.data(), b.data(), n, a.data());  // in place
     EXPECT_TRUE(same_bits(a.data(), sum.data(), n));
   }

@@ -41,7 +41,7 @@ double largest_difference(const std::filesystem::path& folder, const Golden& gol
 
 // A key's bias adds the same number to all scores of a query; the softmax takes it out again.
 bool cancels_out(const std::string& name) {
-  return name.ends_with(".key.bias") || name.ends_with(".k_lin.bias");
+  return name.ends_with(".key.bias") || name.ends_with(".k_lin.bias") || name.ends_with(".k.bias");
 }
 
 class Damage : public ::testing::TestWithParam<test::EngineAndFolder> {};
@@ -70,7 +70,7 @@ TEST_P(Damage, OfAnyTensorIsNoticed) {
     }
     std::filesystem::remove_all(copy);
   }
-  EXPECT_GT(damaged, 20);
+  EXPECT_GT(damaged, 15);
   RecordProperty("smallest_difference", fmt::format("{:.2e}", smallest));
 }
 

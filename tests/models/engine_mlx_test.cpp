@@ -305,7 +305,7 @@ TEST(MlxEngine, RefusesResultsThatAreNoNumbers) {
                           .scales = {},
                           .biases = {}};
   pair.mlx_model.pooler->dense.bias = pair.mlx->add(bias);
-  pair.mlx_model.classifier->dense.bias = pair.mlx->add(bias);
+  pair.mlx_model.classifier->transform.dense.bias = pair.mlx->add(bias);
   EXPECT_EQ(pair.actual({.batch = test::random_batch({4}), .hidden = true}).hidden.rows, 4);
   const std::string text = test::error_text(
       [&] { pair.actual({.batch = test::random_batch({4}), .logits = true}); }, ErrorCode::numeric);

@@ -196,11 +196,10 @@ TEST(Plan, NarrowedGivesTheSameBits) {
   const Linear square{.in = kHidden, .out = kHidden};
   Model model{.model_type = "unusual",
               .encoder = unusual(),
-              .classifier = SequenceClassifier{.dense_name = "dense",
-                                               .out_name = "classifier",
-                                               .activation = Activation::tanh,
-                                               .dense = square,
-                                               .out = {.in = kHidden, .out = 3}}};
+              .classifier = SequenceClassifier{
+                  .transform = {.dense_name = "dense", .dense = square, .activation = Activation::tanh},
+                  .out_name = "classifier",
+                  .out = {.in = kHidden, .out = 3}}};
   // No token but the first reads layer 0's result in the end, so that layer is narrowed too.
   EXPECT_THAT(described(model.encoder.first_tokens, 1),
               ElementsAre("first tokens of first", "linear:1 of first", "linear:2", "attention of first",

@@ -38,11 +38,10 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                                            .max_positions = kPositions,
                                            .activation = activation};
   const Linear square{.in = kHidden, .out = kHidden};
-  const SequenceClassifier classifier{.dense_name = "classifier.dense",
-                                      .out_name = "classifier.out_proj",
-                                      .activation = Activation::relu,
-                                      .dense = square,
-                                      .out = {.in = kHidden, .out = 3}};
+  const SequenceClassifier classifier{
+      .transform = {.dense_name = "classifier.dense", .dense = square, .activation = Activation::relu},
+      .out_name = "classifier.out_proj",
+      .out = {.in = kHidden, .out = 3}};
   Model model{.model_type = "tiny",
               .encoder = kind == Kind::distilbert ? mlxe::distilbert(distilbert_config)
                          : kind == Kind::roberta  ? mlxe::roberta(bert_config, 1)

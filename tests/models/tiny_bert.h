@@ -24,11 +24,11 @@ struct TinyBert {
   explicit TinyBert(const BertConfig& c, const Scheme& scheme, uint32_t seed = 1)
       : config(c), model{.model_type = "bert", .encoder = mlxe::bert(c)}, random_(seed) {
     model.pooler = Pooler{{.in = c.hidden_size, .out = c.hidden_size}};
-    model.classifier = SequenceClassifier{"head.dense",
-                                          "head.out",
-                                          Activation::relu,
-                                          {.in = c.hidden_size, .out = c.hidden_size},
-                                          {.in = c.hidden_size, .out = 3}};
+    model.classifier = SequenceClassifier{.transform = {.dense_name = "head.dense",
+                                                        .dense = {.in = c.hidden_size, .out = c.hidden_size},
+                                                        .activation = Activation::relu},
+                                          .out_name = "head.out",
+                                          .out = {.in = c.hidden_size, .out = 3}};
     Filler filler{*this, scheme};
     model.visit(filler);
   }

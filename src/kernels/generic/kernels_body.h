@@ -49,6 +49,11 @@ struct KernelsBody {
         n, out, [](Float x, Float y) { return V::add(x, y); }, a, b);
   }
 
+  static void multiply(const float* a, const float* b, int64_t n, float* out) {
+    map(
+        n, out, [](Float x, Float y) { return V::mul(x, y); }, a, b);
+  }
+
   static void add_scaled(const float* x, float factor, int64_t n, float* out) {
     const Float f = V::set(factor);
     map(
@@ -135,6 +140,7 @@ struct KernelsBody {
         .matmul = Matmul<V>::matmul,
         .pack = Matmul<V>::pack,
         .add = add,
+        .multiply = multiply,
         .add_scaled = add_scaled,
         .scale = scale,
         .max_into = max_into,

@@ -27,6 +27,10 @@ void add(const float* a, const float* b, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = a[i] + b[i];
 }
 
+void multiply(const float* a, const float* b, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = a[i] * b[i];
+}
+
 void add_scaled(const float* x, float factor, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] += factor * x[i];
 }
@@ -116,6 +120,7 @@ const Kernels kKernelsScalar{
     .matmul = matmul,
     .pack = pack,
     .add = add,
+    .multiply = multiply,
     .add_scaled = add_scaled,
     .scale = scale,
     .max_into = max_into,
