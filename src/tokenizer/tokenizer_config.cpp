@@ -25,6 +25,7 @@ constexpr std::array kKnownClasses{
     KnownClass{"ElectraTokenizer", TokenizerFamily::bert, true, "electra"},
     KnownClass{"RobertaTokenizer", TokenizerFamily::roberta, false, "roberta"},
     KnownClass{"XLMRobertaTokenizer", TokenizerFamily::xlm_roberta, false, "xlm-roberta"},
+    KnownClass{"MPNetTokenizer", TokenizerFamily::generic, false, "mpnet"},
     KnownClass{"PreTrainedTokenizer", TokenizerFamily::generic, true, ""},
     KnownClass{"TokenizersBackend", TokenizerFamily::generic, true, ""},  // its name since transformers 5
 };
