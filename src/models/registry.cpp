@@ -11,6 +11,7 @@
 #include "mlx_encoder/error.h"
 #include "models/bert.h"
 #include "models/distilbert.h"
+#include "models/mpnet.h"
 
 namespace mlxe {
 namespace {
@@ -72,6 +73,15 @@ Model make_distilbert(const Config& c) {
                                                                 c.where() + ": \"activation\"")})};
 }
 
+Model make_mpnet(const Config& c) {
+  const int64_t rows = c.positive_or("relative_attention_num_buckets", 32);
+  if (rows < 32)
+    throw Error(ErrorCode::format, c.where() + ": \"relative_attention_num_buckets\" is " +
+                                       std::to_string(rows) +
+                                       ", expected at least 32, which the architecture always uses");
+  return {.encoder = mpnet(bert_config(c), rows)};
+}
+
 SequenceClassifier head(const char* dense, Activation activation, const char* out, int64_t hidden,
                         int64_t labels) {
   return {
@@ -96,7 +106,7 @@ SequenceClassifier distilbert_classifier(const Config&, int64_t hidden, int64_t 
   return head("pre_classifier", Activation::relu, "classifier", hidden, labels);
 }
 
-constexpr std::array<Architecture, 7> kArchitectures{{
+constexpr std::array<Architecture, 8> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -112,6 +122,8 @@ constexpr std::array<Architecture, 7> kArchitectures{{
      make_roberta, roberta_classifier, "tests/data/tiny/camembert_ner"},
     {"electra", "electra", "ElectraForSequenceClassification", "ElectraForTokenClassification", make_electra,
      electra_classifier, "tests/data/tiny/electra"},
+    {"mpnet", "mpnet", "MPNetForSequenceClassification", "MPNetForTokenClassification", make_mpnet,
+     roberta_classifier, "tests/data/tiny/mpnet"},
 }};
 
 ProblemType problem_type(const Config& c) {
@@ -137,7 +149,7 @@ std::vector<std::string> class_names(const Config& config) {
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
   for (const std::string_view family :
-       {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra"})
+       {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra", "MPNet"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;

@@ -79,7 +79,8 @@ INSTANTIATE_TEST_SUITE_P(Models, Damage,
                                             ::testing::Values("bert", "bert_prefix", "bert_sharded",
                                                               "distilbert", "distilbert_cls", "roberta",
                                                               "roberta_cls", "xlm_roberta", "xlm_roberta_cls",
-                                                              "electra", "electra_cls", "camembert_ner")),
+                                                              "electra", "electra_cls", "camembert_ner",
+                                                              "mpnet", "mpnet_cls")),
                          test::name_of);
 
 }  // namespace

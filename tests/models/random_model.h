@@ -13,12 +13,13 @@
 #include "models/bert.h"
 #include "models/distilbert.h"
 #include "models/model.h"
+#include "models/mpnet.h"
 
 namespace mlxe::test {
 
 inline constexpr int64_t kVocabulary = 96, kHidden = 64, kFeedForward = 128, kHeads = 4, kPositions = 160;
 
-enum class Kind { bert, distilbert, roberta };
+enum class Kind { bert, distilbert, roberta, mpnet };
 
 inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf) {
   const BertConfig bert_config{.vocab_size = kVocabulary,
@@ -45,6 +46,7 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
   Model model{.model_type = "tiny",
               .encoder = kind == Kind::distilbert ? mlxe::distilbert(distilbert_config)
                          : kind == Kind::roberta  ? mlxe::roberta(bert_config, 1)
+                         : kind == Kind::mpnet    ? mlxe::mpnet(bert_config, 32)
                                                   : mlxe::bert(bert_config),
               .pooler = Pooler{square},
               .classifier = classifier,
