@@ -164,7 +164,11 @@ def run(model, texts, batches):
     for batch in batches:
         with torch.no_grad():
             out = model(**inputs_of(model.config, texts, batch), output_hidden_states=True)
-        for n, layer in enumerate(out.hidden_states):
+            layers = list(out.hidden_states)
+            final_norm = getattr(getattr(model, "model", model), "final_norm", None)
+            if final_norm is not None:  # transformers 5 counts it to the last layer, 4 to none
+                layers[-1] = final_norm(layers[-1])
+        for n, layer in enumerate(layers):
             kept = [layer[row, : len(texts[i][0])] for row, i in enumerate(batch)]
             collected.setdefault(f"layers.{n}", []).append(torch.cat(kept))
         if "pooler_output" in out:
@@ -253,7 +257,7 @@ BERT = dict(hidden_size=32, num_attention_heads=4, num_hidden_layers=2, intermed
 TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.wordpiece_without_token_types,
               "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram,
               "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece,
-              "mpnet": tiny_tokenizers.wordpiece_of_mpnet}
+              "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class}
 
 
 def labels(*names):
@@ -273,6 +277,10 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
     vocabulary = len(TOKENIZERS[kind](folder, MAX_TOKENS, **arguments))
     if kind == "distilbert":
         config = dict(dim=32, n_heads=4, n_layers=2, hidden_dim=64, max_position_embeddings=MAX_TOKENS) | options
+    elif kind == "modernbert":  # layers 0 and 2 see all tokens, layer 1 four to either side
+        config = BERT | dict(num_hidden_layers=3, intermediate_size=48, global_attn_every_n_layers=2,
+                             local_attention=8, reference_compile=False, pad_token_id=1, bos_token_id=0,
+                             cls_token_id=0, eos_token_id=2, sep_token_id=2) | options
     else:
         config = BERT | options
     if kind.endswith("roberta") or kind in ("camembert", "mpnet"):  # positions start at pad_token_id + 1
@@ -416,6 +424,10 @@ FOLDERS = {
     "electra_cls": classifier("electra", embedding_size=32, **labels("calm", "windy", "stormy")),
     "mpnet": plain("mpnet", relative_attention_num_buckets=40),
     "mpnet_cls": classifier("mpnet", **labels("calm", "windy", "stormy")),
+    "modernbert": plain("modernbert", SHORT),
+    "modernbert_cls": classifier("modernbert", classifier_pooling="mean", norm_bias=True, attention_bias=True,
+                                 mlp_bias=True, classifier_bias=True, **labels("calm", "windy", "stormy")),
+    "modernbert_ner": plain("modernbert", SHORT, AutoModelForTokenClassification, num_hidden_layers=2, **TAGS),
     "st_mean_norm": sentence(("mean",), normalize=True),
     "st_cls": sentence(("cls",)),
     "st_max": sentence(("max",)),

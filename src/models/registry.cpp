@@ -11,6 +11,7 @@
 #include "mlx_encoder/error.h"
 #include "models/bert.h"
 #include "models/distilbert.h"
+#include "models/modernbert.h"
 #include "models/mpnet.h"
 
 namespace mlxe {
@@ -106,7 +107,7 @@ SequenceClassifier distilbert_classifier(const Config&, int64_t hidden, int64_t 
   return head("pre_classifier", Activation::relu, "classifier", hidden, labels);
 }
 
-constexpr std::array<Architecture, 8> kArchitectures{{
+constexpr std::array<Architecture, 9> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -124,6 +125,8 @@ constexpr std::array<Architecture, 8> kArchitectures{{
      electra_classifier, "tests/data/tiny/electra"},
     {"mpnet", "mpnet", "MPNetForSequenceClassification", "MPNetForTokenClassification", make_mpnet,
      roberta_classifier, "tests/data/tiny/mpnet"},
+    {"modernbert", "model", "ModernBertForSequenceClassification", "ModernBertForTokenClassification",
+     make_modernbert, modernbert_classifier, "tests/data/tiny/modernbert", modernbert_transform},
 }};
 
 ProblemType problem_type(const Config& c) {
@@ -149,7 +152,7 @@ std::vector<std::string> class_names(const Config& config) {
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
   for (const std::string_view family :
-       {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra", "MPNet"})
+       {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra", "MPNet", "ModernBert"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;

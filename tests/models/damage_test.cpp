@@ -80,7 +80,8 @@ INSTANTIATE_TEST_SUITE_P(Models, Damage,
                                                               "distilbert", "distilbert_cls", "roberta",
                                                               "roberta_cls", "xlm_roberta", "xlm_roberta_cls",
                                                               "electra", "electra_cls", "camembert_ner",
-                                                              "mpnet", "mpnet_cls")),
+                                                              "mpnet", "mpnet_cls", "modernbert",
+                                                              "modernbert_cls", "modernbert_ner")),
                          test::name_of);
 
 }  // namespace

@@ -13,13 +13,14 @@
 #include "models/bert.h"
 #include "models/distilbert.h"
 #include "models/model.h"
+#include "models/modernbert.h"
 #include "models/mpnet.h"
 
 namespace mlxe::test {
 
 inline constexpr int64_t kVocabulary = 96, kHidden = 64, kFeedForward = 128, kHeads = 4, kPositions = 160;
 
-enum class Kind { bert, distilbert, roberta, mpnet };
+enum class Kind { bert, distilbert, roberta, mpnet, modernbert };
 
 inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf) {
   const BertConfig bert_config{.vocab_size = kVocabulary,
@@ -38,16 +39,30 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                                            .hidden_dim = kFeedForward,
                                            .max_positions = kPositions,
                                            .activation = activation};
+  const ModernBertConfig modernbert_config{
+      .vocab_size = kVocabulary,
+      .hidden_size = kHidden,
+      .heads = kHeads,
+      .intermediate_size = kFeedForward,
+      .max_positions = kPositions,
+      .layers = {{.heads = kHeads, .rotary = Rotary{160000}},
+                 {.heads = kHeads, .rotary = Rotary{10000}, .window = 7}},
+      .norm_epsilon = 1e-5f,
+      .activation = activation,
+      .norm_bias = Bias::no,
+      .attention_bias = Bias::no,
+      .mlp_bias = Bias::no};
   const Linear square{.in = kHidden, .out = kHidden};
   const SequenceClassifier classifier{
       .transform = {.dense_name = "classifier.dense", .dense = square, .activation = Activation::relu},
       .out_name = "classifier.out_proj",
       .out = {.in = kHidden, .out = 3}};
   Model model{.model_type = "tiny",
-              .encoder = kind == Kind::distilbert ? mlxe::distilbert(distilbert_config)
-                         : kind == Kind::roberta  ? mlxe::roberta(bert_config, 1)
-                         : kind == Kind::mpnet    ? mlxe::mpnet(bert_config, 32)
-                                                  : mlxe::bert(bert_config),
+              .encoder = kind == Kind::distilbert   ? mlxe::distilbert(distilbert_config)
+                         : kind == Kind::roberta    ? mlxe::roberta(bert_config, 1)
+                         : kind == Kind::mpnet      ? mlxe::mpnet(bert_config, 32)
+                         : kind == Kind::modernbert ? mlxe::modernbert(modernbert_config)
+                                                    : mlxe::bert(bert_config),
               .pooler = Pooler{square},
               .classifier = classifier,
               .sentence = {},

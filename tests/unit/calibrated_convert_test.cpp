@@ -79,9 +79,10 @@ double distance(const fs::path& a, const fs::path& b) {
 }
 
 TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
-  for (const char* model : {"bert", "bert_prefix", "bert_old_names", "bert_sharded", "bert_f16", "distilbert",
-                            "distilbert_cls", "roberta_cls", "xlm_roberta", "electra", "electra_cls", "mpnet",
-                            "mpnet_cls", "st_mean_norm", "st_dense"})
+  for (const char* model :
+       {"bert", "bert_prefix", "bert_old_names", "bert_sharded", "bert_f16", "distilbert", "distilbert_cls",
+        "roberta_cls", "xlm_roberta", "electra", "electra_cls", "mpnet", "mpnet_cls", "modernbert",
+        "modernbert_cls", "modernbert_ner", "st_mean_norm", "st_dense"})
     for (const int bits : {2, 4, 8}) {
       SCOPED_TRACE(fmt::format("{}, {} bits", model, bits));
       const TemporaryFolder folder;
