@@ -26,9 +26,9 @@ enum class Layout {
 Layout parse_layout(std::string_view spelling);  // "hf", "mlx-embeddings"; throws usage
 
 enum class IfDone {
-  skip,     // a folder that holds this very conversion is left as it is; any other is an error
-  renew,    // that one too; any other model is replaced
-  rewrite,  // whatever model is there is replaced
+  skip,     // a folder that holds this very conversion is left as it is; any other folder is an error
+  renew,    // a folder that holds this very conversion is left as it is; any other model is replaced
+  rewrite,  // any model is replaced, this very conversion too
 };
 
 // How a matrix is rounded when texts are given. All write the same format.
@@ -38,51 +38,52 @@ enum class CalibrationMethod {
   mse,        // each group's scale and bias by a search; errors weighted by the squared activations
   gptq,       // the same, and each column's rounding error is compensated in the columns not yet rounded
 };
-CalibrationMethod parse_calibration_method(
-    std::string_view spelling);  // "auto", "rtn", "mse", "gptq"; throws usage
+// "auto", "rtn", "mse", "gptq". Throws usage.
+CalibrationMethod parse_calibration_method(std::string_view spelling);
 const char* name(CalibrationMethod method) noexcept;
 
-// A text of this project's own: about a thousand short and long ones in many styles, a sixth of it in some
-// forty languages other than English, a third of it pairs.
+// The built-in texts, written for this project: about a thousand short and long texts in many styles. A sixth
+// is in some forty languages other than English; a third are pairs.
 std::vector<TextInput> default_calibration_texts();
 
-// Whether the built-in text joins the texts given: texts of one narrow kind alone can make a model worse on
-// all others.
+// Whether the built-in texts are used beside the given texts. Texts of one narrow kind alone can make a model
+// worse on all others.
 enum class BuiltInText { mixed_in, left_out };
 
-// Texts like those the model will see; docs/convert.md says how many. A pair is two texts for a model without
-// classifier.
+// Texts like those the model will see; docs/convert.md says how many. A model without classifier takes a pair
+// as two texts.
 struct Calibration {
-  std::vector<TextInput> texts;  // none: the built-in text alone, unless it is left out
+  std::vector<TextInput> texts;  // empty: the built-in texts alone, unless they are left out
   CalibrationMethod method = CalibrationMethod::automatic;
   size_t limit = 0;  // texts to use, spread over all of them; 0: as many as fit the default number of tokens
   BuiltInText built_in = BuiltInText::mixed_in;
 };
 
-// What became of one matrix. Errors are relative: of a linear's outputs on the calibration texts (root of the
-// mean square, against what the original model makes there), of a table's values.
+// The calibration of one matrix. Errors are relative. For a linear: root mean square error of its outputs
+// on the calibration texts, relative to the original model's outputs. For a table: error of its values.
 struct TensorCalibration {
   std::string name;                   // as written
   std::string method;                 // "gptq", "mse" or "rtn"
-  double plain_error = 0, error = 0;  // of rounding to nearest; of what was written
+  double plain_error = 0, error = 0;  // with round-to-nearest; as written
 };
 
 struct ConvertOptions {
   std::filesystem::path model;                 // the folder to read
   std::filesystem::path output = "mlx_model";  // the folder to write
-  // How Linear and Embedding matrices are stored. Mode none only casts. scheme.dtype is also the dtype of all
-  // that stays float, except in mode fake, which leaves it as the source has it.
+  // How Linear and Embedding matrices are stored. Mode none only casts. Tensors that stay float have
+  // scheme.dtype, except in mode fake, which leaves their dtype unchanged.
   Scheme scheme{.mode = Mode::affine, .bits = 8, .group_size = 64, .dtype = Dtype::f16};
   std::vector<std::string> keep;       // patterns of tensors that stay float
   std::vector<std::string> overrides;  // "PATTERN=bits[:group]"
-  // How matrices are stored that neither of these names, by canonical name ("encoder.layer.0.output.dense.
-  // weight"); mode none is float. Solvers, presets and recipes make it (allocate.h).
+  // Schemes of matrices that neither `keep` nor `overrides` names, by canonical name
+  // ("encoder.layer.0.output.dense.weight"); mode none is float. Set by solvers, presets and recipes
+  // (allocate.h).
   std::map<std::string, Scheme> allocation;
-  // Affine schemes only. Unset: plain rounding, at every width (the program calibrates by itself below 8
-  // bits; a library does not spend a minute nobody asked for).
+  // Affine schemes only. Unset: round-to-nearest, at every width. (The program calibrates by default below 8
+  // bits; the library does not, because calibration takes time.)
   std::optional<Calibration> calibration;
   Layout layout = Layout::hf;
-  uint64_t max_shard_size = 5'000'000'000;  // bytes of tensors a file holds before the next one is begun
+  uint64_t max_shard_size = 5'000'000'000;  // most bytes of tensors in one weight file
   bool strict = false;                      // every warning is an error
   IfDone if_done = IfDone::skip;
   int threads = 0;  // 0: all cores
@@ -96,8 +97,8 @@ struct ConvertOptions {
 // One tensor of the model as it will be stored; its scales and biases are counted with it.
 struct PlannedTensor {
   std::string name;    // as written: "bert.encoder.layer.0.output.dense.weight"
-  std::string source;  // as in the source file; empty for one made up for a reader (an identity pooler)
-  Shape shape;         // logical: [out, in] whatever the packing
+  std::string source;  // as in the source file; empty for one added for a reader (an identity pooler)
+  Shape shape;         // logical: [out, in], independent of packing
   std::string role;    // "linear", "embedding", "norm", ..., "unused" for what the model does not read
   Scheme scheme;
   uint64_t bytes = 0;  // codes, scales and biases
@@ -114,13 +115,13 @@ struct ConversionPlan {
   uint64_t parameters = 0;
   double bits_per_weight = 0;  // 8 * bytes of all tensors / parameters
   std::vector<std::string> warnings;
-  std::vector<std::string> notes;  // what was done and needs no attention
+  std::vector<std::string> notes;  // facts that need no attention
 };
 
-// Reads headers and small files, and of float matrices as many rows as it takes to tell that they were never
-// quantized: the first, as a rule. The warnings of the plan also go to options.warning.
-// Errors: those of reading a folder; usage (options, patterns that match nothing, a scheme that fits no
-// matrix though `keep` leaves some); format (all missing or misshapen tensors in one message); unsupported;
+// Reads headers and small files. Of each float matrix, also reads rows until they show that the matrix was
+// never quantized (usually the first row). The warnings of the plan also go to options.warning. Errors:
+// those of reading a folder; usage (options, patterns that match nothing, a scheme that fits no matrix
+// though `keep` leaves some); format (all missing or misshapen tensors in one message); unsupported;
 // strict.
 ConversionPlan plan_conversion(const ConvertOptions& options);
 
@@ -141,7 +142,7 @@ Conversion convert(const ConvertOptions& options);
 struct DequantizeOptions {
   std::filesystem::path model;
   std::filesystem::path output;
-  // Of everything written; unset: what config.json says ("dtype"), else float16.
+  // Of everything written. Unset: "dtype" of config.json, else float16.
   std::optional<Dtype> dtype;
   uint64_t max_shard_size = 5'000'000'000;
   bool strict = false;
@@ -151,7 +152,7 @@ struct DequantizeOptions {
   Progress progress;
 };
 
-// Writes the values a reader of the quantized model sees as plain floats, for tools that know no MLX.
+// Writes the dequantized values as plain floats, for tools that can't read MLX's format.
 Conversion dequantize_model(const DequantizeOptions& options);
 
 }  // namespace mlxe
