@@ -19,7 +19,8 @@ constexpr size_t kMaxShown = 120;
 std::string shorten(std::string text) {
   if (text.size() <= kMaxShown) return text;
   size_t end = kMaxShown;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // not inside a character
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+    --end;  // never inside a character
   return text.substr(0, end) + "...";
 }
 
@@ -72,7 +73,7 @@ nlohmann::json parse_json(std::string_view text, const std::string& where) {
     throw Error(ErrorCode::format, fmt::format("{}: not UTF-8 at byte {} ({}); save the file as UTF-8", where,
                                                bad, position(text, bad)));
   require_json_depth(text, where);
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
+  std::vector<std::set<std::string>> keys;  // keys seen in each object that is still open
   const auto check = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
     using Event = nlohmann::json::parse_event_t;
     if (event == Event::object_start) keys.emplace_back();
@@ -87,7 +88,7 @@ nlohmann::json parse_json(std::string_view text, const std::string& where) {
   } catch (const nlohmann::json::parse_error& error) {
     throw Error(ErrorCode::format, fmt::format("{}: not valid JSON at {}; is the file complete?", where,
                                                position(text, error.byte > 0 ? error.byte - 1 : 0)));
-  } catch (const nlohmann::json::exception&) {  // out of range, the only other one
+  } catch (const nlohmann::json::exception&) {  // a number out of range, the only other error
     throw Error(ErrorCode::format, fmt::format("{}: a number is too large", where));
   }
 }

@@ -30,7 +30,7 @@ std::string header_text(std::span<const TensorSpec> specs, const SafetensorsWrit
     offset += spec.bytes();
   }
   text += "}";
-  text.append((8 - text.size() % 8) % 8, ' ');  // data then starts at a multiple of 8
+  text.append((8 - text.size() % 8) % 8, ' ');  // so that data starts at a multiple of 8
   return text;
 }
 

@@ -1,4 +1,4 @@
-// What a tensor is for.
+// The role of a tensor in its model.
 #pragma once
 
 namespace mlxe {
