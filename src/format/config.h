@@ -1,9 +1,9 @@
 // Reads a model's config.json and accounts for every key: used, known to be harmless, rejected or unknown.
 //
-// A converter that ignores an unknown key may silently compute something else. Therefore
+// A converter that ignores an unknown key may silently compute something else. Therefore:
 //   - each accessor marks its key as used;
-//   - a table (config_keys.cpp) lists the keys that can't change an encoder's output, and the keys that change
-//     it unless they have the one value that this library honours;
+//   - a table (config_keys.cpp) lists the keys that can't change an encoder's output, and those that
+//     change it unless they have the one value that this library honours;
 //   - the remaining keys are reported.
 #pragma once
 
