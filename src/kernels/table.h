@@ -40,8 +40,9 @@ struct Kernels {
   void (*scale)(const float* x, float factor, int64_t n, float* out);       // out = factor * x
   void (*max_into)(const float* x, int64_t n, float* out);                  // out = max(out, x)
 
-  // out = (x - mean) / sqrt(variance + epsilon) * weight + bias x = a + b, or x = a if b is null. The
-  // variance is the mean of (x - mean)^2 over n values, in a second pass. out may be a or b.
+  // out = (x - mean) / sqrt(variance + epsilon) * weight + bias
+  //   x         a + b, or a if b is null; out may be a or b
+  //   variance  the mean of (x - mean)^2 over n values, in a second pass
   void (*layer_norm)(const float* a, const float* b, const float* weight, const float* bias, float epsilon,
                      int64_t n, float* out);
   // x = exp(factor * (x - max)) / sum
@@ -52,8 +53,10 @@ struct Kernels {
   // ---- non-linearities (models/activation.h has the formulas)
   ActivationKernel relu, gelu_erf, gelu_tanh, gelu_quick, silu, tanh, sigmoid;
 
-  // ---- the machine Computes rounds * flops_per_round independent operations (multiply-adds count as two)
-  // in registers, to measure the peak. The result only keeps the compiler from removing the work.
+  // ---- the machine
+
+  // Computes rounds * flops_per_round independent operations (a multiply-add counts as two) in registers, to
+  // measure the peak. The result only keeps the compiler from removing the work.
   float (*spin)(int64_t rounds);
   int64_t flops_per_round;
 };
