@@ -1,9 +1,9 @@
 // softmax(q k^T / sqrt(head size) + bias) v, per text and head.
 //
-// The keys of a head become tiles once; then blocks of queries go through scores, softmax and the weighted
-// sum of the values while the scores are in cache: 32 queries x 512 keys are 64 KB. A block takes the keys that its
-// queries see, all or those of a window, so no matrix of all tokens by all tokens exists. Values are used in place,
-// their rows being what a tile looks like.
+// The keys of a head are packed to tiles once. Then scores, softmax and the weighted sum of the values are
+// computed for one block of queries at a time, while the scores are in cache: 32 queries x 512 keys are 64
+// KB. A block takes the keys that its queries see, all or those of a window: no matrix of all tokens by all
+// tokens exists. Values are not packed: their rows have the layout of a tile.
 #include <algorithm>
 #include <cmath>
 
@@ -30,7 +30,7 @@ Tensor CpuOps::relative_biases(const RelativeBias& bias, int64_t heads, int64_t 
 
 Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch) {
   const int64_t columns = qkv[0].columns(), size = columns / spec.heads;
-  const bool one_query = qkv[0].rows() != qkv[1].rows();  // a text
+  const bool one_query = qkv[0].rows() != qkv[1].rows();  // one query for each text
   Tensor out = workspace_.arena.tensor(qkv[0].rows(), columns);
   add_operand(out);
   int64_t longest = 1;
@@ -39,7 +39,8 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
   std::optional<Tensor> biases;
   if (spec.relative_bias) biases = relative_biases(*spec.relative_bias, spec.heads, longest);
   const RotaryTable* rotary = spec.rotary ? &workspace_.rotary.at(spec.rotary->base, size, longest) : nullptr;
-  // Heads of a unit: those that fill 64 columns, whose operand is then made while they are in cache.
+  // Number of heads in a unit of work: enough to fill 64 columns, which are then quantized or rounded while
+  // they are in cache.
   const int64_t together = out.has_operand() && kInt8Alignment % size == 0 ? kInt8Alignment / size : 1;
   const bool whole_groups = together * size % kInt8Alignment == 0;
   const int64_t units = (spec.heads + together - 1) / together;

@@ -1,10 +1,10 @@
-// Matrix products of the activations with stored weights.
+// Matrix products of float32 activations with stored weights.
 //
-// y[M, N] = x[M, K] W[N, K]^T + b. The work is cut into units of (a block of rows, a tile of columns): a unit
-// takes its weights in slices of K, makes a float32 tile [slice][panel] of each (32 KB, so that it is still
-// in L1 when it is used), and multiplies all its rows with it. Decoding is thereby paid once for a block of
-// rows. A sum over K is the sum of its slices' sums, in order, whatever the blocks: a row's result depends on
-// nothing but the row.
+// y[M, N] = x[M, K] W[N, K]^T + b. A unit of work is a block of rows and a tile of columns. It processes K
+// in slices: decodes the weights of a slice to a float32 tile [slice][panel] (32 KB, so that it stays in
+// L1), and multiplies all its rows by the tile. So weights are decoded once for each block of rows. A sum
+// over K is the sum of its slices' sums, in order, whatever the blocks: a result depends only on its own
+// row.
 #include <algorithm>
 
 #include "engine_cpu/ops.h"
@@ -13,9 +13,9 @@ namespace mlxe::cpu {
 namespace {
 
 constexpr int64_t kSlice = 256;     // of K; a multiple of every group size
-constexpr int64_t kRowBlock = 256;  // rows a tile is used for
+constexpr int64_t kRowBlock = 256;  // rows that share a tile
 
-// Weight rows [row, row + count), columns [first, first + columns), as a tile.
+// Makes a tile of weight rows [row, row + count), columns [first, first + columns).
 void make_tile(const Kernels& kernels, const Weight& w, int64_t row, int64_t count, int64_t first,
                int64_t columns, float* decoded, float* tile) {
   if (const float* stored = w.stored_floats(row, first)) {

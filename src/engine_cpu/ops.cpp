@@ -126,8 +126,8 @@ Tensor CpuOps::take(const Tensor& x, std::span<const int32_t> rows) {
   return y;
 }
 
-// sentence_transformers' Pooling. The prompt's tokens count for nothing but the positions of weighted_mean;
-// where nothing else is left, sums are 0 and the maximum is -infinity, as there.
+// sentence_transformers' Pooling. Skipped tokens of a prompt count only for the positions of weighted_mean.
+// If no other token is left, sums are 0 and the maximum is -infinity, as in sentence_transformers.
 Tensor CpuOps::pool(const Tensor& x, PoolingKind kind, const Batch& batch) {
   const int64_t columns = x.columns();
   Tensor y = workspace_.arena.tensor(batch.texts(), columns);

@@ -1,8 +1,8 @@
 // Products of 8-bit or bfloat16 activations with packed weights.
 //
-// The work is cut into units of a block of rows and some panels of output columns, which meet all rows of the
-// block in slices of K. A row's sum is made of its slices' sums, in order, whatever the blocks: a row's
-// result depends on nothing but the row.
+// A unit of work is a block of rows and some panels of output columns. It processes K in slices, each for
+// all rows of the block. A row's sum is the sum of its slices' sums, in order, whatever the blocks: a
+// result depends only on its own row.
 #include <algorithm>
 
 #include "engine_cpu/ops.h"
@@ -10,19 +10,19 @@
 namespace mlxe::cpu {
 namespace {
 
-// Slices of K, columns of a unit and rows that share one pass over its weights. The slices leave 24 KB of one
-// panel of codes, or 128 KB of eight panels of bfloat16, whose decoding is paid once a pass. Codes expanded
-// from half bytes are written before they are read: 12 KB stay in L1 beside what else a pass needs.
+// Slice of K, columns of a unit, and rows that share one pass over the unit's weights. A slice holds 24 KB
+// of codes (one panel) or 128 KB of bfloat16 (eight panels, decoded once a pass). Expanded 4-bit codes are
+// written and then read: their slice has 12 KB, which stay in L1 beside the other data of a pass.
 struct Blocking {
   int64_t slice, columns, rows;
 };
 constexpr Blocking kInt8Blocking{768, 64, 256};
 constexpr int64_t kExpandedSlice = 384;
-constexpr int64_t kFewRows = 48;  // up to these, expanding half bytes on the way costs less than once before
+constexpr int64_t kFewRows = 48;  // up to so many rows, expanding 4-bit codes in registers is faster
 constexpr Blocking kBf16Blocking{256, 256, 512};
-constexpr int64_t kWholeGroups = 64;  // columns: what a unit of as many makes can be quantized in it
+constexpr int64_t kWholeGroups = 64;  // columns: a unit of a multiple of them can quantize its own output
 constexpr int64_t kRowsAtOnce = 16;
-constexpr int64_t kManyUnits = 8;  // for a thread: with fewer, narrower ones share the work better
+constexpr int64_t kManyUnits = 8;  // for each thread; with fewer units, narrower ones balance better
 
 const Blocking& blocking_of(const OperandForm& form) {
   return form.kind == Activations::bf16 ? kBf16Blocking : kInt8Blocking;
@@ -32,7 +32,8 @@ int64_t units_of(int64_t columns, int64_t unit) {
   return (columns + unit - 1) / unit;
 }
 
-// Columns of a unit, at least `narrowest`, for `columns` in all, each `blocks` times.
+// Number of columns of a unit, from `narrowest` to `widest`, for `columns` columns and `blocks` blocks of
+// rows.
 int64_t unit_columns(int64_t widest, int64_t narrowest, int64_t columns, int64_t blocks, int64_t threads) {
   int64_t width = widest;
   while (threads > 1 && width > narrowest && blocks * units_of(columns, width) < kManyUnits * threads)
@@ -66,7 +67,7 @@ void CpuOps::packed_block(const Tensor& x, const PackedLinear& l, const Block& b
     int8_block(x, l, block, out, stride, slot);
 }
 
-// The first slice starts from the bias, the others add to what is there.
+// The first slice of K starts from the bias; the others add to the earlier sum.
 CpuOps::Start CpuOps::start_of(const PackedLinear& l, int64_t first_column, int64_t k, const float* out,
                                int64_t stride) {
   if (k > 0) return {out, stride};
@@ -137,7 +138,7 @@ void CpuOps::packed_linears(const Tensor& x, std::span<const Linear> ls, Activat
     all_columns += l.out;
   }
   const int64_t width = unit_columns(blocking.columns, kInt8Panel, all_columns, blocks, threads());
-  int64_t units = 0;  // over the columns of all products
+  int64_t units = 0;  // of columns, over all products
   for (const PackedLinear& l : linears) units += units_of(l.columns, width);
   loop(blocks * units, [&](int64_t unit, int slot) {
     const int64_t row = unit / units * blocking.rows;
@@ -154,8 +155,8 @@ void CpuOps::packed_linears(const Tensor& x, std::span<const Linear> ls, Activat
   });
 }
 
-// The wide inner values never exist as floats: a unit makes some columns of them, which the activation and
-// the quantization or rounding then find in cache.
+// The wide inner values are never stored as floats. A unit computes some of their columns, and applies the
+// activation and quantizes (or rounds) them while they are in cache.
 Tensor CpuOps::packed_feed_forward(const Tensor& x, const FeedForward& f) {
   const ActivationKernel activate_tile = f.activation == Activation::gelu_erf && bf16_.gelu_erf != nullptr
                                              ? bf16_.gelu_erf
@@ -177,7 +178,7 @@ Tensor CpuOps::packed_feed_forward(const Tensor& x, const FeedForward& f) {
     const Block block{first, rows, column, columns};
     packed_block(operand, activated, block, tile, width, slot);
     if (f.gate) packed_block(operand, up, block, factors, width, slot);
-    for (int64_t i = 0; i < rows; i += kRowsAtOnce) {  // few enough to stay in L1 between the two
+    for (int64_t i = 0; i < rows; i += kRowsAtOnce) {  // few enough rows to stay in L1 between both steps
       const int64_t count = std::min(kRowsAtOnce, rows - i);
       if (activate_tile != nullptr) activate_tile(tile + i * width, width, count, columns);
       for (int64_t m = i; f.gate && m < i + count; ++m)

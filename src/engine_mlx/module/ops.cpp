@@ -26,7 +26,7 @@ const char* mlx_mode(Mode mode) {
   }
 }
 
-// Of x's own type: a float32 constant would widen a float16 tensor.
+// A constant of x's dtype: a float32 constant would convert a float16 tensor to float32.
 mx::array constant(double value, const mx::array& x) {
   return mx::array(value, x.dtype());
 }
@@ -46,8 +46,8 @@ mx::array look_up(const MlxWeight& table, const Lookup& lookup) {
                         table.scheme.bits, mlx_mode(table.scheme.mode), std::nullopt, table.dtype);
 }
 
-// What is queued is done before more is built, so that one layer's temporaries are all there ever is. A GPU
-// does not wait: it is told to start, and goes on while the next layer is being described.
+// Evaluates the queued operations before the next layer is built, so that only one layer's temporaries
+// exist. On a GPU, starts the evaluation without waiting for it.
 void settle(const mx::array& x) {
   if (mx::default_device() == mx::Device::cpu)
     mx::eval(x);
@@ -55,9 +55,9 @@ void settle(const mx::array& x) {
     mx::async_eval(x);
 }
 
-// What each token of a text weighs in its pooled vector, or for `max` what is added to it: nothing, or so
-// much that it is never the largest. As sentence-transformers' Pooling; the first `skipped` tokens are a
-// prompt.
+// The weight of each token of a text in the pooled vector. For `max`, a value to add instead: 0, or
+// -infinity for a token that does not count. As in sentence-transformers' Pooling. The first `skipped`
+// tokens are a prompt.
 std::vector<float> token_weights(PoolingKind kind, int length, int skipped) {
   if (kind == PoolingKind::max) {
     std::vector<float> added(static_cast<size_t>(length), -std::numeric_limits<float>::infinity());
@@ -256,7 +256,7 @@ mx::array MlxOps::pool(const mx::array& x, PoolingKind kind, const Batch& batch)
 
   std::vector<mx::array> results;
   for (const PaddedLayout::Chunk& chunk : layout_.chunks()) {
-    std::vector<float> slots;  // [B, L]; padding weighs nothing, as a skipped token
+    std::vector<float> slots;  // [B, L]; padding has the weight of a skipped token
     for (int b = chunk.first_text; b < chunk.first_text + chunk.texts; ++b) {
       const std::vector<float> weights = token_weights(kind, batch.length(b), skipped(b));
       slots.insert(slots.end(), weights.begin(), weights.end());

@@ -1,4 +1,4 @@
-// The op list of models/ops.h on mlx::core, for one run over one batch.
+// The ops of models/ops.h on mlx::core, for one run of one batch.
 #pragma once
 
 #include <mlx/mlx.h>
