@@ -43,7 +43,7 @@ struct Row {
   double gops() const { return time.operations / time.p50 / 1e6; }
 };
 
-// The peak of the products a run is made of; 0 where there is none.
+// The peak for the run's type of activations. 0 if it was not measured.
 double peak_for(const MachinePeaks& peaks, const Row& r) {
   return r.time.activations == "int8"   ? peaks.int8
          : r.time.activations == "bf16" ? peaks.bf16
@@ -137,7 +137,7 @@ int bench_models(const BenchArguments& o) {
                                           shape)});
     }
   draw("batches", total, total);
-  const int threads = rows.front().time.threads;  // 0: not the cpu engine
+  const int threads = rows.front().time.threads;  // 0 on the mlx engine
   const MachinePeaks peaks = threads > 0 ? measured_peaks(threads) : MachinePeaks{};
   if (o.json)
     print_json(to_json(rows, peaks, o.first_token), 2);

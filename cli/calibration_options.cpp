@@ -102,7 +102,7 @@ void CalibrationNotice::announce() const {
 
 Progress CalibrationNotice::watch(Progress inner) {
   return [this, inner = std::move(inner)](std::string_view stage, uint64_t done, uint64_t total) {
-    if (stage != "converting") {  // of bytes, in the end
+    if (stage != "converting") {  // the last stage, counted in bytes
       end_ = Clock::now();
       if (!begin_) {
         announce();

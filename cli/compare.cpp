@@ -1,4 +1,4 @@
-// mlx-encoder compare: what a conversion cost.
+// mlx-encoder compare: the cost of a conversion.
 #include "mlx_encoder/compare.h"
 
 #include <fmt/format.h>
@@ -46,7 +46,7 @@ struct CompareArguments {
   std::string command;
 };
 
-// A column of gold values: one that was named must be there, the one usually called so may be.
+// A column of gold values. A column named by the user must exist; the usual column is optional.
 struct Gold {
   const std::string& named;
   const char* usual;
@@ -54,7 +54,7 @@ struct Gold {
 
   std::string column() const { return named.empty() ? usual : named; }
 
-  // Of the text `index`. All rows have a value or none has.
+  // Adds the value of the text `index`. Either all rows have a value, or none has.
   void take(const std::optional<std::string>& cell, size_t index, const std::string& where, size_t line) {
     const bool so_far = values.size() == index;
     if (cell && so_far) values.push_back(*cell);
@@ -95,7 +95,7 @@ CompareInput read_input(const CompareArguments& o) {
   return input;
 }
 
-// Evenly spread over all of them.
+// A sample of the texts, spread evenly over all of them.
 std::vector<TextInput> sample(const std::vector<TextInput>& texts) {
   const size_t count = std::min(kMeasuredTexts, texts.size());
   std::vector<TextInput> chosen;
@@ -103,7 +103,7 @@ std::vector<TextInput> sample(const std::vector<TextInput>& texts) {
   return chosen;
 }
 
-// What matters most stands last, next to the prompt; the rest is in the report.
+// Prints the most important tables last, next to the prompt. The others are in the report.
 void print_tables(const Comparison& c) {
   std::cout << fmt::format("{} texts, {} tokens; {} engine ({}), float32 activations\n", c.texts, c.tokens,
                            c.quantized.engine, c.quantized.variant);
@@ -117,7 +117,7 @@ int compare_models(const CompareArguments& o) {
   if (!o.report.empty() && ending_of(o.report) != ".html" && ending_of(o.report) != ".md")
     throw Error(ErrorCode::usage,
                 fmt::format("--report {}: expected a name that ends in .html or .md", o.report.string()));
-  // What can't be written is said before the long run.
+  // Opened before the long run, so that an output that can't be written is reported at once.
   std::optional<OutputFile> report;
   if (!o.report.empty()) report.emplace(o.report);
   if (!o.save_baseline.empty()) require_baseline_place(o.save_baseline);
@@ -134,7 +134,7 @@ int compare_models(const CompareArguments& o) {
   options.limits.cosine = o.gate_cosine;
   options.run_mode = parse_activations(o.run.activations);
   for (const std::string& g : o.gates) options.gates.push_back(parse_gate(g));
-  std::optional<QualityFile> quality;  // a mistake in it is said before the long run
+  std::optional<QualityFile> quality;  // read before the long run, so that mistakes are reported at once
   if (!o.gates_file.empty()) quality = read_quality_file(o.gates_file);
 
   Comparison c = compare(o.original, o.quantized, input, options);

@@ -34,10 +34,11 @@ struct ConvertArguments {
   std::filesystem::path recipe;
   bool quantize = false, dequantize = false, dry_run = false;
   std::vector<CLI::Option*> need_quantize, need_target;
-  std::vector<CLI::Option*> allocating;  // each chooses bits by itself
+  std::vector<CLI::Option*> allocating;  // each chooses bits for single matrices
   std::vector<CLI::Option*> uniform;     // one width for all
 
-  // That was given and chooses bits for each matrix; null: none. Throws usage where several were.
+  // The given option that chooses bits for each matrix; null if there is none. Throws usage if there are
+  // several.
   const CLI::Option* allocation() const {
     const CLI::Option* given = nullptr;
     for (const CLI::Option* option : allocating) {
@@ -61,7 +62,7 @@ std::optional<Target> target(const ConvertArguments& o) {
   return std::nullopt;
 }
 
-// Bits and group size left out take the mode's own default; ours for affine is 8 bits.
+// Missing bits and group size take the mode's default. For affine it is 8 bits (MLX's is 4).
 Scheme parse_scheme(const ConvertArguments& o) {
   const Mode mode = o.quantize ? parse_mode(o.mode) : Mode::none;
   if (o.quantize && mode == Mode::none)
@@ -75,14 +76,14 @@ Scheme parse_scheme(const ConvertArguments& o) {
   return scheme;
 }
 
-// Whether to calibrate though nobody said so: to a target, as a recipe did, and below 8 bits.
+// Whether to calibrate without --calibrate: to a target, if the recipe did, and below 8 bits.
 bool calibrates_by_default(const ConvertArguments& o, const ConvertOptions& options) {
   if (!o.calibration.is_unsaid()) return false;
   if (!o.recipe.empty()) return allocate::Recipe::read(o.recipe).calibration.has_value();
   return target(o) || has_narrow_matrices(options);
 }
 
-// `texts`: of a target; a calibration by default takes them, and the last third of them is held out.
+// `texts`: the texts of a target. A calibration by default uses them, and the last third of them is held out.
 void set_calibration(const ConvertArguments& o, std::vector<TextInput>& texts, CalibrationNotice& notice,
                      ConvertOptions& options) {
   if (o.calibration.is_given()) {
@@ -97,8 +98,9 @@ void set_calibration(const ConvertArguments& o, std::vector<TextInput>& texts, C
     if (o.dry_run) notice.announce();
   }
 #ifdef __GLIBC__
-  // A calibration's large vectors go back to the system when they are freed: malloc's own limit rises to 32
-  // MiB with the first of them, and what lies between the others then stays (a sixth of the peak).
+  // Makes malloc return a calibration's large vectors to the system when they are freed. By default malloc
+  // raises this threshold to 32 MiB after the first of them; freed vectors then stay in the heap (a sixth
+  // of the peak).
   if (options.calibration) ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
 }
@@ -153,7 +155,7 @@ int convert(const ConvertArguments& o) {
     options.scheme = {Mode::affine, 8, o.group_size ? o.group_size : 64, options.scheme.dtype};
     apply_preset(o.preset, options);
   }
-  std::vector<TextInput> texts;  // of a target
+  std::vector<TextInput> texts;  // for a target
   if (!o.texts.empty()) texts = read_all_texts(o.texts, options.strict);
   CalibrationNotice notice(wanted ? "two thirds of the texts and the built-in text" : "the built-in text");
   set_calibration(o, texts, notice, options);
@@ -189,7 +191,7 @@ int convert(const ConvertArguments& o) {
     done.plan = plan_conversion(options);
     return finish(done, done, Written::no);
   }
-  if (quality) {  // most of its gates know all before anything is written
+  if (quality) {  // most gates of convert can be checked before anything is written
     ConvertOptions silent = options;
     silent.warning = nullptr;
     done.plan = plan_conversion(silent);
