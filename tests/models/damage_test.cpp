@@ -13,7 +13,7 @@ using test::Difference;
 using test::Golden;
 using test::Running;
 
-// One part in 128: what rounding a weight to bfloat16 could do at most.
+// 1 / 128: the largest change by rounding a weight to bfloat16.
 constexpr float kDamage = 1 + 1 / 128.0f;
 
 // Multiplies one tensor of a folder's weights by kDamage, in the file.
@@ -39,7 +39,7 @@ double largest_difference(const std::filesystem::path& folder, const Golden& gol
   return largest;
 }
 
-// A key's bias adds the same number to all scores of a query; the softmax takes it out again.
+// A key's bias adds the same number to all scores of a query, which the softmax removes.
 bool cancels_out(const std::string& name) {
   return name.ends_with(".key.bias") || name.ends_with(".k_lin.bias") || name.ends_with(".k.bias");
 }

@@ -72,8 +72,8 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
   return model;
 }
 
-// Every tensor a model names, with random values of a trained model's size, as a checkpoint would hold them.
-// Matrices and embeddings take `scheme`; the rest is `scheme.dtype`.
+// Stores every tensor of a model as a checkpoint would, with random values of the size of trained ones.
+// Matrices and embeddings have `scheme`; other tensors have scheme.dtype.
 class RandomWeights {
  public:
   explicit RandomWeights(const Scheme& scheme, unsigned seed = 1) : scheme_(scheme), random_(seed) {}
@@ -109,7 +109,7 @@ class RandomWeights {
   }
 
  private:
-  // One byte off any alignment, as in a mapped file.
+  // Copies the bytes to an unaligned address, as in a mapped file.
   std::span<const std::byte> keep(const std::vector<std::byte>& bytes) {
     std::vector<std::byte>& kept = storage_.emplace_back(bytes.size() + 1);
     if (!bytes.empty()) std::memcpy(kept.data() + 1, bytes.data(), bytes.size());
