@@ -41,8 +41,7 @@ struct Gate {
 // The limits of the default gates.
 struct GateLimits {
   std::optional<double> cosine;  // unset: follows from the bits stored (docs/gates.md)
-  std::optional<double> relative_error,
-      neighbours_kept;  // of sentence vectors; unset: follow from the cosine
+  std::optional<double> relative_error, neighbours_kept;  // of sentence vectors; unset: follow from cosine
   double mse = 1e-4;
   double max_abs = 0.1;
 };

@@ -114,8 +114,7 @@ class CpuOps {
   // A norm's bias; zeros where it has none.
   const float* bias_of(const LayerNorm& norm);
   const Weight& matrix(WeightId id, int64_t rows, int64_t columns) const;
-  float* scratch(int slot,
-                 int64_t floats);  // aligned, not initialised; valid until the slot's next scratch()
+  float* scratch(int slot, int64_t floats);    // aligned, not initialised; valid until the next call
   uint8_t* expanded(int slot, int64_t bytes);  // a second such memory, for expanded codes
 
   // Calls body(index, slot) for each index in [0, count). `slot` selects the scratch memory.

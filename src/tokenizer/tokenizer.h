@@ -102,8 +102,7 @@ class Tokenizer {
   // Ids without a token are left out, as in Hugging Face. Errors: usage (a negative id).
   std::string decode(std::span<const int32_t> ids, SpecialTokens special = SpecialTokens::skip) const;
 
-  std::string token(
-      int32_t id) const;  // as in the vocabulary ("##ing", "Ġthe"); throws usage for an unknown id
+  std::string token(int32_t id) const;  // as in the vocabulary ("##ing", "Ġthe"); usage: an unknown id
   std::optional<int32_t> id(std::string_view token) const;
   int32_t vocab_size() const noexcept;        // added tokens included
   int64_t model_max_length() const noexcept;  // in tokens, special ones included; 0: the files set no limit

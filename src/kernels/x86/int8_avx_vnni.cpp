@@ -94,8 +94,7 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
   const int64_t count_of_tiles = (rows + kTileRows - 1) / kTileRows;
   int64_t done = 0;
   for (int64_t t = 0; t < count_of_tiles; ++t) {
-    const int64_t left = count_of_tiles - t,
-                  count = (rows - done + left - 1) / left;  // tiles of similar height
+    const int64_t left = count_of_tiles - t, count = (rows - done + left - 1) / left;  // of similar height
     float out[kTileRows * kInt8Panel];
     tiles(count, x.at(done, 0, group), w, groups, group, columns, out);
     for (int64_t i = 0; i < count; ++i, ++done)
