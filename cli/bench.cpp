@@ -77,7 +77,7 @@ void print(const std::vector<Row>& rows, const MachinePeaks& peaks, bool first_t
                           fmt::format("{:.0f}", static_cast<double>(r.time.peak_bytes) / 1e6)});
   const BatchTime& t = rows.front().time;
   table.note = fmt::format("{} engine ({}), {} activations.", t.engine, t.variant, t.activations);
-  if (first_token) table.note += " Of the last layer only what a head of the first token needs.";
+  if (first_token) table.note += " In the last layer, only first tokens are computed.";
   if (const double peak = peak_for(peaks, rows.front()); peak > 0)
     table.note += fmt::format(
         " of peak: the encoder's matrix products, of {:.0f} GOP/s of {} products measured in registers.",
@@ -165,7 +165,7 @@ void add_bench(CLI::App& app, Run& run) {
       ->check(between(0, kMostSeconds))
       ->capture_default_str();
   command->add_flag("--first-token", o->first_token,
-                    "Compute only what a classifier or pooler needs, which read the first token alone");
+                    "Compute only first tokens in the last layer, as a classifier or pooler needs");
   command->add_flag("--json", o->json, "Machine-readable output");
   command->callback([o, &run] { run = [o] { return bench_models(*o); }; });
 }

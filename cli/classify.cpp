@@ -72,7 +72,7 @@ std::vector<std::string> candidate_labels(const std::vector<std::string>& given,
     if (std::ranges::find(labels, trimmed) == labels.end())
       labels.push_back(std::move(trimmed));
     else
-      warn(fmt::format("--labels: \"{}\" stands there twice; the second was left out", trimmed));
+      warn(fmt::format("--labels: \"{}\" was given twice; the second was left out", trimmed));
   }
   if (labels.empty()) throw Error(ErrorCode::usage, "--labels: no label, expected at least one");
   return labels;

@@ -62,8 +62,9 @@ struct Gold {
     if (index > 0)
       throw Error(
           ErrorCode::format,
-          fmt::format("{}: line {}: no \"{}\" that is a string or a number, as the lines before it have",
-                      where, line, column()));
+          fmt::format(
+              "{}: line {}: \"{}\" is missing or neither a string nor a number; all rows need one, or none",
+              where, line, column()));
     if (!named.empty()) throw Error(ErrorCode::usage, fmt::format("{}: has no column \"{}\"", where, named));
   }
 };
@@ -224,13 +225,13 @@ void add_compare(CLI::App& app, Run& run) {
   command
       ->add_option(
           "--activations", o->run.activations,
-          "auto, int8, bf16 or f32: the quantized side's run mode, measured besides float32 (cpu engine)")
+          "auto, int8, bf16 or f32: activations of an additional run of the quantized model (cpu engine)")
       ->capture_default_str();
   command->add_option("--threads", o->run.threads, "Threads of the cpu engine; 0: all cores")
       ->check(at_least(0));
   command
       ->add_option("--max-length", o->run.max_length,
-                   "Tokens a text may have; longer ones are truncated (said)")
+                   "Most tokens of a text; longer texts are truncated, with a warning")
       ->check(at_least(1));
   command->add_flag("--gate", o->gate, "Exit status 3 when a gate fails");
   command
@@ -250,14 +251,13 @@ void add_compare(CLI::App& app, Run& run) {
       ->take_all();
   add_quality(*command, o->gates_file, &o->save_baseline);
   command->add_flag("--no-speed", o->no_speed, "Do not measure time and memory");
-  command->add_option("--seconds", o->seconds, "Latency and throughput may take this long each, a model")
+  command->add_option("--seconds", o->seconds, "Seconds for latency, and for throughput, of each model")
       ->check(above(0))
       ->check(between(0, kMostSeconds))
       ->capture_default_str();
   command->add_option("--report", o->report, "Write a report: FILE.html or FILE.md");
-  command->add_flag(
-      "--update-card", o->update_card,
-      "Write the figures into the converted folder's README.md, where convert left a place for them");
+  command->add_flag("--update-card", o->update_card,
+                    "Write the figures into the README.md that convert wrote into the converted folder");
   command->add_flag("--strict", o->run.strict, "Warnings are errors");
   command->add_flag("--json", o->run.json, "Machine-readable output, one object (docs/json.md)");
   command->callback([o, command, &run] {

@@ -121,7 +121,10 @@ int evaluate_model(EvaluateArguments o) {
   }
   const Task task = parse_task(o.task);
   if (!o.reading.qrels.empty() && task != Task::retrieval)
-    throw Error(ErrorCode::usage, fmt::format("--qrels: {} reads none; it belongs to retrieval", o.task));
+    throw Error(
+        ErrorCode::usage,
+        fmt::format("--qrels: the task {} uses no judgements; leave it out, or use the task retrieval",
+                    o.task));
   o.evaluating.tagging = parse_tagging(o.tagging);
   o.evaluating.engine = parse_engine(o.run.engine);
   o.evaluating.activations = parse_activations(o.run.activations);

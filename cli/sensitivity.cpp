@@ -96,8 +96,8 @@ int measure(const SensitivityArguments& o) {
 }  // namespace
 
 void add_sensitivity(CLI::App& app, Run& run) {
-  CLI::App* command =
-      app.add_subcommand("sensitivity", "What each matrix in fewer bits costs at the model's output");
+  CLI::App* command = app.add_subcommand(
+      "sensitivity", "The cost of fewer bits for each matrix, measured at the model's output");
   auto o = std::make_shared<SensitivityArguments>();
   command->add_option("MODEL", o->model, "Folder of the original model")->required();
   command->add_option("--texts", o->texts, "Texts like those the model will see (.txt, .tsv, .jsonl, .conll)")

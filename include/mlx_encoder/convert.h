@@ -83,7 +83,7 @@ struct ConvertOptions {
   // bits; the library does not, because calibration takes time.)
   std::optional<Calibration> calibration;
   Layout layout = Layout::hf;
-  uint64_t max_shard_size = 5'000'000'000;  // most bytes of tensors in one weight file
+  uint64_t max_shard_size = 5'000'000'000;  // bytes of tensors in a weight file, unless one tensor is larger
   bool strict = false;                      // every warning is an error
   IfDone if_done = IfDone::skip;
   int threads = 0;  // 0: all cores

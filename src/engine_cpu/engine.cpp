@@ -234,10 +234,10 @@ class CpuEngine : public Engine {
     const bool int8 = activations == Activations::int8 && !has_int8_kernels(isa_);
     const bool bf16 = activations == Activations::bf16 && !has_bf16_kernels(isa_);
     if (int8 || bf16)
-      notes.push_back(fmt::format(
-          "the kernel variant {} has no kernels for {} activations: they run as plain loops, far slower than "
-          "f32",
-          name(isa_), int8 ? "int8" : "bf16"));
+      notes.push_back(
+          fmt::format("the kernel variant {} has no kernels for {} activations; scalar loops are used, which "
+                      "are far slower than f32",
+                      name(isa_), int8 ? "int8" : "bf16"));
     return notes;
   }
   Activations chosen(Activations asked) const {

@@ -200,11 +200,10 @@ uint64_t Checkpoint::bytes() const noexcept {
 void Checkpoint::require_unwritten() const {
   for (const CheckpointFile& file : files_)
     if (file.stamp.was_written(FileStamp::of(file.path)))
-      throw Error(
-          ErrorCode::io,
-          fmt::format("{}: was written to while it was in use, so that results are of no one model; try "
-                      "again when nobody writes there, and put new files in place by renaming",
-                      file.path.string()));
+      throw Error(ErrorCode::io,
+                  fmt::format("{}: was written to while it was in use, so that the results belong to no "
+                              "single model; run again, and replace files by renaming",
+                              file.path.string()));
 }
 
 void Checkpoint::release(std::span<const std::byte> data) const noexcept {

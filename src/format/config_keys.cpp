@@ -58,7 +58,7 @@ const std::vector<RejectedKey>& rejected_keys() {
       {"pruned_heads", "{}", "attention heads were pruned; save the model with all heads"},
       {"position_embedding_type", "\"absolute\"", "relative position embeddings are not implemented"},
       {"auto_map", "{}", "the model brings its own Python code, which this library can't run"},
-      {"prefix", "\"\"", "a text put before every input is not implemented here; put it into the input"},
+      {"prefix", "\"\"", "a prefix for every input is not implemented; add the prefix to the inputs"},
   };
   return table;
 }

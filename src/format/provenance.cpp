@@ -28,9 +28,9 @@ json prints_to_json(const Fingerprints& prints) {
 [[noreturn]] void damaged_record(const std::string& where, const std::string& what) {
   throw Error(
       ErrorCode::format,
-      fmt::format("{}: {}; it is not as convert writes it, so nothing can be compared with it: convert "
-                  "again, or remove it",
-                  where, what));
+      fmt::format(
+          "{}: {}; the file is damaged, so that nothing can be compared with it: convert again, or remove it",
+          where, what));
 }
 
 const json& required(const json& object, const char* key, const std::string& where) {

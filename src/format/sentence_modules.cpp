@@ -98,8 +98,9 @@ class SentenceReader {
 
   void say_text_config_is_not_read() const {
     if (const fs::path name = text_config(); !name.empty())
-      tell(fmt::format("{}: not read, for want of a modules.json beside it, as in sentence-transformers",
-                       (folder_ / name).string()));
+      tell(
+          fmt::format("{}: ignored, because there is no modules.json beside it (as in sentence-transformers)",
+                      (folder_ / name).string()));
   }
 
   void read_text_config() {

@@ -105,8 +105,7 @@ class Quantizer {
     if (std::abs(value) > limit)
       return where + fmt::format("{} is beyond the largest {} number, {}; choose a wider dtype", value,
                                  name(cast_dtype(scheme_)), limit);
-    return where +
-           "the values that share a scale here span more than a float32 can hold; the checkpoint is damaged";
+    return where + "the range of the values that share a scale exceeds float32; the checkpoint is damaged";
   }
 
   // Loads the row as float32, rounded to the scheme's dtype. False if a value is not finite.

@@ -146,7 +146,7 @@ TEST_F(Allocate, SaysWhatDoesNotGoTogether) {
   refused({"--quant-predicate", "mixed_1_9"},
           "use one of mixed_2_6, mixed_3_4, mixed_3_6, mixed_4_6, mixed_4_8");
   refused({"--quant-predicate", "mixed_4_8", "--q-bits", "4"}, "leave --q-bits out");
-  refused({"--quant-predicate", "mixed_4_8", "-d"}, "-d goes with neither");
+  refused({"--quant-predicate", "mixed_4_8", "-d"}, "-d can't be combined with");
   EXPECT_EQ(convert({"--recipe", path("absent.json")}).status, 4);
   EXPECT_EQ(convert({"--recipe", texts}).status, 6);
 }

@@ -286,7 +286,7 @@ TEST_F(Compare, MistakesAreOneSentenceAndAStatus) {
       {{"compare", model, model, "--texts",
         texts("g.jsonl", "{\"text\": \"a\", \"label\": 1}\n{\"text\": \"b\"}\n")},
        6,
-       "g.jsonl: line 2: no \"label\""},
+       "g.jsonl: line 2: \"label\" is missing"},
       {{"compare", model, model, "--texts", texts("l.txt", "caf\xE9\n")}, 6, "l.txt: line 1: byte 4"},
   };
   for (const Case& c : cases) {

@@ -289,7 +289,7 @@ TEST(ConvertCommand, RoundsAModelWithoutTokenizerPlainlyAndSaysSo) {
   for (const char* file : {"tokenizer.json", "vocab.txt"}) fs::remove(fs::path(model) / file);
   const Converted done = converted(model, {"-q", "--q-bits", "4"});
   ASSERT_EQ(done.outcome.status, 0) << done.outcome.err;
-  EXPECT_THAT(done.outcome.err, HasSubstr("its matrices are rounded plainly"));
+  EXPECT_THAT(done.outcome.err, HasSubstr("matrices are rounded to nearest"));
   EXPECT_EQ(done.weights, converted(model, {"-q", "--q-bits", "4", "--calibrate", "none"}).weights);
   const Converted strict = converted(model, {"-q", "--q-bits", "4", "--strict"});
   EXPECT_EQ(strict.outcome.status, 9);

@@ -50,7 +50,7 @@ TEST(ZeroShotLabels, AreTrimmedAndTakenOnce) {
     return run_program(arguments);
   };
   EXPECT_THAT(told("a, b").err, IsEmpty());
-  EXPECT_THAT(told("a,b, a").err, HasSubstr("warning: --labels: \"a\" stands there twice"));
+  EXPECT_THAT(told("a,b, a").err, HasSubstr("warning: --labels: \"a\" was given twice"));
   EXPECT_EQ(told("a,b,a", {"--strict"}).status, 9);
   EXPECT_EQ(told(" ").status, 2);
   EXPECT_NE(zero_shot("sports", {"--multi-label"})["scores"], zero_shot("sports,politics")["scores"]);

@@ -280,7 +280,7 @@ TEST(Quantize, WhatADtypeCannotHoldIsAnError) {
                     quantize_floats(values, 2, {Mode::affine, 8, 32, Dtype::f32});
                   },
                   ErrorCode::numeric),
-              StartsWith("row 1, column 0: the values that share a scale here span more than"));
+              StartsWith("row 1, column 0: the range of the values that share a scale exceeds float32"));
 }
 
 TEST(Quantize, WrongArguments) {

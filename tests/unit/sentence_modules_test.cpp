@@ -370,7 +370,7 @@ TEST_F(SentenceModulesTest, TextSettingsWithoutModulesAreNotRead) {
   const SentenceModules plain = read();
   EXPECT_EQ(plain.max_seq_length, std::nullopt);
   EXPECT_FALSE(plain.do_lower_case);
-  EXPECT_THAT(heard_.sentences, testing::Contains(HasSubstr("sentence_bert_config.json: not read")));
+  EXPECT_THAT(heard_.sentences, testing::Contains(HasSubstr("sentence_bert_config.json: ignored")));
 }
 
 TEST_F(SentenceModulesTest, TextSettings) {
