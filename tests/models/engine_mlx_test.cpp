@@ -170,6 +170,18 @@ INSTANTIATE_TEST_SUITE_P(Schemes, MlxEngineCase,
                                          Case{"bert_fake", Kind::bert, of(Mode::fake, 8, 0)}),
                          [](const auto& instance) { return std::string(instance.param.name); });
 
+// Longer than the blocks of queries that attention with a window is cut into, on either engine. An angle of
+// rotary positions is rounded to float32, which adds up to its size times 2^-24, the length in radians.
+TEST(MlxEngine, WindowsOfLongTexts) {
+  SKIP_WITHOUT_MLX();
+  Pair pair(Kind::modernbert, kFloat);
+  constexpr int kLength = 700;
+  const RunRequest request{.batch = test::random_batch({kLength, 300}), .hidden = true};
+  const Matrix expected = pair.expected(request).hidden;
+  EXPECT_LE(difference(pair.actual(request).hidden, expected),
+            (kTolerance + kLength * 0x1p-24) * largest(expected));
+}
+
 // The twin: the comparison above notices a changed exponent of one scale of one matrix.
 TEST(MlxEngine, NoticesOneDamagedScale) {
   SKIP_WITHOUT_MLX();

@@ -1,0 +1,176 @@
+// Attention that is not BERT's (relative bias, rotary positions, windows, fused matrices, gates) with 8-bit activations,
+// in batches and for first tokens alone; and the config keys that choose it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "models/engine.h"
+#include "models/modernbert.h"
+#include "models/random_model.h"
+#include "test_files.h"
+
+namespace mlxe::test::attention_kinds_test {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr Scheme kAffine8{.mode = Mode::affine, .bits = 8, .group_size = 64, .dtype = Dtype::f16};
+
+// A model on the cpu engine. Two of one kind have the same weights.
+struct Loaded {
+  RandomWeights weights{kAffine8};
+  std::unique_ptr<Engine> engine;
+  Model model;
+
+  Loaded(Kind kind, Activations activations, int threads = 2)
+      : engine(make_cpu_engine({.threads = threads, .activations = activations})), model(tiny_model(kind)) {
+    fill(model, [&](const ParameterSpec& spec) { return engine->add(weights.store(spec)); });
+  }
+  RunResult run(const Batch& batch, bool hidden) {
+    RunResult result;
+    engine->run(model, {.batch = batch, .hidden = hidden, .logits = true}, result);
+    return result;
+  }
+};
+
+double worst_angle(const Matrix& a, const Matrix& b) {
+  double worst = 0;
+  for (int64_t r = 0; r < a.rows; ++r) {
+    double ab = 0, aa = 0, bb = 0;
+    for (int64_t c = 0; c < a.columns; ++c) {
+      const double x = a.values[static_cast<size_t>(r * a.columns + c)];
+      const double y = b.values[static_cast<size_t>(r * a.columns + c)];
+      ab += x * y, aa += x * x, bb += y * y;
+    }
+    worst = std::max(worst, 1 - ab / std::sqrt(aa * bb));
+  }
+  return worst;
+}
+
+class AttentionKinds : public testing::TestWithParam<Kind> {};
+
+// int8_engine_test.cpp derives 2.5e-4 in the mean over two layers of ten products, and a few times that for the worst of
+// a hundred tokens. The layers here have as many products.
+constexpr double kAngle = 1.5e-3;
+
+TEST_P(AttentionKinds, EightBitActivationsAreNearFloat32) {
+  const Batch batch = random_batch({5, 33, 1, 64, 129});
+  Loaded exact(GetParam(), Activations::float32), fast(GetParam(), Activations::int8);
+  const double angle = worst_angle(fast.run(batch, true).hidden, exact.run(batch, true).hidden);
+  EXPECT_LE(angle, kAngle);
+  EXPECT_GT(angle, 1e-6) << "activations are not 8-bit at all";
+}
+
+TEST_P(AttentionKinds, ATextHasTheSameBitsAloneAndInABatchOnAnyNumberOfThreads) {
+  const std::vector<int> lengths{33, 1, 2, 32, 129, 31, 64};
+  const Batch batch = random_batch(lengths);
+  for (const Activations activations : {Activations::float32, Activations::int8}) {
+    Loaded two(GetParam(), activations), one(GetParam(), activations, 1);
+    const Matrix together = two.run(batch, true).hidden;
+    for (int64_t text = 0; text < batch.texts(); ++text) {
+      const auto first = static_cast<size_t>(batch.offsets[static_cast<size_t>(text)]);
+      const auto count = static_cast<size_t>(batch.length(text));
+      Batch alone;
+      alone.append(std::span(batch.ids).subspan(first, count),
+                   std::span(batch.token_types).subspan(first, count));
+      const Matrix own = one.run(alone, true).hidden;
+      ASSERT_EQ(own.rows, static_cast<int64_t>(count));
+      EXPECT_TRUE(std::equal(own.values.begin(), own.values.end(),
+                             together.values.begin() + static_cast<int64_t>(first) * own.columns))
+          << "text " << text;
+    }
+  }
+}
+
+TEST_P(AttentionKinds, HeadsOfTheFirstTokenKeepTheirBits) {
+  const Batch batch = random_batch({9, 1, 30, 129});
+  for (const Activations activations : {Activations::float32, Activations::int8}) {
+    Loaded loaded(GetParam(), activations);
+    EXPECT_EQ(loaded.run(batch, false).logits.values, loaded.run(batch, true).logits.values);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, AttentionKinds, testing::Values(Kind::mpnet, Kind::modernbert),
+                         [](const auto& kind) {
+                           return std::string(kind.param == Kind::mpnet ? "mpnet" : "modernbert");
+                         });
+
+// A width whose thirds begin within a panel of packed weights: those products stay float32, the others do not.
+TEST(FusedMatrix, OfPartsThatBeginWithinAPanelIsComputed) {
+  const auto loaded = [](Activations activations) {
+    Loaded l(Kind::bert, activations);
+    ModernBertConfig config{.vocab_size = kVocabulary,
+                            .hidden_size = 48,
+                            .heads = 4,
+                            .intermediate_size = 80,
+                            .max_positions = kPositions,
+                            .layers = {{.heads = 4, .rotary = Rotary{}}},
+                            .norm_epsilon = 1e-5f,
+                            .activation = Activation::gelu_erf,
+                            .norm_bias = Bias::yes,
+                            .attention_bias = Bias::yes,
+                            .mlp_bias = Bias::yes};
+    l.model = {.model_type = "tiny", .encoder = modernbert(config)};
+    l.weights = RandomWeights({.mode = Mode::affine, .bits = 8, .group_size = 16, .dtype = Dtype::f16});
+    l.engine = make_cpu_engine({.threads = 1, .activations = activations});
+    fill(l.model, [&](const ParameterSpec& spec) { return l.engine->add(l.weights.store(spec)); });
+    RunResult result;
+    l.engine->run(l.model, {.batch = random_batch({5, 33}), .hidden = true}, result);
+    return result.hidden;
+  };
+  EXPECT_LE(worst_angle(loaded(Activations::int8), loaded(Activations::float32)), kAngle);
+}
+
+Config config_with(const nlohmann::json& changes) {
+  nlohmann::json json{{"vocab_size", 100},         {"hidden_size", 64},      {"num_attention_heads", 4},
+                      {"intermediate_size", 96},   {"num_hidden_layers", 4}, {"max_position_embeddings", 128},
+                      {"model_type", "modernbert"}};
+  json.update(changes);
+  return Config::parse(json.dump(), "config.json");
+}
+
+// "window/base" of each layer.
+std::vector<std::string> layers_of(const nlohmann::json& changes) {
+  std::vector<std::string> layers;
+  for (const AttentionSpec& spec : read_modernbert_config(config_with(changes)).layers)
+    layers.push_back(std::to_string(spec.window) + "/" + std::to_string(static_cast<int>(spec.rotary->base)));
+  return layers;
+}
+
+TEST(ModernBertConfig, KeysOfTransformers4And5) {
+  using Layers = std::vector<std::string>;
+  EXPECT_EQ(layers_of({}), (Layers{"0/160000", "64/10000", "64/10000", "0/160000"}));
+  EXPECT_EQ(
+      layers_of({{"global_attn_every_n_layers", 2}, {"local_attention", 10}, {"local_rope_theta", nullptr}}),
+      (Layers{"0/160000", "5/160000", "0/160000", "5/160000"}));
+  EXPECT_EQ(layers_of({{"layer_types",
+                        {"sliding_attention", "full_attention", "full_attention", "sliding_attention"}},
+                       {"rope_parameters",
+                        {{"full_attention", {{"rope_type", "default"}, {"rope_theta", 50000.0}}},
+                         {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 2000.0}}}}}}),
+            (Layers{"64/2000", "0/50000", "0/50000", "64/2000"}));
+}
+
+TEST(ModernBertConfig, WhatIsNotComputedIsRefused) {
+  const auto refusal = [](const nlohmann::json& changes, ErrorCode code) {
+    return error_text([&] { read_modernbert_config(config_with(changes)); }, code);
+  };
+  EXPECT_THAT(
+      refusal({{"layer_types", {"chunked_attention", "full_attention", "full_attention", "full_attention"}}},
+              ErrorCode::unsupported),
+      HasSubstr("\"layer_types\" has \"chunked_attention\""));
+  EXPECT_THAT(refusal({{"layer_types", {"full_attention"}}}, ErrorCode::format),
+              HasSubstr("\"layer_types\" has 1 entries, \"num_hidden_layers\" is 4"));
+  EXPECT_THAT(
+      refusal({{"rope_parameters", {{"full_attention", {{"rope_type", "yarn"}}}}}}, ErrorCode::unsupported),
+      HasSubstr("rope_type"));
+  EXPECT_THAT(refusal({{"num_attention_heads", 64}}, ErrorCode::format),
+              HasSubstr("an even number of columns"));
+}
+
+}  // namespace
+}  // namespace mlxe::test::attention_kinds_test
