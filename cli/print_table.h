@@ -1,7 +1,7 @@
 // A table of words for a terminal.
 #pragma once
 
-#include "compare/tables.h"
+#include "report/tables.h"
 
 namespace mlxe::cli {
 

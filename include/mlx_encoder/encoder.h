@@ -82,12 +82,6 @@ struct Vectors {
 // Cosine of the angle between two vectors of equal length; 0 if either is all zero.
 float cosine(std::span<const float> a, std::span<const float> b);
 
-// A text, or a pair as cross-encoders and NLI models read it.
-struct TextInput {
-  std::string text;
-  std::optional<std::string> pair;
-};
-
 // Who streams texts in windows gives each call `first_text`, how many came before it: messages number texts
 // from 1 over all of them.
 struct EmbedOptions {

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "compare/kolmogorov_smirnov.h"
-#include "evaluate/class_scores.h"
-#include "evaluate/correlation.h"
+#include "metrics/class_scores.h"
+#include "metrics/correlation.h"
+#include "metrics/kolmogorov_smirnov.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "compare/label_metrics.h"
-#include "compare/metrics.h"
 #include "compare/sequences.h"
-#include "compare/vector_space.h"
+#include "metrics/difference_meter.h"
+#include "metrics/label_metrics.h"
+#include "metrics/vector_space.h"
 #include "mlx_encoder/difference.h"
 #include "models/model.h"
 

@@ -1,32 +1,26 @@
 #include "matrix/cell_record.h"
 
-#include <cmath>
 #include <limits>
 
-#include "compare/vector_space.h"
 #include "format/json_file.h"
+#include "report/json_parts.h"
 
 namespace mlxe {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-// JSON has no NaN (a correlation with a constant): null.
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
-
 double number_of(const nlohmann::json& value) {
   return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
 }
 
-Json gates_json(const std::vector<Gate>& gates) {
+Json cell_gates_json(const std::vector<Gate>& gates) {
   Json list = Json::array();
   for (const Gate& g : gates)
     list.push_back({{"tensor", g.tensor},
                     {"metric", g.metric},
                     {"limit", g.limit},
-                    {"value", number(g.value)},
+                    {"value", json_number(g.value)},
                     {"passed", g.passed}});
   return list;
 }
@@ -41,9 +35,9 @@ VectorSpace vectors_of(const nlohmann::json& j) {
 }
 
 Json task_json(const MatrixCell& c) {
-  Json task{{"metric", c.metric}, {"original", number(c.original)}, {"value", number(c.value)}};
-  task["low"] = c.difference ? number(c.difference->low) : Json(nullptr);
-  task["high"] = c.difference ? number(c.difference->high) : Json(nullptr);
+  Json task{{"metric", c.metric}, {"original", json_number(c.original)}, {"value", json_number(c.value)}};
+  task["low"] = c.difference ? json_number(c.difference->low) : Json(nullptr);
+  task["high"] = c.difference ? json_number(c.difference->high) : Json(nullptr);
   return task;
 }
 
@@ -92,16 +86,17 @@ Json cell_json(const MatrixCell& c) {
     json["bits_per_weight"] = c.bits_per_weight;
   }
   if (!c.is_done()) return json;
-  json["output"] = {
-      {"tensor", c.tensor},
-      {"texts", c.texts},
-      {"cosine",
-       {{"mean", number(c.cosine_mean)}, {"p1", number(c.cosine_p1)}, {"min", number(c.cosine_min)}}}};
+  json["output"] = {{"tensor", c.tensor},
+                    {"texts", c.texts},
+                    {"cosine",
+                     {{"mean", json_number(c.cosine_mean)},
+                      {"p1", json_number(c.cosine_p1)},
+                      {"min", json_number(c.cosine_min)}}}};
   if (c.vectors) json["output"]["vectors"] = vectors_json(*c.vectors);
   if (!c.metric.empty()) json["task"] = task_json(c);
   if (c.flips) json["flips"] = *c.flips;
   json["passed"] = c.passed();
-  json["gates"] = gates_json(c.gates);
+  json["gates"] = cell_gates_json(c.gates);
   json["warnings"] = c.warnings;
   json["measured_with"] = {{"engine", c.engine},
                            {"variant", c.variant},

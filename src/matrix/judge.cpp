@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "compare/quality.h"
+#include "compare/gate_values.h"
 
 namespace mlxe {
 namespace {

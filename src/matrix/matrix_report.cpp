@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/wording.h"
-#include "compare/chart.h"
-#include "compare/report_text.h"
 #include "matrix/cell_record.h"
 #include "mlx_encoder/version.h"
+#include "report/chart.h"
+#include "report/report_text.h"
 
 namespace mlxe {
 namespace {

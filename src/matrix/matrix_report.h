@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "compare/tables.h"
 #include "mlx_encoder/matrix.h"
+#include "report/tables.h"
 
 namespace mlxe {
 

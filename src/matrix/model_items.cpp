@@ -1,6 +1,6 @@
 #include "matrix/model_items.h"
 
-#include "evaluate/text_file.h"
+#include "texts/text_file.h"
 
 namespace mlxe {
 namespace {

@@ -8,12 +8,12 @@
 #include "base/output_file.h"
 #include "convert/model_card.h"
 #include "evaluate/answers.h"
-#include "evaluate/text_file.h"
 #include "matrix/cell_key.h"
 #include "matrix/cell_record.h"
 #include "matrix/judge.h"
 #include "matrix/model_items.h"
 #include "mlx_encoder/matrix.h"
+#include "texts/text_file.h"
 
 namespace mlxe {
 namespace {

@@ -1,5 +1,5 @@
 // quality.toml: what it says, when its gates fail, and baselines.
-#include "compare/quality.h"
+#include "gates/quality.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,8 +8,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "compare/baseline.h"
-#include "compare/gate_names.h"
+#include "compare/gate_values.h"
+#include "gates/baseline.h"
+#include "gates/gate_names.h"
 #include "test_files.h"
 
 namespace mlxe::quality_test {

@@ -1,0 +1,35 @@
+// How answers are scored: what makes tags a span, and how sure a difference of two scores is.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace mlxe {
+
+// How tags of words ("B-person", "I-person", "O") make spans; seqeval's rules.
+enum class Tagging {
+  lenient,  // its default: any of the schemes below, mixed or broken ones too (an I without a B begins)
+  iob1,     // strict ones (mode="strict"): what the scheme doesn't allow begins no span, or ends none
+  iob2,
+  bioes,
+};
+Tagging parse_tagging(std::string_view spelling);  // "lenient", "IOB1", "IOB2", "BIOES"; throws usage
+
+struct BootstrapOptions {
+  int64_t resamples = 10000;
+  double confidence = 0.95;
+  uint64_t seed = 1;
+};
+
+struct Interval {
+  double low = 0, high = 0;
+};
+
+// Whether two classifiers are right equally often on the same items: of the items one side alone has right.
+struct McNemar {
+  int64_t only_original = 0, only_evaluated = 0;
+  double p = 1;
+  bool exact = true;  // binomial; else chi-square with continuity correction (25 such items and more)
+};
+
+}  // namespace mlxe
