@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <numeric>
 #include <set>
 #include <string>
 
@@ -96,6 +97,13 @@ std::vector<size_t> different_sequences(std::span<const Sequence> sequences) {
   for (size_t i = 0; i < sequences.size(); ++i)
     if (seen.insert(i).second) different.push_back(i);
   return different;
+}
+
+std::vector<size_t> by_length(std::span<const Sequence> sequences) {
+  std::vector<size_t> order(sequences.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return sequences[i].ids.size(); });
+  return order;
 }
 
 }  // namespace mlxe

@@ -38,4 +38,7 @@ std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner
 // say nothing about how far different texts lie apart.
 std::vector<size_t> different_sequences(std::span<const Sequence> sequences);
 
+// Indices of all, the fewest tokens first.
+std::vector<size_t> by_length(std::span<const Sequence> sequences);
+
 }  // namespace mlxe
