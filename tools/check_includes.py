@@ -27,9 +27,9 @@ ALLOWED = {
     "report": {"base", "metrics", "gates", "bench", "compare"},
     "allocate": {"base", "format", "models", "quant", "tokenizer", "encoder", "engine_cpu", "calibrate", "convert", "metrics",
                  "compare", "report"},
-    "matrix": {"base", "format", "quant", "convert", "texts", "evaluate", "gates", "compare", "report", "allocate"},
+    "sweep": {"base", "format", "quant", "convert", "texts", "evaluate", "gates", "compare", "report", "allocate"},
     "cli": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "texts", "evaluate", "gates", "bench", "compare",
-            "report", "allocate", "matrix", "engine_cpu", "engine_mlx", "kernels"},
+            "report", "allocate", "sweep", "engine_cpu", "engine_mlx", "kernels"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]', re.M)
 

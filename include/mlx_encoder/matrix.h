@@ -1,8 +1,9 @@
-// A table of models and schemes: every combination converted, compared with its original, evaluated and
-// recorded. What was done before, from the same files with the same options, is not done again.
+// A sweep over models and schemes, the command `matrix`: every combination, a cell of one table, is
+// converted, compared with its original, evaluated and recorded. What was done before, from the same files
+// with the same options, is not done again.
 //
-//   const mlxe::ModelMatrix matrix = mlxe::read_matrix("matrix.toml");
-//   const mlxe::MatrixResult result = mlxe::run_matrix(matrix);
+//   const mlxe::Sweep sweep = mlxe::read_sweep("matrix.toml");
+//   const mlxe::SweepResult result = mlxe::run_sweep(sweep);
 //   std::puts(mlxe::to_markdown(result).c_str());
 //
 // docs/matrix.md describes the file and the folder this writes.
@@ -23,7 +24,7 @@
 
 namespace mlxe {
 
-struct MatrixModel {
+struct SweepModel {
   std::string name;
   std::filesystem::path path;   // the original
   std::filesystem::path texts;  // what both sides are compared on; empty: the items of `data`
@@ -38,7 +39,7 @@ struct MatrixModel {
   std::vector<std::string> skip;      // names of schemes not wanted of this model
 };
 
-struct MatrixScheme {
+struct SweepScheme {
   std::string name;
   Scheme scheme;
   // How bits are chosen matrix by matrix: a preset, a recipe, or a target solved anew for each model on the
@@ -57,17 +58,17 @@ struct MatrixScheme {
 
 enum class ConvertedFolders { keep, remove };  // once their cell is measured
 
-struct ModelMatrix {
+struct Sweep {
   std::filesystem::path file;    // for messages
   std::filesystem::path output;  // folder of results
   ConvertedFolders folders = ConvertedFolders::keep;
-  std::vector<MatrixModel> models;
-  std::vector<MatrixScheme> schemes;
+  std::vector<SweepModel> models;
+  std::vector<SweepScheme> schemes;
 };
 
 // Errors: not_found, io, format (no TOML; an unknown key or a wrong type, named by line), usage (values that
 // make no sense, two of one name, a scheme to skip that is not there).
-ModelMatrix read_matrix(const std::filesystem::path& file);
+Sweep read_sweep(const std::filesystem::path& file);
 
 enum class CellState {
   planned,   // not done yet
@@ -78,7 +79,7 @@ enum class CellState {
 const char* name(CellState state) noexcept;
 
 // One model in one scheme. Of a planned cell only the sizes are known, of a failed one maybe not those.
-struct MatrixCell {
+struct SweepCell {
   std::string model, scheme;
   CellState state = CellState::planned;
   uint64_t original_bytes = 0, bytes = 0;  // of the weight files; predicted where planned
@@ -101,11 +102,11 @@ struct MatrixCell {
   bool passed() const;  // done, and every gate holds
 };
 
-struct MatrixResult {
-  std::vector<MatrixCell> cells;  // model by model, in the file's order
+struct SweepResult {
+  std::vector<SweepCell> cells;  // model by model, in the file's order
 
   // The smallest of a model's cells that passed; of equal ones that of the higher cosine. nullptr: none.
-  const MatrixCell* recommended(const std::string& model) const;
+  const SweepCell* recommended(const std::string& model) const;
   // 0: every cell is done and passed (or planned); that of the first failed cell's error; else 3, a gate
   // failed.
   int status() const;
@@ -113,29 +114,29 @@ struct MatrixResult {
 
 enum class OnCellError { go_on, stop };
 
-struct MatrixOptions {
+struct SweepOptions {
   EngineKind engine = EngineKind::automatic;
   int threads = 0;      // 0: all cores
   bool strict = false;  // a warning makes its cell fail
   OnCellError on_error = OnCellError::go_on;
   std::string command;  // for the reports
   Warning warning;
-  Progress progress;                                // stages "[2/12] minilm 4-bit: comparing"
-  std::function<void(const MatrixCell&)> finished;  // each cell in order, once
+  Progress progress;                               // stages "[2/12] minilm 4-bit: comparing"
+  std::function<void(const SweepCell&)> finished;  // each cell in order, once
 };
 
 // What would be done, from headers and small files alone; nothing is written.
-MatrixResult plan_matrix(const ModelMatrix& matrix, const MatrixOptions& options = {});
+SweepResult plan_sweep(const Sweep& sweep, const SweepOptions& options = {});
 
-// Does it. Writes under matrix.output: models/MODEL/SCHEME (converted folders), cells/MODEL/SCHEME.json (a
+// Does it. Writes under sweep.output: models/MODEL/SCHEME (converted folders), cells/MODEL/SCHEME.json (a
 // record: what it was made from, and everything measured) and .html, and the table as matrix.md, matrix.json
 // and matrix.svg, anew after each cell. A record appears complete or not at all, after all else of its cell,
 // so an interrupted run goes on where it stopped. An error of a cell is kept in it; thrown are only: io (the
 // results can't be written), and under OnCellError::stop a cell's error once it is recorded.
-MatrixResult run_matrix(const ModelMatrix& matrix, const MatrixOptions& options = {});
+SweepResult run_sweep(const Sweep& sweep, const SweepOptions& options = {});
 
-std::string to_json(const MatrixResult& result);      // docs/json/matrix.md
-std::string to_markdown(const MatrixResult& result);  // the table, recommendations, what went wrong
-std::string to_svg(const MatrixResult& result);       // 1 - cosine against size, a line a model
+std::string to_json(const SweepResult& result);      // docs/json/matrix.md
+std::string to_markdown(const SweepResult& result);  // the table, recommendations, what went wrong
+std::string to_svg(const SweepResult& result);       // 1 - cosine against size, a line a model
 
 }  // namespace mlxe

@@ -472,23 +472,23 @@ TEST_F(MatrixCommand, ValuesThatMakeNoSenseAreRefused) {
 }
 
 TEST_F(MatrixCommand, TheExampleOfTheRepositoryIsAMatrix) {
-  const ModelMatrix m = read_matrix(fs::path(MLXE_SOURCE_DIR) / "examples/matrix.toml");
+  const Sweep m = read_sweep(fs::path(MLXE_SOURCE_DIR) / "examples/matrix.toml");
   EXPECT_FALSE(m.models.empty());
   EXPECT_FALSE(m.schemes.empty());
-  for (const MatrixModel& one : m.models) EXPECT_TRUE(fs::exists(one.data.empty() ? one.texts : one.data));
+  for (const SweepModel& one : m.models) EXPECT_TRUE(fs::exists(one.data.empty() ? one.texts : one.data));
 }
 
 // ---- what cells say together
 
-TEST(MatrixResult, TheSmallestThatPassesIsRecommendedOfEqualOnesTheNearer) {
+TEST(SweepResult, TheSmallestThatPassesIsRecommendedOfEqualOnesTheNearer) {
   const auto cell = [](const char* scheme_name, uint64_t bytes, double cosine, bool passes) {
-    MatrixCell c{.model = "m", .scheme = scheme_name, .state = CellState::measured, .bytes = bytes};
+    SweepCell c{.model = "m", .scheme = scheme_name, .state = CellState::measured, .bytes = bytes};
     c.cosine_mean = cosine;
     c.gates = {{"t", "cosine", 0.9, cosine, passes}};
     return c;
   };
-  MatrixResult r{.cells = {cell("a", 30, 0.99, true), cell("b", 20, 0.95, true), cell("c", 20, 0.96, true),
-                           cell("d", 10, 0.8, false)}};
+  SweepResult r{.cells = {cell("a", 30, 0.99, true), cell("b", 20, 0.95, true), cell("c", 20, 0.96, true),
+                          cell("d", 10, 0.8, false)}};
   ASSERT_NE(r.recommended("m"), nullptr);
   EXPECT_EQ(r.recommended("m")->scheme, "c");
   EXPECT_EQ(r.recommended("n"), nullptr);

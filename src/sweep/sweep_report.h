@@ -1,4 +1,4 @@
-// A matrix as a table of words: what the terminal and matrix.md show.
+// A sweep as a table of words: what the terminal and matrix.md show.
 #pragma once
 
 #include <string>
@@ -9,11 +9,11 @@
 
 namespace mlxe {
 
-Table matrix_table(const MatrixResult& result);
+Table sweep_table(const SweepResult& result);
 
 // A sentence for each model: what to take of it.
-std::vector<std::string> recommendations(const MatrixResult& result);
+std::vector<std::string> recommendations(const SweepResult& result);
 // A sentence for each gate that failed, and each cell that could not be made.
-std::vector<std::string> problems(const MatrixResult& result);
+std::vector<std::string> problems(const SweepResult& result);
 
 }  // namespace mlxe

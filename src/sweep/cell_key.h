@@ -1,4 +1,4 @@
-// What a cell of a matrix is made from. Two cells of one key are the same, and the second need not be made.
+// What a cell of a sweep is made from. Two cells of one key are the same, and the second need not be made.
 #pragma once
 
 #include <filesystem>
@@ -24,7 +24,7 @@ class FileHashes {
 // The tool's version; the plan (every option of the conversion, calibration texts too) and the source files;
 // what is measured on, how, and the gates. No paths of this machine: a copy of the folder keeps its cells.
 // Errors: those of plan_conversion for `conversion`; not_found, io.
-nlohmann::json cell_key(const MatrixModel& model, const MatrixScheme& scheme,
-                        const ConvertOptions& conversion, const MatrixOptions& options, FileHashes& hashes);
+nlohmann::json cell_key(const SweepModel& model, const SweepScheme& scheme, const ConvertOptions& conversion,
+                        const SweepOptions& options, FileHashes& hashes);
 
 }  // namespace mlxe

@@ -13,7 +13,7 @@ std::optional<double> flips_of(const Comparison& comparison, const std::optional
 
 // The comparison's own gates, then the scheme's settings, then the model's; a setting of something this model
 // has not (labels, a task) changes nothing.
-std::vector<Gate> judge(const Comparison& comparison, const std::optional<Evaluation>& evaluation,
-                        const MatrixScheme& scheme, const MatrixModel& model);
+std::vector<Gate> cell_gates(const Comparison& comparison, const std::optional<Evaluation>& evaluation,
+                             const SweepScheme& scheme, const SweepModel& model);
 
 }  // namespace mlxe

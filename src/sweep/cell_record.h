@@ -14,10 +14,10 @@ namespace mlxe {
 
 inline constexpr int kRecordVersion = 2;
 
-nlohmann::ordered_json cell_json(const MatrixCell& cell);  // docs/json/matrix.md
+nlohmann::ordered_json cell_json(const SweepCell& cell);  // docs/json/matrix.md
 
 // The cell of the record in `file`, as CellState::recorded, if that was made from `key`; nothing where there
 // is none, it was made from something else, or this version can't read it.
-std::optional<MatrixCell> read_record(const std::filesystem::path& file, const nlohmann::json& key);
+std::optional<SweepCell> read_record(const std::filesystem::path& file, const nlohmann::json& key);
 
 }  // namespace mlxe

@@ -1,4 +1,4 @@
-#include "matrix/model_items.h"
+#include "sweep/model_items.h"
 
 #include "texts/text_file.h"
 
@@ -39,7 +39,7 @@ CompareInput items_of(Task task, const TaskData& data) {
 
 }  // namespace
 
-ModelItems read_items(const MatrixModel& model) {
+ModelItems read_items(const SweepModel& model) {
   ModelItems items;
   if (model.task) {
     TaskDataOptions reading = model.reading;

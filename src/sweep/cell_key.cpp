@@ -1,4 +1,4 @@
-#include "matrix/cell_key.h"
+#include "sweep/cell_key.h"
 
 #include <fmt/format.h>
 
@@ -53,8 +53,8 @@ nlohmann::json settings(const std::vector<GateSetting>& gates) {
 
 }  // namespace
 
-nlohmann::json cell_key(const MatrixModel& model, const MatrixScheme& scheme,
-                        const ConvertOptions& conversion, const MatrixOptions& options, FileHashes& hashes) {
+nlohmann::json cell_key(const SweepModel& model, const SweepScheme& scheme, const ConvertOptions& conversion,
+                        const SweepOptions& options, FileHashes& hashes) {
   const Blueprint blueprint = make_blueprint(conversion, Purpose::convert);
   nlohmann::json key{{"tool", std::string("mlx-encoder ") + kVersion + " " + conversion_sources_hash()},
                      {"plan", blueprint.digest},

@@ -1,4 +1,4 @@
-#include "matrix/cell_record.h"
+#include "sweep/cell_record.h"
 
 #include <limits>
 
@@ -34,7 +34,7 @@ VectorSpace vectors_of(const nlohmann::json& j) {
           .neighbours_kept = number_of(j.at("neighbours_kept"))};
 }
 
-Json task_json(const MatrixCell& c) {
+Json task_json(const SweepCell& c) {
   Json task{{"metric", c.metric}, {"original", json_number(c.original)}, {"value", json_number(c.value)}};
   task["low"] = c.difference ? json_number(c.difference->low) : Json(nullptr);
   task["high"] = c.difference ? json_number(c.difference->high) : Json(nullptr);
@@ -42,8 +42,8 @@ Json task_json(const MatrixCell& c) {
 }
 
 // Throws nlohmann's exceptions where the record is not as cell_json() writes it.
-MatrixCell cell_of(const nlohmann::json& j) {
-  MatrixCell c{.model = j.at("model"), .scheme = j.at("scheme"), .state = CellState::recorded};
+SweepCell cell_of(const nlohmann::json& j) {
+  SweepCell c{.model = j.at("model"), .scheme = j.at("scheme"), .state = CellState::recorded};
   c.original_bytes = j.at("original_bytes");
   c.bytes = j.at("bytes");
   c.bits_per_weight = j.at("bits_per_weight");
@@ -77,7 +77,7 @@ MatrixCell cell_of(const nlohmann::json& j) {
 
 }  // namespace
 
-Json cell_json(const MatrixCell& c) {
+Json cell_json(const SweepCell& c) {
   Json json{{"model", c.model}, {"scheme", c.scheme}, {"state", name(c.state)}};
   if (c.error) json["error"] = {{"code", name(*c.error)}, {"message", c.message}};
   if (c.bytes > 0) {
@@ -106,7 +106,7 @@ Json cell_json(const MatrixCell& c) {
   return json;
 }
 
-std::optional<MatrixCell> read_record(const std::filesystem::path& file, const nlohmann::json& key) {
+std::optional<SweepCell> read_record(const std::filesystem::path& file, const nlohmann::json& key) {
   if (!std::filesystem::exists(file)) return std::nullopt;
   try {
     const nlohmann::json record = read_json(file);

@@ -1,4 +1,4 @@
-#include "matrix/matrix_report.h"
+#include "sweep/sweep_report.h"
 
 #include <fmt/format.h>
 
@@ -7,17 +7,17 @@
 #include <nlohmann/json.hpp>
 
 #include "base/wording.h"
-#include "matrix/cell_record.h"
 #include "mlx_encoder/version.h"
 #include "report/chart.h"
 #include "report/report_text.h"
+#include "sweep/cell_record.h"
 
 namespace mlxe {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string size_of(const MatrixCell& c) {
+std::string size_of(const SweepCell& c) {
   return c.bytes == 0 ? "" : fmt::format("{:.1f}", mib(c.bytes));
 }
 
@@ -25,7 +25,7 @@ std::string figure(double value, int digits) {
   return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : "none";
 }
 
-std::string verdict(const MatrixResult& result, const MatrixCell& c) {
+std::string verdict(const SweepResult& result, const SweepCell& c) {
   if (c.state == CellState::failed) return fmt::format("error: {}", name(*c.error));
   if (c.state == CellState::planned) return "to do";
   if (c.passed()) return &c == result.recommended(c.model) ? "passed, recommended" : "passed";
@@ -36,17 +36,17 @@ std::string verdict(const MatrixResult& result, const MatrixCell& c) {
 }
 
 // Models in the order of the table, each once.
-std::vector<std::string> models_of(const MatrixResult& result) {
+std::vector<std::string> models_of(const SweepResult& result) {
   std::vector<std::string> models;
-  for (const MatrixCell& c : result.cells)
+  for (const SweepCell& c : result.cells)
     if (models.empty() || models.back() != c.model) models.push_back(c.model);
   return models;
 }
 
 // Where and with what the cells were measured: one line, unless records come from several machines or days.
-std::vector<std::string> measured_with(const MatrixResult& result) {
+std::vector<std::string> measured_with(const SweepResult& result) {
   std::vector<std::string> lines;
-  for (const MatrixCell& c : result.cells) {
+  for (const SweepCell& c : result.cells) {
     if (!c.is_done()) continue;
     std::string line = fmt::format("mlx-encoder {}, {} engine ({}), {}, {}", c.version, c.engine, c.variant,
                                    c.machine, c.date);
@@ -75,7 +75,7 @@ std::string bullet_list(const char* title, const std::vector<std::string>& lines
 
 }  // namespace
 
-Table matrix_table(const MatrixResult& result) {
+Table sweep_table(const SweepResult& result) {
   Table t{.id = "matrix",
           .title = "Models and schemes",
           .header = {"model", "scheme", "MiB", "bits per weight", "cosine mean", "1st percentile", "minimum",
@@ -84,7 +84,7 @@ Table matrix_table(const MatrixResult& result) {
           .rows = {},
           .note = {}};
   for (const size_t left : {0, 1, 9, 13}) t.align[left] = Align::left;
-  for (const MatrixCell& c : result.cells) {
+  for (const SweepCell& c : result.cells) {
     std::vector<std::string> row{c.model, c.scheme, size_of(c),
                                  c.bytes == 0 ? "" : fmt::format("{:.2f}", c.bits_per_weight)};
     row.resize(t.header.size());
@@ -110,13 +110,13 @@ Table matrix_table(const MatrixResult& result) {
   return t;
 }
 
-std::vector<std::string> recommendations(const MatrixResult& result) {
+std::vector<std::string> recommendations(const SweepResult& result) {
   std::vector<std::string> lines;
   for (const std::string& model : models_of(result)) {
-    const auto of_model = [&](const MatrixCell& c) { return c.model == model; };
+    const auto of_model = [&](const SweepCell& c) { return c.model == model; };
     const bool complete = std::ranges::all_of(
-        result.cells, [&](const MatrixCell& c) { return !of_model(c) || c.state != CellState::planned; });
-    if (const MatrixCell* best = result.recommended(model))
+        result.cells, [&](const SweepCell& c) { return !of_model(c) || c.state != CellState::planned; });
+    if (const SweepCell* best = result.recommended(model))
       lines.push_back(fmt::format("{}: {}, {:.1f} MiB of {:.1f}, mean cosine {}{}", model, best->scheme,
                                   mib(best->bytes), mib(best->original_bytes), figure(best->cosine_mean, 5),
                                   complete ? "" : " (so far)"));
@@ -126,9 +126,9 @@ std::vector<std::string> recommendations(const MatrixResult& result) {
   return lines;
 }
 
-std::vector<std::string> problems(const MatrixResult& result) {
+std::vector<std::string> problems(const SweepResult& result) {
   std::vector<std::string> lines;
-  for (const MatrixCell& c : result.cells) {
+  for (const SweepCell& c : result.cells) {
     if (c.state == CellState::failed) lines.push_back(fmt::format("{} {}: {}", c.model, c.scheme, c.message));
     if (!c.is_done()) continue;
     for (const Gate& g : c.gates)
@@ -137,19 +137,19 @@ std::vector<std::string> problems(const MatrixResult& result) {
   return lines;
 }
 
-std::string to_json(const MatrixResult& result) {
+std::string to_json(const SweepResult& result) {
   Json report{{"version", kVersion}, {"status", result.status()}, {"cells", Json::array()}};
-  for (const MatrixCell& c : result.cells) report["cells"].push_back(cell_json(c));
+  for (const SweepCell& c : result.cells) report["cells"].push_back(cell_json(c));
   report["recommended"] = Json::object();
   for (const std::string& model : models_of(result)) {
-    const MatrixCell* best = result.recommended(model);
+    const SweepCell* best = result.recommended(model);
     report["recommended"][model] = best != nullptr ? Json(best->scheme) : Json(nullptr);
   }
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-std::string to_markdown(const MatrixResult& result) {
-  const Table t = matrix_table(result);
+std::string to_markdown(const SweepResult& result) {
+  const Table t = sweep_table(result);
   std::string out = "# Models and schemes\n\n";
   const auto line = [&](const std::vector<std::string>& cells) {
     for (const std::string& cell : cells) out += "| " + markdown_escape(cell) + " ";
@@ -170,28 +170,28 @@ std::string to_markdown(const MatrixResult& result) {
   out += bullet_list("Recommended: the smallest that passes its gates", recommendations(result));
   out += bullet_list("What went wrong", problems(result));
   std::vector<std::string> warnings;
-  for (const MatrixCell& c : result.cells)
+  for (const SweepCell& c : result.cells)
     for (const std::string& w : c.warnings)
       warnings.push_back(fmt::format("{} {}: {}", c.model, c.scheme, w));
   return out + bullet_list("Warnings", warnings);
 }
 
-std::string to_svg(const MatrixResult& result) {
+std::string to_svg(const SweepResult& result) {
   LineChart chart{.title = "What a model's size buys",
                   .x_label = "MiB",
                   .y_label = "1 - mean cosine (lower is better)",
                   .lines = {},
                   .y_scale = Scale::logarithmic};
   for (const std::string& model : models_of(result)) {
-    std::vector<const MatrixCell*> cells;
-    for (const MatrixCell& c : result.cells)
+    std::vector<const SweepCell*> cells;
+    for (const SweepCell& c : result.cells)
       if (c.model == model && c.is_done()) cells.push_back(&c);
-    std::ranges::sort(cells, [](const MatrixCell* a, const MatrixCell* b) {
+    std::ranges::sort(cells, [](const SweepCell* a, const SweepCell* b) {
       return a->bytes != b->bytes ? a->bytes < b->bytes : a->cosine_mean > b->cosine_mean;
     });
     ChartLine line{.name = model, .points = {}};
     double best = -2;  // a cell that a smaller one beats is nothing to choose
-    for (const MatrixCell* c : cells) {
+    for (const SweepCell* c : cells) {
       if (!(c->cosine_mean > best)) continue;
       best = c->cosine_mean;
       line.points.emplace_back(mib(c->bytes), 1 - c->cosine_mean);

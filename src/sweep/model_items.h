@@ -1,4 +1,4 @@
-// What a model of a matrix is measured on.
+// What a model of a sweep is measured on.
 #pragma once
 
 #include <optional>
@@ -16,6 +16,6 @@ struct ModelItems {
 
 // Without `texts`, those of the task's items are compared: sentences, pairs, queries and documents. Errors:
 // those of reading the files.
-ModelItems read_items(const MatrixModel& model);
+ModelItems read_items(const SweepModel& model);
 
 }  // namespace mlxe

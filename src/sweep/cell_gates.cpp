@@ -1,4 +1,4 @@
-#include "matrix/judge.h"
+#include "sweep/cell_gates.h"
 
 #include <algorithm>
 #include <string>
@@ -35,8 +35,8 @@ std::optional<double> flips_of(const Comparison& c, const std::optional<Evaluati
   return std::nullopt;
 }
 
-std::vector<Gate> judge(const Comparison& c, const std::optional<Evaluation>& e, const MatrixScheme& scheme,
-                        const MatrixModel& model) {
+std::vector<Gate> cell_gates(const Comparison& c, const std::optional<Evaluation>& e,
+                             const SweepScheme& scheme, const SweepModel& model) {
   const GateValues values = values_of(c, e);
   std::vector<Gate> gates = c.gates;
   for (const auto* settings : {&scheme.gates, &model.gates})

@@ -8,11 +8,11 @@
 #include "base/output_file.h"
 #include "convert/model_card.h"
 #include "evaluate/answers.h"
-#include "matrix/cell_key.h"
-#include "matrix/cell_record.h"
-#include "matrix/judge.h"
-#include "matrix/model_items.h"
 #include "mlx_encoder/matrix.h"
+#include "sweep/cell_gates.h"
+#include "sweep/cell_key.h"
+#include "sweep/cell_record.h"
+#include "sweep/model_items.h"
 #include "texts/text_file.h"
 
 namespace mlxe {
@@ -26,29 +26,29 @@ enum class Doing { planning, running };
 // Every cell in turn, or the plan of it.
 class Run {
  public:
-  Run(const ModelMatrix& matrix, const MatrixOptions& options, Doing doing)
-      : matrix_(matrix), options_(options), doing_(doing) {
-    for (const MatrixModel& model : matrix.models)
-      for (const MatrixScheme& scheme : matrix.schemes)
+  Run(const Sweep& sweep, const SweepOptions& options, Doing doing)
+      : sweep_(sweep), options_(options), doing_(doing) {
+    for (const SweepModel& model : sweep.models)
+      for (const SweepScheme& scheme : sweep.schemes)
         if (std::ranges::find(model.skip, scheme.name) == model.skip.end())
           result_.cells.push_back({.model = model.name, .scheme = scheme.name});
   }
 
-  MatrixResult result() {
+  SweepResult result() {
     size_t next = 0;
-    for (const MatrixModel& model : matrix_.models) {
+    for (const SweepModel& model : sweep_.models) {
       items_.reset();
       while (next < result_.cells.size() && result_.cells[next].model == model.name) {
-        MatrixCell& cell = result_.cells[next++];
+        SweepCell& cell = result_.cells[next++];
         label_ = fmt::format("[{}/{}] {} {}", next, result_.cells.size(), cell.model, cell.scheme);
-        take(cell, model, *std::ranges::find(matrix_.schemes, cell.scheme, &MatrixScheme::name));
+        take(cell, model, *std::ranges::find(sweep_.schemes, cell.scheme, &SweepScheme::name));
       }
     }
     return std::move(result_);
   }
 
  private:
-  void take(MatrixCell& cell, const MatrixModel& model, const MatrixScheme& scheme) {
+  void take(SweepCell& cell, const SweepModel& model, const SweepScheme& scheme) {
     std::optional<Error> failure;
     try {
       with_file_errors([&] { make(cell, model, scheme); });
@@ -67,7 +67,7 @@ class Run {
     if (failure && options_.on_error == OnCellError::stop) throw *failure;
   }
 
-  void make(MatrixCell& cell, const MatrixModel& model, const MatrixScheme& scheme) {
+  void make(SweepCell& cell, const SweepModel& model, const SweepScheme& scheme) {
     const ConvertOptions conversion = conversion_of(cell, model, scheme);
     const ConversionPlan plan = plan_conversion(conversion);
     cell.original_bytes = plan.source_bytes;
@@ -76,8 +76,7 @@ class Run {
       cell.bits_per_weight = plan.bits_per_weight;
     }
     const nlohmann::json key = cell_key(model, scheme, conversion, options_, hashes_);
-    if (std::optional<MatrixCell> known = read_record(record_of(cell, ".json"), key);
-        known && is_kept(cell)) {
+    if (std::optional<SweepCell> known = read_record(record_of(cell, ".json"), key); known && is_kept(cell)) {
       cell = *std::move(known);
       return;
     }
@@ -85,12 +84,12 @@ class Run {
   }
 
   // A record without its folder is no done cell where folders are to be kept.
-  bool is_kept(const MatrixCell& cell) const {
-    return matrix_.folders == ConvertedFolders::remove || fs::exists(folder_of(cell) / "config.json");
+  bool is_kept(const SweepCell& cell) const {
+    return sweep_.folders == ConvertedFolders::remove || fs::exists(folder_of(cell) / "config.json");
   }
 
-  void measure(MatrixCell& cell, const MatrixModel& model, const MatrixScheme& scheme,
-               ConvertOptions conversion, const nlohmann::json& key) {
+  void measure(SweepCell& cell, const SweepModel& model, const SweepScheme& scheme, ConvertOptions conversion,
+               const nlohmann::json& key) {
     if (!items_) items_ = read_items(model);
     conversion.warning = warning(cell);
     conversion.progress = progress();
@@ -114,28 +113,27 @@ class Run {
                            .tagging = model.tagging,
                            .warning = warning(cell),
                            .progress = progress()});
-    c.gates = judge(c, e, scheme, model);
+    c.gates = cell_gates(c, e, scheme, model);
     describe(cell, c, e);
     cell.state = CellState::measured;
 
     insert_measurements(folder, to_card(c));
     write_whole_file(record_of(cell, ".html"), to_html(c));
-    if (matrix_.folders == ConvertedFolders::remove) fs::remove_all(folder);
+    if (sweep_.folders == ConvertedFolders::remove) fs::remove_all(folder);
     Json record{{"record_version", kRecordVersion}, {"made_from", key}, {"cell", cell_json(cell)}};
     record["comparison"] = Json::parse(to_json(c));
     if (e) record["evaluation"] = Json::parse(to_json(*e, *items_->task));
     write_whole_file(record_of(cell, ".json"), text_of(record));
   }
 
-  Conversion converted(const ConvertOptions& conversion, const MatrixModel& model,
-                       const MatrixScheme& scheme) {
+  Conversion converted(const ConvertOptions& conversion, const SweepModel& model, const SweepScheme& scheme) {
     if (!scheme.target) return convert(conversion);
     std::vector<TextInput> texts;
     if (!conversion.calibration) texts = texts_of(model.calibration.string());
     return convert_to_target(conversion, *scheme.target, std::move(texts)).conversion;
   }
 
-  static void describe(MatrixCell& cell, const Comparison& c, const std::optional<Evaluation>& e) {
+  static void describe(SweepCell& cell, const Comparison& c, const std::optional<Evaluation>& e) {
     cell.bits_per_weight = c.quantized.size.bits_per_weight;
     cell.tensor = c.output;
     cell.texts = c.texts;
@@ -159,7 +157,7 @@ class Run {
     cell.difference = first.difference;
   }
 
-  ConvertOptions conversion_of(const MatrixCell& cell, const MatrixModel& model, const MatrixScheme& scheme) {
+  ConvertOptions conversion_of(const SweepCell& cell, const SweepModel& model, const SweepScheme& scheme) {
     ConvertOptions conversion{.model = model.path,
                               .output = folder_of(cell),
                               .scheme = scheme.scheme,
@@ -187,11 +185,11 @@ class Run {
     return calibration_texts_[file] = file == "default" ? std::vector<TextInput>() : read_texts(file);
   }
 
-  fs::path folder_of(const MatrixCell& cell) const {
-    return matrix_.output / "models" / cell.model / cell.scheme;
+  fs::path folder_of(const SweepCell& cell) const {
+    return sweep_.output / "models" / cell.model / cell.scheme;
   }
-  fs::path record_of(const MatrixCell& cell, const char* ending) const {
-    const fs::path folder = matrix_.output / "cells" / cell.model;
+  fs::path record_of(const SweepCell& cell, const char* ending) const {
+    const fs::path folder = sweep_.output / "cells" / cell.model;
     if (doing_ == Doing::running) fs::create_directories(folder);
     return folder / (cell.scheme + ending);
   }
@@ -201,13 +199,13 @@ class Run {
   }
 
   void write_table() const {
-    fs::create_directories(matrix_.output);
-    write_whole_file(matrix_.output / "matrix.json", to_json(result_));
-    write_whole_file(matrix_.output / "matrix.md", to_markdown(result_));
-    write_whole_file(matrix_.output / "matrix.svg", to_svg(result_));
+    fs::create_directories(sweep_.output);
+    write_whole_file(sweep_.output / "matrix.json", to_json(result_));
+    write_whole_file(sweep_.output / "matrix.md", to_markdown(result_));
+    write_whole_file(sweep_.output / "matrix.svg", to_svg(result_));
   }
 
-  Warning warning(MatrixCell& cell) {
+  Warning warning(SweepCell& cell) {
     return [this, &cell](std::string_view sentence) {
       if (std::ranges::find(cell.warnings, sentence) != cell.warnings.end()) return;
       cell.warnings.emplace_back(sentence);
@@ -223,10 +221,10 @@ class Run {
     };
   }
 
-  const ModelMatrix& matrix_;
-  const MatrixOptions& options_;
+  const Sweep& sweep_;
+  const SweepOptions& options_;
   Doing doing_;
-  MatrixResult result_;
+  SweepResult result_;
   FileHashes hashes_;
   std::map<std::string, std::vector<TextInput>> calibration_texts_;
   std::optional<ModelItems> items_;  // of the model in turn, once needed
@@ -235,16 +233,16 @@ class Run {
 
 }  // namespace
 
-MatrixResult plan_matrix(const ModelMatrix& matrix, const MatrixOptions& options) {
-  return with_file_errors([&] { return Run(matrix, options, Doing::planning).result(); });
+SweepResult plan_sweep(const Sweep& sweep, const SweepOptions& options) {
+  return with_file_errors([&] { return Run(sweep, options, Doing::planning).result(); });
 }
 
-MatrixResult run_matrix(const ModelMatrix& matrix, const MatrixOptions& options) {
+SweepResult run_sweep(const Sweep& sweep, const SweepOptions& options) {
   return with_file_errors([&] {
-    fs::create_directories(matrix.output);
-    const FileLock lock(matrix.output / "matrix.json", IfLocked::refuse,
+    fs::create_directories(sweep.output);
+    const FileLock lock(sweep.output / "matrix.json", IfLocked::refuse,
                         "is running a matrix into this folder");
-    return Run(matrix, options, Doing::running).result();
+    return Run(sweep, options, Doing::running).result();
   });
 }
 

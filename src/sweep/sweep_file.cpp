@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <set>
 
-#include "matrix/toml_table.h"
 #include "mlx_encoder/matrix.h"
 #include "quant/default_scheme.h"
+#include "sweep/toml_table.h"
 
 namespace mlxe {
 namespace {
@@ -57,17 +57,17 @@ class Reader {
  public:
   explicit Reader(const fs::path& file) : file_(read_toml(file)), base_(file.parent_path()) {}
 
-  ModelMatrix matrix() {
+  Sweep sweep() {
     TomlTable top(file_, "");
-    ModelMatrix m{.file = file_.path, .output = path(top.text("output", "matrix"))};
-    if (!top.truth("keep_models", true)) m.folders = ConvertedFolders::remove;
+    Sweep s{.file = file_.path, .output = path(top.text("output", "matrix"))};
+    if (!top.truth("keep_models", true)) s.folders = ConvertedFolders::remove;
     std::vector<TomlTable> models = top.tables("model"), schemes = top.tables("scheme");
     top.expect_no_others();
     if (models.empty()) refuse(file_.path.string(), "no [[model]]; list at least one");
     if (schemes.empty()) refuse(file_.path.string(), "no [[scheme]]; list at least one");
-    for (TomlTable& table : schemes) m.schemes.push_back(scheme(table));
-    for (TomlTable& table : models) m.models.push_back(model(table, m.schemes));
-    return m;
+    for (TomlTable& table : schemes) s.schemes.push_back(scheme(table));
+    for (TomlTable& table : models) s.models.push_back(model(table, s.schemes));
+    return s;
   }
 
  private:
@@ -87,8 +87,8 @@ class Reader {
     return settings;
   }
 
-  MatrixScheme scheme(TomlTable& table) {
-    MatrixScheme s{.name = table.text("name")};
+  SweepScheme scheme(TomlTable& table) {
+    SweepScheme s{.name = table.text("name")};
     if (s.name.empty()) refuse(table.where(), "a [[scheme]] without a name; add name = \"...\"");
     const std::string where = table.where("name");
     check_name(where, s.name);
@@ -119,7 +119,7 @@ class Reader {
     return s;
   }
 
-  void read_allocation(TomlTable& table, MatrixScheme& s) {
+  void read_allocation(TomlTable& table, SweepScheme& s) {
     constexpr std::pair<const char*, TargetKind> kTargets[] = {
         {"target_size", TargetKind::size},
         {"target_bits", TargetKind::bits},
@@ -157,10 +157,10 @@ class Reader {
     return scheme;
   }
 
-  MatrixModel model(TomlTable& table, const std::vector<MatrixScheme>& schemes) {
+  SweepModel model(TomlTable& table, const std::vector<SweepScheme>& schemes) {
     const std::string written = table.text("path");
     if (written.empty()) refuse(table.where(), "a [[model]] without a path; add path = \"FOLDER\"");
-    MatrixModel m{.name = {}, .path = path(written)};
+    SweepModel m{.name = {}, .path = path(written)};
     m.name = table.text("name", m.path.has_filename() ? m.path.filename().string()
                                                       : m.path.parent_path().filename().string());
     const std::string where = table.where(table.has("name") ? "name" : "path");
@@ -179,9 +179,9 @@ class Reader {
     m.skip = table.texts("skip");
     table.expect_no_others();
     for (const std::string& name : m.skip)
-      if (std::ranges::find(schemes, name, &MatrixScheme::name) == schemes.end())
+      if (std::ranges::find(schemes, name, &SweepScheme::name) == schemes.end())
         refuse(table.where("skip"), fmt::format("skip: there is no such scheme as \"{}\"", name));
-    for (const MatrixScheme& s : schemes)
+    for (const SweepScheme& s : schemes)
       if ((s.calibrate == "model" || (s.target && s.calibrate.empty())) && m.calibration.empty() &&
           std::ranges::find(m.skip, s.name) == m.skip.end())
         refuse(where, fmt::format("{} has no texts for {}, which takes the model's own; add calibration = "
@@ -190,7 +190,7 @@ class Reader {
     return m;
   }
 
-  void read_task(TomlTable& table, MatrixModel& m) {
+  void read_task(TomlTable& table, SweepModel& m) {
     const std::string task = table.text("task");
     m.data = path(table.text("data"));
     if (task.empty() && !m.data.empty())
@@ -220,8 +220,8 @@ class Reader {
 
 }  // namespace
 
-ModelMatrix read_matrix(const fs::path& file) {
-  return Reader(file).matrix();
+Sweep read_sweep(const fs::path& file) {
+  return Reader(file).sweep();
 }
 
 }  // namespace mlxe

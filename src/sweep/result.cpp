@@ -19,13 +19,13 @@ const char* name(CellState state) noexcept {
   return "";
 }
 
-bool MatrixCell::passed() const {
+bool SweepCell::passed() const {
   return is_done() && std::ranges::all_of(gates, &Gate::passed);
 }
 
-const MatrixCell* MatrixResult::recommended(const std::string& model) const {
-  const MatrixCell* best = nullptr;
-  for (const MatrixCell& c : cells) {
+const SweepCell* SweepResult::recommended(const std::string& model) const {
+  const SweepCell* best = nullptr;
+  for (const SweepCell& c : cells) {
     if (c.model != model || !c.passed()) continue;
     if (best == nullptr || c.bytes < best->bytes ||
         (c.bytes == best->bytes && c.cosine_mean > best->cosine_mean))
@@ -34,10 +34,10 @@ const MatrixCell* MatrixResult::recommended(const std::string& model) const {
   return best;
 }
 
-int MatrixResult::status() const {
-  for (const MatrixCell& c : cells)
+int SweepResult::status() const {
+  for (const SweepCell& c : cells)
     if (c.state == CellState::failed) return exit_status(c.error.value_or(ErrorCode::internal));
-  for (const MatrixCell& c : cells)
+  for (const SweepCell& c : cells)
     if (c.is_done() && !c.passed()) return exit_status(ErrorCode::gate);
   return 0;
 }

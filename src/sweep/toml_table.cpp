@@ -1,4 +1,4 @@
-#include "matrix/toml_table.h"
+#include "sweep/toml_table.h"
 
 #include <fmt/format.h>
 
