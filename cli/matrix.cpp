@@ -22,7 +22,7 @@ struct MatrixArguments {
 };
 
 int run_or_plan(const MatrixArguments& o) {
-  Sweep sweep = read_sweep(o.file);
+  Sweep sweep = read_sweep(o.file, warnings(o.strict ? Strictness::strict : Strictness::warn));
   if (!o.output.empty()) sweep.output = o.output;
   if (o.remove_models) sweep.folders = ConvertedFolders::remove;
   const SweepOptions options{.engine = parse_engine(o.engine),

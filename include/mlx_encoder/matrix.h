@@ -67,8 +67,9 @@ struct Sweep {
 };
 
 // Errors: not_found, io, format (no TOML; an unknown key or a wrong type, named by line), usage (values that
-// make no sense, two of one name, a scheme to skip that is not there).
-Sweep read_sweep(const std::filesystem::path& file);
+// make no sense, two of one name, a scheme to skip that is not there, a gate that is none of docs/gates.md).
+// `warning` hears of old spellings.
+Sweep read_sweep(const std::filesystem::path& file, const Warning& warning = {});
 
 enum class CellState {
   planned,   // not done yet

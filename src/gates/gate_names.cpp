@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 #include <vector>
 
 #include "mlx_encoder/gate.h"
@@ -56,6 +58,10 @@ const std::vector<Group>& groups() {
   return all;
 }
 
+constexpr std::pair<std::string_view, std::string_view> kRenamed[] = {
+    {"task.flips", "labels.flips"},
+};
+
 // "layer_3" is of the group "layer_N".
 std::string_view group_of(std::string_view tensor) {
   constexpr std::string_view kLayer = "layer_";
@@ -80,6 +86,11 @@ std::optional<GateKind> gate_kind(std::string_view name) {
     if (kind.at_least || std::ranges::find(g.at_most, metric) != g.at_most.end()) return kind;
   }
   return std::nullopt;
+}
+
+std::optional<std::string_view> renamed_gate(std::string_view old) {
+  const auto found = std::ranges::find(kRenamed, old, [](const auto& names) { return names.first; });
+  return found == std::end(kRenamed) ? std::nullopt : std::optional(found->second);
 }
 
 std::string known_gates(std::string_view name) {

@@ -8,6 +8,8 @@
 
 namespace mlxe {
 
+// Of figures that both measure (labels.flips, task.accuracy), those of the evaluation count.
+
 // Fraction of items whose label changed; nothing where there are no labels.
 std::optional<double> flips_of(const Comparison& comparison, const std::optional<Evaluation>& evaluation);
 

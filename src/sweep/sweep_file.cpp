@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <set>
 
+#include "format/json_file.h"
+#include "gates/gate_names.h"
+#include "gates/gates.h"
 #include "mlx_encoder/matrix.h"
 #include "quant/default_scheme.h"
 #include "sweep/toml_table.h"
@@ -40,22 +43,10 @@ void check_name(const std::string& where, const std::string& name) {
                        name));
 }
 
-// Whether any model could have it: whether this one has is seen once it is measured.
-bool is_gate(const GateSetting& s) {
-  static const std::set<std::string> kDifferences{"cosine", "cosine_p1", "cosine_min",
-                                                  "mse",    "max_abs",   "relative_max"};
-  if (s.tensor == "pooled_vector" && (s.metric == "relative_error" || s.metric == "neighbours_kept"))
-    return true;
-  if (s.tensor == "labels") return s.metric == "kl" || s.metric == "flips";
-  if (s.tensor == "task") return s.metric == "flips" || s.metric.ends_with("_drop");
-  const bool tensor = s.tensor == "last_hidden_state" || s.tensor == "pooled_vector" ||
-                      s.tensor == "logits" || s.tensor == "probabilities";
-  return tensor && kDifferences.contains(s.metric);
-}
-
 class Reader {
  public:
-  explicit Reader(const fs::path& file) : file_(read_toml(file)), base_(file.parent_path()) {}
+  Reader(const fs::path& file, const Warning& warn)
+      : file_(read_toml(file)), base_(file.parent_path()), warn_(warn) {}
 
   Sweep sweep() {
     TomlTable top(file_, "");
@@ -75,14 +66,23 @@ class Reader {
     return written.empty() ? fs::path() : (base_ / written).lexically_normal();
   }
 
+  // Whether this model has what a gate stands on is seen once the model is measured.
   std::vector<GateSetting> gates(TomlTable& table) {
     std::vector<GateSetting> settings;
     for (const std::string& text : table.texts("gates")) {
-      settings.push_back(located(table.where("gates"), [&] { return parse_gate(text); }));
-      if (!is_gate(settings.back()))
-        refuse(table.where("gates"), fmt::format("gate \"{}\": there is no such figure; docs/gates.md and "
-                                                 "docs/matrix.md list them",
-                                                 text));
+      const std::string where = table.where("gates");
+      GateSetting setting = located(where, [&] { return parse_gate(text); });
+      const std::string name = setting.tensor + "." + setting.metric;
+      if (const auto renamed = renamed_gate(name)) {
+        if (warn_) warn_(fmt::format("{}: the gate {} is now called {}; write that", where, name, *renamed));
+        setting = gate_setting(*renamed, setting.limit);
+      } else if (const auto kind = gate_kind(name); !kind) {
+        refuse(where, fmt::format("no gate {}; {}", printable(name), known_gates(name)));
+      } else if (!kind->matrix()) {
+        refuse(where, fmt::format("{} is not measured by matrix; give the gate to {}", name,
+                                  kind->compare ? "compare" : "convert"));
+      }
+      settings.push_back(std::move(setting));
     }
     return settings;
   }
@@ -215,13 +215,14 @@ class Reader {
 
   TomlFile file_;
   fs::path base_;
+  const Warning& warn_;
   std::set<std::string> model_names_, scheme_names_;
 };
 
 }  // namespace
 
-Sweep read_sweep(const fs::path& file) {
-  return Reader(file).sweep();
+Sweep read_sweep(const fs::path& file, const Warning& warning) {
+  return Reader(file, warning).sweep();
 }
 
 }  // namespace mlxe

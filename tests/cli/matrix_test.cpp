@@ -310,11 +310,48 @@ TEST_F(MatrixCommand, GatesOnTheTaskLookAtTheEvaluation) {
   const std::string off(kNoGates);
   const std::string with_gate = off.substr(0, off.size() - 2) +
                                 ", 'task.accuracy_drop=" + std::to_string(drop - 0.001) +
-                                "', 'task.flips=-0.001']\n";
+                                "', 'labels.flips=-0.001']\n";
   const json failed = result(nli(with_gate) + scheme("8-bit", 8, ""), 3);
   int failures = 0;
   for (const json& g : failed["cells"][0]["gates"]) failures += !g["passed"].get<bool>();
   EXPECT_EQ(failures, 2);
+}
+
+TEST_F(MatrixCommand, TheOldNameOfAGateIsANoteAndTheNewOneHolds) {
+  const std::string old = nli("gates = ['task.flips=-0.001']") + scheme("8-bit", 8);
+  const Outcome o = run(old);
+  EXPECT_EQ(o.status, 3) << o.err;
+  EXPECT_THAT(o.err, AllOf(HasSubstr("warning: "),
+                           HasSubstr("matrix.toml:6: the gate task.flips is now called "
+                                     "labels.flips"),
+                           HasSubstr("nli 8-bit: gate labels.flips failed")));
+  const Outcome strict = run(old, {"--strict"});
+  EXPECT_EQ(strict.status, exit_status(ErrorCode::strict)) << strict.err;
+  EXPECT_THAT(strict.err, HasSubstr("labels.flips"));
+
+  const Outcome renamed = run(nli("gates = ['labels.flips=-0.001']") + scheme("8-bit", 8));
+  EXPECT_EQ(renamed.status, 3) << renamed.err;
+  EXPECT_THAT(renamed.err, Not(HasSubstr("is now called")));
+  EXPECT_EQ(states(json::parse(read_file(out() / "matrix.json"))), "recorded")
+      << "the same gate, the same cell";
+}
+
+TEST_F(MatrixCommand, EveryGateOfCompareAndEvaluateButThoseOfTimeAndMemory) {
+  const std::string gates =
+      "gates = ['size.bits_per_weight=1', 'layers.cosine_min=1.1', 'task.macro_f1=1.1', 'logits.mse=-1']\n";
+  const json j = result(nli(kNoGates) + scheme("8-bit", 8, gates), 3);
+  std::string failed;
+  for (const json& g : j["cells"][0]["gates"])
+    if (!g["passed"].get<bool>()) failed += " " + g["tensor"].get<std::string>();
+  EXPECT_EQ(failed, " size layers task logits");
+
+  const auto refused_gate = [&](const std::string& gate, const std::vector<std::string>& words) {
+    fs::remove_all(out());
+    refused(sentences() + scheme("x", 8, "gates = ['" + gate + "']"), 2, words);
+  };
+  refused_gate("latency_ms.p50=1", {"matrix.toml:11", "latency_ms.p50", "compare"});
+  refused_gate("calibration.error=1", {"matrix.toml:11", "calibration.error", "convert"});
+  refused_gate("task.fun_drop=1", {"matrix.toml:11", "task.fun_drop", "task has accuracy"});
 }
 
 TEST_F(MatrixCommand, CalibratesOnTheModelsOwnTextsOrAFile) {

@@ -233,6 +233,14 @@ TEST(GateNames, every_value_found_has_a_gate) {
   }
 }
 
+TEST(GateNames, old_names_are_none_of_the_list_and_lead_into_it) {
+  ASSERT_EQ(renamed_gate("task.flips"), "labels.flips");
+  EXPECT_FALSE(gate_kind("task.flips"));
+  EXPECT_TRUE(gate_kind("labels.flips")->matrix());
+  EXPECT_FALSE(renamed_gate("labels.flips"));
+  EXPECT_FALSE(gate_kind("latency_ms.p50")->matrix()) << "it depends on the machine";
+}
+
 TEST(GateValues, of_all_layers_the_worst_counts) {
   Comparison c;
   c.quantized.folder = "m";
