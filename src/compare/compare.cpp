@@ -64,7 +64,7 @@ class Comparing {
     };
   }
 
-  // Everything that is known before a text is run.
+  // Everything that is known before a text is run, and what will be measured, as zeros.
   void describe() {
     for (auto [runner, model] :
          {std::pair(&sides_.original(), &out_.original), std::pair(&sides_.quantized(), &out_.quantized)}) {
@@ -91,6 +91,9 @@ class Comparing {
       out_.tensors.push_back({"probabilities", {}});
       out_.labels = LabelDifference{};
     }
+    for (int64_t i = 0; i <= sides_.original().model().layers(); ++i)
+      out_.layers.push_back({layer_name(static_cast<size_t>(i)), {}});
+    out_.drift = {{.sample = task_.sample()}, {.sample = "values"}};
     if (!task_.classifier) out_.vectors = VectorSpace{};
     if (!task_.gold.empty()) out_.task = {{"accuracy"}, {"macro_f1"}};
     if (!task_.scores.empty()) out_.task.insert(out_.task.end(), {{"spearman"}, {"pearson"}});

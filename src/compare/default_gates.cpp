@@ -39,7 +39,8 @@ std::vector<Gate> apply_gates(const Comparison& c, const GateLimits& limits,
     const std::string name = s.tensor + "." + s.metric;
     if (!values.contains(name)) {
       std::string known;
-      for (const auto& [key, value] : values) known += (known.empty() ? "" : ", ") + key;
+      for (const auto& [key, value] : values)  // those of single layers would be dozens
+        if (!key.starts_with("layer_")) known += (known.empty() ? "" : ", ") + key;
       throw Error(ErrorCode::usage,
                   fmt::format("gate {}: this comparison measures no such thing; it has {}", name, known));
     }

@@ -129,9 +129,7 @@ std::optional<LabelDifference> OutputMeter::labels() const {
 
 std::vector<Drift> OutputMeter::drift() const {
   std::vector<Drift> all;
-  for (const auto& [name, sides] :
-       {std::pair(task_.has_probabilities() ? "confidences" : "similarities", &sample_),
-        std::pair("values", &values_)}) {
+  for (const auto& [name, sides] : {std::pair(task_.sample(), &sample_), std::pair("values", &values_)}) {
     const auto& [original, other] = *sides;
     if (original.empty()) continue;
     const KolmogorovSmirnov test = kolmogorov_smirnov(original, other);

@@ -25,6 +25,8 @@ struct OutputTask {
 
   bool has_probabilities() const { return classifier && problem != ProblemType::regression; }
   const char* output() const { return classifier ? "logits" : "pooled_vector"; }
+  // The first sample of Drift.
+  const char* sample() const { return has_probabilities() ? "confidences" : "similarities"; }
   // The tensor whose worst texts are listed.
   const char* listed() const { return has_probabilities() ? "probabilities" : output(); }
 };

@@ -17,6 +17,10 @@ constexpr size_t kWindow = 1024;
 
 }  // namespace
 
+std::string layer_name(size_t index) {
+  return index == 0 ? "embeddings" : fmt::format("layer {}", index);
+}
+
 SideBySide::SideBySide(const Sides& sides, const OutputTask& task, std::span<const Sequence> sequences)
     : sides_(sides), sequences_(sequences), text_cosines_(sequences.size()) {
   if (task.tokens == 0) throw Error(ErrorCode::usage, "the texts hold no tokens; give some text");
@@ -81,8 +85,7 @@ void SideBySide::take(size_t index, const RunResult& original, const RunResult& 
 
 std::vector<NamedDifference> SideBySide::layers() const {
   std::vector<NamedDifference> all;
-  for (size_t i = 0; i < layers_.size(); ++i)
-    all.push_back({i == 0 ? "embeddings" : fmt::format("layer {}", i), layers_[i].result()});
+  for (size_t i = 0; i < layers_.size(); ++i) all.push_back({layer_name(i), layers_[i].result()});
   return all;
 }
 

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "compare/output_meter.h"
@@ -11,6 +12,8 @@
 #include "metrics/difference_meter.h"
 
 namespace mlxe {
+
+std::string layer_name(size_t index);  // "embeddings", "layer 1", ...
 
 // Memory does not grow with the sequences beyond a few numbers each: activations live for one batch.
 class SideBySide {
@@ -22,7 +25,7 @@ class SideBySide {
   void run(const Progress& progress);
 
   // Once run.
-  std::vector<NamedDifference> layers() const;  // "embeddings", "layer 1", ...
+  std::vector<NamedDifference> layers() const;
   const OutputMeter& exact() const { return *exact_; }
   const OutputMeter& fast() const { return *fast_; }  // where sides.fast()
   const std::vector<double>& text_cosines() const { return text_cosines_; }
