@@ -18,11 +18,11 @@
 namespace mlxe::cli {
 namespace {
 
-// Values that are texts themselves: an empty one is a text, and one may look like an option.
+// Arguments whose values are texts: they may be empty, and may look like an option.
 constexpr std::string_view kTexts[] = {"text", "--pair", "--prompt"};
 
-// CLI11 takes a value "[a,b]" for a list and drops the brackets. No argument of a program holds a zero byte,
-// so one at the end hides the bracket until the value is checked.
+// CLI11 reads a value "[a,b]" as a list and drops the brackets. A zero byte appended to the value prevents
+// this; it is removed when the value is checked. (No argument of a program contains a zero byte.)
 constexpr char kBracketGuard = '\0';
 
 std::string unguarded(std::string value) {
@@ -34,7 +34,7 @@ bool holds_text(const CLI::Option& option) {
   return std::ranges::find(kTexts, option.get_name()) != std::end(kTexts);
 }
 
-// A check is the sentence's end, "found ..., expected ...", or empty.
+// A check returns the end of an error text, "found ..., expected ...", or "" if the value is valid.
 using Check = std::function<std::string(std::string& value)>;
 
 CLI::Validator validator(Check check) {
@@ -45,7 +45,7 @@ std::string expected(const std::string& value, const std::string& what) {
   return fmt::format("found {}, expected {}", printable(value), what);
 }
 
-// Writes the number as decimal digits: CLI11 would read "010" as 8.
+// Rewrites the number as plain decimal digits: CLI11 would read "010" as 8.
 template <class Integer>
 std::string check_whole(std::string& value, const char* what) {
   Integer number = 0;
@@ -72,7 +72,7 @@ Check check_of_type(const std::string& type) {
   return [](std::string&) { return std::string(); };
 }
 
-// What every value is held against before its own checks.
+// Adds the checks that apply to every value. They run before the option's own checks.
 void add_checks(const CLI::App& command, CLI::Option& option) {
   if (option.get_expected_max() == 0) return;  // a flag
   const bool is_text = holds_text(option);
@@ -87,7 +87,7 @@ void add_checks(const CLI::App& command, CLI::Option& option) {
       }));
 }
 
-// "--gates=": CLI11 would take the argument after it.
+// Refuses "--gates=": CLI11 would take the next argument as the value.
 void refuse_empty_assignments(const std::vector<std::string>& arguments) {
   for (const std::string& a : arguments) {
     if (a == "--") return;
@@ -118,7 +118,7 @@ std::string unknown_option(const std::string& argument, const CLI::App* command,
   const std::string where = command != nullptr ? command->get_name() + " has" : "there is";
   const std::string sentence =
       fmt::format("{} no option {}{}", where, printable(name), command != nullptr ? "" : " before a command");
-  const bool has_letters = name.size() > 2;  // "-a" is near every short option
+  const bool has_letters = name.size() > 2;  // "-a" would be near every short option
   const std::string near =
       has_letters ? nearest(name, option_names(command != nullptr ? *command : app)) : std::string();
   if (!near.empty()) return fmt::format("{}; did you mean {}?", sentence, near);
@@ -135,7 +135,7 @@ std::string unknown_command(const std::string& name, const CLI::App& app) {
   return fmt::format("there is no command {}; the commands are {}", printable(name), fmt::join(known, ", "));
 }
 
-// The sentence about arguments that no option took; empty: there are none.
+// The error text about arguments that no option took. Empty if there are none.
 std::string about_leftovers(const CLI::App* command, const CLI::App& app) {
   std::vector<std::string> left = app.remaining(true);
   for (std::string& argument : left) argument = unguarded(std::move(argument));
@@ -150,7 +150,7 @@ std::string about_leftovers(const CLI::App* command, const CLI::App& app) {
   return fmt::format("{}: the argument {} is one too many", command->get_name(), printable(*argument));
 }
 
-// The sentence about options of a command that are missing, given too often or have no value.
+// The error text about a command's options that are missing, repeated or without a value.
 std::string about_options(const CLI::App& command, const CLI::ParseError& error) {
   const std::string what = error.what();
   for (const CLI::Option* option : command.get_options()) {
@@ -173,7 +173,7 @@ std::string about_options(const CLI::App& command, const CLI::ParseError& error)
 std::string usage_sentence(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<CLI::App*> chosen = app.get_subcommands();
   const CLI::App* command = chosen.empty() ? nullptr : chosen.front();
-  if (dynamic_cast<const CLI::ValidationError*>(&error) != nullptr) return error.what();  // one of our checks
+  if (dynamic_cast<const CLI::ValidationError*>(&error) != nullptr) return error.what();  // from our checks
   if (std::string left = about_leftovers(command, app); !left.empty()) return left;
   if (command == nullptr) return fmt::format("give a command: {}", fmt::join(command_names(app), ", "));
   return about_options(*command, error);
@@ -207,7 +207,7 @@ std::optional<int> parse_arguments(CLI::App& app, int argc, char** argv) {
   refuse_empty_assignments(arguments);
   for (std::string& a : arguments)
     if (a.ends_with(']')) a += kBracketGuard;
-  std::ranges::reverse(arguments);  // CLI11 takes them from the end
+  std::ranges::reverse(arguments);  // CLI11 expects them in reverse order
   try {
     app.parse(std::move(arguments));
   } catch (const CLI::Success& done) {

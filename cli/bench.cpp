@@ -43,7 +43,7 @@ struct Row {
   double gops() const { return time.operations / time.p50 / 1e6; }
 };
 
-// The peak of the products a run is made of; 0 where there is none.
+// The peak for the run's type of activations. 0 if it was not measured.
 double peak_for(const MachinePeaks& peaks, const Row& r) {
   return r.time.activations == "int8"   ? peaks.int8
          : r.time.activations == "bf16" ? peaks.bf16
@@ -77,7 +77,7 @@ void print(const std::vector<Row>& rows, const MachinePeaks& peaks, bool first_t
                           fmt::format("{:.0f}", static_cast<double>(r.time.peak_bytes) / 1e6)});
   const BatchTime& t = rows.front().time;
   table.note = fmt::format("{} engine ({}), {} activations.", t.engine, t.variant, t.activations);
-  if (first_token) table.note += " Of the last layer only what a head of the first token needs.";
+  if (first_token) table.note += " In the last layer, only first tokens are computed.";
   if (const double peak = peak_for(peaks, rows.front()); peak > 0)
     table.note += fmt::format(
         " of peak: the encoder's matrix products, of {:.0f} GOP/s of {} products measured in registers.",
@@ -137,7 +137,7 @@ int bench_models(const BenchArguments& o) {
                                           shape)});
     }
   draw("batches", total, total);
-  const int threads = rows.front().time.threads;  // 0: not the cpu engine
+  const int threads = rows.front().time.threads;  // 0 on the mlx engine
   const MachinePeaks peaks = threads > 0 ? measured_peaks(threads) : MachinePeaks{};
   if (o.json)
     print_json(to_json(rows, peaks, o.first_token), 2);
@@ -165,7 +165,7 @@ void add_bench(CLI::App& app, Run& run) {
       ->check(between(0, kMostSeconds))
       ->capture_default_str();
   command->add_flag("--first-token", o->first_token,
-                    "Compute only what a classifier or pooler needs, which read the first token alone");
+                    "Compute only first tokens in the last layer, as a classifier or pooler needs");
   command->add_flag("--json", o->json, "Machine-readable output");
   command->callback([o, &run] { run = [o] { return bench_models(*o); }; });
 }

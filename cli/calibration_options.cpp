@@ -14,26 +14,24 @@
 namespace mlxe::cli {
 
 std::vector<CLI::Option*> CalibrationOptions::add_to(CLI::App& command) {
-  CLI::Option* on = command.add_option("--calibrate", texts,
-                                       "Choose scales, codes and biases by what they do to the model's "
-                                       "outputs on texts: a file of texts like those "
-                                       "the model will see (.txt, .tsv, .jsonl, .conll), `default` (a text "
-                                       "of this program's own) or `none` (plain "
-                                       "rounding, as MLX does) [below 8 bits: default]");
+  CLI::Option* on = command.add_option(
+      "--calibrate", texts,
+      "Calibrate on texts like those the model will see: a file (.txt, .tsv, .jsonl, .conll), `default` (the "
+      "built-in text) or `none` (round-to-nearest, as MLX does) [below 8 bits: default]");
   details_ = {
-      command.add_flag(
-          "--calibrate-only", only,
-          "On that file alone; else the program's own text is mixed in, so that texts of one kind do "
-          "not make the model worse on others"),
+      command.add_flag("--calibrate-only", only,
+                       "Use only that file; without this flag the built-in text is added, so that texts of "
+                       "one kind do not make the model worse on others"),
       command
           .add_option(
               "--calibrate-limit", limit,
               "Texts of the file to use, spread over it; 0: about 24,000 tokens, more for wide models")
           ->capture_default_str(),
       command
-          .add_option("--method", method,
-                      "auto (gptq unless plain rounding measures better), rtn (plain rounding), mse (a "
-                      "search for each group's scale) or gptq (errors compensated)")
+          .add_option(
+              "--method", method,
+              "auto (gptq, or rtn where it measures better), rtn (round-to-nearest), mse (a search for each "
+              "group's scale) or gptq (rounding errors are compensated in the columns not yet rounded)")
           ->capture_default_str()};
   std::vector<CLI::Option*> all = details_;
   all.push_back(on);
@@ -43,8 +41,7 @@ std::vector<CLI::Option*> CalibrationOptions::add_to(CLI::App& command) {
 void CalibrationOptions::check() const {
   parse_calibration_method(method);
   if (only && (texts.empty() || texts == "default"))
-    throw Error(ErrorCode::usage,
-                "--calibrate-only: leaves the program's own text out; name a file of texts with --calibrate");
+    throw Error(ErrorCode::usage, "--calibrate-only needs a file of texts; add --calibrate FILE");
 }
 
 void CalibrationOptions::expect_no_details() const {
@@ -85,9 +82,8 @@ bool can_calibrate(const ConvertOptions& options) {
     return true;
   } catch (const Error& error) {
     const std::string sentence = fmt::format(
-        "{}: its matrices are rounded plainly: calibrating them, the default below 8 bits, needs the "
-        "tokenizer "
-        "(--calibrate none says that plain rounding is meant)",
+        "{}: no calibration, the default below 8 bits, because it needs the model's tokenizer; matrices are "
+        "rounded to nearest (--calibrate none does so without this warning)",
         error.what());
     if (options.strict) throw Error(ErrorCode::strict, sentence + " (an error under --strict)");
     if (options.warning) options.warning(sentence);
@@ -97,12 +93,12 @@ bool can_calibrate(const ConvertOptions& options) {
 
 void CalibrationNotice::announce() const {
   std::cerr << "note: calibrating on " << on_what_
-            << ", the default below 8 bits; --calibrate none rounds plainly, as MLX does\n";
+            << ", the default below 8 bits; --calibrate none rounds to nearest, as MLX does\n";
 }
 
 Progress CalibrationNotice::watch(Progress inner) {
   return [this, inner = std::move(inner)](std::string_view stage, uint64_t done, uint64_t total) {
-    if (stage != "converting") {  // of bytes, in the end
+    if (stage != "converting") {  // the last stage, counted in bytes
       end_ = Clock::now();
       if (!begin_) {
         announce();

@@ -1,4 +1,4 @@
-// What convert is told about calibrating, and what it does by itself where it is told nothing.
+// The calibration options of convert, and its defaults.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,44 +12,44 @@
 namespace mlxe::cli {
 
 struct CalibrationOptions {
-  std::string texts;  // a file, "default" or "none"; empty: not said
+  std::string texts;  // --calibrate: a file, "default" or "none"; empty: not given
   std::string method = "auto";
   size_t limit = 0;
   bool only = false;
 
-  // Returns the options, all of which need a quantization.
+  // Adds the options and returns them. All of them need quantization.
   std::vector<CLI::Option*> add_to(CLI::App& command);
   // Errors: usage (options that contradict each other).
   void check() const;
 
-  // Errors: usage (something says how to calibrate, and nothing is calibrated).
+  // Throws usage if an option says how to calibrate. To be called if nothing is calibrated.
   void expect_no_details() const;
 
   bool is_given() const { return !texts.empty() && texts != "none"; }
   bool is_unsaid() const { return texts.empty() && method != "rtn"; }
-  // On these texts (none: the built-in ones), as the options say.
+  // The calibration on `texts` (none: the built-in ones) with the given options.
   Calibration on(std::vector<TextInput> texts) const;
 
  private:
-  std::vector<CLI::Option*> details_;  // say how to calibrate
+  std::vector<CLI::Option*> details_;  // the options that say how to calibrate
 };
 
 std::vector<TextInput> read_all_texts(const std::string& file, bool strict);
 
-// Whether some matrix will have fewer than 8 bits, and so be calibrated by default.
+// Whether some matrix will have fewer than 8 bits, so that the conversion calibrates by default.
 bool has_narrow_matrices(const ConvertOptions& options);
 
-// Whether texts can be tokenized for the model. If not, options.warning hears that it is rounded plainly;
-// under options.strict an error.
+// Whether the model has a tokenizer. If not, warns that the model is rounded to nearest; under
+// options.strict, throws.
 bool can_calibrate(const ConvertOptions& options);
 
-// Says on standard error when calibrating that nobody asked for begins, and how long it took.
+// Prints a notice on standard error when a calibration by default begins, and the time it took.
 class CalibrationNotice {
  public:
   explicit CalibrationNotice(std::string on_what) : on_what_(std::move(on_what)) {}
 
   void announce() const;
-  // Passes on to `inner`. This must outlive it.
+  // A Progress that also calls `inner`. This object must outlive it.
   Progress watch(Progress inner);
   void say_time() const;
 

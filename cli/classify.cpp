@@ -29,7 +29,7 @@ struct ZeroShotCommand {
   ZeroShotOptions options;
 };
 
-// Labels by falling score: what a person reads.
+// Labels and scores by falling score, for people.
 std::string ranking(std::span<const float> scores, std::span<const std::string> labels) {
   std::vector<size_t> order(scores.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -45,7 +45,7 @@ nlohmann::json scores_by_label(std::span<const float> scores, std::span<const st
   return object;
 }
 
-// A name that several classes have is followed by the number of the class, so that each class has a key.
+// Makes names unique, so that each class has its own key: a name of several classes gets the class's number.
 std::vector<std::string> distinct(std::vector<std::string> names) {
   const std::multiset<std::string> all(names.begin(), names.end());
   std::set<std::string> used;
@@ -57,8 +57,8 @@ std::vector<std::string> distinct(std::vector<std::string> names) {
   return names;
 }
 
-// As transformers' pipeline reads a list of labels: without the space around them, and without empty ones.
-// One given twice would get half the score each time, so it is taken once; what is left out is said.
+// Removes the space around labels, and empty labels, as in transformers' pipeline. A label that occurs
+// twice would get half the score each time, so it is taken once. Warns of labels that are left out.
 std::vector<std::string> candidate_labels(const std::vector<std::string>& given, const Warning& warn) {
   std::vector<std::string> labels;
   for (const std::string& label : given) {
@@ -72,7 +72,7 @@ std::vector<std::string> candidate_labels(const std::vector<std::string>& given,
     if (std::ranges::find(labels, trimmed) == labels.end())
       labels.push_back(std::move(trimmed));
     else
-      warn(fmt::format("--labels: \"{}\" stands there twice; the second was left out", trimmed));
+      warn(fmt::format("--labels: \"{}\" was given twice; the second was left out", trimmed));
   }
   if (labels.empty()) throw Error(ErrorCode::usage, "--labels: no label, expected at least one");
   return labels;

@@ -1,4 +1,5 @@
-// The program: one file a command. Each adds itself to the application and leaves what to run in `Run`.
+// The commands of the program, one file each. Each adds itself to the application and sets `run` when it is
+// chosen.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -10,7 +11,7 @@
 
 namespace mlxe::cli {
 
-// Set by the chosen command while the arguments are parsed; returns the exit status. Throws mlxe::Error.
+// The chosen command, set while the arguments are parsed. Returns the exit status. Throws mlxe::Error.
 using Run = std::function<int()>;
 
 void add_embed(CLI::App& app, Run& run);
@@ -25,21 +26,21 @@ void add_evaluate(CLI::App& app, Run& run);
 void add_matrix(CLI::App& app, Run& run);
 void add_sensitivity(CLI::App& app, Run& run);
 void add_bench(CLI::App& app, Run& run);
-void add_measure(CLI::App& app, Run& run);  // hidden: what `compare` and `bench` start to time one model
+void add_measure(CLI::App& app, Run& run);  // hidden: `compare` and `bench` start it to time one model
 void add_convert(CLI::App& app, Run& run);
 void add_dequantize(CLI::App& app, Run& run);
 void add_inspect(CLI::App& app, Run& run);
 
-// Prints "warning: ..." to standard error, each sentence once; under `--strict` the first one is thrown as
+// Prints "warning: ..." to standard error, each sentence once. Under `--strict`, throws the first one as
 // Error(strict).
 enum class Strictness { warn, strict };
 Warning warnings(Strictness strictness);
-// Under `--strict`: tells `warning` of each file of a converted folder that is not as mlx_encoder.json
-// records it.
+// Under `--strict`: warns of each file of a converted folder that differs from its record in
+// mlx_encoder.json.
 void tell_changed_files(const std::filesystem::path& folder, Strictness strictness, const Warning& warning);
 
-// A progress bar on standard error, drawn only on a terminal. There is one at a time, and warnings go above
-// it.
+// A progress bar on standard error, drawn only on a terminal. There is one bar at a time; warnings are
+// printed above it.
 Progress progress();
 
 }  // namespace mlxe::cli

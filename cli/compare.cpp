@@ -1,4 +1,4 @@
-// mlx-encoder compare: what a conversion cost.
+// mlx-encoder compare: the cost of a conversion.
 #include "mlx_encoder/compare.h"
 
 #include <fmt/format.h>
@@ -48,7 +48,7 @@ struct CompareArguments {
   std::string command;
 };
 
-// A column of gold values: one that was named must be there, the one usually called so may be.
+// A column of gold values. A column named by the user must exist; the usual column is optional.
 struct Gold {
   const std::string& named;
   const char* usual;
@@ -56,7 +56,7 @@ struct Gold {
 
   std::string column() const { return named.empty() ? usual : named; }
 
-  // Of the text `index`. All rows have a value or none has.
+  // Adds the value of the text `index`. Either all rows have a value, or none has.
   void take(const std::optional<std::string>& cell, size_t index, const std::string& where, size_t line) {
     const bool so_far = values.size() == index;
     if (cell && so_far) values.push_back(*cell);
@@ -64,8 +64,9 @@ struct Gold {
     if (index > 0)
       throw Error(
           ErrorCode::format,
-          fmt::format("{}: line {}: no \"{}\" that is a string or a number, as the lines before it have",
-                      where, line, column()));
+          fmt::format(
+              "{}: line {}: \"{}\" is missing or neither a string nor a number; all rows need one, or none",
+              where, line, column()));
     if (!named.empty()) throw Error(ErrorCode::usage, fmt::format("{}: has no column \"{}\"", where, named));
   }
 };
@@ -97,7 +98,7 @@ CompareInput read_input(const CompareArguments& o) {
   return input;
 }
 
-// Evenly spread over all of them.
+// A sample of the texts, spread evenly over all of them.
 std::vector<TextInput> sample(const std::vector<TextInput>& texts) {
   const size_t count = std::min(kMeasuredTexts, texts.size());
   std::vector<TextInput> chosen;
@@ -105,7 +106,7 @@ std::vector<TextInput> sample(const std::vector<TextInput>& texts) {
   return chosen;
 }
 
-// What matters most stands last, next to the prompt; the rest is in the report.
+// Prints the most important tables last, next to the prompt. The others are in the report.
 void print_tables(const Comparison& c) {
   std::cout << fmt::format("{} texts, {} tokens; {} engine ({}), float32 activations\n", c.texts, c.tokens,
                            c.quantized.engine, c.quantized.variant);
@@ -119,7 +120,7 @@ int compare_models(const CompareArguments& o) {
   if (!o.report.empty() && ending_of(o.report) != ".html" && ending_of(o.report) != ".md")
     throw Error(ErrorCode::usage,
                 fmt::format("--report {}: expected a name that ends in .html or .md", o.report.string()));
-  // What can't be written is said before the long run.
+  // Opened before the long run, so that an output that can't be written is reported at once.
   std::optional<OutputFile> report;
   if (!o.report.empty()) report.emplace(o.report);
   if (!o.save_baseline.empty()) require_baseline_place(o.save_baseline);
@@ -136,7 +137,7 @@ int compare_models(const CompareArguments& o) {
   options.limits.cosine = o.gate_cosine;
   options.run_mode = parse_activations(o.run.activations);
   for (const std::string& g : o.gates) options.gates.push_back(parse_gate(g));
-  std::optional<QualityFile> quality;  // a mistake in it is said before the long run
+  std::optional<QualityFile> quality;  // read before the long run, so that mistakes are reported at once
   if (!o.gates_file.empty()) quality = read_quality_file(o.gates_file);
 
   Comparison c = compare(o.original, o.quantized, input, options);
@@ -226,13 +227,13 @@ void add_compare(CLI::App& app, Run& run) {
   command
       ->add_option(
           "--activations", o->run.activations,
-          "auto, int8, bf16 or f32: the quantized side's run mode, measured besides float32 (cpu engine)")
+          "auto, int8, bf16 or f32: activations of an additional run of the quantized model (cpu engine)")
       ->capture_default_str();
   command->add_option("--threads", o->run.threads, "Threads of the cpu engine; 0: all cores")
       ->check(at_least(0));
   command
       ->add_option("--max-length", o->run.max_length,
-                   "Tokens a text may have; longer ones are truncated (said)")
+                   "Most tokens of a text; longer texts are truncated, with a warning")
       ->check(at_least(1));
   command->add_flag("--gate", o->gate, "Exit status 3 when a gate fails");
   command
@@ -252,14 +253,13 @@ void add_compare(CLI::App& app, Run& run) {
       ->take_all();
   add_quality(*command, o->gates_file, &o->save_baseline);
   command->add_flag("--no-speed", o->no_speed, "Do not measure time and memory");
-  command->add_option("--seconds", o->seconds, "Latency and throughput may take this long each, a model")
+  command->add_option("--seconds", o->seconds, "Seconds for latency, and for throughput, of each model")
       ->check(above(0))
       ->check(between(0, kMostSeconds))
       ->capture_default_str();
   command->add_option("--report", o->report, "Write a report: FILE.html or FILE.md");
-  command->add_flag(
-      "--update-card", o->update_card,
-      "Write the figures into the converted folder's README.md, where convert left a place for them");
+  command->add_flag("--update-card", o->update_card,
+                    "Write the figures into the README.md that convert wrote into the converted folder");
   command->add_flag("--strict", o->run.strict, "Warnings are errors");
   command->add_flag("--json", o->run.json, "Machine-readable output, one object (docs/json.md)");
   command->callback([o, command, &run] {

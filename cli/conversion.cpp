@@ -135,7 +135,9 @@ void FolderOptions::add_to(CLI::App& command) {
   command.add_option("MODEL", model, "Folder with config.json and safetensors files");
   command.add_option("--model,--hf-path", model_option, "The same, by mlx-lm's names");
   command.add_option("--mlx-path", output, "Folder to write")->capture_default_str();
-  command.add_option("--max-shard-size", shard_size, "Begin another weight file before one grows past this")
+  command
+      .add_option("--max-shard-size", shard_size,
+                  "Begin a new weight file before one would exceed this size: 5GB, 500MiB")
       ->capture_default_str();
   command.add_option("--threads", threads, "Threads; 0: all cores")
       ->capture_default_str()

@@ -1,4 +1,4 @@
-// What convert and dequantize have in common: their options, and how a finished conversion is shown.
+// The common part of convert and dequantize: options, and the output of a finished conversion.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -24,7 +24,7 @@ struct FolderOptions {
 
 enum class Written { yes, no };  // no: --dry-run
 
-// As a table and a summary, or as one JSON object with the gates that were checked, if any.
+// Prints a table and a summary, or one JSON object (with the checked gates, if any).
 void show(const Conversion& result, Written written, const FolderOptions& options,
           const QualityCheck* checked = nullptr);
 void show(const TargetedConversion& result, Written written, const FolderOptions& options,

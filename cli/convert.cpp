@@ -35,10 +35,11 @@ struct ConvertArguments {
   std::filesystem::path recipe;
   bool quantize = false, dequantize = false, dry_run = false;
   std::vector<CLI::Option*> need_quantize, need_target;
-  std::vector<CLI::Option*> allocating;  // each chooses bits by itself
+  std::vector<CLI::Option*> allocating;  // each chooses bits for single matrices
   std::vector<CLI::Option*> uniform;     // one width for all
 
-  // That was given and chooses bits for each matrix; null: none. Throws usage where several were.
+  // The given option that chooses bits for each matrix; null if there is none. Throws usage if there are
+  // several.
   const CLI::Option* allocation() const {
     const CLI::Option* given = nullptr;
     for (const CLI::Option* option : allocating) {
@@ -62,11 +63,11 @@ std::optional<Target> target(const ConvertArguments& o) {
   return std::nullopt;
 }
 
-// Bits and group size left out take the mode's own default; ours for affine is 8 bits.
+// Missing bits and group size take the mode's default. For affine it is 8 bits (MLX's is 4).
 Scheme parse_scheme(const ConvertArguments& o) {
   const Mode mode = o.quantize ? parse_mode(o.mode) : Mode::none;
   if (o.quantize && mode == Mode::none)
-    throw Error(ErrorCode::usage, "--q-mode float: nothing would be quantized; leave -q out to only cast");
+    throw Error(ErrorCode::usage, "--q-mode float quantizes nothing; leave -q out to only cast");
   Scheme scheme = default_scheme(mode);
   scheme.dtype = parse_dtype(o.folder.dtype.empty() ? "float16" : o.folder.dtype);
   if (mode == Mode::none) return scheme;
@@ -76,14 +77,14 @@ Scheme parse_scheme(const ConvertArguments& o) {
   return scheme;
 }
 
-// Whether to calibrate though nobody said so: to a target, as a recipe did, and below 8 bits.
+// Whether to calibrate without --calibrate: to a target, if the recipe did, and below 8 bits.
 bool calibrates_by_default(const ConvertArguments& o, const ConvertOptions& options) {
   if (!o.calibration.is_unsaid()) return false;
   if (!o.recipe.empty()) return allocate::Recipe::read(o.recipe).calibration.has_value();
   return target(o) || has_narrow_matrices(options);
 }
 
-// `texts`: of a target; a calibration by default takes them, and the last third of them is held out.
+// `texts`: the texts of a target. A calibration by default uses them, and the last third of them is held out.
 void set_calibration(const ConvertArguments& o, std::vector<TextInput>& texts, CalibrationNotice& notice,
                      ConvertOptions& options) {
   if (o.calibration.is_given()) {
@@ -98,8 +99,9 @@ void set_calibration(const ConvertArguments& o, std::vector<TextInput>& texts, C
     if (o.dry_run) notice.announce();
   }
 #ifdef __GLIBC__
-  // A calibration's large vectors go back to the system when they are freed: malloc's own limit rises to 32
-  // MiB with the first of them, and what lies between the others then stays (a sixth of the peak).
+  // Makes malloc return a calibration's large vectors to the system when they are freed. By default malloc
+  // raises this threshold to 32 MiB after the first of them; freed vectors then stay in the heap (a sixth
+  // of the peak).
   if (options.calibration) ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
 }
@@ -111,12 +113,12 @@ void check(const ConvertArguments& o) {
       throw Error(ErrorCode::usage, fmt::format("{} needs -q", option->get_name()));
   o.calibration.check();
   if (o.dequantize && (o.quantize || o.dry_run || o.allocation() != nullptr))
-    throw Error(ErrorCode::usage, "-d goes with neither -q nor a target, preset or recipe nor --dry-run");
+    throw Error(ErrorCode::usage, "-d can't be combined with -q, a target, a preset, a recipe or --dry-run");
   const CLI::Option* allocates = o.allocation();
   if (allocates != nullptr)
     for (const CLI::Option* option : o.uniform)
       if (option->count() > 0 && !(option->get_name() == "--q-group-size" && !o.preset.empty()))
-        throw Error(ErrorCode::usage, fmt::format("{} says how each matrix is stored; leave {} out",
+        throw Error(ErrorCode::usage, fmt::format("{} sets the bits of each matrix; leave {} out",
                                                   allocates->get_name(), option->get_name()));
   const std::optional<Target> wanted = target(o);
   for (const CLI::Option* option : o.need_target)
@@ -124,10 +126,10 @@ void check(const ConvertArguments& o) {
       throw Error(ErrorCode::usage,
                   fmt::format("{} needs a target such as --target-size 45MB", option->get_name()));
   if (wanted && o.texts.empty() && !o.calibration.is_given())
-    throw Error(ErrorCode::usage,
-                fmt::format("{} {}: what fewer bits cost is measured on texts like those the "
-                            "model will see; add --texts FILE or --calibrate FILE",
-                            option_of(wanted->kind), wanted->text));
+    throw Error(
+        ErrorCode::usage,
+        fmt::format("{} {} needs texts like those the model will see; add --texts FILE or --calibrate FILE",
+                    option_of(wanted->kind), wanted->text));
 }
 
 int convert(const ConvertArguments& o) {
@@ -154,7 +156,7 @@ int convert(const ConvertArguments& o) {
     options.scheme = {Mode::affine, 8, o.group_size ? o.group_size : 64, options.scheme.dtype};
     apply_preset(o.preset, options);
   }
-  std::vector<TextInput> texts;  // of a target
+  std::vector<TextInput> texts;  // for a target
   if (!o.texts.empty()) texts = read_all_texts(o.texts, options.strict);
   CalibrationNotice notice(wanted ? "two thirds of the texts and the built-in text" : "the built-in text");
   set_calibration(o, texts, notice, options);
@@ -190,7 +192,7 @@ int convert(const ConvertArguments& o) {
     done.plan = plan_conversion(options);
     return finish(done, done, Written::no);
   }
-  if (quality) {  // most of its gates know all before anything is written
+  if (quality) {  // most gates of convert can be checked before anything is written
     ConvertOptions silent = options;
     silent.warning = nullptr;
     done.plan = plan_conversion(silent);
@@ -238,26 +240,28 @@ void add_convert(CLI::App& app, Run& run) {
       command->add_option(
           "--target-size", o->target_size,
           "Choose bits for each matrix so that the weight files take at most this: 45MB, 43MiB"),
-      command->add_option("--target-bits", o->target_bits, "The same by bits a weight, all counted: 4.5"),
+      command->add_option("--target-bits", o->target_bits,
+                          "Choose bits for each matrix so that the model has at most so many bits a weight, "
+                          "everything counted: 4.5"),
       command->add_option("--min-cosine", o->min_cosine,
-                          "The smallest whose vectors keep this mean cosine on held-out texts: 0.995"),
+                          "The smallest model whose vectors keep this mean cosine on held-out texts: 0.995"),
       command->add_option("--max-relative-error", o->max_relative_error,
-                          "The smallest whose vectors' error, relative to how far different texts lie apart, "
-                          "is at most this on held-out texts: 0.01"),
-      command->add_option("--max-flips", o->max_flips,
-                          "The smallest that changes at most this share of labels on held-out texts: 1%"),
+                          "The smallest model whose vectors have at most this relative error (docs/gates.md) "
+                          "on held-out texts: 0.01"),
+      command->add_option(
+          "--max-flips", o->max_flips,
+          "The smallest model that changes at most this share of labels on held-out texts: 1%"),
       command->add_option("--recipe", o->recipe,
                           "Store each matrix as this file says: mlx_encoder_recipe.json of an earlier "
                           "conversion to a target"),
       command->add_option("--quant-predicate", o->preset,
-                          "mixed_2_6, mixed_3_4, mixed_3_6, mixed_4_6 or mixed_4_8: the second width for "
-                          "matrices that gain most, the first for all others")};
-  o->need_target = {
-      command->add_option("--texts", o->texts,
-                          "Texts a target is measured on (.txt, .tsv, .jsonl, .conll); a third is kept "
-                          "to prove it [those of --calibrate]")};
+                          "mixed_2_6, mixed_3_4, mixed_3_6, mixed_4_6 or mixed_4_8: the first width for most "
+                          "matrices, the second for those that gain most")};
+  o->need_target = {command->add_option("--texts", o->texts,
+                                        "Texts for a target (.txt, .tsv, .jsonl, .conll); a third of them is "
+                                        "held out to measure the result [those of --calibrate]")};
   command->add_option("--dtype", o->folder.dtype,
-                      "Of what stays float and of scales: float16, bfloat16 or float32 [float16]");
+                      "Dtype of float tensors and of scales: float16, bfloat16 or float32 [float16]");
   command->add_flag("-d,--dequantize", o->dequantize, "The same as the dequantize command");
   command
       ->add_option("--layout", o->layout,

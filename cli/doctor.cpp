@@ -1,4 +1,4 @@
-// mlx-encoder doctor: what this machine has, what would run, what is missing.
+// mlx-encoder doctor: what this machine has, what the program would use, what is missing.
 #include <fmt/format.h>
 
 #include <iostream>

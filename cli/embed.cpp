@@ -16,7 +16,7 @@
 namespace mlxe::cli {
 namespace {
 
-constexpr int kShown = 8;  // values of a vector a person is shown
+constexpr int kShown = 8;  // values of a vector that are printed without --json
 
 struct EmbedArguments {
   RunOptions run;
@@ -64,7 +64,7 @@ int embed(const EmbedArguments& o) {
   if (npy) {
     npy->finish();
     std::ostream& said =
-        npy->is_standard_output() ? std::cerr : std::cout;  // behind vectors it would damage them
+        npy->is_standard_output() ? std::cerr : std::cout;  // a sentence after the vectors would damage them
     if (o.run.json)
       print_json(nlohmann::json{{"output", o.output}, {"rows", done}, {"columns", encoder.info().dimension}},
                  -1, said);

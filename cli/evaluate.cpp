@@ -1,4 +1,4 @@
-// mlx-encoder evaluate: how well a model does a task, and what a conversion changed about that.
+// mlx-encoder evaluate: how well a model does a task, and the change by a conversion.
 #include "mlx_encoder/evaluate.h"
 
 #include <fmt/format.h>
@@ -123,7 +123,10 @@ int evaluate_model(EvaluateArguments o) {
   }
   const Task task = parse_task(o.task);
   if (!o.reading.qrels.empty() && task != Task::retrieval)
-    throw Error(ErrorCode::usage, fmt::format("--qrels: {} reads none; it belongs to retrieval", o.task));
+    throw Error(
+        ErrorCode::usage,
+        fmt::format("--qrels: the task {} uses no judgements; leave it out, or use the task retrieval",
+                    o.task));
   o.evaluating.tagging = parse_tagging(o.tagging);
   o.evaluating.engine = parse_engine(o.run.engine);
   o.evaluating.activations = parse_activations(o.run.activations);
@@ -133,7 +136,7 @@ int evaluate_model(EvaluateArguments o) {
   for (const auto& folder : {o.run.folder, o.original})
     if (!folder.empty()) tell_changed_files(folder, o.run.strictness(), o.evaluating.warning);
   o.evaluating.progress = progress();
-  std::optional<QualityFile> quality;  // a mistake in it is said before the long run
+  std::optional<QualityFile> quality;  // read before the long run, so that mistakes are reported at once
   if (!o.gates.empty()) quality = read_quality_file(o.gates);
   if (!o.save_baseline.empty()) require_baseline_place(o.save_baseline);
   const TaskData data = read_task_data(task, o.data, o.reading);
@@ -160,7 +163,7 @@ void add_evaluate(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
       "evaluate", "How well a model does a task, and whether a conversion does it as well as the original");
   auto o = std::make_shared<EvaluateArguments>();
-  o->run.activations = "f32";  // what the stored weights cost, as in compare
+  o->run.activations = "f32";  // judges only the stored weights, as in compare
   o->run.add_to(*command);
   command->add_option("--original", o->original, "Folder of the original model, to run on the same items");
   command->add_option("--task", o->task, "similarity, classification, nli, ner, rerank or retrieval")

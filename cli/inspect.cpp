@@ -1,4 +1,4 @@
-// mlx-encoder inspect: what a model folder really stores, and who can load it.
+// mlx-encoder inspect: what a model folder stores, and who can load it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@
 namespace mlxe::cli {
 namespace {
 
-constexpr size_t kListedChanges = 3;  // that a message spells out
+constexpr size_t kListedChanges = 3;  // most changes in a message
 
 struct InspectArguments {
   std::string folder;
@@ -26,7 +26,7 @@ struct InspectArguments {
   bool tensors = false, plan = false, json = false;
 };
 
-// Mode fake in an inspection: floats that hold codes of some bits.
+// The scheme of a tensor, in words. (Mode fake: floats with values on a grid of some bits.)
 std::string scheme_of(const InspectedTensor& t) {
   if (t.scheme.mode == Mode::fake) return fmt::format("fake {}-bit in {}", t.scheme.bits, name(t.dtype));
   if (t.scheme.mode == Mode::none) return name(t.dtype);

@@ -29,13 +29,13 @@ void say(int stream, const char* text) noexcept {
   }
 }
 
-// The sentence needs no memory. No destructors run: other threads are still at work.
+// Prints the error without allocating memory. Runs no destructors, because other threads are still running.
 [[noreturn]] void end_program(ErrorCode code, const char* sentence) noexcept {
   static std::atomic_flag ending;
   thread_local bool is_ending = false;
-  if (is_ending) ::_exit(exit_status(code));  // removing temporary files failed in its turn
+  if (is_ending) ::_exit(exit_status(code));  // a second failure, while temporary files were removed
   if (ending.test_and_set())
-    for (;;) ::pause();  // another thread is at it
+    for (;;) ::pause();  // another thread is ending the program
   is_ending = true;
   if (json_too) {
     for (const char* part : {R"({"error":{"code":")", name(code), R"(","message":")", sentence, "\"}}\n"})
@@ -46,7 +46,7 @@ void say(int stream, const char* text) noexcept {
   ::_exit(exit_status(code));
 }
 
-// The path of the file mapped at `address`, as it may stand in a sentence; else "a file".
+// The path of the file mapped at `address`, safe to print; "a file" if it is unknown.
 const char* mapped_at(uintptr_t address) noexcept {
   static std::array<char, 4096> line;
   std::FILE* maps = std::fopen("/proc/self/maps", "re");
@@ -66,10 +66,10 @@ const char* mapped_at(uintptr_t address) noexcept {
   return "a file";
 }
 
-// The thread that read the file is here, in the middle of a read: no lock of the memory's or a stream's is
-// held.
+// Called on the thread that read the mapped file. That thread holds no lock of the heap or of a stream, so
+// that printing is safe.
 void on_bus_error(int signal, siginfo_t* info, void*) {
-  if (info->si_code <= 0) {  // somebody sent it
+  if (info->si_code <= 0) {  // sent by kill(), not by a failed read
     ::signal(signal, SIG_DFL);
     ::raise(signal);
     return;
@@ -87,20 +87,21 @@ void on_no_memory(size_t) {
 
 std::atomic<bool> memory_ran_out{false};
 
-// operator new calls this before it gives up.
+// Called by operator new when an allocation failed.
 void on_failed_new() {
   memory_ran_out = true;
   throw std::bad_alloc();
 }
 
-// libstdc++'s std::filesystem follows null pointers after a failed allocation. Any other crash stays a crash.
+// After a failed allocation, libstdc++'s std::filesystem follows null pointers. Any other crash stays a
+// crash.
 void on_segmentation_fault(int signal) {
   if (memory_ran_out) end_program(ErrorCode::io, "out of memory");
   ::signal(signal, SIG_DFL);
   ::raise(signal);
 }
 
-// An exception nobody could catch: in a destructor, or while another one was on its way.
+// Called for an exception that can't be caught: thrown in a destructor, or while another one was thrown.
 [[noreturn]] void on_terminate() {
   try {
     if (const std::exception_ptr error = std::current_exception()) std::rethrow_exception(error);
@@ -112,7 +113,7 @@ void on_segmentation_fault(int signal) {
   end_program(ErrorCode::internal, "internal error: an exception could not be passed on");
 }
 
-// Before the constructors of other files' variables, which may run out of memory in their turn.
+// Runs before the constructors of other files' variables, which may also run out of memory.
 __attribute__((constructor(200))) void install_before_constructors() {
   std::set_new_handler(on_failed_new);
   std::set_terminate(on_terminate);

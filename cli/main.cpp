@@ -1,5 +1,5 @@
-// mlx-encoder: the program. Parses arguments, runs one command, turns errors into one sentence and an exit
-// status.
+// mlx-encoder, the program. Parses arguments, runs one command, and reports an error as one sentence and an
+// exit status.
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -28,7 +28,8 @@ namespace mlxe::cli {
 
 namespace {
 
-// One bar for all that is drawn and said while somebody holds it; an error on its way out takes it away.
+// The bar that all progress and warnings share, as long as somebody holds it. An exception destroys the
+// holders and so removes the bar.
 std::shared_ptr<ProgressBar> shared_bar() {
   static std::mutex mutex;
   static std::weak_ptr<ProgressBar> current;
@@ -74,7 +75,7 @@ int fail(ErrorCode code, const std::string& message, bool json) {
 
 int main(int argc, char** argv) {
   using namespace mlxe;
-  std::signal(SIGPIPE, SIG_DFL);  // `mlx-encoder embed ... | head` ends quietly
+  std::signal(SIGPIPE, SIG_DFL);  // `mlx-encoder embed ... | head` ends without an error
   const bool json = cli::wants_json(argc, argv);
   cli::install_last_words(json);
   cli::remove_leftovers_on_signals();

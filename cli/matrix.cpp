@@ -49,7 +49,7 @@ int run_or_plan(const MatrixArguments& o) {
 
 void add_matrix(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
-      "matrix", "Convert, compare and evaluate models in schemes, as a file lists them; one table of all");
+      "matrix", "Convert, compare and evaluate the models and schemes that a file lists; write one table");
   auto o = std::make_shared<MatrixArguments>();
   command->add_option("file", o->file, "The list of models and schemes (docs/matrix.md)")
       ->capture_default_str();

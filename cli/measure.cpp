@@ -1,5 +1,5 @@
-// mlx-encoder measure: times one model in this process. Hidden: `compare` and `bench` start it, a model at a
-// time.
+// mlx-encoder measure: times one model in this process. Hidden: `compare` and `bench` start it for each
+// model.
 #include "bench/measure.h"
 
 #include <unistd.h>
@@ -21,7 +21,7 @@
 namespace mlxe::cli {
 namespace {
 
-// Close enough where nobody says when the process began.
+// The start of the process, if --started is not given.
 const auto kStarted = std::chrono::steady_clock::now();
 
 struct MeasureArguments {
@@ -31,11 +31,11 @@ struct MeasureArguments {
   int lifeline = -1;
   double seconds = 2;
   bool only_start = false;
-  std::string shape;  // a batch to time instead of texts
+  std::string shape;  // times a batch of this shape instead of texts
   bool first_token = false;
 };
 
-// Ends this process when the one that started it is gone, whose end of the pipe closes then.
+// Ends this process when its parent ends: the parent's end of the pipe is then closed.
 void end_with_parent(int pipe) {
   try {
     std::thread([pipe] {
@@ -44,7 +44,7 @@ void end_with_parent(int pipe) {
       }
       ::_exit(exit_status(ErrorCode::io));
     }).detach();
-  } catch (const std::system_error&) {  // it ends by itself some seconds later
+  } catch (const std::system_error&) {  // no thread: the process ends by itself after some seconds
   }
 }
 

@@ -31,15 +31,15 @@ constexpr int kStarts = 3;
 
 using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 
-// Deleted already: it goes away with the last process that has it open.
+// A file without a name. It disappears with the last process that has it open.
 File temporary_file() {
   File file(std::tmpfile(), &std::fclose);
   if (!file) throw Error(ErrorCode::io, fmt::format("temporary file: {}", std::strerror(errno)));
   return file;
 }
 
-// A pipe nobody writes to. Its writing end is this process's alone, so the child reads its end when this
-// process is gone, however it went.
+// A pipe that nobody writes to. Only this process has its writing end, so a child reads end-of-file when
+// this process ends, in whatever way.
 class Lifeline {
  public:
   Lifeline() {
@@ -86,7 +86,7 @@ ErrorCode code_of(const std::string& name_of_code) {
   return ErrorCode::internal;
 }
 
-// What `measure` prints with these arguments more, `input` on its standard input.
+// Runs `measure` with the additional arguments `more` and `input` as standard input. Returns what it prints.
 nlohmann::ordered_json run_once(const MeasureRequest& r, std::FILE* input,
                                 const std::vector<std::string>& more) {
   const File result = temporary_file();
@@ -100,7 +100,7 @@ nlohmann::ordered_json run_once(const MeasureRequest& r, std::FILE* input,
   arguments.insert(arguments.end(), more.begin(), more.end());
   const Lifeline lifeline;
   arguments.insert(arguments.end(), {"--lifeline", std::to_string(lifeline.end_of_child())});
-  // Last, so that the clock starts as late as it can. steady_clock is the same in both processes.
+  // Added last, so that the clock starts as late as possible. Both processes have the same steady_clock.
   arguments.insert(
       arguments.end(),
       {"--started", std::to_string(std::chrono::steady_clock::now().time_since_epoch().count())});

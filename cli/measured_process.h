@@ -1,4 +1,4 @@
-// A model measured in a process of its own: this program started anew with its hidden command `measure`.
+// Measures a model in a process of its own: starts this program with its hidden command `measure`.
 #pragma once
 
 #include <filesystem>
@@ -16,16 +16,17 @@ struct MeasureRequest {
   std::string activations = "auto";
   int threads = 0;
   int64_t max_length = 0;
-  double seconds = 2;        // latency and throughput, or the runs of a batch, may take this long each
-  bool first_token = false;  // of a batch: only what a head needs that reads the first token alone
+  double seconds = 2;        // time for latency, and for throughput; or for the runs of a batch
+  bool first_token = false;  // of a batch: compute only the first token of each text in the last layer
 };
 
-// Starts one process after another: one to bring the files into the cache, which is not counted, one that
-// measures everything, and more that only start, for the spread. Errors: those the processes report; io (a
-// process can't be started or ends without a result).
+// Starts one process after another: one that is not counted and brings the files into the cache, one that
+// measures everything, and others that only measure their start, for its spread. Errors: those that the
+// processes report; io (a process can't be started or ends without a result).
 Measurement measure_apart(const MeasureRequest& request, std::span<const TextInput> texts);
 
-// One process brings the files into the cache, which is not counted; the next is measured. Errors: the same.
+// Starts a process that is not counted and brings the files into the cache, then one that is measured.
+// Errors: the same.
 BatchTime bench_apart(const MeasureRequest& request, BatchShape shape);
 
 }  // namespace mlxe::cli

@@ -7,7 +7,7 @@
 namespace mlxe::cli {
 namespace {
 
-constexpr size_t kHeaderBytes = 128;  // a multiple of 64, room for any row count
+constexpr size_t kHeaderBytes = 128;  // a multiple of 64 with room for any number of rows
 
 }  // namespace
 

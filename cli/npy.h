@@ -9,8 +9,8 @@
 
 namespace mlxe::cli {
 
-// Appends rows of float32; the row count is written into the header by finish(). Until then the file that was
-// there stays.
+// Appends rows of float32. finish() writes the number of rows into the header. Until then an existing file
+// is unchanged.
 class NpyWriter {
  public:
   // Errors: usage, io (OutputFile).

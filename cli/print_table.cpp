@@ -9,7 +9,7 @@
 namespace mlxe::cli {
 namespace {
 
-size_t width(std::string_view text) {  // in code points: what a terminal shows, wide characters aside
+size_t width(std::string_view text) {  // in code points; ignores wide characters
   return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
 }
 

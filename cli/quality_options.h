@@ -1,4 +1,4 @@
-// Quality gates as convert, compare and evaluate all take and report them.
+// Options and reports of quality gates, shared by convert, compare and evaluate.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -9,7 +9,7 @@
 
 namespace mlxe::cli {
 
-// --gates; with a place for it, also --save-baseline.
+// Adds --gates, and --save-baseline unless `save_baseline` is null.
 void add_quality(CLI::App& command, std::filesystem::path& gates, std::filesystem::path* save_baseline);
 
 // Names each gate that failed on standard error. Returns the exit status: 3 if one did, else 0.

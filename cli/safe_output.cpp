@@ -13,7 +13,7 @@ bool is_plain(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return (c >= 0x20 && c < 0x7F) || c == '\n' || c == '\t'; });
 }
 
-// How many bytes at the end begin a UTF-8 character that has more.
+// Number of bytes at the end that begin an incomplete UTF-8 character.
 size_t unfinished_utf8(std::string_view text) {
   for (size_t n = 1; n <= std::min<size_t>(3, text.size()); ++n) {
     const auto byte = static_cast<unsigned char>(text[text.size() - n]);

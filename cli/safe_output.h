@@ -1,4 +1,4 @@
-// Keeps control characters of model files and texts from a terminal.
+// Escapes control characters of model files and texts before they reach a terminal.
 #pragma once
 
 #include <ostream>
@@ -8,8 +8,8 @@
 
 namespace mlxe::cli {
 
-// While it lives, what is written to `stream` goes through `cleaned` (base/wording.h): escapes are shown, not
-// sent.
+// While the object lives, all output to `stream` passes through `cleaned` (base/wording.h), which escapes
+// control characters.
 class SafeOutput : public std::streambuf {
  public:
   explicit SafeOutput(std::ostream& stream) : stream_(stream), target_(stream.rdbuf(this)) {}
@@ -27,7 +27,7 @@ class SafeOutput : public std::streambuf {
 
   std::ostream& stream_;
   std::streambuf* target_;
-  std::string unfinished_;  // the begin of a character whose other bytes have not come yet
+  std::string unfinished_;  // first bytes of a UTF-8 character whose other bytes have not come yet
 };
 
 }  // namespace mlxe::cli

@@ -1,4 +1,4 @@
-// mlx-encoder sensitivity: what fewer bits cost, matrix by matrix.
+// mlx-encoder sensitivity: the cost of fewer bits for each matrix.
 #include "mlx_encoder/sensitivity.h"
 
 #include <fmt/format.h>
@@ -76,7 +76,7 @@ int measure(const SensitivityArguments& o) {
   if (!o.plot.empty() && ending_of(o.plot) != ".svg")
     throw Error(ErrorCode::usage,
                 fmt::format("--plot {}: expected a name that ends in .svg", o.plot.string()));
-  std::optional<OutputFile> plot;  // what can't be written is said before the long run
+  std::optional<OutputFile> plot;  // opened before the long run, so that errors are reported at once
   if (!o.plot.empty()) plot.emplace(o.plot);
   TextSource{.arguments = {}, .input = o.texts, .format = {}}.read(
       kWindow,
@@ -96,8 +96,8 @@ int measure(const SensitivityArguments& o) {
 }  // namespace
 
 void add_sensitivity(CLI::App& app, Run& run) {
-  CLI::App* command =
-      app.add_subcommand("sensitivity", "What each matrix in fewer bits costs at the model's output");
+  CLI::App* command = app.add_subcommand(
+      "sensitivity", "The cost of fewer bits for each matrix, measured at the model's output");
   auto o = std::make_shared<SensitivityArguments>();
   command->add_option("MODEL", o->model, "Folder of the original model")->required();
   command->add_option("--texts", o->texts, "Texts like those the model will see (.txt, .tsv, .jsonl, .conll)")

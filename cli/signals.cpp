@@ -12,7 +12,7 @@
 namespace mlxe::cli {
 namespace {
 
-// Those that end the process: what started it may have had some of them ignored (nohup, `&` in a script).
+// The signals that end the process, except those that the parent process ignores (nohup, `&` in a script).
 sigset_t ending_signals() {
   sigset_t set;
   ::sigemptyset(&set);
@@ -23,7 +23,7 @@ sigset_t ending_signals() {
   return set;
 }
 
-// A handler may not walk folders; a thread may.
+// Waits on a thread, because a signal handler may not access folders.
 void wait_for_signal(sigset_t set) {
   int signal = 0;
   while (::sigwait(&set, &signal) != 0) {
@@ -42,7 +42,7 @@ void remove_leftovers_on_signals() {
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   try {
     std::thread(wait_for_signal, set).detach();
-  } catch (const std::system_error&) {  // signals end the process as ever
+  } catch (const std::system_error&) {  // no thread: signals end the process without removing anything
     ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   }
 }

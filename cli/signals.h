@@ -1,11 +1,11 @@
-// What the program does when a signal ends it.
+// Cleans up when a signal ends the program.
 #pragma once
 
 namespace mlxe::cli {
 
-// From here on an interrupt, a hang-up or a request to end removes the temporary files and folders of this
-// process before it ends it. To be called before any thread is started. A write past the limit of a file's
-// size becomes an error of that write.
+// Makes INT, HUP and TERM remove the temporary files and folders of this process before they end it. To be
+// called before any thread is started. Also makes a write beyond the limit of a file's size fail, instead
+// of ending the process.
 void remove_leftovers_on_signals();
 
 }  // namespace mlxe::cli

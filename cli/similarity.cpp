@@ -13,7 +13,7 @@
 namespace mlxe::cli {
 namespace {
 
-constexpr size_t kMatrixTexts = 12;  // more single texts than this need a file of pairs
+constexpr size_t kMatrixTexts = 12;  // most single texts; more need a file of pairs
 
 struct SimilarityArguments {
   RunOptions run;
@@ -33,7 +33,7 @@ void print_matrix(const Encoder& encoder, const std::vector<std::string>& texts,
   if (json) print_json(nlohmann::json{{"texts", texts}, {"cosine", rows}});
 }
 
-// Single texts: all against all. Pairs (a file with text_pair): each text against its own.
+// Single texts: all against all. Pairs (a file with text_pair): each text against its pair.
 int similarity(const SimilarityArguments& o) {
   const Encoder encoder = o.run.load();
   size_t done = 0;

@@ -62,13 +62,14 @@ void RunOptions::add_to(CLI::App& command) {
   command.add_option("--engine", engine, "auto (mlx where it has a GPU, else cpu), mlx or cpu")
       ->capture_default_str();
   command
-      .add_option(
-          "--activations", activations,
-          "auto, int8 (fast), bf16 (near exact) or f32 (exact): what the cpu engine's activations become "
-          "where they meet a matrix")
+      .add_option("--activations", activations,
+                  "auto, int8 (fast), bf16 (near exact) or f32 (exact): type of the cpu engine's activations "
+                  "in matrix products")
       ->capture_default_str();
   command.add_option("--threads", threads, "Threads of the cpu engine; 0: all cores")->check(at_least(0));
-  command.add_option("--max-length", max_length, "Tokens a text may have; longer ones are truncated (said)")
+  command
+      .add_option("--max-length", max_length,
+                  "Most tokens of a text; longer texts are truncated, with a warning")
       ->check(at_least(1));
   command.add_flag("--strict", strict, "Warnings are errors");
   command.add_flag("--json", json, "Machine-readable output, one object a line");

@@ -1,4 +1,4 @@
-// Where a command's texts come from: arguments, a file or standard input, read a window at a time.
+// The texts of a command: arguments, a file or standard input, read one window at a time.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -13,29 +13,29 @@
 
 namespace mlxe::cli {
 
-inline constexpr size_t kWindow = 4096;  // texts held in memory at a time
+inline constexpr size_t kWindow = 4096;  // most texts in memory at a time
 
 // Formats: src/texts/text_file.h; standard input: --input-format, else lines.
 struct TextSource {
   std::vector<std::string> arguments;
   std::string input;   // file, or "-"
   std::string format;  // "txt", "tsv", "jsonl", "conll"; empty: by ending
-  Warning warning;     // hears of a .tsv file without a column of a known name
+  Warning warning;     // called for a .tsv file without a column of a known name
 
   void add_to(CLI::App& command);
 
-  std::string where() const;  // the input's name in messages
+  std::string where() const;  // name of the input, for messages
 
-  // Calls `take` with each text in order. Errors: usage (no texts at all), not_found, io, format (a malformed
-  // row, named by line).
+  // Calls `take` with each text in order. Errors: usage (no texts), not_found, io, format (a malformed row,
+  // with its line).
   void read_rows(const std::vector<std::string>& columns, const std::function<void(TextRow)>& take) const;
 
-  // The texts alone, up to `size` at a time.
+  // Calls `window` with the texts in order, up to `size` at a time.
   void read(size_t size, const std::function<void(std::vector<TextInput>)>& window) const;
 };
 
-// --pair TEXT: the second text of every pair, instead of one in the input. An empty one is a second text too,
-// as an empty text_pair in a file is.
+// --pair TEXT: the second text for every input text. An empty TEXT is a second text, too, like an empty
+// text_pair in a file.
 struct PairOption {
   std::string text;
   CLI::Option* option = nullptr;
@@ -44,7 +44,7 @@ struct PairOption {
   void apply(std::vector<TextInput>& texts) const;
 };
 
-// Options every command that runs a model has.
+// Options of every command that runs a model.
 struct RunOptions {
   std::filesystem::path folder;
   std::string engine = "auto";

@@ -14,7 +14,7 @@ class JsonSchema {
  public:
   explicit JsonSchema(nlohmann::json schema) : root_(std::move(schema)) {}
 
-  // What is wrong with `value`, one finding a line; empty: it is valid.
+  // The violations of the schema by `value`, one a line. Empty if `value` is valid.
   std::string findings(const nlohmann::json& value) const {
     std::string all;
     check(root_, value, "$", all);

@@ -1,11 +1,11 @@
 // main() of the test programs. MLXE_TEST_LANE names the lane to run; without it every test runs.
 //
-//   fast       what `make test` runs
-//   slow       the rest; each test is in exactly one of the two
-//   sanitized  what is worth running under sanitizers
+//   fast       the tests of `make test`
+//   slow       all other tests
+//   sanitized  the tests that are useful under sanitizers
 //
-// The lane is chosen by name, here and nowhere else. MLXE_TEST_SHARD=1/4 runs every fourth test of it, from
-// the second on.
+// This file alone assigns tests to lanes, by their names. MLXE_TEST_SHARD=1/4 runs every fourth test of the
+// lane, from the second on.
 #include <fnmatch.h>
 #include <gtest/gtest.h>
 
@@ -20,24 +20,24 @@ namespace {
 
 // Full names, "Suite.Test", of the slow tests.
 constexpr const char* kSlow[] = {
-    "*EngineVariants.*",      // the engine's tests once more with each other kernel variant
-    "Models/Damage.*/mlx_*",  // MLX on a CPU is slow; a smoke run of it stays fast
+    "*EngineVariants.*",      // the engine's tests with each other kernel variant
+    "Models/Damage.*/mlx_*",  // MLX on a CPU is slow; a short run of it stays in the fast lane
     "Models/BatchOfTexts.*/mlx_*",
     "MlxEngine.CutsLargeBatchesIntoChunks",
     "Int8Engine.TenThousand*",  // a soak test
     "SharedFacts.*",
-    "SharedMaterial.*",  // thousands of texts; but for MiniLM over STS-B, below
+    "SharedMaterial.*",  // thousands of texts; exception below
     "FullSizeDistilBert.Int8*",
     "FullSizeDistilBert.Fake*",
     "MatrixCommand.AKilledRunGoesOnWhereItStopped",
 };
-constexpr const char* kFastAllTheSame[] = {"SharedMaterial.MiniLmOverStsB"};  // the README's claims
+constexpr const char* kFastAllTheSame[] = {"SharedMaterial.MiniLmOverStsB"};  // tests figures of the README
 
 constexpr const char* kUnsanitized[] = {
     "*Shared*",                              // material of full size
     "*EngineVariants.*",                     // start processes without sanitizers
-    "Variant.ObjectFilesHaveNoWeakSymbols",  // UBSan's own are weak
-    // Minutes of arithmetic that other tests do on smaller models.
+    "Variant.ObjectFilesHaveNoWeakSymbols",  // UBSan's own symbols are weak
+    // Take minutes; other tests run the same code on smaller models.
     "CpuEngine.EveryLayerIsTheNaiveOneAtEveryLength",
     "TargetSize.OfAClassifierIsNeverWorseThanOneWidthForAll",
     "Int8Engine.TenThousand*",
@@ -62,8 +62,8 @@ class SkipReasons : public ::testing::EmptyTestEventListener {
   }
 };
 
-// The variable's value, once: a test that starts this program anew names the tests to run, and must not
-// inherit a lane.
+// Returns the variable's value and unsets it: a test that starts this program again names the tests to run,
+// and the child must not inherit a lane.
 std::string taken(const char* variable) {
   const char* value = std::getenv(variable);
   const std::string text = value == nullptr ? "" : value;
@@ -74,7 +74,7 @@ std::string taken(const char* variable) {
 int run(int argc, char** argv) {
   const std::string lane = taken("MLXE_TEST_LANE"), shard = taken("MLXE_TEST_SHARD");
   ::testing::InitGoogleTest(&argc, argv);
-  ::testing::UnitTest::GetInstance()->listeners().Append(new SkipReasons);  // which owns it
+  ::testing::UnitTest::GetInstance()->listeners().Append(new SkipReasons);  // the list owns it
   if (lane.empty()) return RUN_ALL_TESTS();
   int index = 0, shards = 1;
   const bool sharded = std::sscanf(shard.c_str(), "%d/%d", &index, &shards) == 2 && shards > 0;
@@ -94,7 +94,7 @@ int run(int argc, char** argv) {
       if (in_lane(name, lane) && found++ % shards == index) filter += name + ":";
     }
   }
-  if (filter.empty()) return 0;  // tools/test_summary.py fails where none ran at all
+  if (filter.empty()) return 0;  // tools/test_summary.py fails if no test ran at all
   ::testing::GTEST_FLAG(filter) = filter;
   return RUN_ALL_TESTS();
 }

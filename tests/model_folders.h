@@ -1,5 +1,5 @@
-// Model folders for tests: copies of tests/data/tiny whose tensors and config.json can be changed, and what a
-// folder's model computes.
+// Model folders for tests: copies of tests/data/tiny with changed tensors or config.json, and the results
+// of a folder's model.
 #pragma once
 
 #include <cstring>
@@ -58,7 +58,7 @@ inline std::vector<float> floats(const RawTensor& t) {
   return values;
 }
 
-// Numbers as trained weights are: normal, small; the same on every machine.
+// Random numbers like trained weights: normally distributed and small. The same on every machine.
 inline std::vector<float> random_weights(size_t count, unsigned seed, double deviation = 0.05) {
   std::mt19937 generator(seed);
   std::vector<float> values(count);
@@ -88,7 +88,7 @@ inline void change_config(const std::filesystem::path& folder,
   write_file(folder / "config.json", config.dump(2));
 }
 
-// Token vectors after the last layer, of two fixed texts of token ids, on the cpu engine.
+// The token vectors after the last layer for two fixed texts of token ids, on the cpu engine.
 inline Matrix hidden_of(const std::filesystem::path& folder) {
   LoadedModel loaded = load_model(folder, {});
   const auto engine = make_cpu_engine({.threads = 1});

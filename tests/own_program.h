@@ -8,7 +8,7 @@
 namespace mlxe::test {
 
 #ifdef __linux__
-// This test program as a shell command; under an emulator through MLXE_TEST_EMULATOR, the emulator's command.
+// The shell command that starts this test program; under an emulator, with the command in MLXE_TEST_EMULATOR.
 inline std::string own_program() {
   const char* emulator = std::getenv("MLXE_TEST_EMULATOR");
   const std::string self = "'" + std::filesystem::read_symlink("/proc/self/exe").string() + "'";

@@ -1,4 +1,4 @@
-// Runs the built program as a user would and gives back what it printed.
+// Runs the built program as a user would, and returns its output.
 #pragma once
 
 #include <fcntl.h>
@@ -16,11 +16,11 @@
 namespace mlxe::test {
 
 struct Outcome {
-  int status = -1;  // 128 + signal where one ended it
+  int status = -1;  // 128 + signal if a signal ended the program
   std::string out, err;
 };
 
-// MLXE_PROGRAM with these arguments; `input` on standard input.
+// Runs MLXE_PROGRAM with these arguments and `input` as standard input.
 inline Outcome run_program(const std::vector<std::string>& arguments, const std::string& input = "") {
   const TemporaryFolder folder;
   const auto quoted = [](const std::string& text) {

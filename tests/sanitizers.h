@@ -1,4 +1,4 @@
-// Which sanitizer the tests are built with: g++ says it in a macro, clang in a feature.
+// Whether the tests are built with sanitizers: g++ defines a macro, clang has a feature test.
 #pragma once
 
 namespace mlxe::test {

@@ -16,7 +16,7 @@
 
 namespace mlxe::test {
 
-// A folder of its own that goes away with the object.
+// A temporary folder. The destructor removes it.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
@@ -52,7 +52,7 @@ inline std::string read_file(const std::filesystem::path& path) {
   return text.str();
 }
 
-// The text of the mlxe::Error that `action` throws; fails the test unless it throws one with this code.
+// The text of the mlxe::Error that `action` throws. Fails the test unless `action` throws one with this code.
 template <class Action>
 std::string error_text(Action action, ErrorCode expected) {
   try {
@@ -65,7 +65,7 @@ std::string error_text(Action action, ErrorCode expected) {
   return {};
 }
 
-// Collects warnings: pass `heard.warning()` where a Warning is asked for.
+// Collects warnings: pass `heard.warning()` as the Warning.
 struct Heard {
   std::vector<std::string> sentences;
   Warning warning() {

@@ -62,9 +62,9 @@ def corpus_table(report, name):
 def markdown(report):
     m = report["machine"]
     peak = f", {m['peak_gflops_float32']:.0f} GFLOP/s of float32 multiply-adds measured" if m["peak_gflops_float32"] else ""
-    parts = ["# Against what a user would pick instead\n",
+    parts = ["# How fast is mlx-encoder beside other engines?\n",
              f"Made by `{report['command']}` ({report['seconds']} s, {report['date']}); every figure is in "
-             "[benchmarks.json](benchmarks.json). Absolute times move with the machine: compare within one session only.\n"]
+             "[benchmarks.json](benchmarks.json). Absolute times change with the machine: compare within one session only.\n"]
     if report["quick"]:
         parts.append("**A quick trial, one short round: not a measurement.**\n")
     parts.append(
@@ -75,10 +75,10 @@ def markdown(report):
                  "runs in a process of its own, the processes in random order. A time is the median over a process's runs, "
                  "and of those the median over the rounds; in brackets the lowest and highest round. Start: from "
                  "the start of the process to its first vectors.\n")
-    parts.append("Ours run with int8 activations, their default here, unless another kind is named. \"First token\": of the last layer only the "
-                 "first token of each text is computed, as a classifier or pooler needs it, while the peers compute all.\n")
+    parts.append("mlx-encoder runs with int8 activations, its default here, unless a row names others. \"First token\": only the first token of each "
+                 "text is computed in the last layer, as a classifier or pooler needs. The peers compute all tokens.\n")
     parts.append("".join(f"- {engine}: {note}.\n" for engine, note in report["notes"].items()))
-    parts.append("With two threads only, to keep the session short: " + "; ".join(report["two_threads_only"]) + ".\n")
+    parts.append("Measured with two threads only, to keep the session short: " + "; ".join(report["two_threads_only"]) + ".\n")
     if report["missing"]:
         parts.append("Missing here:\n\n" + "".join(f"- {engine}: {why}\n" for engine, why in report["missing"].items()))
     for threads in unique(r["threads"] for r in report["ratios"]):

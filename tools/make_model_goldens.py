@@ -58,7 +58,7 @@ def fill(model, seed):
             value[:, random.integers(tensor.shape[1])] *= 8
         elif tensor.ndim == 2:
             gain = 1.0
-            if any(part in name for part in ("query", "key", "q_lin", "k_lin")):
+            if any(part in name for part in ("query", "key", "q_lin", "k_lin", "attn.q", "attn.k")):
                 gain = 0.6  # a softmax over several tokens, not over one
             elif name in ("classifier.weight", "classifier.out_proj.weight"):
                 gain = 3.0  # probabilities that are far from equal
@@ -164,7 +164,11 @@ def run(model, texts, batches):
     for batch in batches:
         with torch.no_grad():
             out = model(**inputs_of(model.config, texts, batch), output_hidden_states=True)
-        for n, layer in enumerate(out.hidden_states):
+            layers = list(out.hidden_states)
+            final_norm = getattr(getattr(model, "model", model), "final_norm", None)
+            if final_norm is not None:  # transformers 5 counts it to the last layer, 4 to none
+                layers[-1] = final_norm(layers[-1])
+        for n, layer in enumerate(layers):
             kept = [layer[row, : len(texts[i][0])] for row, i in enumerate(batch)]
             collected.setdefault(f"layers.{n}", []).append(torch.cat(kept))
         if "pooler_output" in out:
@@ -215,7 +219,7 @@ def golden_of(folder, lengths, seed, make=AutoModel):
                 part |= run_sentence(model, texts, batches, pool_from)
         golden.results(prefix, *parts)
 
-    literal_pad = config.model_type in ("roberta", "xlm-roberta", "camembert")
+    literal_pad = config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet")
     add("", random_texts(seed, config, lengths, literal_pad), lambda name: True, is_sentence)
 
     limit = st.max_seq_length if st else tokenizer.model_max_length
@@ -252,7 +256,8 @@ BERT = dict(hidden_size=32, num_attention_heads=4, num_hidden_layers=2, intermed
             max_position_embeddings=MAX_TOKENS)
 TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.wordpiece_without_token_types,
               "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram,
-              "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece}
+              "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece,
+              "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class}
 
 
 def labels(*names):
@@ -266,15 +271,19 @@ def new_folder(name):
     return folder
 
 
-def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=True, **config):
+def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=True, **options):
     """Writes the tokenizer and returns a model of its vocabulary with random weights."""
     arguments = {} if TOKENIZERS[kind] is tiny_tokenizers.unigram else {"json_file": tokenizer_json}
     vocabulary = len(TOKENIZERS[kind](folder, MAX_TOKENS, **arguments))
     if kind == "distilbert":
-        config = dict(dim=32, n_heads=4, n_layers=2, hidden_dim=64, max_position_embeddings=MAX_TOKENS) | config
+        config = dict(dim=32, n_heads=4, n_layers=2, hidden_dim=64, max_position_embeddings=MAX_TOKENS) | options
+    elif kind == "modernbert":  # layers 0 and 2 see all tokens, layer 1 four to either side
+        config = BERT | dict(num_hidden_layers=3, intermediate_size=48, global_attn_every_n_layers=2,
+                             local_attention=8, reference_compile=False, pad_token_id=1, bos_token_id=0,
+                             cls_token_id=0, eos_token_id=2, sep_token_id=2) | options
     else:
-        config = BERT | config
-    if kind.endswith("roberta") or kind == "camembert":  # positions start at pad_token_id + 1
+        config = BERT | options
+    if kind.endswith("roberta") or kind in ("camembert", "mpnet"):  # positions start at pad_token_id + 1
         config |= dict(max_position_embeddings=MAX_TOKENS + 2, type_vocab_size=1, layer_norm_eps=1e-5,
                        pad_token_id=1, bos_token_id=0, eos_token_id=2)
     model = auto.from_config(AutoConfig.for_model(kind, vocab_size=vocabulary, **config))
@@ -413,6 +422,12 @@ FOLDERS = {
     "camembert_ner": plain("camembert", SHORT, AutoModelForTokenClassification, **TAGS),
     "electra": plain("electra", SHORT, embedding_size=32, hidden_size=64, num_hidden_layers=1),
     "electra_cls": classifier("electra", embedding_size=32, **labels("calm", "windy", "stormy")),
+    "mpnet": plain("mpnet", relative_attention_num_buckets=40),
+    "mpnet_cls": classifier("mpnet", **labels("calm", "windy", "stormy")),
+    "modernbert": plain("modernbert", SHORT),
+    "modernbert_cls": classifier("modernbert", classifier_pooling="mean", norm_bias=True, attention_bias=True,
+                                 mlp_bias=True, classifier_bias=True, **labels("calm", "windy", "stormy")),
+    "modernbert_ner": plain("modernbert", SHORT, AutoModelForTokenClassification, num_hidden_layers=2, **TAGS),
     "st_mean_norm": sentence(("mean",), normalize=True),
     "st_cls": sentence(("cls",)),
     "st_max": sentence(("max",)),

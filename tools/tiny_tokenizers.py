@@ -8,7 +8,8 @@ import math
 from collections import Counter
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import BertTokenizerFast, DistilBertTokenizerFast, RobertaTokenizerFast, XLMRobertaTokenizerFast
+from transformers import (BertTokenizerFast, DistilBertTokenizerFast, MPNetTokenizerFast, PreTrainedTokenizerFast,
+                          RobertaTokenizerFast, XLMRobertaTokenizerFast)
 
 CORPUS = """
 The ferry left the harbour before the sun was up, and the town was still asleep behind it.
@@ -57,14 +58,15 @@ def most_frequent(counts, number):
     return [item for item, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:number]]
 
 
-def wordpiece(folder, max_length, json_file=True, tokenizer_class=BertTokenizerFast):
+def wordpiece(folder, max_length, json_file=True, tokenizer_class=BertTokenizerFast,
+              special=("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")):
     counts = words(CORPUS.lower())
     letters = [chr(c) for c in range(ord("a"), ord("z") + 1)] + [str(d) for d in range(10)]
     endings = Counter()
     for word, n in counts.items():
         for start in range(1, len(word) - 1):
             endings[word[start:]] += n
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *".,!?%/", "渡", "船", *letters]
+    vocabulary = [*special, *".,!?%/", "渡", "船", *letters]
     vocabulary += ["##" + letter for letter in letters]
     vocabulary += [w for w in most_frequent(counts, 90) if w not in vocabulary]
     vocabulary += ["##" + e for e in most_frequent(endings, 40)]
@@ -79,7 +81,11 @@ def wordpiece_without_token_types(folder, max_length, json_file=True):
     return wordpiece(folder, max_length, json_file, DistilBertTokenizerFast)
 
 
-def byte_level_bpe(folder, max_length, json_file=True):
+def wordpiece_of_mpnet(folder, max_length, json_file=True):
+    return wordpiece(folder, max_length, json_file, MPNetTokenizerFast, ("<s>", "<pad>", "</s>", "[UNK]", "<mask>"))
+
+
+def byte_level_bpe(folder, max_length, json_file=True, tokenizer_class=RobertaTokenizerFast, **special):
     counts = Counter()
     splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
     for line in CORPUS.strip().splitlines():
@@ -107,10 +113,18 @@ def byte_level_bpe(folder, max_length, json_file=True):
     bpe.pre_tokenizer = splitter
     bpe.decoder = decoders.ByteLevel()
     bpe.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
-    tokenizer = RobertaTokenizerFast(tokenizer_object=bpe, model_max_length=max_length)
-    tokenizer._tokenizer.model.save(str(folder))
+    tokenizer = tokenizer_class(tokenizer_object=bpe, model_max_length=max_length, **special)
+    if tokenizer_class is RobertaTokenizerFast:
+        tokenizer._tokenizer.model.save(str(folder))
     save(tokenizer, folder, json_file)
     return tokenizer
+
+
+def byte_level_bpe_without_class(folder, max_length, json_file=True):
+    """As ModernBERT has it: tokenizer.json says all."""
+    return byte_level_bpe(folder, max_length, json_file, PreTrainedTokenizerFast, pad_token="<pad>", cls_token="<s>",
+                          sep_token="</s>", unk_token="<unk>", mask_token="<mask>",
+                          model_input_names=["input_ids", "attention_mask"])
 
 
 def unigram(folder, max_length):

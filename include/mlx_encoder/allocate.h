@@ -54,34 +54,40 @@ struct TargetedConversion {
   Target target;
   Trial chosen;
   std::vector<Trial> trials;  // in the order they were made, the chosen one last
-  // The same allocation, plainly rounded, on the texts the costs were measured on: the sum of its matrices'
-  // costs beside what all of them cost together.
+  // The same allocation with round-to-nearest, on the texts of the cost measurement: the sum of the matrices'
+  // costs, and the cost of all matrices together.
   double plain_sum = 0, plain_whole = 0;
-  bool one_width = false;  // one width for all measured better than what the sum of costs chose
-  int64_t texts = 0, held_out_texts = 0;  // sequences run for the costs; for the proof
+  bool one_width = false;  // one width for all measured better than the allocation chosen by the sum
+  int64_t texts = 0, held_out_texts = 0;  // sequences run to measure costs; to measure the result
 };
 
-enum class Outcome { keep, discard };  // discard: everything is done but giving the folder its name
+// discard: the conversion is made and measured, but the folder never gets its name.
+enum class Outcome { keep, discard };
 
-// Measures each matrix's cost at each width on two thirds of `texts`, chooses the cheapest allocation for the
-// target by a knapsack over them, converts, and measures the folder on the last third before it gets its
-// name. options.progress hears of one stage, "finding bits", for all of it. cosine, relative_error and
-// flips are met by measuring several allocations. A classifier converted to a size is also measured with one
-// width for all, the widest that fits, which is taken where it costs less. `texts` empty: those of
-// options.calibration, which then calibrates on its first two thirds alone. options.scheme gives the dtype;
-// options.keep and overrides are obeyed. The folder also gets mlx_encoder_recipe.json and
-// mlx_encoder_pareto.svg. A folder that holds this very conversion is left as it is. Errors: those of
-// convert(); usage (a target that can't be met: says how near it came; too few texts).
+// Converts to a target:
+//   1. measures each matrix's cost at each width on two thirds of `texts`;
+//   2. chooses the cheapest allocation that meets the target (a knapsack over bytes and costs);
+//   3. converts, and measures the folder on the last third before the folder gets its name.
+// For cosine, relative_error and flips, steps 2 and 3 are repeated with several allocations. A classifier
+// that is converted to a size is also measured with one width for all matrices, the widest that fits; that
+// allocation is taken if it costs less.
+//
+// `texts` empty: uses the texts of options.calibration; calibration then gets the first two thirds only.
+// options.scheme gives the dtype; options.keep and overrides are obeyed. options.progress reports one
+// stage, "finding bits". The folder also gets mlx_encoder_recipe.json and mlx_encoder_pareto.svg. A folder
+// that holds this very conversion is left as it is. Errors: those of convert(); usage (a target that can't
+// be met: says how near it came; too few texts).
 TargetedConversion convert_to_target(const ConvertOptions& options, const Target& target,
                                      std::vector<TextInput> texts, Outcome outcome = Outcome::keep);
 
-// options.scheme, layout and allocation as a recipe has them; options.calibration loses the texts it held
-// out. Errors: not_found, io; format (malformed; of another model: names the tensor); usage (keep, overrides
-// or a dtype beside it). Other weights of the same shapes, and another calibration, are warnings.
+// Sets options.scheme, layout and allocation from a recipe, and removes the texts that the recipe held out
+// from options.calibration. Other weights of the same shapes, and another calibration, are warnings.
+// Errors: not_found, io; format (malformed; of another model: names the tensor); usage (together with keep,
+// overrides or a dtype).
 void apply_recipe(const std::filesystem::path& file, ConvertOptions& options);
 
-// "mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6", "mixed_4_8": sets options.scheme's bits to the lower
-// and options.allocation of those that gain most to the higher width. Throws usage.
+// "mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6", "mixed_4_8": sets options.scheme.bits to the lower
+// width, and options.allocation of the matrices that gain most to the higher width. Throws usage.
 void apply_preset(std::string_view preset, ConvertOptions& options);
 
 }  // namespace mlxe

@@ -4,10 +4,11 @@
 //   mlxe::Comparison c = mlxe::compare("all-MiniLM-L6-v2", "all-MiniLM-L6-v2-4bit", {.texts = texts});
 //   std::puts(mlxe::to_markdown(c).c_str());
 //
-// Both sides run with float32 activations, so that only the stored weights differ; what a faster run mode
-// adds is told apart (RunMode). Gates look at the conversion alone. Sums are float64. Memory does not grow
-// with the texts beyond their token ids, a few numbers a text and the sentence vectors of at most 4,096:
-// activations live for one batch.
+// Both sides run with float32 activations, so that only the stored weights differ. The error of a faster run
+// mode is reported separately (RunMode); gates ignore it. Sums are float64.
+//
+// Memory: for each text its token ids and a few numbers, and the sentence vectors of at most 4,096 texts.
+// Activations live for one batch.
 #pragma once
 
 #include <filesystem>
@@ -27,11 +28,12 @@ namespace mlxe {
 struct ComparedModel {
   std::string folder, model_type;
   std::string engine, variant;
-  std::vector<std::string> notes;  // what the engine says a user should hear
+  std::vector<std::string> notes;  // the engine's messages for the user
   StoredSize size;
   EngineChecks checks;
-  std::optional<Measurement> measured;  // compare() leaves it empty: that takes a process a model,
-                                        // which `mlx-encoder compare` starts
+  // Empty after compare(): measuring needs a process of its own for each model. `mlx-encoder compare`
+  // starts it.
+  std::optional<Measurement> measured;
 };
 
 struct WorstText {
@@ -41,7 +43,8 @@ struct WorstText {
   double cosine = 0;
 };
 
-// The quantized side again, in the mode users run it in: what that adds to what its stored weights cost.
+// The quantized side again, with the activations users run it with. Shows the error that these activations
+// add to the error of the stored weights.
 struct RunMode {
   std::string activations, variant;      // "int8", "avx512_vnni, 2 threads"
   std::vector<NamedDifference> tensors;  // original against this run, as Comparison::tensors
@@ -52,24 +55,24 @@ struct RunMode {
 
 struct Comparison {
   ComparedModel original, quantized;
-  int64_t texts = 0, tokens = 0;         // sequences run; of an embedding model a pair is two
+  int64_t texts = 0, tokens = 0;         // sequences run (in an embedding model a pair is two), their tokens
   std::vector<NamedDifference> layers;   // "embeddings", "layer 1", ...: token vectors
   std::vector<NamedDifference> tensors;  // last_hidden_state; then pooled_vector, or logits and probabilities
   std::string output;                    // the tensor users see: "pooled_vector" or "logits"
-  std::string listed;  // the tensor of the next two: "pooled_vector", "probabilities" or "logits"
-  std::optional<VectorSpace> vectors;  // of sentence vectors, of three different texts and more
+  std::string listed;  // tensor of text_cosines and worst: "pooled_vector", "probabilities" or "logits"
+  std::optional<VectorSpace> vectors;  // of sentence vectors, if there are at least three different texts
   std::vector<Drift> drift;            // similarities or confidences, then values
   std::vector<double> text_cosines;    // one a sequence run
   std::vector<WorstText> worst;        // lowest cosine first, each text once
   std::optional<LabelDifference> labels;
   std::vector<TaskScore> task;
-  std::optional<RunMode> run_mode;  // where the engine has another than float32
-  double bits = 0;                  // what the default limits were derived from, see docs/gates.md
+  std::optional<RunMode> run_mode;  // empty if activations are float32
+  double bits = 0;                  // mean bits of quantized values; default limits follow (docs/gates.md)
   std::vector<Gate> gates;
   std::vector<std::string> unmeasured;  // gates of a file that belong to other commands or were not measured
   std::vector<std::string> warnings;
-  std::string pareto_chart;  // SVG, of a folder converted to a target: what its bits were chosen from
-  std::string command, machine, version, date;  // the command is the caller's to fill in
+  std::string pareto_chart;  // SVG of a folder converted to a target: size against cost, with the choice
+  std::string command, machine, version, date;  // the caller sets `command`
 
   const Difference& tensor(std::string_view name) const;  // throws internal if it is not there
   bool passed() const;                                    // every gate
@@ -84,7 +87,7 @@ struct CompareInput {
 
 struct CompareOptions {
   EngineKind engine = EngineKind::automatic;
-  Activations run_mode = Activations::automatic;  // measured besides, unless it is float32
+  Activations run_mode = Activations::automatic;  // also measured (RunMode), unless it is float32
   int threads = 0;                                // of the cpu engine; 0: all cores
   int64_t max_length = 0;                         // tokens; 0: what the model allows
   GateLimits limits;
@@ -93,14 +96,14 @@ struct CompareOptions {
   Progress progress;
 };
 
-// Errors: those of Encoder::load for either folder; usage (no texts, a gate on a tensor the model has not),
+// Errors: those of Encoder::load for either folder; usage (no texts, a gate on a tensor the model lacks),
 // unsupported (folders of different models), format (their tokenizers disagree; names the text), numeric.
 Comparison compare(const std::filesystem::path& original, const std::filesystem::path& quantized,
                    const CompareInput& input, const CompareOptions& options = {});
 
 std::string to_json(const Comparison& comparison);      // docs/json/compare.md
 std::string to_markdown(const Comparison& comparison);  // the report without pictures
-std::string to_card(const Comparison& comparison);      // what a model card says of it, Markdown
-std::string to_html(const Comparison& comparison);      // one file, nothing fetched from anywhere
+std::string to_card(const Comparison& comparison);      // the section of a model card, Markdown
+std::string to_html(const Comparison& comparison);      // one self-contained file
 
 }  // namespace mlxe

@@ -27,27 +27,28 @@ enum class Layout {
 Layout parse_layout(std::string_view spelling);  // "hf", "mlx-embeddings"; throws usage
 
 enum class IfDone {
-  skip,     // a folder that holds this very conversion is left as it is; any other is an error
-  renew,    // that one too; any other model is replaced
-  rewrite,  // whatever model is there is replaced
+  skip,     // a folder that holds this very conversion is left as it is; any other folder is an error
+  renew,    // a folder that holds this very conversion is left as it is; any other model is replaced
+  rewrite,  // any model is replaced, this very conversion too
 };
 
 struct ConvertOptions {
   std::filesystem::path model;                 // the folder to read
   std::filesystem::path output = "mlx_model";  // the folder to write
-  // How Linear and Embedding matrices are stored. Mode none only casts. scheme.dtype is also the dtype of all
-  // that stays float, except in mode fake, which leaves it as the source has it.
+  // How Linear and Embedding matrices are stored. Mode none only casts. Tensors that stay float have
+  // scheme.dtype, except in mode fake, which leaves their dtype unchanged.
   Scheme scheme{.mode = Mode::affine, .bits = 8, .group_size = 64, .dtype = Dtype::f16};
   std::vector<std::string> keep;       // patterns of tensors that stay float
   std::vector<std::string> overrides;  // "PATTERN=bits[:group]"
-  // How matrices are stored that neither of these names, by canonical name ("encoder.layer.0.output.dense.
-  // weight"); mode none is float. Solvers, presets and recipes make it (allocate.h).
+  // Schemes of matrices that neither `keep` nor `overrides` names, by canonical name
+  // ("encoder.layer.0.output.dense.weight"); mode none is float. Set by solvers, presets and recipes
+  // (allocate.h).
   std::map<std::string, Scheme> allocation;
-  // Affine schemes only. Unset: plain rounding, at every width (the program calibrates by itself below 8
-  // bits; a library does not spend a minute nobody asked for).
+  // Affine schemes only. Unset: round-to-nearest, at every width. (The program calibrates by default below 8
+  // bits; the library does not, because calibration takes time.)
   std::optional<Calibration> calibration;
   Layout layout = Layout::hf;
-  uint64_t max_shard_size = 5'000'000'000;  // bytes of tensors a file holds before the next one is begun
+  uint64_t max_shard_size = 5'000'000'000;  // bytes of tensors in a weight file, unless one tensor is larger
   bool strict = false;                      // every warning is an error
   IfDone if_done = IfDone::skip;
   int threads = 0;  // 0: all cores
@@ -61,8 +62,8 @@ struct ConvertOptions {
 // One tensor of the model as it will be stored; its scales and biases are counted with it.
 struct PlannedTensor {
   std::string name;    // as written: "bert.encoder.layer.0.output.dense.weight"
-  std::string source;  // as in the source file; empty for one made up for a reader (an identity pooler)
-  Shape shape;         // logical: [out, in] whatever the packing
+  std::string source;  // as in the source file; empty for one added for a reader (an identity pooler)
+  Shape shape;         // logical: [out, in], independent of packing
   std::string role;    // "linear", "embedding", "norm", ..., "unused" for what the model does not read
   Scheme scheme;
   uint64_t bytes = 0;  // codes, scales and biases
@@ -79,13 +80,13 @@ struct ConversionPlan {
   uint64_t parameters = 0;
   double bits_per_weight = 0;  // 8 * bytes of all tensors / parameters
   std::vector<std::string> warnings;
-  std::vector<std::string> notes;  // what was done and needs no attention
+  std::vector<std::string> notes;  // facts that need no attention
 };
 
-// Reads headers and small files, and of float matrices as many rows as it takes to tell that they were never
-// quantized: the first, as a rule. The warnings of the plan also go to options.warning.
-// Errors: those of reading a folder; usage (options, patterns that match nothing, a scheme that fits no
-// matrix though `keep` leaves some); format (all missing or misshapen tensors in one message); unsupported;
+// Reads headers and small files. Of each float matrix, also reads rows until they show that the matrix was
+// never quantized (usually the first row). The warnings of the plan also go to options.warning. Errors:
+// those of reading a folder; usage (options, patterns that match nothing, a scheme that fits no matrix
+// though `keep` leaves some); format (all missing or misshapen tensors in one message); unsupported;
 // strict.
 ConversionPlan plan_conversion(const ConvertOptions& options);
 
@@ -106,7 +107,7 @@ Conversion convert(const ConvertOptions& options);
 struct DequantizeOptions {
   std::filesystem::path model;
   std::filesystem::path output;
-  // Of everything written; unset: what config.json says ("dtype"), else float16.
+  // Of everything written. Unset: "dtype" of config.json, else float16.
   std::optional<Dtype> dtype;
   uint64_t max_shard_size = 5'000'000'000;
   bool strict = false;
@@ -116,7 +117,7 @@ struct DequantizeOptions {
   Progress progress;
 };
 
-// Writes the values a reader of the quantized model sees as plain floats, for tools that know no MLX.
+// Writes the dequantized values as plain floats, for tools that can't read MLX's format.
 Conversion dequantize_model(const DequantizeOptions& options);
 
 }  // namespace mlxe

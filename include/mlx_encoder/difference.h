@@ -7,16 +7,16 @@
 
 namespace mlxe {
 
-// How far the rows of one matrix are from those of the original's, over every row compared.
+// The difference between one matrix of results and the original's, over all rows compared.
 struct Difference {
   int64_t rows = 0, columns = 0;
   struct {
     double mean = 1, p1 = 1, min = 1;  // p1: 1st percentile, interpolated as numpy.percentile does
-    int64_t worst = 0;                 // the text `min` was found in
-  } cosine;                 // a row of zeros against one of zeros counts as 1, against another as 0
-  double mse = 0;           // mean over all elements of (original - quantized)^2
-  double max_abs = 0;       // largest |original - quantized|
-  double relative_max = 0;  // max_abs / largest |original|
+    int64_t worst = 0;                 // the text that has the cosine `min`
+  } cosine;                            // of two rows of zeros: 1; of a row of zeros and another row: 0
+  double mse = 0;                      // mean over all elements of (original - quantized)^2
+  double max_abs = 0;                  // largest |original - quantized|
+  double relative_max = 0;             // max_abs / largest |original|
 };
 
 struct NamedDifference {
@@ -24,38 +24,38 @@ struct NamedDifference {
   Difference difference;
 };
 
-// How far sentence vectors moved, measured by how far the vectors of different texts lie from one another. An
-// absolute cosine does not know that: where all vectors lie close together, each is close to its twin
+// How far sentence vectors moved, relative to the distance between vectors of different texts. A cosine to
+// the original ignores that distance: if all vectors of a model lie close together, the cosine is high
 // whatever was lost. "Different" texts have different token ids.
 struct VectorSpace {
-  int64_t texts = 0;           // different ones
-  double mean_cosine = 0;      // between the original's vectors of each two of them
-  double relative_error = 0;   // (1 - mean cosine to the original) / (1 - mean_cosine); infinity where the
-                               // original's vectors are all one and the others are not
-  int64_t compared = 0;        // texts among which neighbours were looked for: all, or 4,096 spread evenly
+  int64_t texts = 0;           // number of different texts
+  double mean_cosine = 0;      // mean over all pairs of different texts, original's vectors
+  double relative_error = 0;   // (1 - mean cosine to the original) / (1 - mean_cosine); infinity if the
+                               // original's vectors are all equal and the others are not
+  int64_t compared = 0;        // texts among which neighbours are searched: all, or 4,096 spread evenly
   int64_t neighbours = 0;      // k: a tenth of the other texts, at least 1 and at most 10
-  double neighbours_kept = 1;  // share of the k nearest texts (by cosine) that are still among them
+  double neighbours_kept = 1;  // share of the original's k nearest texts (by cosine) that are still nearest
 };
 
-// A text whose predicted label changed, or a token of it.
+// A text, or a token of a text, whose predicted label changed.
 struct Flip {
   int64_t text = 0;      // index into CompareInput::texts
-  int64_t sequence = 0;  // of those run
-  int64_t token = -1;    // of the sequence; -1: the text as a whole
+  int64_t sequence = 0;  // index of the sequence that was run
+  int64_t token = -1;    // index of the token in the sequence; -1: the whole text
   std::string original, quantized;
   double margin = 0;    // the original's, see LabelDifference
-  std::string content;  // the text, of a pair both; of a token classifier "token: text"
+  std::string content;  // the text, or both texts of a pair; for a token classifier "token: text"
 };
 
-// How many texts (tokens) went from one label to another.
+// How many texts (tokens) changed from one label to another.
 struct LabelMove {
   std::string original, quantized;
   int64_t texts = 0;
 };
 
-// Of a classifier. The margin of a text is what the original's decision stands on: best minus second-best
-// probability; with one probability a label (multi-label) the smallest distance of any from 0.5, doubled.
-// Of a token classifier every token the model sees stands where a text stands here.
+// Changes of a classifier's labels. The margin of a text is the certainty of the original's decision: best
+// minus second-best probability. With independent labels (multi-label) it is twice the smallest distance of
+// a probability from 0.5. For a token classifier, read "token" for "text".
 struct LabelDifference {
   bool by_token = false;
   double kl = 0;  // mean over texts of KL(original || quantized), nats; summed over labels when multi-label
@@ -67,18 +67,19 @@ struct LabelDifference {
   const char* unit() const noexcept { return by_token ? "tokens" : "texts"; }
 };
 
-// Whether what users see is distributed as the original's: the two-sample Kolmogorov-Smirnov test. Its
-// p-value is that of independent samples; these are pairs, so it errs towards 1 and a small one is certain.
+// The two-sample Kolmogorov-Smirnov test: whether outputs have the same distribution as the original's. The
+// p-value is that of independent samples. These samples are pairs, so p errs towards 1, and a small p is
+// certain.
 struct Drift {
-  // "similarities": cosine of the vectors of each two texts that follow one another; of a classifier
-  // "confidences": the largest probability of each text (token); "values": at most 16 output values of each
-  // text
+  // "similarities"  cosine of each two consecutive texts' vectors
+  // "confidences"   of a classifier: the largest probability of each text (token)
+  // "values"        at most 16 output values of each text
   std::string sample;
   double statistic = 0, p = 1;
   std::vector<double> original, quantized;  // as many each
 };
 
-// A task metric against the gold labels or scores given: "accuracy", "macro_f1", "spearman", "pearson".
+// A task metric over the given gold labels or scores: "accuracy", "macro_f1", "spearman", "pearson".
 struct TaskScore {
   std::string metric;
   double original = 0, quantized = 0;

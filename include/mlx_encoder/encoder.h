@@ -5,19 +5,22 @@
 //   float similarity = mlxe::cosine(v.row(0), v.row(1));
 //
 // An Encoder is immutable once loaded: const members may be called from several threads at once. Texts are
-// UTF-8; results come in the order of the texts. The same text gives the same bits alone or among others.
+// UTF-8; results have the order of the texts. A text gives the same bits alone and in any batch.
 //
-// Memory: beside the weights, the cpu engine keeps workspaces from call to call, at most as many as there
-// were callers at once plus threads - 1. Each grows to what the largest part of a batch it was given needs; a
-// batch is 4,096 tokens at most, or one longer text.
+// Memory: besides the weights, the cpu engine keeps workspaces between calls, at most (peak number of
+// concurrent callers) + threads - 1. Each workspace grows to the largest part of a batch it ran. A batch
+// has at most 4,096 tokens, or one longer text.
 //
-// A process forked from one that has an Encoder may use it, on one thread a call, if no call was under way at
-// the fork (else calls throw usage), and may destroy it; on the mlx engine it may only destroy it.
+// Fork: in a forked process an Encoder may be destroyed. On the cpu engine it may also be used, on one
+// thread a call, if no call was in progress at the fork (else calls throw usage).
 //
-// A model's files are mapped into memory, not read. While an Encoder lives they must not be written over (the
-// call that notices it throws Error (io)) or cut short (the process gets SIGBUS); replacing them by rename is
-// fine. Memory that runs out is std::bad_alloc or Error (io), but for the tokenizer, which is Rust and aborts.
-// The program ends with a sentence in all these cases.
+// Files: a model's files are mapped into memory, not copied. While an Encoder lives, its files must not be
+//   overwritten   the call that notices it throws Error (io);
+//   truncated     the process gets SIGBUS.
+// Replacing them by rename is allowed.
+//
+// Out of memory: std::bad_alloc or Error (io), except in the tokenizer, which is Rust and aborts. (The
+// program mlx-encoder ends with an error message in all these cases.)
 #pragma once
 
 #include <filesystem>
@@ -38,22 +41,21 @@ struct EncoderOptions {
   EngineKind engine = EngineKind::automatic;
   Activations activations = Activations::automatic;
   int threads = 0;         // of the cpu engine; 0: all cores
-  int64_t max_length = 0;  // tokens a text may have, special tokens included; 0: what the model allows
-  Warning warning;         // told what is ignored, assumed or truncated
+  int64_t max_length = 0;  // most tokens of a text, special tokens included; 0: the model's limit
+  Warning warning;         // called for everything that is ignored, assumed or truncated
 };
 
 struct ModelInfo {
   std::string model_type;
   int64_t layers = 0, hidden_size = 0, vocab_size = 0;
-  int64_t max_tokens = 0;    // a text longer than this is truncated
-  int64_t dimension = 0;     // of embed()'s vectors
-  std::string problem_type;  // of the classifier: "single_label_classification", ...; empty without one
-  std::string
-      score_function;  // what makes its scores of logits: "softmax", "sigmoid", "identity", "tanh", "relu"
+  int64_t max_tokens = 0;      // a text longer than this is truncated
+  int64_t dimension = 0;       // of embed()'s vectors
+  std::string problem_type;    // of the classifier: "single_label_classification", ...; empty without one
+  std::string score_function;  // of logits to scores: "softmax", "sigmoid", "identity", "tanh", "relu"
   std::vector<std::string> labels;             // of the classifier, by index; empty without one
   std::vector<std::string> token_labels;       // of the token classifier, by index; empty without one
   std::map<std::string, std::string> prompts;  // name -> text put before a text
-  std::string default_prompt;  // name, or empty; of a CrossEncoder it is classify()'s, else embed()'s
+  std::string default_prompt;  // name, or empty; of classify() in a CrossEncoder, else of embed()
   std::string engine, engine_variant;
   Activations activations = Activations::float32;  // those in use
 };
@@ -69,18 +71,18 @@ struct Vectors {
 // Cosine of the angle between two vectors of equal length; 0 if either is all zero.
 float cosine(std::span<const float> a, std::span<const float> b);
 
-// Who streams texts in windows gives each call `first_text`, how many came before it: messages number texts
-// from 1 over all of them.
 struct EmbedOptions {
   std::string prompt_name;            // one of ModelInfo::prompts; empty: the model's default
   std::optional<std::string> prompt;  // a literal prompt, instead of a named one; both are an error (usage)
+  // For callers that stream texts in windows: the number of texts before this call. Messages number texts
+  // from 1 over all windows.
   size_t first_text = 0;
   Progress progress;  // in texts
 };
 
 struct ClassifyOptions {
-  size_t first_text = 0;
-  Progress progress;  // in texts
+  size_t first_text = 0;  // as in EmbedOptions
+  Progress progress;      // in texts
 };
 
 struct Prediction {
@@ -91,24 +93,27 @@ struct Prediction {
 
 struct ZeroShotOptions {
   std::string hypothesis_template = "This example is {}.";
-  bool multi_label =
-      false;  // each label on its own (entailment against contradiction) instead of one of them
-  size_t first_text = 0;
-  Progress progress;  // in pairs of a text and a label
+  bool multi_label = false;  // scores each label on its own (entailment against contradiction)
+  size_t first_text = 0;     // as in EmbedOptions
+  Progress progress;         // in pairs of a text and a label
 };
 
-// What a token classifier says of one token of a text.
+// A token classifier's scores of one token of a text.
 struct TokenScores {
   int32_t begin = 0, end = 0;   // code points of the text
-  bool continues_word = false;  // a later piece of the word (as the tokenizer splits the text) before it
+  bool continues_word = false;  // not the first token of its word (as the tokenizer splits the text)
   std::vector<float> scores;    // softmax, one a label
 };
 
-// How tokens become entities, as transformers' token-classification pipeline does it for a tokenizer that
-// marks the pieces of a word (BERT, DistilBERT). `none`: every token on its own. `simple`: neighbours of one
-// type are joined unless a B- begins anew. The others give each word one label before that: its first
-// piece's, the one of the highest mean score, or that of its surest piece. Beyond the pipeline, BIOES and
-// BILOU are understood (E- and L- end an entity, S- and U- are one), a type may hold a "-" or be called "O".
+// How tokens become entities, as in transformers' token-classification pipeline for a tokenizer that marks
+// the pieces of a word (BERT, DistilBERT):
+//   none     every token on its own
+//   simple   neighbours of one type are joined, unless a B- begins a new entity
+//   first    each word gets the label of its first token, then as `simple`
+//   average  each word gets the label with the highest mean score, then as `simple`
+//   max      each word gets the label of its token with the highest score, then as `simple`
+// Unlike the pipeline, BIOES and BILOU are understood (E- and L- end an entity, S- and U- are a whole
+// entity), and a type may contain "-" or be called "O".
 enum class Aggregation { none, simple, first, average, max };
 Aggregation parse_aggregation(std::string_view spelling);  // "none", ...; throws usage
 
@@ -118,24 +123,24 @@ struct Entity {
   int32_t begin = 0, end = 0;  // code points of the text
 };
 
-// Of one text, in order; what is labelled "O" is left out.
+// The entities of one text, in order, without those labelled "O".
 std::vector<Entity> entities(std::span<const TokenScores> tokens, std::span<const std::string> labels,
                              Aggregation aggregation);
 
 struct Tokens {
   std::vector<int32_t> ids, type_ids;
   std::vector<std::string> tokens;
-  std::vector<std::pair<int32_t, int32_t>> offsets;  // code points of the text (or pair) each token covers
+  std::vector<std::pair<int32_t, int32_t>> offsets;  // of each token: code points of the text (or pair)
   std::vector<int8_t> sequence;                      // 0 text, 1 pair, -1 special token
-  int32_t dropped = 0;                               // tokens truncation removed
-  bool dropped_more = false;  // and others: the end of a text far longer than the limit is not tokenized
+  int32_t dropped = 0;                               // tokens removed by truncation
+  bool dropped_more = false;  // more were removed: the end of a text far beyond the limit is not tokenized
 };
 
 class Encoder {
  public:
-  // Reads a folder as Hugging Face, sentence-transformers or MLX tools lay it out. Errors: not_found, io,
-  // format, unsupported (architecture, config value, or an engine that can't be had). io also where a file
-  // changed while it was read.
+  // Reads a folder as Hugging Face, sentence-transformers or MLX tools lay it out.
+  // Errors: not_found; io (also a file that changed while it was read); format; unsupported (architecture,
+  // config value, or an engine that is not available).
   static Encoder load(const std::filesystem::path& folder, const EncoderOptions& options = {});
   Encoder(Encoder&&) noexcept;
   Encoder& operator=(Encoder&&) noexcept;
@@ -143,9 +148,9 @@ class Encoder {
 
   const ModelInfo& info() const noexcept;
 
-  // One vector a text, through the model's sentence-transformers pipeline (mean pooling where it has none).
-  // Errors, naming the text: format (not UTF-8; no token to compute from, as of an empty text where the
-  // tokenizer adds no special tokens), numeric (NaN in its vector). usage: an unknown prompt.
+  // One vector a text, through the model's sentence-transformers pipeline (mean pooling if it has none).
+  // Errors that name the text: format (not UTF-8; no token, as for an empty text if the tokenizer adds no
+  // special tokens), numeric (NaN in the vector). Errors: usage (an unknown prompt).
   Vectors embed(std::span<const std::string> texts, const EmbedOptions& options = {}) const;
   Vectors embed(std::initializer_list<std::string> texts) const {
     return embed(std::span<const std::string>(texts.begin(), texts.size()));
@@ -161,7 +166,7 @@ class Encoder {
                                             std::span<const std::string> labels,
                                             const ZeroShotOptions& options = {}) const;
 
-  // The tokens of each text but special ones, truncated ones missing; none of a text that has none. Needs a
+  // The tokens of each text, without special and truncated ones; empty for a text without tokens. Needs a
   // token classification head, else unsupported.
   std::vector<std::vector<TokenScores>> score_tokens(std::span<const std::string> texts,
                                                      const ClassifyOptions& options = {}) const;

@@ -2,7 +2,7 @@
 //
 // Text follows `where: found, expected; what to do`, for example
 //   model.safetensors: encoder.layer.3.output.dense.weight is [768, 3000], config.json implies [768, 3072]
-// The library never prints, exits or aborts; a caller that wants an exit status asks exit_status().
+// The library never prints, exits or aborts. exit_status() gives the exit status for a program.
 #pragma once
 
 #include <stdexcept>

@@ -1,11 +1,12 @@
-// How well a model does a task, and whether a conversion of it does it as well on the same items.
+// How well a model does a task, and whether its conversion does the task as well on the same items.
 //
-//   const mlxe::TaskData data = mlxe::read_task_data(mlxe::Task::similarity, "stsb-test.tsv");
-//   const mlxe::Evaluation e = mlxe::evaluate("minilm-4bit", "all-MiniLM-L6-v2", mlxe::Task::similarity,
-//   data); std::printf("%s", mlxe::to_json(e).c_str());
+//   using namespace mlxe;
+//   const TaskData data = read_task_data(Task::similarity, "stsb-test.tsv");
+//   const Evaluation e = evaluate("minilm-4bit", "all-MiniLM-L6-v2", Task::similarity, data);
+//   std::puts(to_json(e, data).c_str());
 //
-// docs/evaluate.md says what each task reads and reports. Metrics are those of scipy, scikit-learn,
-// seqeval and ranx.
+// docs/evaluate.md says what each task reads and reports. Metrics are those of scipy, scikit-learn, seqeval
+// and ranx.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +24,12 @@ namespace mlxe {
 
 struct EvaluateOptions {
   EngineKind engine = EngineKind::automatic;
-  Activations activations = Activations::float32;  // judges the weights; of both sides
+  Activations activations = Activations::float32;  // of both sides; float32 judges the weights alone
   int threads = 0;                                 // of the cpu engine; 0: all cores
   int64_t max_length = 0;                          // tokens; 0: what the model allows
-  std::string query_prompt, document_prompt;  // names; empty: "query", and "document" or "passage", where the
-                                              // model has them, else its default
-  Tagging tagging = Tagging::lenient;         // ner
+  // Names of prompts. Empty: "query", and "document" or "passage", if the model has them, else its default.
+  std::string query_prompt, document_prompt;
+  Tagging tagging = Tagging::lenient;  // ner
   BootstrapOptions bootstrap;
   Warning warning;
   Progress progress;
@@ -40,8 +41,8 @@ struct EvaluatedModel {
 
 struct TaskFigure {
   std::string metric;                  // "spearman", "accuracy", "ndcg@10", ...
-  double value = 0;                    // NaN where it does not exist (a correlation with a constant)
-  std::optional<double> original;      // with an original
+  double value = 0;                    // NaN if it does not exist (a correlation with a constant)
+  std::optional<double> original;      // if an original was evaluated
   std::optional<Interval> difference;  // of value - original: paired bootstrap
 };
 
@@ -52,7 +53,7 @@ struct LabelFigure {
   std::optional<double> original_f1;
 };
 
-// An item the two sides label differently.
+// An item that the two sides label differently.
 struct FlippedItem {
   size_t item = 0;  // index into TaskData::texts (ner: a word)
   std::string gold, original, evaluated;
@@ -69,14 +70,14 @@ struct Evaluation {
   std::vector<TaskFigure> figures;
   BootstrapOptions bootstrap;
   std::vector<LabelFigure> labels;  // classification, nli; ner: types of spans
-  std::optional<McNemar> mcnemar;   // those, with an original
-  std::vector<FlippedItem> flips;   // those, with an original; in order
+  std::optional<McNemar> mcnemar;   // classification, nli, ner, with an original
+  std::vector<FlippedItem> flips;   // classification, nli, ner, with an original; in order
   std::vector<std::string> warnings;
 };
 
-// Runs `model`, and `original` unless it is empty, over the items. Errors: those of Encoder::load;
-// unsupported (a model that can't do the task, folders of different models), format (a gold label the model
-// has not).
+// Runs `model`, and `original` unless it is empty, over the items.
+// Errors: those of Encoder::load; unsupported (a model that can't do the task, folders of different models);
+// format (a gold label that the model does not have).
 Evaluation evaluate(const std::filesystem::path& model, const std::filesystem::path& original, Task task,
                     const TaskData& data, const EvaluateOptions& options = {});
 

@@ -12,8 +12,8 @@ struct Gate {
   std::string tensor, metric;  // "pooled_vector", "cosine"
   double limit = 0, value = 0;
   bool passed = false;
-  std::string where;  // "quality.toml:12", of a gate that stands in a file
-  std::string basis;  // what a limit relative to a baseline follows from: "110 % of 4.1, measured by ..."
+  std::string where;  // "quality.toml:12"; empty for a gate that is not from a file
+  std::string basis;  // of a limit relative to a baseline: "110 % of 4.1, measured by ..."
 
   std::string name() const { return tensor + "." + metric; }
   bool at_least() const;  // passes at or above its limit (cosines, p-values, scores), else at or below it
@@ -21,10 +21,10 @@ struct Gate {
   std::string failure() const;
 };
 
-// The limits of the default gates. Without a cosine it follows from the bits stored, see docs/gates.md.
+// The limits of the default gates.
 struct GateLimits {
-  std::optional<double> cosine;
-  std::optional<double> relative_error, neighbours_kept;  // of sentence vectors; else from the cosine's limit
+  std::optional<double> cosine;  // unset: follows from the bits stored (docs/gates.md)
+  std::optional<double> relative_error, neighbours_kept;  // of sentence vectors; unset: follow from cosine
   double mse = 1e-4;
   double max_abs = 0.1;
 };
@@ -34,7 +34,7 @@ struct GateSetting {
   std::string tensor, metric;
   std::optional<double> limit;
 };
-GateSetting parse_gate(
-    std::string_view text);  // "pooled_vector.cosine=0.99", "probabilities.mse=off"; throws usage
+// "pooled_vector.cosine=0.99", "probabilities.mse=off". Throws usage.
+GateSetting parse_gate(std::string_view text);
 
 }  // namespace mlxe

@@ -1,4 +1,4 @@
-// What a model folder really stores: by tensor, by component, and whether its quantization is real.
+// What a model folder stores, by tensor and by component, and whether its quantization is real.
 #pragma once
 
 #include <filesystem>
@@ -11,7 +11,7 @@
 namespace mlxe {
 
 enum class Diagnosis {
-  plain,    // "float": plain floats, and nothing says otherwise
+  plain,    // "float": plain floats, and nothing claims otherwise
   mlx,      // some matrices are stored in MLX's quantized format; the others are plain
   int8,     // some matrices are this project's int8; the others are plain
   fake,     // claims or looks to be quantized, but stores floats
@@ -28,7 +28,7 @@ struct InspectedTensor {
   uint64_t bytes = 0;
   double bits_per_weight = 0;
   std::string component;  // "embeddings", "attention", "feed-forward", "norms", "head"; "other": not read
-  std::string finding;    // what is odd about it; empty if nothing is
+  std::string finding;    // what is wrong with the tensor; empty if nothing is
 };
 
 struct ComponentSize {
@@ -39,7 +39,7 @@ struct ComponentSize {
 struct ReaderVerdict {
   std::string reader;  // "mlx-encoder", "mlx-embeddings", "mlx-lm layout"
   bool loads = false;
-  std::vector<std::string> why;  // why not; or, if it loads, what it will do differently
+  std::vector<std::string> why;  // why it does not load or, if it loads, what it does differently
 };
 
 struct Inspection {
@@ -48,25 +48,26 @@ struct Inspection {
   std::vector<std::string> evidence;  // for the diagnosis, one sentence each
   uint64_t bytes = 0;                 // of the weight files
   uint64_t parameters = 0;
-  double bits_per_weight = 0;          // as stored
-  uint64_t bytes_at_8_bits = 0;        // of the weight files convert would write at 8 bits; 0 where it can't
-  Mode mode_at_8_bits = Mode::affine;  // or int8, where groups leave matrices float that int8 does not
+  double bits_per_weight = 0;             // as stored
+  uint64_t bytes_at_8_bits = 0;           // of the weight files convert would write at 8 bits; 0 if it can't
+  Mode mode_at_8_bits = Mode::affine;     // int8 if no group fits matrices that int8 can store
   std::vector<InspectedTensor> tensors;   // in the order of the files
   std::vector<ComponentSize> components;  // largest first
   std::vector<ReaderVerdict> readers;
-  std::vector<std::string> unknown_keys;  // of config.json: nothing uses them
+  std::vector<std::string> unknown_keys;  // keys of config.json that nothing uses
   // Files that are not as mlx_encoder.json records them; see changed_files().
   std::vector<std::string> changes;
   std::vector<std::string> warnings;
 };
 
-// Reads the values of float matrices as far as it must to tell quantized ones from others; `threads` 0: all
-// cores. Errors: not_found, io, format (a folder nothing can be said about).
+// Reads the values of each float matrix until they show whether the matrix was quantized. `threads` 0: all
+// cores. Errors: not_found, io, format (not a model folder).
 Inspection inspect_model(const std::filesystem::path& folder, int threads = 0);
 
-// One sentence for each file of a converted folder that is missing, or whose size or SHA-256 is not what its
-// mlx_encoder.json records, or one if that or a file can't be read; empty if all are as recorded, and where
-// nothing is. Reads the files whole.
+// Compares the files of a converted folder with mlx_encoder.json, which records sizes and SHA-256 sums.
+// Returns one sentence for each file that is missing or differs, or one sentence if mlx_encoder.json or a
+// file can't be read. Empty if all files are as recorded, or if there is no mlx_encoder.json. Reads the
+// files whole.
 std::vector<std::string> changed_files(const std::filesystem::path& folder);
 
 }  // namespace mlxe

@@ -1,6 +1,6 @@
 // A sweep over models and schemes, the command `matrix`: every combination, a cell of one table, is
-// converted, compared with its original, evaluated and recorded. What was done before, from the same files
-// with the same options, is not done again.
+// converted, compared with its original, evaluated and recorded. A combination recorded earlier, from the same
+// files with the same options, is not repeated.
 //
 //   const mlxe::Sweep sweep = mlxe::read_sweep("matrix.toml");
 //   const mlxe::SweepResult result = mlxe::run_sweep(sweep);
@@ -27,8 +27,8 @@ namespace mlxe {
 struct SweepModel {
   std::string name;
   std::filesystem::path path;   // the original
-  std::filesystem::path texts;  // what both sides are compared on; empty: the items of `data`
-  std::optional<Task> task;     // evaluated too, on `data`
+  std::filesystem::path texts;  // texts for the comparison; empty: the items of `data`
+  std::optional<Task> task;     // also evaluate this task, on `data`
   std::filesystem::path data;   // items with gold answers
   TaskDataOptions reading;      // of `data`
   Tagging tagging = Tagging::lenient;
@@ -36,14 +36,15 @@ struct SweepModel {
   int64_t limit = 0;                  // texts and items to use; 0: all
   int64_t max_length = 0;             // tokens; 0: what the model allows
   std::vector<GateSetting> gates;     // applied after the scheme's
-  std::vector<std::string> skip;      // names of schemes not wanted of this model
+  std::vector<std::string> skip;      // names of schemes to leave out for this model
 };
 
 struct SweepScheme {
   std::string name;
   Scheme scheme;
-  // How bits are chosen matrix by matrix: a preset, a recipe, or a target solved anew for each model on the
-  // texts it calibrates on, else its `calibration`. At most one; without, all get scheme.bits.
+  // How bits are chosen for each matrix: a preset, a recipe, or a target (at most one of them). Without, all
+  // matrices get scheme.bits. A target is solved for each model, on its calibration texts or, without
+  // calibration, on SweepModel::calibration.
   std::string preset;
   std::filesystem::path recipe;
   std::optional<Target> target;
@@ -53,10 +54,10 @@ struct SweepScheme {
   BuiltInText built_in = BuiltInText::mixed_in;  // beside those texts
   std::vector<std::string> keep, overrides;      // as in ConvertOptions
   Layout layout = Layout::hf;
-  std::vector<GateSetting> gates;  // those of something a model has not (labels, a task) don't apply to it
+  std::vector<GateSetting> gates;  // a gate does not apply to a model without its value (labels, a task)
 };
 
-enum class ConvertedFolders { keep, remove };  // once their cell is measured
+enum class ConvertedFolders { keep, remove };  // what happens to a folder once its cell is measured
 
 struct Sweep {
   std::filesystem::path file;    // for messages
@@ -66,9 +67,9 @@ struct Sweep {
   std::vector<SweepScheme> schemes;
 };
 
-// Errors: not_found, io, format (no TOML; an unknown key or a wrong type, named by line), usage (values that
-// make no sense, two of one name, a scheme to skip that is not there, a gate that is none of docs/gates.md).
-// `warning` hears of old spellings.
+// Errors: not_found, io, format (no TOML; an unknown key or a wrong type, with its line), usage (invalid
+// values, duplicate names, an unknown scheme in `skip`, a gate that is not in docs/gates.md). `warning`: called
+// for old names.
 Sweep read_sweep(const std::filesystem::path& file, const Warning& warning = {});
 
 enum class CellState {
@@ -79,18 +80,18 @@ enum class CellState {
 };
 const char* name(CellState state) noexcept;
 
-// One model in one scheme. Of a planned cell only the sizes are known, of a failed one maybe not those.
+// One model in one scheme. A planned cell has only the sizes; a failed cell may lack the sizes, too.
 struct SweepCell {
   std::string model, scheme;
   CellState state = CellState::planned;
-  uint64_t original_bytes = 0, bytes = 0;  // of the weight files; predicted where planned
+  uint64_t original_bytes = 0, bytes = 0;  // of the weight files; `bytes` of a planned cell is predicted
   double bits_per_weight = 0;
   std::string tensor;                                     // what users see: "pooled_vector" or "logits"
   int64_t texts = 0;                                      // sequences compared
   double cosine_mean = 0, cosine_p1 = 0, cosine_min = 0;  // of that tensor
   std::optional<VectorSpace> vectors;                     // of sentence vectors
-  std::string metric;  // the task's first: "spearman", "accuracy", "span_f1", "ndcg@10"; empty without one
-  double original = 0, value = 0;      // of it
+  std::string metric;  // the task's first: "spearman", "accuracy", "span_f1", "ndcg@10"; empty: no task
+  double original = 0, value = 0;      // of `metric`
   std::optional<Interval> difference;  // of value - original
   std::optional<double> flips;         // fraction of items whose label changed
   std::vector<Gate> gates;
@@ -106,10 +107,11 @@ struct SweepCell {
 struct SweepResult {
   std::vector<SweepCell> cells;  // model by model, in the file's order
 
-  // The smallest of a model's cells that passed; of equal ones that of the higher cosine. nullptr: none.
+  // The smallest of a model's cells that passed; of equally small ones, the one with the higher cosine.
+  // nullptr: none passed.
   const SweepCell* recommended(const std::string& model) const;
-  // 0: every cell is done and passed (or planned); that of the first failed cell's error; else 3, a gate
-  // failed.
+  // The exit status. If a cell failed: that of the first failed cell's error. Else 3 if a gate failed. Else
+  // 0.
   int status() const;
 };
 
@@ -126,14 +128,17 @@ struct SweepOptions {
   std::function<void(const SweepCell&)> finished;  // each cell in order, once
 };
 
-// What would be done, from headers and small files alone; nothing is written.
+// Says what run_sweep would do, from headers and small files alone. Writes nothing.
 SweepResult plan_sweep(const Sweep& sweep, const SweepOptions& options = {});
 
-// Does it. Writes under sweep.output: models/MODEL/SCHEME (converted folders), cells/MODEL/SCHEME.json (a
-// record: what it was made from, and everything measured) and .html, and the table as matrix.md, matrix.json
-// and matrix.svg, anew after each cell. A record appears complete or not at all, after all else of its cell,
-// so an interrupted run goes on where it stopped. An error of a cell is kept in it; thrown are only: io (the
-// results can't be written), and under OnCellError::stop a cell's error once it is recorded.
+// Converts, compares and evaluates every cell. Writes under sweep.output:
+//   models/MODEL/SCHEME/                     the converted folder
+//   cells/MODEL/SCHEME.json                  the record: its inputs, and everything measured
+//   cells/MODEL/SCHEME.html                  the report
+//   matrix.md, matrix.json, matrix.svg       the table, written anew after each cell
+// A record appears complete or not at all, as the last file of its cell: an interrupted run continues at
+// the first cell without a record. A cell keeps its own error. Throws only: io (the results can't be
+// written), and with OnCellError::stop a cell's error after it is recorded.
 SweepResult run_sweep(const Sweep& sweep, const SweepOptions& options = {});
 
 std::string to_json(const SweepResult& result);      // docs/json/matrix.md

@@ -8,8 +8,8 @@ namespace mlxe {
 
 // How tags of words ("B-person", "I-person", "O") make spans; seqeval's rules.
 enum class Tagging {
-  lenient,  // its default: any of the schemes below, mixed or broken ones too (an I without a B begins)
-  iob1,     // strict ones (mode="strict"): what the scheme doesn't allow begins no span, or ends none
+  lenient,  // seqeval's default: any scheme below, mixed or broken ones too (an I without a B begins a span)
+  iob1,     // iob1, iob2, bioes: seqeval's mode="strict"; tags the scheme does not allow begin or end no span
   iob2,
   bioes,
 };
@@ -25,11 +25,12 @@ struct Interval {
   double low = 0, high = 0;
 };
 
-// Whether two classifiers are right equally often on the same items: of the items one side alone has right.
+// McNemar's test: whether two classifiers are right equally often on the same items. Counts the items that
+// only one side has right.
 struct McNemar {
   int64_t only_original = 0, only_evaluated = 0;
   double p = 1;
-  bool exact = true;  // binomial; else chi-square with continuity correction (25 such items and more)
+  bool exact = true;  // binomial; false: chi-square with continuity correction (from 25 such items on)
 };
 
 }  // namespace mlxe

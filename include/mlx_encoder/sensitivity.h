@@ -1,4 +1,4 @@
-// What storing each matrix of a model in fewer bits costs at the model's output. docs/mixed.md.
+// The error at a model's output if one matrix is stored in fewer bits, for each matrix. docs/mixed.md.
 //
 //   mlxe::Sensitivity s = mlxe::measure_sensitivity({.model = "all-MiniLM-L6-v2", .texts = texts});
 //   for (const auto& t : s.tensors) ...
@@ -17,17 +17,17 @@ namespace mlxe {
 
 struct SensitivityOptions {
   std::filesystem::path model;
-  std::vector<TextInput> texts;             // a pair is two texts for a model without classifier
+  std::vector<TextInput> texts;             // a model without classifier takes a pair as two texts
   std::vector<int> bits{2, 3, 4, 5, 6, 8};  // of affine, each once
-  int group_size = 64;                      // the next smaller one where it does not divide a row
+  int group_size = 64;                      // if it does not divide a row: the next smaller one
   Dtype dtype = Dtype::f16;                 // of scales and biases
-  int64_t most_tokens = 3072;               // texts spread over all given, until they hold this many
+  int64_t most_tokens = 3072;               // texts are spread over all given, up to this many tokens
   int threads = 0;                          // 0: all cores
   Warning warning;
   Progress progress;  // stage "measuring"
 };
 
-// One matrix plainly rounded to one width, everything else the original's.
+// One matrix rounded to nearest at one width; all other tensors are the original's.
 struct WidthCost {
   int bits = 0, group_size = 0;
   uint64_t bytes = 0;             // codes, scales and biases
@@ -44,7 +44,7 @@ struct TensorSensitivity {
   std::vector<WidthCost> widths;  // in the order of SensitivityOptions::bits
 };
 
-// All matrices at one width together, beside the sum of what each cost alone: how well costs add up.
+// The cost of all matrices at one width together, and the sum of their single costs: how well costs add up.
 struct WholeCost {
   int bits = 0;
   uint64_t bytes = 0;
@@ -54,21 +54,22 @@ struct WholeCost {
 struct Sensitivity {
   std::string metric;   // "1 - cosine", "KL divergence" or "squared difference": the mean over rows
   std::string rows;     // what a row is: "texts" or "tokens"
-  bool labels = false;  // whether flips mean anything
+  bool labels = false;  // whether the output has labels, so that flips are defined
   int64_t texts = 0, tokens = 0;
   std::vector<TensorSensitivity> tensors;  // in the order of the run
-  std::vector<WholeCost> wholes;           // one a width
-  std::vector<std::string> not_read;       // matrices the output does not depend on
-  std::vector<size_t> order;  // of tensors: what gains most from more bits first, by cost per byte saved at
-  int order_bits = 0;         // this width
+  std::vector<WholeCost> wholes;           // one for each width
+  std::vector<std::string> not_read;       // matrices that the output does not depend on
+  // Indices into `tensors`, sorted by cost per byte saved at `order_bits`, largest first.
+  std::vector<size_t> order;
+  int order_bits = 0;
 };
 
-// Float32 activations on the cpu engine. The same figures for any number of threads.
+// Runs the cpu engine with float32 activations. The figures do not depend on the number of threads.
 // Errors: those of reading a folder; usage (bits, group size, too few texts), numeric.
 Sensitivity measure_sensitivity(const SensitivityOptions& options);
 
 std::string to_json(const Sensitivity& sensitivity);  // docs/json/sensitivity.md
-// Cost against the layer, a line a part of the layer, at width `order_bits`.
+// A chart of cost against layer at width `order_bits`, one line for each part of a layer.
 std::string to_svg(const Sensitivity& sensitivity);
 
 }  // namespace mlxe

@@ -20,12 +20,12 @@ const char* name(Task task) noexcept;
 
 struct JudgedDocument {
   size_t document = 0;   // index into TaskData::documents
-  double relevance = 0;  // from 1 on: relevant
+  double relevance = 0;  // relevant if at least 1
 };
 
 struct TaskQuery {
   std::string text;
-  std::vector<JudgedDocument> documents;  // rerank: the candidates; retrieval: those judged, all others are 0
+  std::vector<JudgedDocument> documents;  // rerank: the candidates; retrieval: the judged ones, others are 0
 };
 
 struct TaskData {
@@ -34,7 +34,7 @@ struct TaskData {
   std::vector<size_t> lines;        // of the texts in the file, from 1
   std::vector<double> scores;       // similarity: gold, one a text
   std::vector<std::string> labels;  // gold, one a text: a label's name or its number; ner: tags
-  std::vector<size_t> sentences;    // ner: the first word of each
+  std::vector<size_t> sentences;    // ner: index of the first word of each sentence
   std::vector<TaskQuery> queries;   // rerank, retrieval
   std::vector<std::string> documents;
 };

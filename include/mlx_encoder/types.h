@@ -29,11 +29,11 @@ struct TextInput {
   std::optional<std::string> pair;
 };
 
-// Told what a long job is doing: `done` of `total` units of `stage`. Called from one thread at a time.
+// Called during a long job: `done` of `total` units of `stage`. Called from one thread at a time.
 using Progress = std::function<void(std::string_view stage, uint64_t done, uint64_t total)>;
 
-// Told each fact a user must hear (a fallback taken, a config key not honoured, a text truncated): one
-// sentence.
+// Called with one sentence for each fact a user must know: a fallback taken, a config key not honoured, a
+// text truncated.
 using Warning = std::function<void(std::string_view sentence)>;
 
 }  // namespace mlxe

@@ -57,10 +57,10 @@ void add_op(Uses& uses, const Plan& plan, const PlanOp& op, int stage) {
     for (const int m : op.modules) uses.add(plan.table(m).weight, Part::table, stage);
   if (op.kind == OpKind::linears)
     for (size_t i = 0; i < op.modules.size(); ++i)
-      uses.add(plan.linear(op.modules[i]).weight, part_of(plan.whole, op, op.outputs[i]), stage);
+      uses.add(plan.linear(op, i).weight, part_of(plan.whole, op, op.outputs[i]), stage);
   if (op.kind == OpKind::feed_forward) {
-    uses.add(plan.linear(op.modules[0]).weight, Part::up, stage);
-    uses.add(plan.linear(op.modules[1]).weight, Part::down, stage);
+    uses.add(plan.linear(op, 0).weight, Part::up, stage);
+    uses.add(plan.linear(op, 1).weight, Part::down, stage);
   }
 }
 
@@ -91,9 +91,11 @@ std::vector<TensorUse> trace(Model model, OutputKind output) {
   }
   // The dense modules of a sentence pipeline are no part of the checkpoint and have no handle here.
   if (output == OutputKind::logits) {
-    uses.add(model.classifier->dense.weight, Part::head, last_stage);
+    uses.add(model.classifier->transform.dense.weight, Part::head, last_stage);
     uses.add(model.classifier->out.weight, Part::head, last_stage);
   } else if (output == OutputKind::token_logits) {
+    if (model.token_classifier->transform)
+      uses.add(model.token_classifier->transform->dense.weight, Part::head, last_stage);
     uses.add(model.token_classifier->out.weight, Part::head, last_stage);
   }
   return std::move(uses.uses);

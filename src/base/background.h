@@ -1,5 +1,4 @@
-// One piece of work beside the caller's own. std::async would do, but libc++'s waits forever where no thread
-// starts.
+// One task that runs beside its caller. Not std::async: libc++'s waits forever if no thread can be started.
 #pragma once
 
 #include <exception>
@@ -10,7 +9,7 @@
 
 namespace mlxe {
 
-// Runs `work` on a thread of its own; where none can be started, get() runs it. Not to be moved.
+// Runs `work` on its own thread. If no thread can be started, get() runs it. Neither copied nor moved.
 template <class T>
 class Background {
  public:
@@ -26,7 +25,7 @@ class Background {
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;
 
-  // The result, once. Waits for it; throws what `work` threw.
+  // Waits for the result and returns it, or throws the exception of `work`. Call once.
   T get() {
     if (thread_.joinable())
       thread_.join();

@@ -36,15 +36,15 @@ constexpr bool has_all(uint32_t word, uint32_t bits) {
   return (word & bits) == bits;
 }
 
-// The register state the operating system saves on a context switch: a processor may have AVX-512 while its
-// system (or hypervisor) does not, and then the first such instruction faults.
+// The register state that the operating system saves on a context switch. If the processor has AVX-512 but
+// the system (or hypervisor) does not save its registers, the first such instruction faults.
 uint32_t saved_register_state() {
   uint32_t low = 0, high = 0;
   asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return low;
 }
 
-// Linux saves the tile registers of a process only after it has asked for that.
+// Linux saves the tile registers of a process only after the process requested it.
 bool tiles_granted() {
 #ifdef __linux__
   constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA

@@ -1,4 +1,4 @@
-// Which kernel variants this program contains, which of them this machine can run, and which one is used.
+// Kernel variants: those in this program, those that run on this machine, and the one in use.
 #pragma once
 
 #include <span>

@@ -1,4 +1,4 @@
-// std::filesystem throws an exception of its own (permission denied, a name too long); ours is mlxe::Error.
+// Turns errors of the file system (permission denied, a name too long) into mlxe::Error.
 #pragma once
 
 #include <fmt/format.h>
@@ -13,7 +13,7 @@
 
 namespace mlxe {
 
-// `what` could not be done: "written", "put into place"; `error` is the errno.
+// Throws "PATH: can't be WHAT: REASON". `what`: "written", "put into place"; `error`: an errno.
 [[noreturn]] inline void file_failed(const std::filesystem::path& path, const char* what, int error) {
   throw Error(ErrorCode::io, fmt::format("{}: can't be {}: {}", path.string(), what, std::strerror(error)));
 }
@@ -21,12 +21,12 @@ namespace mlxe {
 // "/folder/file: Permission denied"
 inline std::string file_error_text(const std::filesystem::filesystem_error& error) {
   std::string path = error.path1().string();
-  constexpr size_t kShown = 1000;  // a name may be what is too long
+  constexpr size_t kShown = 1000;  // the error may be that a name is too long
   if (path.size() > kShown) path = cleaned(path.substr(0, kShown)) + "...";
   return path.empty() ? error.code().message() : path + ": " + error.code().message();
 }
 
-// Runs `action` and gives back its result; a filesystem_error becomes Error(io) with the path and the reason.
+// Runs `action` and returns its result. A filesystem_error becomes Error(io) with the path and the reason.
 template <class Action>
 decltype(auto) with_file_errors(Action&& action) {
   try {
@@ -36,8 +36,8 @@ decltype(auto) with_file_errors(Action&& action) {
   }
 }
 
-// Calls `action` with each entry below `folder`. Errors: io, with the path, which an iterator's own error
-// lacks.
+// Calls `action` with each entry below `folder`. Errors: io, with the path (an iterator's own error has no
+// path).
 template <class Action>
 void walk(const std::filesystem::path& folder, Action&& action) {
   namespace fs = std::filesystem;

@@ -20,7 +20,7 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-// Whether the file that was locked is still the one of that name: its last holder removes it.
+// Whether the locked file still has its name. (The previous holder may have removed the file.)
 bool is_same_file(int fd, const fs::path& file) {
   struct stat opened {
   }, named{};

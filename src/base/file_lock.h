@@ -1,4 +1,4 @@
-// A lock between processes, which the system releases when its holder dies.
+// A lock between processes. The system releases it when its holder dies.
 #pragma once
 
 #include <filesystem>
@@ -11,12 +11,13 @@ enum class IfLocked {
   refuse,  // an error that names it
 };
 
-// Held for its lifetime, by one object in one process; an flock on `.NAME.lock` beside the target, which
-// holds the holder's pid and goes with it. A killed holder leaves the file, not the lock. On a volume that
-// knows no locks nothing is locked.
+// Holds an flock on `.NAME.lock` beside the target, for the lifetime of the object. Only one object in one
+// process holds it. The file contains the holder's pid and is removed at the end; a killed process leaves the
+// file, but not the lock. On a volume without locks, nothing is locked.
 class FileLock {
  public:
-  // `doing` completes "process 123 " in the refusal: "is writing this folder". Errors: usage (refused), io.
+  // `doing`: what the holder does, for the error text "process 123 is writing this folder". Errors: usage
+  // (another process holds the lock, IfLocked::refuse), io.
   FileLock(const std::filesystem::path& target, IfLocked if_locked, std::string_view doing);
   ~FileLock();
   FileLock(const FileLock&) = delete;

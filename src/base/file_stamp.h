@@ -1,4 +1,4 @@
-// What tells one state of a file from another without reading it.
+// Detects changes of a file without reading it.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,8 @@
 
 namespace mlxe {
 
-// What the system says of a file: a change of its bytes shows in its times, a file put in its place in its
-// number. All 0 where there is none.
+// Metadata of a file. Writing changes the times; replacing the file changes the inode. All 0 if there is no
+// file.
 struct FileStamp {
   uint64_t device = 0, inode = 0, size = 0;
   int64_t modified = 0, changed = 0;  // nanoseconds
@@ -15,7 +15,7 @@ struct FileStamp {
   static FileStamp of(const std::filesystem::path& file) noexcept;
   friend bool operator==(const FileStamp&, const FileStamp&) = default;
 
-  // Whether the same file was written to between the two. A file put in its place is none of it.
+  // Whether this file was written to before `later` was taken. False if another file replaced it.
   bool was_written(const FileStamp& later) const noexcept {
     return device == later.device && inode == later.inode &&
            (size != later.size || modified != later.modified);

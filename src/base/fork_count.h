@@ -1,11 +1,10 @@
-// Threads do not survive a fork: the child has the one that called it, and whatever the others held stays
-// held.
+// Detects forks. A forked child has only the thread that called fork(); locks of the other threads stay held.
 #pragma once
 
 namespace mlxe {
 
-// How many times this process and its ancestors forked since the first call: another value than an object saw
-// at its construction means that the object's threads are not here. Costs a load.
+// How often this process and its ancestors forked since the first call. If the value changed since an
+// object was constructed, the object's threads are missing in this process. Costs one load.
 int fork_count() noexcept;
 
 }  // namespace mlxe

@@ -19,7 +19,7 @@ uint64_t free_space(const fs::path& path) {
     if (existing == existing.parent_path()) break;
     existing = existing.parent_path();
   }
-  // Not std::filesystem::space: libc++ says "unknown" of a full volume.
+  // Not std::filesystem::space: libc++ reports a full volume as "unknown".
   struct statvfs volume {};
   if (::statvfs(existing.c_str(), &volume) != 0)
     throw Error(ErrorCode::io,

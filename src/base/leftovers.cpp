@@ -13,7 +13,8 @@ struct Registry {
   std::set<std::filesystem::path> paths;
 };
 
-// Never destroyed: a signal may come while the program's own objects go. Needs no memory: it may have run out.
+// Never destroyed: a signal may come while global objects are destroyed. Static storage: memory may have
+// run out.
 Registry& registry() {
   alignas(Registry) static std::byte storage[sizeof(Registry)];
   static auto& instance = *new (storage) Registry;
@@ -37,7 +38,7 @@ void drop(const std::filesystem::path& path) noexcept {
 void remove_all() noexcept {
   hold().release();  // stays locked
   for (const std::filesystem::path& path : registry().paths) {
-    // A file that another thread had begun to open may appear in a folder while it is being removed.
+    // While a folder is being removed, a file that another thread was opening may still appear in it.
     std::error_code failed;
     for (int attempt = 0; attempt < 3; ++attempt) {
       std::filesystem::remove_all(path, failed);

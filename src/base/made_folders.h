@@ -1,11 +1,11 @@
-// Folders made for an output that may come to nothing.
+// Folders created for an output that may fail.
 #pragma once
 
 #include <filesystem>
 
 namespace mlxe {
 
-// Makes a folder and those above it. What was made goes again at the end, as far as it is empty.
+// Creates a folder and its missing parents. The destructor removes those it created that are empty.
 class MadeFolders {
  public:
   // Errors: io.
@@ -18,7 +18,7 @@ class MadeFolders {
   void remove_empty() noexcept;
 
   std::filesystem::path folder_;
-  size_t made_ = 0;  // how many levels, from folder_ upwards, did not exist
+  size_t made_ = 0;  // number of created levels, from folder_ upwards
 };
 
 }  // namespace mlxe

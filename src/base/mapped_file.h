@@ -8,9 +8,9 @@
 namespace mlxe {
 
 // Move-only; the span lives as long as the object. Errors: not_found (no such file), io (can't open or map,
-// not a regular file). Reading bytes that the file lost after it was opened raises SIGBUS, as with every
-// mapped file: the program ends with a sentence then (cli/last_words.h), a caller of the library decides
-// itself.
+// not a regular file). If the file is truncated after it was opened, reading the lost bytes raises SIGBUS,
+// as with every mapped file. The program then ends with an error message (cli/last_words.h); a library
+// caller decides for itself.
 class MappedFile {
  public:
   MappedFile() = default;
@@ -20,7 +20,8 @@ class MappedFile {
   ~MappedFile();
 
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
-  // Gives the pages that lie wholly inside `range` back to the system; they are read again when touched.
+  // Gives the pages that lie wholly inside `range` back to the system. They are read again on the next
+  // access.
   void release(std::span<const std::byte> range) const noexcept;
 
  private:
@@ -28,7 +29,7 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// MappedFile::release for a range known to lie in one, by whoever does not have it.
+// MappedFile::release for callers without the MappedFile. `range` must lie in a mapping.
 void release_mapped(std::span<const std::byte> range) noexcept;
 
 }  // namespace mlxe

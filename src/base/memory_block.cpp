@@ -18,7 +18,7 @@ constexpr size_t kLargePage = size_t{2} << 20;
 
 MemoryBlock::MemoryBlock(size_t bytes) {
   if (bytes == 0) return;
-  // A large page begins at a multiple of its size: map one more, then give back what lies outside.
+  // A large page begins at a multiple of its size. Map one page more, then unmap both ends.
   const size_t mapped = bytes + kLargePage;
   void* p = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED)
@@ -31,7 +31,7 @@ MemoryBlock::MemoryBlock(size_t bytes) {
   if (skip > 0) ::munmap(first, skip);
   if (const size_t rest = mapped - skip - bytes_; rest > 0) ::munmap(data_ + bytes_, rest);
 #ifdef MADV_HUGEPAGE
-  ::madvise(data_, bytes_, MADV_HUGEPAGE);  // a wish: where it is not granted, small pages do
+  ::madvise(data_, bytes_, MADV_HUGEPAGE);  // optional: small pages work, too
 #endif
 }
 

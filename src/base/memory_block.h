@@ -1,4 +1,4 @@
-// One large piece of memory that is used as long as its owner lives.
+// One large allocation that lives as long as its owner.
 #pragma once
 
 #include <cstddef>
@@ -6,9 +6,8 @@
 
 namespace mlxe {
 
-// Zeroed, 64-byte aligned at least, in pages of 2 MiB where the system has them to give: reading many
-// megabytes in 4 KiB pages spends its time looking pages up. Only touched pages take memory. Throws io when
-// there is none left.
+// Zeroed, at least 64-byte aligned, in pages of 2 MiB if the system has them: reading many megabytes in 4 KiB
+// pages costs time for address translation. Only touched pages take memory. Errors: io (out of memory).
 class MemoryBlock {
  public:
   MemoryBlock() = default;

@@ -8,7 +8,7 @@
 namespace mlxe {
 namespace {
 
-// Edits that make `b` of `a`: the optimal string alignment distance.
+// Number of edits from `a` to `b`: the optimal string alignment distance.
 size_t edits(std::string_view a, std::string_view b) {
   std::vector<size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) last[j] = j;
@@ -25,7 +25,7 @@ size_t edits(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
-constexpr size_t kLongest = 64;  // no name of ours is longer; bounds the work on a foreign one
+constexpr size_t kLongest = 64;  // longer than any known name; bounds the work on user input
 
 }  // namespace
 

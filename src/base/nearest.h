@@ -7,8 +7,9 @@
 
 namespace mlxe {
 
-// The known name that few typing mistakes (a letter too many, missing, wrong, or two swapped) make of `name`,
-// or that `name` begins; empty: none is near. Letters are compared without case. Of equals the first.
+// The known name nearest to `name`: few typing mistakes apart (a letter added, missing, wrong, or two
+// swapped), or beginning with `name`. Ignores case. Of equally near names, the first. Empty if none is
+// near.
 std::string nearest(std::string_view name, std::span<const std::string> known);
 
 }  // namespace mlxe

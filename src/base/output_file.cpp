@@ -27,14 +27,14 @@ namespace {
 
 constexpr size_t kBufferBytes = size_t{1} << 20;
 constexpr size_t kMaxWrite = size_t{1} << 30;  // some systems refuse 2 GB and more in one call
-constexpr int kMostNames = 100;                // tried for a temporary file
+constexpr int kMostNames = 100;                // attempts to find a free temporary name
 constexpr auto kReaderWait = std::chrono::seconds(5);
 
 [[noreturn]] void refuse(ErrorCode code, const fs::path& path, const char* why) {
   throw Error(code, fmt::format("{}: {}", path.string(), why));
 }
 
-// A FIFO is opened once somebody reads it; -1 with errno where it can't be.
+// Opens a FIFO as soon as somebody reads it. Returns -1 and sets errno if that fails.
 int open_node(const fs::path& target) {
   const auto end = std::chrono::steady_clock::now() + kReaderWait;
   for (;;) {
@@ -48,7 +48,7 @@ int open_node(const fs::path& target) {
   }
 }
 
-// The descriptor again, if it can be written; -1 with errno where not.
+// Duplicates the descriptor if it is writable. Returns -1 and sets errno if not.
 int duplicate(int descriptor) {
   const int flags = ::fcntl(descriptor, F_GETFL);
   if (flags < 0) return -1;
@@ -97,13 +97,13 @@ void OutputFile::open(Placement placement) {
     open_partial(target_);
     return;
   }
-  const auto held = leftovers::hold();  // its folder may be one that is removed
+  const auto held = leftovers::hold();  // the file's folder may be one of those that are removed
   fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd_ < 0) failed("created", errno);
   partial_ = path_;
 }
 
-// Refuses what can't be written, and opens what is written through.
+// Refuses a target that can't be written. Opens a device, pipe or descriptor.
 void OutputFile::open_existing(const fs::path& target) {
   if (const int descriptor = named_descriptor(target); descriptor >= 0) {
     node_ = duplicate(descriptor);
@@ -144,10 +144,10 @@ void OutputFile::open_partial(const fs::path& target) {
     leftovers::drop(candidate);
     if (error != EEXIST || attempt == kMostNames) failed("created", error);
   }
-  ::flock(fd_, LOCK_EX | LOCK_NB);  // says that its process lives; a volume without locks still has the pid
+  ::flock(fd_, LOCK_EX | LOCK_NB);  // shows that this process lives; on a volume without locks, the pid does
   struct stat old {};
   if (::stat(target.c_str(), &old) != 0) return;
-  // As far as the user may: the file that replaces another is read and written by the same people.
+  // The new file gets the old file's owner, group and mode, as far as the user may set them.
   (void)!::fchown(fd_, old.st_uid, old.st_gid);
   ::fchmod(fd_, old.st_mode & 0777);
 }

@@ -13,20 +13,20 @@ namespace mlxe {
 
 enum class Placement {
   replace,  // written beside the target under a name of its own and renamed over it; links are followed
-  fresh,    // written where it stands: for a folder that nobody else sees yet
+  fresh,    // written in place: for a folder that nobody else sees yet
 };
 
-// A device, pipe or open descriptor (/dev/null, a FIFO, /dev/stdout) is written through at the end, and
-// stays. A folder or other node is refused. A killed process leaves `.NAME.partial-<pid>-<random>` at most;
-// the next OutputFile with the same target removes it.
+// A device, pipe or open descriptor (/dev/null, a FIFO, /dev/stdout) gets all bytes in finish(), and is not
+// replaced. A folder or other node is refused. A killed process leaves at most
+// `.NAME.partial-<pid>-<random>`; the next OutputFile with the same target removes it.
 class OutputFile {
  public:
-  // `size`: its bytes when finished, if known: checked against the free space first. Errors: usage (no node
-  // that can be written, a pipe nobody reads), io. All that can be known before anything is written is said
-  // here: a folder that is missing or may not be written, a file that is write-protected.
+  // `size`: final size in bytes, if known; it is compared with the free space. Errors: usage (not a file,
+  // device or pipe that can be written; a pipe that nobody reads), io. Throws every error that can be known
+  // before writing: a missing or write-protected folder, a write-protected file.
   explicit OutputFile(std::filesystem::path path, std::optional<uint64_t> size = {},
                       Placement placement = Placement::replace);
-  // Leaves the target as it was unless finish() succeeded.
+  // Leaves the target unchanged unless finish() succeeded.
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
@@ -36,10 +36,10 @@ class OutputFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
-  // Overwrites the beginning, which was written before: a header that says what followed.
+  // Overwrites the first bytes: for a header whose content is known only after the rest is written.
   void rewrite_start(std::string_view bytes);
-  // Flushes to the device and puts the file into place; a file that another process has put there meanwhile
-  // is replaced. Errors: internal (not `size` bytes were written), io.
+  // Flushes to the device and renames the file into place. Replaces a file that another process put there
+  // meanwhile. Errors: internal (other than `size` bytes were written), io.
   void finish();
 
  private:
@@ -55,7 +55,7 @@ class OutputFile {
   [[noreturn]] void failed(const char* what, int error) const;
 
   std::filesystem::path path_;
-  std::filesystem::path target_;   // what path_'s links end at
+  std::filesystem::path target_;   // path_ with its links followed
   std::filesystem::path partial_;  // the file that is removed unless it is finished
   std::optional<uint64_t> size_;
   uint64_t written_ = 0;
@@ -69,10 +69,10 @@ class OutputFile {
 void write_whole_file(const std::filesystem::path& path, std::string_view text,
                       Placement placement = Placement::replace);
 
-// Whether an OutputFile with this path could be made, for who writes after long work: throws what it would.
+// Throws the errors that an OutputFile with this path would throw. To be called before long work.
 void require_writable(const std::filesystem::path& path);
 
-// The regular file, there or not yet, that `path` stands for; none: a device, pipe or descriptor. Errors: io.
+// The regular file (existing or not) that `path` denotes; none for a device, pipe or descriptor. Errors: io.
 std::optional<std::filesystem::path> regular_output(const std::filesystem::path& path);
 
 }  // namespace mlxe

@@ -18,8 +18,8 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kMostLinks = 40;        // as Linux
-constexpr size_t kLongestName = 200;  // of 255, which leaves room for the suffixes
+constexpr int kMostLinks = 40;        // Linux's limit
+constexpr size_t kLongestName = 200;  // 255 is the system's limit; the rest is for suffixes
 constexpr const char* kPartial = ".partial-";
 
 }  // namespace
@@ -55,14 +55,14 @@ fs::path hidden_sibling(const fs::path& target, std::string_view suffix) {
   if (name.size() > kLongestName) {
     size_t end = kLongestName;
     while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80)
-      --end;  // not inside a character
+      --end;  // never cut inside a UTF-8 character
     name.resize(end);
   }
   return target.parent_path() / fmt::format(".{}{}", name, suffix);
 }
 
 fs::path partial_sibling(const fs::path& target) {
-  uint32_t random = 0;  // a pid is taken twice where machines share a disk
+  uint32_t random = 0;  // machines that share a disk may have the same pid
   if (::getentropy(&random, sizeof random) != 0)
     throw Error(ErrorCode::io,
                 fmt::format("{}: can't draw a random name: {}", target.string(), std::strerror(errno)));
@@ -81,13 +81,13 @@ void remove_stale_partials(const fs::path& target) noexcept try {
     const auto parsed = std::from_chars(begin, name.data() + name.size(), pid);
     if (parsed.ec != std::errc() || pid <= 0 || *parsed.ptr != '-') continue;
     if (::kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH) continue;
-    // The pid may be one of another machine: then that process holds the lock.
+    // The pid may belong to another machine. Then that machine's process holds the lock.
     const int fd = ::open(entry->path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) continue;
     if (::flock(fd, LOCK_EX | LOCK_NB) == 0) fs::remove_all(entry->path(), ignored);
     ::close(fd);
   }
-} catch (const std::exception&) {  // out of memory: the next one removes them
+} catch (const std::exception&) {  // out of memory: a later call removes them
 }
 
 void sync_folder(const fs::path& folder) noexcept {

@@ -1,4 +1,4 @@
-// Where an output really goes, and the temporary names beside it.
+// The real path of an output, and the temporary names beside it.
 #pragma once
 
 #include <filesystem>
@@ -7,22 +7,22 @@
 
 namespace mlxe {
 
-// The absolute path that `path` stands for after its last name's links are followed, there or not yet.
-// `/dev/stdout` and other names of open descriptors end at `/dev/fd/N`. Errors: io (links in a circle).
+// The absolute path of `path` after the links of its last name are followed. The file need not exist.
+// `/dev/stdout` and other names of open descriptors become `/dev/fd/N`. Errors: io (a cycle of links).
 std::filesystem::path resolved_output(const std::filesystem::path& path);
 
-// N of a name of this process's open descriptors (/dev/fd/N, /proc/self/fd/N), else -1.
+// N if `path` names an open descriptor of this process (/dev/fd/N, /proc/self/fd/N), else -1.
 int named_descriptor(const std::filesystem::path& path);
 
-// `.NAME<suffix>` beside the target; a name too long for that is cut.
+// `.NAME<suffix>` beside the target. A NAME that is too long is cut.
 std::filesystem::path hidden_sibling(const std::filesystem::path& target, std::string_view suffix);
 
 // `.NAME.partial-<pid>-<random>` beside the target, a new name at each call.
 std::filesystem::path partial_sibling(const std::filesystem::path& target);
-// Removes the partial siblings of processes that are gone: the pid does not exist and nobody has an flock.
+// Removes the partial siblings of dead processes: the pid does not exist, and nobody holds an flock.
 void remove_stale_partials(const std::filesystem::path& target) noexcept;
 
-// So that a rename in `folder` survives a loss of power; a volume that can't is no worse than without.
+// Makes a rename in `folder` survive a power failure. Ignores volumes that can't sync.
 void sync_folder(const std::filesystem::path& folder) noexcept;
 
 }  // namespace mlxe

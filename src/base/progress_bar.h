@@ -14,17 +14,17 @@ enum class Drawing {
   never,
 };
 
-// Draws on stderr and takes the bar away when a stage is done. Copies share one bar. Thread-safe.
+// Draws on stderr and removes the bar when a stage is done. Copies share one bar. Thread-safe.
 class ProgressBar {
  public:
   explicit ProgressBar(Drawing drawing = Drawing::on_terminal);
 
-  // `done` of `total` units; a total of 0 is unknown.
+  // `done` of `total` units; a total of 0 means unknown.
   void update(std::string_view stage, uint64_t done, uint64_t total);
   // A line on stderr, above the bar where one is drawn.
   void print(std::string_view line);
 
-  // Keeps the bar alive.
+  // The result shares the bar's state, so the bar may be destroyed before it.
   operator Progress() const;
 
  private:

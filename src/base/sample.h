@@ -1,4 +1,4 @@
-// Of repeated measurements.
+// Time and percentiles of repeated measurements.
 #pragma once
 
 #include <chrono>
@@ -8,7 +8,7 @@ namespace mlxe {
 
 double milliseconds_since(std::chrono::steady_clock::time_point start);
 
-// Linear between the sorted values, as numpy.percentile. `values` holds at least one.
+// Interpolated linearly between the sorted values, as in numpy.percentile. `values` is not empty.
 double percentile(std::vector<double> values, double percent);
 
 }  // namespace mlxe

@@ -43,7 +43,7 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
 }
 
 std::string sha256_hex(const std::filesystem::path& file) {
-  constexpr size_t kPiece = size_t{4} << 20;  // pages already hashed are given back: memory stays small
+  constexpr size_t kPiece = size_t{4} << 20;  // hashed pages are released: memory stays small
   const MappedFile mapped(file);
   Sha256 hash;
   for (size_t at = 0; at < mapped.bytes().size(); at += kPiece) {

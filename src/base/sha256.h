@@ -18,8 +18,8 @@ class Sha256 {
   Sha256();
 
   void update(std::span<const std::byte> bytes);
-  std::array<std::byte, 32> finish();  // and starts anew
-  std::string finish_hex();            // 64 lower-case hex digits, and starts anew
+  std::array<std::byte, 32> finish();  // the hash so far; then starts a new one
+  std::string finish_hex();            // the same as 64 lower-case hex digits
 
  private:
   struct Free {

@@ -1,4 +1,4 @@
-// Pieces of text files as several readers take them.
+// Small functions on text that several readers share.
 #pragma once
 
 #include <filesystem>
@@ -8,13 +8,13 @@
 
 namespace mlxe {
 
-// ASCII letters only: labels and option values.
+// `text` with ASCII letters in lower case. For labels and option values.
 std::string lowercase(std::string_view text);
 
 // A file name's ending in lower case: ".jsonl" of "A.JSONL", "" of "A".
 std::string ending_of(const std::filesystem::path& file);
 
-// The cells of a line of tab-separated values, one more than it has tabs.
+// The cells of a line of tab-separated values: one more than it has tabs.
 std::vector<std::string> split_tabs(std::string_view line);
 
 }  // namespace mlxe

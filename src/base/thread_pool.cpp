@@ -29,7 +29,7 @@ int available_cores() noexcept {
 
 namespace {
 
-// A single spin costs a few nanoseconds; this many is about 20 us, the cost of waking a sleeping thread.
+// One spin costs a few nanoseconds. 4,000 are about 20 us, the cost of waking a sleeping thread.
 constexpr int kSpins = 4000;
 
 inline void relax() {
@@ -45,7 +45,7 @@ constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
 }  // namespace
 
 struct ThreadPool::State {
-  // The indices a thread begins with, on a cache line of their own.
+  // The indices assigned to one thread, on a cache line of their own.
   struct alignas(64) Share {
     std::atomic<int64_t> next{0};
     int64_t end = 0;
@@ -61,7 +61,7 @@ struct ThreadPool::State {
     for (std::thread& t : workers) t.join();
   }
 
-  // As many workers as can be had, `most` at most.
+  // Starts up to `most` workers.
   void start(int most) {
     workers.reserve(static_cast<size_t>(most));
     try {
@@ -75,8 +75,8 @@ struct ThreadPool::State {
   std::string why_not_more;
   std::atomic_flag busy;  // set while the workers belong to a caller
 
-  // One loop. A worker joins it by raising `inside`, and only while `open`; the caller closes the loop and
-  // waits until nobody is inside, so `body` never outlives its call.
+  // The current loop. A worker enters it by incrementing `inside`, and only while `open`. The caller closes
+  // the loop and waits until `inside` is 0, so that no worker uses `body` after the call returns.
   const std::function<void(int64_t, int)>* body = nullptr;
   std::vector<Share> shares;
   std::atomic<int> inside{0};
@@ -92,9 +92,9 @@ struct ThreadPool::State {
   std::condition_variable wake;
   std::vector<std::thread> workers;
 
-  // A thread runs its own share in order, so that what an index reads ahead is most often for itself, then
-  // helps with the others'. Indices below one that failed always run: which error is kept does not depend on
-  // timing.
+  // A thread first runs its own share in order: what one index reads ahead is mostly used by the same
+  // thread. Then it helps with the shares of others. All indices below a failed one run, so that the error
+  // that is kept does not depend on timing.
   void drain(int slot) {
     for (size_t i = 0, first = static_cast<size_t>(slot); i < shares.size(); ++i) {
       Share& share = shares[(first + i) % shares.size()];
@@ -145,7 +145,7 @@ ThreadPool::ThreadPool(int threads, const Warning& warning)
 }
 
 ThreadPool::~ThreadPool() {
-  if (state_->forks != fork_count()) (void)state_.release();  // nobody to join
+  if (state_->forks != fork_count()) (void)state_.release();  // in a forked process: no threads to join
 }
 
 std::string ThreadPool::shortfall() const {

@@ -82,7 +82,7 @@ std::string cleaned(std::string_view text) {
       const auto next = static_cast<unsigned char>(i + 1 < valid.size() ? valid[i + 1] : 0);
       if ((byte < 0x20 && byte != '\t' && byte != '\n') || byte == 0x7F) {
         out += fmt::format("\\u{:04x}", byte);
-      } else if (byte == 0xC2 && next < 0xA0) {  // U+0080 to U+009F: escape sequences in one character
+      } else if (byte == 0xC2 && next < 0xA0) {  // U+0080 to U+009F: control characters of terminals
         out += fmt::format("\\u{:04x}", next);
         ++i;
       } else {

@@ -70,7 +70,8 @@ class Calibrator : public Fitter {
     CalibrationOps ops(weights_.original, weights_.changed, batch, scratch, pool_, *this);
     const Plan& plan = model.encoder;
     const auto x = run_plan(ops, plan, plan.whole, batch, [&](int64_t layer, const auto&) {
-      if (layer + 1 == plan.layers() && model.classifier) ops.weigh_first_tokens(kFirstTokenShare);
+      const bool reads_first = model.classifier && model.classifier->pooling == PoolingKind::cls;
+      if (layer + 1 == plan.layers() && reads_first) ops.weigh_first_tokens(kFirstTokenShare);
     });
     if (model.classifier) ops.need(model.classifier->forward(ops, x, batch));
     if (model.token_classifier) ops.need(model.token_classifier->forward(ops, x));
@@ -182,8 +183,7 @@ class Calibrator : public Fitter {
   }
 
   std::vector<ChannelAffine> norm(const LayerNorm& norm, const ChannelFit& fit) override {
-    for (cpu::Weight& w : weights_.original) w.release_stored();  // those of this step are done: memory
-    if (!corrects()) return {};
+    if (!corrects() || norm.bias == kNoWeight) return {};  // a line needs the bias to take up its offset
     const std::vector<ChannelAffine> lines = fit.lines();
     const auto change = [&](WeightId id, auto&& value) {
       std::vector<float> values(original(id).values(), original(id).values() + original(id).rows());
@@ -195,14 +195,20 @@ class Calibrator : public Fitter {
     return lines;
   }
 
+  void stored() override {
+    for (cpu::Weight& w : weights_.original) w.release_stored();  // memory
+  }
+
   bool wants(std::span<const Linear> linears) const override {
     return std::ranges::any_of(linears, [&](const Linear& l) { return scheme(l.weight) != nullptr; });
   }
 
   void linears(std::span<const Linear> linears, MomentSums& sums) override {
     std::vector<Linear> due;
-    for (const Linear& l : linears)
-      if (scheme(l.weight) != nullptr) due.push_back(l);
+    for (const Linear& l : linears) {  // the parts of a fused matrix are rounded as one
+      const bool is_new = std::ranges::find(due, l.weight, &Linear::weight) == due.end();
+      if (is_new && scheme(l.weight) != nullptr) due.push_back(l.whole());
+    }
     named(due[0].weight, [&] {
       std::vector<std::vector<float>> values, targets;  // values first: they say which of them is not finite
       for (const Linear& l : due) named(l.weight, [&] { values.push_back(values_of(l.weight, 0, l.out)); });

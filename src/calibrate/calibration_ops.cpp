@@ -1,6 +1,7 @@
 #include "calibrate/calibration_ops.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace mlxe::calibrate {
@@ -88,29 +89,34 @@ void CalibrationOps::store_input(Group& group, size_t part, const cpu::Tensor& r
   group.stored[part] = file->second.put(part, rows, pool_);
 }
 
-CalibrationOps::Tensor CalibrationOps::keep(const Make& make, const LayerNorm& norm, Fit fit_to,
-                                            std::shared_ptr<Versions> originals) {
+CalibrationOps::Tensor CalibrationOps::store(const Make& make, const LayerNorm* norm, Fit fit_to,
+                                             std::shared_ptr<Versions> originals) {
   const bool have_originals = originals != nullptr;
   if (!have_originals) originals = std::make_shared<Versions>(parts_.size());
   auto changed = std::make_shared<Versions>(parts_.size());
   std::unique_ptr<ChannelFit> fit;
-  ActivationFile& file = norms(norm.size);
+  ActivationFile* file = nullptr;
   for (size_t i = 0; i < parts_.size(); ++i) {
     Part part = make(i, have_originals ? Sides::changed : Sides::both);
     const size_t at = slot(i, Sides::original);
-    if (!have_originals) (*originals)[i] = file.put(at, part.original, pool_);
-    if (fit_to == Fit::as_kept) part.original = file.get(at, (*originals)[i], workspace_.arena, pool_);
-    (*changed)[i] = file.put(slot(i, Sides::changed), part.changed, pool_);
+    file = &sums(part.changed.columns());
+    if (!have_originals) (*originals)[i] = file->put(at, part.original, pool_);
+    if (norm != nullptr && fit_to == Fit::as_stored)
+      part.original = file->get(at, (*originals)[i], workspace_.arena, pool_);
+    (*changed)[i] = file->put(slot(i, Sides::changed), part.changed, pool_);
+    if (norm == nullptr) continue;
     if (!fit) fit = std::make_unique<ChannelFit>(part.changed.columns());
     fit->add(part.changed, part.original, weights(i), pool_);
   }
-  const auto rows = [this, &file, originals, changed, lines = fitter_.norm(norm, *fit)](size_t part,
-                                                                                        Sides sides) {
+  std::vector<ChannelAffine> lines;
+  if (norm != nullptr) lines = fitter_.norm(*norm, *fit);
+  fitter_.stored();
+  const auto rows = [this, file, originals, changed, lines](size_t part, Sides sides) {
     Part kept;
     if (sides != Sides::changed)
-      kept.original = file.get(slot(part, Sides::original), (*originals)[part], workspace_.arena, pool_);
+      kept.original = file->get(slot(part, Sides::original), (*originals)[part], workspace_.arena, pool_);
     if (sides == Sides::original) return kept;
-    kept.changed = file.get(slot(part, Sides::changed), (*changed)[part], workspace_.arena, pool_);
+    kept.changed = file->get(slot(part, Sides::changed), (*changed)[part], workspace_.arena, pool_);
     if (!lines.empty())
       pool_.parallel_for(kept.changed.rows(), [&](int64_t r, int) {
         float* row = kept.changed.row(r);
@@ -118,7 +124,7 @@ CalibrationOps::Tensor CalibrationOps::keep(const Make& make, const LayerNorm& n
       });
     return kept;
   };
-  return shared({.rows = rows});
+  return shared({.rows = rows, .stored = true});
 }
 
 CalibrationOps::Tensor CalibrationOps::embed(std::span<const Lookup> lookups) {
@@ -172,17 +178,28 @@ CalibrationOps::Tensor CalibrationOps::attention(const std::vector<Tensor>& qkv,
 }
 
 CalibrationOps::Tensor CalibrationOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
+  if (x->stored)
+    return row_by_row(x, [this, norm](const Part& in, size_t, Sides sides) {
+      return on(sides, [&](auto& ops, auto side) { return ops.layer_norm(in.*side, norm); });
+    });
   x->prepare();
   if (!x->lookups.empty()) fitter_.tables(x->lookups, norm);
   const auto make = [&](size_t part, Sides sides) {
     const Part in = x->rows(part, sides);
     return on(sides, [&](auto& ops, auto side) { return ops.layer_norm(in.*side, norm); });
   };
-  return keep(make, norm, Fit::as_made, nullptr);
+  return store(make, &norm, Fit::as_made, nullptr);
 }
 
 CalibrationOps::Tensor CalibrationOps::add_layer_norm(const Tensor& a, const Tensor& b,
                                                       const LayerNorm& norm) {
+  return store_sum(a, b, &norm);
+}
+
+CalibrationOps::Tensor CalibrationOps::store_sum(const Tensor& a, const Tensor& b, const LayerNorm* norm) {
+  const auto sum = [norm](cpu::CpuOps& ops, const cpu::Tensor& x, const cpu::Tensor& y) {
+    return norm != nullptr ? ops.add_layer_norm(x, y, *norm) : ops.add(x, y);
+  };
   b->prepare();
   std::shared_ptr<Versions> originals;
   const bool alone = a->group && a->group->linears.size() == 1;
@@ -190,8 +207,7 @@ CalibrationOps::Tensor CalibrationOps::add_layer_norm(const Tensor& a, const Ten
     // The original's sum waits for no rounding: it is made while what it is made of is at hand.
     auto made = std::make_shared<Versions>(parts_.size());
     const auto each = [&](size_t part, const cpu::Tensor& y, const cpu::Tensor& beside) {
-      (*made)[part] =
-          norms(norm.size).put(slot(part, Sides::original), original_.add_layer_norm(y, beside, norm), pool_);
+      (*made)[part] = sums(y.columns()).put(slot(part, Sides::original), sum(original_, y, beside), pool_);
     };
     if (round(*a->group, b.get(), each)) originals = made;
     // Nothing was gathered: an earlier run rounded it. The rows are made of stored inputs all the same, so
@@ -203,14 +219,25 @@ CalibrationOps::Tensor CalibrationOps::add_layer_norm(const Tensor& a, const Ten
   a->prepare();
   const auto make = [&](size_t part, Sides sides) {
     const Part left = a->rows(part, sides), right = b->rows(part, sides);
-    return on(sides, [&](auto& ops, auto side) { return ops.add_layer_norm(left.*side, right.*side, norm); });
+    return on(sides, [&](auto& ops, auto side) { return sum(ops, left.*side, right.*side); });
   };
-  return keep(make, norm, alone ? Fit::as_kept : Fit::as_made, originals);
+  return store(make, norm, alone ? Fit::as_stored : Fit::as_made, originals);
 }
 
-CalibrationOps::Tensor CalibrationOps::feed_forward(const Tensor& x, const Linear& up, Activation activation,
-                                                    const Linear& down) {
-  return linear(activate(linear(x, up), activation), down);
+CalibrationOps::Tensor CalibrationOps::add(const Tensor& a, const Tensor& b) {
+  return store_sum(a, b, nullptr);
+}
+
+CalibrationOps::Tensor CalibrationOps::feed_forward(const Tensor& x, const FeedForward& f) {
+  if (!f.gate) return linear(activate(linear(x, f.up), f.activation), f.down);
+  const std::array both{*f.gate, f.up};
+  const std::vector<Tensor> made = linears(x, both);
+  const Tensor gate = activate(made[0], f.activation), up = made[1];
+  const auto rows = [this, gate, up](size_t part, Sides sides) {
+    const Part g = gate->rows(part, sides), u = up->rows(part, sides);
+    return on(sides, [&](auto& ops, auto side) { return ops.multiply(g.*side, u.*side); });
+  };
+  return linear(shared({.prepare = [gate] { gate->prepare(); }, .rows = rows}), f.down);
 }
 
 CalibrationOps::Tensor CalibrationOps::row_by_row(
@@ -229,10 +256,8 @@ CalibrationOps::Tensor CalibrationOps::take(const Tensor& x, std::span<const int
   return x;
 }
 
-CalibrationOps::Tensor CalibrationOps::pool(const Tensor& x, PoolingKind kind, const Batch&) {
-  return row_by_row(x, [=, this](const Part& in, size_t part, Sides sides) {
-    return on(sides, [&](auto& ops, auto side) { return ops.pool(in.*side, kind, parts_[part].batch); });
-  });
+CalibrationOps::Tensor CalibrationOps::pool(const Tensor& x, PoolingKind, const Batch&) {
+  return x;
 }
 
 CalibrationOps::Tensor CalibrationOps::concatenate(const std::vector<Tensor>& xs) {
@@ -247,18 +272,6 @@ CalibrationOps::Tensor CalibrationOps::concatenate(const std::vector<Tensor>& xs
   };
   const auto prepare = [xs] {
     for (const Tensor& x : xs) x->prepare();
-  };
-  return shared({.prepare = prepare, .rows = rows});
-}
-
-CalibrationOps::Tensor CalibrationOps::add(const Tensor& a, const Tensor& b) {
-  const auto rows = [this, a, b](size_t part, Sides sides) {
-    const Part x = a->rows(part, sides), y = b->rows(part, sides);
-    return on(sides, [&](auto& ops, auto side) { return ops.add(x.*side, y.*side); });
-  };
-  const auto prepare = [a, b] {
-    a->prepare();
-    b->prepare();
   };
   return shared({.prepare = prepare, .rows = rows});
 }

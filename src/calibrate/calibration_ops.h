@@ -1,10 +1,10 @@
 // The op list of models/ops.h, run on the original and the changed weights side by side, some texts at a
 // time.
 //
-// Nothing is computed before it is needed: a Tensor is a recipe for its rows. What layer norms make is stored
-// in an ActivationFile, and what flows into a linear whose outputs are added to something (the changed
-// model's side). When a layer norm needs a linear, the linear's inputs are gone through once to gather what
-// rounding its matrix needs, the Fitter rounds it, and then the rows are made.
+// Nothing is computed before it is needed: a Tensor is a recipe for its rows. Stored in an ActivationFile are: sums
+// (add, add_layer_norm), what a layer norm makes of rows that are not stored, and what flows into a linear whose
+// outputs are added to something (the changed model's side). When a sum needs a linear, the linear's inputs are gone
+// through once to gather what rounding its matrix needs, the Fitter rounds it, and then the rows are made.
 #pragma once
 
 #include <functional>
@@ -34,6 +34,8 @@ class Fitter {
   // After all rows of a norm were made. `fit` pairs them with the original's; the lines that are returned are
   // applied to the rows.
   virtual std::vector<ChannelAffine> norm(const LayerNorm& norm, const ChannelFit& fit) = 0;
+  // After rows were stored: what they were made with is not needed for a while.
+  virtual void stored() = 0;
 };
 
 class CalibrationOps {
@@ -50,6 +52,7 @@ class CalibrationOps {
     std::shared_ptr<Group> group = nullptr;  // of a linear
     size_t index = 0;                        // in the group
     std::vector<Lookup> lookups = {};        // of a sum of tables
+    bool stored = false;                     // rows() reads them from a file
   };
   using Tensor = std::shared_ptr<const Node>;
 
@@ -66,16 +69,16 @@ class CalibrationOps {
   Tensor linear(const Tensor& x, const Linear& l);
   std::vector<Tensor> linears(const Tensor& x, std::span<const Linear> ls);
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
-  // Each norm overwrites the rows of the previous norm of its width; they become unreadable.
+  // What is stored overwrites the stored rows of the same width from before; they become unreadable.
   Tensor layer_norm(const Tensor& x, const LayerNorm& norm);
   Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm);
-  Tensor feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down);
+  Tensor add(const Tensor& a, const Tensor& b);
+  Tensor feed_forward(const Tensor& x, const FeedForward& f);
   Tensor activate(const Tensor& x, Activation activation);
-  // x itself: heads that read first tokens are fitted to all, weighed.
+  // x itself: heads that read first tokens, or a text's mean, are fitted to all tokens, weighed.
   Tensor take(const Tensor& x, std::span<const int32_t> rows);
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
   Tensor concatenate(const std::vector<Tensor>& parts);
-  Tensor add(const Tensor& a, const Tensor& b);
   Tensor normalize(const Tensor& x);
   Matrix read(const Tensor& x);  // of the changed model
 
@@ -87,8 +90,8 @@ class CalibrationOps {
   // A place in the activations' file, a version for each side of each part.
   using Versions = std::vector<int64_t>;
   size_t slot(size_t part, Sides side) const { return 2 * part + (side == Sides::changed); }
-  ActivationFile& norms(int64_t columns) {
-    return norms_.try_emplace(columns, scratch_, 2 * parts_.size()).first->second;
+  ActivationFile& sums(int64_t columns) {
+    return sums_.try_emplace(columns, scratch_, 2 * parts_.size()).first->second;
   }
 
   std::span<const float> weights(size_t part) const {
@@ -104,10 +107,13 @@ class CalibrationOps {
   Tensor row_by_row(const Tensor& x, std::function<Part(const Part& in, size_t part, Sides sides)> f);
   // Stores a node's rows on disk. If the original side is stored already, stores only the quantized side. The
   // quantized side is fitted to the original rows as computed (Fit::as_made) or as stored (Fit::as_kept); the
-  // latter gives the same fit whether or not the original side was stored before.
+  // latter gives the same fit whether or not the original side was stored before. `norm`: what can take up the fit;
+  // null: no fit is made.
   using Make = std::function<Part(size_t part, Sides sides)>;
-  enum class Fit { as_made, as_kept };
-  Tensor keep(const Make& make, const LayerNorm& norm, Fit fit_to, std::shared_ptr<Versions> originals);
+  enum class Fit { as_made, as_stored };
+  Tensor store(const Make& make, const LayerNorm* norm, Fit fit_to, std::shared_ptr<Versions> originals);
+  // a + b, through the norm if there is one.
+  Tensor store_sum(const Tensor& a, const Tensor& b, const LayerNorm* norm);
 
   // f(ops, side) on the sides.
   template <class F>
@@ -125,7 +131,7 @@ class CalibrationOps {
   cpu::Workspace workspace_;
   cpu::CpuOps original_, changed_;
   std::filesystem::path scratch_;
-  std::map<int64_t, ActivationFile> norms_;   // what norms made, by columns; two slots a part
+  std::map<int64_t, ActivationFile> sums_;    // and what norms made, by columns; two slots a part
   std::map<int64_t, ActivationFile> inputs_;  // of linears, by columns; a slot a part
 };
 

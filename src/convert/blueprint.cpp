@@ -60,6 +60,8 @@ const char* role_name(Role role) {
       return "embedding";
     case Role::token_type_embedding:
       return "token_type_embedding";
+    case Role::relative_bias:
+      return "relative_bias";
     case Role::classifier:
       return "classifier";
     case Role::norm:

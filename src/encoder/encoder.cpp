@@ -89,8 +89,8 @@ struct Encoder::Impl {
                             chosen, known.empty() ? "no prompts" : "the prompts " + known));
   }
 
-  // Tokens of the prompt that pooling skips when the model was trained so: without a trailing special token,
-  // as sentence-transformers counts them.
+  // Number of prompt tokens that pooling skips (0 unless the model's pooling excludes the prompt). As in
+  // sentence-transformers, a trailing special token does not count.
   int32_t prompt_tokens(const std::string& prompt) const {
     if (prompt.empty() || runner.model().sentence.pooling().include_prompt) return 0;
     const Encoding e = runner.encode({prompt, std::nullopt});
@@ -193,7 +193,8 @@ std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> 
         ErrorCode::unsupported,
         fmt::format("zero-shot: the model's labels are {}; it needs an NLI head with an \"entailment\" label",
                     fmt::join(names, ", ")));
-  // Where no label says "contradiction", transformers' pipeline takes the first, or the last if that entails.
+  // Without a label "contradiction", transformers' pipeline takes the first label, or the last if the first
+  // is "entailment".
   int64_t contradiction = label_starting(names, "contradict");
   if (contradiction < 0) contradiction = entailment == 0 ? static_cast<int64_t>(names.size()) - 1 : 0;
 
@@ -205,7 +206,7 @@ std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> 
   job.first_text = options.first_text;
   job.runs_each = labels.size();
   job.progress = options.progress;
-  // The hypothesis holds the question: a text too long gives way to it, as in transformers' pipeline.
+  // Only the text is truncated, never the hypothesis, as in transformers' pipeline.
   job.truncation = Truncation::only_first;
   const auto logits = impl_->logits(pairs, std::move(job));
 

@@ -1,4 +1,4 @@
-// Tokens with a score a label to entities.
+// Converts tokens with scores to entities.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kOutside = "O";
 
-// A stretch of text with one tag.
+// A range of text with one tag.
 struct Piece {
   std::string tag;
   float score = 0;
@@ -54,14 +54,14 @@ std::vector<Piece> pieces(std::span<const TokenScores> tokens, std::span<const s
   return all;
 }
 
-// What a tag says: which type, and whether it begins or ends an entity.
+// A parsed tag: its type, and whether it begins or ends an entity.
 struct Tag {
   std::string type;
   bool outside = false, begins = false, ends = false;
 };
 
-// The tags of a model. B- and I- are prefixes always, as for transformers' pipeline. E- and S- (BIOES), L-
-// and U- (BILOU) are where the model also has the type's B-: else "S-curve" is a type of its own.
+// The tags of a model. B- and I- are always prefixes, as in transformers' pipeline. E- and S- (BIOES), L-
+// and U- (BILOU) are prefixes only if the model also has the type's B-: otherwise "S-curve" is a type.
 class Tags {
  public:
   explicit Tags(std::span<const std::string> labels) : labels_(labels.begin(), labels.end()) {}
@@ -98,9 +98,9 @@ std::vector<Entity> entities(std::span<const TokenScores> tokens, std::span<cons
                              Aggregation aggregation) {
   const Tags tags(labels);
   std::vector<Entity> found;
-  double sum = 0;  // of the scores of the last entity's pieces
+  double sum = 0;  // of the scores of the last entity's pieces, for their mean
   int pieces_in = 0;
-  std::optional<Tag> last;  // of the piece before, where an entity may go on
+  std::optional<Tag> last;  // of the previous piece, if its entity may continue
   for (const Piece& piece : pieces(tokens, labels, aggregation)) {
     const Tag tag = tags.parse(piece.tag);
     if (tag.outside) {

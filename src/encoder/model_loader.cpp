@@ -17,9 +17,9 @@
 namespace mlxe {
 namespace {
 
-constexpr size_t kListed = 8;  // names a message spells out
+constexpr size_t kListed = 8;  // most names in a message
 
-// Compares what the model needs with what the files hold; gathers every problem before one is thrown.
+// Compares the tensors of the model with those of the files. Collects all problems for one error.
 class ShapeCheck : public ParameterVisitor {
  public:
   explicit ShapeCheck(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}

@@ -1,4 +1,4 @@
-// From a folder to a model whose handles name an engine's weights.
+// Loads a folder as a model, and binds the model's weights to an engine.
 #pragma once
 
 #include <filesystem>
@@ -11,7 +11,7 @@
 
 namespace mlxe {
 
-// The model a folder describes, its tensors mapped, nothing bound to an engine yet.
+// The model of a folder with mapped tensors, not yet bound to an engine.
 struct LoadedModel {
   Checkpoint checkpoint;
   Model model;
@@ -19,21 +19,23 @@ struct LoadedModel {
   ScoreFunction score_function = ScoreFunction::softmax;  // of a classifier
 };
 
-// Reads config.json, the safetensors files and the sentence-transformers modules of `folder`, and checks that
-// every tensor of the model is there in the shape config.json implies. What is ignored or assumed is said
-// through `warn`, and each file whose size is not what mlx_encoder.json records. Errors: not_found, io,
-// format (all missing or misshapen tensors in one message), unsupported, numeric (check_dense).
+// Reads config.json, the safetensors files and the sentence-transformers modules of `folder`, and checks
+// that every tensor of the model exists in the shape that config.json implies. Warns of everything it
+// ignores or assumes, and of each file whose size differs from that in mlx_encoder.json.
+// Errors: not_found, io, format (all missing or misshapen tensors in one message), unsupported, numeric
+// (check_dense).
 LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn);
 
 // Errors: numeric (NaN or infinity in a Dense module of `folder`; names tensor, row and column).
 void check_dense(const SentenceModules& sentence, const std::filesystem::path& folder);
 
-// Hands every tensor of the model to the engine and keeps the handles. `loaded` must outlive the engine.
+// Gives every tensor of the model to the engine and stores the returned handles in the model. `loaded` must
+// outlive the engine.
 void bind(LoadedModel& loaded, Engine& engine);
 
-// Tokens a text may have, as sentence-transformers decides it: sentence_bert_config.json's max_seq_length,
-// else (also where it is null) the tokenizer's model_max_length (0: none); never more than the model has
-// positions, which is said through `warn` where a file asks for more.
+// The most tokens of a text, as in sentence-transformers: max_seq_length of sentence_bert_config.json; if
+// that is absent or null, the tokenizer's `model_max_length` (0: none). Never more than the model has
+// positions; warns if a file asks for more.
 int64_t token_limit(const LoadedModel& loaded, int64_t model_max_length, const Warning& warn = {});
 
 }  // namespace mlxe

@@ -59,7 +59,7 @@ ScoreFunction score_function(const Model& model, const Config& config, const Sen
   if (!setting->python_class.starts_with("torch.")) {
     const ScoreFunction used = model.labels.size() == 1
                                    ? ScoreFunction::sigmoid
-                                   : ScoreFunction::identity;  // CrossEncoder's own default
+                                   : ScoreFunction::identity;  // the default of CrossEncoder
     if (warn)
       warn(fmt::format("{} is {}, no class of torch: {} is used, as sentence-transformers does",
                        setting->where, printable(setting->python_class), name(used)));

@@ -1,4 +1,4 @@
-// What makes scores of a classifier's logits.
+// The function from a classifier's logits to its scores.
 #pragma once
 
 #include <span>
@@ -13,12 +13,14 @@ namespace mlxe {
 enum class ScoreFunction { softmax, sigmoid, identity, tanh, relu };
 const char* name(ScoreFunction function) noexcept;  // "softmax", ...
 
-// A CrossEncoder's own, where the folder has one: config_sentence_transformers.json's "activation_fn"
-// (since 5.4), config.json's "sentence_transformers": {"activation_fn"} (4.0) or
-// "sbert_ce_default_activation_function" (before). Else as transformers' text-classification pipeline:
-// softmax; sigmoid for multi-label and single-output heads; nothing for regression. A class that is not
-// torch's is said and not used, as in sentence-transformers; one of torch's that this version can't compute
-// throws unsupported.
+// Finds the score function of a folder:
+//   1. a CrossEncoder's own: "activation_fn" of config_sentence_transformers.json (since 5.4),
+//      "activation_fn" of "sentence_transformers" in config.json (4.0), or
+//      "sbert_ce_default_activation_function" in config.json (before);
+//   2. else as in transformers' text-classification pipeline: softmax; sigmoid for multi-label and
+//      single-output heads; identity for regression.
+// A class that is not torch's is ignored with a warning, as in sentence-transformers. Errors: unsupported
+// (a class of torch that this version can't compute).
 ScoreFunction score_function(const Model& model, const Config& config, const SentenceModules& sentence,
                              const Warning& warn);
 

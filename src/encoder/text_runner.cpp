@@ -11,10 +11,10 @@
 namespace mlxe {
 namespace {
 
-// Texts tokenized and sorted together: long enough that a batch holds texts of one length, short enough that
-// results flow and memory stays flat.
+// Number of texts that are tokenized and sorted together: large enough that the texts of a batch have
+// similar lengths, small enough that results come early and memory stays small.
 constexpr size_t kWindow = 2048;
-// Tokens a batch may hold: enough to keep every thread busy, few enough for the activations to stay in cache.
+// Most tokens of a batch: enough to keep every thread busy, few enough for the activations to stay in cache.
 constexpr int64_t kBatchTokens = 4096;
 
 std::unique_ptr<Engine> make_engine(const EncoderOptions& options) {
@@ -25,8 +25,8 @@ std::unique_ptr<Engine> make_engine(const EncoderOptions& options) {
   return mlx ? make_mlx_engine(engine) : make_cpu_engine(engine);
 }
 
-// The files the model and its tokenizer are read from, relative to the folder. A tokenizer file counts that was
-// there before or is there now: one that comes or goes changes what is read.
+// The files of the model and its tokenizer, relative to the folder. Includes every tokenizer file that
+// existed before loading or exists now, because a file that appears or disappears changes the tokenizer.
 std::vector<std::string> files_read(const LoadedModel& loaded, const FolderStamp& before) {
   const std::filesystem::path& folder = loaded.checkpoint.folder();
   const auto relative = [&](const std::filesystem::path& file) {

@@ -1,5 +1,5 @@
-// Texts through tokenizer and engine: tokenized in parallel, sorted by length inside a window, run in batches
-// of a token budget, results handed out in input order. Shared by Encoder and by `compare`.
+// Runs texts through tokenizer and engine: tokenizes them in parallel, sorts them by length inside a
+// window, and runs them in batches of a token budget. Shared by Encoder and `compare`.
 #pragma once
 
 #include <functional>
@@ -17,8 +17,8 @@
 
 namespace mlxe {
 
-// Whether these activations, of fewer bits, are asked for: only the cpu engine has them. Errors: usage (with
-// the mlx engine).
+// Whether `activations` needs the cpu engine (int8 and bf16 do). Errors: usage (int8 or bf16 with the mlx
+// engine).
 bool needs_cpu_engine(EngineKind engine, Activations activations);
 
 class TextRunner {
@@ -35,33 +35,33 @@ class TextRunner {
   int64_t max_tokens() const noexcept { return max_tokens_; }
 
   Encoding encode(const TextInput& text, Truncation truncation = Truncation::longest_first) const;
-  // Truncates nothing.
+  // Encodes without truncation.
   Encoding encode_whole(const TextInput& text) const;
-  // Throws format where a text's vector or label would be made of nothing: it has no token, or none but those
-  // of a prompt that pooling skips.
+  // Throws format if a text has no token, or only tokens of a prompt that pooling skips: its vector or
+  // label would be computed from nothing.
   static void require_tokens(const Encoding& encoding, int32_t pool_from);
 
   struct Job {
-    RunRequest wanted;      // which outputs; its batch is filled in
+    RunRequest wanted;      // the requested outputs; run() sets the batch
     std::string prefix;     // put before each text
-    int32_t pool_from = 0;  // tokens of the prefix pooling skips
+    int32_t pool_from = 0;  // number of prefix tokens that pooling skips
     Truncation truncation = Truncation::longest_first;
-    size_t first_text = 0;  // how messages number them: a text's index divided by `runs_each`, from here
-    size_t runs_each = 1;   // inputs made of one text of the user's
+    size_t first_text = 0;  // added to the number of a text in messages (index / runs_each)
+    size_t runs_each = 1;   // number of inputs for each text of the user
     Progress progress;      // in texts
   };
-  // Runs all texts. `take` is called once for each text, in any order but never concurrently, with its index,
-  // the result of its batch, and which text of that batch it is. Only a token classifier runs texts without
-  // tokens: it has nothing to say of them, so `take` is not called. Errors, each with the number of the text:
-  // those of Tokenizer::encode, format (require_tokens), numeric (NaN or infinity). And io at the end, where
-  // the weights were written to meanwhile.
+  // Runs all texts. Calls `take` once for each text, in any order but never concurrently, with the text's
+  // index, the result of its batch, and its position in that batch. A token classifier accepts texts
+  // without tokens; `take` is not called for them. Errors with the number of the text: those of
+  // Tokenizer::encode, format (require_tokens), numeric (NaN or infinity). Errors at the end: io (the
+  // weights were written to meanwhile).
   using Take =
       std::function<void(size_t text, const RunResult& result, const Batch& batch, int64_t position)>;
   void run(std::span<const TextInput> texts, const Job& job, const Take& take) const;
 
-  // Token ids already made (benchmarks, goldens): straight to the engine.
+  // Runs token ids (benchmarks, goldens) on the engine.
   RunResult run(const RunRequest& request) const;
-  // Into `result`, whose memory is used again.
+  // The same into `result`, whose memory is reused.
   void run(const RunRequest& request, RunResult& result) const;
 
  private:
@@ -70,7 +70,7 @@ class TextRunner {
   LoadedModel loaded_;
   Tokenizer tokenizer_;
   std::unique_ptr<Engine> engine_;
-  std::unique_ptr<ThreadPool> pool_;  // for tokenizing
+  std::unique_ptr<ThreadPool> pool_;  // for the tokenizer
   int64_t max_tokens_;
   Warning warning_;
 };

@@ -10,8 +10,8 @@ constexpr std::align_val_t kAlignment{64};
 constexpr size_t kSlack = 64;  // floats
 constexpr int64_t kLine = 16;  // floats in a cache line
 
-// An odd number of cache lines: rows a multiple of 4 KiB apart would fall into the same few cache sets, and a
-// matrix product reads many rows at once.
+// An odd number of cache lines. A matrix product reads many rows at once; rows a multiple of 4 KiB apart
+// would share few cache sets.
 int64_t row_stride(int64_t columns) {
   return ((columns + kLine - 1) / kLine | 1) * kLine;
 }
@@ -42,7 +42,7 @@ Tensor Arena::operand(int64_t rows, int64_t columns, OperandForm form) {
 
 void Arena::add_operand(Tensor& t, OperandForm form) {
   t.group_ = form.group;
-  // Rows of whole groups of 64 columns; again an odd number of cache lines.
+  // Rows are padded to 64 columns, and to an odd number of cache lines.
   constexpr int64_t kBytesOfLine = 64;
   const int64_t columns = up_to_multiple(t.columns_, kInt8Alignment);
   const int64_t bytes = form.kind == Activations::bf16 ? 2 * columns : columns;
@@ -62,8 +62,9 @@ size_t Arena::bytes() const noexcept {
   return floats * sizeof(float);
 }
 
-// The tightest free buffer that is large enough; else a new one in place of the largest free one. There are
-// never more buffers than were in use at once, and none is larger than what was once asked for.
+// Returns the smallest free buffer that is large enough. If there is none, replaces the largest free buffer
+// by a new one. So there are never more buffers than were in use at once, and none is larger than the
+// largest request.
 Buffer* Arena::acquire(size_t floats) {
   auto tightest = buffers_.end(), largest = buffers_.end();
   for (auto b = buffers_.begin(); b != buffers_.end(); ++b) {

@@ -1,4 +1,4 @@
-// Matrices of one call, in buffers that the next call uses again.
+// The matrices of one call, in buffers that the next call reuses.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ inline int64_t up_to_multiple(int64_t n, int64_t of) {
   return (n + of - 1) / of * of;
 }
 
-// 64-byte aligned floats, not initialised, with room to read a tile's width (kernels/table.h) past the last.
+// 64-byte aligned floats, not initialised. Kernels may read one tile's width (kernels/table.h) past the end.
 class Buffer {
  public:
   explicit Buffer(size_t capacity);
@@ -35,7 +35,7 @@ class Buffer {
   friend class Arena;
 };
 
-// Counts as a user of its buffer; null after default construction.
+// A counted reference to a buffer. Null after default construction.
 class BufferRef {
  public:
   BufferRef() = default;
@@ -59,31 +59,31 @@ class BufferRef {
   Buffer* buffer_ = nullptr;
 };
 
-// What activations become where they meet packed weights: nothing else (float32), bfloat16, or 8-bit codes of
-// which `group` columns share a scale.
+// The format of activations for products with packed weights: float32 (not converted), bfloat16, or 8-bit
+// codes with a scale for each `group` columns.
 struct OperandForm {
   Activations kind = Activations::float32;
   int group = 0;
 };
 
-// A float matrix, its form as an operand of matrix products (kernels/int8_table.h, kernels/bf16_table.h), or
-// both, in buffers of an Arena; the last copy gives them back. Copies share the values and belong to one
-// thread (what they point at may be filled by many).
+// A matrix of activations, in buffers of an Arena: as floats, as an operand of matrix products (8-bit codes
+// or bfloat16; kernels/int8_table.h, kernels/bf16_table.h), or both. Copies share the values; the last copy
+// returns the buffers. All copies belong to one thread, but many threads may write the values.
 class Tensor {
  public:
   int64_t rows() const noexcept { return rows_; }
   int64_t columns() const noexcept { return columns_; }
 
-  int64_t stride() const noexcept { return stride_; }  // floats from a row to the next
+  int64_t stride() const noexcept { return stride_; }  // row stride in floats
   float* row(int64_t i) const noexcept { return values_.data() + i * stride_; }
 
   bool has_operand() const noexcept { return static_cast<bool>(operand_); }
-  // As 8-bit codes, and what is known of the groups of a row.
+  // The operand as 8-bit codes.
   int8_t* codes(int64_t row) const noexcept {
     return reinterpret_cast<int8_t*>(operand_.data()) + row * operand_stride_;
   }
   int64_t codes_stride() const noexcept { return operand_stride_; }
-  // Those of a row from the one on that begins at column `k`.
+  // Scales, accumulator start values and bias terms of a row, from the group that begins at column `k` on.
   Int8Groups groups(int64_t row, int64_t k) const noexcept {
     const int64_t count = operand_groups(), g = k / group_;
     float* scales = operand_.data() + rows_ * operand_stride_ / static_cast<int64_t>(sizeof(float)) +
@@ -91,14 +91,15 @@ class Tensor {
     return {scales + g, reinterpret_cast<int32_t*>(scales + count) + g,
             reinterpret_cast<uint16_t*>(scales + 2 * count) + g};
   }
-  // Four bytes each for a group's scale and start, two for its term.
+  // Row stride of the groups, in units of 4 bytes. A group has 4 bytes for its scale, 4 for its accumulator
+  // start value, 2 for its bias term.
   int64_t group_stride() const noexcept { return 2 * operand_groups() + (operand_groups() + 1) / 2; }
-  // Rows from `row` on, columns from `k` on, a multiple of two groups.
+  // The rows from `row` on and the columns from `k` on. `k` is a multiple of two groups.
   Int8Rows int8_rows(int64_t row, int64_t k) const noexcept {
     const Int8Groups g = groups(row, k);
     return {codes(row) + k, operand_stride_, g.scales, g.starts, g.terms, group_stride()};
   }
-  // As bfloat16.
+  // The operand as bfloat16.
   uint16_t* bf16(int64_t row) const noexcept {
     return reinterpret_cast<uint16_t*>(operand_.data()) + row * bf16_stride();
   }
@@ -113,16 +114,16 @@ class Tensor {
   int group_ = 0;
 };
 
-// A call after warm-up finds its buffers here and allocates nothing. One thread at a time; outlives its
-// tensors.
+// Keeps buffers between calls: after warm-up a call allocates nothing. Used by one thread at a time. Must
+// outlive its tensors.
 class Arena {
  public:
-  Tensor tensor(int64_t rows, int64_t columns);  // values not initialised
-  // A tensor of an operand alone, not initialised.
+  Tensor tensor(int64_t rows, int64_t columns);  // floats, not initialised
+  // A tensor with only an operand, not initialised.
   Tensor operand(int64_t rows, int64_t columns, OperandForm form);
   void add_operand(Tensor& tensor, OperandForm form);
   size_t bytes() const noexcept;  // of all buffers, in use or not
-  void trim();                    // gives up those that no tensor uses
+  void trim();                    // frees the buffers that no tensor uses
 
  private:
   Buffer* acquire(size_t floats);

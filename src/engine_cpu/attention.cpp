@@ -1,12 +1,14 @@
-// softmax(q k^T / sqrt(head size)) v, per text and head.
+// softmax(q k^T / sqrt(head size) + bias) v, per text and head.
 //
-// The keys of a head become tiles once; then blocks of queries go through scores, softmax and the weighted
-// sum of the values while the scores are in cache: 32 queries x 512 keys are 64 KB. Values are used in place,
-// their rows being what a tile looks like.
+// The keys of a head are packed to tiles once. Then scores, softmax and the weighted sum of the values are
+// computed for one block of queries at a time, while the scores are in cache: 32 queries x 512 keys are 64
+// KB. A block takes the keys that its queries see, all or those of a window: no matrix of all tokens by all
+// tokens exists. Values are not packed: their rows have the layout of a tile.
 #include <algorithm>
 #include <cmath>
 
 #include "engine_cpu/ops.h"
+#include "models/relative_position.h"
 
 namespace mlxe::cpu {
 namespace {
@@ -15,12 +17,30 @@ constexpr int64_t kQueries = 32;
 
 }  // namespace
 
+Tensor CpuOps::relative_biases(const RelativeBias& bias, int64_t heads, int64_t longest) {
+  const Weight& table = matrix(bias.table.weight, bias.table.rows, heads);
+  Tensor all = workspace_.arena.tensor(heads, 2 * longest - 1);
+  float* row = scratch(0, heads);
+  for (int64_t i = 0; i < all.columns(); ++i) {
+    table.decode(relative_bucket(i - (longest - 1), bias.buckets, bias.max_distance), 0, heads, row);
+    for (int64_t head = 0; head < heads; ++head) all.row(head)[i] = row[head];
+  }
+  return all;
+}
+
 Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch) {
   const int64_t columns = qkv[0].columns(), size = columns / spec.heads;
-  const bool one_query = qkv[0].rows() != qkv[1].rows();  // a text
+  const bool one_query = qkv[0].rows() != qkv[1].rows();  // one query for each text
   Tensor out = workspace_.arena.tensor(qkv[0].rows(), columns);
   add_operand(out);
-  // Heads of a unit: those that fill 64 columns, whose operand is then made while they are in cache.
+  int64_t longest = 1;
+  for (int64_t text = 0; text < batch.texts(); ++text)
+    longest = std::max<int64_t>(longest, batch.length(text));
+  std::optional<Tensor> biases;
+  if (spec.relative_bias) biases = relative_biases(*spec.relative_bias, spec.heads, longest);
+  const RotaryTable* rotary = spec.rotary ? &workspace_.rotary.at(spec.rotary->base, size, longest) : nullptr;
+  // Number of heads in a unit of work: enough to fill 64 columns, which are then quantized or rounded while
+  // they are in cache.
   const int64_t together = out.has_operand() && kInt8Alignment % size == 0 ? kInt8Alignment / size : 1;
   const bool whole_groups = together * size % kInt8Alignment == 0;
   const int64_t units = (spec.heads + together - 1) / together;
@@ -30,7 +50,17 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
     const int64_t row = batch.offsets[static_cast<size_t>(text)], tokens = batch.length(text);
     const int64_t first_query = one_query ? text : row, queries = one_query ? 1 : tokens;
     for (int64_t head = first; head < last; ++head)
-      attend(qkv, {first_query, queries, row, tokens, head * size, size}, out, slot);
+      attend(qkv,
+             {.first_query = first_query,
+              .queries = queries,
+              .first_row = row,
+              .tokens = tokens,
+              .first_column = head * size,
+              .size = size,
+              .bias = biases ? biases->row(head) + longest - 1 : nullptr,
+              .rotary = rotary,
+              .window = spec.window},
+             out, slot);
     if (out.has_operand() && whole_groups)
       make_operand(out.row(first_query) + first * size, out.stride(), out,
                    {first_query, queries, first * size, (last - first) * size});
@@ -42,7 +72,8 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
 
 void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot) {
   const Tensor &q = qkv[0], &k = qkv[1], &v = qkv[2];
-  if (out.has_operand() && bf16_.attend != nullptr && head.size % 32 == 0) {
+  const bool plain = head.bias == nullptr && head.rotary == nullptr && head.window == 0;
+  if (plain && out.has_operand() && bf16_.attend != nullptr && head.size % 32 == 0) {
     const int64_t bytes = bf16_.attend_bytes(head.tokens, head.size);
     const auto at = [&](const Tensor& t, int64_t row) { return t.row(row) + head.first_column; };
     auto* memory = reinterpret_cast<uint8_t*>(scratch(slot, bytes / static_cast<int64_t>(sizeof(float))));
@@ -52,26 +83,63 @@ void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tens
                         memory);
   }
   const int64_t n = head.tokens, panel = kernels_.panel, padded = up_to_multiple(n, panel);
-  float* key_tiles = scratch(slot, padded * head.size + kQueries * padded);
+  const int64_t seen =  // keys of a block of queries, at most
+      head.window > 0 ? std::min(padded, up_to_multiple(2 * head.window + kQueries, panel) + panel) : padded;
+  const int64_t turned_rows = head.rotary != nullptr ? std::max(panel, kQueries) : 0;
+  float* key_tiles = scratch(slot, padded * head.size + kQueries * seen + turned_rows * head.size);
   float* scores = key_tiles + padded * head.size;
-  const auto at = [&](const Tensor& t, int64_t row) { return t.row(row) + head.first_column; };
+  float* turned = scores + kQueries * seen;
+  // Rows of queries or keys, of positions from `position` on, and the distance of two.
+  struct Rows {
+    const float* values;
+    int64_t stride;
+  };
+  const auto rows_of = [&](const Tensor& t, int64_t first, int64_t position, int64_t count) -> Rows {
+    const float* rows = t.row(first + position) + head.first_column;
+    if (head.rotary == nullptr) return {rows, t.stride()};
+    for (int64_t m = 0; m < count; ++m)
+      head.rotary->turn(rows + m * t.stride(), position + m, turned + m * head.size);
+    return {turned, head.size};
+  };
 
-  for (int64_t j = 0; j < n; j += panel)
-    kernels_.pack(at(k, head.first_row + j), k.stride(), std::min(panel, n - j), head.size,
-                  key_tiles + j * head.size);
-
+  for (int64_t j = 0; j < n; j += panel) {
+    const int64_t count = std::min(panel, n - j);
+    const Rows keys = rows_of(k, head.first_row, j, count);
+    kernels_.pack(keys.values, keys.stride, count, head.size, key_tiles + j * head.size);
+  }
   const float factor = 1 / std::sqrt(static_cast<float>(head.size));
   for (int64_t i = 0; i < head.queries; i += kQueries) {
     const int64_t queries = std::min(kQueries, head.queries - i);
-    const int64_t query = head.first_query + i;
-    for (int64_t j = 0; j < n; j += panel)
-      kernels_.matmul(at(q, query), q.stride(), queries, key_tiles + j * head.size, panel, head.size,
-                      kZeroRow, 0, scores + j, padded, std::min(panel, n - j));
-    for (int64_t m = 0; m < queries; ++m) kernels_.softmax(scores + m * padded, factor, n);
+    // Of the keys the block sees; the first one begins a tile.
+    const int64_t first = head.window > 0 ? std::max<int64_t>(0, i - head.window) / panel * panel : 0;
+    const int64_t last = head.window > 0 ? std::min(n, i + queries + head.window) : n;
+    const Rows block = rows_of(q, head.first_query, i, queries);
+    for (int64_t j = first; j < last; j += panel)
+      kernels_.matmul(block.values, block.stride, queries, key_tiles + j * head.size, panel, head.size,
+                      kZeroRow, 0, scores + (j - first), seen, std::min(panel, last - j));
+    for (int64_t m = 0; m < queries; ++m) {
+      float* row = scores + m * seen;
+      const int64_t from = head.window > 0 ? std::max(first, i + m - head.window) : 0;
+      const int64_t to = head.window > 0 ? std::min(last, i + m + head.window + 1) : n;
+      weigh(row + (from - first), to - from, factor,
+            head.bias == nullptr ? nullptr : head.bias + from - (i + m));
+      std::fill(row, row + (from - first), 0.0f);
+      std::fill(row + (to - first), row + (last - first), 0.0f);
+    }
     for (int64_t c = 0; c < head.size; c += panel)
-      kernels_.matmul(scores, padded, queries, at(v, head.first_row) + c, v.stride(), n, kZeroRow, 0,
-                      at(out, query) + c, out.stride(), std::min(panel, head.size - c));
+      kernels_.matmul(scores, seen, queries, v.row(head.first_row + first) + head.first_column + c,
+                      v.stride(), last - first, kZeroRow, 0,
+                      out.row(head.first_query + i) + head.first_column + c, out.stride(),
+                      std::min(panel, head.size - c));
   }
+}
+
+// Scores of one query become weights. `bias`: what is added to the scaled scores, or null.
+void CpuOps::weigh(float* scores, int64_t n, float factor, const float* bias) {
+  if (bias == nullptr) return kernels_.softmax(scores, factor, n);
+  kernels_.scale(scores, factor, n, scores);
+  kernels_.add(scores, bias, n, scores);
+  kernels_.softmax(scores, 1, n);
 }
 
 }  // namespace mlxe::cpu

@@ -7,7 +7,7 @@
 namespace mlxe::cpu {
 namespace {
 
-constexpr int64_t kMostTokens = 512;  // of calls that run together
+constexpr int64_t kMostTokens = 512;  // of all calls in one batch
 
 bool same_kind(const RunRequest& a, const RunRequest& b) {
   return a.layers == b.layers && a.hidden == b.hidden && a.pooler == b.pooler && a.sentence == b.sentence &&
@@ -23,7 +23,7 @@ void append(Batch& to, const Batch& from) {
   }
 }
 
-// Rows [first, first + count); nothing of what was not asked for.
+// Rows [first, first + count) of `m`. Empty if `m` is empty: that result was not requested.
 Matrix rows_of(const Matrix& m, int64_t first, int64_t count) {
   if (m.rows == 0) return {};
   const auto begin = m.values.begin() + first * m.columns;
@@ -48,7 +48,7 @@ void CallQueue::call(const Model& model, const RunRequest& request, RunResult& r
 }
 
 void CallQueue::call_counted(const Model& model, const RunRequest& request, RunResult& result) {
-  // A large one is a good batch as it is.
+  // A large request is a good batch by itself.
   if (2 * request.batch.tokens() > kMostTokens || request.batch.texts() == 0)
     return run_(model, request, result);
   Call own{model, request, result};
@@ -115,14 +115,15 @@ void CallQueue::serve(const std::vector<Call*>& calls) {
       c->result.hidden = rows_of(results.hidden, token, tokens);
       c->result.pooler = rows_of(results.pooler, text, texts);
       c->result.sentence = rows_of(results.sentence, text, texts);
-      // A token classifier's logits have a row a token; where texts are one token each, that is the same.
+      // A token classifier's logits have one row for each token. (If each text has one token, both cases
+      // agree.)
       const bool of_tokens = results.logits.rows == all.batch.tokens();
       c->result.logits =
           of_tokens ? rows_of(results.logits, token, tokens) : rows_of(results.logits, text, texts);
       text += texts, token += tokens;
     }
   } catch (...) {
-    // Whose fault it is shows when each runs alone.
+    // Running each call alone shows which one fails.
     for (Call* c : calls) serve_one(*c);
   }
 }

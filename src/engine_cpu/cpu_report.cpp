@@ -25,7 +25,7 @@ std::vector<std::string> names(std::span<const Isa> variants) {
 
 using Clock = std::chrono::steady_clock;
 
-// How often a second `body` runs on each thread at once, the best of rounds within 50 ms.
+// Calls of `body` a second, on every thread at once: the best of the rounds within 50 ms.
 double best_rate(ThreadPool& pool, const std::function<void(int64_t)>& body) {
   constexpr double kSeconds = 0.05;
   const auto seconds_since = [](Clock::time_point t) {
@@ -43,7 +43,7 @@ double best_rate(ThreadPool& pool, const std::function<void(int64_t)>& body) {
 
 double peak_of(ThreadPool& pool, float (*spin)(int64_t), int64_t operations) {
   if (spin == nullptr) return 0;
-  // Short enough that some rounds are disturbed by nothing, long against waking the threads.
+  // Short enough that some rounds are undisturbed, but much longer than waking the threads takes.
   constexpr double kSecondsOfARound = 1e-4;
   int64_t rounds = 1;
   const auto run = [&] {
@@ -64,7 +64,7 @@ double peak_of_reading(ThreadPool& pool) {
   const MemoryBlock block(kBytes);
   const auto* values = reinterpret_cast<const float*>(block.data());
   const size_t part = kBytes / sizeof(float) / static_cast<size_t>(pool.threads());
-  // Pages no one has written all lie in one place.
+  // Write every page first: unwritten pages all map to one physical page.
   pool.parallel_for(pool.threads(), [&](int64_t i, int) {
     std::memset(block.data() + static_cast<size_t>(i) * part * sizeof(float), 1, part * sizeof(float));
   });
@@ -87,7 +87,7 @@ MachinePeaks measured_peaks(int threads) {
   peaks.float32 = peak_of(pool, kernels().spin, kernels().flops_per_round);
   peaks.int8 = peak_of(pool, int8_kernels().spin, int8_kernels().operations_per_round);
   peaks.bf16 = peak_of(pool, bf16_kernels().spin, bf16_kernels().flops_per_round);
-  if (peaks.bf16 == 0) peaks.bf16 = peaks.float32;  // what multiplies bfloat16 there
+  if (peaks.bf16 == 0) peaks.bf16 = peaks.float32;  // without bfloat16 products, float32 ones are used
   peaks.read = peak_of_reading(pool);
   return peaks;
 }

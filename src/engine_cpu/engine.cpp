@@ -1,8 +1,8 @@
-// The cpu engine: weights, workspaces, and how a batch is spread over threads.
+// The cpu engine: weights, workspaces, and the distribution of a batch over threads.
 //
-// A batch of many texts is cut into chunks of whole texts; a thread takes a chunk through all layers, so that
-// its activations stay in the core's cache and threads meet only at the end. A batch too small for that runs
-// as one chunk, each op spread over the threads.
+// A batch of many texts is cut into chunks of whole texts. A thread runs a chunk through all layers: its
+// activations stay in the core's cache, and threads synchronize only at the end. A smaller batch runs as
+// one chunk; the threads then share each op.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ namespace mlxe {
 namespace cpu {
 namespace {
 
-// Tokens of a chunk: with bfloat16 activations, decoding the weights is paid once a chunk.
+// Most tokens of a chunk. Larger with bfloat16 activations, because weights are decoded once for each chunk.
 constexpr int64_t kChunkTokens = 256, kBf16ChunkTokens = 512;
 
 struct Chunk {  // texts [first, last)
@@ -47,7 +47,7 @@ std::vector<Chunk> cut(const Batch& batch, int64_t target) {
   return chunks;
 }
 
-// Chunks for `threads` threads, or one chunk where whole texts would leave threads idle.
+// Chunks for `threads` threads. One chunk if chunks of whole texts would leave threads idle.
 std::vector<Chunk> plan(const Batch& batch, int threads, int64_t most) {
   const std::vector<Chunk> all{{0, batch.texts()}};
   if (threads == 1) return cut(batch, most);
@@ -55,7 +55,7 @@ std::vector<Chunk> plan(const Batch& batch, int threads, int64_t most) {
   std::vector<Chunk> chunks = cut(batch, std::min(most, share));
   int64_t largest = 0;
   for (const Chunk& c : chunks) largest = std::max(largest, tokens_of(batch, c));
-  // One thread may end up with its share and the largest chunk on top.
+  // In the worst case, one thread gets its share plus the largest chunk.
   const bool balanced = static_cast<int64_t>(chunks.size()) >= threads && 4 * largest <= 5 * share;
   return balanced ? chunks : all;
 }
@@ -72,17 +72,17 @@ Batch part_of(const Batch& batch, const Chunk& c) {
   return part;
 }
 
-// The results of a call whose parts are computed by several threads: each puts its rows in their place.
+// Assembles the results of a call from the parts that several threads compute.
 class ResultAssembler {
  public:
-  // `spare`: memory to use, the largest last.
+  // `spare`: memory to reuse, the largest last.
   ResultAssembler(const Model& model, const Batch& batch, std::vector<Matrix::Values> spare, RunResult& all)
       : logits_of_tokens_(model.token_classifier.has_value()),
         batch_(batch),
         spare_(std::move(spare)),
         all_(all) {}
 
-  // The results of `chunk`, whose memory then goes to `spare`.
+  // Copies the results `part` of `chunk` to their place. The memory of `part` then goes to `spare`.
   void add(const Chunk& chunk, RunResult& part, std::vector<Matrix::Values>& spare) {
     const auto place = [&](Matrix& to, Matrix& from, Rows kind) {
       const int64_t first =
@@ -92,7 +92,7 @@ class ResultAssembler {
         finite_.store(false, std::memory_order_relaxed);
       spare.push_back(std::move(from.values));
     };
-    // Whoever is first makes room for all.
+    // The first thread allocates the rows of all chunks.
     std::call_once(sized_, [&] {
       all_.layers.resize(part.layers.size());
       each(part, [&](Matrix& to, const Matrix& from, Rows kind) {
@@ -110,7 +110,7 @@ class ResultAssembler {
 
  private:
   enum class Rows { texts, tokens };
-  // visit(of all, of the part, what its rows are) for each result there is.
+  // Calls visit(matrix of all, matrix of the part, kind of its rows) for each result.
   template <class Visit>
   void each(RunResult& part, const Visit& visit) {
     const auto member = [&](Matrix& to, Matrix& from, Rows kind) {
@@ -139,7 +139,16 @@ class LinearWeights : public ParameterVisitor {
   std::vector<WeightId> ids;
 };
 
-// Each once, however many linears share it.
+// Fused matrices with a part that begins within a panel. Products with packed weights cannot begin there.
+std::vector<WeightId> parted_within_panels(const Plan& plan) {
+  std::vector<WeightId> ids;
+  for (const PlanOp& op : plan.whole.ops)
+    for (size_t i = 0; i < op.ranges.size(); ++i)
+      if (op.ranges[i].first % kInt8Panel != 0) ids.push_back(plan.linear(op, i).weight);
+  return ids;
+}
+
+// The weights of all linears, each once even if several linears share it.
 std::vector<WeightId> linear_weights(Model model) {
   LinearWeights visitor;
   model.visit(visitor);
@@ -150,6 +159,7 @@ std::vector<WeightId> linear_weights(Model model) {
     }
   std::sort(visitor.ids.begin(), visitor.ids.end());
   visitor.ids.erase(std::unique(visitor.ids.begin(), visitor.ids.end()), visitor.ids.end());
+  for (const WeightId id : parted_within_panels(model.encoder)) std::erase(visitor.ids, id);
   return visitor.ids;
 }
 
@@ -178,9 +188,9 @@ class CpuEngine : public Engine {
   }
 
  private:
-  // On the calling thread, with the pool's help.
+  // Runs on the calling thread and the pool.
   void run_now(const Model& model, const RunRequest& request, RunResult& result) {
-    // What the last call left in `result` is memory for this one's largest.
+    // Reuse the memory that an earlier call left in `result`, the largest for the largest matrix.
     std::vector<Matrix::Values> spare = result.take_values();
     std::ranges::sort(spare, {}, [](const Matrix::Values& v) { return v.capacity(); });
     if (request.batch.texts() == 0) return;
@@ -214,7 +224,7 @@ class CpuEngine : public Engine {
     check_finite(request, result);
   }
 
-  // bfloat16 is never chosen automatically: who asks for it means all matrices.
+  // bf16 is never chosen automatically; a caller that requests it wants it for all matrices.
   bool packs_floats() const { return activations_ == Activations::bf16; }
   Activations in_use() const { return has_codes_ || packs_floats() ? activations_ : Activations::float32; }
   std::vector<std::string> notes() const {
@@ -224,10 +234,10 @@ class CpuEngine : public Engine {
     const bool int8 = activations == Activations::int8 && !has_int8_kernels(isa_);
     const bool bf16 = activations == Activations::bf16 && !has_bf16_kernels(isa_);
     if (int8 || bf16)
-      notes.push_back(fmt::format(
-          "the kernel variant {} has no kernels for {} activations: they run as plain loops, far slower than "
-          "f32",
-          name(isa_), int8 ? "int8" : "bf16"));
+      notes.push_back(
+          fmt::format("the kernel variant {} has no kernels for {} activations; scalar loops are used, which "
+                      "are far slower than f32",
+                      name(isa_), int8 ? "int8" : "bf16"));
     return notes;
   }
   Activations chosen(Activations asked) const {
@@ -235,14 +245,14 @@ class CpuEngine : public Engine {
     return has_int8_kernels(isa_) ? Activations::int8 : Activations::float32;
   }
 
-  // Packs the matrices of the model's linears, where activations are not float32: those with codes, and for
-  // bfloat16 that was asked for the others too. 8-bit activations have one group size in all of a model.
+  // Packs the matrices of the model's linears unless activations are float32: matrices with codes, and for
+  // bf16 float matrices too. One group size serves the whole model.
   void pack(const Model& model) {
     if (in_use() == Activations::float32) return;
     std::vector<Weight*> linears;
     int smallest = 0;
     for (WeightId id : linear_weights(model)) {
-      if (id < 0 || static_cast<size_t>(id) >= weights_.size()) continue;  // said where it is used
+      if (id < 0 || static_cast<size_t>(id) >= weights_.size()) continue;  // using it is the error
       Weight& w = weights_[static_cast<size_t>(id)];
       const int own = w.code_group();
       if (w.is_vector() || (own == 0 && !packs_floats())) continue;
@@ -298,7 +308,7 @@ class CpuEngine : public Engine {
   std::deque<Weight> weights_;
   std::once_flag packed_once_;
   MemoryBlock packed_memory_;
-  OperandForm form_;  // what activations become; float32 until weights are packed
+  OperandForm form_;  // format of activations; float32 until weights are packed
   std::mutex workspaces_mutex_;
   std::vector<std::unique_ptr<Workspace>> workspaces_;
   CallQueue queue_;

@@ -1,10 +1,10 @@
-// Matrix products of the activations with stored weights.
+// Matrix products of float32 activations with stored weights.
 //
-// y[M, N] = x[M, K] W[N, K]^T + b. The work is cut into units of (a block of rows, a tile of columns): a unit
-// takes its weights in slices of K, makes a float32 tile [slice][panel] of each (32 KB, so that it is still
-// in L1 when it is used), and multiplies all its rows with it. Decoding is thereby paid once for a block of
-// rows. A sum over K is the sum of its slices' sums, in order, whatever the blocks: a row's result depends on
-// nothing but the row.
+// y[M, N] = x[M, K] W[N, K]^T + b. A unit of work is a block of rows and a tile of columns. It processes K
+// in slices: decodes the weights of a slice to a float32 tile [slice][panel] (32 KB, so that it stays in
+// L1), and multiplies all its rows by the tile. So weights are decoded once for each block of rows. A sum
+// over K is the sum of its slices' sums, in order, whatever the blocks: a result depends only on its own
+// row.
 #include <algorithm>
 
 #include "engine_cpu/ops.h"
@@ -13,9 +13,9 @@ namespace mlxe::cpu {
 namespace {
 
 constexpr int64_t kSlice = 256;     // of K; a multiple of every group size
-constexpr int64_t kRowBlock = 256;  // rows a tile is used for
+constexpr int64_t kRowBlock = 256;  // rows that share a tile
 
-// Weight rows [row, row + count), columns [first, first + columns), as a tile.
+// Makes a tile of weight rows [row, row + count), columns [first, first + columns).
 void make_tile(const Kernels& kernels, const Weight& w, int64_t row, int64_t count, int64_t first,
                int64_t columns, float* decoded, float* tile) {
   if (const float* stored = w.stored_floats(row, first)) {
@@ -50,8 +50,8 @@ ActivationKernel kernel_of(const Kernels& kernels, Activation activation) {
   return nullptr;
 }
 
-void CpuOps::float_linear(const Tensor& x, const Weight& w, const float* bias, ActivationKernel activation,
-                          const Tensor& y) {
+void CpuOps::float_linear(const Tensor& x, const Weight& w, int64_t first_weight_row, const float* bias,
+                          ActivationKernel activation, const Tensor& y) {
   const int64_t in = x.columns(), out_columns = y.columns();
   const int64_t panel = kernels_.panel, panels = (out_columns + panel - 1) / panel;
   const int64_t blocks = (x.rows() + kRowBlock - 1) / kRowBlock;
@@ -63,7 +63,7 @@ void CpuOps::float_linear(const Tensor& x, const Weight& w, const float* bias, A
     float* out = y.row(first_row) + first_column;
     for (int64_t k = 0; k < in; k += kSlice) {
       const int64_t slice = std::min(kSlice, in - k);
-      make_tile(kernels_, w, first_column, columns, k, slice, decoded, tile);
+      make_tile(kernels_, w, first_weight_row + first_column, columns, k, slice, decoded, tile);
       const float* from = k > 0 ? out : bias != nullptr ? bias + first_column : kZeroRow;
       kernels_.matmul(x.row(first_row) + k, x.stride(), rows, tile, panel, slice, from,
                       k > 0 ? y.stride() : 0, out, y.stride(), columns);
@@ -73,13 +73,12 @@ void CpuOps::float_linear(const Tensor& x, const Weight& w, const float* bias, A
 }
 
 Tensor CpuOps::linear(const Tensor& x, const Linear& l, Activation activation) {
-  const Weight& w = matrix(l.weight, l.out, l.in);
-  const float* bias = l.bias == kNoWeight ? nullptr : vector(l.bias, l.out);
+  const Weight& w = matrix(l.weight, l.rows(), l.in);
   Tensor y = workspace_.arena.tensor(x.rows(), l.out);
   if (packed(l) != nullptr)
     packed_linears(x, {&l, 1}, kernel_of(kernels_, activation), {&y, 1});
   else
-    float_linear(x, w, bias, kernel_of(kernels_, activation), y);
+    float_linear(x, w, l.first_row, bias_of(l), kernel_of(kernels_, activation), y);
   return y;
 }
 
@@ -93,9 +92,16 @@ std::vector<Tensor> CpuOps::linears(const Tensor& x, std::span<const Linear> ls)
   return ys;
 }
 
-Tensor CpuOps::feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down) {
-  if (packed(up) != nullptr && packed(down) != nullptr) return packed_feed_forward(x, up, activation, down);
-  return linear(linear(x, up, activation), down);
+const float* CpuOps::bias_of(const Linear& l) const {
+  return l.bias == kNoWeight ? nullptr : vector(l.bias, l.rows()) + l.first_row;
+}
+
+Tensor CpuOps::feed_forward(const Tensor& x, const FeedForward& f) {
+  const bool all_packed =
+      packed(f.up) != nullptr && packed(f.down) != nullptr && (!f.gate || packed(*f.gate) != nullptr);
+  if (all_packed) return packed_feed_forward(x, f);
+  if (!f.gate) return linear(linear(x, f.up, f.activation), f.down);
+  return linear(multiply(linear(x, *f.gate, f.activation), linear(x, f.up)), f.down);
 }
 
 Tensor CpuOps::activate(const Tensor& x, Activation activation) {

@@ -88,8 +88,15 @@ Tensor CpuOps::embed(std::span<const Lookup> lookups) {
   return x;
 }
 
+const float* CpuOps::bias_of(const LayerNorm& norm) {
+  if (norm.bias != kNoWeight) return vector(norm.bias, norm.size);
+  if (static_cast<int64_t>(workspace_.zeros.size()) < norm.size)
+    workspace_.zeros.resize(static_cast<size_t>(norm.size));
+  return workspace_.zeros.data();
+}
+
 Tensor CpuOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
-  const float *weight = vector(norm.weight, x.columns()), *bias = vector(norm.bias, x.columns());
+  const float *weight = vector(norm.weight, x.columns()), *bias = bias_of(norm);
   Tensor y = workspace_.arena.tensor(x.rows(), x.columns());
   add_operand(y);
   loop_rows(x.rows(), [&](int64_t first, int64_t rows, int) {
@@ -101,7 +108,7 @@ Tensor CpuOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
 }
 
 Tensor CpuOps::add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm) {
-  const float *weight = vector(norm.weight, a.columns()), *bias = vector(norm.bias, a.columns());
+  const float *weight = vector(norm.weight, a.columns()), *bias = bias_of(norm);
   Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
   add_operand(y);
   loop_rows(a.rows(), [&](int64_t first, int64_t rows, int) {
@@ -119,8 +126,8 @@ Tensor CpuOps::take(const Tensor& x, std::span<const int32_t> rows) {
   return y;
 }
 
-// sentence_transformers' Pooling. The prompt's tokens count for nothing but the positions of weighted_mean;
-// where nothing else is left, sums are 0 and the maximum is -infinity, as there.
+// sentence_transformers' Pooling. Skipped tokens of a prompt count only for the positions of weighted_mean.
+// If no other token is left, sums are 0 and the maximum is -infinity, as in sentence_transformers.
 Tensor CpuOps::pool(const Tensor& x, PoolingKind kind, const Batch& batch) {
   const int64_t columns = x.columns();
   Tensor y = workspace_.arena.tensor(batch.texts(), columns);
@@ -170,7 +177,18 @@ Tensor CpuOps::concatenate(const std::vector<Tensor>& parts) {
 
 Tensor CpuOps::add(const Tensor& a, const Tensor& b) {
   Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
-  for (int64_t m = 0; m < a.rows(); ++m) kernels_.add(a.row(m), b.row(m), a.columns(), y.row(m));
+  loop_rows(a.rows(), [&](int64_t first, int64_t rows, int) {
+    for (int64_t m = first; m < first + rows; ++m) kernels_.add(a.row(m), b.row(m), a.columns(), y.row(m));
+  });
+  return y;
+}
+
+Tensor CpuOps::multiply(const Tensor& a, const Tensor& b) {
+  Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
+  loop_rows(a.rows(), [&](int64_t first, int64_t rows, int) {
+    for (int64_t m = first; m < first + rows; ++m)
+      kernels_.multiply(a.row(m), b.row(m), a.columns(), y.row(m));
+  });
   return y;
 }
 

@@ -1,7 +1,7 @@
-// The op list of models/ops.h on our kernels, for one call.
+// The ops of models/ops.h on our kernels, for one call.
 //
-// All scheduling is here: an op either runs on the calling thread (one chunk of a larger batch a thread) or
-// spreads over the pool. Results never depend on which.
+// Scheduling: an op runs either on the calling thread (if each thread runs a chunk of a larger batch) or on
+// the threads of the pool. Results do not depend on the choice.
 #pragma once
 
 #include <algorithm>
@@ -13,24 +13,27 @@
 
 #include "base/thread_pool.h"
 #include "engine_cpu/arena.h"
+#include "engine_cpu/rotary_tables.h"
 #include "engine_cpu/weight.h"
 #include "kernels/table.h"
 #include "models/ops.h"
 
 namespace mlxe::cpu {
 
-// What a call needs besides the weights; kept by the engine from call to call.
+// The memory of a call. The engine keeps it between calls.
 struct Workspace {
   Arena arena;
-  std::vector<std::unique_ptr<Buffer>> scratch, expanded;  // one a thread of the call
-  std::vector<Matrix::Values> read;                        // memory that results were read into and left
+  std::vector<std::unique_ptr<Buffer>> scratch, expanded;  // one for each thread of the call
+  std::vector<Matrix::Values> read;                        // memory of earlier results, to be reused
+  std::vector<float> zeros;                                // the bias of norms that have none
+  RotaryTables rotary;
 };
 
 class CpuOps {
  public:
   using Tensor = cpu::Tensor;
 
-  // `pool` null: everything on the calling thread. `form`: what activations become for packed weights.
+  // `pool` null: everything runs on the calling thread. `form`: the format of activations for packed weights.
   CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool, OperandForm form);
 
   Tensor embed(std::span<const Lookup> lookups);
@@ -39,52 +42,55 @@ class CpuOps {
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
   Tensor layer_norm(const Tensor& x, const LayerNorm& norm);
   Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm);
-  Tensor feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down);
+  Tensor feed_forward(const Tensor& x, const FeedForward& f);
   Tensor activate(const Tensor& x, Activation activation);
   Tensor take(const Tensor& x, std::span<const int32_t> rows);
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
   Tensor concatenate(const std::vector<Tensor>& parts);
   Tensor add(const Tensor& a, const Tensor& b);
+  Tensor multiply(const Tensor& a, const Tensor& b);
   Tensor normalize(const Tensor& x);
   Matrix read(const Tensor& x) const;
 
  private:
   Tensor linear(const Tensor& x, const Linear& l, Activation activation);
-  // The products of float32 activations, and those with packed weights.
-  void float_linear(const Tensor& x, const Weight& w, const float* bias, ActivationKernel activation,
-                    const Tensor& y);
-  // Several products of one input; all their weights are packed.
+  // Products of float32 activations with stored weights, whose rows begin at `first_weight_row`.
+  void float_linear(const Tensor& x, const Weight& w, int64_t first_weight_row, const float* bias,
+                    ActivationKernel activation, const Tensor& y);
+  // Products of one input with several weights, all packed.
   void packed_linears(const Tensor& x, std::span<const Linear> ls, ActivationKernel activation,
                       std::span<const Tensor> ys);
-  // Output columns [first_column, first_column + columns) of rows [first_row, first_row + rows), into `out`.
+  // Rows [first_row, first_row + rows) x columns [first_column, first_column + columns) of an output.
   struct Block {
     int64_t first_row, rows, first_column, columns;
   };
-  // A linear, found and checked once.
+  // A linear whose weights are resolved and checked.
   struct PackedLinear {
     const PackedWeight* weight;
     const float* bias;  // null: none
     int64_t columns;
+    int64_t first_panel;  // of the weight, for a part of a fused matrix
   };
-  PackedLinear found(const Linear& l) const;
+  PackedLinear resolve(const Linear& l) const;
+  const float* bias_of(const Linear& l) const;  // null: none
   void packed_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out, int64_t stride,
                     int slot);
   void int8_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out, int64_t stride,
                   int slot);
   void bf16_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out, int64_t stride,
                   int slot);
-  // What a product of columns from `k` on is added to.
+  // The values to which a product of the columns from `k` on is added.
   struct Start {
     const float* values;
     int64_t stride;
   };
   static Start start_of(const PackedLinear& l, int64_t first_column, int64_t k, const float* out,
                         int64_t stride);
-  Tensor packed_feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down);
-  const PackedWeight* packed(const Linear& l) const;  // null where it takes float32 activations
-  Tensor with_operand(const Tensor& x);               // x, its values quantized or rounded
-  void add_operand(Tensor& x);                        // room for them, where activations become any
-  // Quantizes or rounds values, rows `stride` floats apart, which are those of a block of x.
+  Tensor packed_feed_forward(const Tensor& x, const FeedForward& f);
+  const PackedWeight* packed(const Linear& l) const;  // null if the linear takes float32 activations
+  Tensor with_operand(const Tensor& x);               // x with its values also quantized or rounded
+  void add_operand(Tensor& x);                        // allocates the operand, unless activations are float32
+  // Quantizes or rounds `values`, the floats of a block of x, into x's operand. Row stride: `stride` floats.
   void make_operand(const float* values, int64_t stride, const Tensor& x, const Block& block);
   void make_operand(const Tensor& x, int64_t first_row, int64_t rows) {
     make_operand(x.row(first_row), x.stride(), x, {first_row, rows, 0, x.columns()});
@@ -94,16 +100,24 @@ class CpuOps {
     int64_t first_query, queries;  // rows of q and of the result
     int64_t first_row, tokens;     // rows of k and v
     int64_t first_column, size;
+    const float* bias;          // of distance 0, or null
+    const RotaryTable* rotary;  // or null
+    int64_t window;             // as AttentionSpec's
   };
+  // [heads, 2 longest - 1]: the bias of each distance from -(longest - 1) on.
+  Tensor relative_biases(const RelativeBias& bias, int64_t heads, int64_t longest);
   void attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot);
+  void weigh(float* scores, int64_t n, float factor, const float* bias);
 
   const Weight& weight(WeightId id) const;
-  const float* vector(WeightId id, int64_t size) const;  // throws format when it has another size
+  const float* vector(WeightId id, int64_t size) const;  // throws format if it has another size
+  // A norm's bias; zeros where it has none.
+  const float* bias_of(const LayerNorm& norm);
   const Weight& matrix(WeightId id, int64_t rows, int64_t columns) const;
   float* scratch(int slot, int64_t floats);    // aligned, not initialised; valid until the next call
-  uint8_t* expanded(int slot, int64_t bytes);  // the same, of its own
+  uint8_t* expanded(int slot, int64_t bytes);  // a second such memory, for expanded codes
 
-  // body(index, slot) for each index below count; slot addresses scratch.
+  // Calls body(index, slot) for each index in [0, count). `slot` selects the scratch memory.
   template <class Body>
   void loop(int64_t count, Body&& body) {
     if (pool_ == nullptr) {
@@ -113,7 +127,7 @@ class CpuOps {
     }
   }
   int64_t threads() const { return pool_ == nullptr ? 1 : pool_->threads(); }
-  // body(first, rows, slot) for blocks of rows large enough to be worth another thread.
+  // Calls body(first, rows, slot) for blocks of rows that are large enough for a thread.
   template <class Body>
   void loop_rows(int64_t rows, Body&& body) {
     constexpr int64_t kSmallest = 4, kLargest = 16;
@@ -133,7 +147,7 @@ class CpuOps {
 
 ActivationKernel kernel_of(const Kernels& kernels, Activation activation);  // null for identity
 
-// A row of zeros as wide as what any unit of work makes.
+// A row of zeros, as wide as the widest unit of work.
 inline constexpr float kZeroRow[256] = {};
 
 }  // namespace mlxe::cpu

@@ -1,8 +1,8 @@
 // Products of 8-bit or bfloat16 activations with packed weights.
 //
-// The work is cut into units of a block of rows and some panels of output columns, which meet all rows of the
-// block in slices of K. A row's sum is made of its slices' sums, in order, whatever the blocks: a row's
-// result depends on nothing but the row.
+// A unit of work is a block of rows and some panels of output columns. It processes K in slices, each for
+// all rows of the block. A row's sum is the sum of its slices' sums, in order, whatever the blocks: a
+// result depends only on its own row.
 #include <algorithm>
 
 #include "engine_cpu/ops.h"
@@ -10,19 +10,19 @@
 namespace mlxe::cpu {
 namespace {
 
-// Slices of K, columns of a unit and rows that share one pass over its weights. The slices leave 24 KB of one
-// panel of codes, or 128 KB of eight panels of bfloat16, whose decoding is paid once a pass. Codes expanded
-// from half bytes are written before they are read: 12 KB stay in L1 beside what else a pass needs.
+// Slice of K, columns of a unit, and rows that share one pass over the unit's weights. A slice holds 24 KB
+// of codes (one panel) or 128 KB of bfloat16 (eight panels, decoded once a pass). Expanded 4-bit codes are
+// written and then read: their slice has 12 KB, which stay in L1 beside the other data of a pass.
 struct Blocking {
   int64_t slice, columns, rows;
 };
 constexpr Blocking kInt8Blocking{768, 64, 256};
 constexpr int64_t kExpandedSlice = 384;
-constexpr int64_t kFewRows = 48;  // up to these, expanding half bytes on the way costs less than once before
+constexpr int64_t kFewRows = 48;  // up to so many rows, expanding 4-bit codes in registers is faster
 constexpr Blocking kBf16Blocking{256, 256, 512};
-constexpr int64_t kWholeGroups = 64;  // columns: what a unit of as many makes can be quantized in it
+constexpr int64_t kWholeGroups = 64;  // columns: a unit of a multiple of them can quantize its own output
 constexpr int64_t kRowsAtOnce = 16;
-constexpr int64_t kManyUnits = 8;  // for a thread: with fewer, narrower ones share the work better
+constexpr int64_t kManyUnits = 8;  // for each thread; with fewer units, narrower ones balance better
 
 const Blocking& blocking_of(const OperandForm& form) {
   return form.kind == Activations::bf16 ? kBf16Blocking : kInt8Blocking;
@@ -32,7 +32,8 @@ int64_t units_of(int64_t columns, int64_t unit) {
   return (columns + unit - 1) / unit;
 }
 
-// Columns of a unit, at least `narrowest`, for `columns` in all, each `blocks` times.
+// Number of columns of a unit, from `narrowest` to `widest`, for `columns` columns and `blocks` blocks of
+// rows.
 int64_t unit_columns(int64_t widest, int64_t narrowest, int64_t columns, int64_t blocks, int64_t threads) {
   int64_t width = widest;
   while (threads > 1 && width > narrowest && blocks * units_of(columns, width) < kManyUnits * threads)
@@ -43,7 +44,7 @@ int64_t unit_columns(int64_t widest, int64_t narrowest, int64_t columns, int64_t
 }  // namespace
 
 const PackedWeight* CpuOps::packed(const Linear& l) const {
-  return form_.kind == Activations::float32 ? nullptr : matrix(l.weight, l.out, l.in).packed();
+  return form_.kind == Activations::float32 ? nullptr : matrix(l.weight, l.rows(), l.in).packed();
 }
 
 void CpuOps::add_operand(Tensor& x) {
@@ -66,15 +67,15 @@ void CpuOps::packed_block(const Tensor& x, const PackedLinear& l, const Block& b
     int8_block(x, l, block, out, stride, slot);
 }
 
-// The first slice starts from the bias, the others add to what is there.
+// The first slice of K starts from the bias; the others add to the earlier sum.
 CpuOps::Start CpuOps::start_of(const PackedLinear& l, int64_t first_column, int64_t k, const float* out,
                                int64_t stride) {
   if (k > 0) return {out, stride};
   return {l.bias == nullptr ? kZeroRow : l.bias + first_column, 0};
 }
 
-CpuOps::PackedLinear CpuOps::found(const Linear& l) const {
-  return {packed(l), l.bias == kNoWeight ? nullptr : vector(l.bias, l.out), l.out};
+CpuOps::PackedLinear CpuOps::resolve(const Linear& l) const {
+  return {packed(l), bias_of(l), l.out, l.first_row / kInt8Panel};
 }
 
 void CpuOps::int8_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out,
@@ -85,7 +86,7 @@ void CpuOps::int8_block(const Tensor& x, const PackedLinear& l, const Block& blo
   const auto matmul = in_int4 ? int8_.matmul_int4 : int8_.matmul;
   uint8_t* expansion = expanded(slot, kExpandedSlice * kInt8Panel);
   for (int64_t n = 0; n < block.columns; n += kInt8Panel) {
-    const int64_t first = block.first_column + n, panel = first / kInt8Panel;
+    const int64_t first = block.first_column + n, panel = l.first_panel + first / kInt8Panel;
     const int64_t columns = std::min<int64_t>(kInt8Panel, block.columns - n);
     for (int64_t k = 0; k < w.columns(); k += widest) {
       const int64_t slice = std::min(widest, w.columns() - k);
@@ -105,7 +106,8 @@ void CpuOps::int8_block(const Tensor& x, const PackedLinear& l, const Block& blo
 void CpuOps::bf16_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out,
                         int64_t stride, int slot) {
   const PackedWeight& w = *l.weight;
-  const int64_t first_panel = block.first_column / kBf16Panel, panels = units_of(block.columns, kBf16Panel);
+  const int64_t first_panel = l.first_panel + block.first_column / kBf16Panel;
+  const int64_t panels = units_of(block.columns, kBf16Panel);
   for (int64_t k = 0; k < w.columns(); k += kBf16Blocking.slice) {
     const int64_t slice = std::min(kBf16Blocking.slice, w.columns() - k), size = slice * kBf16Panel;
     auto* weights = reinterpret_cast<uint16_t*>(expanded(slot, 2 * panels * size));
@@ -132,11 +134,11 @@ void CpuOps::packed_linears(const Tensor& x, std::span<const Linear> ls, Activat
   int64_t all_columns = 0;
   std::vector<PackedLinear> linears;
   for (const Linear& l : ls) {
-    linears.push_back(found(l));
+    linears.push_back(resolve(l));
     all_columns += l.out;
   }
   const int64_t width = unit_columns(blocking.columns, kInt8Panel, all_columns, blocks, threads());
-  int64_t units = 0;  // over the columns of all products
+  int64_t units = 0;  // of columns, over all products
   for (const PackedLinear& l : linears) units += units_of(l.columns, width);
   loop(blocks * units, [&](int64_t unit, int slot) {
     const int64_t row = unit / units * blocking.rows;
@@ -153,33 +155,38 @@ void CpuOps::packed_linears(const Tensor& x, std::span<const Linear> ls, Activat
   });
 }
 
-// The wide inner values never exist as floats: a unit makes some columns of them, which the activation and
-// the quantization or rounding then find in cache.
-Tensor CpuOps::packed_feed_forward(const Tensor& x, const Linear& up, Activation activation,
-                                   const Linear& down) {
-  const ActivationKernel activate_tile = activation == Activation::gelu_erf && bf16_.gelu_erf != nullptr
+// The wide inner values are never stored as floats. A unit computes some of their columns, and applies the
+// activation and quantizes (or rounds) them while they are in cache.
+Tensor CpuOps::packed_feed_forward(const Tensor& x, const FeedForward& f) {
+  const ActivationKernel activate_tile = f.activation == Activation::gelu_erf && bf16_.gelu_erf != nullptr
                                              ? bf16_.gelu_erf
-                                             : kernel_of(kernels_, activation);
+                                             : kernel_of(kernels_, f.activation);
   const Tensor operand = with_operand(x);
-  const PackedLinear first_linear = found(up);
-  const Tensor inner = workspace_.arena.operand(x.rows(), up.out, form_);
+  const int64_t inner_columns = f.up.out;
+  const PackedLinear up = resolve(f.up), activated = f.gate ? resolve(*f.gate) : up;
+  const Tensor inner = workspace_.arena.operand(x.rows(), inner_columns, form_);
   const Blocking& blocking = blocking_of(form_);
   const int64_t blocks = units_of(x.rows(), blocking.rows);
-  const int64_t width = unit_columns(blocking.columns, kWholeGroups, up.out, blocks, threads());
-  const int64_t units = units_of(up.out, width);
+  const int64_t width = unit_columns(blocking.columns, kWholeGroups, inner_columns, blocks, threads());
+  const int64_t units = units_of(inner_columns, width);
   loop(blocks * units, [&](int64_t unit, int slot) {
     const int64_t first = unit / units * blocking.rows, column = unit % units * width;
     const int64_t rows = std::min(blocking.rows, x.rows() - first);
-    const int64_t columns = std::min(width, up.out - column);
-    float* tile = scratch(slot, blocking.rows * width);
-    packed_block(operand, first_linear, {first, rows, column, columns}, tile, width, slot);
-    for (int64_t i = 0; i < rows; i += kRowsAtOnce) {  // few enough to stay in L1 between the two
+    const int64_t columns = std::min(width, inner_columns - column);
+    float* tile = scratch(slot, (f.gate ? 2 : 1) * blocking.rows * width);
+    float* factors = tile + blocking.rows * width;
+    const Block block{first, rows, column, columns};
+    packed_block(operand, activated, block, tile, width, slot);
+    if (f.gate) packed_block(operand, up, block, factors, width, slot);
+    for (int64_t i = 0; i < rows; i += kRowsAtOnce) {  // few enough rows to stay in L1 between both steps
       const int64_t count = std::min(kRowsAtOnce, rows - i);
       if (activate_tile != nullptr) activate_tile(tile + i * width, width, count, columns);
+      for (int64_t m = i; f.gate && m < i + count; ++m)
+        kernels_.multiply(tile + m * width, factors + m * width, columns, tile + m * width);
       make_operand(tile + i * width, width, inner, {first + i, count, column, columns});
     }
   });
-  return linear(inner, down);
+  return linear(inner, f.down);
 }
 
 }  // namespace mlxe::cpu

@@ -15,7 +15,8 @@ namespace {
 
 constexpr int kHighestGroup = 64;
 
-// Codes 0..7 of e2m1 are 0, 0.5, 1, 1.5, 2, 3, 4, 6, codes 8..15 their negatives: twice the values are whole.
+// Codes 0..7 of e2m1 are 0, 0.5, 1, 1.5, 2, 3, 4, 6, codes 8..15 their negatives. Twice these values are
+// whole numbers.
 constexpr std::array<int, 16> kTwiceE2m1{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 bool is_e2m1(Mode mode) {
@@ -49,8 +50,8 @@ PackedWeight::PackedWeight(const StoredWeight& stored, int group, Activations ac
                                                                  : 16 * static_cast<int>(i));
 }
 
-// Bits by which codes of fewer than eight are moved up, so that the middle one is kInt8ZeroPoint: affine ones of
-// up to 4 bits, which become the upper halves of bytes.
+// Number of bits by which codes are shifted left, so that their middle code becomes kInt8ZeroPoint. Affine
+// codes of up to 4 bits are shifted to the upper nibbles of bytes.
 int PackedWeight::shift() const noexcept {
   return int4_ && stored_.scheme.mode == Mode::affine ? 8 - stored_.scheme.bits : 0;
 }
@@ -109,7 +110,7 @@ void PackedWeight::fill_codes(int64_t panel) {
       std::memcpy(codes, from, static_cast<size_t>(real));
     else
       quantize_kernels().unpack(from, static_cast<size_t>(real), bits, codes);
-    if (int4_ && mode == Mode::affine) {  // as wide as half a byte
+    if (int4_ && mode == Mode::affine) {  // shifted to a full nibble
       for (int64_t k = 0; k < real; ++k) codes[k] = static_cast<uint8_t>(codes[k] << (4 - bits));
     } else if (const int up = kInt8ZeroPoint - middle; !int4_ && up != 0) {
       for (int64_t k = 0; k < real; ++k) codes[k] = static_cast<uint8_t>(codes[k] + up);
@@ -121,7 +122,7 @@ void PackedWeight::fill_codes(int64_t panel) {
                 row_biases.data());
     for (int64_t g = 0; g < (real + group_ - 1) / group_; ++g) {
       const auto own = static_cast<size_t>(g * group_ / own_group);
-      float scale = row_scales[own], bias = row_biases[own];  // of the middle code
+      float scale = row_scales[own], bias = row_biases[own];  // becomes the bias of the middle code
       if (mode == Mode::int8)                                 // (q - zero_point) * scale
         bias = -bias * scale;
       else if (mode == Mode::affine)

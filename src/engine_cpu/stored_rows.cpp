@@ -10,7 +10,7 @@ namespace mlxe::cpu {
 namespace {
 
 constexpr int64_t kPart = 1024;      // columns decoded at a time
-constexpr int64_t kMostScales = 64;  // of a part: groups of 16 and more
+constexpr int64_t kMostScales = 64;  // of kPart columns, in groups of at least 16
 
 const std::byte* row_of(std::span<const std::byte> piece, int64_t rows, int64_t row) {
   return piece.data() + piece.size() / static_cast<size_t>(rows) * static_cast<size_t>(row);

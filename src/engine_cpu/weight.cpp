@@ -13,7 +13,7 @@
 namespace mlxe::cpu {
 namespace {
 
-// The sizes every later read relies on.
+// Checks the sizes that later reads rely on.
 void check_sizes(const StoredWeight& w) {
   const auto fail = [&](const char* piece, uint64_t found, uint64_t expected) {
     throw Error(ErrorCode::format,

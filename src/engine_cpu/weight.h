@@ -1,5 +1,5 @@
-// One weight the engine was given: matrices stay as they are stored, and are packed once where activations
-// are less than float32; vectors become float32 once.
+// One weight of the engine. Matrices stay in their stored form; for int8 or bf16 activations they are
+// packed once. Vectors are converted to float32 once.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ namespace mlxe::cpu {
 
 class Weight {
  public:
-  // Vectors (one dimension) and matrices (two). Throws format when the bytes don't match the shape,
-  // unsupported for values that are no floats, numeric for a vector with NaN or infinity.
+  // A vector (one dimension) or a matrix (two). Errors: format (the bytes don't match the shape),
+  // unsupported (the values are no floats), numeric (a vector with NaN or infinity).
   explicit Weight(const StoredWeight& stored);
 
   const std::string& name() const noexcept { return stored_.name; }
@@ -25,24 +25,24 @@ class Weight {
   int64_t rows() const noexcept { return stored_.shape[0]; }
   int64_t columns() const noexcept { return is_vector() ? 1 : stored_.shape[1]; }
 
-  // Of a vector.
+  // The values of a vector.
   const float* values() const noexcept { return values_.data(); }
 
-  // Of a matrix: columns [first_column, first_column + columns) of one row as float32. first_column is a
+  // Decodes columns [first_column, first_column + columns) of a matrix's row to float32. first_column is a
   // multiple of 128, the largest group.
   void decode(int64_t row, int64_t first_column, int64_t columns, float* out) const {
     decode_row(stored_, row, first_column, columns, out);
   }
-  // The same columns, where they are stored as aligned float32 already; else null.
+  // Pointer to the same columns if they are stored as aligned float32; else null.
   const float* stored_floats(int64_t row, int64_t first_column) const noexcept;
 
-  // Of a matrix: columns that share a scale, 0 where it has no codes (packed_weight.h).
+  // code_group() of the matrix's scheme (packed_weight.h).
   int code_group() const noexcept;
-  // Makes the packed form, which the caller then places and fills.
+  // Creates the packed form. The caller then calls its place() and fill().
   PackedWeight& start_packing(int group, Activations activations);
   PackedWeight* packed() noexcept { return packed_ ? &*packed_ : nullptr; }
   const PackedWeight* packed() const noexcept { return packed_ ? &*packed_ : nullptr; }
-  // Gives the pages of the stored form back to the system; they are read again where they are needed.
+  // Gives the pages of the stored form back to the system. They are read again on the next access.
   void release_stored() noexcept;
 
  private:

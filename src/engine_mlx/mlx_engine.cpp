@@ -12,7 +12,7 @@ void check(const ModuleOutcome& outcome) {
   if (outcome.failed) throw Error(outcome.code, std::string("mlx engine: ") + outcome.text);
 }
 
-// Turns the module's outcomes back into exceptions.
+// Converts the module's outcomes back to exceptions.
 class MlxEngine : public Engine {
  public:
   explicit MlxEngine(ModuleEngine* engine) : engine_(engine) {}
@@ -75,7 +75,7 @@ bool mlx_has_gpu() noexcept {
   try {
     return may_have_gpu() && mlx_status().gpu;
   } catch (const std::exception&) {
-    return false;  // out of memory: whatever comes next says so
+    return false;  // out of memory: a later call reports it
   }
 }
 

@@ -1,8 +1,8 @@
-// The edge between the library and the MLX module: one factory function and two abstract interfaces.
+// The interface between the library and the MLX module: one factory function and two abstract classes.
 //
-// Nothing is thrown across it: every method is noexcept and says what went wrong in an ModuleOutcome. The types
-// that cross it are the library's own, so both sides must come from one build of one version; the factory
-// compares ModuleAbi before anything else is touched.
+// No exception crosses the interface: every method is noexcept and reports errors in a ModuleOutcome.
+// Library types cross the interface, so both sides must come from one build of one version. The factory
+// compares ModuleAbi first.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ namespace mlxe {
 struct ModuleOutcome {
   bool failed = false;
   ErrorCode code = ErrorCode::internal;
-  char text[1024] = "";  // a fixed size, so that telling of an empty heap needs no heap
+  char text[1024] = "";  // of fixed size, so that an out-of-memory error needs no memory
 
   static ModuleOutcome failure(ErrorCode code, std::string_view what) noexcept {
     ModuleOutcome outcome{.failed = true, .code = code};
@@ -30,8 +30,8 @@ struct ModuleOutcome {
   }
 };
 
-// The headers' hash tells two builds apart whose types have one size and another meaning; the sizes, one source built
-// with other options.
+// The hash of the headers detects a build whose types have the same size but another meaning. The sizes
+// detect a build of the same source with other options.
 using ModuleAbi = std::array<uint64_t, 12>;
 inline constexpr ModuleAbi kModuleAbi{kModuleHeadersHash, kVersionMajor,        kVersionMinor,
                                       kVersionPatch,      sizeof(Model),        sizeof(RunRequest),
@@ -50,13 +50,13 @@ class ModuleEngine {
 class MlxModule {
  public:
   virtual ~MlxModule() = default;
-  virtual ModuleOutcome status(MlxStatus& status) noexcept = 0;  // all but module_path
+  virtual ModuleOutcome status(MlxStatus& status) noexcept = 0;  // fills all but module_path
   virtual ModuleOutcome make(const EngineOptions& options,
                              ModuleEngine*& engine) noexcept = 0;  // caller deletes
 };
 
-// The module is a static object of the module; nullptr, with the reason in `outcome`, when the two don't
-// match.
+// Returns a static object of the module. If library and module don't match, returns nullptr and sets the
+// reason in `outcome`.
 using MlxModuleFactory = MlxModule*(const ModuleAbi* host, ModuleOutcome* outcome) noexcept;
 inline constexpr const char* kMlxModuleFactory = "mlxe_mlx_engine_v1";
 inline constexpr const char* kMlxModuleFile = "libmlxe_engine_mlx.so";

@@ -71,8 +71,8 @@ std::string last_error() {
   return text ? text : "unknown error";
 }
 
-// libmlx goes by its soname: once it is open, the module's need for it is met, whatever the module's rpath
-// says.
+// The loader identifies libmlx by its soname: once it is open, the module uses it, whatever the module's
+// rpath is.
 std::string open_named_libmlx() {
   const auto folder = folder_in_environment("MLXE_MLX_LIB");
   if (!folder || dlopen((*folder / kMlxLibrary).c_str(), RTLD_NOW | RTLD_LOCAL)) return {};
@@ -89,7 +89,7 @@ LoadedModule load() {
   for (const fs::path& file : candidates()) {
     void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
-      if (problem.empty()) problem = last_error();  // the first candidate is the one meant
+      if (problem.empty()) problem = last_error();  // report the first candidate's error
       continue;
     }
     // Never closed from here on: MLX has threads running in it.

@@ -1,4 +1,4 @@
-// Finds and opens the MLX module; mlx_engine.h says where it is looked for.
+// Finds and opens the MLX module. mlx_engine.h lists the folders.
 #pragma once
 
 #include <string>
@@ -13,7 +13,8 @@ struct LoadedModule {
   std::string reason;  // why module is nullptr
 };
 
-// The first call searches; its answer, found or not, holds for the life of the process. Thread-safe.
+// The first call searches for the module. Its result, found or not, holds until the process ends.
+// Thread-safe.
 const LoadedModule& mlx_module();
 
 }  // namespace mlxe

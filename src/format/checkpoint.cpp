@@ -19,10 +19,10 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-// Every architecture has this tensor: what a file puts before its name, it puts before all of the model's.
+// Every architecture has this tensor. A prefix of its name is the prefix of all the model's names.
 constexpr std::string_view kAnchor = "embeddings.word_embeddings.weight";
 
-// Endings as of BERT's first TensorFlow checkpoints are what transformers renames when it loads them.
+// Renames the endings of BERT's first TensorFlow checkpoints, as transformers does.
 std::string canonical_name(std::string_view original, std::string_view foreign_prefix,
                            std::string_view base_prefix) {
   std::string name(original);
@@ -54,7 +54,7 @@ Mode read_declared_mode(const Config& config) {
               fmt::format("{}: \"scheme\" is {}, expected int8 or fake", note.where(), printable(scheme)));
 }
 
-// "bert-base-uncased", "org/name": not a path somebody would type for a folder of his own.
+// "bert-base-uncased", "org/name": a name on the Hugging Face hub rather than a local path.
 bool may_be_a_hub_name(const std::string& folder) {
   const auto plain = [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.' || c == '/';
@@ -200,16 +200,15 @@ uint64_t Checkpoint::bytes() const noexcept {
 void Checkpoint::require_unwritten() const {
   for (const CheckpointFile& file : files_)
     if (file.stamp.was_written(FileStamp::of(file.path)))
-      throw Error(
-          ErrorCode::io,
-          fmt::format("{}: was written to while it was in use, so that results are of no one model; try "
-                      "again when nobody writes there, and put new files in place by renaming",
-                      file.path.string()));
+      throw Error(ErrorCode::io,
+                  fmt::format("{}: was written to while it was in use, so that the results belong to no "
+                              "single model; run again, and replace files by renaming",
+                              file.path.string()));
 }
 
 void Checkpoint::release(std::span<const std::byte> data) const noexcept {
   for (const SafetensorsFile& file : opened_) {
-    // Pointers into different mappings are compared through std::less, which orders them all.
+    // std::less orders pointers into different mappings; `<` does not.
     const auto bytes = file.bytes();
     const std::less<const std::byte*> before;
     if (!before(data.data(), bytes.data()) && !before(bytes.data() + bytes.size(), data.data() + data.size()))

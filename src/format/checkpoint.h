@@ -21,10 +21,10 @@
 namespace mlxe {
 
 enum class TensorRole {
-  weight,     // a tensor of the model; quantized ones go by the name of their codes
+  weight,     // a tensor of the model; a quantized weight has the name of its codes
   part,       // scales, biases, scale or zero_point of the quantized weight `owner`
-  fake_part,  // .scale or .zero_point beside a weight that is stored as floats: nothing reads it
-  buffer,     // a constant old checkpoints carry (position_ids): nothing reads it
+  fake_part,  // .scale or .zero_point of a weight that is stored as floats; not read
+  buffer,     // a constant in old checkpoints (position_ids); not read
 };
 
 struct CheckpointTensor {
@@ -33,7 +33,7 @@ struct CheckpointTensor {
   TensorView view;       // dtype and shape as stored
   size_t file = 0;       // index into Checkpoint::files()
   TensorRole role = TensorRole::weight;
-  std::string owner;  // canonical name of the weight a part belongs to
+  std::string owner;  // of a part: canonical name of its weight
 };
 
 struct CheckpointFile {
@@ -42,52 +42,54 @@ struct CheckpointFile {
   FileStamp stamp;  // when it was mapped
 };
 
-// "x.weight" -> "x", the module a weight belongs to; empty if the name has another ending.
+// The module of a weight: "x.weight" -> "x". Empty if the name has another ending.
 std::string_view module_of(std::string_view tensor_name) noexcept;
 
 // Move-only. Views and StoredWeights live as long as the checkpoint. Const members are thread-safe.
 class Checkpoint {
  public:
-  // Finds the weights as transformers does: model.safetensors first, else the shards of
-  // model.safetensors.index.json, else (as MLX does) every model*.safetensors. What it passes over is said
-  // through `warn`. Errors: not_found, io, format, unsupported (only pytorch_model.bin or another format is
+  // Finds the weights as transformers does: model.safetensors, else the shards of
+  // model.safetensors.index.json, else (as MLX does) every model*.safetensors. Warns of each file it
+  // ignores. Errors: not_found, io, format, unsupported (only pytorch_model.bin or another format is
   // there).
   static Checkpoint open(const std::filesystem::path& folder, const Warning& warn = {});
 
   const std::filesystem::path& folder() const noexcept { return folder_; }
-  // Where config.json, the weights and the tokenizer are: `folder`, or the one modules.json names in it.
+  // The folder of config.json, the weights and the tokenizer: `folder`, or the one that modules.json names
+  // in it.
   const std::filesystem::path& transformer_folder() const noexcept { return transformer_folder_; }
   const Config& config() const noexcept { return config_; }
   const QuantizationConfig& quantization() const noexcept { return quantization_; }
-  // What our own converter noted under "mlx_encoder": Mode::int8, Mode::fake, or none where there is no such
-  // note.
+  // The scheme under config.json's "mlx_encoder", which our converter writes: Mode::int8 or Mode::fake.
+  // None if that key is absent.
   Mode declared_mode() const noexcept { return declared_mode_; }
 
-  // Strips `base_prefix` + "." once from every name that has it ("bert": bert.pooler.dense.weight becomes
-  // pooler.dense.weight), and before it the prefix a wrapper left, see foreign_prefix(); calling it again
-  // starts over from the original names. Until it is called names are unstripped. Errors: format (two tensors
-  // get the same name, or there are several models' weights).
+  // Removes two prefixes from every name that has them: foreign_prefix(), then `base_prefix` + "." ("bert":
+  // bert.pooler.dense.weight becomes pooler.dense.weight). Each call starts from the original names; before
+  // the first call the names are the original ones. Errors: format (two tensors get the same name, or the
+  // weights are of several models).
   void canonicalize(std::string_view base_prefix);
-  // What stands before the model's names where it was saved inside another module, with its dot: "module.",
-  // "0.auto_model."; empty as a rule.
+  // The prefix of all names in a model that was saved inside another module, with its dot: "module.",
+  // "0.auto_model.". Usually empty.
   const std::string& foreign_prefix() const noexcept { return foreign_prefix_; }
 
   const std::vector<CheckpointTensor>& tensors() const noexcept { return tensors_; }
   const CheckpointTensor* find(std::string_view name) const;  // by canonical name; nullptr if absent
   bool has(std::string_view name) const { return find(name) != nullptr; }
 
-  // The weight with this canonical name, its parts gathered and checked against each other and config.json.
-  // Errors: format (absent, parts missing or contradicting), unsupported (a dtype no scheme here has).
+  // The weight with this canonical name and its parts, checked against each other and config.json. Errors:
+  // format (absent; parts missing or contradicting each other), unsupported (a dtype that no scheme has).
   StoredWeight stored(std::string_view name) const;
   // Canonical names of all weights (role weight), in the order of the files.
   std::vector<std::string> weight_names() const;
 
   const std::vector<CheckpointFile>& files() const noexcept { return files_; }
   uint64_t bytes() const noexcept;  // of the weight files together
-  // The weights are mapped: what is written into their files shows in them. A file put in another's place
-  // does not. Errors: io (names a file that was written to since it was mapped).
+  // Throws if a weight file was written to since it was mapped: a write changes the mapped weights.
+  // (Replacing the file does not.) Errors: io (names the file).
   void require_unwritten() const;
-  // Lets the system take back the memory behind these bytes of a tensor; they are read again when touched.
+  // Gives the pages behind these bytes of a tensor back to the system. They are read again on the next
+  // access.
   void release(std::span<const std::byte> data) const noexcept;
 
  private:

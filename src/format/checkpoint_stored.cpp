@@ -1,4 +1,4 @@
-// How a checkpoint's tensors make one weight: plain, quantized by MLX, or our int8.
+// Combines a checkpoint's tensors into one weight: plain, quantized by MLX, or our int8.
 #include <fmt/format.h>
 
 #include "format/checkpoint.h"
@@ -13,8 +13,7 @@ std::string describe(const CheckpointTensor& tensor) {
                      to_string(tensor.view.shape));
 }
 
-// The schemes that rows of `words` packed words and `groups` scales could have been written with, for the
-// message.
+// For the message: the schemes that give rows of `words` packed words and `groups` scales.
 std::string consistent_schemes(int64_t words, int64_t groups) {
   std::string text;
   for (const int bits : {2, 3, 4, 5, 6, 8})
@@ -83,7 +82,7 @@ StoredWeight Checkpoint::stored_mlx(const CheckpointTensor& weight, const Checkp
       words[0] == 0 || words[1] == 0)
     fail(weight, fmt::format("{}, {}; expected U32 [rows, words] and [rows, groups]", describe(weight),
                              describe(scales)));
-  // A row's words and groups are bytes of a real file, so these products are far from overflow.
+  // No overflow: a row's words and groups exist in a file.
   const int64_t columns = groups[1] * group_size;
   if (words[1] * 32 != columns * bits)
     fail(weight, fmt::format("{}, {}: that is {}, but {}{} says {} bits with group size {}", describe(weight),

@@ -1,9 +1,10 @@
-// A model's config.json read with an account of every key: used, known to be harmless, rejected or unknown.
+// Reads a model's config.json and accounts for every key: used, known to be harmless, rejected or unknown.
 //
-// transformers ignores a key it does not know and a converter that does the same computes something else in
-// silence. So each accessor marks its key as used, a table (config_keys.cpp) holds the keys that can't change
-// an encoder's output and those that do unless they have the value this library honours, and what is left
-// over is reported.
+// A converter that ignores an unknown key may silently compute something else. Therefore:
+//   - each accessor marks its key as used;
+//   - a table (config_keys.cpp) lists the keys that can't change an encoder's output, and those that
+//     change it unless they have the one value that this library honours;
+//   - the remaining keys are reported.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +22,11 @@
 
 namespace mlxe {
 
-// The largest layer count, width, vocabulary, ... taken seriously: products of two stay far from overflow.
+// Limit of layer count, width, vocabulary, ...: a product of two stays far from overflow.
 inline constexpr int64_t kMaxConfigSize = int64_t{1} << 24;
 
-// Cheap to copy: copies share the parsed file and the account of used keys. Reading is thread-safe.
-// Every accessor throws format, naming file, key, value and what was expected.
+// Cheap to copy: copies share the parsed file and the record of used keys. Reading is thread-safe.
+// Accessors throw format: the text names file, key, value and the expected type or value.
 class Config {
  public:
   // Errors: not_found, io, format (not JSON, not UTF-8, not an object, too large, nested too deep).
@@ -36,7 +37,8 @@ class Config {
   const std::string& where() const noexcept { return where_; }
   const nlohmann::json& json() const noexcept { return *json_; }
 
-  // Present and not null (transformers takes null for "not given"). Does not mark the key as used.
+  // Whether the key is present and not null (transformers reads null as "not given"). Does not mark it as
+  // used.
   bool has(std::string_view key) const;
 
   // T: bool, int, int64_t, double (any finite number), std::string, std::vector<std::string>.
@@ -52,29 +54,29 @@ class Config {
   // A finite number >= 0, such as an epsilon.
   double non_negative_number(std::string_view key) const;
   double non_negative_number_or(std::string_view key, double fallback) const;
-  // A nested object with an account of its own; its errors say `config.json: "key"`.
+  // A nested object with its own record of used keys. Its errors begin with `config.json: "key"`.
   Config object(std::string_view key) const;
 
-  // Names of the classes in order: id2label, else LABEL_0... for num_labels, else for 2 as transformers does.
-  // What transformers loads too is said through `warn`: a num_labels that contradicts id2label and is not
-  // used, a label that is no string, a class without a name.
+  // Names of the classes in order: id2label; else LABEL_0, ... for num_labels; else for 2 classes, as in
+  // transformers. Warns of odd values that transformers also loads: a num_labels that contradicts id2label
+  // (it is ignored), a label that is no string, a class without a name.
   std::vector<std::string> labels(const Warning& warn = {}) const;
 
   // Marks keys that can't change the result for this architecture.
   void harmless(std::initializer_list<std::string_view> keys) const;
-  // Throws unsupported unless the key is absent, null or has one of the `honoured` values; `why` ends the
-  // sentence.
+  // Throws unsupported unless the key is absent, null or has one of the `honoured` values. `why` completes
+  // the error text.
   void reject_unless(std::string_view key, std::initializer_list<nlohmann::json> honoured,
                      std::string_view why) const;
 
   // Throws unsupported naming every key of the central table whose value this library can't honour
   // (is_decoder: true, position_embedding_type: "relative_key", ...).
   void reject_unsupported() const;
-  // Keys nothing has used, sorted.
+  // Keys that were not used, sorted.
   std::vector<std::string> unused_keys() const;
-  // Those of them the table of config.json's harmless keys does not know.
+  // Unused keys that are not in the table of harmless keys.
   std::vector<std::string> unknown_keys() const;
-  // One sentence for each of them.
+  // Gives one warning for each unknown key.
   void warn_unknown(const Warning& warn) const;
 
  private:

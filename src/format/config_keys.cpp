@@ -1,6 +1,5 @@
-// What is known of config.json keys beyond those the architectures read (transformers 4.57: PretrainedConfig
-// and the configurations of BERT, DistilBERT, RoBERTa, XLM-RoBERTa; older releases; what converters and hubs
-// add).
+// Keys of config.json that the architectures do not read. Sources: transformers 4.57 (PretrainedConfig and
+// the configurations of BERT, DistilBERT, RoBERTa, XLM-RoBERTa), older releases, converters and hubs.
 #include <algorithm>
 #include <array>
 #include <iterator>
@@ -15,25 +14,25 @@ constexpr const char* kHarmless[] = {
     "attention_dropout", "attention_probs_dropout_prob", "classifier_dropout", "classifier_dropout_prob",
     "dropout", "gradient_checkpointing", "hidden_dropout_prob", "initializer_factor", "initializer_range",
     "layerdrop", "qa_dropout", "seq_classif_dropout", "tf_legacy_loss", "use_bfloat16",
-    // where it comes from
+    // origin
     "_commit_hash", "_name_or_path", "architectures", "finetuning_task", "model_type", "name_or_path",
     "task_specific_params", "tokenizer_class", "transformers.js_config", "transformers_version",
-    // how transformers runs it or what it returns, not what it computes
+    // how transformers runs the model or what it returns, not what it computes
     "_attn_implementation_autoset", "_attn_implementation", "_attn_implementation_internal",
     "_output_attentions", "attn_implementation", "chunk_size_feed_forward", "output_attentions",
     "output_hidden_states", "output_past", "return_dict", "torchscript", "use_cache", "use_return_dict",
-    // the dtype it was stored in: every tensor says its own
+    // dtype of the file: every tensor has its own
     "dtype", "torch_dtype",
-    // what a head or the tokenizer reads, if there is one
+    // read by a head or the tokenizer, if there is one
     "_num_labels", "add_pooling_layer", "bos_token_id", "cls_token_id", "eos_token_id", "eos_token_ids",
     "id2label", "label2id", "mask_token_id", "num_labels", "pad_token_id", "problem_type",
     "sbert_ce_default_activation_function", "sentence_transformers", "sep_token_id", "unk_token_id",
-    // only a tied output layer would read them, and an encoder has none
+    // for a tied output layer, which an encoder does not have
     "tie_encoder_decoder", "tie_weights_", "tie_word_embeddings",
     // in the files of multilingual BERT, never read by transformers
     "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
     "pooler_size_per_head", "pooler_type",
-    // the checkpoint reader's own
+    // read by the checkpoint reader
     "mlx_encoder", "quantization", "quantization_config",
     // text generation
     "bad_words_ids", "begin_suppress_tokens", "decoder_start_token_id", "diversity_penalty", "do_sample",
@@ -59,7 +58,7 @@ const std::vector<RejectedKey>& rejected_keys() {
       {"pruned_heads", "{}", "attention heads were pruned; save the model with all heads"},
       {"position_embedding_type", "\"absolute\"", "relative position embeddings are not implemented"},
       {"auto_map", "{}", "the model brings its own Python code, which this library can't run"},
-      {"prefix", "\"\"", "a text put before every input is not implemented here; put it into the input"},
+      {"prefix", "\"\"", "a prefix for every input is not implemented; add the prefix to the inputs"},
   };
   return table;
 }

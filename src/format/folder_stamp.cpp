@@ -12,12 +12,12 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kChangesListed = 5;  // names a message spells out
+constexpr size_t kChangesListed = 5;  // most names in a message
 
 }  // namespace
 
 FolderStamp::FolderStamp(const fs::path& folder) : folder_(folder) {
-  std::error_code unreadable;  // whoever reads the folder says so
+  std::error_code unreadable;  // ignored here: reading the folder reports it
   const auto add = [&](const fs::path& file) {
     stamps_[file.lexically_relative(folder_).generic_string()] = FileStamp::of(file);
   };

@@ -1,4 +1,4 @@
-// Notices that the files of a folder change while they are read.
+// Detects that files of a folder change while they are read.
 #pragma once
 
 #include <filesystem>
@@ -12,14 +12,14 @@ namespace mlxe {
 
 class FolderStamp {
  public:
-  // To be made before anything is read. Covers the folder's files and those of the folders in it.
+  // Construct before anything is read. Covers the files of the folder and of its subfolders.
   explicit FolderStamp(const std::filesystem::path& folder);
 
-  // Whether the file, named relative to the folder, was there.
+  // Whether the file (relative to the folder) existed at construction.
   bool had(const std::string& file) const { return stamps_.contains(file); }
 
-  // To be called once everything is read. `files` are relative to the folder. Errors: io (names the files
-  // that changed, went or came).
+  // Call after everything is read. `files` are relative to the folder. Errors: io (names the files that
+  // changed, disappeared or appeared).
   void require_unchanged(std::span<const std::string> files) const;
 
  private:

@@ -26,14 +26,14 @@ namespace {
   throw Error(ErrorCode::usage, text);
 }
 
-constexpr int kMostNames = 100;  // tried for the pending folder
+constexpr int kMostNames = 100;  // attempts to find a free temporary name
 
 bool inside(const fs::path& inner, const fs::path& outer) {
   const auto relative = inner.lexically_relative(outer);
   return !relative.empty() && *relative.begin() != "..";  // "." when equal
 }
 
-// Swaps two folders in one step; false where system or volume can't.
+// Swaps two folders in one step. False if the system or volume can't.
 bool exchange(const fs::path& a, const fs::path& b) {
 #if defined(__linux__) && defined(RENAME_EXCHANGE)
   return ::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) == 0;
@@ -49,7 +49,7 @@ void rename_or_throw(const fs::path& from, const fs::path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) file_failed(to, "put into place", errno);
 }
 
-// Where something stands at the target that must stay.
+// Throws if something exists at the target that must not be replaced.
 void refuse_to_replace(const fs::path& target, IfExists if_exists) {
   if (!fs::exists(target)) return;
   if (!fs::is_directory(target))
@@ -60,7 +60,7 @@ void refuse_to_replace(const fs::path& target, IfExists if_exists) {
   require_only_a_model(target);
 }
 
-// What the target's links end at, once all that can be said against it has been.
+// The target with its links followed. Throws every error that can be known before writing.
 fs::path checked(const fs::path& target, IfExists if_exists, std::initializer_list<fs::path> sources) {
   fs::path resolved = resolved_output(target);
   if (!resolved.has_filename())
@@ -83,7 +83,7 @@ FolderClaim::FolderClaim(const fs::path& target, IfExists if_exists, std::initia
       target_(with_file_errors([&] { return checked(target, if_exists, sources); })),
       parents_(target_.parent_path()),
       lock_(target_, IfLocked::refuse, "is writing this folder") {
-  require_replaceable();  // as it is under the lock
+  require_replaceable();  // again, now under the lock
   remove_stale_partials(target_);
 }
 
@@ -106,7 +106,7 @@ void PendingFolder::make_folder() {
     if (error != EEXIST || attempt == kMostNames) file_failed(claim_.target(), "created", error);
   }
   lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock_ >= 0) ::flock(lock_, LOCK_EX | LOCK_NB);  // a volume without locks still has the pid
+  if (lock_ >= 0) ::flock(lock_, LOCK_EX | LOCK_NB);  // on a volume without locks, the pid shows it
 }
 
 PendingFolder::~PendingFolder() {
@@ -124,7 +124,7 @@ void PendingFolder::commit() {
 }
 
 void PendingFolder::put_into_place() {
-  claim_.require_replaceable();  // on a volume without locks somebody else may have finished first
+  claim_.require_replaceable();  // on a volume without locks another process may have finished first
   if (lock_ >= 0 && ::fsync(lock_) != 0) file_failed(path_, "written to the device", errno);
   const fs::path& target = claim_.target();
   fs::path old;
@@ -135,7 +135,8 @@ void PendingFolder::put_into_place() {
     } else if (exchange(path_, target)) {
       old = path_;
     } else {
-      // Not named like a partial folder: if we are killed between the renames, the old one must survive.
+      // Not named like a partial folder: if the process is killed between the renames, the old folder
+      // survives.
       old = hidden_sibling(target, fmt::format(".replaced-{}", ::getpid()));
       rename_or_throw(target, old);
       if (::rename(path_.c_str(), target.c_str()) != 0) {

@@ -12,23 +12,24 @@
 namespace mlxe {
 
 enum class IfExists {
-  refuse,   // the target may be absent or an empty folder
-  replace,  // a folder that holds a model and nothing else (format/model_folder.h) is replaced too
+  refuse,   // the target must be absent or an empty folder
+  replace,  // or a folder that holds a model and nothing else (format/model_folder.h), which is replaced
 };
 
-// The right to write one folder: between processes one has it at a time, for one conversion or several. Makes
-// the folders above the target, and removes what killed processes left beside it.
+// The exclusive right to write one folder. One process at a time has it, for one or several conversions. The
+// constructor creates the folders above the target and removes what killed processes left beside it.
 class FolderClaim {
  public:
-  // Errors: usage (the target exists and may not be replaced, is no folder, another process writes it, or it
-  // and one of `sources` lie inside each other), io.
+  // Errors: usage (the target exists and may not be replaced; it is no folder; another process writes it; it
+  // contains one of `sources` or lies inside one), io.
   FolderClaim(const std::filesystem::path& target, IfExists if_exists,
               std::initializer_list<std::filesystem::path> sources = {});
 
-  // Absolute; a link is followed, there or not yet, so that it stays and what it points to is written.
+  // Absolute. Links are followed, so that the folder a link points to is written and the link stays. Need not
+  // exist.
   const std::filesystem::path& target() const noexcept { return target_; }
   IfExists if_exists() const noexcept { return if_exists_; }
-  // Errors: usage (the target has come into being meanwhile and may not be replaced).
+  // Errors: usage (the target was created meanwhile and may not be replaced).
   void require_replaceable() const;
 
  private:
@@ -39,10 +40,10 @@ class FolderClaim {
 };
 
 // A hidden sibling of the target, `.<name>.partial-<pid>-<random>`, renamed into place by commit(). A killed
-// process leaves only that; the next FolderClaim of the target removes it once its process is gone.
+// process leaves only this folder; the next FolderClaim of the target removes it.
 class PendingFolder {
  public:
-  // `claim` outlives it. Errors: io.
+  // `claim` must outlive this object. Errors: io.
   explicit PendingFolder(const FolderClaim& claim);
   // Removes everything written unless commit() succeeded.
   ~PendingFolder();
@@ -51,8 +52,8 @@ class PendingFolder {
 
   const std::filesystem::path& path() const noexcept { return path_; }  // write here
 
-  // Renames into place, exchanging it with an old folder in one step where the system can. Errors: usage (the
-  // target has come into being meanwhile and may not be replaced), io.
+  // Renames the folder into place; exchanges it with an old folder in one step if the system can. Errors:
+  // usage (the target was created meanwhile and may not be replaced), io.
   void commit();
 
  private:
@@ -61,7 +62,7 @@ class PendingFolder {
 
   const FolderClaim& claim_;
   std::filesystem::path path_;
-  int lock_ = -1;  // an flock on path_ says that its process lives
+  int lock_ = -1;  // an flock on path_ shows that its process lives
 };
 
 }  // namespace mlxe

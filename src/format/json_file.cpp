@@ -72,7 +72,7 @@ nlohmann::json parse_json(std::string_view text, const std::string& where) {
     throw Error(ErrorCode::format, fmt::format("{}: not UTF-8 at byte {} ({}); save the file as UTF-8", where,
                                                bad, position(text, bad)));
   require_json_depth(text, where);
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
+  std::vector<std::set<std::string>> keys;  // keys seen in each object that is still open
   const auto check = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
     using Event = nlohmann::json::parse_event_t;
     if (event == Event::object_start) keys.emplace_back();
@@ -87,7 +87,7 @@ nlohmann::json parse_json(std::string_view text, const std::string& where) {
   } catch (const nlohmann::json::parse_error& error) {
     throw Error(ErrorCode::format, fmt::format("{}: not valid JSON at {}; is the file complete?", where,
                                                position(text, error.byte > 0 ? error.byte - 1 : 0)));
-  } catch (const nlohmann::json::exception&) {  // out of range, the only other one
+  } catch (const nlohmann::json::exception&) {  // a number out of range, the only other error
     throw Error(ErrorCode::format, fmt::format("{}: a number is too large", where));
   }
 }

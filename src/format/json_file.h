@@ -1,4 +1,4 @@
-// Reading the small JSON files of a model folder with limits, and quoting foreign text in messages.
+// Reads the small JSON files of a model folder with limits, and quotes text of files in messages.
 #pragma once
 
 #include <filesystem>
@@ -17,13 +17,13 @@ nlohmann::json read_json(const std::filesystem::path& file);
 // The same for text already in memory; `where` names it in errors.
 nlohmann::json parse_json(std::string_view text, const std::string& where);
 
-// Errors: format (`text` is nested deeper than kMaxJsonDepth). What parses JSON, copies and writes it calls
-// itself for each level: every foreign text is checked here before.
+// Errors: format (`text` is nested deeper than kMaxJsonDepth). To be called on every text from a file
+// before it is parsed: parsing, copying and writing JSON recurse on each level.
 void require_json_depth(std::string_view text, const std::string& where);
 
-// `text` as a JSON string literal, whole. Bytes that are not UTF-8 become U+FFFD.
+// `text` as a JSON string literal. Bytes that are not UTF-8 become U+FFFD.
 std::string json_string(std::string_view text);
-// `text` as a JSON string, quotes included, shortened: safe to print whatever bytes a file held.
+// The same, shortened: safe to print for any bytes.
 std::string printable(std::string_view text);
 // A short rendering of any value for messages: `"abc"`, `12`, `[1,2]`.
 std::string shown(const nlohmann::json& value);

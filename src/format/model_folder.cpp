@@ -22,7 +22,7 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kOthersListed = 5;  // names a message spells out
+constexpr size_t kOthersListed = 5;  // most names in a message
 
 constexpr std::string_view kWeightNames[] = {"model",      "pytorch_model", "tf_model",      "flax_model",
                                              "rust_model", "adapter_model", "openvino_model"};
@@ -77,7 +77,7 @@ nlohmann::json json_or_null(const fs::path& file) {
   if (!fs::is_regular_file(file)) return nullptr;
   try {
     return read_json(file);
-  } catch (const Error&) {  // no evidence
+  } catch (const Error&) {  // unreadable: not a model folder
     return nullptr;
   }
 }
@@ -98,7 +98,7 @@ void require_a_model(const fs::path& folder, const nlohmann::json& provenance) {
   if (!has_weights) refuse("weights");
 }
 
-// As mlx_encoder.json spells them, relative to the folder.
+// The files that mlx_encoder.json names, relative to the folder.
 std::set<std::string> written_files(const nlohmann::json& provenance) {
   std::set<std::string> files;
   if (!provenance.is_object()) return files;

@@ -1,4 +1,4 @@
-// What belongs to a model folder, for who is about to replace one.
+// Which files belong to a model folder. Checked before a folder is replaced.
 #pragma once
 
 #include <filesystem>
@@ -12,13 +12,13 @@ inline constexpr const char* kProvenanceFile = "mlx_encoder.json";     // conver
 inline constexpr const char* kRecipeFile = "mlx_encoder_recipe.json";  // docs/mixed.md
 inline constexpr const char* kParetoFile = "mlx_encoder_pareto.svg";
 
-// A path as mlx_encoder.json spells it, and back: bytes that are not UTF-8 are `\xE7`, a backslash is two.
+// Escapes a path for mlx_encoder.json, and back: a byte that is not UTF-8 becomes `\xE7`, a backslash two.
 std::string provenance_name(std::string_view path);
 std::string provenance_path(std::string_view name);
 
-// Passes a folder that is evidently a model's and holds nothing else: a config.json with a model_type, and
-// weights or mlx_encoder.json. Files count as a model's that mlx_encoder.json names or that are called as
-// Hugging Face's tools call them. Errors: usage (names what must not be lost), io.
+// Throws unless the folder is a model folder and holds nothing else. A model folder has a config.json with
+// a model_type, and weights or mlx_encoder.json. Its files are those that mlx_encoder.json names, and those
+// with names that Hugging Face's tools use. Errors: usage (names the other files), io.
 void require_only_a_model(const std::filesystem::path& folder);
 
 }  // namespace mlxe

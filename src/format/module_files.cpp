@@ -16,7 +16,7 @@ namespace {
 struct PoolingRow {
   PoolingKind kind;
   const char* spelling;  // "pooling_mode" since 5.4
-  const char* flag;      // before
+  const char* flag;      // before 5.4
 };
 constexpr PoolingRow kPooling[] = {
     {PoolingKind::cls, "cls", "pooling_mode_cls_token"},
@@ -41,7 +41,7 @@ PoolingKind parse_pooling(const std::string& spelling, const std::string& where)
                   where, printable(spelling)));
 }
 
-// "module_input_name", and "module_output_name", which is the same unless given.
+// "module_input_name", and "module_output_name", whose default is the same.
 Feature read_feature(const Config& config) {
   const auto input = config.get_or<std::string>("module_input_name", "sentence_embedding");
   const auto output = config.get_or<std::string>("module_output_name", input);
@@ -125,7 +125,7 @@ std::vector<PoolingKind> ModuleFileReader::pooling_kinds(const Config& config) c
   for (const PoolingRow& row : kPooling)
     if (config.get_or<bool>(row.flag, false)) flagged.push_back(row.kind);
   if (!config.has("pooling_mode")) {
-    config.harmless({"pooling_mode"});  // a null is "not given"
+    config.harmless({"pooling_mode"});  // null means "not given"
     if (!flagged.empty()) return flagged;
     tell("names no pooling mode; mean was assumed, as sentence-transformers does");
     return {PoolingKind::mean};
@@ -203,7 +203,7 @@ void ModuleFileReader::read_weights(DenseSpec& dense, bool has_bias) {
 
 ModuleFile<NormalizeSpec> ModuleFileReader::normalize(const std::string& path) {
   const auto config = config_at(fs::path(path) / "config.json");
-  if (!config) return {};  // before 5.4 it had none
+  if (!config) return {};  // before 5.4 there was no such file
   const Feature feature = read_feature(*config);
   refuse_unknown(*config);
   return {{}, feature};

@@ -12,7 +12,7 @@
 
 namespace mlxe {
 
-// What a module reads and writes: each token's vector, or the one of the text.
+// The input or output of a module: each token's vector, or the text's vector.
 enum class Feature { token_embeddings, sentence_embedding };
 
 template <class Spec>
@@ -21,7 +21,7 @@ struct ModuleFile {
   Feature feature = Feature::sentence_embedding;
 };
 
-// Reads the modules of one folder. Files that are there are added to `files`, relative to it. Errors: as
+// Reads the modules of one folder. Adds every file that exists to `files`, relative to the folder. Errors: as
 // read_sentence_modules.
 class ModuleFileReader {
  public:
@@ -29,13 +29,13 @@ class ModuleFileReader {
                    const Warning& warn)
       : folder_(folder), files_(files), warn_(warn) {}
 
-  // Nothing where there is no such file.
+  // nullopt if there is no such file.
   std::optional<Config> config_at(const std::filesystem::path& relative);
 
   PoolingSpec pooling(const std::string& path);
   ModuleFile<DenseSpec> dense(const std::string& path);
   ModuleFile<NormalizeSpec> normalize(const std::string& path);
-  void dropout(const std::string& path);  // does nothing outside training
+  void dropout(const std::string& path);  // checks the file; dropout has no effect outside training
 
  private:
   Config required(const std::string& path);
@@ -50,11 +50,11 @@ class ModuleFileReader {
 [[noreturn]] void throw_unsupported(const std::string& text);
 [[noreturn]] void throw_malformed(const std::string& text);
 
-// Throws unsupported for the first key of `config` that nothing has used.
+// Throws unsupported for the first unused key of `config`.
 void refuse_unknown(const Config& config);
 
-// transformers' spelling ("tanh", "linear" for identity, "relu", "gelu", "sigmoid", "silu", and "softmax") of
-// a class of torch.nn that is made without arguments; nothing for another.
+// transformers' name ("tanh", "linear" for identity, "relu", "gelu", "sigmoid", "silu", "softmax") of an
+// activation class of torch.nn that needs no arguments. nullopt for any other class.
 std::optional<std::string> torch_activation(std::string_view python_class);
 
 }  // namespace mlxe

@@ -24,7 +24,7 @@ fs::path transformer_path(const fs::path& folder) {
   const fs::path file = folder / "modules.json";
   if (!fs::exists(file)) return {};
   const nlohmann::json list = read_json(file);
-  if (!list.is_array() || list.empty()) return {};  // read_sentence_modules says what is wrong
+  if (!list.is_array() || list.empty()) return {};  // read_sentence_modules reports the error
   const Config first(list[0], fmt::format("{}: module 0", file.string()));
   const bool is_transformer = first.get<std::string>("type").ends_with(".Transformer");
   if (!is_transformer) return {};

@@ -1,4 +1,4 @@
-// Where the modules of a sentence-transformers folder lie.
+// Paths of the modules of a sentence-transformers folder.
 #pragma once
 
 #include <filesystem>
@@ -12,8 +12,8 @@ namespace mlxe {
 // outside the model's).
 std::string module_folder(const Config& entry);
 
-// Where the transformer's files are, relative to `folder`: "0_Transformer" where modules.json says so, else
-// "". Errors: io, format.
+// The folder of the transformer's files, relative to `folder`: "0_Transformer" if modules.json says so,
+// else "". Errors: io, format.
 std::filesystem::path transformer_path(const std::filesystem::path& folder);
 
 }  // namespace mlxe

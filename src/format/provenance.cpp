@@ -28,9 +28,9 @@ json prints_to_json(const Fingerprints& prints) {
 [[noreturn]] void damaged_record(const std::string& where, const std::string& what) {
   throw Error(
       ErrorCode::format,
-      fmt::format("{}: {}; it is not as convert writes it, so nothing can be compared with it: convert "
-                  "again, or remove it",
-                  where, what));
+      fmt::format(
+          "{}: {}; the file is damaged, so that nothing can be compared with it: convert again, or remove it",
+          where, what));
 }
 
 const json& required(const json& object, const char* key, const std::string& where) {
@@ -45,7 +45,7 @@ bool is_sha256(const json& value) {
   return digits.size() == 64 && digits.find_first_not_of("0123456789abcdef") == digits.npos;
 }
 
-// A file inside the folder, and no other.
+// Whether the name is of a file inside the folder.
 bool is_inside(const std::string& name) {
   const fs::path path(name);
   return !name.empty() && name.find('\0') == name.npos && path.is_relative() &&
@@ -70,7 +70,7 @@ Fingerprints read_prints(const json& object, const char* key, const std::string&
   return prints;
 }
 
-// What is wrong with the file; empty: nothing.
+// How the file differs from its record. Empty if it does not.
 std::string change_of(const fs::path& file, const Fingerprint& recorded, FileCheck check) {
   std::error_code error;
   if (!fs::is_regular_file(file, error)) return fmt::format("no such file, {} records one", kProvenanceFile);

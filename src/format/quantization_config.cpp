@@ -11,7 +11,7 @@
 namespace mlxe {
 namespace {
 
-// mlx.nn's _defaults_for_mode, and what mx.quantize accepts; the first of each list is the default.
+// The values that mx.quantize accepts. The first of each list is the default of mlx.nn's _defaults_for_mode.
 struct ModeRow {
   const char* spelling;
   Mode mode;
@@ -65,7 +65,7 @@ QuantizationConfig QuantizationConfig::read(const Config& config, const Warning&
   QuantizationConfig result;
   result.where_ = dictionary.where();
   result.global_ = read_scheme(dictionary);
-  // Read by MLX's Swift loader; they repeat what the mode says.
+  // For MLX's Swift loader. They repeat the mode.
   dictionary.harmless({"linear_class", "quantization_mode"});
   for (const auto& [key, value] : dictionary.json().items()) {
     if (value.is_boolean()) {

@@ -26,7 +26,7 @@ std::optional<Dtype> dtype_of(std::string_view spelling) {
   return std::nullopt;
 }
 
-// One entry of the header as it was read; checked once all are known.
+// One entry of the header, not yet checked.
 struct Entry {
   std::string name;
   std::optional<std::string> dtype;
@@ -34,8 +34,8 @@ struct Entry {
   std::optional<std::vector<uint64_t>> offsets;
 };
 
-// Takes the header event by event, so that a duplicate key is seen and nothing is built for a hostile
-// nesting.
+// Handles the header as parser events: this detects duplicate keys, and builds no tree for a maliciously deep
+// header.
 //   depth 1: tensor names   depth 2: dtype, shape, data_offsets, or metadata keys   inside an array: numbers
 class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
  public:
@@ -129,12 +129,12 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
   bool in_metadata_ = false;
 };
 
-// Bytes a tensor of this dtype and shape has; nullopt past 2^63.
+// Size in bytes of a tensor of this dtype and shape. nullopt from 2^63 on.
 std::optional<uint64_t> checked_bytes(Dtype dtype, const Shape& shape) {
   int64_t n = static_cast<int64_t>(size_of(dtype));
   for (const int64_t d : shape)
     if (__builtin_mul_overflow(n, d, &n)) {
-      // A zero further on makes the product 0 whatever comes before, but no real tensor needs that.
+      // A later dimension of 0 would make the product 0, but no real tensor has such a shape.
       return std::nullopt;
     }
   return static_cast<uint64_t>(n);
@@ -165,8 +165,7 @@ SafetensorsContent parse_safetensors(std::span<const std::byte> bytes, const std
     malformed(where, fmt::format("the header is not UTF-8 at its byte {}", bad));
 
   HeaderHandler handler(where);
-  // The parser stops at the end of the JSON value only when told to be strict: what follows may be spaces
-  // alone.
+  // The strict parser accepts only spaces after the JSON value.
   nlohmann::json::sax_parse(header.begin(), header.end(), &handler);
 
   SafetensorsContent content;

@@ -1,10 +1,10 @@
 // The safetensors container: 8 bytes of little-endian header length, a JSON header, then the tensors' bytes.
 //
-// The reader is as strict as the reference implementation (huggingface/safetensors): every offset lies inside
-// the file, the tensors cover the data without overlap or hole, and a tensor's size is what dtype and shape
-// say. It also refuses what the reference lets through: a name that appears twice. Nothing says that data is
-// aligned (MLX writes headers of any length), so bytes are read with memcpy or to_float(), never through a
-// cast pointer.
+// The reader is as strict as the reference implementation (huggingface/safetensors): every offset lies
+// inside the file, the tensors cover the data without overlap or hole, and a tensor's size follows from
+// dtype and shape. Unlike the reference, it also refuses a name that appears twice. Data may be unaligned
+// (MLX writes headers of any length): bytes are read with memcpy or to_float(), never through a cast
+// pointer.
 #pragma once
 
 #include <cstddef>
@@ -38,8 +38,8 @@ struct SafetensorsContent {
   std::map<std::string, std::string> metadata;  // "__metadata__"
 };
 
-// Parses and checks a whole file held in `bytes`, which the views then point into. `where` names it in
-// errors. Errors: format (malformed), unsupported (a well-formed file with a dtype this version can't read).
+// Parses and checks a whole file in `bytes`; the views point into `bytes`. `where` names the file in errors.
+// Errors: format (malformed), unsupported (a well-formed file with a dtype that this version can't read).
 SafetensorsContent parse_safetensors(std::span<const std::byte> bytes, const std::string& where);
 
 // A mapped file. Move-only; views live as long as the object (moving it keeps them valid). Reading is
@@ -56,7 +56,7 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const noexcept { return content_.metadata; }
   const TensorView* find(std::string_view name) const;  // nullptr if absent
 
-  // Lets the system take back the memory behind bytes that were read; they are read again when touched.
+  // Gives the pages behind `data` back to the system. They are read again on the next access.
   void release(std::span<const std::byte> data) const noexcept { file_.release(data); }
 
  private:
@@ -82,13 +82,13 @@ struct TensorSpec {
   uint64_t bytes() const { return static_cast<uint64_t>(element_count(shape)) * size_of(dtype); }
 };
 
-// Writes one file front to back: the header (and so the size) follows from the specs alone, the payloads are
-// then streamed in the order of the specs. The same specs, metadata and payloads give the same bytes.
+// Writes one file front to back. The header, and so the size, follows from the specs alone. The tensors'
+// bytes are streamed in the order of the specs. The same specs, metadata and bytes give the same file.
 class SafetensorsWriter {
  public:
   using Metadata = std::map<std::string, std::string>;
 
-  // Exact size in bytes of the file these specs give.
+  // Exact size in bytes of the file for these specs.
   static uint64_t predicted_size(std::span<const TensorSpec> specs, const Metadata& metadata);
 
   // Errors: usage (a name twice, or "__metadata__"), io (can't be created, or the volume has less free space
@@ -100,14 +100,14 @@ class SafetensorsWriter {
   SafetensorsWriter(const SafetensorsWriter&) = delete;
   SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
 
-  // The next bytes of tensor `name`; a tensor may come in several pieces. Errors: internal (not this tensor's
-  // turn, more bytes than its spec says), io (full disk, ...).
+  // Appends the next bytes of tensor `name`; a tensor may come in several pieces. Errors: internal (out of
+  // order, more bytes than the spec says), io (full disk, ...).
   void write(std::string_view name, std::span<const std::byte> piece);
   // Flushes to the device and puts the file into place. Errors: internal (a tensor is incomplete), io.
   void finish();
 
  private:
-  bool complete() const;  // the current tensor has all its bytes
+  bool complete() const;  // whether the current tensor has all its bytes
   void advance();
 
   std::vector<TensorSpec> specs_;

@@ -30,7 +30,7 @@ std::string header_text(std::span<const TensorSpec> specs, const SafetensorsWrit
     offset += spec.bytes();
   }
   text += "}";
-  text.append((8 - text.size() % 8) % 8, ' ');  // data then starts at a multiple of 8
+  text.append((8 - text.size() % 8) % 8, ' ');  // so that data starts at a multiple of 8
   return text;
 }
 
@@ -81,10 +81,11 @@ void SafetensorsWriter::write(std::string_view name, std::span<const std::byte> 
   while (complete() && specs_[current_].name != name) advance();
   if (current_ == specs_.size() || specs_[current_].name != name)
     throw Error(ErrorCode::internal,
-                fmt::format("{}: {} came out of turn", file_->path().string(), printable(name)));
+                fmt::format("{}: {} was written out of order", file_->path().string(), printable(name)));
   if (piece.size() > specs_[current_].bytes() - written_)
-    throw Error(ErrorCode::internal, fmt::format("{}: {} has {} bytes, more came", file_->path().string(),
-                                                 printable(name), specs_[current_].bytes()));
+    throw Error(ErrorCode::internal,
+                fmt::format("{}: {} has {} bytes, more were written", file_->path().string(), printable(name),
+                            specs_[current_].bytes()));
   file_->write(piece);
   written_ += piece.size();
 }

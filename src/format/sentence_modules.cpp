@@ -52,7 +52,8 @@ class SentenceReader {
     return std::move(result_);
   }
 
-  // config_sentence_transformers.json. Its CrossEncoder's settings count where it was `saved` as one.
+  // Reads config_sentence_transformers.json. The CrossEncoder's settings count only if the model was
+  // `saved` as a CrossEncoder.
   void read_library_config(bool saved) {
     const std::optional<Config> config = files_.config_at("config_sentence_transformers.json");
     if (!config) return;
@@ -86,7 +87,7 @@ class SentenceReader {
     config->warn_unknown(warn_);
   }
 
-  // sentence_bert_config.json, or one of the names it had once; empty where there is none.
+  // sentence_bert_config.json, or one of its earlier names; empty if there is none.
   fs::path text_config() const {
     for (const char* kind : {"bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"})
       if (fs::path name = transformer_folder_ / fmt::format("sentence_{}_config.json", kind);
@@ -97,8 +98,9 @@ class SentenceReader {
 
   void say_text_config_is_not_read() const {
     if (const fs::path name = text_config(); !name.empty())
-      tell(fmt::format("{}: not read, for want of a modules.json beside it, as in sentence-transformers",
-                       (folder_ / name).string()));
+      tell(
+          fmt::format("{}: ignored, because there is no modules.json beside it (as in sentence-transformers)",
+                      (folder_ / name).string()));
   }
 
   void read_text_config() {
@@ -107,7 +109,7 @@ class SentenceReader {
     const Config config = *files_.config_at(name);
     if (config.has("max_seq_length")) result_.max_seq_length = config.positive("max_seq_length");
     result_.do_lower_case = config.get_or<bool>("do_lower_case", false);
-    config.harmless({"unpad_inputs", "max_seq_length", "modality_config"});  // a null is "not given"
+    config.harmless({"unpad_inputs", "max_seq_length", "modality_config"});  // null means "not given"
     read_task(config);
     config.reject_unless("tokenizer_name_or_path", {}, "a tokenizer outside the folder is not read");
     config.reject_unless("processing_kwargs", {nlohmann::json::object()},
@@ -116,7 +118,7 @@ class SentenceReader {
       config.reject_unless(key, {}, "it belongs to multi-vector models, which are not implemented");
     for (const char* key : {"processor_kwargs", "tokenizer_args"})
       if (config.has(key)) read_tokenizer_settings(config.object(key));
-    for (const char* key : {"model_kwargs", "model_args"})  // how torch loads the model, not what it computes
+    for (const char* key : {"model_kwargs", "model_args"})  // how torch loads the model; no effect on results
       refuse_settings(config, key,
                       {"add_pooling_layer", "attn_implementation", "device_map", "dtype", "low_cpu_mem_usage",
                        "torch_dtype", "trust_remote_code", "use_safetensors"});
@@ -126,9 +128,9 @@ class SentenceReader {
     refuse_unknown(config);
   }
 
-  // What the Transformer module gives to those after it.
+  // Reads which output the Transformer module gives to the next module.
   void read_task(const Config& config) {
-    if (foreign_kind_) {  // a CrossEncoder's scores, a SparseEncoder's logits: not what is computed here
+    if (foreign_kind_) {  // a CrossEncoder's scores, a SparseEncoder's logits: not computed here
       config.harmless({"transformer_task", "module_output_name", "modality_config"});
       return;
     }
@@ -199,7 +201,7 @@ class SentenceReader {
     }
   }
 
-  // Each module replaces what it reads. After the Pooling nothing reads the tokens' vectors any more.
+  // Each module replaces its input. No module after the Pooling may read the tokens' vectors.
   template <class Spec>
   void add(const Config& entry, const std::string& kind, ModuleFile<Spec> module) {
     if (!transformer_) throw_malformed(fmt::format("{}: a {} before the Transformer", entry.where(), kind));
@@ -211,7 +213,7 @@ class SentenceReader {
   }
 
   const fs::path& folder_;
-  const fs::path transformer_folder_ = transformer_path(folder_);  // relative to it
+  const fs::path transformer_folder_ = transformer_path(folder_);  // relative to folder_
   const Warning& warn_;
   ExpectVectors expect_;
   SentenceModules result_;

@@ -11,8 +11,8 @@
 
 namespace mlxe {
 
-// The spans point into the checkpoint's mapped files, little endian at any alignment; they live as long as
-// it.
+// The spans point into the checkpoint's mapped files, and live as long as the checkpoint. Little endian, any
+// alignment:
 //   none (also fake)  codes: the values, `dtype` shape
 //   affine            codes U32 [O, I*bits/32]; scales, biases: scheme.dtype [O, I/group_size]
 //   mxfp4 mxfp8 nvfp4 codes U32 [O, I*bits/32]; scales U8 [O, I/group_size]; no biases
@@ -20,11 +20,11 @@ namespace mlxe {
 struct StoredWeight {
   std::string name;  // canonical tensor name, e.g. encoder.layer.0.attention.self.query.weight
   Scheme scheme;     // mode none: plain values
-  Shape shape;       // logical, e.g. [O, I] whatever the packing
-  // Of plain values; of scales where quantized (F16 for the modes whose scales are bytes).
+  Shape shape;       // logical, e.g. [O, I], independent of packing
+  // Of plain values, or of a quantized matrix's scales (F16 for the modes whose scales are bytes).
   Dtype dtype = Dtype::f32;
   std::span<const std::byte> codes, scales, biases;
-  bool mapped = false;  // the spans lie in a read-only mapping of a file, whose pages can be given back
+  bool mapped = false;  // the spans lie in a read-only mapping of a file, whose pages can be released
 
   uint64_t bytes() const noexcept { return codes.size() + scales.size() + biases.size(); }
 };

@@ -9,7 +9,7 @@
 namespace mlxe {
 namespace {
 
-constexpr size_t kMaxTomlBytes = size_t{4} << 20;  // written by hand: a thousand models are 100 kB
+constexpr size_t kMaxTomlBytes = size_t{4} << 20;  // a list of a thousand models has 100 kB
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// Reading the TOML files a user writes (quality.toml, matrix.toml) as JSON values.
+// Reads a user's TOML files (quality.toml, matrix.toml) as JSON values.
 #pragma once
 
 #include <filesystem>
@@ -10,11 +10,11 @@ namespace mlxe {
 
 struct TomlFile {
   std::filesystem::path path;
-  nlohmann::json values;             // an object; dates and times are texts
-  std::map<std::string, int> lines;  // JSON pointer of a value to the line its key begins at, from 1
+  nlohmann::json values;             // an object; dates and times are strings
+  std::map<std::string, int> lines;  // JSON pointer of a value -> line of its key, from 1
 
-  // "quality.toml:12": the head of a message about the value at `pointer`, e.g. "/models/0/name"; of the file
-  // alone where there is no such value.
+  // "quality.toml:12": the start of a message about the value at `pointer`, e.g. "/models/0/name".
+  // "quality.toml" if there is no such value.
   std::string where(const std::string& pointer) const;
 };
 

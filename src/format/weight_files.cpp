@@ -22,7 +22,7 @@ constexpr size_t kListed = 5;
 
 using Index = std::map<std::string, std::string>;
 
-// Names out of files, quoted, a few of them.
+// The first few names, quoted.
 std::string quoted(std::span<const std::string> names) {
   std::vector<std::string> shown;
   for (const std::string& name : names) shown.push_back(printable(name));
@@ -33,7 +33,7 @@ void tell(const Warning& warn, const std::string& sentence) {
   if (warn) warn(sentence);
 }
 
-// model*.safetensors of the folder itself, sorted: what MLX's loaders take.
+// model*.safetensors of the folder itself, sorted: the files that MLX's loaders read.
 std::vector<std::string> weight_file_names(const fs::path& folder) {
   std::vector<std::string> names;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
@@ -102,7 +102,7 @@ WeightFiles open_all(const fs::path& folder, const std::vector<std::string>& nam
   return result;
 }
 
-// Compares what the index promises with what the files hold.
+// Compares the index with the tensors in the files.
 void check_index(const fs::path& folder, const Index& index, const WeightFiles& opened, const Warning& warn) {
   std::vector<std::string> missing, misplaced, unlisted;
   std::unordered_map<std::string, std::string> actual;
@@ -122,7 +122,7 @@ void check_index(const fs::path& folder, const Index& index, const WeightFiles& 
   }
   const std::string where = (folder / kIndex).string();
   if (opened.files.size() ==
-      1) {  // nothing hangs on the index: the loader checks the one file against the model
+      1) {  // with one file the index is not needed; the loader checks the file against the model
     if (!missing.empty() || !unlisted.empty())
       tell(warn, fmt::format(
                      "{}: does not list what {} holds ({} tensors missing from the file, {} not listed); the "
@@ -153,7 +153,7 @@ Index parse_weight_index(std::string_view text, const std::string& where) {
       throw Error(ErrorCode::format, fmt::format("{}: {} is in {}, expected a file name", where,
                                                  printable(tensor), shown(file)));
     const auto& name = file.get_ref<const std::string&>();
-    // A bare name of a file of the same folder: an index must not make us open anything else.
+    // Only file names of the same folder: an index must not cause other files to be opened.
     if (name.empty() || name.find_first_of(std::string_view("/\\\0", 3)) != name.npos ||
         !name.ends_with(kExtension) || name.size() == kExtension.size())
       throw Error(ErrorCode::format,

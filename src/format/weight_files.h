@@ -1,4 +1,4 @@
-// Which files of a model folder hold its weights, and where each tensor is.
+// The weight files of a model folder, and the location of each tensor.
 #pragma once
 
 #include <filesystem>

@@ -1,9 +1,8 @@
-// The inner loops of quantizing, dequantizing and casting, one set per instruction set.
+// Kernels for quantizing, dequantizing and casting. One table per instruction set.
 //
 // Every variant returns the same bits as the scalar one for every input. Inputs and outputs need no
-// alignment. A "group" is `group_size` consecutive values that share a scale; groups follow each other
-// without gaps. Codes of `bits` < 8 are packed as one little-endian bit stream: code k has bits [k*bits,
-// (k+1)*bits).
+// alignment. A "group" is `group_size` consecutive values that share a scale; groups are contiguous. Codes
+// of `bits` < 8 are packed as one little-endian bit stream: code k has bits [k * bits, (k + 1) * bits).
 #pragma once
 
 #include <cstddef>
@@ -22,10 +21,9 @@ struct QuantizeKernels {
   // Index of the first NaN or infinity; n if there is none.
   size_t (*find_not_finite)(const float* in, size_t n);
 
-  // The rest expects finite input.
+  // The kernels below expect finite input.
 
-  // Smallest and largest of each group; which zero stands for a tie of -0 and +0 is not said. Any group_size
-  // > 0.
+  // Smallest and largest value of each group. For a tie of -0 and +0, either is possible. Any group_size > 0.
   void (*min_max)(const float* in, size_t groups, size_t group_size, float* low, float* high);
   // out = in / divisors[group]. group_size: a multiple of 16.
   void (*divide)(const float* in, size_t groups, size_t group_size, const float* divisors, float* out);
@@ -35,12 +33,12 @@ struct QuantizeKernels {
                         const float* biases, uint8_t* codes);
   // code = clamp(rint(in / scale) + zero_point, -128, 127). zero_point is a whole number.
   void (*int8_encode)(const float* in, size_t n, float scale, float zero_point, int8_t* codes);
-  // Nearest of 0, .5, 1, 1.5, 2, 3, 4, 6 and their negatives (code + 8), packed two to a byte. A tie goes to
-  // the smaller magnitude, what rounds to zero becomes code 0, and what exceeds 6 becomes 6. n: a multiple
-  // of 16.
+  // Nearest of 0, .5, 1, 1.5, 2, 3, 4, 6 and their negatives (code + 8), packed two a byte. A tie takes the
+  // smaller magnitude. Values that round to zero get code 0; magnitudes above 6 become 6. n: a multiple of
+  // 16.
   void (*e2m1_encode)(const float* in, size_t n, uint8_t* codes);
-  // Nearest 8-bit float of 4 exponent (bias 7) and 3 mantissa bits, ties to even; beyond 448 it is 448. The
-  // sign is kept, also of zero. n: a multiple of 16.
+  // Nearest 8-bit float of 4 exponent (bias 7) and 3 mantissa bits, ties to even; saturates at 448. Keeps
+  // the sign, also of zero. n: a multiple of 16.
   void (*e4m3_encode)(const float* in, size_t n, uint8_t* codes);
 
   // One byte a code from a packed stream. n: a multiple of 16.
@@ -57,9 +55,9 @@ struct QuantizeKernels {
                       float* out);
 };
 
-// The set of the active variant (base/cpu_features.h), decided once. Throws usage when MLXE_CPU names none.
+// The kernels of the active variant (base/cpu_features.h). Throws usage if MLXE_CPU names no variant.
 const QuantizeKernels& quantize_kernels();
-// The set a given variant uses; the machine must be able to run it.
+// The kernels of a given variant. The machine must be able to run the variant.
 enum class Isa;
 const QuantizeKernels& quantize_kernels(Isa isa) noexcept;
 

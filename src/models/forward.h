@@ -12,6 +12,7 @@ namespace mlxe {
 // values there.
 inline bool reads_first_only(const Model& model, const RunRequest& request) {
   if (request.layers || request.hidden || (request.logits && model.token_classifier)) return false;
+  if (request.logits && model.classifier->pooling != PoolingKind::cls) return false;
   if (!request.sentence) return true;
   const std::vector<int32_t>& skipped = request.batch.pool_from;
   if (std::ranges::any_of(skipped, [](int32_t n) { return n > 0; })) return false;

@@ -23,36 +23,63 @@ struct Pooler {
   }
 };
 
-// out(activation(dense(first token))). The three architectures differ only in names and activation:
-//   Bert        pooler.dense,      tanh,  classifier
-//   Roberta     classifier.dense,  tanh,  classifier.out_proj
-//   DistilBert  pre_classifier,    relu,  classifier
-struct SequenceClassifier {
-  std::string dense_name, out_name;
+// norm(activation(dense(x))), with or without the norm: what comes before a classifier's last matrix.
+struct HeadTransform {
+  std::string dense_name;
+  Linear dense;
   Activation activation;
-  Linear dense, out;
+  std::string norm_name = {};
+  std::optional<LayerNorm> norm = {};
 
   void visit(ParameterVisitor& v) {
     v.linear(dense_name, dense);
+    if (norm) v.layer_norm(norm_name, *norm);
+  }
+
+  template <EncoderOps E>
+  typename E::Tensor forward(E& e, const typename E::Tensor& x) const {
+    const auto y = e.activate(e.linear(x, dense), activation);
+    return norm ? e.layer_norm(y, *norm) : y;
+  }
+};
+
+// out(transform(first token or mean)). The architectures differ in names, activation and norm:
+//   Bert        pooler.dense,      tanh,       classifier
+//   Roberta     classifier.dense,  tanh,       classifier.out_proj
+//   DistilBert  pre_classifier,    relu,       classifier
+//   ModernBert  head.dense,        GELU, norm, classifier
+struct SequenceClassifier {
+  HeadTransform transform;
+  std::string out_name;
+  Linear out;
+  PoolingKind pooling = PoolingKind::cls;  // or mean
+
+  void visit(ParameterVisitor& v) {
+    transform.visit(v);
     v.linear(out_name, out, Role::classifier);
   }
 
   template <EncoderOps E>
   typename E::Tensor forward(E& e, const typename E::Tensor& hidden, const Batch& batch) const {
-    const auto first = e.take(hidden, batch.first_rows());
-    return e.linear(e.activate(e.linear(first, dense), activation), out);
+    const auto pooled =
+        pooling == PoolingKind::cls ? e.take(hidden, batch.first_rows()) : e.pool(hidden, pooling, batch);
+    return e.linear(transform.forward(e, pooled), out);
   }
 };
 
 // BertForTokenClassification and its kin: a label for every token.
 struct TokenClassifier {
+  std::optional<HeadTransform> transform = {};
   Linear out;
 
-  void visit(ParameterVisitor& v) { v.linear("classifier", out, Role::classifier); }
+  void visit(ParameterVisitor& v) {
+    if (transform) transform->visit(v);
+    v.linear("classifier", out, Role::classifier);
+  }
 
   template <EncoderOps E>
   typename E::Tensor forward(E& e, const typename E::Tensor& hidden) const {
-    return e.linear(hidden, out);
+    return e.linear(transform ? transform->forward(e, hidden) : hidden, out);
   }
 };
 

@@ -10,6 +10,7 @@
 #include <concepts>
 #include <memory>
 #include <new>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -59,26 +60,51 @@ inline void check_rows(std::span<const int32_t> rows, int64_t count, const std::
                                          "longer than the model allows");
 }
 
+// Each head's learned bias for the place of a key relative to the query, which is added to the scaled score.
+// relative_bucket() in models/relative_position.h is the row of a distance.
+struct RelativeBias {
+  Embedding table;  // [buckets or more, heads]
+  int64_t buckets = 0;
+  int64_t max_distance = 0;
+};
+
+// Rotary positions: columns i and i + n/2 of a head's n are turned by position * base^(-2i/n), in queries and keys.
+struct Rotary {
+  float base = 10000;
+};
+
 struct AttentionSpec {
   int64_t heads = 1;
+  std::optional<RelativeBias> relative_bias = {};
+  std::optional<Rotary> rotary = {};
+  int64_t window = 0;  // a query sees keys at most this far from it, on either side; 0: all
+};
+
+// down(activation(up(x))), or with a gate down(activation(gate(x)) * up(x)).
+struct FeedForward {
+  Linear up;
+  std::optional<Linear> gate = {};
+  Activation activation = Activation::identity;
+  Linear down;
 };
 
 template <class E>
 concept EncoderOps = requires(E e, const typename E::Tensor& x, const std::vector<typename E::Tensor>& xs,
                               const Batch& batch, const Linear& l, const LayerNorm& n,
                               std::span<const Linear> ls, std::span<const Lookup> lookups,
-                              std::span<const int32_t> rows, AttentionSpec spec, Activation a,
-                              PoolingKind p) {
+                              std::span<const int32_t> rows, AttentionSpec spec, const FeedForward& f,
+                              Activation a, PoolingKind p) {
   { e.embed(lookups) } -> std::same_as<typename E::Tensor>;               // sum of looked-up rows, [T, D]
   { e.linear(x, l) } -> std::same_as<typename E::Tensor>;                 // x W^T + b
   { e.linears(x, ls) } -> std::same_as<std::vector<typename E::Tensor>>;  // several linears of one input
   {
     e.attention(xs, spec, batch)
-    } -> std::same_as<typename E::Tensor>;  // xs = {q, k, v}, each [T, D]; softmax(q k^T / sqrt(D/H)) v;
-                                            // q may be [B, D]: one query a text
+    }
+    -> std::same_as<typename E::Tensor>;  // xs = {q, k, v}, each [T, D]; softmax(q k^T / sqrt(D/H) + bias) v;
+                                          // q may be [B, D]: the query of each text's first token
   { e.layer_norm(x, n) } -> std::same_as<typename E::Tensor>;
-  { e.add_layer_norm(x, x, n) } -> std::same_as<typename E::Tensor>;   // layer_norm(a + b)
-  { e.feed_forward(x, l, a, l) } -> std::same_as<typename E::Tensor>;  // down(activation(up(x)))
+  { e.add_layer_norm(x, x, n) } -> std::same_as<typename E::Tensor>;  // layer_norm(a + b)
+  { e.feed_forward(x, f) } -> std::same_as<typename E::Tensor>;
   { e.activate(x, a) } -> std::same_as<typename E::Tensor>;
   { e.take(x, rows) } -> std::same_as<typename E::Tensor>;      // the named rows, in order
   { e.pool(x, p, batch) } -> std::same_as<typename E::Tensor>;  // [T, D] -> [B, D]

@@ -19,11 +19,24 @@ struct ParameterSpec {
   Role role;
 };
 
+// Whether a linear or a norm has a bias.
+enum class Bias { yes, no };
+
 struct Linear {
   WeightId weight = kNoWeight;  // [out, in]
-  WeightId bias = kNoWeight;    // [out]
+  WeightId bias = kNoWeight;    // [out]; absent with Bias::no
   int64_t in = 0;
   int64_t out = 0;
+  Bias has_bias = Bias::yes;
+  // Of one part of a fused matrix (Wqkv): rows [first_row, first_row + out) of `stored_rows`.
+  int64_t first_row = 0;
+  int64_t stored_rows = 0;  // 0: out
+
+  int64_t rows() const noexcept { return stored_rows > 0 ? stored_rows : out; }
+  // All rows of the matrix.
+  Linear whole() const noexcept {
+    return {.weight = weight, .bias = bias, .in = in, .out = rows(), .has_bias = has_bias};
+  }
 };
 
 struct LayerNorm {
@@ -31,6 +44,7 @@ struct LayerNorm {
   WeightId bias = kNoWeight;
   float epsilon = 0;
   int64_t size = 0;
+  Bias has_bias = Bias::yes;
 };
 
 struct Embedding {
@@ -47,12 +61,12 @@ class ParameterVisitor {
   virtual void parameter(const ParameterSpec& spec, WeightId& handle) = 0;
 
   void linear(const std::string& prefix, Linear& l, Role role = Role::linear) {
-    parameter({prefix + ".weight", {l.out, l.in}, role}, l.weight);
-    parameter({prefix + ".bias", {l.out}, Role::bias}, l.bias);
+    parameter({prefix + ".weight", {l.rows(), l.in}, role}, l.weight);
+    if (l.has_bias == Bias::yes) parameter({prefix + ".bias", {l.rows()}, Role::bias}, l.bias);
   }
   void layer_norm(const std::string& prefix, LayerNorm& n) {
     parameter({prefix + ".weight", {n.size}, Role::norm}, n.weight);
-    parameter({prefix + ".bias", {n.size}, Role::norm}, n.bias);
+    if (n.has_bias == Bias::yes) parameter({prefix + ".bias", {n.size}, Role::norm}, n.bias);
   }
   void embedding(const std::string& prefix, Embedding& e, Role role = Role::embedding) {
     parameter({prefix + ".weight", {e.rows, e.columns}, role}, e.weight);

@@ -53,12 +53,14 @@ class Narrowing {
     for (const RowKind rows : {RowKind::first_tokens, RowKind::tokens}) {
       PlanOp part = op;
       part.outputs.clear();
-      if (op.kind == OpKind::linears) part.modules.clear();
+      if (op.kind == OpKind::linears) part.modules.clear(), part.ranges.clear();
       for (size_t i = 0; i < op.outputs.size(); ++i) {
         const int read = read_[at(op.outputs[i])];
         if (read == 0 || (rows == RowKind::tokens) != ((read & kAll) != 0)) continue;
         part.outputs.push_back(op.outputs[i]);
-        if (op.kind == OpKind::linears) part.modules.push_back(op.modules[i]);
+        if (op.kind != OpKind::linears) continue;
+        part.modules.push_back(op.modules[i]);
+        if (!op.ranges.empty()) part.ranges.push_back(op.ranges[i]);
       }
       if (!part.outputs.empty()) emit(std::move(part), rows);
     }
@@ -115,6 +117,8 @@ const char* name(OpKind kind) noexcept {
       return "add, layer norm";
     case OpKind::feed_forward:
       return "feed forward";
+    case OpKind::add:
+      return "add";
     case OpKind::take_first:
       return "first tokens";
   }
@@ -135,8 +139,8 @@ double linear_operations(const Plan& plan, const PlanGraph& graph, double tokens
     if (op.kind != OpKind::linears && op.kind != OpKind::feed_forward) continue;
     const PlanValue& out = graph.values[static_cast<size_t>(op.outputs[0])];
     const double rows = out.rows == RowKind::tokens ? tokens : texts;
-    for (const int m : op.modules) {
-      const Linear& l = plan.linear(m);
+    for (size_t i = 0; i < op.modules.size(); ++i) {
+      const Linear l = plan.linear(op, i);
       sum += 2 * rows * static_cast<double>(l.in) * static_cast<double>(l.out);
     }
   }

@@ -42,14 +42,22 @@ enum class RowIndex {
   positions_after_padding,  // p + 1, p + 2, ... with the padding id p, which has position p itself
 };
 
-enum class OpKind { lookup, linears, attention, layer_norm, add_layer_norm, feed_forward, take_first };
+enum class OpKind { lookup, linears, attention, layer_norm, add_layer_norm, feed_forward, add, take_first };
 const char* name(OpKind kind) noexcept;
+
+// Rows of a module's matrix; all where `count` is 0.
+struct RowRange {
+  int64_t first = 0, count = 0;
+  bool operator==(const RowRange&) const = default;
+};
 
 struct PlanOp {
   OpKind kind;
   std::vector<ValueId> inputs;                   // attention: query, key, value
   std::vector<ValueId> outputs;                  // linears: one for each module; others: one
-  std::vector<int> modules = {};                 // indices into Plan::modules; feed_forward: up, down
+  std::vector<int> modules = {};                 // indices into Plan::modules; feed_forward: up, down, gate;
+                                                 // attention: the table of its relative bias, if it has one
+  std::vector<RowRange> ranges = {};             // linears, feed_forward: of each module; empty: all rows
   std::vector<RowIndex> rows = {};               // lookup: of each table
   AttentionSpec attention = {};                  // attention
   Activation activation = Activation::identity;  // feed_forward
@@ -90,7 +98,15 @@ struct Plan {
   void visit(ParameterVisitor& v);
 
   const Embedding& table(int module) const { return std::get<Embedding>(at(module).weights); }
-  const Linear& linear(int module) const { return std::get<Linear>(at(module).weights); }
+  // The linear that an operation makes of its i-th module.
+  Linear linear(const PlanOp& op, size_t i) const {
+    Linear l = std::get<Linear>(at(op.modules[i]).weights);
+    if (op.ranges.empty() || op.ranges[i].count == 0) return l;
+    l.stored_rows = l.out;
+    l.first_row = op.ranges[i].first;
+    l.out = op.ranges[i].count;
+    return l;
+  }
   const LayerNorm& norm(int module) const { return std::get<LayerNorm>(at(module).weights); }
   const PlanModule& at(int module) const { return modules[static_cast<size_t>(module)]; }
 };

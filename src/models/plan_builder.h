@@ -1,6 +1,7 @@
 // Records a Plan. The methods carry the names of models/ops.h and check shapes as they go.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -18,17 +19,25 @@ class PlanBuilder {
   // The sum of rows of several tables, added in this order.
   ValueId lookup(std::span<const std::pair<int, RowIndex>> tables);
   // x W^T + b, [tokens, out].
-  ValueId linear(const std::string& name, ValueId x, int64_t out);
+  ValueId linear(const std::string& name, ValueId x, int64_t out, Bias bias = Bias::yes);
   // Several of one input and one width.
-  std::vector<ValueId> linears(std::span<const std::string> names, ValueId x, int64_t out);
-  // `qkv`: queries, keys, values, all of one width.
-  ValueId attention(const std::string& name, const std::vector<ValueId>& qkv, AttentionSpec spec);
-  ValueId layer_norm(const std::string& name, ValueId x, float epsilon);
+  std::vector<ValueId> linears(std::span<const std::string> names, ValueId x, int64_t out,
+                               Bias bias = Bias::yes);
+  // The same of one matrix that holds the rows of all, `count` times `out`.
+  std::vector<ValueId> fused_linears(const std::string& name, int count, ValueId x, int64_t out, Bias bias);
+  // `qkv`: queries, keys, values, all of one width. `bias_table`: of spec.relative_bias.
+  ValueId attention(const std::string& name, const std::vector<ValueId>& qkv, AttentionSpec spec,
+                    std::optional<int> bias_table = {});
+  ValueId layer_norm(const std::string& name, ValueId x, float epsilon, Bias bias = Bias::yes);
+  ValueId add(const std::string& name, ValueId a, ValueId b);
   // layer_norm(a + b)
   ValueId add_layer_norm(const std::string& name, ValueId a, ValueId b, float epsilon);
   // down(activation(up(x))), as wide as x. `width`: of what is between them.
   ValueId feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,
                        Activation activation);
+  // down(activation(gate(x)) * up(x)) of one matrix that holds the rows of the gate, then those of up.
+  ValueId gated_feed_forward(const std::string& gate_and_up, const std::string& down, ValueId x,
+                             int64_t width, Activation activation, Bias bias);
 
   // Names from here on begin with `prefix`.
   void scope(std::string prefix) { prefix_ = std::move(prefix); }
@@ -39,7 +48,7 @@ class PlanBuilder {
   Plan finish();
 
  private:
-  ValueId add(PlanOp op, const std::string& name, int64_t columns);
+  ValueId append(PlanOp op, const std::string& name, int64_t columns);
   ValueId value(const std::string& name, int64_t columns);
   int module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights, Role role);
   int64_t columns(ValueId id) const;

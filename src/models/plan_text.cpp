@@ -108,7 +108,12 @@ class Writer {
       const PlanModule& m = plan_.at(op.modules[i]);
       std::string part = m.name.starts_with(prefix) ? m.name.substr(prefix.size()) : m.name;
       if (!op.rows.empty()) part += fmt::format(" by {}", kIndexNames[static_cast<size_t>(op.rows[i])]);
-      if (const auto* l = std::get_if<Linear>(&m.weights)) part += fmt::format(" [{}, {}]", l->out, l->in);
+      if (op.kind == OpKind::feed_forward && i == 2) part = "gate " + part;
+      if (std::holds_alternative<Linear>(m.weights)) {
+        const Linear l = plan_.linear(op, i);
+        part += fmt::format(" [{}, {}]", l.out, l.in);
+        if (l.out < l.rows()) part += fmt::format(" from row {} of {}", l.first_row, l.rows());
+      }
       if (const auto* t = std::get_if<Embedding>(&m.weights))
         part += fmt::format(" [{}, {}]", t->rows, t->columns);
       if (const std::string how = stored_(m.name + ".weight"); !how.empty()) part += " " + how;
@@ -116,6 +121,12 @@ class Writer {
       if (op.kind == OpKind::feed_forward && i == 0) parts.push_back(name(op.activation));
     }
     if (op.kind == OpKind::attention) parts.push_back(fmt::format("{} heads", op.attention.heads));
+    if (op.attention.window > 0)
+      parts.push_back(fmt::format("{} tokens to either side", op.attention.window));
+    if (op.attention.rotary) parts.push_back(fmt::format("rotary, base {}", op.attention.rotary->base));
+    if (op.attention.relative_bias)
+      parts.push_back(fmt::format("{} buckets of distances to {}", op.attention.relative_bias->buckets,
+                                  op.attention.relative_bias->max_distance));
     return fmt::format("{}", fmt::join(parts, ", "));
   }
 

@@ -11,6 +11,8 @@
 #include "mlx_encoder/error.h"
 #include "models/bert.h"
 #include "models/distilbert.h"
+#include "models/modernbert.h"
+#include "models/mpnet.h"
 
 namespace mlxe {
 namespace {
@@ -72,32 +74,40 @@ Model make_distilbert(const Config& c) {
                                                                 c.where() + ": \"activation\"")})};
 }
 
-SequenceClassifier head(const char* dense, Activation activation, const char* out, int64_t hidden,
-                        int64_t labels) {
-  return {.dense_name = dense,
-          .out_name = out,
-          .activation = activation,
-          .dense = {.in = hidden, .out = hidden},
-          .out = {.in = hidden, .out = labels}};
+Model make_mpnet(const Config& c) {
+  const int64_t rows = c.positive_or("relative_attention_num_buckets", 32);
+  if (rows < 32)
+    throw Error(ErrorCode::format, c.where() + ": \"relative_attention_num_buckets\" is " +
+                                       std::to_string(rows) +
+                                       ", expected at least 32, which the architecture always uses");
+  return {.encoder = mpnet(bert_config(c), rows)};
 }
 
-SequenceClassifier bert_classifier(int64_t hidden, int64_t labels) {
+SequenceClassifier head(const char* dense, Activation activation, const char* out, int64_t hidden,
+                        int64_t labels) {
+  return {
+      .transform = {.dense_name = dense, .dense = {.in = hidden, .out = hidden}, .activation = activation},
+      .out_name = out,
+      .out = {.in = hidden, .out = labels}};
+}
+
+SequenceClassifier bert_classifier(const Config&, int64_t hidden, int64_t labels) {
   return head("pooler.dense", Activation::tanh, "classifier", hidden, labels);
 }
 
-SequenceClassifier roberta_classifier(int64_t hidden, int64_t labels) {
+SequenceClassifier roberta_classifier(const Config&, int64_t hidden, int64_t labels) {
   return head("classifier.dense", Activation::tanh, "classifier.out_proj", hidden, labels);
 }
 
-SequenceClassifier electra_classifier(int64_t hidden, int64_t labels) {
+SequenceClassifier electra_classifier(const Config&, int64_t hidden, int64_t labels) {
   return head("classifier.dense", Activation::gelu_erf, "classifier.out_proj", hidden, labels);
 }
 
-SequenceClassifier distilbert_classifier(int64_t hidden, int64_t labels) {
+SequenceClassifier distilbert_classifier(const Config&, int64_t hidden, int64_t labels) {
   return head("pre_classifier", Activation::relu, "classifier", hidden, labels);
 }
 
-constexpr std::array<Architecture, 7> kArchitectures{{
+constexpr std::array<Architecture, 9> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -113,6 +123,10 @@ constexpr std::array<Architecture, 7> kArchitectures{{
      make_roberta, roberta_classifier, "tests/data/tiny/camembert_ner"},
     {"electra", "electra", "ElectraForSequenceClassification", "ElectraForTokenClassification", make_electra,
      electra_classifier, "tests/data/tiny/electra"},
+    {"mpnet", "mpnet", "MPNetForSequenceClassification", "MPNetForTokenClassification", make_mpnet,
+     roberta_classifier, "tests/data/tiny/mpnet"},
+    {"modernbert", "model", "ModernBertForSequenceClassification", "ModernBertForTokenClassification",
+     make_modernbert, modernbert_classifier, "tests/data/tiny/modernbert", modernbert_transform},
 }};
 
 ProblemType problem_type(const Config& c) {
@@ -138,7 +152,7 @@ std::vector<std::string> class_names(const Config& config) {
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
   for (const std::string_view family :
-       {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra"})
+       {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra", "MPNet", "ModernBert"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;
@@ -147,8 +161,9 @@ bool is_transformers_class(std::string_view name) {
 
 // The head whose tensors the checkpoint has.
 Head head_of_weights(const Checkpoint& checkpoint, const Architecture& architecture) {
-  const SequenceClassifier sequence = architecture.classifier(1, 1);
-  if (checkpoint.has(sequence.dense_name + ".weight") && checkpoint.has(sequence.out_name + ".weight"))
+  const SequenceClassifier sequence = architecture.classifier(checkpoint.config(), 1, 1);
+  if (checkpoint.has(sequence.transform.dense_name + ".weight") &&
+      checkpoint.has(sequence.out_name + ".weight"))
     return Head::sequence_classifier;
   return checkpoint.has("classifier.weight") ? Head::token_classifier : Head::none;
 }
@@ -219,12 +234,15 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
   if (head_kind == Head::sequence_classifier) {
     model.labels = config.labels(warn);
     model.problem_type = problem_type(config);
-    model.classifier = architecture.classifier(hidden, static_cast<int64_t>(model.labels.size()));
-    if (model.classifier->dense_name == "pooler.dense") model.pooler.reset();  // the classifier reads it
+    model.classifier = architecture.classifier(config, hidden, static_cast<int64_t>(model.labels.size()));
+    if (model.classifier->transform.dense_name == "pooler.dense")
+      model.pooler.reset();  // the classifier reads it
   } else if (head_kind == Head::token_classifier) {
     model.token_labels = config.labels(warn);
     model.token_classifier =
         TokenClassifier{.out = {.in = hidden, .out = static_cast<int64_t>(model.token_labels.size())}};
+    if (architecture.token_transform)
+      model.token_classifier->transform = architecture.token_transform(config, hidden);
   }
   config.warn_unknown(warn);
   return model;

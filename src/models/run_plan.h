@@ -66,21 +66,33 @@ typename E::Tensor run_plan(E& e, const Plan& plan, const PlanGraph& graph, cons
     }
     return e.embed(lookups);
   };
+  const auto attention_of = [&](const PlanOp& op) {
+    AttentionSpec spec = op.attention;
+    if (spec.relative_bias) spec.relative_bias->table = plan.table(op.modules[0]);
+    return spec;
+  };
+  const auto feed_forward_of = [&](const PlanOp& op) {
+    FeedForward f{.up = plan.linear(op, 0), .activation = op.activation, .down = plan.linear(op, 1)};
+    if (op.modules.size() > 2) f.gate = plan.linear(op, 2);
+    return f;
+  };
   const auto run = [&](const PlanOp& op) -> Tensor {
     const auto in = [&](size_t i) -> const Tensor& { return value(op.inputs[i]); };
     switch (op.kind) {
       case OpKind::lookup:
         return lookup(op);
       case OpKind::linears:
-        return e.linear(in(0), plan.linear(op.modules[0]));
+        return e.linear(in(0), plan.linear(op, 0));
       case OpKind::attention:
-        return e.attention({in(0), in(1), in(2)}, op.attention, batch);
+        return e.attention({in(0), in(1), in(2)}, attention_of(op), batch);
       case OpKind::layer_norm:
         return e.layer_norm(in(0), plan.norm(op.modules[0]));
       case OpKind::add_layer_norm:
         return e.add_layer_norm(in(0), in(1), plan.norm(op.modules[0]));
       case OpKind::feed_forward:
-        return e.feed_forward(in(0), plan.linear(op.modules[0]), op.activation, plan.linear(op.modules[1]));
+        return e.feed_forward(in(0), feed_forward_of(op));
+      case OpKind::add:
+        return e.add(in(0), in(1));
       case OpKind::take_first:
         return e.take(in(0), batch.first_rows());
     }
@@ -89,7 +101,7 @@ typename E::Tensor run_plan(E& e, const Plan& plan, const PlanGraph& graph, cons
   std::vector<Linear> linears;
   const auto run_several = [&](const PlanOp& op) {
     linears.clear();
-    for (const int m : op.modules) linears.push_back(plan.linear(m));
+    for (size_t i = 0; i < op.modules.size(); ++i) linears.push_back(plan.linear(op, i));
     std::vector<Tensor> made = e.linears(value(op.inputs[0]), linears);
     for (size_t i = 0; i < made.size(); ++i) values[static_cast<size_t>(op.outputs[i])] = std::move(made[i]);
   };

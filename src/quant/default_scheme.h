@@ -1,4 +1,4 @@
-// What a mode takes where nothing is said.
+// Default bits and group size of each mode.
 #pragma once
 
 #include "mlx_encoder/quantize.h"

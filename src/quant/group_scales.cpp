@@ -34,9 +34,9 @@ AffineGroup affine_group(float low, float high, int bits) noexcept {
 uint8_t e8m0_scale(float largest, float code_max, Dtype dtype) noexcept {
   const float scale = rounded_to(dtype, largest / code_max);
   if (scale == 0) return 127;
-  // The exponent field of a float is that of e8m0; a mantissa means the next power of two is needed. Among
-  // subnormal scales MLX wraps round below 2^-127 to a huge one; the smallest keeps such a group near zero,
-  // where it belongs.
+  // e8m0 has the exponent field of a float. A mantissa other than 0 rounds up to the next power of two.
+  // Scales below 2^-127 become 2^-127, which keeps the group near zero. (MLX wraps round to a huge scale
+  // there.)
   const uint32_t bits = std::bit_cast<uint32_t>(scale);
   const uint32_t exponent = bits >> 23, mantissa = bits & 0x7fffffu;
   return static_cast<uint8_t>(exponent + (mantissa > (exponent == 0 ? 0x400000u : 0u)));

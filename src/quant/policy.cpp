@@ -21,7 +21,7 @@ std::optional<int> parse_int(std::string_view text) {
   return value;
 }
 
-// Why a tensor of this role stays float whatever the scheme; empty for a matrix that may be quantized.
+// The reason why a tensor of this role stays float in every scheme. Empty for a matrix that may be quantized.
 std::string_view exemption(const Shape& shape, Role role, Mode mode) {
   switch (role) {
     case Role::norm:
@@ -30,6 +30,8 @@ std::string_view exemption(const Shape& shape, Role role, Mode mode) {
       return "bias";
     case Role::token_type_embedding:
       return "token types";
+    case Role::relative_bias:
+      return "relative position bias";
     case Role::classifier:
       return "final classifier";
     case Role::embedding:
@@ -48,7 +50,7 @@ bool is_matrix(const Shape& shape, Role role) {
 }  // namespace
 
 bool matches(std::string_view pattern, std::string_view text) noexcept {
-  // After a mismatch only the last star can help: it takes one character more.
+  // After a mismatch, the last `*` takes one more character.
   size_t p = 0, t = 0, star = std::string_view::npos, taken = 0;
   while (t < text.size()) {
     if (p < pattern.size() && pattern[p] == '*') {

@@ -1,12 +1,12 @@
-// Which tensor is stored how: the rules of a conversion.
+// The rules of a conversion: how each tensor is stored.
 //
-// Linear and embedding matrices are quantized. Norms, biases, token-type embeddings and the final classifier
-// stay float: they are tiny, so quantizing them saves nothing and costs accuracy. (fake: embeddings stay
-// float, too.) A group size that does not divide a row falls back to the next smaller one (128, 64, 32), then
-// to float.
+// Linear and embedding matrices are quantized. Norms, biases, token-type embeddings and the final
+// classifier stay float: they are tiny, so quantizing them saves nothing and costs accuracy. (fake:
+// embeddings stay float, too.) A group size that does not divide a row falls back to the next smaller one
+// (128, 64, 32), then to float.
 //
-// An allocation (a scheme for each of many matrices, made by a solver, a preset or a recipe) comes before the
-// scheme asked for and after what the user names.
+// Precedence, highest first: `keep` and `set` of the user; an allocation (a scheme for each of many
+// matrices, from a solver, a preset or a recipe); the requested scheme.
 //
 // Patterns name modules, "encoder.layer.0.output.dense" (or the tensor, with ".weight"), prefix of the base
 // model removed. They match the whole name: `?` stands for any one character, `*` for any number of them,
@@ -27,31 +27,31 @@ namespace mlxe {
 bool matches(std::string_view pattern, std::string_view text) noexcept;
 
 struct PolicyDecision {
-  Scheme scheme;          // mode none: stays float, in the dtype of the scheme asked for
-  std::string reason;     // why it is not what was asked for: "final classifier"; empty when it is
-  bool fallback = false;  // nobody asked for this: a warning, an error under `--strict`
+  Scheme scheme;          // mode none: stays float, in the dtype of the requested scheme
+  std::string reason;     // why it is not the requested scheme: "final classifier"; empty if it is
+  bool fallback = false;  // an unrequested fallback: a warning, an error under `--strict`
 };
 
 class Policy {
  public:
-  // scheme: what is asked for; mode none leaves everything float.
-  // keep: patterns of what stays float (`--keep`). They win over `set`.
+  // scheme: the requested scheme; mode none leaves everything float.
+  // keep: patterns of modules that stay float (`--keep`). They win over `set`.
   // set: "PATTERN=bits[:group]" (`--set`): matching matrices of any role are stored as affine with these
   //   bits, or as float if bits is 16. Default group: the scheme's, else 64. If several patterns match, the
   //   last one counts.
-  // allocation: by tensor name; mode none is float.
-  // Throws usage: an illegal scheme or entry of `set`; `set` to fewer than 16 bits beside int8 or fake, which
-  // no reader knows; patterns when nothing is quantized.
+  // allocation: by tensor name; mode none is float. Errors: usage (an illegal scheme or entry of `set`;
+  // `set` to fewer than 16 bits together with int8 or fake, a mix that no reader supports; patterns
+  // although nothing is quantized).
   Policy(const Scheme& scheme, std::span<const std::string> keep, std::span<const std::string> set,
          std::map<std::string, Scheme> allocation = {});
 
   // name: of the tensor as in the checkpoint, "encoder.layer.0.output.dense.weight".
   PolicyDecision decide(std::string_view name, const Shape& shape, Role role);
 
-  // Whether `keep` or `set` says how this tensor is stored.
+  // Whether a pattern of `keep` or `set` matches this tensor.
   bool is_named(std::string_view name) const;
 
-  // Options whose pattern matched no tensor given to decide() so far: "--keep clasifier".
+  // Options whose pattern matched no tensor of decide() so far: "--keep clasifier".
   std::vector<std::string> unmatched() const;
 
  private:

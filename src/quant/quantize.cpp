@@ -18,7 +18,7 @@
 namespace mlxe {
 namespace {
 
-// Values a thread takes at a time: enough to hide the hand-over, few enough that the last block is soon done.
+// Values in one unit of work: large enough to hide its overhead, small enough that the last one ends soon.
 constexpr int64_t kBlockValues = 1 << 15;
 
 Dtype cast_dtype(const Scheme& scheme) {
@@ -65,7 +65,7 @@ class Quantizer {
     if (first_bad_ != kNone) throw Error(ErrorCode::numeric, describe(first_bad_));
   }
 
-  // Every row is looked at even after a bad value, so that the one named is the same for any number of
+  // All rows are checked even after a bad value, so that the reported value does not depend on the number of
   // threads.
   void report(int64_t row, size_t column) {
     const int64_t index = row * columns_ + static_cast<int64_t>(column);
@@ -105,11 +105,10 @@ class Quantizer {
     if (std::abs(value) > limit)
       return where + fmt::format("{} is beyond the largest {} number, {}; choose a wider dtype", value,
                                  name(cast_dtype(scheme_)), limit);
-    return where +
-           "the values that share a scale here span more than a float32 can hold; the checkpoint is damaged";
+    return where + "the range of the values that share a scale exceeds float32; the checkpoint is damaged";
   }
 
-  // The row as float32, rounded to the dtype of the scheme. False when a value was not finite.
+  // Loads the row as float32, rounded to the scheme's dtype. False if a value is not finite.
   bool load(int64_t row, Scratch& s) {
     const auto n = static_cast<size_t>(columns_);
     const std::byte* from = values_.data() + static_cast<size_t>(row) * n * size_of(source_);
@@ -162,7 +161,7 @@ class Quantizer {
     }
   }
 
-  // Where row `row` of a piece begins, given that all rows have the same size.
+  // The first byte of row `row` of a component. All rows have the same size.
   std::byte* at(std::span<std::byte> piece, int64_t row) const {
     return piece.data() + piece.size() / static_cast<size_t>(rows_) * static_cast<size_t>(row);
   }
@@ -211,7 +210,7 @@ class Quantizer {
       uint8_t scale;
       if (scheme_.mode == Mode::nvfp4) {
         scale = e4m3_scale(largest, scheme_.dtype);
-        s.scales[g] = scale ? e4m3_value(scale) : std::numeric_limits<float>::infinity();  // all codes 0
+        s.scales[g] = scale ? e4m3_value(scale) : std::numeric_limits<float>::infinity();  // gives codes 0
       } else {
         scale = e8m0_scale(largest, scheme_.mode == Mode::mxfp4 ? 6 : 448, scheme_.dtype);
         s.scales[g] = e8m0_value(scale);

@@ -1,4 +1,4 @@
-// What a tensor is for.
+// The role of a tensor in its model.
 #pragma once
 
 namespace mlxe {
@@ -8,6 +8,7 @@ enum class Role {
   linear,                // [out, in]
   embedding,             // [rows, columns]: words, positions
   token_type_embedding,  // a handful of rows: stays float
+  relative_bias,         // a row for each bucket of distances, a column for each head: stays float
   classifier,            // the last matrix before the logits: stays float
   norm,                  // layer norm scale or shift
   bias,

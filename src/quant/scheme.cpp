@@ -31,7 +31,7 @@ bool one_of(int value, std::initializer_list<int> legal) {
                                     std::to_string(found) + " does not exist; use " + legal);
 }
 
-// The one legal pair of a mode whose bits and group size are not free.
+// Throws unless bits and group size are the only legal pair of the mode.
 void require(const Scheme& scheme, int bits, int group_size) {
   if (scheme.bits != bits) illegal(scheme, "bits", scheme.bits, std::to_string(bits).c_str());
   if (scheme.group_size != group_size)
@@ -101,7 +101,7 @@ void validate(const Scheme& scheme) {
 }
 
 bool fits(const Scheme& scheme, int64_t columns) noexcept {
-  // Every legal group (16 or more values of 2 bits or more) fills whole uint32 words.
+  // Every legal group (at least 16 values of at least 2 bits) fills whole uint32 words.
   return columns > 0 && (scheme.group_size == 0 || columns % scheme.group_size == 0);
 }
 

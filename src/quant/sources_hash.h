@@ -2,7 +2,8 @@
 
 namespace mlxe {
 
-// Of the sources that the bytes of a converted folder follow from. Journals and records of another build are not taken up.
+// Hash of the source files that the bytes of a converted folder depend on. Journals and records made with
+// another hash are not reused.
 const char* conversion_sources_hash() noexcept;
 
 }  // namespace mlxe

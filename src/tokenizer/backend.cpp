@@ -6,7 +6,7 @@
 namespace mlxe {
 namespace {
 
-// What a Rust function filled in, given back when done with.
+// A string that a Rust function filled in. The destructor returns it to Rust.
 class RustString {
  public:
   RustString() = default;

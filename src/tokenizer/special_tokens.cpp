@@ -20,8 +20,8 @@ constexpr const char* kRoles[] = {"bos_token", "eos_token", "unk_token", "sep_to
 constexpr const char* kAdditional = "additional_special_tokens";
 constexpr const char* kExtra = "extra_special_tokens";
 
-// A special token as a settings file gives it. transformers treats a bare string and a described token
-// differently: the first never changes a token that is there already.
+// A special token of a settings file. transformers treats a bare string and a described token differently:
+// a bare string never changes an existing token.
 struct SpecialToken {
   std::string role;
   AddedToken token;
@@ -103,7 +103,7 @@ json merged_settings(const TokenizerConfig& config) {
   return merged;
 }
 
-// What a class has for a role its files say nothing about.
+// The class's default token for a role that its files do not mention.
 std::optional<SpecialToken> default_token(TokenizerFamily family, const std::string& role) {
   static const std::map<std::string, std::string> bert{{"unk_token", "[UNK]"},
                                                        {"sep_token", "[SEP]"},
@@ -120,17 +120,17 @@ std::optional<SpecialToken> default_token(TokenizerFamily family, const std::str
   return SpecialToken{role, {.content = found->second}, true};
 }
 
-// The describing of bare tokens that the class's constructors do.
+// Sets the flags of bare tokens as the class's constructors do.
 void describe_as_class(SpecialToken& special, TokenizerFamily family, VocabularySource source) {
   if (special.bare && special.role == "mask_token" &&
       (family == TokenizerFamily::roberta || family == TokenizerFamily::xlm_roberta)) {
-    special.token.lstrip = true;  // "<mask>" behaves like a word: it takes the space before it
+    special.token.lstrip = true;  // "<mask>" behaves like a word: it includes the space before it
     if (family == TokenizerFamily::roberta) special.token.normalized = false;
     special.bare = false;
   }
   if (source == VocabularySource::tokenizer_json) return;
   if (special.bare && family == TokenizerFamily::roberta && special.role != kAdditional) special.bare = false;
-  // The Python class that reads the files hands its tokens on as copies, and a copy has the flag settled.
+  // The Python class copies its tokens, and a copy has a definite value of this flag.
   if (!special.bare) special.token.normalized = special.token.is_normalized();
 }
 
@@ -156,7 +156,7 @@ std::vector<SpecialToken> special_tokens(const TokenizerConfig& config, Vocabula
     result.push_back(*special);
   }
   const auto add_all = [&](const char* role, const json& tokens) {
-    for (const auto& [key, value] : tokens.items()) {  // a list, or names -> tokens
+    for (const auto& [key, value] : tokens.items()) {  // a list, or an object of names to tokens
       SpecialToken special = parse_special(role, value, where);
       describe_as_class(special, config.family, source);
       result.push_back(special);
@@ -173,8 +173,8 @@ std::vector<SpecialToken> special_tokens(const TokenizerConfig& config, Vocabula
   return result;
 }
 
-// Tokens the settings list by id. Where tokenizer_config.json lists none, older files and tokenizer.json
-// speak.
+// The tokens that the settings list by id. If tokenizer_config.json lists none, those of older files and
+// tokenizer.json.
 std::map<int64_t, AddedToken> listed_tokens(const TokenizerConfig& config, VocabularySource source,
                                             const std::map<int64_t, AddedToken>& in_tokenizer) {
   const auto listed = config.settings.find("added_tokens_decoder");
@@ -216,12 +216,12 @@ SpecialTokenPlan plan_special_tokens(const TokenizerConfig& config, VocabularySo
                                      const json& already_added) {
   const auto in_tokenizer = parse_by_id(already_added, "tokenizer.json: added_tokens");
   const auto listed = listed_tokens(config, source, in_tokenizer);
-  // added_tokens.json alone never describes a role's token further.
+  // added_tokens.json alone adds no flags to a role's token.
   const auto& describing = config.settings.contains("added_tokens_decoder") ? listed : in_tokenizer;
   const std::vector<SpecialToken> specials = special_tokens(config, source, describing);
 
   SpecialTokenPlan plan;
-  std::set<std::string> contents;  // of tokens that are there, or about to be
+  std::set<std::string> contents;  // of existing tokens and tokens to add
   for (const auto& [id, token] : in_tokenizer) contents.insert(token.content);
   for (const auto& [id, token] : listed) {
     const auto same = [&, &t = token](const auto& entry) { return entry.second == t; };

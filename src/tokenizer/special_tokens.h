@@ -1,5 +1,5 @@
-// Which special and added tokens a tokenizer gets on top of its vocabulary: the bookkeeping transformers does
-// in PreTrainedTokenizerBase._from_pretrained and PreTrainedTokenizerFast.__init__.
+// The special and added tokens of a tokenizer beyond its vocabulary, as transformers finds them in
+// PreTrainedTokenizerBase._from_pretrained and PreTrainedTokenizerFast.__init__.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -12,13 +12,13 @@
 
 namespace mlxe {
 
-// A token that is found in a text before anything else is done to it.
+// A token that is searched in a text before any other step.
 struct AddedToken {
   std::string content;
   bool single_word = false;
-  bool lstrip = false;  // takes the whitespace on its left along
+  bool lstrip = false;  // includes the whitespace on its left
   bool rstrip = false;
-  std::optional<bool> normalized = {};  // looked for in the normalized text; unset: unless special
+  std::optional<bool> normalized = {};  // searched in the normalized text; unset: true unless special
   bool special = false;
 
   bool is_normalized() const { return normalized.value_or(!special); }

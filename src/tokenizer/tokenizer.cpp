@@ -51,7 +51,7 @@ std::string role_content(const SpecialTokenPlan& plan, const std::string& role) 
       folder.string() + ": no tokenizer; expected tokenizer.json, vocab.txt, or vocab.json and merges.txt");
 }
 
-// A tokenizer.json from the files of the class.
+// Builds a tokenizer.json from the vocabulary files of the class.
 json from_vocabulary_files(const std::filesystem::path& folder, const TokenizerConfig& config,
                            const std::string& unknown_token) {
   const auto has = [&](const char* name) { return std::filesystem::exists(folder / name); };
@@ -62,7 +62,7 @@ json from_vocabulary_files(const std::filesystem::path& folder, const TokenizerC
   no_tokenizer(folder, config);
 }
 
-// The settings that a class applies over what tokenizer.json says.
+// Applies the settings with which a class overrides tokenizer.json.
 void apply_settings(TokenizerBackend& backend, const TokenizerConfig& config, const json& description) {
   json change = json::object();
   json pre_tokenizer = description["pre_tokenizer"];

@@ -1,4 +1,4 @@
-// Text to token ids, exactly as Hugging Face's fast tokenizers make them.
+// Converts text to token ids, exactly as Hugging Face's fast tokenizers do.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace mlxe {
 
 class ThreadPool;
 
-// What Tokenizer::load may read of a folder, beside config.json.
+// The files of a folder that Tokenizer::load may read, besides config.json.
 inline constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
                                                   "tokenizer_config.json",
                                                   "special_tokens_map.json",
@@ -27,7 +27,7 @@ inline constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
                                                   "merges.txt"};
 
 enum class Truncation {
-  longest_first,  // of a pair the longer text gives way first; Hugging Face's default
+  longest_first,  // cuts the longer text of a pair first; Hugging Face's default
   only_first,
   only_second,
 };
@@ -40,30 +40,29 @@ struct EncodeOptions {
   Truncation truncation = Truncation::longest_first;
 };
 
-// A half-open range within the text a token comes from.
+// The half-open range of a token within its text.
 using TextRange = std::pair<int32_t, int32_t>;
 
-// All vectors have one element a token.
+// Every vector has one element for each token.
 struct Encoding {
   std::vector<int32_t> ids;
-  std::vector<int32_t> type_ids;   // all 0 where Tokenizer::gives_type_ids() is false
+  std::vector<int32_t> type_ids;   // all 0 if Tokenizer::gives_type_ids() is false
   std::vector<TextRange> offsets;  // bytes, always between characters; (0, 0) for added special tokens
   std::vector<TextRange> code_point_offsets;  // the same as Hugging Face counts: Python's string indices
   std::vector<int8_t> sequence;               // 0 first text, 1 second text, -1 added special token
-  std::vector<int32_t> word_ids;              // words as the pre-tokenizer splits a text, from 0; -1 none
+  std::vector<int32_t> word_ids;              // words as the pre-tokenizer splits a text, from 0; -1: no word
   bool truncated = false;
-  int32_t dropped_tokens = 0;  // that truncation cut off
-  // Of a text many times longer than max_length the end was never tokenized: more tokens than those were
-  // dropped.
+  int32_t dropped_tokens = 0;  // number of tokens that truncation removed
+  // True if more were removed: the end of a text many times longer than max_length is not tokenized.
   bool dropped_more = false;
 };
 
 struct EncodeInput {
   std::string_view text;
-  std::optional<std::string_view> pair;  // an empty second text is a second text
+  std::optional<std::string_view> pair;  // an empty second text is not the same as none
 };
 
-// The tokens a model gives a role; absent where the tokenizer has none.
+// Ids of tokens with a role. Absent if the tokenizer has no such token.
 struct SpecialIds {
   std::optional<int32_t> pad, cls, sep, mask, unk, bos, eos;
 };
@@ -71,43 +70,44 @@ struct SpecialIds {
 // Move-only. Const functions may be called from many threads at once.
 class Tokenizer {
  public:
-  // Reads tokenizer.json, or else builds the same tokenizer from vocab.txt (BERT, DistilBERT) or vocab.json
-  // and merges.txt (RoBERTa), with tokenizer_config.json, special_tokens_map.json, added_tokens.json and
-  // config.json applied as transformers 4.57 does. Truncation and padding stored in tokenizer.json are not
-  // used: the first belongs to the call, the second never happens. Errors: not_found (no tokenizer in the
-  // folder), io, format (a file's content), unsupported (a tokenizer of another kind, such as a SentencePiece
-  // model without its tokenizer.json).
+  // Reads tokenizer.json. If there is none, builds the same tokenizer from vocab.txt (BERT, DistilBERT) or
+  // from vocab.json and merges.txt (RoBERTa). Applies tokenizer_config.json, special_tokens_map.json,
+  // added_tokens.json and config.json as transformers 4.57 does. Ignores truncation and padding in
+  // tokenizer.json: each call sets its own truncation, and nothing is padded. Errors: not_found (no
+  // tokenizer in the folder), io, format (a file's content), unsupported (another kind of tokenizer, such
+  // as a SentencePiece model without tokenizer.json).
   static Tokenizer load(const std::filesystem::path& folder, const Warning& warning);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  // As sentence-transformers applies do_lower_case (5.4 and later): a Lowercase in front of the normalizer,
-  // unless it has one. Special tokens written in a text keep their case.
+  // Applies do_lower_case as sentence-transformers 5.4 and later do: puts a Lowercase in front of the
+  // normalizer, unless it has one. Special tokens written in a text keep their case.
   void lower_case_first();
 
-  // Where the tokenizer allows it (src/rust/src/cut.rs) and the end of a text is what truncation cuts off,
-  // time and memory for a long text follow max_length, not the text; the tokens are those of the whole text.
-  // Errors: format (not UTF-8: names the byte; a word outside a vocabulary without unknown token), usage (no
-  // room for the special tokens in max_length; only_first or only_second can't cut enough).
+  // If truncation cuts the end of a text, and the tokenizer allows it (src/rust/src/cut.rs), only the
+  // beginning of a long text is tokenized: time and memory depend on max_length, not on the text. The
+  // tokens are the same. Errors: format (not UTF-8: names the byte; a word outside a vocabulary without
+  // unknown token), usage (no room for the special tokens in max_length; only_first or only_second can't
+  // cut enough).
   Encoding encode(std::string_view text, const EncodeOptions& options = {}) const;
   Encoding encode(std::string_view text, std::optional<std::string_view> pair,
                   const EncodeOptions& options = {}) const;
-  // In input order, the same for any number of threads. Errors: as encode, of the first text that has one, by
-  // its number from 1.
+  // Results have the order of the inputs and are the same for any number of threads. Errors: those of
+  // encode, for the first text with an error; the message gives its number from 1.
   std::vector<Encoding> encode_batch(std::span<const EncodeInput> inputs, const EncodeOptions& options,
                                      ThreadPool& pool) const;
 
   // Ids without a token are left out, as in Hugging Face. Errors: usage (a negative id).
   std::string decode(std::span<const int32_t> ids, SpecialTokens special = SpecialTokens::skip) const;
 
-  std::string token(int32_t id) const;  // as in the vocabulary ("##ing", "Ġthe"); usage where there is none
+  std::string token(int32_t id) const;  // as in the vocabulary ("##ing", "Ġthe"); usage: an unknown id
   std::optional<int32_t> id(std::string_view token) const;
   int32_t vocab_size() const noexcept;        // added tokens included
   int64_t model_max_length() const noexcept;  // in tokens, special ones included; 0: the files set no limit
   const SpecialIds& special_ids() const noexcept;
-  // Whether the model is given token types; where not, a model that has them sees zeros.
+  // Whether the tokenizer gives token types. If not, a model with token types gets zeros.
   bool gives_type_ids() const noexcept;
   const std::string& class_name() const noexcept;  // "BertTokenizer", ...: the Hugging Face class followed
 

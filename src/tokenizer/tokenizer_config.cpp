@@ -16,7 +16,7 @@ struct KnownClass {
   const char* name;
   TokenizerFamily family;
   bool gives_type_ids;     // the class's model_input_names
-  const char* model_type;  // config.json's, for folders that name no class
+  const char* model_type;  // of config.json, for folders that name no class
 };
 
 constexpr std::array kKnownClasses{
@@ -25,6 +25,7 @@ constexpr std::array kKnownClasses{
     KnownClass{"ElectraTokenizer", TokenizerFamily::bert, true, "electra"},
     KnownClass{"RobertaTokenizer", TokenizerFamily::roberta, false, "roberta"},
     KnownClass{"XLMRobertaTokenizer", TokenizerFamily::xlm_roberta, false, "xlm-roberta"},
+    KnownClass{"MPNetTokenizer", TokenizerFamily::generic, false, "mpnet"},
     KnownClass{"PreTrainedTokenizer", TokenizerFamily::generic, true, ""},
     KnownClass{"TokenizersBackend", TokenizerFamily::generic, true, ""},  // its name since transformers 5
 };
@@ -42,7 +43,7 @@ json read_object(const std::filesystem::path& file) {
               "tokenizer_config.json: " + key + " is " + shown(value) + ", expected " + expected);
 }
 
-// A setting that is absent or null is unset.
+// The setting's value; nullopt if it is absent or null.
 std::optional<bool> flag(const json& settings, const char* key) {
   const auto found = settings.find(key);
   if (found == settings.end() || found->is_null()) return std::nullopt;
@@ -81,7 +82,8 @@ std::string without_fast(std::string name) {
   return name;
 }
 
-// The class AutoTokenizer would take: tokenizer_config.json's, else config.json's, else its model_type's.
+// The class that AutoTokenizer would use: that of tokenizer_config.json, else of config.json, else of its
+// model_type.
 std::string class_name(const json& settings, const std::filesystem::path& folder) {
   if (const auto named = text(settings, "tokenizer_class")) return without_fast(*named);
   const json config = read_object(folder / "config.json");

@@ -1,4 +1,4 @@
-// The settings files around a vocabulary, and the Hugging Face class they belong to.
+// The settings files of a tokenizer, and its Hugging Face class.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace mlxe {
 
-// Classes that share one way of loading.
+// Tokenizer classes that are loaded in the same way.
 enum class TokenizerFamily {
   bert,         // BertTokenizer, DistilBertTokenizer, ElectraTokenizer
   roberta,      // RobertaTokenizer
@@ -23,12 +23,12 @@ struct TokenizerConfig {
   std::string class_name;  // without "Fast"
   TokenizerFamily family = TokenizerFamily::generic;
 
-  // As written; an absent file is an empty object.
+  // The files' contents. An absent file is an empty object.
   nlohmann::json settings;            // tokenizer_config.json
   nlohmann::json special_tokens_map;  // special_tokens_map.json
   nlohmann::json added_tokens;        // added_tokens.json: {content: id}
 
-  // From the settings, with the class's defaults.
+  // Values of the settings, or the class's defaults.
   bool do_lower_case = true;
   std::optional<bool> strip_accents;  // unset: when lower-casing
   bool tokenize_chinese_chars = true;
@@ -37,7 +37,7 @@ struct TokenizerConfig {
   bool split_special_tokens = false;
   std::optional<bool> clean_up_tokenization_spaces;
   std::optional<std::string> truncation_side;
-  int64_t model_max_length = 0;  // 0: none
+  int64_t model_max_length = 0;  // in tokens; 0: no limit
   bool gives_type_ids = true;
 };
 

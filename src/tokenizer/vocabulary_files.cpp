@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-// Lines end in "\n", "\r\n" or "\r", as Python reads text. What follows the last end is a line unless empty.
+// Lines end in "\n", "\r\n" or "\r", as in Python. Text after the last line end is a line, too, unless empty.
 std::vector<std::string> read_lines(const std::filesystem::path& file) {
   const MappedFile mapped(file);
   const std::string_view text(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
@@ -70,7 +70,7 @@ json wordpiece_from_vocab(const std::filesystem::path& vocab, const TokenizerCon
                           const std::string& unknown_token) {
   json ids = json::object();
   int32_t id = 0;
-  for (const std::string& token : read_lines(vocab)) ids[token] = id++;  // of a token twice, the last counts
+  for (const std::string& token : read_lines(vocab)) ids[token] = id++;  // a duplicate gets its last id
   if (ids.empty()) throw Error(ErrorCode::format, vocab.string() + ": empty, expected one token a line");
   return {{"version", "1.0"},
           {"added_tokens", json::array()},
@@ -95,7 +95,7 @@ json byte_level_bpe_from_vocab(const std::filesystem::path& vocab, const std::fi
     throw Error(ErrorCode::format, vocab.string() + ": expected an object of tokens and their ids");
 
   std::vector<std::string> lines = read_lines(merges);
-  // The reader this follows drops the first line and whatever comes after the last newline.
+  // As in transformers' reader, the first line and text after the last newline are dropped.
   if (!lines.empty() && !ends_in_newline(merges)) lines.pop_back();
   json pairs = json::array();
   std::set<std::pair<std::string, std::string>> seen;

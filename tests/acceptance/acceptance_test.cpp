@@ -1,6 +1,6 @@
-// What the project promises, on real models and data: sizes of a full-size DistilBERT, fidelity of
-// all-MiniLM-L6-v2 over STS-B and of an NLI classifier over XNLI, and the two engines against each other.
-// Prints the figures it asserts.
+// The promises of the project, on real models and data: sizes of a full-size DistilBERT, fidelity of
+// all-MiniLM-L6-v2 over STS-B and of an NLI classifier over XNLI, and agreement of the two engines. Prints
+// the figures it asserts.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <spawn.h>
@@ -98,7 +98,7 @@ struct Finished {
   double peak_mib = 0;
 };
 
-// Runs the program in a process of its own and says what it took.
+// Runs the program in a process of its own. Returns its output and peak memory.
 Finished run_program(std::vector<std::string> arguments) {
   std::vector<char*> argv;
   for (std::string& a : arguments) argv.push_back(a.data());
@@ -125,7 +125,7 @@ Finished run_program(std::vector<std::string> arguments) {
 
 class FullSizeDistilBert : public ::testing::Test {
  protected:
-  // Made once and kept in the build folder: each test is a process of its own.
+  // Created once in the build folder, because each test is a process of its own.
   void SetUp() override {
     original_ = fs::path(MLXE_BUILD_DIR) / "acceptance" / "distilbert";
     if (fs::exists(original_ / "config.json")) return;
@@ -134,7 +134,7 @@ class FullSizeDistilBert : public ::testing::Test {
             .status != 0)
       GTEST_SKIP()
           << "tools/make_random_distilbert.py did not run; `make deps` makes the Python environment it needs";
-    std::error_code lost;  // another process was first
+    std::error_code lost;  // set if another process was first; ignored
     fs::rename(partial, original_, lost);
     if (lost) fs::remove_all(partial);
   }
@@ -227,8 +227,8 @@ TEST_F(SharedMaterial, MiniLmOverStsB) {
   EXPECT_NEAR(after, before, 0.001);  // 0.1 point
 }
 
-// A vector added to all of MiniLM's brings different texts to a cosine of 0.8. Plain rounding to 4 bits then
-// passes the gate of the cosine, and is as bad as it was.
+// A constant vector added to all of MiniLM's gives different texts a cosine of 0.8. Round-to-nearest at 4
+// bits then passes the cosine gate, although it is as bad as before.
 TEST_F(SharedMaterial, MiniLmWithAConstantLooksBetterToTheCosineAlone) {
   CompareInput input = similarity_input();
   const fs::path close = changed_copy(minilm(), folder_ / "close", [](RawTensors& tensors) {
@@ -269,7 +269,7 @@ TEST_F(SharedMaterial, MiniLmWithAConstantLooksBetterToTheCosineAlone) {
   EXPECT_LT(hidden.vectors->neighbours_kept, plain.vectors->neighbours_kept);
 }
 
-// Plain rounding reaches 0.962 and 0.892.
+// Round-to-nearest reaches 0.962 and 0.892.
 TEST_F(SharedMaterial, MiniLmCalibratedOnStsB) {
   const CompareInput input = similarity_input();
   convert({.model = minilm(),
@@ -290,7 +290,7 @@ TEST_F(SharedMaterial, MiniLmCalibratedOnStsB) {
 }
 
 TEST_F(SharedMaterial, DistilBertOverNli) {
-  // A part of the pairs: EvaluateDistilBertNli takes all, and holds the original against transformers.
+  // A part of the pairs. EvaluateDistilBertNli runs all of them, and compares the original with transformers.
   constexpr size_t kPairs = 1000;
   const CompareInput input = nli_input(kPairs);
   ASSERT_EQ(input.texts.size(), kPairs);
@@ -336,8 +336,8 @@ Evaluation evaluate_shared(const fs::path& model, const fs::path& original, Task
   return e;
 }
 
-// Beside scipy over transformers (tests/data/facts.json: 0.8203), and ranx over these vectors (0.7871,
-// 0.7194, 0.7334).
+// Compares with scipy over transformers (tests/data/facts.json: 0.8203), and with ranx over these vectors
+// (0.7871, 0.7194, 0.7334).
 TEST_F(SharedMaterial, EvaluateMiniLm) {
   const fs::path converted = folder_ / "8";
   convert_to(minilm(), converted, affine(8));
@@ -361,8 +361,7 @@ TEST_F(SharedMaterial, EvaluateDistilBertNli) {
   convert_to(nli_model(), converted, affine(8));
   const Evaluation e = evaluate_shared(converted, nli_model(), Task::nli, "nli-dev.tsv");
   EXPECT_EQ(e.items, 2490);
-  // ../shared/models/README.md: 0.6719 and 0.6706. One item more or less on the other side of its margin: 1 /
-  // 2490.
+  // ../shared/models/README.md: 0.6719 and 0.6706. Tolerance: one item with another label is 1 / 2490.
   EXPECT_NEAR(*figure(e, "accuracy").original, 0.6719, 0.0005);
   EXPECT_NEAR(*figure(e, "macro_f1").original, 0.6706, 0.0005);
   EXPECT_NEAR(figure(e, "accuracy").value, 0.6719, 0.002);
@@ -376,8 +375,7 @@ TEST_F(SharedMaterial, EvaluateMiniLmNer) {
   convert_to(ner, converted, affine(8));
   const Evaluation dev = evaluate_shared(converted, ner, Task::ner, "wnut17-dev.conll");
   const Evaluation test = evaluate_shared(converted, ner, Task::ner, "wnut17-test.conll");
-  // seqeval over what transformers says of each word's first token: 0.548 (../shared/models/README.md),
-  // 0.42686
+  // seqeval over transformers' label of each word's first token: 0.548 (../shared/models/README.md), 0.42686
   EXPECT_NEAR(*figure(dev, "span_f1").original, 0.548, 0.0005);
   EXPECT_NEAR(*figure(test, "span_f1").original, 0.42686, 0.0005);
   EXPECT_NEAR(figure(dev, "span_f1").value, 0.548, 0.007);
@@ -420,7 +418,7 @@ TEST_F(SharedMaterial, MlxEngineShowsTheSame) {
   EXPECT_EQ(same, 40);
 }
 
-// The twin of the fidelity tests: one damaged layer must break what they promise.
+// The twin of the fidelity tests: one damaged layer must break their limits.
 TEST_F(SharedMaterial, ADamagedConversionIsSeen) {
   const fs::path converted = folder_ / "damaged";
   convert_to(minilm(), converted, affine(8));

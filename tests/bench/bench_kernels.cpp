@@ -1,8 +1,8 @@
-// How fast the kernels of the active variant (MLXE_CPU) are, on one thread, each on its own data in cache:
+// The speed of the kernels of the active variant (MLXE_CPU), on one thread, each on its own data in cache:
 //   bench_kernels [--json] [--seconds S] [--filter TEXT]
-// A matrix kernel's work is cut as the engine cuts it. "of peak" is of the products of its kind in registers,
-// measured by the variant's spin in the same run. A clock that moves, or other work on the core, shows in
-// all.
+// The work of a matrix kernel is divided as in the engine. "of peak" is the share of the peak of the same
+// products in registers, which the variant's spin measures in the same run. A change of the clock
+// frequency, or other work on the core, changes all figures.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -37,7 +37,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kGroup = 64;
-constexpr int64_t kColumns = 256;  // outputs of a matrix: its weights stay in a cache of 1 MB
+constexpr int64_t kColumns = 256;  // outputs of a matrix; the weights fit a cache of 1 MB
 constexpr int64_t kInt8Slice = 768, kExpandedSlice = 384;  // as engine_cpu/packed_linear.cpp cuts K
 constexpr int64_t kBf16Slice = 256;
 constexpr int64_t kBf16Columns = 256;
@@ -50,7 +50,7 @@ constexpr const char* kPeakNames[] = {"", "float32", "int8", "bf16"};
 
 struct Time {
   double best, median;  // seconds a run
-  double instructions;  // a run, 0 where the system does not let them be counted (most virtual machines)
+  double instructions;  // a run; 0 if the system can't count them (most virtual machines)
 };
 
 // The instructions this thread has executed in user mode, or always 0.
@@ -85,8 +85,8 @@ class InstructionCounter {
   [[maybe_unused]] int file_ = -1;
 };
 
-// Runs `run` often enough that reading the clock costs nothing, but for a time that interruptions mostly
-// miss.
+// Times parts of many calls of `run`: long enough to make reading the clock negligible, short enough that
+// most parts have no interruption.
 Time time_of(const std::function<void()>& run, double seconds) {
   constexpr double kPart = 1e-4;
   constexpr size_t kLeastParts = 7;
@@ -219,7 +219,7 @@ double operations(int64_t rows, int64_t depth) {
   return 2.0 * static_cast<double>(rows * depth * kColumns);
 }
 
-// Packed weights of kColumns outputs, a byte or half a byte a code.
+// Packed weights of kColumns outputs, with one byte or half a byte for each code.
 struct Weights {
   Weights(int64_t k, bool in_halves)
       : depth(k),
@@ -251,7 +251,7 @@ struct Weights {
   Array<uint16_t> biases;
 };
 
-// What quantize() says of the groups of some rows, each kind in an array of its own.
+// The group arrays that quantize() writes for some rows.
 struct Groups {
   Groups(int64_t rows, int64_t columns)
       : of_a_row(columns / kGroup),
@@ -358,7 +358,7 @@ void bench_rows(Bench& bench) {
   const Bf16Kernels& bf16 = bf16_kernels();
   constexpr int64_t kValues = kStreamRows * kStreamColumns;
   const std::string shape = shape_of(kStreamRows, kStreamColumns);
-  // What GELU and softmax do to their own results again and again must not end in subnormal values.
+  // GELU and softmax run repeatedly on their own results, which must not become subnormal.
   const auto x = Array<float>(kValues).filled(random_floats(-1, 1));
   const auto large = Array<float>(kValues).filled(random_floats(6, 9));
   const auto weight = Array<float>(kStreamColumns).filled(random_floats(0.5f, 1.5f));

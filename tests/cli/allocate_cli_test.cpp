@@ -29,7 +29,7 @@ class Allocate : public testing::Test {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_program(arguments);
   }
-  // Refused as a usage error, with these words; nothing was written.
+  // Expects a usage error with these words, and that nothing was written.
   void refused(std::vector<std::string> more, const std::string& words) const {
     const Outcome o = convert(std::move(more), "refused");
     EXPECT_EQ(o.status, 2) << o.err;
@@ -114,8 +114,7 @@ TEST_F(Allocate, ATargetCalibratesByItself) {
   EXPECT_FALSE(json::parse(o.out)["calibration"].empty());
   const std::string recipe = path("out") + "/mlx_encoder_recipe.json";
   EXPECT_EQ(json::parse(read_file(recipe))["calibration"]["built_in_text"], true);
-  // The recipe calibrates, too: on the same texts to the same bytes; where it is told none, on the built-in
-  // text.
+  // The recipe calibrates, too: the same texts give the same bytes; without texts, it uses the built-in text.
   const auto replayed = [&](const std::string& name, std::vector<std::string> more) {
     more.insert(more.begin(), {"--recipe", recipe});
     const Outcome done = convert(more, name);
@@ -147,7 +146,7 @@ TEST_F(Allocate, SaysWhatDoesNotGoTogether) {
   refused({"--quant-predicate", "mixed_1_9"},
           "use one of mixed_2_6, mixed_3_4, mixed_3_6, mixed_4_6, mixed_4_8");
   refused({"--quant-predicate", "mixed_4_8", "--q-bits", "4"}, "leave --q-bits out");
-  refused({"--quant-predicate", "mixed_4_8", "-d"}, "-d goes with neither");
+  refused({"--quant-predicate", "mixed_4_8", "-d"}, "-d can't be combined with");
   EXPECT_EQ(convert({"--recipe", path("absent.json")}).status, 4);
   EXPECT_EQ(convert({"--recipe", texts}).status, 6);
 }

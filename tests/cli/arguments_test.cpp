@@ -20,7 +20,7 @@ using testing::StartsWith;
 
 const std::string kModel = MLXE_TEST_DATA "/tiny/st_mean_norm";
 
-// The sentence of a usage error, the same on standard error and, under --json, in the object.
+// The text of a usage error. Expects the same text on standard error and in the JSON object.
 std::string usage(std::vector<std::string> arguments) {
   const Outcome plain = run_program(arguments);
   EXPECT_EQ(plain.status, 2) << plain.err;
@@ -112,7 +112,7 @@ TEST(Arguments, NoNumericOptionTakesNaNOrInfinity) {
             "--seconds: found \"1e300\", expected a number from 0 to 86400");
 }
 
-// What the options of every command are is taken from their help: a new one can't be forgotten.
+// The options of every command are read from its help, so that no new option is forgotten.
 TEST(Arguments, AnEmptyValueIsAnErrorForEveryOptionOfEveryCommand) {
   const std::string list = run_program({"--help"}).out;
   size_t commands = 0, options = 0;
@@ -131,7 +131,7 @@ TEST(Arguments, AnEmptyValueIsAnErrorForEveryOptionOfEveryCommand) {
           line.find(" TEXT", dashes) != std::string::npos || line.find(" INT", dashes) != std::string::npos ||
           line.find(" UINT", dashes) != std::string::npos || line.find(" FLOAT", dashes) != std::string::npos;
       if (!takes_value || name == "--pair" || name == "--prompt")
-        continue;  // of these two an empty text is one
+        continue;  // for these two an empty text is valid
       ++options;
       const Outcome outcome = run_program({command, name, "", "a", "b"});
       EXPECT_EQ(outcome.status, 2) << command << ' ' << name;

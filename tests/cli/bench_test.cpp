@@ -71,7 +71,7 @@ TEST(Bench, NamesTheActivationsInUse) {
     ASSERT_EQ(o.status, 0) << o.err;
     const json j = json::parse(o.out), &r = j["results"][0];
     EXPECT_EQ(r["activations"], activations);
-    // The peak is that of these activations.
+    // The peak is that of the run's type of activations.
     const char* peak = activations == std::string("int8")   ? "peak_gops_int8"
                        : activations == std::string("bf16") ? "peak_gflops_bf16"
                                                             : "peak_gflops_float32";
@@ -79,7 +79,8 @@ TEST(Bench, NamesTheActivationsInUse) {
   }
 }
 
-// A layer has 4 D^2 + 2 D F values; of the last one other tokens than the first meet 2 D^2, keys and values.
+// A layer has 4 D^2 + 2 D F weights. In the last layer, tokens other than the first use only 2 D^2: keys
+// and values.
 TEST(Bench, TimesHeadsOfTheFirstTokenAlone) {
   double operations[2];
   for (const bool first : {false, true}) {

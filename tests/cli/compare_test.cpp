@@ -60,7 +60,7 @@ class Compare : public testing::Test {
     write_file(folder_ / name, content);
     return (folder_ / name).string();
   }
-  // Without measuring time, which has a test of its own.
+  // Runs compare without measuring time, which has its own test.
   Outcome run(const std::string& original, const std::string& quantized, const std::string& file,
               std::vector<std::string> more = {}) {
     std::vector<std::string> arguments{"compare", original, quantized, "--texts", file, "--engine", "cpu"};
@@ -132,8 +132,8 @@ TEST_F(Compare, ADamagedLayerFailsTheGateAndIsSeenFromThatLayerOn) {
                                 HasSubstr("gate similarities.ks failed")));
 }
 
-// One vector added to all of a model's hides what a conversion loses from every cosine, and from nothing
-// else.
+// A constant vector added to all of a model's hides the loss of a conversion from all cosines, but not from
+// the other figures.
 TEST_F(Compare, DamageIsSeenThoughAllVectorsLieClose) {
   std::string lines;
   for (int i = 0; i < 150; ++i)
@@ -164,14 +164,14 @@ TEST_F(Compare, DamageIsSeenThoughAllVectorsLieClose) {
   EXPECT_EQ(open["vectors"]["neighbours"], 10);
   EXPECT_GT(hidden["vectors"]["mean_cosine"], 0.9);
   EXPECT_GT(hidden["output"]["cosine"]["mean"], open["output"]["cosine"]["mean"]);
-  for (const json& j : {open, hidden}) {  // the cosine calls both good
+  for (const json& j : {open, hidden}) {  // both pass the cosine gate
     EXPECT_THAT(failed(j), Not(testing::Contains("pooled_vector.cosine")));
     EXPECT_THAT(failed(j),
                 testing::IsSupersetOf({"pooled_vector.relative_error", "pooled_vector.neighbours_kept"}));
   }
   const double error = open["vectors"]["relative_error"], with_constant = hidden["vectors"]["relative_error"];
   EXPECT_NEAR(with_constant, error, 0.1 * error);
-  // The twin: what loses little passes in both.
+  // The twin: a conversion that loses little passes in both cases.
   EXPECT_THAT(failed(figures(plain, "8")), testing::IsEmpty());
   EXPECT_THAT(failed(figures(close, "8")), testing::IsEmpty());
 }
@@ -292,7 +292,7 @@ TEST_F(Compare, MistakesAreOneSentenceAndAStatus) {
       {{"compare", model, model, "--texts",
         texts("g.jsonl", "{\"text\": \"a\", \"label\": 1}\n{\"text\": \"b\"}\n")},
        6,
-       "g.jsonl: line 2: no \"label\""},
+       "g.jsonl: line 2: \"label\" is missing"},
       {{"compare", model, model, "--texts", texts("l.txt", "caf\xE9\n")}, 6, "l.txt: line 1: byte 4"},
   };
   for (const Case& c : cases) {
@@ -334,13 +334,13 @@ TEST_F(Compare, EntersItsFiguresIntoTheModelCardWhenAsked) {
   const std::string once = read_file(converted + "/README.md");
   EXPECT_THAT(once, AllOf(HasSubstr("bits a weight instead of 32.00"), HasSubstr("### Gates"),
                           HasSubstr("3 texts with"), Not(HasSubstr("Not measured yet"))));
-  // The very figures of the comparison, as the table prints them.
+  // The card has the figures of the comparison, as the table prints them.
   const json figures = json::parse(first.out)["output"]["cosine"];
   char row[100];
   std::snprintf(row, sizeof row, "| pooled\\_vector | %.6f | %.6f | %.6f |", figures["mean"].get<double>(),
                 figures["p1"].get<double>(), figures["min"].get<double>());
   EXPECT_THAT(once, HasSubstr(row));
-  // Around them the card is as it was.
+  // The rest of the card is unchanged.
   const std::string begin = "measurements begin -->", end = "<!-- mlx-encoder: measurements end";
   EXPECT_EQ(once.substr(0, once.find(begin)), before.substr(0, before.find(begin)));
   EXPECT_EQ(once.substr(once.find(end)), before.substr(before.find(end)));
@@ -358,7 +358,7 @@ TEST_F(Compare, EntersItsFiguresIntoTheModelCardWhenAsked) {
 TEST_F(Compare, AFolderWithoutAPlaceForFiguresIsOneErrorBeforeAnythingRuns) {
   const std::string file = texts("t.txt", kTexts), folder = (folder_ / "folder").string();
   std::filesystem::copy(tiny("st_mean_norm"), folder, std::filesystem::copy_options::recursive);
-  // The original does not exist either, which is only found out when the comparison starts.
+  // The original does not exist, either; that error would come only when the comparison starts.
   const auto refused = [&] { return run((folder_ / "none").string(), folder, file, {"--update-card"}); };
   const Outcome absent = refused();
   EXPECT_EQ(absent.status, 4);

@@ -1,5 +1,5 @@
-// The convert, dequantize and inspect commands as a user runs them: exit statuses, JSON, and what is left
-// behind when a conversion is killed or the disk fills up.
+// The convert, dequantize and inspect commands as a user runs them: exit statuses, JSON, and the files that
+// remain after a killed conversion or on a full disk.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -60,7 +60,7 @@ Outcome run(const std::vector<std::string>& arguments, const std::function<void(
   return finish(start(scratch.path(), arguments, prepare), scratch.path());
 }
 
-// A BERT of `mib` MiB that takes a moment to convert.
+// Creates a BERT of `mib` MiB, large enough to be interrupted while it is converted.
 void make_large_model(const fs::path& folder, int64_t mib) {
   const int64_t rows = mib * (1 << 20) / (4 * 256);
   fs::copy(tiny("bert"), folder, fs::copy_options::recursive);
@@ -183,7 +183,7 @@ TEST(ConvertCommand, CalibratesOnItsOwnTexts) {
   const Outcome done = run(arguments);
   ASSERT_EQ(done.status, 0) << done.err;
   EXPECT_FALSE(nlohmann::json::parse(done.out)["calibration"].empty());
-  // The same as those texts from a file.
+  // Gives the same as these texts from a file.
   std::string rows;
   for (const TextInput& text : default_calibration_texts()) {
     nlohmann::json row{{"text", text.text}};
@@ -198,7 +198,7 @@ TEST(ConvertCommand, CalibratesOnItsOwnTexts) {
   EXPECT_TRUE(nlohmann::json::parse(run(again).out)["skipped"]);
 }
 
-// What a conversion into its own folder printed and wrote.
+// The output and the files of a conversion into its own folder.
 struct Converted {
   Outcome outcome;
   nlohmann::json json;
@@ -228,7 +228,7 @@ TEST(ConvertCommand, CalibratesByItselfBelowEightBits) {
   EXPECT_EQ(four.weights, asked.weights);
   EXPECT_THAT(asked.outcome.err, Not(HasSubstr("calibrating")));
 
-  // MLX's bytes, said in either way.
+  // Both options give MLX's bytes.
   const TemporaryFolder folder;
   mlxe::convert({.model = tiny("bert"),
                  .output = folder.path() / "plain",
@@ -289,12 +289,12 @@ TEST(ConvertCommand, RoundsAModelWithoutTokenizerPlainlyAndSaysSo) {
   for (const char* file : {"tokenizer.json", "vocab.txt"}) fs::remove(fs::path(model) / file);
   const Converted done = converted(model, {"-q", "--q-bits", "4"});
   ASSERT_EQ(done.outcome.status, 0) << done.outcome.err;
-  EXPECT_THAT(done.outcome.err, HasSubstr("its matrices are rounded plainly"));
+  EXPECT_THAT(done.outcome.err, HasSubstr("matrices are rounded to nearest"));
   EXPECT_EQ(done.weights, converted(model, {"-q", "--q-bits", "4", "--calibrate", "none"}).weights);
   const Converted strict = converted(model, {"-q", "--q-bits", "4", "--strict"});
   EXPECT_EQ(strict.outcome.status, 9);
   EXPECT_EQ(strict.weights, "");
-  // Who asks for a calibration gets it or an error.
+  // A requested calibration that is impossible is an error.
   EXPECT_EQ(converted(model, {"-q", "--q-bits", "4", "--calibrate", "default"}).outcome.status, 4);
 }
 
@@ -353,7 +353,7 @@ TEST(ConvertCommand, SaysWhatIsWrongWithCalibrationTexts) {
         "a.jsonl: line 2: not a JSON string or an object");
   fails(6, "a.jsonl", "\"The cat\"\n{\"text\": \n", "a.jsonl: line 2: not valid JSON at column");
 
-  // Warnings are errors under --strict; what there is nothing to say of is not.
+  // Warnings are errors under --strict. A file without problems gives neither.
   std::string good;
   for (const char* a : {"cat", "river", "rain", "bridge", "letter", "car", "coast", "second"})
     for (const char* b : {"small", "again", "left", "from", "committee", "question", "every", "warm"})
@@ -369,7 +369,7 @@ TEST(ConvertCommand, SaysWhatIsWrongWithCalibrationTexts) {
               HasSubstr("found 8 tokens in 2 texts"));
   fails(9, "few.txt", few, "found 8 tokens in 2 texts", {"--strict"});
 
-  // Labels in the first column of a file that names no other one.
+  // A file without a known column name, with labels in its first column.
   size_t row = 0;
   std::string table = "stars\treview\n", named = "stars\ttext\n";
   std::istringstream lines(good);
@@ -491,7 +491,7 @@ TEST(ConvertCommand, AFileThatCannotGrowIsAClearErrorAndLeavesNothing) {
   EXPECT_THAT(names_in(folder.path()), IsEmpty());
 }
 
-// A volume of its own, where the test may mount one: in a user namespace, so that root is not needed.
+// Mounts a small volume in a user namespace, if the system allows that; root is not needed.
 TEST(ConvertCommand, AFullDiskSaysWhatIsNeededAndLeavesNothing) {
   const TemporaryFolder folder;
   fs::create_directory(folder / "disk");
@@ -554,7 +554,7 @@ TEST(InspectCommand, PrintsThePlanWithTheBitsOfEachMatrix) {
               testing::EndsWith("output.LayerNorm"));
 }
 
-// What it proposes can be done, and gives the size it promises.
+// The proposed conversion works and has the predicted size.
 TEST(InspectCommand, ProposesInt8WhereNoGroupDividesTheRows) {
   const TemporaryFolder folder;
   const std::string model = tiny("bert_f64"), out = folder / "out";

@@ -1,4 +1,4 @@
-// What used to end the program by a signal, or never: a sentence and an exit status instead.
+// Cases that once crashed the program or made it hang: they give an error message and an exit status.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -35,7 +35,7 @@ void expect_one_sentence(const Outcome& o, int status, const std::string& said) 
   EXPECT_EQ(std::count(o.err.begin(), o.err.end(), '\n'), 1) << o.err;
 }
 
-// Within so much address space, in KiB.
+// Runs the program with an address space of `kib` KiB.
 Outcome run_limited(int64_t kib, const std::vector<std::string>& arguments) {
   const TemporaryFolder folder;
   std::string command = "(ulimit -v " + std::to_string(kib) + "; '" MLXE_PROGRAM "'";
@@ -91,14 +91,15 @@ TEST(Crash, FewerThreadsThanAskedForDoTheWorkAndAreTold) {
   expect_one_sentence(strict, 9, "of 200 could be started (");
 }
 
-// Each limit ends the program at another place, up to the first that is enough; none by a signal.
+// Raises the limit until the program succeeds. Each limit ends the program at another place, but none with
+// a signal.
 TEST(Crash, OutOfMemoryIsASentence) {
   if (kSanitized) GTEST_SKIP() << "sanitizers need the address space";
   constexpr int kNoRoomForLibraries = 127,
-                kNoRoomForTheProgram = 128 + SIGSEGV;  // the system's, before main()
+                kNoRoomForTheProgram = 128 + SIGSEGV;  // from the system, before main()
   int refused = 0;
   bool loaded = false;
-  for (int64_t kib = 16'000;; kib += refused < 20 ? 50 : 250) {  // fine steps where constructors run
+  for (int64_t kib = 16'000;; kib += refused < 20 ? 50 : 250) {  // fine steps while constructors run out
     ASSERT_LT(kib, 400'000);
     const Outcome o = run_limited(kib, {"embed", kModel, "hi", "--engine", "cpu", "--threads", "1"});
     if (o.status == 0) break;
@@ -111,7 +112,7 @@ TEST(Crash, OutOfMemoryIsASentence) {
   EXPECT_GT(refused, 0);
 }
 
-// The tokenizer, which is Rust, needs a hundred times a word's bytes.
+// The tokenizer (Rust) needs memory of a hundred times a word's size.
 TEST(Crash, OutOfMemoryInTheTokenizerIsASentence) {
   if (kSanitized) GTEST_SKIP() << "sanitizers need the address space";
   const TemporaryFolder folder;
@@ -185,7 +186,7 @@ bool waits_with(pid_t process, const std::string& mapped) {
   return stat[stat.rfind(')') + 2] == 'S';
 }
 
-// A model file that loses its end while texts are awaited.
+// Truncates a model file while the program waits for texts.
 Outcome run_and_truncate(const fs::path& model, const std::vector<std::string>& more) {
   const TemporaryFolder folder;
   const fs::path weights = model / "model.safetensors";

@@ -40,7 +40,7 @@ class Evaluate : public testing::Test {
     write_file(folder_ / name, content);
     return (folder_ / name).string();
   }
-  // `model`: of the tiny ones, or a path.
+  // `model`: the name of a tiny model, or a path.
   Outcome run(const std::filesystem::path& model, const std::string& task, const std::string& data,
               std::vector<std::string> more = {}) {
     std::vector<std::string> arguments{
@@ -55,12 +55,12 @@ class Evaluate : public testing::Test {
     EXPECT_EQ(o.status, 0) << o.err;
     return json::parse(o.out, nullptr, false);
   }
-  // Fails with this status, on standard error these words.
+  // Expects a failure with this status and these words on standard error.
   void refused(const Outcome& o, int status, const std::vector<std::string>& words) {
     EXPECT_EQ(o.status, status) << o.err;
     for (const std::string& w : words) EXPECT_THAT(o.err, HasSubstr(w));
   }
-  // A copy of the NLI model whose head decides the other way round.
+  // A copy of the NLI model whose head makes the opposite decisions.
   std::string turned() {
     return changed_copy(tiny("distilbert_nli"), folder_ / "turned",
                         [](RawTensors& tensors) {
@@ -221,7 +221,7 @@ TEST_F(Evaluate, LabelsInAnotherOrderAreTheSameLabels) {
     c["id2label"] = {{"0", "Contradiction"}, {"1", "neutral"}, {"2", "entailment"}};
     c["label2id"] = {{"Contradiction", 0}, {"neutral", 1}, {"entailment", 2}};
   });
-  // Without the row whose gold label is a number: that would be the evaluated model's.
+  // Without the row whose gold label is a number, which would be a class of the evaluated model.
   const std::string named = std::string(kNli).substr(0, std::string(kNli).find("The cat"));
   const json j = result("distilbert_nli", "nli", file("named.tsv", named), {"--original", other.string()});
   EXPECT_EQ(j["flips"]["count"], 0);
@@ -247,7 +247,7 @@ TEST_F(Evaluate, WordsGetTheTagOfTheirFirstTokenAndSpansAreCounted) {
   for (const char* metric : {"span_f1", "span_precision", "span_recall", "span_macro_f1"})
     EXPECT_TRUE(j["metrics"][metric]["value"].is_number()) << metric;
 
-  // Gold tags that are what the model says: everything is right.
+  // Gold tags equal to the model's tags: everything is right.
   const Encoder encoder =
       Encoder::load(tiny("bert_ner"), {.engine = EngineKind::cpu, .activations = Activations::float32});
   const std::vector<std::vector<std::string>> sentences{
@@ -365,7 +365,7 @@ TEST_F(Evaluate, ACrossEncoderScoresPairs) {
   EXPECT_GE(ranked["metrics"]["mrr"]["value"], 0.5);
 }
 
-// As sentence-transformers' evaluator, which takes what CrossEncoder.predict() gives.
+// As in sentence-transformers' evaluator, which uses the results of CrossEncoder.predict().
 TEST_F(Evaluate, ACrossEncodersActivationIsInItsCorrelation) {
   const std::filesystem::path model = folder_ / "cross";
   std::filesystem::copy(tiny("bert_regression"), model, std::filesystem::copy_options::recursive);
@@ -423,7 +423,7 @@ TEST_F(Evaluate, QueriesGetTheModelsQueryPrompt) {
           {"\"question\"", "document, query"});
 }
 
-// ---- what is said
+// ---- messages
 
 TEST_F(Evaluate, TruncatedTextsAreSaidAndAnErrorUnderStrict) {
   const std::string data = file("sts.tsv", kPairs);

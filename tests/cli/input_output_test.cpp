@@ -1,4 +1,4 @@
-// What the commands read besides plain files, and what they never send to a terminal.
+// Inputs other than plain files, and control characters that must never reach a terminal.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -101,7 +101,7 @@ TEST(Input, AFolderIsSaidToBeOne) {
   }
 }
 
-// ---- what is shown
+// ---- control characters
 
 constexpr const char* kEscape =
     "\x1b]0;title\x07\x1b[2J\rover\xC2\x9B"
@@ -178,7 +178,7 @@ TEST(Shown, ANameThatIsNotUtf8SpoilsNoJson) {
   EXPECT_EQ(nlohmann::json::parse(missing.out)["error"]["code"], "not_found");
 }
 
-// ---- folders as others save them
+// ---- folders of other tools
 
 TEST(Folders, ATransformerInAFolderOfItsOwnGivesTheSameVectorsAndConverts) {
   const TemporaryFolder folder;

@@ -1,4 +1,4 @@
-// A converted folder that changed afterwards, as a user meets it: inspect and --strict say which file.
+// A converted folder that changed afterwards: inspect and --strict name the file.
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ class Tampering : public ::testing::Test {
             .status,
         0);
   }
-  // One bit of a byte near the end: of a code, a scale, a vector or white space.
+  // Flips one bit of a byte near the end: in a code, a scale, a vector or white space.
   void flip(const std::string& file) const {
     std::string bytes = read_file(fs::path(folder) / file);
     bytes[bytes.size() - std::min<size_t>(5000, bytes.size() / 3)] ^= static_cast<char>(0x80);
@@ -61,7 +61,7 @@ TEST_F(Tampering, OfTheWeightsIsSaidByInspectAndUnderStrict) {
     EXPECT_EQ(o.status, 9) << command[0] << o.err;
     EXPECT_THAT(o.err, names_the_file) << command[0];
   }
-  EXPECT_EQ(run_program({"embed", folder, "hello"}).status, 0);  // sizes alone are looked at
+  EXPECT_EQ(run_program({"embed", folder, "hello"}).status, 0);  // without --strict only sizes are checked
 }
 
 TEST_F(Tampering, ThatChangesASizeIsAWarningEverywhere) {
@@ -73,7 +73,7 @@ TEST_F(Tampering, ThatChangesASizeIsAWarningEverywhere) {
   EXPECT_EQ(run_program({"embed", folder, "hello", "--strict"}).status, 9);
   EXPECT_EQ(run_program({"inspect", folder}).status, 6);
 
-  fs::remove(fs::path(folder) / "mlx_encoder.json");  // a change that is meant
+  fs::remove(fs::path(folder) / "mlx_encoder.json");  // as after an intended change
   EXPECT_EQ(run_program({"embed", folder, "hello", "--strict"}).status, 0);
   EXPECT_EQ(run_program({"inspect", folder}).status, 0);
 }

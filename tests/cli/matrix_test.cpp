@@ -39,7 +39,7 @@ const char* const kNli =
     "He repairs clocks.\tThe train was late.\tcontradiction\n"
     "The rain had closed the road.\tNobody came.\tentailment\n";
 
-// Gates of random models say nothing; where a test is not about gates they are off.
+// Turns all gates off, for tests of other things: gates of random models mean nothing.
 const char* const kNoGates =
     "gates = ['last_hidden_state.cosine=off', 'pooled_vector.cosine=off', 'pooled_vector.mse=off', "
     "'pooled_vector.max_abs=off', 'probabilities.cosine=off', 'probabilities.mse=off', "
@@ -124,7 +124,7 @@ TEST_F(MatrixCommand, EveryCellHoldsWhatTheSingleCommandsSay) {
     EXPECT_EQ(c["output"]["tensor"], is_nli ? "logits" : "pooled_vector");
     EXPECT_TRUE(c["passed"]);
   }
-  // The same items through `compare`: pairs of an embedding model are two texts.
+  // The same items with `compare`: an embedding model takes a pair as two texts.
   std::string texts;
   for (const char* t :
        {"The cat sat.", "The cat sat.", "The cat sat.", "A question", "The road along the river",
@@ -258,7 +258,7 @@ TEST_F(MatrixCommand, ACellThatCantBeMadeIsSaidAndTheOthersGoOn) {
   EXPECT_THAT(o.out, AllOf(HasSubstr("error: not_found"), HasSubstr("passed, recommended")));
   EXPECT_THAT(read_file(out() / "matrix.md"), HasSubstr("## What went wrong"));
 
-  // Found meanwhile: only that one is made.
+  // The missing folder now exists: only its cell is made.
   fs::copy(tiny("st_max"), folder_ / "gone", fs::copy_options::recursive);
   EXPECT_EQ(states(result(toml)), "measured recorded");
 
@@ -298,7 +298,7 @@ TEST_F(MatrixCommand, AFailedGateIsNamedAndMakesTheExitStatusThree) {
   EXPECT_THAT(gates_of(j["cells"][0]), Not(HasSubstr("task."))) << "it has no accuracy";
   EXPECT_THAT(gates_of(j["cells"][1]), HasSubstr("task.accuracy_drop"));
 
-  // The model's own gates come last; a cell of error outweighs one of a gate.
+  // A model's gates override a scheme's. The status of an error takes precedence over that of a failed gate.
   EXPECT_EQ(result(sentences(kNoGates) + nli(kNoGates) + scheme("2-bit", 2, strict_gate))["status"], 0);
   EXPECT_EQ(result(toml + model("gone", folder_ / "gone", "texts = 'texts.txt'"), 4)["status"], 4);
 }
@@ -421,7 +421,8 @@ TEST_F(MatrixCommand, DryRunPredictsAndWritesNothing) {
   EXPECT_EQ(states(result(toml, 0, {"--dry-run"})), "recorded recorded recorded");
 }
 
-// Killed at any moment, a run leaves finished cells whole and nothing else that the next would trust.
+// A run that is killed at any moment leaves complete records of finished cells, and nothing else that the
+// next run uses.
 TEST_F(MatrixCommand, AKilledRunGoesOnWhereItStopped) {
   std::string toml = sentences() + nli();
   for (int i = 0; i < 20; ++i)
@@ -515,7 +516,7 @@ TEST_F(MatrixCommand, TheExampleOfTheRepositoryIsAMatrix) {
   for (const SweepModel& one : m.models) EXPECT_TRUE(fs::exists(one.data.empty() ? one.texts : one.data));
 }
 
-// ---- what cells say together
+// ---- results over several cells
 
 TEST(SweepResult, TheSmallestThatPassesIsRecommendedOfEqualOnesTheNearer) {
   const auto cell = [](const char* scheme_name, uint64_t bytes, double cosine, bool passes) {

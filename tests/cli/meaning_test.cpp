@@ -1,4 +1,4 @@
-// What texts, labels and options of the commands mean.
+// The meaning of texts, labels and options of the commands.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -50,7 +50,7 @@ TEST(ZeroShotLabels, AreTrimmedAndTakenOnce) {
     return run_program(arguments);
   };
   EXPECT_THAT(told("a, b").err, IsEmpty());
-  EXPECT_THAT(told("a,b, a").err, HasSubstr("warning: --labels: \"a\" stands there twice"));
+  EXPECT_THAT(told("a,b, a").err, HasSubstr("warning: --labels: \"a\" was given twice"));
   EXPECT_EQ(told("a,b,a", {"--strict"}).status, 9);
   EXPECT_EQ(told(" ").status, 2);
   EXPECT_NE(zero_shot("sports", {"--multi-label"})["scores"], zero_shot("sports,politics")["scores"]);
@@ -122,7 +122,7 @@ TEST(EmptyText, IsAnErrorThatNamesIt) {
     const Outcome o = run_program({command, model.string(), "the cat", "", "--engine", "cpu"});
     EXPECT_EQ(o.status, 6);
     EXPECT_THAT(o.err, HasSubstr("text 2: no token to compute from"));
-    // Over windows: they hold 4096 texts.
+    // In the second window: a window holds 4096 texts.
     std::string lines;
     for (int i = 0; i < 4200; ++i) lines += i == 4150 ? " \n" : "cat\n";
     write_file(folder / "lines.txt", lines);

@@ -1,5 +1,5 @@
-// What the program writes, and where: devices, pipes and links, several processes at once, signals, full
-// disks and names that are no text.
+// Outputs: devices, pipes and links, several processes at once, signals, full disks and names that are not
+// UTF-8.
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -62,7 +62,7 @@ class OutputFiles : public ::testing::Test {
       if (ended.si_pid != 0) return false;
     }
   }
-  // Each with a folder for its output.
+  // Runs the commands at the same time, each with its own folder for its output.
   std::vector<Outcome> at_once(const std::vector<std::vector<std::string>>& commands) const {
     std::vector<pid_t> running;
     std::vector<fs::path> folders;
@@ -111,7 +111,7 @@ TEST_F(OutputFiles, DevicesPipesAndLinksStay) {
 
 TEST_F(OutputFiles, OfTwoProcessesTheLastOneWinsWhole) {
   const std::string npy = folder_ / "v.npy";
-  std::map<std::string, std::string> right;  // by the sentence that says it was written
+  std::map<std::string, std::string> right;  // by the message of the successful command
   std::vector<std::vector<std::string>> commands;
   for (const auto& [name, text, count] :
        {std::tuple{"a.txt", "the cat sat", 9000}, std::tuple{"b.txt", "a dog", 5000}}) {
@@ -162,7 +162,7 @@ TEST_F(OutputFiles, CalibrationsToOneFolderDoNotDisturbOneAnother) {
     succeeded += one.status == 0;
     EXPECT_TRUE(one.status == 0 || one.err.find(" is writing this folder") != std::string::npos) << one.err;
   }
-  EXPECT_GE(succeeded, 1);  // one that begins after another is done finds the conversion there
+  EXPECT_GE(succeeded, 1);  // more than one if a process begins after another is done
   EXPECT_THAT(names_in(folder_.path()), ElementsAre("out", "t.txt"));
 }
 
@@ -185,7 +185,7 @@ TEST_F(OutputFiles, ASignalLeavesNothing) {
     }
 }
 
-// As under nohup, or behind `&` in a script.
+// As with nohup, or with `&` in a script.
 TEST_F(OutputFiles, AnIgnoredSignalStaysIgnored) {
   const std::string input = texts("t.txt", "the cat", 20'000);
   const pid_t pid =
@@ -206,7 +206,7 @@ TEST_F(OutputFiles, AMeasuringProcessEndsWithItsParent) {
   const pid_t pid = start_program({"bench", model_, "--shapes", "1x4", "--seconds", "60"}, scratch_.path());
   const fs::path children = "/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children";
   pid_t child = 0;
-  // The second process measures until it is told to stop; the one before it is soon gone.
+  // The first measuring process ends soon; the second measures until it is stopped.
   for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
        std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(std::chrono::milliseconds(300))) {
     pid_t now = 0;
@@ -247,7 +247,7 @@ TEST_F(OutputFiles, AReportThatCannotBeWrittenLeavesTheOldOne) {
   EXPECT_THAT(names_in(folder_.path()), ElementsAre("q", "r.html", "t.txt"));
 }
 
-// The models do not exist either, which is only found out when the work begins.
+// The models do not exist, either; that error would come only when the work begins.
 TEST_F(OutputFiles, APlaceThatCannotBeWrittenIsSaidBeforeTheWork) {
   const std::string input = texts("t.txt", "the cat", 3), lost = folder_ / "no/such/folder/x";
   fs::create_symlink("no/such/folder/y.html", folder_ / "dangling.html");

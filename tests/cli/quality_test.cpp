@@ -1,4 +1,4 @@
-// Quality gates in a file as a user meets them: convert, compare and evaluate against one quality.toml.
+// Quality gates in a file: convert, compare and evaluate with one quality.toml.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// What a person sees on a terminal: warnings and the progress bar do not write over each other.
+// Output on a terminal: warnings and the progress bar do not overwrite each other.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// All that MLXE_PROGRAM writes to its standard error, a terminal; its standard output is thrown away.
+// Everything that MLXE_PROGRAM writes to standard error, which is a terminal. Standard output is discarded.
 std::string seen_on_terminal(const std::vector<std::string>& arguments) {
   const int screen = ::posix_openpt(O_RDWR | O_NOCTTY);
   EXPECT_EQ(::grantpt(screen), 0);
@@ -37,7 +37,7 @@ std::string seen_on_terminal(const std::vector<std::string>& arguments) {
   }
   ::close(terminal);
   std::string seen, piece(1 << 12, '\0');
-  for (ssize_t n; (n = ::read(screen, piece.data(), piece.size())) > 0;)  // an error once the program is gone
+  for (ssize_t n; (n = ::read(screen, piece.data(), piece.size())) > 0;)  // fails once the program has ended
     seen.append(piece, 0, static_cast<size_t>(n));
   ::close(screen);
   int status = 0;
@@ -46,8 +46,8 @@ std::string seen_on_terminal(const std::vector<std::string>& arguments) {
   return seen;
 }
 
-// Texts come in windows of 4096 and are tokenized 2048 at a time, so the second and third warning fall into a
-// drawn bar.
+// Texts are read in windows of 4096 and tokenized 2048 at a time, so that the second and third warning come
+// while the bar is drawn.
 TEST(Terminal, WarningsStandOnLinesOfTheirOwnAndNumberTheTextsOfTheWholeInput) {
   const TemporaryFolder folder;
   std::string texts;

@@ -1,5 +1,5 @@
-// README.md of a model: the front matter kept from a source's card is whole lines without a fence of their
-// own, and measurements entered twice into a card stand in it once.
+// README.md of a model: the front matter kept from a source's card consists of whole lines and has no fence
+// of its own. Measurements that are entered twice are in the card once.
 #include "convert/model_card.h"
 
 #include "fuzz_input.h"

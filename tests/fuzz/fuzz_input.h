@@ -1,4 +1,4 @@
-// What every fuzzer shares: an input cut into parts, and the one way a reader may refuse it.
+// Functions shared by all fuzzers: splitting the input, and checking that a reader fails only with an Error.
 #pragma once
 
 #include <stdlib.h>
@@ -22,8 +22,8 @@ inline void require(bool condition) {
   if (!condition) std::abort();
 }
 
-// Readers answer bad input with mlxe::Error alone: a short text in UTF-8, and never code internal. Anything
-// else leaves the function and is a crash.
+// Readers refuse bad input only with an mlxe::Error: a short text in UTF-8, and never code internal. Any
+// other exception leaves the function and crashes.
 template <class Action>
 void expect_result_or_error(Action action) {
   try {
@@ -48,15 +48,15 @@ inline std::vector<std::string_view> parts(const uint8_t* data, size_t size, siz
   return result;
 }
 
-// A whole safetensors file around a header, with `payload` zero bytes of data: fuzzing would not guess the
-// length.
+// A whole safetensors file with this header and `payload` zero bytes of data. (A fuzzer would not guess the
+// length.)
 inline std::string safetensors_around(std::string_view header, size_t payload) {
   std::string file(8, '\0');
   for (size_t i = 0; i < 8; ++i) file[i] = static_cast<char>(header.size() >> (8 * i));
   return file.append(header).append(payload, '\0');
 }
 
-// A folder of its own that goes away with the process.
+// A temporary folder that is removed at the end of the process.
 struct Folder {
   std::filesystem::path path;
 
@@ -71,7 +71,7 @@ struct Folder {
   }
 };
 
-// A file with this text; no file where it is empty.
+// Writes a file with this text. If the text is empty, removes the file.
 inline void put(const std::filesystem::path& path, std::string_view text) {
   if (text.empty()) {
     std::filesystem::remove(path);

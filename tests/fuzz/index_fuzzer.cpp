@@ -1,4 +1,4 @@
-// model.safetensors.index.json: what comes back names files of the folder and nothing else.
+// model.safetensors.index.json: the result names only files of the folder.
 #include <filesystem>
 
 #include "format/weight_files.h"

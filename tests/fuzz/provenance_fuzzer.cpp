@@ -1,4 +1,4 @@
-// mlx_encoder.json: what is read names files of the folder alone, and reads back as written.
+// mlx_encoder.json: the result names only files of the folder, and is the same after writing and reading it.
 #include "format/provenance.h"
 
 #include "fuzz_input.h"

@@ -1,6 +1,6 @@
-// The files of sentence-transformers modules: what comes back is a pipeline whose parts fit together, or one
-// Error. The input is parts separated by zero bytes, see `kFiles`; the last is the header of the Dense
-// module's tensors and, as its last byte, the payload's size.
+// The files of sentence-transformers modules: the result is a pipeline whose modules fit together, or one
+// Error. The input is parts separated by zero bytes, see `kFiles`. The last part is the header of the Dense
+// module's tensors; its last byte is the payload's size.
 #include "format/sentence_modules.h"
 
 #include <algorithm>

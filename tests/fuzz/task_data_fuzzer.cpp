@@ -1,6 +1,6 @@
-// Task data: whatever the files hold, the items of a task refer to each other within bounds, or there is one
-// Error. The input is a byte that chooses task and format, then the file; of retrieval queries, documents and
-// judgements separated by zero bytes.
+// Task data: for any files, the indices in a task's items are within bounds, or there is one Error. The
+// input is a byte that selects task and format, then the file (for retrieval: queries, documents and
+// judgements, separated by zero bytes).
 #include <cmath>
 
 #include "fuzz_input.h"

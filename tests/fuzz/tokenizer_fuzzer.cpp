@@ -1,6 +1,6 @@
-// A tokenizer folder and a text: whatever its files say, a text gives tokens that lie inside it, or one
-// Error. The input is parts separated by zero bytes, see `kFiles`; the last is a setting byte and a text, its
-// pair after a line break.
+// A tokenizer folder and a text: for any files, the tokens lie inside the text, or there is one Error. The
+// input is parts separated by zero bytes, see `kFiles`. The last part is a setting byte and a text, with
+// its pair after a line break.
 #include "tokenizer/tokenizer.h"
 
 #include "fuzz_input.h"

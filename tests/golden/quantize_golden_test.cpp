@@ -1,5 +1,6 @@
-// Our bytes against MLX's own, from files real MLX wrote: a small committed one with every awkward kind of
-// group (tools/make_quant_goldens.py), and a second one of another origin beside the project.
+// Compares our bytes with those of real MLX, from files that MLX wrote: a small committed file with every
+// difficult kind of group (tools/make_quant_goldens.py), and a second file of another origin, outside the
+// repository.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -63,7 +64,7 @@ class Golden {
   QuantizedMatrix quantized(const Scheme& scheme, int threads = 2) const {
     return quantize(w_.data, w_.dtype, w_.shape[0], w_.shape[1], scheme, threads);
   }
-  // Name of the first piece that differs from the file's; empty when all are the same.
+  // Name of the first component that differs from the file's. Empty if all are equal.
   std::string difference(const Case& c, const QuantizedMatrix& m) const {
     const bool mlx = c.scheme.mode != Mode::int8 && c.scheme.mode != Mode::fake;
     if (differs(m.codes, tensor(c.key + ".weight"))) return "codes";
@@ -91,10 +92,11 @@ void expect_identical(const Golden& golden) {
   }
 }
 
-// How many of our values are not MLX's. With float32 scales MLX computes as we do, so they are equal. With
-// scales of p significand bits it rounds the product and then the sum to them, each off by at most half a
-// unit in the last place (2^-p relative, 2^-25 absolute among subnormal float16), where we keep float32,
-// whose own rounding is not visible next to that: |theirs - ours| <= (|q * scale| + |theirs|) * 2^-p + 2^-24.
+// Number of our values that differ from MLX's. With float32 scales MLX computes as we do: the values are
+// equal. With scales of p significand bits MLX rounds the product and the sum to p bits, each with an error
+// of at most half a unit in the last place (2^-p relative, 2^-25 absolute for subnormal float16). We keep
+// float32, whose rounding is negligible. Hence
+//   |theirs - ours| <= (|q * scale| + |theirs|) * 2^-p + 2^-24.
 size_t wrong_values(const Golden& golden, const Case& c, const QuantizedMatrix& m) {
   const TensorView& stored = golden.tensor(c.key + ".dequant");
   const std::vector<float> theirs = to_floats(stored), ours = dequantize(m);
@@ -120,8 +122,7 @@ void expect_values_of_mlx(const Golden& golden) {
     ++compared;
     QuantizedMatrix m = golden.quantized(c.scheme);
     EXPECT_EQ(wrong_values(golden, c, m), 0u) << c.key;
-    // The twin: a damaged scale, by a bit that weighs 2^-3 of it in float16 and bfloat16, half of it
-    // elsewhere.
+    // The twin: a damaged scale. The bit is 2^-3 of the scale in float16 and bfloat16, half of it elsewhere.
     m.scales[m.scales.size() / 2 + size_of(c.scheme.dtype) - 1] ^= std::byte{2};
     EXPECT_GT(wrong_values(golden, c, m), 0u) << c.key;
   }
@@ -171,8 +172,8 @@ TEST(QuantizeGolden, OneFlippedBitIsNoticed) {
   }
 }
 
-// Rows of real MLX's reading of a matrix with every scale byte (row s has scale s) that `stored` reads
-// differently, bit for bit; what MLX reads as NaN or infinity must be an error that names the row.
+// Row s of the matrix has scale byte s. Returns the rows that we dequantize differently from MLX (any bit).
+// A row that MLX reads as NaN or infinity must give an error that names the row.
 std::vector<size_t> rows_unlike_mlx(const SafetensorsFile& file, const std::string& mode,
                                     const Scheme& scheme, const MatrixView& stored) {
   const std::vector<float> theirs = to_floats(*file.find(mode + ".dequant"));
@@ -203,7 +204,7 @@ TEST(QuantizeGolden, EveryScaleByteIsReadAsMlxReadsIt) {
     const std::span<const std::byte> scales = file.find(c.key + ".scales")->data;
     MatrixView stored{file.find(c.key + ".weight")->data, scales, {}};
     EXPECT_EQ(rows_unlike_mlx(file, c.key, c.scheme, stored), std::vector<size_t>{}) << c.key;
-    // The twin: one scale with its highest bit flipped, a sign in nvfp4, 2^128 in the others.
+    // The twin: the highest bit of one scale is flipped: the sign in nvfp4, a factor of 2^128 in the others.
     std::vector<std::byte> flipped(scales.begin(), scales.end());
     flipped[200] ^= std::byte{0x80};
     stored.scales = flipped;
@@ -211,7 +212,7 @@ TEST(QuantizeGolden, EveryScaleByteIsReadAsMlxReadsIt) {
   }
 }
 
-// The same matrix handed over as each float dtype: once rounded, the source's own width changes nothing.
+// The same matrix in each float dtype: after rounding, the source's dtype makes no difference.
 TEST(QuantizeGolden, SourceDtypeAndThreadsDoNotMatter) {
   const Golden golden(kCommitted);
   const std::vector<float> w = to_floats(golden.w());

@@ -1,6 +1,6 @@
-// Token ids, types, offsets, words and decoded text equal to those of transformers' fast tokenizers on the
-// nasty texts (tools/make_tokenizer_goldens.py). Nothing here has a tolerance. Each tokenizer has a twin test
-// that damages it a little and must see differences, so that the comparison is known to look.
+// Token ids, types, offsets, words and decoded text equal those of transformers' fast tokenizers on
+// difficult texts (tools/make_tokenizer_goldens.py), without tolerance. For each tokenizer, a twin test
+// damages it a little and must find differences.
 #include "tokenizer/tokenizer.h"
 
 #include <gtest/gtest.h>
@@ -59,7 +59,7 @@ Encoding encode(const Tokenizer& tokenizer, const json& expected) {
   return tokenizer.encode(text.text, text.pair, options);
 }
 
-// Where each code point of a text begins, and its end: an own way from code points to bytes.
+// The first byte of each code point of a text, and the text's end. Independent of the code under test.
 std::vector<int32_t> code_point_starts(const std::string& text) {
   std::vector<int32_t> starts;
   for (size_t i = 0; i < text.size(); ++i)
@@ -68,7 +68,7 @@ std::vector<int32_t> code_point_starts(const std::string& text) {
   return starts;
 }
 
-// What differs, empty when nothing does.
+// The difference from the expected encoding, in words. Empty if there is none.
 std::string difference(const Tokenizer& tokenizer, const json& expected) {
   Encoding got;
   try {
@@ -159,7 +159,7 @@ void expect_equal(const fs::path& folder, const Golden& golden) {
   expect_facts(tokenizer, golden.facts);
   const auto found = differences(tokenizer, golden.cases);
   EXPECT_TRUE(found.empty()) << first_few(found);
-  // Truncation drops exactly what the whole text has more.
+  // The number of dropped tokens equals that of the whole text minus that of the truncated text.
   std::map<std::string, size_t> whole;
   for (const json& expected : golden.cases)
     if (expected["max_length"] == 0 && expected["special"] == true)
@@ -260,7 +260,7 @@ TEST(TokenizerVariants, equal_transformers) {
   }
 }
 
-// The settings matter where transformers says so: without them there must be differences.
+// The settings must have the effect they have in transformers: without them there must be differences.
 TEST(TokenizerVariants, differ_from_their_base) {
   int differing = 0;
   for (const json& variant : read_lines(kFolder / "variants.jsonl")) {
@@ -295,7 +295,7 @@ TEST(LowerCaseFirst, equals_sentence_transformers) {
     const auto found = differences(tokenizer, cases);
     EXPECT_TRUE(found.empty()) << first_few(found);
   }
-  // All but those that lowercase already: bert_uncased and lowercases_already.
+  // All except those that lowercase already: bert_uncased and lowercases_already.
   EXPECT_EQ(differing, 4);
 }
 

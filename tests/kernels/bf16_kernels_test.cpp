@@ -23,7 +23,7 @@ size_t at(int64_t i) {
   return static_cast<size_t>(i);
 }
 
-// M rows of activations, weights of as many panels as the columns take.
+// M rows of activations, and the panels of weights for all columns.
 struct Product {
   int64_t rows, depth, columns, ld_x, ld_y;
   std::vector<uint16_t> x, w;
@@ -45,8 +45,8 @@ struct Product {
 
   size_t weight(int64_t k, int64_t n) const { return at(n / 32 * 32 * depth + bf16_index(k, n % 32)); }
 
-  // The largest error in units of what is allowed: products are exact in float32 or rounded once, and then
-  // come `depth` additions.
+  // The largest error, in units of the tolerance: products are exact in float32 or rounded once, followed
+  // by `depth` additions.
   double worst(const std::vector<float>& y) const {
     double worst = 0;
     for (int64_t m = 0; m < rows; ++m)
@@ -85,7 +85,8 @@ TEST_P(Bf16, MatmulIsTheSumOfProducts) {
       }
 }
 
-// The last bit of one weight: 2^-7 of it, where 160 * 2^-24 of the sum of 160 magnitudes are allowed.
+// Damages the last bit of one weight, 2^-7 of the weight. The tolerance is 160 * 2^-24 of the sum of 160
+// magnitudes.
 TEST_P(Bf16, MatmulToleranceSeesOneDamagedBit) {
   for (int64_t n : {0, 40, 63}) {
     Product p(17, 160, 64);
@@ -110,7 +111,7 @@ TEST_P(Bf16, ARowHasTheSameBitsInAnyTile) {
     }
 }
 
-// Slices of the depth, each added to what the last one left, give the bits of one pass.
+// Slices of the depth, each added to the result of the previous one, give the bits of one pass.
 TEST_P(Bf16, AddsInPlaceAndRepeatsOneRow) {
   Product p(21, 160, 64);
   const std::vector<float> expected = p(k_);
@@ -186,12 +187,13 @@ TEST_P(Bf16, DecodeRoundsWhatTheCodesStandFor) {
           for (int64_t n = 0; n < 32; ++n) {
             const size_t g = at(k / group * 32 + n);
             const double exact = static_cast<double>(p.scales[g]) * p.code(k, n) + p.biases[g];
-            // Half a unit of bfloat16, and the rounding of bias - 256 scale, of the product and of their sum.
+            // Half a unit of bfloat16, plus the roundings of bias - 256 scale, of the product and of their
+            // sum.
             const double bound =
                 0x1p-8 * std::abs(exact) + u * (2 * std::abs(p.biases[g]) + 512 * std::abs(p.scales[g]));
             const double found = bf16_to_float(w[at(bf16_index(k, n))]);
             ASSERT_LE(std::abs(found - exact), bound) << k << ", " << n << " of group " << group;
-            // The twin: a code four away; halves of units reach one scale.
+            // The twin: a code that is off by four. (Half a unit of bfloat16 may be one scale.)
             ASSERT_GT(std::abs(found - exact - 4 * p.scales[g]), bound)
                 << k << ", " << n << " of group " << group;
           }
@@ -255,7 +257,7 @@ TEST_P(Bf16Gelu, IsWithinAMillionth) {
     worst = std::max(worst, std::abs(y[i] - exact));
     damaged = std::max(damaged, std::abs(y[i] - tanh_form));  // the twin: the other formula
   }
-  // 6e-7 of the fit, and the rounding of values up to 12.
+  // 6e-7 for the fit, plus the rounding of values up to 12.
   EXPECT_LE(worst, 6e-7 + 2 * u * 12);
   EXPECT_GT(damaged, 1e-4);
   for (float v : {kNan, std::numeric_limits<float>::infinity()}) {
@@ -291,10 +293,10 @@ struct Heads {
     return out;
   }
 
-  // The largest error of an output in units of what is allowed: bfloat16 rounds to 2^-9. A score of `size`
-  // products of two rounded values is off by about 2^-8.5 sqrt(sum (q k)^2) / sqrt(size), here taken three
-  // times; the weights it changes, and rounding them and the values, do the rest, in proportion to the
-  // largest value.
+  // The largest error of an output, in units of the tolerance. bfloat16 rounds to 2^-9. A score of `size`
+  // products of two rounded values is off by about 2^-8.5 sqrt(sum (q k)^2) / sqrt(size); three times that
+  // is allowed. The changed weights, and the rounding of weights and values, add errors in proportion to
+  // the largest value.
   double worst(const std::vector<float>& out, bool swap = false) const {
     double worst = 0;
     for (int64_t i = 0; i < tokens; ++i) {
@@ -342,7 +344,7 @@ TEST_P(Bf16Attention, AQueryHasTheSameBitsWithAndWithoutOthers) {
   Heads heads(37, 32);
   const std::vector<float> all = heads(k_);
   for (int64_t i = 0; i < 37; ++i) {
-    Heads moved = heads;  // query i comes first
+    Heads moved = heads;  // starts at query i
     for (int64_t d = 0; d < 32; ++d)
       std::swap(moved.q[static_cast<size_t>(d)], moved.q[static_cast<size_t>(i * heads.ld + d)]);
     const std::vector<float> found = moved(k_);

@@ -54,7 +54,7 @@ struct Product {
       v = static_cast<uint8_t>(fill == Fill::highest ? 255 : fill == Fill::lowest ? 0 : random());
     a_scales.resize(static_cast<size_t>(rows * ld_groups)), starts.resize(a_scales.size());
     terms.resize(2 * a_scales.size(),
-                 float_to_bf16(kNan));  // what a group that is not there has must not count
+                 float_to_bf16(kNan));  // the values of a missing group must have no effect
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t i = 0; i < groups; ++i) {
         int32_t sum = 0;
@@ -89,8 +89,8 @@ struct Product {
     return y;
   }
 
-  // The largest error in units of what is allowed: the integers and the products of bfloat16 are exact, a
-  // group's value has two roundings, and 2 `groups` + 1 additions follow.
+  // The largest error, in units of the tolerance: integers and bfloat16 products are exact, each group's
+  // value has two roundings, and 2 * groups + 1 additions follow.
   double worst(const std::vector<float>& y) const {
     double worst = 0;
     for (int64_t m = 0; m < rows; ++m)
@@ -145,7 +145,7 @@ TEST_P(Int8, MatmulHoldsTheExtremes) {
   }
 }
 
-// A code is off by 2 where the activation's code is 110: 220 units of a sum of thousands of them.
+// Changes one code by 2, at an activation code of 110: 220 units of a sum of thousands of units.
 TEST_P(Int8, MatmulToleranceSeesOneDamagedCode) {
   for (int group : {16, 32, 64}) {
     Product p(17, 6, group, 32);
@@ -158,8 +158,8 @@ TEST_P(Int8, MatmulToleranceSeesOneDamagedCode) {
 }
 
 #if defined(__x86_64__)
-// All with FMA do the same operations in the same order; the oracle, without, differs in its last bits, so
-// that the comparison sees such.
+// All variants with FMA do the same operations in the same order. The scalar variant has no FMA and differs
+// in the last bits, which shows that the comparison notices such differences.
 TEST(Int8X86, VariantsGiveTheSameBits) {
   const Product product(50, 6, 64, 32);
   std::vector<Isa> same;
@@ -171,7 +171,7 @@ TEST(Int8X86, VariantsGiveTheSameBits) {
   for (Isa isa : same) EXPECT_EQ(product(int8_kernels(isa)), expected) << name(isa);
 }
 
-// The same source as AVX-VNNI's, where the processor has the instruction in its other encoding only.
+// Tests the AVX-VNNI source on processors that have only the other encoding of the instruction.
 TEST(Int8X86, AvxVnniInItsEvexEncodingGivesTheSameBits) {
   if (!runs(Isa::avx512_vnni)) GTEST_SKIP() << "needs AVX-512 VNNI";
   for (int64_t m : {1, 2, 3, 4, 5, 6, 7, 12, 13, 16, 33})
@@ -220,7 +220,7 @@ TEST_P(Int8, AddsInPlaceAndRepeatsOneRow) {
         std::memcmp(&y[static_cast<size_t>(m * p.ld_y)], &repeated[static_cast<size_t>(m * p.ld_y)], 128), 0);
 }
 
-// What expanding first gives, to the bit.
+// matmul_int4() gives the bits of expand() and matmul().
 void expect_halves_as_bytes(const Int8Kernels& kernels) {
   std::vector<uint8_t> table(16);
   for (size_t i = 0; i < 16; ++i) table[i] = static_cast<uint8_t>(16 * i);
@@ -269,7 +269,7 @@ TEST_P(Int8, ExpandLooksEveryCodeUp) {
   EXPECT_TRUE(std::equal(expected.begin(), expected.end(), codes.begin() + 1));
 }
 
-// What quantize() makes of a row.
+// The result of quantize() for one row.
 struct Quantized {
   std::vector<int8_t> codes;
   std::vector<float> scales;
@@ -290,8 +290,8 @@ struct Quantized {
   bool operator==(const Quantized&) const = default;
 };
 
-// The code is the nearest one (within what rounding the quotient may do), start and term are the sum's, and x
-// is within half a step of code * scale.
+// The code is the nearest one (within the rounding of the quotient), start and term follow from the sum of
+// the codes, and x is within half a step of code * scale.
 TEST_P(Int8, QuantizeRoundsToTheNearestOf255) {
   std::mt19937 random(9);
   std::normal_distribution<float> normal(0, 3);
@@ -332,14 +332,14 @@ TEST_P(Int8, ZerosStayZerosAndWhatIsNotFiniteShows) {
     EXPECT_EQ(q.codes[36], 0);
     EXPECT_EQ(q.codes[64], 127);
     EXPECT_EQ(q.scales[1], 0.25f / 127);
-    // Of a group that is not finite these don't matter, but are defined; its scale makes the result NaN.
+    // For a group that is not finite these values are defined but irrelevant: its scale makes the result NaN.
     EXPECT_EQ(q.codes[37], 0);
     EXPECT_EQ(q.starts[0], 0);
     EXPECT_EQ(q.terms[0], 0);
   }
 }
 
-// The oracle's own proof is the formula above; each variant's codes are the oracle's.
+// Each variant's codes equal those of the scalar variant, which the test above checks against the formula.
 TEST_P(Int8, QuantizeGivesTheOraclesCodes) {
   std::mt19937 random(1);
   std::normal_distribution<float> normal(0, 1);
@@ -367,7 +367,7 @@ TEST_P(Int8, QuantizeGivesARowTheSameAmongOthers) {
                   {scales.data(), starts.data(), terms.data()}, ld_groups);
       for (int64_t m = 0; m < rows; ++m) {
         const Quantized alone(k_, &x[static_cast<size_t>(m * ld_x)], n, 64);
-        const auto same = [](const auto& a, const auto* b) {  // but for the value past the last
+        const auto same = [](const auto& a, const auto* b) {  // ignores the value past the last one
           return std::memcmp(a.data(), b, (a.size() - 1) * sizeof a[0]) == 0;
         };
         EXPECT_TRUE(same(alone.codes, &codes[static_cast<size_t>(m * ld_codes)])) << m << " of " << rows;

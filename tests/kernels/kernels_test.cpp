@@ -1,8 +1,9 @@
 // Every kernel of table.h x every runnable variant x odd sizes x unaligned pointers, against the same formula
 // in double precision; and the guarantees of table.h bit for bit.
 //
-// u = 2^-24 bounds the relative error of one float32 operation. Tolerances follow from it and are far above
-// any variant's error where sums are long; each has a twin that damages one input or term and must exceed it.
+// u = 2^-24 bounds the relative error of one float32 operation. Tolerances follow from u. For long sums
+// they are far above the real errors. For each tolerance, a twin test damages one input or term and must
+// exceed it.
 #include "kernels/table.h"
 
 #include <gtest/gtest.h>
@@ -30,8 +31,8 @@ std::vector<float> randoms(int64_t n, uint32_t seed, float deviation = 1) {
   return v;
 }
 
-// n floats, 4 bytes past a 64-byte boundary, NaN around them: reading past the end shows in the result,
-// writing past it in intact().
+// n floats at 4 bytes past a 64-byte boundary, surrounded by NaN. A read past the end makes the result NaN;
+// a write past the end makes intact() false.
 class Guarded {
  public:
   explicit Guarded(int64_t n) : n_(n), memory_(static_cast<size_t>(n) + 2 * kGuard, kNan) {
@@ -85,8 +86,8 @@ struct Product {
     EXPECT_TRUE(gy.intact());
     return {gy.data(), gy.data() + rows * ld_y};
   }
-  // The largest error, in units of what is allowed: a sum of k products and one addition, each rounded, is
-  // off by at most (k + 2) u times the sum of magnitudes (Higham, Accuracy and Stability, 3.1).
+  // The largest error, in units of the tolerance. The error of a sum of k products and one addition, each
+  // rounded, is at most (k + 2) u times the sum of magnitudes (Higham, Accuracy and Stability, 3.1).
   double worst(const std::vector<float>& y) const {
     double worst = 0;
     for (int64_t m = 0; m < rows; ++m)
@@ -184,22 +185,25 @@ TEST_P(EveryVariant, PackTransposesAndPadsWithZeros) {
 
 TEST_P(EveryVariant, ElementwiseKernelsRoundOnce) {
   for (int64_t n : kSizes) {
-    Guarded a(randoms(n, 1)), b(randoms(n, 2)), sum(n), scaled(n), added(randoms(n, 3)), most(randoms(n, 4));
+    Guarded a(randoms(n, 1)), b(randoms(n, 2)), sum(n), scaled(n), multiplied(n), added(randoms(n, 3)),
+        most(randoms(n, 4));
     const std::vector<float> before(added.data(), added.data() + n), other(most.data(), most.data() + n);
     k_.add(a.data(), b.data(), n, sum.data());
     k_.scale(a.data(), 0.3f, n, scaled.data());
+    k_.multiply(a.data(), b.data(), n, multiplied.data());
     k_.add_scaled(a.data(), 0.3f, n, added.data());
     k_.max_into(a.data(), n, most.data());
     for (int64_t i = 0; i < n; ++i) {
       EXPECT_EQ(sum[i], a[i] + b[i]);
       EXPECT_EQ(scaled[i], a[i] * 0.3f);
+      EXPECT_EQ(multiplied[i], a[i] * b[i]);
       // Fused or not: one or two roundings.
       const double product = static_cast<double>(a[i]) * static_cast<double>(0.3f);
       const double exact = static_cast<double>(before[static_cast<size_t>(i)]) + product;
       EXPECT_NEAR(added[i], exact, u * (std::abs(product) + std::abs(exact)));
       EXPECT_EQ(most[i], std::max(a[i], other[static_cast<size_t>(i)]));
     }
-    EXPECT_TRUE(sum.intact() && scaled.intact() && added.intact() && most.intact());
+    EXPECT_TRUE(sum.intact() && scaled.intact() && multiplied.intact() && added.intact() && most.intact());
     k_.add(a.data(), b.data(), n, a.data());  // in place
     EXPECT_TRUE(same_bits(a.data(), sum.data(), n));
   }
@@ -229,8 +233,8 @@ std::vector<double> exact_layer_norm(Guarded& x, Guarded& w, Guarded& b, double 
   return y;
 }
 
-// The sums' error is at most n u of the terms' magnitude each (the mean's relative to the largest value, the
-// variance's, halved by the root, to itself), and eight more roundings follow.
+// The error of each sum is at most n u times the magnitude of its terms: for the mean relative to the
+// largest value, for the variance relative to itself and halved by the root. Eight more roundings follow.
 TEST_P(EveryVariant, LayerNormIsBiasedAndHasEpsilonInsideTheRoot) {
   for (int64_t n : kSizes)
     for (float shift : {0.0f, 30.0f})
@@ -254,7 +258,7 @@ TEST_P(EveryVariant, LayerNormIsBiasedAndHasEpsilonInsideTheRoot) {
           EXPECT_GT(farthest, 2) << "the tolerance would let n - 1 pass, n = " << n;
         }
         EXPECT_TRUE(y.intact());
-        // Of a sum: what the sum by itself gives.
+        // layer_norm(a, b) gives the same as layer_norm(a + b).
         Guarded left(randoms(n, 4)), right(randoms(n, 5)), both(n), z(n);
         k_.add(left.data(), right.data(), n, both.data());
         k_.layer_norm(both.data(), nullptr, w.data(), b.data(), epsilon, n, z.data());
@@ -284,8 +288,8 @@ TEST_P(EveryVariant, SoftmaxIsTheShareOfExponentials) {
       for (int64_t i = 0; i < n; ++i) {
         const double argument = static_cast<double>(factor) * (scores[static_cast<size_t>(i)] - largest);
         const double exact = std::exp(argument) / sum;
-        // The argument is rounded twice, exp and the sum's n terms are off by 4 u each at most, the quotient
-        // by 2.
+        // Two roundings of the argument; at most 4 u each for exp and for the sum's n terms; 2 u for the
+        // quotient.
         const double tolerance = exact * u * (2 * std::abs(argument) + static_cast<double>(n) + 10);
         EXPECT_NEAR(x[i], exact, tolerance + 1e-37) << n;
         const double other = std::exp(twin * (scores[static_cast<size_t>(i)] - largest)) / twin_sum;
@@ -339,10 +343,10 @@ double logistic(double x) {
   return 1 / (1 + std::exp(-x));
 }
 
-// Derived: exp is off by 4 u (a polynomial of small terms around 1, and its argument's last bit, which the
-// two-part ln 2 keeps below 1 u); a division and an addition add 2 u. Where the argument of exp is itself a
-// rounded product c x, exp turns its error u |c x| into a relative one; the magnitude that the result then
-// has, |x| e^-|c x|, makes u |x| times a constant enough (max of |c x| e^-|c x| is 0.37).
+// Derivation: the error of exp is 4 u: a polynomial of small terms around 1, and the last bit of its
+// argument, which the two-part ln 2 keeps below 1 u. A division and an addition add 2 u. If the argument of
+// exp is a rounded product c x, exp makes its error u |c x| relative; the result then has the magnitude |x|
+// e^-|c x|, so that a constant times u |x| is enough (the maximum of |c x| e^-|c x| is 0.37).
 //   gelu_erf  additionally a polynomial of ten terms (R, 5 u) and its argument v (2 u)
 const Function kFunctions[] = {
     {"relu", &Kernels::relu, [](double x) { return x < 0 ? 0 : x; }, 0, 0},
@@ -355,7 +359,7 @@ const Function kFunctions[] = {
     {"sigmoid", &Kernels::sigmoid, logistic, 9, 0},
 };
 
-// Every sign and size: dense where the functions bend, sparse far out.
+// Arguments of both signs and all magnitudes: dense near 0, sparse far from 0.
 std::vector<float> arguments() {
   std::vector<float> x;
   for (int i = -400000; i <= 400000; ++i) x.push_back(static_cast<float>(i) * 5e-5f);
@@ -381,7 +385,7 @@ TEST_P(EveryVariant, NonLinearitiesAreAccurate) {
   }
 }
 
-// The twin: the two GELUs differ by up to 5e-4, and neither passes for the other.
+// The twin: the two GELUs differ by up to 5e-4, and the tolerance tells them apart.
 TEST_P(EveryVariant, TheTolerancesTellTheGelusApart) {
   float x = 2.0f;
   k_.gelu_tanh(&x, 0, 1, 1);

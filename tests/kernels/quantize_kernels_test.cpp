@@ -20,7 +20,7 @@ namespace {
 const QuantizeKernels& kOracle = kQuantizeScalar;
 const size_t kSizes[] = {0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 127, 128, 1000};
 
-// n values of T that begin one byte past an aligned address, with a guard behind them.
+// n values of T at one byte past an aligned address, followed by guard bytes.
 template <class T>
 class Unaligned {
  public:
@@ -47,7 +47,7 @@ float float_of(uint32_t bits) {
   return std::bit_cast<float>(bits);
 }
 
-// Random bit patterns (all exponents, subnormals), ordinary values, and the corners.
+// Random bit patterns (all exponents, subnormals), ordinary values, and corner cases.
 std::vector<float> nasty_floats(size_t n, unsigned seed) {
   const float corners[] = {
       0.0f,      -0.0f,         1.0f,           -1.0f,           0x1p-149f,  -0x1p-149f,     0x1p-126f,
@@ -234,8 +234,8 @@ struct AffineCase {
   std::vector<float> values, scales, biases;
 };
 
-// Groups whose scale spans a little more or less than their values, so that codes hit both clamps, with exact
-// ties.
+// Groups whose scales are slightly too large or too small for their values, so that codes are clamped at
+// both ends. Also exact ties.
 AffineCase affine_case(size_t groups, size_t group_size, int bits, unsigned seed) {
   AffineCase c{ordinary_floats(groups * group_size, seed), {}, {}};
   std::mt19937 random(seed);
@@ -299,7 +299,7 @@ TEST_P(QuantizeKernelsTest, ANudgedScaleOrFlippedCodeIsNoticed) {
   EXPECT_NE(found, expected);
 }
 
-// Bit k*bits + j of the stream is bit j of code k: stated once more, as literally as possible.
+// Checks the definition directly: bit k * bits + j of the stream is bit j of code k.
 TEST_P(QuantizeKernelsTest, CodesAreOneLittleEndianBitStream) {
   for (int bits = 1; bits <= 8; ++bits) {
     const size_t n = 48;
@@ -339,7 +339,8 @@ TEST_P(QuantizeKernelsTest, Int8) {
     }
 }
 
-// Multiples of 16 values around every value of a small float format, the midpoints, and beyond its ends.
+// Values around every value of a small float format, midpoints, and values beyond its ends; a multiple of
+// 16 in all.
 std::vector<float> around(const std::vector<float>& grid) {
   std::vector<float> values;
   for (size_t i = 0; i < grid.size(); ++i) {
@@ -393,7 +394,7 @@ TEST_P(QuantizeKernelsTest, SmallFloats) {
   }
 }
 
-// The oracle's small floats against a search of the whole grid for the nearest value.
+// Compares the scalar variant's small floats with a search of the whole grid for the nearest value.
 TEST(QuantizeKernelsOracle, SmallFloatsAreTheNearest) {
   const auto nearest = [](const std::vector<float>& grid, float x, bool ties_to_even) {
     size_t best = 0;
@@ -429,7 +430,7 @@ TEST(QuantizeKernelsOracle, SmallFloatsAreTheNearest) {
   }
 }
 
-// The oracle's rounding against the C library's, on both sides of where floats become whole.
+// Compares the scalar variant's rounding with the C library's, below and above 2^23.
 TEST(QuantizeKernelsOracle, RoundsHalfToEven) {
   for (float x : {0.5f, 1.5f, 2.5f, 126.5f, 0.49999997f, 99.5f, 100.5f}) {
     const float negative_then_positive[2] = {-x, x};

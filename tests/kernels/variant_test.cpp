@@ -1,4 +1,4 @@
-// Which kernel variant runs, and that the variants' object files can't leak into each other.
+// The choice of the kernel variant, and the separation of the variants' object files.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -34,7 +34,7 @@ std::string output_of(const std::string& command, int& status) {
 
 #ifdef __linux__
 
-// This program again, with MLXE_CPU set to `variant`, running the child test below alone.
+// Runs this program again with MLXE_CPU=`variant` and only the child test below.
 std::string run_child(const std::string& variant, int& status) {
   return output_of(
       "MLXE_CPU='" + variant + "' " + kChild + "=1 " + test::own_program() + " --gtest_filter=Variant.Child",
@@ -68,7 +68,7 @@ TEST(Variant, Child) {
               static_cast<long long>(kernels().flops_per_round));
 }
 
-// What an emulated processor offers is known, so that no variant goes untested for being taken as absent.
+// The variants of an emulated processor are known. All of them must run, so that none is skipped by mistake.
 TEST(Variant, ThoseExpectedRunHere) {
   const char* expected = std::getenv("MLXE_TEST_VARIANTS");
   if (expected == nullptr) GTEST_SKIP() << "MLXE_TEST_VARIANTS does not say which";
@@ -95,9 +95,9 @@ TEST(Variant, TheReportListsThem) {
   EXPECT_GT(report.cores, 0);
 }
 
-// A loop that was optimised away would be infinitely fast. Bounds: a processor of this century; at 15 GHz two
-// instructions a cycle of 16 lanes of floats, of 64 8-bit values, 32 of bfloat16; AMX's 1024 or 512 products
-// a cycle; a cache line a cycle.
+// A loop that the compiler removed would be infinitely fast. Lower bounds: a processor of this century.
+// Upper bounds, at 15 GHz: two instructions a cycle with 16 floats, 64 8-bit values or 32 bfloat16; for AMX
+// 1024 or 512 products a cycle; one cache line a cycle.
 TEST(Variant, ThePeaksArePlausibleNumbers) {
   const MachinePeaks one = measured_peaks(1);
   const bool amx = active_variant() == Isa::amx;
@@ -111,7 +111,7 @@ TEST(Variant, ThePeaksArePlausibleNumbers) {
   EXPECT_LT(one.read, 1000);
 }
 
-// Each variant with instructions of its own for products has them measured.
+// Each variant with its own product instructions has a measured peak.
 TEST(Variant, EachWithInstructionsForProductsHasAPeak) {
   for (Isa isa : runnable_variants()) {
     EXPECT_EQ(int8_kernels(isa).spin != nullptr, has_int8_kernels(isa)) << name(isa);
@@ -128,8 +128,8 @@ TEST(Variant, EachWithInstructionsForProductsHasAPeak) {
   }
 }
 
-// A function that is not internal to its file may be merged with the copy of another file, compiled for
-// instructions this processor lacks. What sanitizers add (__asan..., DW.ref...) is data.
+// The linker may merge a function that is not internal to its file with another file's copy, which may use
+// instructions that this processor lacks. Symbols of sanitizers (__asan..., DW.ref...) are data.
 TEST(Variant, ObjectFilesHaveNoWeakSymbols) {
   const std::filesystem::path objects =
       std::string(MLXE_BUILD_DIR) + "/CMakeFiles/mlxe_kernels.dir/src/kernels";

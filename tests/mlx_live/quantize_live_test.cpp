@@ -1,5 +1,5 @@
-// Our quantizer against mlx.core.quantize in this process: random matrices of every mode, bits, group size
-// and dtype, and every float16 and bfloat16 number there is.
+// Compares our quantizer with mlx.core.quantize in this process: random matrices of every mode, bits, group
+// size and dtype, and all float16 and bfloat16 numbers.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <mlx/mlx.h>
@@ -60,7 +60,7 @@ QuantizedMatrix quantize_with_ours(const Matrix& w, const Scheme& scheme) {
   return quantize(std::as_bytes(std::span(w.values)), Dtype::f32, w.rows, w.columns, scheme, 2);
 }
 
-// The first byte that differs, in words; empty when all are the same.
+// The first byte that differs, in words. Empty if all are equal.
 std::string difference(const std::vector<mx::array>& theirs, const QuantizedMatrix& ours) {
   const std::vector<std::byte>* pieces[] = {&ours.codes, &ours.scales, &ours.biases};
   const char* names[] = {"codes", "scales", "biases"};
@@ -80,7 +80,7 @@ std::string describe(const Matrix& w, const Scheme& scheme) {
   return fmt::format("{} of [{}, {}]", to_string(scheme), w.rows, w.columns);
 }
 
-// One run of 16 values of a random kind; all of them survive float16 and none is subnormal in float32.
+// Fills 16 values of a random kind. All are finite in float16, and none is subnormal in float32.
 void fill(std::mt19937& random, float* out) {
   std::normal_distribution<float> normal;
   const auto uniform = [&](float low, float high) {
@@ -145,7 +145,7 @@ TEST_F(QuantizeLive, RandomMatricesGiveTheBytesOfMlx) {
     }
 }
 
-// MLX dequantizes in the dtype of the scales: with those cast to float32 it computes what we promise.
+// MLX dequantizes in the dtype of the scales. With scales cast to float32 it computes the same as we do.
 TEST_F(QuantizeLive, RandomMatricesGiveTheValuesOfMlx) {
   std::mt19937 random(7);
   for (const Scheme& scheme : all_schemes())
@@ -169,8 +169,8 @@ struct HalfDtype {
   float (*widen)(uint16_t);
   float least, limit;  // magnitudes other than 0
 };
-// Of bfloat16 those for which MLX is sane: nvfp4 beyond 2^30 makes it lose the code, e8m0 below 2^-127 wraps
-// round.
+// The range of bfloat16 in which MLX is correct: nvfp4 beyond 2^30 gives wrong codes, e8m0 below 2^-127
+// wraps round.
 const HalfDtype kHalves[] = {{Dtype::f16, f16_to_float, 0, 65504},
                              {Dtype::bf16, bf16_to_float, 0x1p-100f, 0x1p20f}};
 
@@ -203,7 +203,7 @@ TEST_F(QuantizeLive, EveryHalfFloatGivesTheBytesOfMlx) {
   }
 }
 
-// As the largest of its group a value alone decides the scale of mxfp4, mxfp8 and nvfp4.
+// The largest value of a group alone determines the scale of mxfp4, mxfp8 and nvfp4.
 TEST_F(QuantizeLive, EveryHalfFloatAsTheLargestOfItsGroup) {
   for (const HalfDtype& half : kHalves) {
     const std::vector<float> largest = every_value(half);

@@ -58,7 +58,7 @@ TEST(Arena, ASecondCallOfTheSameOrLesserSizeAllocatesNothing) {
   const size_t before = arena.bytes();
   for (int64_t rows : {100, 1, 37, 100}) call(rows);
   EXPECT_EQ(arena.bytes(), before);
-  // Of any sequence of calls, what is kept is bounded: as many buffers as one call holds at once (4 here),
+  // For any sequence of calls, the arena keeps at most as many buffers as one call holds at once (4 here),
   // none larger than the largest tensor.
   for (int64_t rows : {101, 7, 130, 128, 200, 1, 199}) call(rows);
   const size_t largest = 200 * (1536 + 16) * sizeof(float);

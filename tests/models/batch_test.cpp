@@ -1,5 +1,4 @@
-// A text's results must not depend on what else is in the batch or where it stands in it: bit for bit on a
-// CPU.
+// A text's results must not depend on the other texts of its batch or on its position. On a CPU, to the bit.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -66,8 +65,8 @@ RunRequest everything(const Model& model, Batch batch) {
           .logits = model.classifier.has_value()};
 }
 
-// MLX on a GPU chooses its blocking by shape, so there results agree to rounding only. Each run is within
-// 4e-6 of the exact result (golden.h), so two runs are within 8e-6.
+// On a GPU, MLX chooses its blocking by shape, so that results agree only up to rounding. Each run is
+// within 4e-6 of the exact result (golden.h), so two runs are within 8e-6.
 double allowed(const EngineInfo& info) {
   const bool exact = info.engine == "cpu" || info.variant.find("cpu device") != std::string::npos;
   return exact ? 0 : 8e-6;
@@ -135,7 +134,7 @@ INSTANTIATE_TEST_SUITE_P(Models, BatchOfTexts,
                                                               "st_dense", "st_concat", "minilm")),
                          test::name_of);
 
-// The twin: what these tests compare does notice one bit.
+// The twin: the comparison of these tests notices one bit.
 TEST(BatchTwin, OneBitIsNoticed) {
   const std::filesystem::path folder = test::kTinyFolders / "bert";
   const Batch batch = Golden(folder).batch("");

@@ -17,9 +17,9 @@ std::vector<Scheme> all_schemes() {
 class Bf16EngineScheme : public testing::TestWithParam<Scheme> {};
 INSTANTIATE_TEST_SUITE_P(, Bf16EngineScheme, testing::ValuesIn(all_schemes()), scheme_name);
 
-// Rounding to bfloat16 is noise of 2^-15 / 12 = 2.5e-6 of the power of both what is multiplied and the
-// weights. Ten products in a row over two layers give about 5e-5, half of it across the vector's direction: 1
-// - cosine = 2.5e-5 in the mean, and a few times that for the worst of a hundred tokens.
+// Rounding to bfloat16 adds noise of 2^-15 / 12 = 2.5e-6 of the power, to activations and to weights. Ten
+// products in a row over two layers give about 5e-5, half of it orthogonal to the vector. So 1 - cosine is
+// 2.5e-5 in the mean, and a few times that for the worst of a hundred tokens.
 constexpr double kAngle = 1.5e-4;
 
 TEST_P(Bf16EngineScheme, IsNearTheNaiveForwardOfItsDequantizedWeights) {
@@ -64,8 +64,7 @@ TEST(Bf16Engine, HeadsOfTheFirstTokenKeepTheirBits) {
   expect_first_token_heads_keep_their_bits({Mode::affine, 8, 64, Dtype::f16}, Activations::bf16);
 }
 
-// Asked for by name, all matrices take bfloat16; what is chosen automatically leaves matrices of floats
-// alone.
+// If bf16 is requested, all matrices use it. The automatic choice leaves float matrices in float32.
 TEST(Bf16Engine, MatricesOfFloatsTakeItOnRequestOnly) {
   TinyBert bert(kEven, {.dtype = Dtype::f32});
   const Batch batch = random_batch(kEven, {10, 3, 51});

@@ -1,4 +1,4 @@
-// Calls from several threads become batches, and each gets its own rows or its own error.
+// Calls from several threads are batched. Each call gets its own rows or its own error.
 #include "engine_cpu/call_queue.h"
 
 #include <gmock/gmock.h>
@@ -14,8 +14,8 @@
 namespace mlxe::cpu::call_queue_test {
 namespace {
 
-// Stands for a model: a token's vector is its id twice, its logit minus that, a text's result the sum of its
-// ids. Refuses id 13.
+// Replaces a model: a token's vector is (id, id), its logit -id, and a text's result the sum of its ids.
+// Throws for id 13.
 void stand_in(const RunRequest& request, RunResult& result) {
   const Batch& batch = request.batch;
   result = {};
@@ -44,7 +44,7 @@ RunRequest text(std::vector<int32_t> ids) {
   return request;
 }
 
-// The first run waits until `others` more calls have been made from threads of their own.
+// A queue whose first run waits until `others` more calls were made, each from its own thread.
 struct Crowd {
   std::counting_semaphore<> begun{0}, go{0};
   std::atomic<int> runs{0};
@@ -67,7 +67,7 @@ struct Crowd {
     call(std::move(request));
     begun.acquire();
   }
-  // Once all others have joined the queue.
+  // Lets the first run continue once all other calls wait.
   void let_go() {
     while (queue.waiting() + 1 < calls.size()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     go.release();
@@ -113,13 +113,13 @@ TEST(CallQueue, WhatAsksForOtherResultsOrIsLargeRunsApart) {
   crowd.call(vectors_only);
   crowd.call(text(std::vector<int32_t>(200, 1)));
   crowd.call(text(std::vector<int32_t>(250, 1)));
-  crowd.call(text(std::vector<int32_t>(90, 1)));  // with 2, 200 and 250 more than runs together
+  crowd.call(text(std::vector<int32_t>(90, 1)));  // 2 + 200 + 250 + 90 tokens are more than one batch
   crowd.let_go();
   std::vector<float> sums;
   for (auto& c : crowd.calls) sums.push_back(c.get().sentence.values.at(0));
   EXPECT_THAT(sums, testing::ElementsAre(1, 2, 3, 200, 250, 90));
   EXPECT_EQ(crowd.texts_of_runs.size(), 4u) << testing::PrintToString(crowd.texts_of_runs);
-  // The largest don't queue at all.
+  // The largest calls are not queued.
   RunResult result;
   crowd.queue.call(kModel, text(std::vector<int32_t>(300, 1)), result);
   EXPECT_EQ(result.sentence.values, (Matrix::Values{300}));

@@ -24,9 +24,9 @@ class ChangingFiles : public ::testing::Test {
  protected:
   ChangingFiles() { fs::copy(test::tiny("st_dense"), model, fs::copy_options::recursive); }
 
-  // In place, the same size.
+  // Overwrites the file in place, with the same size.
   static void write_into(const fs::path& file) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // times of files go by ticks of the system
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // file times have the system's tick as unit
     std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
     stream.seekp(-1, std::ios::end);
     stream.put('\x01');
@@ -38,7 +38,7 @@ class ChangingFiles : public ::testing::Test {
 
 TEST_F(ChangingFiles, AreNoticedWhileTheModelIsLoaded) {
   nlohmann::json config = read_json(model / "config.json");
-  config["frobnicate"] = 1;  // is said through the callback, in the middle of loading
+  config["frobnicate"] = 1;  // causes a warning, and so a callback in the middle of loading
   test::write_file(model / "config.json", config.dump());
   for (const char* file : {"model.safetensors", "tokenizer.json", "tokenizer_config.json",
                            "special_tokens_map.json", "config.json", "1_Pooling/config.json", "notes.md"}) {
@@ -87,7 +87,7 @@ TEST_F(ChangingFiles, WeightsWrittenToInUseEndTheCall) {
               AllOf(HasSubstr("model.safetensors"), HasSubstr("written to while it was in use")));
 }
 
-// The twin: what is put in place by renaming, as every careful writer does, leaves the loaded model whole.
+// The twin: replacing the files by renaming does not change a loaded model.
 TEST_F(ChangingFiles, WeightsPutInPlaceByRenamingDoNot) {
   const Encoder encoder = Encoder::load(model, {.engine = EngineKind::cpu});
   const Vectors before = encoder.embed(kTexts);

@@ -1,5 +1,5 @@
-// Texts that a model can say nothing of, and results that are no numbers: an error names the text, by its
-// number in the whole input.
+// Texts without tokens, and results that are not numbers: the error names the text by its number in the
+// whole input.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -20,7 +20,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-// Empty for a tokenizer without special tokens: nothing, blanks, what BERT's cleaning removes.
+// Texts without tokens in a tokenizer without special tokens: "", blanks, characters that BERT's cleaning
+// removes.
 const char* const kNothing[] = {"", "   ", "\t\n", "\x01\x02", "\u200b"};
 
 // A tiny model whose tokenizer adds no special tokens.
@@ -92,7 +93,7 @@ TEST_P(EmptyText, HasNoEntities) {
   EXPECT_EQ(tokens[1][0].scores, encoder.score_tokens(alone)[0][0].scores);
 }
 
-// Pooling leaves out the prompt's tokens, and nothing else is there.
+// Pooling skips the prompt's tokens, and there are no others.
 TEST_P(EmptyText, IsNotPooledOfNothingButAPrompt) {
   const fs::path model = without_special_tokens("st_mean_norm", folder_);
   test::write_file(model / "1_Pooling/config.json",
@@ -116,7 +117,7 @@ TEST_P(EmptyText, IsATextWhereTheTokenizerAddsSpecialTokens) {
   EXPECT_EQ(encoder.embed({"", "the cat"}).rows, 2);
 }
 
-// Both by name: asking which are available would load MLX into every test of this program.
+// Both engines by name: asking which are available would load MLX into every test of this program.
 INSTANTIATE_TEST_SUITE_P(Engines, EmptyText, ::testing::Values(EngineKind::cpu, EngineKind::mlx),
                          [](const auto& parameters) {
                            return std::string(parameters.param == EngineKind::cpu ? "cpu" : "mlx");
@@ -127,7 +128,7 @@ TEST(EmptyBatch, CannotEnterABatch) {
   EXPECT_THAT(test::error_text([&] { batch.append({}); }, ErrorCode::usage), HasSubstr("without tokens"));
 }
 
-// A row of the word table that only one text uses.
+// Damages a row of the word table that only one text uses.
 TEST(NotFinite, NamesTheTextOfTheWholeInput) {
   const test::TemporaryFolder folder;
   const Tokenizer tokenizer = Tokenizer::load(test::tiny("st_mean_norm"), {});
@@ -141,7 +142,7 @@ TEST(NotFinite, NamesTheTextOfTheWholeInput) {
       found->second = test::float_tensor(found->second.shape, values);
     });
   };
-  // Tokenized 2048 at a time, and longer texts run later: the batch's order is not the input's.
+  // Texts are tokenized 2048 at a time and sorted by length: the order in a batch differs from the input's.
   std::vector<std::string> texts(2100, "the road");
   texts[2060] = "the cat was late and so was the road";
   for (const EngineKind engine : engines()) {

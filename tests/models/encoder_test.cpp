@@ -70,8 +70,8 @@ void expect_predictions(const Encoder& encoder, const Golden& golden, const std:
     EXPECT_EQ(p.best, std::max_element(p.scores.begin(), p.scores.end()) - p.scores.begin());
   }
   expect_close(test::difference(group + "logits", found, logits));
-  // A softmax or sigmoid changes by less than the logits do, and those by up to the tolerance times the
-  // largest.
+  // Softmax and sigmoid change less than the logits. The logits change by at most the tolerance times the
+  // largest one.
   double largest = 1;
   for (float value : logits.values) largest = std::max<double>(largest, std::abs(value));
   expect_close(test::difference(group + "probabilities", scores, golden.matrix(group + "probabilities")),
@@ -100,7 +100,8 @@ TEST_P(TinyEncoder, GoesFromTextToResultAsTheOriginalDoes) {
   }
 }
 
-// Of transformers' token-classification pipeline, which rounds scores to 7 places in the golden.
+// Entities equal those of transformers' token-classification pipeline. The golden has scores rounded to 7
+// places.
 TEST(Entities, AreThePipelinesForEachAggregation) {
   for (const char* name : {"bert_ner", "distilbert_ner"}) {
     const Encoder encoder = load(test::kTinyFolders / name);
@@ -129,7 +130,7 @@ TEST(Entities, NeighboursAreJoinedUnlessOneBeginsAnew) {
     t.scores[label] = 0.75f;
     return t;
   };
-  // I-a I-a B-a | O | I-b, the last a second piece of the word of O
+  // I-a I-a B-a | O | I-b; the last token belongs to the same word as the O
   const std::vector<TokenScores> tokens{token(0, 2, false), token(1, 2, false), token(2, 1, false),
                                         token(3, 0, false), token(4, 3, true)};
   const auto spans = [&](Aggregation aggregation) {
@@ -181,7 +182,7 @@ TEST(Entities, OfBioesAndBilouEndWhereTheTagSaysSo) {
     EXPECT_EQ(spans(labels, {"I-b", e}), "b 0-1;a 1-2;") << "of two types";
     EXPECT_EQ(spans(labels, {"B-a", e}, Aggregation::none), "B-a 0-1;" + e + " 1-2;");
   }
-  // Without its B- the letter belongs to the type; so does a second "-".
+  // Without B- of the type, the letter belongs to the type. A second "-" belongs to the type, too.
   const std::vector<std::string> labels{"O", "B-E-mail", "I-E-mail", "S-curve", "L-shape"};
   EXPECT_EQ(spans(labels, {"B-E-mail", "I-E-mail", "S-curve", "S-curve", "L-shape"}),
             "E-mail 0-2;S-curve 2-4;L-shape 4-5;");

@@ -19,7 +19,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// No width is a multiple of a register.
+// No width is a multiple of a register's width.
 constexpr BertConfig kOdd{.vocab_size = 37,
                           .hidden_size = 39,
                           .layers = 2,
@@ -32,9 +32,10 @@ constexpr BertConfig kOdd{.vocab_size = 37,
 
 const std::vector<int64_t> kLengths{1, 2, 31, 32, 33, 127, 128, 129, 255, 256, 257, 512};
 
-// The requirement on float32 parity, relative to a layer's largest value. A float32 sum of K products in
-// random signs is off by about sqrt(K) 2^-24 of the terms' norm: 1e-6 for K = 384. Four such sums, two layer
-// norms and a softmax a layer stay below 5e-6 over two layers; a scale that is 1 % off shows as 1e-3.
+// The tolerance of float32 parity, relative to a layer's largest value. The error of a float32 sum of K
+// products with random signs is about sqrt(K) 2^-24 of the terms' norm: 1e-6 for K = 384. Four such sums,
+// two layer norms and a softmax a layer stay below 5e-6 over two layers. A scale that is 1 % off gives
+// 1e-3.
 constexpr double kTolerance = 1e-5;
 
 // The largest difference to the naive result over all layers, each relative to its largest value.
@@ -105,13 +106,13 @@ TEST_P(EveryScheme, IsTheNaiveForwardOfItsDequantizedWeights) {
   EXPECT_LE(worst_difference(bert, run(bert, *engine, batch), batch), kTolerance);
 }
 
-// The twin: what the tolerance lets through must be far from what one damaged scale does.
+// The twin: one damaged code or scale exceeds the tolerance by far.
 TEST_P(EveryScheme, OneDamagedCodeOrScaleShows) {
   TinyBert bert(kEven, GetParam());
   StoredWeight& w = bert.stored("encoder.layer.1.output.dense.weight");
   std::vector<std::byte> damaged(w.scales.empty() ? w.codes.begin() : w.scales.begin(),
                                  w.scales.empty() ? w.codes.end() : w.scales.end());
-  // The top byte of the first scale (or value): another exponent.
+  // Damages the top byte of the first scale (or value): another exponent.
   const size_t size = w.scheme.mode == Mode::int8                         ? 4
                       : w.scheme.mode == Mode::affine || w.scales.empty() ? size_of(w.dtype)
                                                                           : 1;
@@ -206,7 +207,7 @@ double largest_difference(const Matrix& found, const naive::Mat& expected) {
   return difference / largest;
 }
 
-// One row of the naive last layer a text, made by `pool(hidden, skip)`.
+// One row for each text, pooled by `pool(hidden, skip)` from the naive last layer.
 template <class Pool>
 naive::Mat pooled(const TinyBert& bert, const Batch& batch, Pool pool) {
   naive::Mat rows(batch.texts(), bert.config.hidden_size);
@@ -241,7 +242,8 @@ TEST(CpuEngine, HeadsOfTheFirstTokenKeepTheirBits) {
   expect_first_token_heads_keep_their_bits({Mode::affine, 8, 64, Dtype::f16}, Activations::float32);
 }
 
-// sentence_transformers' Pooling on one text; weights count from 1 over the whole text, the prompt included.
+// sentence_transformers' Pooling of one text. Weights of weighted_mean count from 1 over the whole text
+// with the prompt.
 std::vector<double> naive_pool(const naive::Mat& x, PoolingKind kind, int64_t skip) {
   if (kind == PoolingKind::cls) return row_of(x, skip);
   if (kind == PoolingKind::last_token) return row_of(x, x.rows - 1);
@@ -453,7 +455,7 @@ TEST(CpuEngine, SaysWhichVariantAndHowManyThreads) {
 }
 
 #ifdef __linux__
-// All of the above once more with each variant, in processes of their own.
+// Repeats all tests above with each other variant, in processes of their own.
 TEST(CpuEngineVariants, EachPassesTheEnginesTests) {
   expect_other_variants_pass("CpuEngine.*:*EveryScheme.IsTheNaive*");
 }

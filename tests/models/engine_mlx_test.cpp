@@ -1,5 +1,5 @@
-// The mlx engine against the cpu engine, which has its own proofs, in every scheme; and its edges: absence,
-// bad input, threads.
+// Compares the mlx engine with the cpu engine (tested on its own) in every scheme. Also tests a missing
+// module, bad input and threads.
 #include "engine_mlx/mlx_engine.h"
 
 #include <dlfcn.h>
@@ -26,7 +26,7 @@ using testing::HasSubstr;
 
 constexpr Scheme kFloat{.mode = Mode::none, .bits = 0, .group_size = 0, .dtype = Dtype::f32};
 
-// Where the module was built it must load; only a build without it may skip.
+// A module that was built must load. Only a build without the module may skip.
 #define SKIP_WITHOUT_MLX()                                               \
   if (!std::filesystem::exists(MLXE_BUILD_DIR "/libmlxe_engine_mlx.so")) \
     GTEST_SKIP() << "this build has no MLX module (MLXE_WITH_MLX=OFF)";  \
@@ -87,14 +87,14 @@ double difference(const Matrix& a, const Matrix& b) {
   double most = 0;
   for (size_t i = 0; i < a.values.size(); ++i) {
     const double d = std::abs(static_cast<double>(a.values[i]) - b.values[i]);
-    if (!(d <= most)) most = d;  // a NaN sticks
+    if (!(d <= most)) most = d;  // keeps a NaN
   }
   return most;
 }
 
-// float32 sums of K <= 128 products lose about sqrt(K) * 2^-24 = 7e-7 of their size, some ten of them in a
-// row per layer; the layer norms keep the size near 1. 1e-5 of the largest activation is what the project
-// promises.
+// The error of a float32 sum of K <= 128 products is about sqrt(K) * 2^-24 = 7e-7 of its size. A layer has
+// some ten such sums in a row; the layer norms keep the size near 1. The project promises 1e-5 of the
+// largest activation.
 constexpr double kTolerance = 1e-5;
 
 void expect_same(const Matrix& actual, const Matrix& expected, const std::string& what) {
@@ -111,7 +111,7 @@ void expect_same(const RunResult& actual, const RunResult& expected) {
   expect_same(actual.logits, expected.logits, "logits");
 }
 
-// Around the sizes at which kernels change path, and the shortest texts there are.
+// Lengths around the sizes at which kernels change their path, and the shortest texts.
 const std::vector<int> kLengths{1, 31, 32, 33, 127, 128, 129, 2};
 
 struct Case {
@@ -149,6 +149,10 @@ INSTANTIATE_TEST_SUITE_P(Schemes, MlxEngineCase,
                                          Case{"bert_bf16", Kind::bert, plain(Dtype::bf16)},
                                          Case{"distilbert_f32", Kind::distilbert, plain(Dtype::f32)},
                                          Case{"roberta_f32", Kind::roberta, plain(Dtype::f32)},
+                                         Case{"mpnet_f32", Kind::mpnet, plain(Dtype::f32)},
+                                         Case{"mpnet_affine8", Kind::mpnet, affine(8, 64)},
+                                         Case{"modernbert_f32", Kind::modernbert, plain(Dtype::f32)},
+                                         Case{"modernbert_affine4", Kind::modernbert, affine(4, 64)},
                                          Case{"bert_affine2", Kind::bert, affine(2, 32)},
                                          Case{"bert_affine3", Kind::bert, affine(3, 64)},
                                          Case{"bert_affine4", Kind::bert, affine(4, 64)},
@@ -166,7 +170,7 @@ INSTANTIATE_TEST_SUITE_P(Schemes, MlxEngineCase,
                                          Case{"bert_fake", Kind::bert, of(Mode::fake, 8, 0)}),
                          [](const auto& instance) { return std::string(instance.param.name); });
 
-// The twin: the exponent of one scale of one matrix is another, and the comparison above must notice.
+// The twin: the comparison above notices a changed exponent of one scale of one matrix.
 TEST(MlxEngine, NoticesOneDamagedScale) {
   SKIP_WITHOUT_MLX();
   std::vector<std::byte> damaged;
@@ -203,9 +207,9 @@ TEST(MlxEngine, PoolsAsTheCpuEngineDoes) {
                                        PoolingKind::weighted_mean, PoolingKind::last_token};
   for (Model* model : {&pair.mlx_model, &pair.cpu_model}) model->sentence.modules = {PoolingModule{kinds}};
   RunRequest request{.batch = test::random_batch({7, 1, 12, 7}), .sentence = true};
-  request.batch.pool_from = {0, 0, 5, 6};  // prompts, one up to the last token
+  request.batch.pool_from = {0, 0, 5, 6};  // two prompts; the second leaves only the last token
   expect_same(pair.actual(request).sentence, pair.expected(request).sentence, "pooled");
-  // A prompt and nothing else, where the maximum of nothing is no number.
+  // Texts with only a prompt. Without max pooling, because the maximum of no tokens is not a number.
   request.batch.pool_from = {7, 0, 99, 0};
   for (Model* model : {&pair.mlx_model, &pair.cpu_model})
     std::erase(std::get<PoolingModule>(model->sentence.modules[0]).kinds, PoolingKind::max);
@@ -229,7 +233,7 @@ TEST(MlxEngine, ComputesTheFirstTokenAloneForHeadsThatReadNoOther) {
   }
 }
 
-// More padded tokens than one attention chunk takes, of equal lengths and not.
+// More padded tokens than one attention chunk holds, with equal and with different lengths.
 TEST(MlxEngine, CutsLargeBatchesIntoChunks) {
   SKIP_WITHOUT_MLX();
   Pair pair(Kind::distilbert, kFloat);
@@ -305,7 +309,7 @@ TEST(MlxEngine, RefusesResultsThatAreNoNumbers) {
                           .scales = {},
                           .biases = {}};
   pair.mlx_model.pooler->dense.bias = pair.mlx->add(bias);
-  pair.mlx_model.classifier->dense.bias = pair.mlx->add(bias);
+  pair.mlx_model.classifier->transform.dense.bias = pair.mlx->add(bias);
   EXPECT_EQ(pair.actual({.batch = test::random_batch({4}), .hidden = true}).hidden.rows, 4);
   const std::string text = test::error_text(
       [&] { pair.actual({.batch = test::random_batch({4}), .logits = true}); }, ErrorCode::numeric);
@@ -344,7 +348,7 @@ TEST(MlxEngine, RefusesAnotherBuildsModule) {
   EXPECT_NE(factory(&kModuleAbi, &outcome), nullptr);
   EXPECT_FALSE(outcome.failed);
   ModuleAbi other = kModuleAbi;
-  other.front() ^= 1;  // the headers' hash
+  other.front() ^= 1;  // the hash of the headers
   EXPECT_EQ(factory(&other, &outcome), nullptr);
   other = kModuleAbi;
   other.back() += 8;
@@ -353,7 +357,7 @@ TEST(MlxEngine, RefusesAnotherBuildsModule) {
   EXPECT_THAT(outcome.text, HasSubstr("another build"));
 }
 
-// What follows needs a process that has not loaded the module yet: the child starts over from main().
+// These tests need a process that has not loaded the module yet: the child restarts from main().
 class MlxModuleDeathTest : public testing::Test {
  protected:
   void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }

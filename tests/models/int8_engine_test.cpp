@@ -20,8 +20,8 @@ namespace {
 class EveryQuantizedScheme : public testing::TestWithParam<Scheme> {};
 INSTANTIATE_TEST_SUITE_P(, EveryQuantizedScheme, testing::ValuesIn(quantized_schemes()), scheme_name);
 
-// (code - 128) * scale + bias of the packed form is what dequantize() says, but for the rounding of its bias
-// to bfloat16 and a few of float32.
+// (code - 128) * scale + bias of the packed form equals dequantize(), except for rounding the bias to
+// bfloat16 and a few float32 roundings.
 TEST_P(EveryQuantizedScheme, PackedValuesAreTheStoredOnes) {
   const Scheme scheme = GetParam();
   const int64_t rows = 45, columns = scheme.mode == Mode::int8 ? 200 : 256;
@@ -31,7 +31,7 @@ TEST_P(EveryQuantizedScheme, PackedValuesAreTheStoredOnes) {
   for (float& v : values) v = normal(random);
   QuantizedMatrix m = quantize(std::as_bytes(std::span(values)), Dtype::f32, rows, columns, scheme, 1);
   for (size_t i = 0; scheme.mode == Mode::nvfp4 && i < m.scales.size(); i += 3)
-    m.scales[i] |= std::byte{0x80};  // legal, if nobody writes them: negative scales
+    m.scales[i] |= std::byte{0x80};  // negative scales: legal, though no writer uses them
   const std::vector<float> expected = dequantize(m);
   const StoredWeight stored{"w", scheme, {rows, columns}, scheme.dtype, m.codes, m.scales, m.biases};
   const int own = cpu::code_group(scheme);
@@ -55,12 +55,13 @@ TEST_P(EveryQuantizedScheme, PackedValuesAreTheStoredOnes) {
             ASSERT_EQ(weight(code), 0.0f) << n << ", " << k;
             continue;
           }
-          if (k >= columns) continue;  // met by activations that are zero
+          if (k >= columns) continue;  // padding: multiplied by activations that are 0
           const float value = expected[static_cast<size_t>(n * columns + k)];
-          // The bias is off by half a unit of bfloat16's eight bits; the rest by a few roundings.
+          // The error of the bias is half a unit of bfloat16's eight bits; the rest is a few roundings.
           const float bound = 0x1p-8f * std::abs(bias) + 4 * 0x1p-24f * 255 * std::abs(w.scales[at]);
           ASSERT_NEAR(weight(code), value, bound) << n << ", " << k;
-          // The twin: the next code is another value. Codes of up to 4 bits are the upper ones of a byte.
+          // The twin: the next code gives another value. Codes of up to 4 bits are in the upper bits of a
+          // byte.
           const bool upper = scheme.mode == Mode::affine && scheme.bits <= 4;
           const float next = code + static_cast<float>(upper ? 1 << (8 - scheme.bits) : 1);
           ASSERT_GT(std::abs(weight(next) - value), bound) << n << ", " << k;
@@ -69,10 +70,11 @@ TEST_P(EveryQuantizedScheme, PackedValuesAreTheStoredOnes) {
   }
 }
 
-// Rounding a group of 64 normal values to 127 steps of their largest (about 2.6 deviations) is noise of
-// (2.6 / 127)^2 / 12 = 3.5e-5 of their power; two to three times that behind a GELU, whose values are spread
-// wider. Ten products in a row over two layers give about 5e-4, half of it across the vector's direction:
-// 1 - cosine = 2.5e-4 in the mean, and a few times that for the worst of a hundred tokens.
+// Rounding a group of 64 normal values to 127 steps of their maximum (about 2.6 deviations) adds noise of
+// (2.6 / 127)^2 / 12 = 3.5e-5 of their power. After a GELU, whose values are spread more widely, the noise
+// is two to three times that. Ten products in a row over two layers give about 5e-4, half of it orthogonal
+// to the vector. So 1 - cosine is 2.5e-4 in the mean, and a few times that for the worst of a hundred
+// tokens.
 constexpr double kAngle = 1.5e-3;
 
 TEST_P(EveryQuantizedScheme, IsNearTheNaiveForwardOfItsDequantizedWeights) {
@@ -85,7 +87,8 @@ TEST_P(EveryQuantizedScheme, IsNearTheNaiveForwardOfItsDequantizedWeights) {
   EXPECT_GT(angle, 1e-6) << "activations are not 8-bit at all";
 }
 
-// The twin: the first output column's scales, a 128th of the last product, are off by a power of two or more.
+// The twin: the scales of the first output column, 1 / 128 of the last product, are off by a factor of at
+// least 2.
 TEST_P(EveryQuantizedScheme, OneDamagedScaleShows) {
   TinyBert bert(kEven, GetParam());
   const std::vector<std::byte> damaged = damage_last_scales(bert);
@@ -184,7 +187,7 @@ TEST(Int8Engine, TenThousandMixedCallsFromEightThreadsAreThoseOfOneAndMemoryStay
     inputs.push_back(random_batch(kEven, lengths, i));
     expected.push_back(run(bert, *engine, inputs.back()));
   }
-  // Sanitizers slow each call down, and keep memory of their own; what they look for shows in fewer calls.
+  // Sanitizers slow each call down and use memory of their own. They find errors in fewer calls.
   constexpr int kCalls = kSanitized ? 100 : 1250;
   std::atomic<int> wrong{0};
   const auto round = [&](int calls) {
@@ -201,17 +204,17 @@ TEST(Int8Engine, TenThousandMixedCallsFromEightThreadsAreThoseOfOneAndMemoryStay
       }));
     for (auto& c : callers) c.get();
   };
-  round(kCalls / 10);  // every caller has met its workspace
+  round(kCalls / 10);  // so that every caller has its workspace
   const int64_t before = resident_bytes();
   round(kCalls);
   EXPECT_EQ(wrong, 0);
-  // The heap may keep a few pages more for each thread; a leak of one result a call would be 60 MB.
+  // The heap may grow by a few pages for each thread. A leak of one result a call would be 60 MB.
   if (!kSanitized) {
     EXPECT_LE(resident_bytes() - before, 8 << 20);
   }
 }
 
-// What depends on the kernels, once more with each variant, in processes of their own.
+// Repeats the tests that depend on the kernels with each other variant, in processes of their own.
 TEST(Int8EngineVariants, EachIsNearTheNaiveForwardAndKeepsItsBits) {
   expect_other_variants_pass(
       "Int8Engine.Widths*:Int8Engine.AText*:Int8Engine.Heads*:Int8Engine.Auto*:*EveryQuantizedScheme."

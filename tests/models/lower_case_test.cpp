@@ -1,5 +1,5 @@
-// sentence_bert_config.json's do_lower_case reaches the tokenizer; what it does there,
-// tests/golden/tokenizer_test.cpp holds against sentence-transformers.
+// do_lower_case of sentence_bert_config.json reaches the tokenizer. tests/golden/tokenizer_test.cpp
+// compares its effect with sentence-transformers.
 #include <gtest/gtest.h>
 
 #include "mlx_encoder/encoder.h"
@@ -14,7 +14,7 @@ std::vector<int32_t> ids(const char* checkpoint, const char* setting, const std:
   test::TemporaryFolder folder;
   const fs::path tiny = fs::path(MLXE_TEST_DATA) / "tiny";
   fs::copy(tiny / checkpoint, folder.path(), fs::copy_options::recursive);
-  // sentence-transformers reads the file only where it saved the model.
+  // sentence-transformers reads the file only in a folder with modules.json.
   for (const char* file : {"modules.json", "1_Pooling"})
     fs::copy(tiny / "st_mean_norm" / file, folder / file,
              fs::copy_options::recursive | fs::copy_options::overwrite_existing);

@@ -1,6 +1,6 @@
-// BERT and its heads once more, in double precision and as plainly as the papers write it: what an engine's
-// results are compared with. Shares no code with the engines. Formulas: Devlin et al. 2018 (BERT), Ba et al.
-// 2016 (layer norm), Hendrycks and Gimpel 2016 (GELU); names and epsilon as transformers' modeling_bert.py.
+// A reference for the engines: BERT and its heads in double precision, as the papers define them. Shares no
+// code with the engines. Formulas: Devlin et al. 2018 (BERT), Ba et al. 2016 (layer norm), Hendrycks and
+// Gimpel 2016 (GELU). Names and epsilon as in transformers' modeling_bert.py.
 #pragma once
 
 #include <cmath>

@@ -51,7 +51,7 @@ TEST_P(MiniLmParity, EqualsTransformers) {
 INSTANTIATE_TEST_SUITE_P(Models, MiniLmParity, ::testing::Values("cpu", "mlx"),
                          [](const auto& parameters) { return std::string(parameters.param); });
 
-// The list in golden.h is all there is.
+// The list in golden.h contains every folder.
 TEST(TinyFolders, AreAllTested) {
   std::vector<std::string> found;
   for (const auto& entry : std::filesystem::directory_iterator(test::kTinyFolders))
@@ -59,20 +59,20 @@ TEST(TinyFolders, AreAllTested) {
   EXPECT_THAT(found, ::testing::UnorderedElementsAreArray(test::kTinyNames));
 }
 
-// Folders as the original libraries write them hold nothing this library would have to warn of ...
+// Folders that the original libraries wrote load without warnings ...
 TEST(TinyFolders, LoadWithoutWarnings) {
   for (const std::string name : test::kTinyNames) {
     if (name == "bert_old_names") continue;
     test::Heard heard;
     load_model(test::kTinyFolders / name, heard.warning());
-    // A plain encoder has no sentence pipeline; that mean pooling is assumed must be said.
+    // A plain encoder has no sentence pipeline: the assumption of mean pooling must give a warning.
     std::erase_if(heard.sentences,
                   [&](const std::string& s) { return name[0] != 's' && s.find("pooling") != s.npos; });
     EXPECT_THAT(heard.sentences, ::testing::IsEmpty()) << name;
   }
 }
 
-// ... but for the pre-training heads of old checkpoints.
+// ... except for the pre-training heads of old checkpoints.
 TEST(TinyFolders, OldCheckpointsNameWhatIsIgnored) {
   test::Heard heard;
   load_model(test::kTinyFolders / "bert_old_names", heard.warning());

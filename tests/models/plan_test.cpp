@@ -1,4 +1,4 @@
-// The plan of a model: what the builder refuses, and the passes over it.
+// The plan of a model: the errors of the builder, and the passes over a plan.
 #include "models/plan.h"
 
 #include <gmock/gmock.h>
@@ -31,7 +31,7 @@ constexpr BertConfig kBert{.vocab_size = 11,
                            .layer_norm_epsilon = 1e-12f,
                            .activation = Activation::gelu_erf};
 
-// "linear:2" is an operation of two modules.
+// The operations of a layer, in words. "linear:2" is an operation of two modules.
 std::vector<std::string> described(const PlanGraph& graph, size_t layer) {
   std::vector<std::string> ops;
   for (size_t i = graph.layers[layer].first_op; i < graph.layer_end(layer); ++i) {
@@ -140,7 +140,7 @@ TEST(Plan, CountsTheOperationsOfItsLinears) {
   const Plan plan = bert(kBert);
   const double layer = 4 * 8 * 8 + 2 * 8 * 32;  // multiplications a token
   EXPECT_EQ(linear_operations(plan, plan.whole, 70, 10), 2 * 70 * 2 * layer);
-  // Of the last layer, keys and values are of all tokens.
+  // In the last layer, keys and values are computed for all tokens.
   EXPECT_EQ(linear_operations(plan, plan.first_tokens, 70, 10),
             2 * (70 * (layer + 2 * 8 * 8) + 10 * (layer - 2 * 8 * 8)));
 }
@@ -161,14 +161,14 @@ layers 0 to 1: encoder.layer.0. to encoder.layer.1.
   g      [T, 8]  feed forward     f      intermediate.dense [32, 8] 4-bit, gelu_erf, output.dense [8, 32]
   x      [T, 8]  add, layer norm  g f    output.LayerNorm
 )");
-  // Twin: one matrix stored otherwise, and the layers are told apart.
+  // Twin: if one matrix is stored otherwise, the layers are printed separately.
   const auto mixed = [](const std::string& tensor) {
     return tensor == "encoder.layer.1.output.dense.weight" ? std::string("8-bit") : std::string();
   };
   EXPECT_THAT(to_text(plan, plan.whole, mixed), HasSubstr("layer 1: encoder.layer.1.\n"));
 }
 
-// A layer that adds its input twice, and whose keys and values are of the embeddings.
+// A model with a layer that adds its input twice, and with keys and values computed from the embeddings.
 Plan unusual() {
   PlanBuilder p;
   const std::array tables{std::pair(p.table("words", kVocabulary, kHidden), RowIndex::ids)};
@@ -196,11 +196,10 @@ TEST(Plan, NarrowedGivesTheSameBits) {
   const Linear square{.in = kHidden, .out = kHidden};
   Model model{.model_type = "unusual",
               .encoder = unusual(),
-              .classifier = SequenceClassifier{.dense_name = "dense",
-                                               .out_name = "classifier",
-                                               .activation = Activation::tanh,
-                                               .dense = square,
-                                               .out = {.in = kHidden, .out = 3}}};
+              .classifier = SequenceClassifier{
+                  .transform = {.dense_name = "dense", .dense = square, .activation = Activation::tanh},
+                  .out_name = "classifier",
+                  .out = {.in = kHidden, .out = 3}}};
   // No token but the first reads layer 0's result in the end, so that layer is narrowed too.
   EXPECT_THAT(described(model.encoder.first_tokens, 1),
               ElementsAre("first tokens of first", "linear:1 of first", "linear:2", "attention of first",

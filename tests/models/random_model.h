@@ -13,12 +13,14 @@
 #include "models/bert.h"
 #include "models/distilbert.h"
 #include "models/model.h"
+#include "models/modernbert.h"
+#include "models/mpnet.h"
 
 namespace mlxe::test {
 
 inline constexpr int64_t kVocabulary = 96, kHidden = 64, kFeedForward = 128, kHeads = 4, kPositions = 160;
 
-enum class Kind { bert, distilbert, roberta };
+enum class Kind { bert, distilbert, roberta, mpnet, modernbert };
 
 inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf) {
   const BertConfig bert_config{.vocab_size = kVocabulary,
@@ -37,16 +39,30 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                                            .hidden_dim = kFeedForward,
                                            .max_positions = kPositions,
                                            .activation = activation};
+  const ModernBertConfig modernbert_config{
+      .vocab_size = kVocabulary,
+      .hidden_size = kHidden,
+      .heads = kHeads,
+      .intermediate_size = kFeedForward,
+      .max_positions = kPositions,
+      .layers = {{.heads = kHeads, .rotary = Rotary{160000}},
+                 {.heads = kHeads, .rotary = Rotary{10000}, .window = 7}},
+      .norm_epsilon = 1e-5f,
+      .activation = activation,
+      .norm_bias = Bias::no,
+      .attention_bias = Bias::no,
+      .mlp_bias = Bias::no};
   const Linear square{.in = kHidden, .out = kHidden};
-  const SequenceClassifier classifier{.dense_name = "classifier.dense",
-                                      .out_name = "classifier.out_proj",
-                                      .activation = Activation::relu,
-                                      .dense = square,
-                                      .out = {.in = kHidden, .out = 3}};
+  const SequenceClassifier classifier{
+      .transform = {.dense_name = "classifier.dense", .dense = square, .activation = Activation::relu},
+      .out_name = "classifier.out_proj",
+      .out = {.in = kHidden, .out = 3}};
   Model model{.model_type = "tiny",
-              .encoder = kind == Kind::distilbert ? mlxe::distilbert(distilbert_config)
-                         : kind == Kind::roberta  ? mlxe::roberta(bert_config, 1)
-                                                  : mlxe::bert(bert_config),
+              .encoder = kind == Kind::distilbert   ? mlxe::distilbert(distilbert_config)
+                         : kind == Kind::roberta    ? mlxe::roberta(bert_config, 1)
+                         : kind == Kind::mpnet      ? mlxe::mpnet(bert_config, 32)
+                         : kind == Kind::modernbert ? mlxe::modernbert(modernbert_config)
+                                                    : mlxe::bert(bert_config),
               .pooler = Pooler{square},
               .classifier = classifier,
               .sentence = {},
@@ -56,8 +72,8 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
   return model;
 }
 
-// Every tensor a model names, with random values of a trained model's size, as a checkpoint would hold them.
-// Matrices and embeddings take `scheme`; the rest is `scheme.dtype`.
+// Stores every tensor of a model as a checkpoint would, with random values of the size of trained ones.
+// Matrices and embeddings have `scheme`; other tensors have scheme.dtype.
 class RandomWeights {
  public:
   explicit RandomWeights(const Scheme& scheme, unsigned seed = 1) : scheme_(scheme), random_(seed) {}
@@ -93,7 +109,7 @@ class RandomWeights {
   }
 
  private:
-  // One byte off any alignment, as in a mapped file.
+  // Copies the bytes to an unaligned address, as in a mapped file.
   std::span<const std::byte> keep(const std::vector<std::byte>& bytes) {
     std::vector<std::byte>& kept = storage_.emplace_back(bytes.size() + 1);
     if (!bytes.empty()) std::memcpy(kept.data() + 1, bytes.data(), bytes.size());

@@ -1,5 +1,6 @@
-// What makes scores of logits: a CrossEncoder's activation, from wherever a version kept it, else what
-// transformers' pipeline does. And the heads of folders whose config.json says less, or more, than it should.
+// The function from logits to scores: a CrossEncoder's activation, in the place of each version, else the
+// function of transformers' pipeline. Also the heads of folders whose config.json is incomplete or
+// contradictory.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -34,7 +35,7 @@ class CrossEncoderFolder : public ::testing::Test {
     fs::copy(test::tiny(model), folder_, fs::copy_options::recursive);
     heard_.sentences.clear();
   }
-  // As CrossEncoder saves itself since 5.4.
+  // Writes the file that CrossEncoder saves since 5.4.
   void save_as_cross_encoder(const json& settings) {
     json library = settings;
     library["model_type"] = "CrossEncoder";
@@ -95,14 +96,14 @@ TEST_F(CrossEncoderFolder, ItsActivationIsUsedFromEachPlaceItWasKeptIn) {
     EXPECT_THAT(test::error_text([&] { load(); }, ErrorCode::unsupported), HasSubstr("Softplus"));
     heard_.sentences.clear();
   }
-  // The newer place counts.
+  // The newer place takes precedence.
   copy("bert_prefix");
   places[0](kSigmoid);
   places[1](kIdentity);
   EXPECT_EQ(function(), "identity");
 }
 
-// A SentenceTransformer, or a folder that is none, has no CrossEncoder's settings.
+// The CrossEncoder settings of a SentenceTransformer, or of a plain folder, are not used.
 TEST_F(CrossEncoderFolder, SettingsOfAnotherKindOfModelAreNotUsed) {
   copy("bert_prefix");
   save_as_cross_encoder({{"activation_fn", kIdentity}});
@@ -118,7 +119,7 @@ TEST_F(CrossEncoderFolder, ItsDefaultPromptGoesBeforeTheFirstText) {
       {{"activation_fn", kIdentity}, {"prompts", {{"q", "the river "}}}, {"default_prompt_name", "q"}});
   EXPECT_EQ(predict("the cat").logits, typed.logits);
   EXPECT_NE(plain.logits, typed.logits);
-  // It belongs to pairs: embed() has none.
+  // The default prompt is for classify(): embed() has none.
   const std::vector<std::string> text{"the cat"};
   const Encoder encoder = load();
   EXPECT_EQ(encoder.embed(text).values, encoder.embed(text, {.prompt = ""}).values);
@@ -131,7 +132,7 @@ TEST_F(CrossEncoderFolder, WarningsOfItsFilesAreHeard) {
   EXPECT_THAT(heard_.sentences, ElementsAre(HasSubstr("\"zeta\" is not known")));
 }
 
-// ---- config.json as transformers takes it
+// ---- odd values of config.json that transformers accepts
 
 class OddConfig : public CrossEncoderFolder {
  protected:
@@ -202,7 +203,7 @@ TEST_F(OddConfig, TheTokenizerClassOfTransformers5IsKnown) {
   EXPECT_THAT(heard_.sentences, IsEmpty());
 }
 
-// ---- options of which one would be ignored
+// ---- options that exclude each other
 
 TEST(Options, OfWhichOneWouldBeIgnoredAreRefused) {
   for (const Activations activations : {Activations::int8, Activations::bf16})

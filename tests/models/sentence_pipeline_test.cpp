@@ -1,4 +1,4 @@
-// sentence-transformers' modules and settings: what they compute, and how long a text may be.
+// sentence-transformers' modules and settings: their results, and the limit of a text's length.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -59,8 +59,8 @@ std::vector<float> product(const std::vector<float>& w, const std::vector<float>
   return y;
 }
 
-// Sums of 32 products of values up to 1, each rounded to 6e-8: far below 1e-5. A residual that is left out
-// changes values by about 1.
+// Sums of 32 products of values up to 1, each rounded to 6e-8, have errors far below 1e-5. Omitting a
+// residual changes values by about 1.
 void expect_equal(const std::vector<float>& a, const std::vector<float>& b) {
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5) << i;
@@ -90,7 +90,7 @@ TEST_F(Pipeline, DenseWithAResidual) {
   EXPECT_EQ(Encoder::load(folder_, {.engine = EngineKind::cpu}).info().dimension, 16);
 }
 
-// Of a linear Dense, the mean of the tokens' outputs is the output of the mean.
+// For a linear Dense, the mean of the tokens' outputs equals the output of the mean.
 TEST_F(Pipeline, ADenseOfTokenVectorsThatIsLinearCommutesWithTheMean) {
   const std::vector<float> w = test::random_weights(32 * 32, 4);
   const test::RawTensors tensors{{"linear.weight", test::float_tensor({32, 32}, w)}};
@@ -219,7 +219,7 @@ TEST(PipelineShared, ResidualAndPlainDenseAreSentenceTransformers) {
   }
 }
 
-// The folder's Normalize of tokens stands after the Pooling.
+// The folder has a Normalize of token vectors after the Pooling.
 TEST(PipelineShared, ANormalizeOfTokensAfterThePoolingLeavesTheVectorAlone) {
   if (!fs::exists(kCases)) GTEST_SKIP() << kCases << " is not there";
   const auto v = Encoder::load(kCases / "real-B05/normtok", {.engine = EngineKind::cpu})
@@ -227,7 +227,7 @@ TEST(PipelineShared, ANormalizeOfTokensAfterThePoolingLeavesTheVectorAlone) {
                      .values;
   double sum = 0;
   for (float x : v) sum += static_cast<double>(x) * x;
-  EXPECT_NEAR(std::sqrt(sum), 5.13, 0.005);  // sentence-transformers' norm, to the places it is known
+  EXPECT_NEAR(std::sqrt(sum), 5.13, 0.005);  // sentence-transformers' norm, known to two places
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The originals' scores on real tasks (tests/data/facts.json, tools/make_facts.py), reached in float32 on the
-// cpu engine. The data lies beside the project; where it does not, these tests say so and skip.
+// The originals' scores on real tasks (tests/data/facts.json, tools/make_facts.py) are reached in float32
+// on the cpu engine. The data is outside the repository; without it these tests skip.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ json facts(const std::string& name) {
   return json::parse(test::read_file(fs::path(MLXE_TEST_DATA) / "facts.json")).at(name);
 }
 
-// Rows of a tab-separated file with a header, as the facts saw it.
+// The rows of a tab-separated file with a header. Expects the file from which the facts were made.
 std::vector<std::vector<std::string>> read_rows(const fs::path& file, const json& fact) {
   EXPECT_EQ(sha256_hex(file), fact.at("data_sha256")) << file << " is not what the facts were made from";
   std::ifstream in(file);
@@ -54,7 +54,7 @@ TEST(SharedFacts, MiniLmScoresOnStsAsTheOriginal) {
   }
   const Vectors v = Encoder::load(folder, {.engine = EngineKind::cpu}).embed(texts);
   for (int64_t i = 0; i < v.rows; i += 2) cosines.push_back(cosine(v.row(i), v.row(i + 1)));
-  // Float32 may swap neighbours in rank; each swap moves the correlation by about 6 / 1379^3.
+  // Float32 may swap neighbours in rank. Each swap changes the correlation by about 6 / 1379^3.
   EXPECT_NEAR(spearman(cosines, scores), fact.at("spearman"), 1e-5);
   EXPECT_NEAR(std::reduce(cosines.begin(), cosines.end()) / static_cast<double>(cosines.size()),
               fact.at("cosine_mean"), 2e-6);
@@ -73,7 +73,7 @@ TEST(SharedFacts, DistilBertPredictsAsTheOriginalOnNli) {
   const Encoder encoder = Encoder::load(folder, {.engine = EngineKind::cpu});
   EXPECT_EQ(encoder.info().labels, fact.at("labels").get<std::vector<std::string>>());
   const std::vector<Prediction> found = encoder.classify(pairs);
-  // The closest call of the original is 4e-3 between two logits: float32 flips none.
+  // The smallest difference between two logits of the original is 4e-3: float32 flips no label.
   for (size_t i = 0; i < found.size(); ++i)
     EXPECT_EQ(found[i].best, predictions.at(i * kEvery) - '0') << "pair " << i * kEvery;
   for (size_t i = 0; i < found[0].logits.size(); ++i)  // the file has 5 places

@@ -1,5 +1,5 @@
-// A small BERT with random weights, stored in any scheme: as the engines take it, and in double precision as
-// the naive forward pass does.
+// A small BERT with random weights, stored in any scheme: for the engines, and in double precision for the
+// naive forward pass.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -19,16 +19,16 @@ namespace mlxe::test {
 struct TinyBert {
   BertConfig config;
   Model model;
-  naive::Weights exact;  // what the stored weights say, no more
+  naive::Weights exact;  // the dequantized stored weights
 
   explicit TinyBert(const BertConfig& c, const Scheme& scheme, uint32_t seed = 1)
       : config(c), model{.model_type = "bert", .encoder = mlxe::bert(c)}, random_(seed) {
     model.pooler = Pooler{{.in = c.hidden_size, .out = c.hidden_size}};
-    model.classifier = SequenceClassifier{"head.dense",
-                                          "head.out",
-                                          Activation::relu,
-                                          {.in = c.hidden_size, .out = c.hidden_size},
-                                          {.in = c.hidden_size, .out = 3}};
+    model.classifier = SequenceClassifier{.transform = {.dense_name = "head.dense",
+                                                        .dense = {.in = c.hidden_size, .out = c.hidden_size},
+                                                        .activation = Activation::relu},
+                                          .out_name = "head.out",
+                                          .out = {.in = c.hidden_size, .out = 3}};
     Filler filler{*this, scheme};
     model.visit(filler);
   }
@@ -64,7 +64,8 @@ struct TinyBert {
       const bool is_matrix = spec.shape.size() == 2;
       const int64_t rows = is_matrix ? spec.shape[0] : 1, columns = spec.shape.back();
       const bool takes_scheme = spec.role == Role::linear || spec.role == Role::embedding;
-      // Scales of a trained model: activations stay near 1, so that softmax and GELU are in their bends.
+      // Deviations like those of a trained model: activations stay near 1, where softmax and GELU are
+      // nonlinear.
       const float mean = spec.role == Role::norm && spec.name.ends_with("weight") ? 1.0f : 0.0f;
       const float deviation = spec.role == Role::linear || spec.role == Role::classifier
                                   ? 1.5f / std::sqrt(static_cast<float>(columns))
@@ -90,7 +91,7 @@ struct TinyBert {
   std::deque<Stored> stored_;
 };
 
-// Texts of the given lengths, ids and types at random.
+// Texts of the given lengths with random ids and types.
 inline Batch random_batch(const BertConfig& config, const std::vector<int64_t>& lengths, uint32_t seed = 7) {
   std::mt19937 random(seed);
   Batch batch;

@@ -51,7 +51,7 @@ Instance random_instance(size_t tensors, size_t choices, unsigned seed) {
   return instance;
 }
 
-// The cheapest of at most `bytes`, every combination tried; infinity where none is small enough.
+// The lowest cost of all combinations of at most `bytes` bytes; infinity if none is small enough.
 double brute_force(const Instance& instance, uint64_t bytes, size_t tensor = 0) {
   if (tensor == instance.size()) return 0;
   double best = INFINITY;
@@ -60,7 +60,7 @@ double brute_force(const Instance& instance, uint64_t bytes, size_t tensor = 0) 
   return best;
 }
 
-// Budgets for which the frontier's answer is not the best there is.
+// Number of budgets for which the frontier's answer is not the best.
 int mistakes(const Frontier& frontier, const Instance& instance) {
   int wrong = 0;
   for (uint64_t bytes = 40; bytes <= 520; bytes += 7) {
@@ -99,7 +99,8 @@ TEST(Frontier, ChoicesAddUpToTheirTotal) {
   }
 }
 
-// As large models have them: far more totals than are kept. Costs fall by four with each bit, as errors do.
+// As in large models: far more totals than the frontier keeps. Costs fall by a factor of four with each
+// bit, as errors do.
 TEST(Frontier, StaysNearTheBoundWhereItHasToThinOut) {
   std::mt19937 generator(3);
   Instance instance;
@@ -117,8 +118,8 @@ TEST(Frontier, StaysNearTheBoundWhereItHasToThinOut) {
   EXPECT_LE(frontier.size(), Frontier::kMostTotals);
   for (const size_t at : {frontier.size() / 4, frontier.size() / 2}) {
     const Choice found = frontier.total(at);
-    // No allocation of at most these bytes costs less than sum of min (cost + price * bytes) - price * bytes,
-    // whatever the price.
+    // Lower bound for any price: an allocation of at most these bytes costs at least
+    //   sum of min(cost + price * bytes) - price * bytes.
     double bound = 0;
     for (double price = 1e-12; price < 1; price *= 1.05) {
       double sum = -price * static_cast<double>(found.bytes);
@@ -130,7 +131,7 @@ TEST(Frontier, StaysNearTheBoundWhereItHasToThinOut) {
       }
       bound = std::max(bound, sum);
     }
-    // The bound itself lies below the best by part of one tensor's step, less than 1 % with 150 of them.
+    // The bound is below the optimum by a part of one tensor's step: less than 1 % with 150 tensors.
     EXPECT_LT(found.cost, 1.01 * bound) << at;
     EXPECT_GE(found.cost, bound) << at;
   }
@@ -173,7 +174,7 @@ TEST(Target, IsReadWithItsUnits) {
                 HasSubstr(fmt::format("{}: found \"{}\"", option_of(kind), text)));
 }
 
-// Random words of letters, which every tiny vocabulary spells.
+// Texts of random words. Every tiny vocabulary can spell them letter by letter.
 std::vector<TextInput> texts(size_t count = 300, unsigned seed = 1) {
   std::mt19937 generator(seed);
   std::vector<TextInput> result;
@@ -215,7 +216,7 @@ TEST(Trace, FindsWhatTheOutputReadsAndWhere) {
   EXPECT_EQ(with_head.back().part, allocate::Part::head);
 }
 
-// One matrix alone at 4 bits in a real folder, all else float32: what compare() measures there.
+// The cost that compare() measures for a folder with one matrix at 4 bits and all others float32.
 double cost_by_folder(const std::string& matrix, const std::vector<TextInput>& inputs) {
   const TemporaryFolder folder;
   ConvertOptions o = options(tiny("st_mean_norm"), folder / "out");
@@ -238,8 +239,8 @@ TEST(Sensitivity, IsWhatAFolderWithThatMatrixAloneCosts) {
   for (const TensorSensitivity& t : s.tensors) {
     costs.push_back(t.widths[0].cost);
     if (t.name != "embeddings.word_embeddings.weight" && t.layer != 1) continue;
-    // The same kernels over the same values; 60 cosines near 1 are summed in another order: 60 * 2^-53 at
-    // most each.
+    // The same kernels run on the same values. Only the order of summing 60 cosines near 1 differs: at most
+    // 60 * 2^-53.
     EXPECT_NEAR(t.widths[0].cost, cost_by_folder(t.name, inputs), 1e-13) << t.name;
   }
   std::ranges::sort(costs);  // the twin: no two matrices cost the same
@@ -289,8 +290,8 @@ TEST(Sensitivity, RefusesWhatItCantMeasure) {
               HasSubstr("4 bits are given twice"));
 }
 
-// Of 2 and 4 bits measured, 3 bits lies between them, and nearer to what it measures than if 4 bits alone
-// said it.
+// The cost at 3 bits is interpolated between those measured at 2 and 4 bits. It is nearer to the measured
+// one than an extrapolation from 4 bits alone.
 TEST(Costs, OfAWidthBetweenTwoAreInferredFromBoth) {
   const TextRunner runner(tiny("st_mean_norm"), {.engine = EngineKind::cpu, .threads = 1, .warning = {}});
   const std::vector<Sequence> sequences = tokenize_both(runner, runner, texts(80), Pairs::apart, 1, {});
@@ -354,7 +355,7 @@ TEST(TargetSize, IsMetFromBelowWithinAPercent) {
   }
 }
 
-// Costs of a classifier's matrices need not add up: whatever they say, what is kept measured best.
+// Costs of a classifier's matrices need not add up. In any case, the conversion that measured best is kept.
 TEST(TargetSize, OfAClassifierIsNeverWorseThanOneWidthForAll) {
   bool mixed = false, uniform = false;
   for (const char* model : {"distilbert_cls", "bert_ner", "roberta_cls"})
@@ -380,7 +381,7 @@ TEST(TargetSize, OfAClassifierIsNeverWorseThanOneWidthForAll) {
   EXPECT_TRUE(uniform);
 }
 
-// compare and the proof of a target count labels each in its own way, over the same tokens.
+// compare and the measurement of a target count labels with different code, over the same tokens.
 TEST(HeldOutTexts, OfATokenClassifierAgreeWithCompare) {
   const TemporaryFolder folder;
   const std::vector<TextInput> inputs = texts();
@@ -488,8 +489,8 @@ TEST(TargetCosine, IsMetByTheSmallestThatMeasuresSo) {
   EXPECT_THAT(names_in(folder.path()), ElementsAre("out"));
 }
 
-// A vector added to all of the model's raises every cosine: a cosine as target then buys less, a relative
-// error the same.
+// A constant vector added to all of a model's raises every cosine. A cosine target then means less; a
+// relative-error target means the same.
 TEST(TargetRelativeError, KeepsItsMeaningWhereVectorsLieClose) {
   const TemporaryFolder folder;
   const fs::path close = test::changed_copy(tiny("bert"), folder / "close", [](test::RawTensors& t) {
@@ -609,7 +610,7 @@ TEST(Recipe, OfAnotherModelNamesTheTensor) {
   with_set.overrides = {"*=8"};
   EXPECT_THAT(error_text([&] { apply_recipe(recipe, with_set); }, ErrorCode::usage), HasSubstr("--set out"));
 
-  // Other weights of the same shapes are said.
+  // Other weights of the same shapes give a warning.
   test::changed_copy(tiny("bert"), folder / "tuned",
                      [](test::RawTensors& tensors) { tensors.begin()->second.data[0] ^= std::byte{1}; });
   ConvertOptions tuned = options(folder / "tuned", folder / "no");

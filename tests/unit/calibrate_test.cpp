@@ -1,4 +1,4 @@
-// Rounding by what it does to a layer's outputs, on made-up layers whose inputs are correlated.
+// Rounding by its effect on a layer's outputs, on synthetic layers with correlated inputs.
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ namespace {
 constexpr int64_t kColumns = 128, kRows = 40, kTokens = 700;
 constexpr Scheme kAffine4{.mode = Mode::affine, .bits = 4, .group_size = 32, .dtype = Dtype::f16};
 
-// Tokens of `columns` values made of `sources` independent ones and a little noise of their own, plus a mean.
+// Tokens of `columns` values: mixtures of `sources` independent values, plus noise, plus a mean.
 std::vector<float> inputs(int64_t columns, int64_t sources, float noise, unsigned seed) {
   const std::vector<float> mix = test::random_weights(static_cast<size_t>(sources * columns), seed, 1);
   const std::vector<float> drive = test::random_weights(static_cast<size_t>(kTokens * sources), seed + 1, 1);
@@ -127,8 +127,8 @@ TEST(Moments, RefuseNaN) {
   }
 }
 
-// Tokens on either side of their mean by the same amount: every product is the same number, and what rounding
-// takes from a sum, it takes again with the next one.
+// Tokens at the same distance above and below their mean. Every product is the same number, so that
+// rounding errors of a sum always have the same sign.
 TEST(Moments, KeepSmallProductsOfManyTokens) {
   constexpr int64_t kPart = 500, kParts = 240, kFew = 8;
   constexpr float kAside = 0.7109375f;  // 91 / 128: exact in bfloat16
@@ -149,7 +149,7 @@ TEST(Moments, KeepSmallProductsOfManyTokens) {
   EXPECT_GT(std::abs(static_cast<double>(one_sum) / (kPart * kParts) - variance), 10 * tolerance);
 }
 
-// A row that counts twice is that row twice; one that counts nothing is not there.
+// A row of weight 2 counts as two rows. A row of weight 0 does not count.
 TEST(Moments, WeighRows) {
   const std::vector<float> x0 = inputs(kColumns, 9, 0.5f, 3), x = inputs(kColumns, 9, 0.5f, 4);
   const auto weighed = [&](std::vector<float> original, std::vector<float> changed, auto&& weight) {
@@ -178,8 +178,8 @@ TEST(Moments, WeighRows) {
     }
     return std::sqrt(d / size);
   };
-  // Rounded to bfloat16 at other places: 2^-9 of each factor, averaged over hundreds of tokens. The twin, all
-  // rows alike, is off by more.
+  // Values are rounded to bfloat16 at other places: 2^-9 of each factor, averaged over hundreds of tokens.
+  // The twin, equal weights, is off by more.
   constexpr double kTolerance = 2e-3;
   EXPECT_LT(distance(repeated.covariance, twice.covariance), kTolerance);
   EXPECT_LT(distance(repeated.cross, twice.cross), kTolerance);
@@ -189,8 +189,8 @@ TEST(Moments, WeighRows) {
   EXPECT_NEAR(repeated.target_mean[5], twice.target_mean[5], 1e-5);
 }
 
-// What compensation is worth on this layer: plain rounding costs several times as much. The twins below show
-// that each part of the Hessian is needed for that.
+// The error with compensation is a quarter of that of round-to-nearest on this layer, at most. The twins
+// below show that each part of the Hessian is needed.
 constexpr double kGain = 0.25;
 
 TEST(Compensation, CostsAFractionOfPlainRounding) {
@@ -237,7 +237,7 @@ TEST(Compensation, WhereInputsAreIndependentIsRoundingToTheNearest) {
   const InputHessian hessian(std::move(independent));
   const std::vector<float> w = weights(), found = dequantize(compensated(w, hessian));
   const QuantizedMatrix m = compensated(w, hessian);
-  // Each value is at most half a step from its own, or was clipped: then it is the end of its group's range.
+  // Each value is at most half a step from the original, or was clipped to the end of its group's range.
   for (int64_t g = 0; g < kRows * kColumns / 32; ++g) {
     const auto begin = found.begin() + g * 32;
     const auto [low, high] = std::minmax_element(begin, begin + 32);
@@ -247,7 +247,7 @@ TEST(Compensation, WhereInputsAreIndependentIsRoundingToTheNearest) {
     for (int64_t i = g * 32; i < (g + 1) * 32; ++i) {
       const float value = w[static_cast<size_t>(i)], rounded = found[static_cast<size_t>(i)];
       const bool clipped = rounded == *low || rounded == *high;
-      // The gradient a code is judged by is summed in float32: 1e-6 of values below 0.3.
+      // The gradient that decides a code is summed in float32: 1e-6 of values below 0.3.
       if (!clipped) {
         EXPECT_LE(std::abs(value - rounded), step * 0.5f + 1e-6f) << i;
       }
@@ -298,7 +298,7 @@ TEST(Compensation, WritesEveryWidthAndGroup) {
       }
 }
 
-// x0 = A x exactly: what W makes of x0 is what W A makes of x.
+// x0 = A x exactly: W x0 = (W A) x.
 TEST(Retarget, FindsTheWeightsForTheInputsThereAre) {
   const std::vector<float> x = inputs(kColumns, 40, 1, 11);
   std::vector<float> x0 = x;
@@ -313,11 +313,11 @@ TEST(Retarget, FindsTheWeightsForTheInputsThereAre) {
   ThreadPool pool(2);
   const InputHessian hessian(moments_of(x0, x, kColumns), 0.005);
   const std::vector<float> found = correct_for_drift(w, hessian, pool);
-  // The damping pulls towards w by half a percent of the mean variance; what is left is a small part.
+  // The damping pulls towards w by half a percent of the mean variance. The remaining error is small.
   EXPECT_LT(weighted_error(wanted, found, hessian, pool), 0.01 * weighted_error(wanted, w, hessian, pool));
 }
 
-// The sum is off by B x: weights that make up for it are W + B.
+// The sum is off by B x: the weights that correct it are W + B.
 TEST(Retarget, MakesUpForASumThatIsOff) {
   const std::vector<float> x = inputs(kColumns, 40, 1, 11), w = weights();
   const std::vector<float> b = test::random_weights(static_cast<size_t>(kRows * kColumns), 21);
@@ -358,7 +358,7 @@ TEST(ChannelFit, FindsTheLineOfEachChannel) {
   for (size_t c = 0; c < kChannels; ++c) {
     const float slope = c == 7 ? 1 : 1 + 0.01f * static_cast<float>(c);
     EXPECT_NEAR(lines[c].slope, slope, 1e-5) << c;
-    // Of the constant channel the offset makes good what the slope does not: 0.07 * 0.25.
+    // In the constant channel, the offset corrects what the slope does not: 0.07 * 0.25.
     EXPECT_NEAR(lines[c].offset, -0.1f * static_cast<float>(c) + (c == 7 ? 0.0175f : 0), 1e-5) << c;
   }
 }
@@ -382,7 +382,7 @@ TEST(ActivationFile, GivesBackRowsAndRefusesWhatWasReplaced) {
     for (int64_t c = 0; c < kColumns; ++c) {
       if (r == 5)
         EXPECT_TRUE(std::isnan(found.row(r)[c]));
-      else  // half a step of 1/32767, and the rounding of the products
+      else  // half a step of 1/32767, plus the rounding of the products
         EXPECT_NEAR(found.row(r)[c], rows.row(r)[c], largest * (0.5 / 32767 + 1e-6));
     }
   }

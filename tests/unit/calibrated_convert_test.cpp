@@ -1,4 +1,4 @@
-// Conversions with calibration texts, of the tiny checkpoints.
+// Conversions of the tiny checkpoints with calibration texts.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <sys/wait.h>
@@ -28,7 +28,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::IsSupersetOf;
 
-// Random words of letters, which every tiny vocabulary spells.
+// Texts of random words. Every tiny vocabulary can spell them letter by letter.
 Calibration texts(size_t count = 300, unsigned seed = 1) {
   std::mt19937 generator(seed);
   Calibration calibration{.built_in = BuiltInText::left_out};  // which takes longer than the tiny models do
@@ -55,7 +55,7 @@ std::string weights_hash(const fs::path& folder) {
   return sha256_hex(folder / "model.safetensors");
 }
 
-// Of other texts of the same kind.
+// The token vectors for other texts of the same kind.
 Matrix hidden_on_texts(const fs::path& folder) {
   LoadedModel loaded = load_model(folder, {});
   const Tokenizer tokenizer = Tokenizer::load(folder, {});
@@ -81,7 +81,8 @@ double distance(const fs::path& a, const fs::path& b) {
 TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
   for (const char* model :
        {"bert", "bert_prefix", "bert_old_names", "bert_sharded", "bert_f16", "distilbert", "distilbert_cls",
-        "roberta_cls", "xlm_roberta", "electra", "electra_cls", "st_mean_norm", "st_dense"})
+        "roberta_cls", "xlm_roberta", "electra", "electra_cls", "mpnet", "mpnet_cls", "modernbert",
+        "modernbert_cls", "modernbert_ner", "st_mean_norm", "st_dense"})
     for (const int bits : {2, 4, 8}) {
       SCOPED_TRACE(fmt::format("{}, {} bits", model, bits));
       const TemporaryFolder folder;
@@ -95,7 +96,7 @@ TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
       EXPECT_EQ(test::read_file(folder / "calibrated/config.json"),
                 test::read_file(folder / "plain/config.json"));
       EXPECT_EQ(inspect_model(folder / "calibrated").diagnosis, Diagnosis::mlx);
-      // Tensor by tensor the same names, dtypes and shapes; other numbers.
+      // Every tensor has the same name, dtype and shape, but other values.
       const test::RawTensors ours = test::read_tensors(folder / "calibrated/model.safetensors");
       const test::RawTensors theirs = test::read_tensors(folder / "plain/model.safetensors");
       ASSERT_EQ(ours.size(), theirs.size());
@@ -202,7 +203,7 @@ TEST(CalibratedConvert, GoesOnOnlyFromItsOwnStepsThatAreWhole) {
   std::string bytes = test::read_file(first);
   test::write_file(first, bytes.substr(0, bytes.size() - 1));
   EXPECT_EQ(first_done(o), 0u) << "a cut file";
-  // The twin of going on: a step that holds something else shows in the result.
+  // The twin: a damaged step changes the result.
   convert(o);
   const std::string right = weights_hash(folder / "out");
   fs::remove_all(folder / "out");
@@ -360,7 +361,7 @@ TEST(CalibratedConvert, RefusesWhatHasNoScalesToChoose) {
 
 TEST(CalibratedConvert, NamesTheTensorOfANaNAndOfValuesThatOverflow) {
   const TemporaryFolder folder;
-  // The second's outputs are added to something: its drift is made with its own weights.
+  // The outputs of the second matrix are added to another value; its drift is computed with its own weights.
   for (const std::string tensor :
        {"encoder.layer.1.attention.self.key.weight", "encoder.layer.1.output.dense.weight"}) {
     const auto damaged = [&](const std::string& copy, float value) {
@@ -375,7 +376,7 @@ TEST(CalibratedConvert, NamesTheTensorOfANaNAndOfValuesThatOverflow) {
         error_text([&] { convert(options(damaged("large", 1e30f), folder / "out")); }, ErrorCode::numeric),
         HasSubstr(tensor));
   }
-  // Finite weights whose outputs are not: what reads them first is named.
+  // Finite weights with infinite outputs: the error names the first matrix that reads these outputs.
   const fs::path hot = test::changed_copy(tiny("bert"), folder / "hot", [](test::RawTensors& tensors) {
     for (const char* name :
          {"encoder.layer.0.output.LayerNorm.weight", "encoder.layer.0.output.LayerNorm.bias"}) {

@@ -1,4 +1,4 @@
-// The default calibration text, and what is said of texts that will hardly do.
+// The default calibration text, and the warnings about unsuitable texts.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
@@ -56,12 +56,12 @@ TEST(DefaultCalibrationTexts, AreManyAndVariedWithoutRepetition) {
   EXPECT_EQ(different.size(), all);
   EXPECT_GE(texts.size(), 1000u);
   EXPECT_GE(pairs, 300u);
-  EXPECT_GE(foreign * 10, all);  // accents and other scripts; some of the other languages have none
+  EXPECT_GE(foreign * 10, all);  // counts accents and other scripts; some other languages have neither
   EXPECT_EQ(shortest, 1u);
   EXPECT_GE(longest, 60u);
 }
 
-// The real vocabulary, and a model wide enough to want many tokens: nothing is remarked upon.
+// With the real vocabulary, and a model wide enough to need many tokens, there are no warnings.
 TEST(DefaultCalibrationTexts, SufficeForMiniLM) {
   const std::filesystem::path folder = test::minilm_folder();
   if (folder.empty()) GTEST_SKIP() << test::kNoMiniLm;
@@ -76,7 +76,7 @@ TEST(DefaultCalibrationTexts, SufficeForMiniLM) {
   EXPECT_GE(batch.tokens() - 2 * batch.texts(), 20'000);  // without [CLS] and [SEP]
 }
 
-// ---- texts that will hardly do
+// ---- unsuitable texts
 
 struct Heard {
   std::string warnings;
@@ -97,7 +97,7 @@ std::string said(const Calibration& calibration, const char* model = "bert") {
   return tokenized(calibration, model).warnings;
 }
 
-// Words every tiny vocabulary has.
+// A sentence of words that every tiny vocabulary has.
 std::string sentence(std::mt19937& generator) {
   static const std::vector<std::string> kWords{"The",  "second", "river", "bridge", "was",  "small",
                                                "rain", "again",  "left",  "letter", "from", "committee"};
@@ -186,7 +186,7 @@ TEST(CalibrationTexts, RepeatedOnesAreCounted) {
   calibration.texts[0].text += " again";
   calibration.texts[1].text += " left";
   EXPECT_THAT(said(calibration), IsEmpty());
-  // The same text beside another one makes another pair.
+  // The same text with another second text is another pair.
   Calibration one_premise = pairs();
   for (TextInput& text : one_premise.texts) text.text = "The bridge was small";
   EXPECT_THAT(said(one_premise, "distilbert_nli"), IsEmpty());
@@ -202,7 +202,7 @@ TEST(CalibrationTexts, AModelOfPairsWantsPairs) {
   EXPECT_THAT(said(sentences(), "distilbert_cls"), IsEmpty());
 }
 
-// Without a number, what takes seconds; with one, that many texts, however long they are.
+// Without a limit, the default number of tokens; with one, that many texts of any length.
 TEST(CalibrationTexts, ANumberIsMeant) {
   Calibration many = sentences(4000);  // of 8 words
   const Batch some = tokenized(many).batch;
@@ -238,8 +238,8 @@ TEST(CalibrationTexts, WhatTheVocabularyDoesNotCoverIsMeasured) {
                                    Not(HasSubstr("unknown"))));
 }
 
-// Bytes of one sign that several tokens share are no letters of their own: without that, a vocabulary of
-// bytes would seem to cover Chinese. With 26 and more pieces a sign would seem to be many.
+// The bytes of one Chinese character, split over several tokens, do not count as letters. Otherwise a
+// vocabulary of bytes would seem to cover Chinese.
 TEST(CalibrationTexts, AVocabularyOfBytesSpellsChinese) {
   Calibration chinese{.built_in = BuiltInText::left_out};
   std::mt19937 generator(5);
@@ -290,7 +290,7 @@ TEST(BuiltInText, FillsWhatTheTextsLeaveAndHasItsShare) {
   EXPECT_NEAR(static_cast<double>(tokens_after(many_mixed, given)), kBuiltInShare * static_cast<double>(most),
               0.04 * static_cast<double>(most));
 
-  many.limit = 2000;  // is meant, and the share is taken of what it holds
+  many.limit = 2000;  // exactly 2000 texts; the share of built-in text follows from their tokens
   const auto [named, named_mixed] = mixed(many);
   EXPECT_EQ(named.texts(), 2000);
   EXPECT_NEAR(static_cast<double>(tokens_after(named_mixed, 2000)),
@@ -306,7 +306,7 @@ TEST(BuiltInText, ChangesNothingThatIsSaidOfTheTexts) {
   EXPECT_THAT(before, HasSubstr("labels, it seems"));
 }
 
-// Lines the vocabulary spells or does not know would teach the model what it never sees.
+// Lines that the vocabulary spells letter by letter, or does not know, are left out.
 TEST(BuiltInText, BringsOnlyLinesTheVocabularyCovers) {
   const RealTokenizer real;
   if (real.folder.empty()) GTEST_SKIP() << test::kNoMiniLm;

@@ -1,4 +1,4 @@
-// What a conversion carries over must load by the code that runs it; what it promises a reader must hold.
+// Files that a conversion copies must load with the code that runs them. Promises about readers must hold.
 #include <gmock/gmock.h>
 
 #include <limits>
@@ -29,8 +29,8 @@ ReaderVerdict verdict(const fs::path& folder, const char* reader) {
   return *std::ranges::find(in.readers, reader, &ReaderVerdict::reader);
 }
 
-// A conversion of `model` fails with `code` and leaves nothing; planning it fails already; inspect says that
-// this program doesn't load it. Gives back the message.
+// Expects that converting `model` fails with `code` and leaves nothing, that planning fails, too, and that
+// inspect says that this program does not load it. Returns the message.
 std::string refused(const fs::path& model, ErrorCode code) {
   const TemporaryFolder folder;
   const std::string said =
@@ -137,7 +137,7 @@ TEST(MlxEmbeddingsPromise, IsHeldOrRefusedBeforeTheWork) {
   EXPECT_THAT(refuse("st_dense", kScheme, ErrorCode::unsupported), HasSubstr("2_Dense"));
 }
 
-// The check that stands before the new folder's name is given, on folders that break the promise.
+// The check before the new folder gets its name, on folders that break the promise.
 TEST(MlxEmbeddingsPromise, IsCheckedByTheVerdictOfInspect) {
   const TemporaryFolder folder;
   for (const Scheme& scheme :

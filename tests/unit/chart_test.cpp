@@ -44,7 +44,7 @@ std::vector<std::map<std::string, std::string>> coloured(const std::string& svg,
   return all;
 }
 
-// Every tag closed, in order, and no text that would end one: what an XML reader minds first.
+// Checks that every tag is closed, in order, and that no text would end a tag.
 void expect_well_formed(const std::string& svg) {
   EXPECT_THAT(svg, testing::StartsWith("<svg "));
   std::vector<std::string> open;

@@ -108,7 +108,8 @@ TEST_F(CheckpointTest, WeightsUnderAWrappersPrefixAreReadWithoutIt) {
 TEST_F(CheckpointTest, NamesWithoutAWrappersPrefixStay) {
   config("{}");
   const std::string anchor = "embeddings.word_embeddings.weight";
-  // The model's own names win over a copy under a prefix; a word that merely ends alike is no prefix.
+  // The model's own names win over a copy under a prefix. A name that only ends in the same word has no
+  // prefix.
   for (const std::string& name : {anchor, "bert." + anchor}) {
     tensors({{name, Dtype::f32, {2, 3}}, {"teacher." + anchor, Dtype::f32, {2, 3}}});
     Checkpoint checkpoint = open();
@@ -181,7 +182,7 @@ TEST_F(CheckpointTest, AMissingShardIsNamed) {
   EXPECT_THAT(open_error(ErrorCode::not_found), HasSubstr("\"model-00002-of-00002.safetensors\" named by"));
 }
 
-// The system refuses to look for such a name at all.
+// The system refuses a name of this length.
 TEST_F(CheckpointTest, AFileNameNoSystemTakesIsAnIoError) {
   config("{}");
   index(R"({"weight_map": {"a": ")" + std::string(400, 'x') + R"(.safetensors"}})");
@@ -358,7 +359,7 @@ TEST_F(CheckpointTest, OverridesMatchUnderEveryNameALoaderUses) {
   }
 }
 
-// A converter that stripped the prefix from the tensors, beside a dictionary that keeps it.
+// As written by a converter that removed the prefix from the tensors but not from the dictionary.
 TEST_F(CheckpointTest, OverridesMatchWithAPrefixTheFileLacks) {
   tensors({{"q.weight", Dtype::u32, {4, 32}},
            {"q.scales", Dtype::f16, {4, 2}},

@@ -88,7 +88,7 @@ TEST(Gates, OfVectorsNeedTextsEnough) {
   EXPECT_THAT(names(23), testing::Not(testing::Contains(error)));
   EXPECT_THAT(names(24), testing::AllOf(testing::Contains(error), testing::Not(testing::Contains(kept))));
   EXPECT_THAT(names(101), testing::IsSupersetOf({error, kept}));
-  // Asked for, they are looked at whatever the number.
+  // If requested, they are checked for any number of texts.
   Comparison few = embedder();
   few.vectors = VectorSpace{.texts = 3, .relative_error = 0.5, .neighbours_kept = 0.5};
   EXPECT_THAT(failing(few), testing::IsEmpty());

@@ -110,7 +110,7 @@ TEST(Difference, RefusesWhatWasNotAnnounced) {
   test::error_text([&] { meter.add(two, three, 0); }, ErrorCode::internal);
 }
 
-// A tokenizer without special tokens gives an empty text none.
+// An empty text has no token if the tokenizer adds no special tokens.
 TEST(Labels, OfTokensTakeATextWithoutAny) {
   OutputTask task{.classifier = true, .by_token = true, .labels = {"O", "B"}};
   task.sequences = 2;

@@ -1,4 +1,4 @@
-// The reports: complete, safe whatever the texts hold, and nothing fetched from anywhere.
+// The reports are complete, safe for any texts, and self-contained.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -225,7 +225,7 @@ TEST(Reports, TellOfVectorsBesideTheCosine) {
   EXPECT_TRUE(nlohmann::json::parse(to_json(infinite))["vectors"]["relative_error"].is_null());
 }
 
-// The schema users check our output with is true, and says so when it is not.
+// Our output follows the published schema, and the schema check finds errors.
 TEST(Json, FollowsItsSchema) {
   const test::JsonSchema schema(
       nlohmann::json::parse(test::read_file(MLXE_SOURCE_DIR "/docs/json/compare.schema.json")));
@@ -264,7 +264,7 @@ TEST(ReportText, KeepsUtf8AndReplacesTheRest) {
   EXPECT_EQ(markdown_escape("a_b*c"), "a\\_b\\*c");
 }
 
-// The chart is a file of the compared folder: its scripts must not become the page's.
+// The chart is a file of the compared folder: a script in it must not run in the page.
 TEST(HtmlReport, ShowsTheChartOfATargetAsAPicture) {
   Comparison c = full();
   EXPECT_THAT(to_html(c), Not(HasSubstr("data:image/svg+xml")));

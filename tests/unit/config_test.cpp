@@ -160,7 +160,7 @@ TEST(Config, ValuesItCannotHonourAreErrorsAllAtOnce) {
                     HasSubstr("\"position_embedding_type\" is \"relative_key\"")));
 }
 
-// Each row of the table, so that none can be lost.
+// Tests every row of the table.
 TEST(Config, EveryRejectedKeyIsRejected) {
   ASSERT_EQ(rejected_keys().size(), 8u);
   for (const RejectedKey& row : rejected_keys()) {
@@ -192,8 +192,8 @@ TEST(Config, NestedObjectsKeepTheirOwnAccount) {
 }
 
 TEST(Config, TheWholePretrainedConfigIsKnown) {
-  // Every key transformers 4.57 writes for BERT, DistilBERT and (XLM-)RoBERTa, beyond what the architectures
-  // read.
+  // Every key that transformers 4.57 writes for BERT, DistilBERT and (XLM-)RoBERTa and the architectures do
+  // not read.
   const Config c =
       config(R"({"return_dict": true, "output_hidden_states": false, "torchscript": false, "dtype": "float32",
     "pruned_heads": {}, "tie_word_embeddings": true, "chunk_size_feed_forward": 0, "is_encoder_decoder": false,

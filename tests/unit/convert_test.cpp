@@ -63,8 +63,9 @@ const Named kSchemes[] = {
 };
 
 TEST(Convert, PredictsEveryByteOfTheFolder) {
-  for (const char* model : {"bert", "bert_old_names", "bert_sharded", "bert_f64", "bert_f16", "bert_odd",
-                            "distilbert_cls", "roberta_cls", "xlm_roberta", "electra", "st_dense"})
+  for (const char* model :
+       {"bert", "bert_old_names", "bert_sharded", "bert_f64", "bert_f16", "bert_odd", "distilbert_cls",
+        "roberta_cls", "xlm_roberta", "electra", "mpnet", "modernbert", "st_dense"})
     for (const Named& scheme : kSchemes) {
       SCOPED_TRACE(std::string(model) + ", " + scheme.name);
       const TemporaryFolder folder;
@@ -208,7 +209,7 @@ TEST(Convert, ASchemeThatFitsNoMatrixIsAnErrorUnlessAllShallStayFloat) {
     EXPECT_THAT(names_in(folder.path()), IsEmpty());
   }
   options.strict = false;
-  options.keep = {"encoder.*"};  // what it leaves can't be quantized either
+  options.keep = {"encoder.*"};  // the other matrices can't be quantized, either
   error_text([&] { convert(options); }, ErrorCode::usage);
 
   options.keep = {"*"};
@@ -230,7 +231,7 @@ TEST(Convert, ACardSaysWhatWasStored) {
     convert(options);
     return test::read_file(folder / "out" / "README.md");
   };
-  // Asked for groups of 64, which do not divide the 32 columns of most.
+  // Groups of 64 are requested; they do not divide the 32 columns of most matrices.
   EXPECT_THAT(card({.scheme = {Mode::affine, 8, 64, Dtype::f16}}),
               HasSubstr("# bert (affine 8-bit float16, groups of 32 and 64)"));
   EXPECT_THAT(card({.scheme = kAffine8g32}), HasSubstr("# bert (affine 8-bit g32 float16)"));
@@ -242,7 +243,7 @@ TEST(Convert, ACardSaysWhatWasStored) {
   EXPECT_THAT(card({.scheme = {.dtype = Dtype::bf16}}), HasSubstr("# bert (bfloat16)"));
 }
 
-// Found in the wild: rounded to a grid and stored as floats, and not a word of it in any file.
+// As seen in published models: values on a grid, stored as floats, without a note in any file.
 TEST(Convert, SaysThatASourceWasQuantizedBeforeWhereOnlyItsValuesShowIt) {
   const TemporaryFolder folder;
   const fs::path fake = folder / "fake";
@@ -278,7 +279,7 @@ TEST(Convert, SaysThatASourceWasQuantizedBeforeWhereOnlyItsValuesShowIt) {
     tensor = test::float_tensor(tensor.shape, values);
   });
   EXPECT_THAT(warnings(rows), ::testing::Contains(HasSubstr("encoder.layer.1.intermediate.dense.weight")));
-  // The twins: weights as training leaves them, in every float type.
+  // The twins: trained weights in every float type.
   for (const char* model : {"bert", "bert_f16", "bert_bf16", "distilbert", "roberta"})
     EXPECT_THAT(warnings(tiny(model)), Not(::testing::Contains(HasSubstr("fake")))) << model;
 }
@@ -314,9 +315,9 @@ TEST(Convert, StoresTiedTensorsOnce) {
   EXPECT_FALSE(written.contains("cls.predictions.decoder.weight"));
   EXPECT_FALSE(written.contains("cls.predictions.decoder.bias"));
   EXPECT_THAT(done.plan.notes, ::testing::Contains(HasSubstr("stored once")));
-  EXPECT_EQ(heard.sentences.size(), 1u);  // of the head carried over; nothing of a difference
+  EXPECT_EQ(heard.sentences.size(), 1u);  // about the copied head; none about a difference
 
-  // Said when the two are not the same after all; kept when the model says they are apart.
+  // Different tensors give a warning. If the model declares them untied, both are kept.
   const fs::path differs = test::changed_copy(model, folder / "differs", [](RawTensors& t) {
     t["cls.predictions.decoder.weight"].data[5] ^= std::byte{1};
   });
@@ -533,11 +534,11 @@ TEST(Convert, NoticesASourceThatChangesWhileItIsRead) {
             fs::last_write_time(entry.path() / "model.safetensors", fs::file_time_type::clock::now());
       },
       "Dense/model.safetensors");
-  // The twin: what no conversion reads may change.
+  // The twin: a file that no conversion reads may change.
   changed_by([](const fs::path& model) { test::write_file(model / "notes.md", "x"); }, "");
 }
 
-// Bytes in names are the system's, not UTF-8: the same conversion is still recognised.
+// File names may be any bytes: the same conversion is still recognised.
 TEST(Convert, FileNamesNeedNotBeUtf8) {
   const TemporaryFolder folder;
   const std::string name =
@@ -596,10 +597,9 @@ TEST(Convert, RepairsAFakeQuantizedFolder) {
     EXPECT_FALSE(name.ends_with(".zero_point")) << name;
   }
   EXPECT_FALSE(config_of(folder / "real").contains("mlx_encoder"));
-  // Tolerance: the second rounding moves a weight by at most half an 8-bit step of its group of 32, as much
-  // as the one rounding of the direct conversion does, so the repaired model is about as far from the fake
-  // one as the direct one is from the original. Twice that is allowed; 4 bits, 17 times coarser, must not
-  // pass.
+  // Tolerance: the second rounding moves a weight by at most half an 8-bit step of its group of 32, like
+  // the rounding of the direct conversion. So the repaired model is about as far from the fake one as the
+  // direct one is from the original. Twice that is allowed. 4 bits, 17 times coarser, must not pass.
   convert({.model = tiny("bert"), .output = folder / "direct", .scheme = kAffine8g32});
   const Matrix original = test::hidden_of(tiny("bert"));
   const float one_rounding = test::largest_difference(test::hidden_of(folder / "direct"), original);
@@ -684,7 +684,7 @@ TEST(MlxEmbeddingsLayout, IsABareEncoderThatComputesTheSame) {
            {"type_vocab_size", "layer_norm_eps", "hidden_size", "num_hidden_layers", "num_attention_heads",
             "intermediate_size", "max_position_embeddings", "vocab_size"})
         EXPECT_TRUE(config.contains(key)) << key;
-      // The arithmetic is the same but for the zeros DistilBERT gets added: bit for bit.
+      // The bits are equal: the arithmetic differs only by the zeros that are added for DistilBERT.
       EXPECT_EQ(test::hidden_of(folder / "theirs").values, test::hidden_of(folder / "hf").values);
     }
 }
@@ -720,7 +720,7 @@ TEST(MlxEmbeddingsLayout, SaysWhatItLeavesOut) {
       plan_conversion({.model = tiny("st_cls"), .scheme = kAffine8g32, .layout = Layout::mlx_embeddings})
           .warnings,
       ::testing::Contains(HasSubstr("averages the token vectors")));
-  // Only where the tokenizer does not do it anyway.
+  // Warns only if the tokenizer does not lowercase by itself.
   for (const auto& [model, said] : {std::pair("xlm_roberta", 1), std::pair("st_mean_norm", 0)}) {
     const fs::path source = folder / model;
     fs::copy(tiny(model), source, fs::copy_options::recursive);

@@ -52,7 +52,7 @@ TEST(CpuFeatures, UnknownOrForeignVariantIsAnError) {
     }
 }
 
-// The run used the variant it claims: with MLXE_CPU set, that one and no other.
+// The active variant is the one that MLXE_CPU names, if it is set.
 TEST(CpuFeatures, ActiveVariantObeysTheEnvironment) {
   const char* forced = std::getenv("MLXE_CPU");
   EXPECT_EQ(active_variant(), choose_variant(forced));
@@ -62,7 +62,7 @@ TEST(CpuFeatures, ActiveVariantObeysTheEnvironment) {
 }
 
 #if defined(__x86_64__) && defined(__linux__)
-// The kernel lists a flag only when it also saves the registers, so its list must agree with ours.
+// The Linux kernel lists a flag only if it also saves the registers, so that its list must agree with ours.
 TEST(CpuFeatures, AgreesWithTheOperatingSystem) {
   std::ifstream file("/proc/cpuinfo");
   std::string line, flags;

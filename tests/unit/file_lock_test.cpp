@@ -53,7 +53,7 @@ TEST(FileLock, NamesItsHolderAndGoesWithIt) {
   ::close(ready[0]), ::close(ready[1]);
 }
 
-// Each adds one to a number in a file: without the lock some of the additions are lost.
+// Each process adds one to a number in a file. Without the lock some additions would be lost.
 TEST(FileLock, OneAtATimeOfManyThatWait) {
   const test::TemporaryFolder folder;
   const fs::path number = folder / "number";

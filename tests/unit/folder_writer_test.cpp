@@ -32,7 +32,7 @@ class PendingFolderTest : public ::testing::Test {
     std::sort(all.begin(), all.end());
     return all;
   }
-  // Begins and does not finish.
+  // Begins a folder and does not commit it.
   void begin(const fs::path& target, IfExists if_exists = IfExists::refuse) {
     const FolderClaim claim(target, if_exists);
     const PendingFolder pending(claim);
@@ -112,7 +112,7 @@ TEST_F(PendingFolderTest, ReplacesAModelWhenAsked) {
   EXPECT_THAT(names(), ElementsAre("out"));
 }
 
-// config.json alone makes no model, and what is no part of one is never deleted.
+// config.json alone is no model folder. A file that is no part of a model is never deleted.
 TEST_F(PendingFolderTest, ReplacesNothingButAModel) {
   const auto refused = [&] { return error_of(target_, IfExists::replace); };
   test::write_file(target_ / "config.json", "{}");
@@ -135,14 +135,14 @@ TEST_F(PendingFolderTest, ReplacesNothingButAModel) {
   fs::remove(target_ / "data");
   fs::remove(target_ / "model.safetensors");
   EXPECT_THAT(refused(), HasSubstr("(no weights)"));
-  // mlx_encoder.json is evidence, and what it names is a model's.
+  // A folder with mlx_encoder.json is a model folder, and the files it names belong to the model.
   test::write_file(target_ / "odd name.txt", "carried over");
   test::write_file(target_ / "mlx_encoder.json", R"({"output": {"odd name.txt": {}}})");
   EXPECT_NO_THROW(FolderClaim(target_, IfExists::replace));
   EXPECT_EQ(test::read_file(target_ / "odd name.txt"), "carried over");
 }
 
-// A file that comes while the new folder is written is not lost either.
+// A file that appears in the old folder while the new one is written is not lost.
 TEST_F(PendingFolderTest, LooksAgainBeforeItReplaces) {
   make_model(target_);
   const FolderClaim claim(target_, IfExists::replace);
@@ -217,7 +217,7 @@ TEST_F(PendingFolderTest, CleansUpAfterAKilledProcess) {
   char ready = 0;
   ASSERT_EQ(::read(pipe_ends[0], &ready, 1), 1);
   EXPECT_THAT(error_of(target_), HasSubstr("process " + std::to_string(child) + " is writing this folder"));
-  ASSERT_EQ(names().size(), 2u);  // its process lives: nothing may be taken away
+  ASSERT_EQ(names().size(), 2u);  // its process lives: nothing may be removed
   EXPECT_TRUE(fs::exists(folder_.path() / names()[1] / "model.safetensors"));
   ::kill(child, SIGKILL);
   int status = 0;
@@ -233,7 +233,7 @@ TEST_F(PendingFolderTest, CleansUpAfterAKilledProcess) {
   ::close(pipe_ends[1]);
 }
 
-// On a volume without locks the process id alone protects a running conversion.
+// On a volume without locks, only the process id protects a running conversion.
 TEST_F(PendingFolderTest, AnUnlockedFolderOfALivingProcessStays) {
   const std::string name = ".out.partial-" + std::to_string(::getpid()) + "-00000000";
   fs::create_directory(folder_ / name);
@@ -266,7 +266,7 @@ TEST(Walk, NamesTheFolderThatCannotBeRead) {
     return test::error_text([&] { walk(path, [](const fs::directory_entry&) {}); }, ErrorCode::io);
   };
   EXPECT_THAT(error(folder / "absent"), HasSubstr("absent: No such file or directory"));
-  if (::geteuid() == 0) return;  // whom no mode stops
+  if (::geteuid() == 0) return;  // root ignores file modes
   ::chmod((folder / "a/b").c_str(), 0);
   EXPECT_THAT(error(folder.path()), HasSubstr("a/b: Permission denied"));
   ::chmod((folder / "a/b").c_str(), 0700);

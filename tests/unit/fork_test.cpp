@@ -1,4 +1,4 @@
-// Processes forked from one that has threads: they do not hang, whatever they do with what they inherit.
+// Forked children of a process with threads do not hang when they use inherited objects.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,7 +20,7 @@ namespace {
 constexpr int kWrong = 7;
 constexpr unsigned kSeconds = 20;
 
-// The exit status of a child that runs `body`; 128 and more: a signal ended it, SIGALRM after kSeconds.
+// Forks a child that runs `body`. Returns its exit status, or 128 + signal (SIGALRM after kSeconds).
 int in_child(const std::function<int()>& body) {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -56,7 +56,7 @@ TEST(Fork, ChildRunsAndDestroysAPoolAndMakesItsOwn) {
   EXPECT_TRUE(sum(*pool));
 }
 
-// The caller's loop is under way in the parent when the child begins.
+// A loop is in progress in the parent when the child begins.
 TEST(Fork, ChildOfABusyPoolDoesNotWaitForIt) {
   ThreadPool pool(2);
   std::atomic<bool> inside{false}, leave{false};
@@ -90,8 +90,7 @@ TEST(Fork, ChildUsesAndDestroysAnEncoder) {
   EXPECT_EQ(encoder->embed({"hello world", "a cat"}).values, before.values);
 }
 
-// A child of a process that is in the middle of a call is refused, not left waiting for locks nobody gives
-// back.
+// In a child that was forked during a call, calls throw. They do not wait for locks that stay held.
 TEST(Fork, ChildOfABusyEncoderIsTold) {
   const Encoder encoder =
       Encoder::load(test::tiny("st_mean_norm"), {.engine = EngineKind::cpu, .threads = 2});

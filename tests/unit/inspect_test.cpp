@@ -48,7 +48,7 @@ TEST(Inspect, FloatModelsOfEveryTypeAreFloat) {
 TEST(Inspect, ProposesTheModeThatQuantizesTheModelAndItsTrueSize) {
   const Inspection groups = inspect_model(tiny("bert"));
   EXPECT_EQ(groups.mode_at_8_bits, Mode::affine);
-  // 24 and 48 columns: no group divides them, a scale a row fits.
+  // 24 and 48 columns: no group size divides them; one scale a row (int8) fits.
   const TemporaryFolder folder;
   const Inspection rows = inspect_model(tiny("bert_f64"));
   EXPECT_EQ(rows.mode_at_8_bits, Mode::int8);
@@ -65,7 +65,7 @@ TEST(Inspect, EveryQuantizedLayoutIsRecognised) {
     EXPECT_LT(in.bits_per_weight, 12);
   }
   EXPECT_EQ(inspect_model(converted(folder, "bert", kInt8)).diagnosis, Diagnosis::int8);
-  // Turned back into floats, two groups a row leave no grid of the row: a plain model that claims nothing.
+  // Dequantized, rows of two groups have no common grid: a plain model that claims nothing.
   dequantize_model(
       {.model = converted(folder, "bert_f16", kAffine4), .output = folder / "plain", .dtype = Dtype::f32});
   EXPECT_EQ(inspect_model(folder / "plain").diagnosis, Diagnosis::plain);
@@ -81,11 +81,11 @@ TEST(Inspect, FakeQuantizationIsCalledThatWithEvidence) {
       Contains(HasSubstr("13 of 16 matrices hold values of a quantization but are stored as floats")));
   EXPECT_THAT(in.evidence, Contains(HasSubstr("on an even grid of step")));
   EXPECT_THAT(in.evidence, Contains(HasSubstr("26 .scale and .zero_point tensors")));
-  EXPECT_GT(in.bits_per_weight, 32);  // the strays come on top
+  EXPECT_GT(in.bits_per_weight, 32);  // floats, plus the stray tensors
   EXPECT_EQ(in.bytes_at_8_bits, plan_conversion({.model = fake}).predicted_bytes);
   EXPECT_LT(in.bytes_at_8_bits, in.bytes / 3);
 
-  // Found in the wild: no key of ours, then not even the stray tensors.
+  // As seen in published models: without our key in config.json; then also without the stray tensors.
   test::change_config(fake, [](nlohmann::json& c) { c.erase("mlx_encoder"); });
   EXPECT_EQ(inspect_model(fake).diagnosis, Diagnosis::fake);
   const fs::path bare = test::changed_copy(fake, folder / "bare", [](RawTensors& t) {
@@ -97,7 +97,7 @@ TEST(Inspect, FakeQuantizationIsCalledThatWithEvidence) {
   EXPECT_EQ(by_values.diagnosis, Diagnosis::fake);
   EXPECT_NEAR(by_values.bits_per_weight, 32, 1e-9);
 
-  // The twin: noise a hundredth of a step high takes the grid away, and with it the diagnosis.
+  // The twin: noise of a hundredth of a step destroys the grid, and so the diagnosis.
   const fs::path noisy = test::changed_copy(bare, folder / "noisy", [](RawTensors& t) {
     for (auto& [name, tensor] : t) {
       if (tensor.shape.size() != 2) continue;
@@ -199,7 +199,7 @@ TEST(Inspect, KnowsWhatMlxEmbeddingsLoads) {
   EXPECT_THAT(verdict(tiny("st_dense")).why, Contains(HasSubstr("2_Dense")));
   EXPECT_FALSE(verdict(converted(folder, "bert", kInt8)).loads);
   EXPECT_THAT(verdict(tiny("bert_f64")).why, ElementsAre(HasSubstr("tensors are F64")));
-  // Loads, but computes something else.
+  // mlx-embeddings loads it but computes something else.
   const ReaderVerdict relu = verdict(tiny("bert_relu"));
   EXPECT_TRUE(relu.loads);
   EXPECT_THAT(relu.why, ElementsAre(HasSubstr("exact GELU")));

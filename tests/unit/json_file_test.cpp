@@ -44,7 +44,7 @@ TEST(Json, BoundsTheNesting) {
   std::string objects;
   for (int i = 0; i < 100'000; ++i) objects += "{\"a\":";
   EXPECT_THAT(error_of(objects), HasSubstr("c.json: nested deeper than 64 levels"));
-  // Brackets in strings nest nothing, whatever is escaped before them.
+  // Brackets inside strings do not count as nesting, also after escapes.
   const std::string many(1000, '[');
   EXPECT_NO_THROW(parse_json(R"({"a\\": ")" + many + R"(\"[", "b\"[[": 1})", "c.json"));
   std::string siblings = "[{}";

@@ -15,8 +15,7 @@ namespace {
 using Values = std::vector<double>;
 
 // D is a quotient of counts. p: at most 2000 factors, each rounded to 2^-53, stay within 1e-12 of the exact
-// sum; the difference of alternating terms, each at most 1, loses no more. scipy promises no better than
-// 1e-9.
+// sum; the difference of alternating terms, each at most 1, loses no more. scipy's own tolerance is 1e-9.
 TEST(KolmogorovSmirnov, is_scipys) {
   const auto cases = nlohmann::json::parse(test::read_file(MLXE_TEST_DATA "/metrics/drift.json"));
   ASSERT_EQ(cases.size(), 10u);

@@ -31,7 +31,7 @@ TEST(GoldLabels, AreNamesWhateverTheirCaseOrNumbers) {
   EXPECT_THAT(heard.sentences, IsEmpty());
 }
 
-// Label by label, "1" would be the first class and "0" the first class too.
+// If each label were read on its own, "1" (a name) and "0" (a number) would both be the first class.
 TEST(GoldLabels, AreAllNamesOrAllNumbersWhereANameIsAnotherClasssNumber) {
   test::Heard heard;
   EXPECT_THAT(read({"0", "1", "2", "0"}, kStars, heard).indices, ElementsAre(0, 1, 2, 0));

@@ -77,7 +77,7 @@ TEST_F(OutputFileTest, LargePiecesAndSmallOnesKeepTheirOrder) {
   EXPECT_EQ(test::read_file(file_), "start" + expected.substr(5));
 }
 
-// Each has a file of its own; the last to finish wins, whole.
+// Each writer has its own temporary file. The last one to finish replaces the target as a whole.
 TEST_F(OutputFileTest, TwoWritersDoNotMix) {
   OutputFile a(file_), b(file_);
   a.write("aaaaaaaa");
@@ -189,7 +189,7 @@ TEST_F(OutputFileTest, SaysBeforeTheWorkWhatCannotBeWritten) {
   ::close(socket);
   EXPECT_THAT(test::error_text([&] { OutputFile(file_, uint64_t{1} << 62); }, ErrorCode::io),
               HasSubstr("4611686018427387904 bytes needed"));
-  if (::geteuid() == 0) return;  // whom no mode stops
+  if (::geteuid() == 0) return;  // root ignores file modes
   ::chmod(file_.c_str(), 0400);
   EXPECT_THAT(error_of(file_), HasSubstr("can't be written: Permission denied"));
   ::chmod(folder_.path().c_str(), 0500);
@@ -199,12 +199,12 @@ TEST_F(OutputFileTest, SaysBeforeTheWorkWhatCannotBeWritten) {
 
 TEST_F(OutputFileTest, ALongNameIsNoProblem) {
   std::string name(240, 'x');
-  name.replace(198, 4, "\xC3\xA9\xC3\xA9");  // the cut falls between characters
+  name.replace(198, 4, "\xC3\xA9\xC3\xA9");  // the name must be cut between characters
   write_whole_file(folder_ / name, "x");
   EXPECT_THAT(names(), ElementsAre(name));
 }
 
-// A limit on the size of files stands for a full disk.
+// A limit on the file size simulates a full disk.
 TEST_F(OutputFileTest, AFailedWriteLeavesTheOldFile) {
   test::write_file(file_, "old");
   const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
@@ -249,8 +249,8 @@ TEST_F(OutputFileTest, APlaceIsTriedWithoutATrace) {
   EXPECT_EQ(regular_output(file_), fs::canonical(folder_.path()) / "v.npy");
 }
 
-// What a signal's thread does: temporary files go, finished ones stay. In a process of its own, as nothing
-// can be written there afterwards.
+// As on a signal: temporary files are removed, finished files stay. Runs in its own process, because
+// nothing can be written there afterwards.
 TEST_F(OutputFileTest, LeftoversAreRemovedForAProcessThatEnds) {
   EXPECT_EXIT(
       {

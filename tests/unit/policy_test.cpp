@@ -33,7 +33,7 @@ TEST(PolicyPattern, MatchesWholeNames) {
            {"*classifier*", "pre_classifier", true},
            {"encoder.layer.?.output.dense", "encoder.layer.3.output.dense", true},
            {"encoder.layer.?.output.dense", "encoder.layer.11.output.dense", false},
-           {"encoder.*.dense", "encoder.layer.11.attention.output.dense", true},  // a star takes dots
+           {"encoder.*.dense", "encoder.layer.11.attention.output.dense", true},  // `*` matches dots
            {"encoder.*.dense", "encoder.dense", false},
            {"*", "", true},
            {"*", "anything.at.all", true},
@@ -50,7 +50,7 @@ TEST(PolicyPattern, MatchesWholeNames) {
     EXPECT_EQ(matches(row.pattern, row.text), row.expected) << row.pattern << " on " << row.text;
 }
 
-// A pattern a naive matcher needs exponential time for.
+// A pattern for which a naive matcher needs exponential time.
 TEST(PolicyPattern, ManyStarsAreQuick) {
   std::string pattern;
   for (int i = 0; i < 40; ++i) pattern += "a*";
@@ -118,7 +118,7 @@ TEST(Policy, EveryRule) {
        {Mode::none, 0, 0, Dtype::f32},
        "fake quantization leaves embeddings as they are",
        false},
-      // groups that do not divide a row; how many rows there are never matters
+      // groups that do not divide a row; the number of rows has no influence
       {kAffine8,
        {},
        {},

@@ -15,7 +15,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// What `action` writes to stderr while stderr is a terminal.
+// The output of `action` on stderr, while stderr is a terminal.
 template <class Action>
 std::string seen_on_terminal(Action action) {
   const int screen = ::posix_openpt(O_RDWR | O_NOCTTY);
@@ -29,7 +29,7 @@ std::string seen_on_terminal(Action action) {
   action();
   ::dup2(saved, STDERR_FILENO);
   ::close(saved);
-  // What was written arrives a moment later and perhaps in pieces.
+  // Output may arrive late and in pieces.
   std::string seen;
   std::string piece(1 << 12, '\0');
   for (pollfd ready{screen, POLLIN, 0}; ::poll(&ready, 1, 300) > 0;) {

@@ -1,4 +1,4 @@
-// mlx_encoder.json: what it records, what it notices, and what is said where it can't be used.
+// mlx_encoder.json: its content, the changes it detects, and the messages if it can't be used.
 #include "format/provenance.h"
 
 #include <gmock/gmock.h>
@@ -85,7 +85,7 @@ TEST_F(ConvertedFolder, LoadingWarnsOfAnotherSizeAndInspectOfAnyChange) {
   test::write_file(folder / "modules.json", test::read_file(folder / "modules.json") + " ");
   EXPECT_THAT(heard(), ElementsAre(HasSubstr("modules.json")));
   EXPECT_THAT(inspect_model(folder).changes, ElementsAre(HasSubstr("modules.json")));
-  // Converted once more, the change is a change of the source.
+  // A conversion of the changed folder warns that its source changed.
   EXPECT_THAT(plan_conversion({.model = folder, .scheme = kScheme}).warnings,
               ::testing::Contains(HasSubstr("modules.json")));
 }

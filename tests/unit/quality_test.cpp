@@ -1,4 +1,4 @@
-// quality.toml: what it says, when its gates fail, and baselines.
+// quality.toml: its content, failing gates, and baselines.
 #include "gates/quality.h"
 
 #include <gmock/gmock.h>
@@ -142,7 +142,7 @@ TEST_F(Quality, what_was_not_measured_is_said) {
       check("[gates]\nlabels.flips = 0.1\ncalibration.error = 0.1\ntask.map_drop = 1", found({}));
   EXPECT_TRUE(result.gates.empty());
   EXPECT_THAT(result.unmeasured, ElementsAre("calibration.error", "labels.flips", "task.map_drop"));
-  // compare could have measured the flips; the other two are convert's and evaluate's business.
+  // compare could have measured the flips. The other two gates belong to convert and evaluate.
   EXPECT_THAT(warnings_, ElementsAre(AllOf(HasSubstr("q.toml:2"), HasSubstr("labels.flips"))));
 }
 

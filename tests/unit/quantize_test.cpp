@@ -151,8 +151,8 @@ float largest_error(const Scheme& scheme) {
   switch (scheme.mode) {
     case Mode::none:
       return scheme.dtype == Dtype::f32 ? 0 : 2 * half_unit;
-    // A range of at most 2 L in 2^bits - 1 steps; half a step of rounding and, away from the pinned edge,
-    // half a step of clamping; the stored scale and bias are rounded, too.
+    // A range of at most 2 L in 2^bits - 1 steps: half a step of rounding and, at the far edge, half a step
+    // of clamping. The stored scale and bias are rounded, too.
     case Mode::affine:
       return 2 / static_cast<float>((1 << scheme.bits) - 1) + 2 * (2 * half_unit);
     case Mode::mxfp4:
@@ -181,8 +181,8 @@ TEST(Quantize, ValuesComeBackWithinTheStepOfTheirGrid) {
       return error / largest;
     };
     EXPECT_LE(worst(), largest_error(scheme)) << to_string(scheme);
-    // The twin: the bytes of a row's codes are inverted, signs and most of a code's range: of one value alone
-    // the change may be small.
+    // The twin: the codes of a whole row are inverted, because inverting a single code may change its value
+    // only a little.
     for (size_t i = 0; i < m.codes.size() / 64; ++i) m.codes[m.codes.size() / 2 + i] ^= std::byte{0xff};
     try {
       EXPECT_GT(worst(), largest_error(scheme)) << to_string(scheme);
@@ -274,13 +274,13 @@ TEST(Quantize, WhatADtypeCannotHoldIsAnError) {
                          ErrorCode::numeric),
               HasSubstr("row 0, column 0: 1e+300 is beyond the largest F32 number"));
 
-  values[64] = 3e38f, values[65] = -3e38f;  // each fits, their distance does not
+  values[64] = 3e38f, values[65] = -3e38f;  // each fits float32, their difference does not
   EXPECT_THAT(error_text(
                   [&] {
                     quantize_floats(values, 2, {Mode::affine, 8, 32, Dtype::f32});
                   },
                   ErrorCode::numeric),
-              StartsWith("row 1, column 0: the values that share a scale here span more than"));
+              StartsWith("row 1, column 0: the range of the values that share a scale exceeds float32"));
 }
 
 TEST(Quantize, WrongArguments) {
@@ -341,7 +341,7 @@ TEST(Quantize, Int8RowsOfEveryKind) {
                                   1,      2,     3,         2.55f,  // positive: widened to [0, 3]
                                   -1,     -2,    -2.55f,    0,      // negative: widened to [-2.55, 0]
                                   -1.28f, 1.27f, 0.004f,    0.006f, 0x1p-149f,
-                                  0,      0,     -0x1p-149f};  // a scale that rounds to zero: as a zero row
+                                  0,      0,     -0x1p-149f};  // the scale rounds to 0: like a row of zeros
   const QuantizedMatrix m = quantize_floats(values, 5, kInt8);
   float scales[5];
   std::memcpy(scales, m.scales.data(), sizeof scales);
@@ -374,7 +374,7 @@ TEST(Quantize, FakeStoresFloatsOfOneGrid) {
   }
 }
 
-// Where we differ from MLX on purpose, because what it writes there is garbage.
+// We differ from MLX here on purpose, because MLX writes garbage.
 TEST(Quantize, SubnormalGroupsStayNearZero) {
   std::vector<float> values(64, 1e-40f);
   for (Mode mode : {Mode::mxfp4, Mode::mxfp8}) {

@@ -1,4 +1,4 @@
-// Whole files: those the reference implementation wrote, and those we write.
+// Whole files, written by the reference implementation or by us.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
@@ -180,7 +180,7 @@ TEST_F(SafetensorsWriterTest, AsksForSpaceBeforeItWrites) {
   EXPECT_FALSE(std::filesystem::exists(path_));
 }
 
-// The system refuses to grow the file past a limit: what a full disk does, without needing one.
+// A limit on the file size simulates a full disk.
 TEST_F(SafetensorsWriterTest, AWriteThatFailsLeavesNoFile) {
   struct rlimit old {};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);

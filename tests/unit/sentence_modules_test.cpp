@@ -247,7 +247,7 @@ TEST_F(SentenceModulesTest, BadDensesAreNamed) {
   refused(R"("module_output_name": "token_embeddings")", "\"module_output_name\" \"token_embeddings\"");
   refused(R"("scale": 2)", "\"scale\" is not honoured");
   refused(R"("dropout": 0.1)",
-          "\"dropout\" is not honoured");  // harmless in the model's config.json, unknown here
+          "\"dropout\" is not honoured");  // harmless in the model's config.json, but unknown here
   refused(R"("use_residual": true)", "residual.weight is missing", ErrorCode::format);
   refused(R"("use_residual": "yes")", "\"use_residual\" is \"yes\"", ErrorCode::format);
   refused(R"("activation_function": null)", "\"activation_function\"", ErrorCode::format);
@@ -282,7 +282,7 @@ TEST_F(SentenceModulesTest, ModulesOfTokenVectorsStandBeforeThePooling) {
   ASSERT_EQ(before.modules.size(), 2u);
   EXPECT_TRUE(std::holds_alternative<NormalizeSpec>(before.modules[0]));
   EXPECT_THAT(before.files, testing::Contains("3_Normalize/config.json"));
-  modules({kTransformer, kPooling, kNormalize});  // the vector of the text is made by then
+  modules({kTransformer, kPooling, kNormalize});  // after the Pooling there are no token vectors
   const SentenceModules after = read();
   EXPECT_EQ(after.modules.size(), 1u);
   EXPECT_THAT(after.files, testing::Contains("3_Normalize/config.json"));
@@ -338,7 +338,7 @@ TEST_F(SentenceModulesTest, ATransformerMayHaveAFolderOfItsOwn) {
   for (const char* path : {"0_Transformer", "0_Transformer/", "./0_Transformer"}) {
     modules({fmt::format(R"({{"path": "{}", "type": "sentence_transformers.models.Transformer"}})", path),
              kPooling});
-    file("sentence_bert_config.json", R"({"max_seq_length": 7})");  // not where the transformer is
+    file("sentence_bert_config.json", R"({"max_seq_length": 7})");  // outside the transformer's folder
     file("0_Transformer/sentence_bert_config.json", R"({"max_seq_length": 11})");
     const SentenceModules read_ones = read();
     EXPECT_EQ(read_ones.transformer, "0_Transformer") << path;
@@ -364,13 +364,13 @@ TEST_F(SentenceModulesTest, DropoutDoesNothing) {
   EXPECT_THAT(error_of(ErrorCode::unsupported), HasSubstr("\"keep\" is not honoured"));
 }
 
-// sentence-transformers builds its default modules then, and reads none of the file.
+// Without modules.json, sentence-transformers builds its default modules and does not read the file.
 TEST_F(SentenceModulesTest, TextSettingsWithoutModulesAreNotRead) {
   file("sentence_bert_config.json", R"({"max_seq_length": 17, "do_lower_case": true, "zeta": 1})");
   const SentenceModules plain = read();
   EXPECT_EQ(plain.max_seq_length, std::nullopt);
   EXPECT_FALSE(plain.do_lower_case);
-  EXPECT_THAT(heard_.sentences, testing::Contains(HasSubstr("sentence_bert_config.json: not read")));
+  EXPECT_THAT(heard_.sentences, testing::Contains(HasSubstr("sentence_bert_config.json: ignored")));
 }
 
 TEST_F(SentenceModulesTest, TextSettings) {

@@ -133,7 +133,7 @@ TEST(SpanScores, AgreeWithSeqeval) {
   }
 }
 
-// Blanks the first predicted span that is right.
+// Removes the first correct predicted span.
 void lose_one(const SpanComparison::Sentences& gold, SpanComparison::Sentences& predicted, Tagging scheme) {
   for (size_t i = 0; i < gold.size(); ++i) {
     const std::vector<TagSpan> right = tag_spans(gold[i], scheme);
@@ -233,7 +233,7 @@ TEST(Ranking, WithoutARelevantDocumentEverythingIsZero) {
     EXPECT_EQ(ranking_figure(metric, none), 0.0);
 }
 
-// ---- how sure
+// ---- intervals and tests
 
 Metrics metrics(const json& c, const char* side) {
   if (c["kind"] == "classes") {

@@ -1,5 +1,4 @@
-// Texts out of files of tagged words, and what all formats share; the rest is tested through the commands
-// that read them.
+// Texts from CoNLL files, and the common part of all formats. The commands' tests cover the rest.
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 

@@ -1,4 +1,4 @@
-// Each index once, whoever runs it; errors that don't depend on timing; callers at the same time.
+// Each index runs once; errors do not depend on timing; several callers at once.
 #include "base/thread_pool.h"
 
 #include <gmock/gmock.h>
@@ -84,7 +84,7 @@ TEST(ThreadPool, RefusesMoreThreadsThanAnyMachineRuns) {
   EXPECT_THAT(said, testing::HasSubstr("100000 were asked for, at most 1024"));
 }
 
-// A thread's stack counts in full against the address space: with a limit close by, few start.
+// The whole stack of a thread counts as address space: under a low limit, few threads start.
 TEST(ThreadPool, WorksWithTheThreadsThatStart) {
   if (test::kSanitized) GTEST_SKIP() << "sanitizers need all of the address space";
   const pid_t child = ::fork();

@@ -1,5 +1,5 @@
-// A long text's end that is not tokenized changes no token: held against the whole text, whose truncation is
-// done here. And tokenizers whose tokens can depend on what follows are left alone.
+// Not tokenizing the end of a long text changes no token: results are compared with the whole text,
+// truncated by the test. Tokenizers whose tokens may depend on later text always get the whole text.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -16,8 +16,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// Words, and what may make a tokenizer look further: marks, spaces, digits, other scripts, special tokens,
-// long words.
+// Words, and text on which a tokenizer may look ahead: combining marks, spaces, digits, other scripts,
+// special tokens, long words.
 std::string random_text(unsigned seed, size_t bytes) {
   static const std::vector<std::string> pieces{"hello",
                                                "World",
@@ -57,7 +57,8 @@ std::string ideographs(size_t count) {
   return text;
 }
 
-// How many tokens of two texts of n1 and n2 tokens stay within `room`: transformers' longest_first.
+// Numbers of tokens that remain of two texts of n1 and n2 tokens in `room` tokens: transformers'
+// longest_first.
 std::pair<size_t, size_t> longest_first(size_t n1, size_t n2, size_t room) {
   if (n1 + n2 <= room) return {n1, n2};
   const size_t half = room / 2, shorter = std::min(n1, n2);
@@ -65,7 +66,7 @@ std::pair<size_t, size_t> longest_first(size_t n1, size_t n2, size_t room) {
   return n1 <= n2 ? std::pair(less, more) : std::pair(more, less);
 }
 
-// The first `count` tokens of one text, as bare encodings have them.
+// The first `count` elements.
 template <class T>
 std::vector<T> first(const std::vector<T>& all, size_t count) {
   return {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::min(count, all.size()))};
@@ -148,7 +149,7 @@ TEST(Cut, IsNotMadeInAWord) {
   const Encoding e = tokenizer.encode(std::string(200'000, 'a'), EncodeOptions{.max_length = 16});
   EXPECT_EQ(e.ids.size(), 3u);  // [CLS] [UNK] [SEP]
   EXPECT_FALSE(e.truncated);
-  // A word far into the text: more and more of the text is tried.
+  // A very long word: the tokenizer tries larger and larger parts of the text.
   const std::string words = "hello " + std::string(20'000, 'a') + " hello";
   std::string text = words;
   for (int i = 0; i < 100'000; ++i) text += " hello";
@@ -172,7 +173,7 @@ TEST(Cut, IsNotMadeWhereTheBeginningIsDropped) {
   EXPECT_FALSE(got.dropped_more);
 }
 
-// Each of these makes a token depend on text after a space, or may.
+// In each of these tokenizers a token may depend on text after a space.
 TEST(Cut, IsNotMadeForTokenizersThatLookAhead) {
   const json to_end{
       {"type", "Split"}, {"pattern", {{"Regex", "\\s+(?=.*z)"}}}, {"behavior", "Removed"}, {"invert", false}};
@@ -217,7 +218,7 @@ TEST(Cut, IsNotMadeForTokenizersThatLookAhead) {
   }
 }
 
-// The cost of a text of 10 MB follows the limit: a few thousand tokens are made, not millions.
+// The cost of a text of 10 MB depends on the limit: a few thousand tokens are computed, not millions.
 TEST(Cut, BoundsTheWorkOfAVeryLongText) {
   const Tokenizer tokenizer = Tokenizer::load(folder_of("bert_uncased"), {});
   std::string text;
@@ -229,7 +230,7 @@ TEST(Cut, BoundsTheWorkOfAVeryLongText) {
 }
 
 TEST(Charsmap, ThatClaimsMoreThanItHoldsIsRefused) {
-  // 4,294,967,295 bytes claimed, none there; alone, in a sequence, and one that is merely cut short.
+  // A size of 4,294,967,295 bytes with no bytes (alone, and in a sequence), and a truncated one.
   const json alone{{"type", "Precompiled"}, {"precompiled_charsmap", "/////w=="}};
   const json nested{{"type", "Sequence"}, {"normalizers", {{{"type", "Lowercase"}}, alone}}};
   const json cut{{"type", "Precompiled"}, {"precompiled_charsmap", "AAEAAAAAAAA="}};

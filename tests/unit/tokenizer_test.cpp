@@ -1,4 +1,4 @@
-// What a tokenizer does besides giving the right ids; tests/golden/tokenizer_test.cpp proves those.
+// Behaviour of a tokenizer other than its ids, which tests/golden/tokenizer_test.cpp checks.
 #include "tokenizer/tokenizer.h"
 
 #include <gmock/gmock.h>
@@ -87,7 +87,7 @@ TEST(Tokenizer, truncates_to_a_length_that_counts_special_tokens) {
               HasSubstr("Second sequence not provided"));
 }
 
-// Two long texts must not cost what their cut-off pieces would in all combinations.
+// Truncating two long texts must not take time for all combinations of their cut-off parts.
 TEST(Tokenizer, truncates_two_very_long_texts_quickly) {
   const BertFolder folder;
   const Tokenizer tokenizer = folder.load();
@@ -251,9 +251,9 @@ TEST(TokenizerFolder, says_what_it_does_not_honour) {
   EXPECT_THAT(heard_at_load(BertFolder().path()), ElementsAre());
 }
 
-// ---- tokenizer.json that is not one: an Error, whatever it holds
+// ---- invalid tokenizer.json: always an Error
 
-// Loads and, if that works, encodes. True when it did.
+// Loads the tokenizer and encodes a text. True if both succeeded.
 bool survives(const std::string& tokenizer_json) {
   const test::TemporaryFolder folder;
   write_file(folder / "tokenizer.json", tokenizer_json);
@@ -294,7 +294,7 @@ TEST(MalformedTokenizerJson, any_value_of_another_type_is_no_crash) {
   int refused = 0, accepted = 0;
   const nlohmann::json flat = whole.flatten();
   for (const auto& [pointer, value] : flat.items()) {
-    // The value itself and what holds it.
+    // Damages the value itself, and each object or array that contains it.
     for (auto at = nlohmann::json::json_pointer(pointer); !at.empty(); at.pop_back())
       for (const nlohmann::json& other : others) {
         nlohmann::json damaged = whole;
@@ -355,7 +355,7 @@ TEST(MalformedTokenizerJson, tells_what_is_wrong) {
   EXPECT_THAT(text_of("{\"model\": {"),
               HasSubstr("not valid JSON: EOF while parsing an object at line 1 column 11"));
   EXPECT_THAT(text_of("{}"), HasSubstr("has no \"model\""));
-  // What the crate quotes is cut and made visible.
+  // Text that the crate quotes is shortened and escaped.
   const std::string odd =
       R"({"model": {"type": "BPE", "vocab": {}, "merges": ["\u0000)" + std::string(9000, 'b') + R"( c"]}})";
   EXPECT_THAT(text_of(odd), testing::AllOf(HasSubstr("\\u{0}bbb"), testing::SizeIs(testing::Lt(2000u))));
@@ -368,7 +368,7 @@ TEST(MalformedTokenizerJson, tells_what_is_wrong) {
               HasSubstr("not a tokenizer"));
 }
 
-// A file that loads and makes the crate panic at a text: a piece length of 0, a regular expression that gives
+// Files that load, but make the crate panic on a text: a piece length of 0, a regular expression that gives
 // up.
 TEST(MalformedTokenizerJson, that_fails_at_a_text_only_is_an_error_of_the_file) {
   nlohmann::json pieces = nlohmann::json::parse(small_tokenizer_json()), regex = pieces;

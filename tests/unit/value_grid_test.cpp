@@ -25,7 +25,7 @@ std::optional<ValueGrid> grid_of(const std::vector<float>& values, int64_t rows,
   });
 }
 
-// Values of `bits`-bit codes of one scale for each block of `per` values, as torch dequantizes them.
+// Values rounded to `bits`-bit codes with one scale for each `per` values, and dequantized as torch does.
 std::vector<float> fake_quantized(std::vector<float> values, int bits, size_t per) {
   const float levels = static_cast<float>((1 << bits) - 1);
   for (size_t at = 0; at < values.size(); at += per) {
@@ -87,7 +87,7 @@ TEST(ValueGrid, FoundAfterRoundingToHalfFloats) {
   EXPECT_TRUE(grid_of(rows, 64, 512, Dtype::f16));
 }
 
-// The twin: one value that lies between two points, and there is no grid.
+// The twin: with one value between two points there is no grid.
 TEST(ValueGrid, OneValueOffTheGridEndsIt) {
   auto tensor = fake_quantized(random_weights(96 * 64, 9), 8, 96 * 64);
   const auto grid = grid_of(tensor, 96, 64, Dtype::f32);
@@ -96,8 +96,8 @@ TEST(ValueGrid, OneValueOffTheGridEndsIt) {
   EXPECT_FALSE(grid_of(tensor, 96, 64, Dtype::f32));
 }
 
-// MLX's own codes have a grid in every group of 64, which is no evidence of a fake: it is how a dequantized
-// model looks.
+// MLX's codes have a grid in every group of 64. That is how a dequantized model looks, and no evidence of
+// fake quantization.
 TEST(ValueGrid, GroupGridsAreNotTaken) {
   const auto values = random_weights(64 * 256, 10);
   const QuantizedMatrix m =

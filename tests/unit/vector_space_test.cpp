@@ -1,5 +1,5 @@
-// How far vectors moved beside how far they lie apart: against sums written out, and against what an absolute
-// cosine does not see.
+// The movement of vectors relative to their distances: compared with direct sums, and in cases where a
+// cosine alone is misleading.
 #include "metrics/vector_space.h"
 
 #include <gmock/gmock.h>
@@ -59,7 +59,7 @@ VectorSpace measured(const Rows& original, const Rows& quantized, int threads = 
   return *meter.result(mean_cosine(original, quantized), threads);
 }
 
-// The k nearest of row q, by cosine.
+// The k nearest rows of row q, by cosine.
 std::vector<size_t> nearest(const Rows& rows, size_t q, size_t k) {
   std::vector<size_t> order;
   for (size_t i = 0; i < rows.size(); ++i)
@@ -97,7 +97,7 @@ TEST(VectorSpace, NothingLostIsNothing) {
   const Rows rows = random_rows(40, 8, 3);
   EXPECT_EQ(measured(rows, rows).relative_error, 0);
   EXPECT_EQ(measured(rows, rows).neighbours_kept, 1);
-  // Lengths are not looked at.
+  // Lengths of vectors have no influence.
   Rows longer = rows;
   for (auto& row : longer)
     for (float& x : row) x *= 4;
@@ -105,8 +105,8 @@ TEST(VectorSpace, NothingLostIsNothing) {
   EXPECT_EQ(measured(rows, longer).neighbours_kept, 1);
 }
 
-// What the measures are for: one vector added to all on both sides raises every cosine, and nothing is
-// better.
+// A constant vector added to all rows of both sides raises every cosine although nothing is better. The
+// relative error does not change.
 TEST(VectorSpace, TwinAVectorAddedToAllHidesDamageFromTheCosineAlone) {
   const Rows original = random_rows(300, 64, 4), quantized = sum(original, random_rows(300, 64, 5, 0.25));
   Rows constant = random_rows(1, 64, 6, 3);
@@ -118,8 +118,8 @@ TEST(VectorSpace, TwinAVectorAddedToAllHidesDamageFromTheCosineAlone) {
   const VectorSpace plain = measured(original, quantized), hidden = measured(shifted, shifted_quantized);
   EXPECT_LT(std::fabs(plain.mean_cosine), 0.05);
   EXPECT_GT(hidden.mean_cosine, 0.8);
-  // Both are (length of the noise / length of what differs)^2 up to the share of either that lies along the
-  // constant, a 64th: a few per cent, and the lengths' own spread.
+  // Both are (length of the noise / length of the differences)^2, except for the part along the constant, 1
+  // / 64: a few per cent, plus the spread of the lengths.
   EXPECT_NEAR(hidden.relative_error, plain.relative_error, 0.1 * plain.relative_error);
   EXPECT_GT(plain.relative_error, relative_error_limit(limit));
   EXPECT_GT(hidden.relative_error, relative_error_limit(limit));
@@ -128,7 +128,7 @@ TEST(VectorSpace, TwinAVectorAddedToAllHidesDamageFromTheCosineAlone) {
 }
 
 TEST(VectorSpace, EquallyNearTextsMayChangePlaces) {
-  // Four corners, five texts on each: which of the other four is "the nearest" is arbitrary.
+  // Four corners with five texts each: the order of the other four texts of a corner is arbitrary.
   Rows original, quantized;
   for (int i = 0; i < 20; ++i) {
     std::vector<float> row(4);

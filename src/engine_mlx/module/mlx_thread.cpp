@@ -17,8 +17,8 @@ MlxThread::MlxThread() : thread_([this] { serve(); }) {}
 void MlxThread::run(const std::function<void()>& job) {
   if (::getpid() != process_)
     throw Error(ErrorCode::usage,
-                "the process was forked after MLX started, which does not work in a child; load models with "
-                "this engine after forking only");
+                "the process was forked after MLX started, and MLX does not work in the child; fork first, "
+                "then load the model");
   const std::lock_guard one_caller(callers_);
   std::unique_lock lock(mutex_);
   failure_ = nullptr;

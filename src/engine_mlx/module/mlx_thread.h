@@ -1,8 +1,8 @@
-// The one thread on which this module calls MLX.
+// The only thread on which this module calls MLX.
 //
-// MLX keeps its default device and streams per thread and starts a worker for each stream that it never ends:
-// a server that ran models from its own threads would gather workers, and an engine used from two threads
-// would have to order its own streams. So all calls go through here, one at a time.
+// MLX keeps its default device and streams per thread, and starts a worker thread for each stream that
+// never ends. Calls from many threads would accumulate workers, and an engine used from two threads would
+// have to synchronize its streams. Therefore all calls run on this thread, one at a time.
 #pragma once
 
 #include <unistd.h>
@@ -19,8 +19,9 @@ class MlxThread {
   // Never destroyed: at exit MLX's own workers may still be running.
   static MlxThread& instance();
 
-  // Runs `job` there and waits for it; what it throws is thrown here. Jobs of several callers queue up.
-  // Errors: usage (this process was forked after the thread started, so the thread is not here).
+  // Runs `job` on the thread, waits for it and rethrows its exception. Jobs of several callers run one
+  // after another.
+  // Errors: usage (the process was forked after the thread started: the thread is missing).
   void run(const std::function<void()>& job);
 
  private:
@@ -28,7 +29,7 @@ class MlxThread {
   void serve();
 
   const pid_t process_ = ::getpid();
-  std::mutex callers_;  // one job at a time
+  std::mutex callers_;  // held by the caller whose job runs
   std::mutex mutex_;
   std::condition_variable changed_;
   const std::function<void()>* job_ = nullptr;

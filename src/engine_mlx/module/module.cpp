@@ -1,4 +1,4 @@
-// The module's factory, and the guard that turns exceptions into outcomes.
+// The module's factory, and the function that converts exceptions to outcomes.
 #include <dlfcn.h>
 #include <fmt/format.h>
 
@@ -44,7 +44,7 @@ class MlxModuleEngine : public ModuleEngine {
       weights_.reset();
       mx::clear_cache();
     });
-    if (outcome.failed) (void)weights_.release();  // without MLX's thread, as after a fork, it stays
+    if (outcome.failed) (void)weights_.release();  // without MLX's thread (after a fork) they can't be freed
   }
 
   ModuleOutcome add(const StoredWeight& weight, WeightId& id) noexcept override {
@@ -124,7 +124,7 @@ extern "C" __attribute__((visibility("default"))) mlxe::MlxModule* mlxe_mlx_engi
                                       "belongs to another build of mlx-encoder; install both from one build");
     return nullptr;
   }
-  // MLX promises no stable C++ interface, so the library loaded must be the one compiled against.
+  // MLX has no stable C++ interface: the loaded library must be the version of the headers.
   if (!std::string_view(mlx::core::version()).starts_with(MLXE_MLX_VERSION)) {
     *outcome = ModuleOutcome::failure(
         ErrorCode::unsupported,

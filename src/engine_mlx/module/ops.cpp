@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "mlx_encoder/error.h"
+#include "models/relative_position.h"
 
 namespace mlxe {
 namespace {
@@ -25,7 +26,7 @@ const char* mlx_mode(Mode mode) {
   }
 }
 
-// Of x's own type: a float32 constant would widen a float16 tensor.
+// A constant of x's dtype: a float32 constant would convert a float16 tensor to float32.
 mx::array constant(double value, const mx::array& x) {
   return mx::array(value, x.dtype());
 }
@@ -45,8 +46,8 @@ mx::array look_up(const MlxWeight& table, const Lookup& lookup) {
                         table.scheme.bits, mlx_mode(table.scheme.mode), std::nullopt, table.dtype);
 }
 
-// What is queued is done before more is built, so that one layer's temporaries are all there ever is. A GPU
-// does not wait: it is told to start, and goes on while the next layer is being described.
+// Evaluates the queued operations before the next layer is built, so that only one layer's temporaries
+// exist. On a GPU, starts the evaluation without waiting for it.
 void settle(const mx::array& x) {
   if (mx::default_device() == mx::Device::cpu)
     mx::eval(x);
@@ -54,9 +55,9 @@ void settle(const mx::array& x) {
     mx::async_eval(x);
 }
 
-// What each token of a text weighs in its pooled vector, or for `max` what is added to it: nothing, or so
-// much that it is never the largest. As sentence-transformers' Pooling; the first `skipped` tokens are a
-// prompt.
+// The weight of each token of a text in the pooled vector. For `max`, a value to add instead: 0, or
+// -infinity for a token that does not count. As in sentence-transformers' Pooling. The first `skipped`
+// tokens are a prompt.
 std::vector<float> token_weights(PoolingKind kind, int length, int skipped) {
   if (kind == PoolingKind::max) {
     std::vector<float> added(static_cast<size_t>(length), -std::numeric_limits<float>::infinity());
@@ -86,11 +87,20 @@ mx::array MlxOps::embed(std::span<const Lookup> lookups) const {
 
 mx::array MlxOps::linear(const mx::array& x, const Linear& l) const {
   const MlxWeight& w = weights_.at(l.weight);
+  const auto rows = [&](const mx::array& stored) {
+    if (l.out == l.rows()) return stored;
+    mx::Shape first(stored.ndim(), 0), last = stored.shape();
+    first[0] = static_cast<int>(l.first_row);
+    last[0] = static_cast<int>(l.first_row + l.out);
+    return mx::slice(stored, first, last);
+  };
+  std::optional<mx::array> biases;
+  if (w.biases) biases = rows(*w.biases);
   const mx::array product =
-      w.quantized() ? mx::quantized_matmul(x, w.codes, *w.scales, w.biases, true, w.scheme.group_size,
-                                           w.scheme.bits, mlx_mode(w.scheme.mode))
-                    : mx::matmul(x, mx::transpose(w.codes));
-  return l.bias == kNoWeight ? product : mx::add(product, weights_.at(l.bias).codes);
+      w.quantized() ? mx::quantized_matmul(x, rows(w.codes), rows(*w.scales), biases, true,
+                                           w.scheme.group_size, w.scheme.bits, mlx_mode(w.scheme.mode))
+                    : mx::matmul(x, mx::transpose(rows(w.codes)));
+  return l.bias == kNoWeight ? product : mx::add(product, rows(weights_.at(l.bias).codes));
 }
 
 std::vector<mx::array> MlxOps::linears(const mx::array& x, std::span<const Linear> ls) const {
@@ -99,13 +109,73 @@ std::vector<mx::array> MlxOps::linears(const mx::array& x, std::span<const Linea
   return results;
 }
 
+// Queries from `first_query` on of a chunk's texts, and the keys they see.
+struct MlxOps::ScoreBlock {
+  int first_query, queries, first_key, keys;
+};
+
+std::optional<mx::array> MlxOps::attention_mask(const AttentionSpec& spec, const PaddedLayout::Chunk& chunk,
+                                                const ScoreBlock& block) const {
+  std::optional<mx::array> mask;  // true: seen
+  if (chunk.mask)
+    mask =
+        mx::slice(*chunk.mask, {0, 0, 0, block.first_key}, {chunk.texts, 1, 1, block.first_key + block.keys});
+  std::vector<int32_t> distances;  // from each query to each key
+  if (spec.window > 0 || spec.relative_bias)
+    for (int i = 0; i < block.queries; ++i)
+      for (int j = 0; j < block.keys; ++j) distances.push_back(block.first_key + j - (block.first_query + i));
+  if (spec.window > 0) {
+    const mx::array far(distances.data(), {1, 1, block.queries, block.keys}, mx::int32);
+    const mx::array near = mx::less_equal(mx::abs(far), mx::array(static_cast<int32_t>(spec.window)));
+    mask = mask ? mx::logical_and(*mask, near) : near;
+  }
+  if (!spec.relative_bias) return mask;
+  const RelativeBias& bias = *spec.relative_bias;
+  for (int32_t& d : distances)
+    d = static_cast<int32_t>(relative_bucket(d, bias.buckets, bias.max_distance));
+  const mx::array rows = mx::take(weights_.at(bias.table.weight).codes, indices(distances), 0);
+  const mx::array all = mx::transpose(
+      mx::reshape(rows, {1, block.queries, block.keys, static_cast<int>(bias.table.columns)}), {0, 3, 1, 2});
+  return mask ? mx::where(*mask, all, constant(-std::numeric_limits<float>::infinity(), all)) : all;
+}
+
+// q, k, v: [texts, heads, queries or length, head size]. A block of queries meets the keys it can see, so that the
+// scores of a window, or of a very long text, are never a matrix of all tokens by all tokens.
+mx::array MlxOps::attend(const mx::array& q, const mx::array& k, const mx::array& v,
+                         const AttentionSpec& spec, const PaddedLayout::Chunk& chunk) const {
+  constexpr int64_t kScores = int64_t{1} << 26;  // floats of one block
+  constexpr int kWindowQueries = 256;
+  const int texts = q.shape(0), heads = q.shape(1), queries = q.shape(2), size = q.shape(3),
+            length = k.shape(2);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(size));
+  const auto window = static_cast<int>(spec.window);
+  const auto fit = static_cast<int>(std::min<int64_t>(kScores / (int64_t{texts} * heads * length), queries));
+  const int step = window > 0 ? std::min(kWindowQueries, queries) : std::max(1, fit);
+  std::vector<mx::array> blocks;
+  for (int i = 0; i < queries; i += step) {
+    const int count = std::min(step, queries - i);
+    const int first = window > 0 ? std::max(0, i - window) : 0;
+    const int last = window > 0 ? std::min(length, i + count + window) : length;
+    const auto rows = [&](const mx::array& x, int from, int to) {
+      return mx::slice(x, {0, 0, from, 0}, {texts, heads, to, size});
+    };
+    const std::optional<mx::array> mask = attention_mask(spec, chunk, {i, count, first, last - first});
+    blocks.push_back(mx::fast::scaled_dot_product_attention(
+        rows(q, i, i + count), rows(k, first, last), rows(v, first, last), scale, mask ? "array" : "", mask));
+    if (step < queries) settle(blocks.back());
+  }
+  return blocks.size() == 1 ? blocks[0] : mx::concatenate(blocks, 2);
+}
+
 mx::array MlxOps::attention(const std::vector<mx::array>& qkv, AttentionSpec spec, const Batch&) const {
   const int columns = qkv[0].shape(1), heads = static_cast<int>(spec.heads), size = columns / heads;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(size));
   const bool one_query = qkv[0].shape(0) != qkv[1].shape(0);  // a text
   const auto query_of = [&](const PaddedLayout::Chunk& chunk) {
     const mx::array own = mx::slice(qkv[0], {chunk.first_text, 0}, {chunk.first_text + chunk.texts, columns});
     return mx::reshape(own, {chunk.texts, heads, 1, size});
+  };
+  const auto turned = [&](const mx::array& x) {
+    return spec.rotary ? mx::fast::rope(x, size, false, spec.rotary->base, 1.0f, 0) : x;
   };
   std::vector<mx::array> results;
   for (const PaddedLayout::Chunk& chunk : layout_.chunks()) {
@@ -113,9 +183,8 @@ mx::array MlxOps::attention(const std::vector<mx::array>& qkv, AttentionSpec spe
       const mx::array padded = PaddedLayout::pad(x, chunk);
       return mx::transpose(mx::reshape(padded, {chunk.texts, chunk.length, heads, size}), {0, 2, 1, 3});
     };
-    const mx::array heads_out =
-        mx::fast::scaled_dot_product_attention(one_query ? query_of(chunk) : split(qkv[0]), split(qkv[1]),
-                                               split(qkv[2]), scale, chunk.mask ? "array" : "", chunk.mask);
+    const mx::array heads_out = attend(turned(one_query ? query_of(chunk) : split(qkv[0])),
+                                       turned(split(qkv[1])), split(qkv[2]), spec, chunk);
     const mx::array merged = mx::reshape(mx::transpose(heads_out, {0, 2, 1, 3}),
                                          {chunk.texts, one_query ? 1 : chunk.length, columns});
     results.push_back(one_query ? mx::reshape(merged, {chunk.texts, columns})
@@ -126,7 +195,9 @@ mx::array MlxOps::attention(const std::vector<mx::array>& qkv, AttentionSpec spe
 }
 
 mx::array MlxOps::layer_norm(const mx::array& x, const LayerNorm& n) const {
-  mx::array y = mx::fast::layer_norm(x, weights_.at(n.weight).codes, weights_.at(n.bias).codes, n.epsilon);
+  std::optional<mx::array> bias;
+  if (n.bias != kNoWeight) bias = weights_.at(n.bias).codes;
+  mx::array y = mx::fast::layer_norm(x, weights_.at(n.weight).codes, bias, n.epsilon);
   settle(y);
   return y;
 }
@@ -135,9 +206,9 @@ mx::array MlxOps::add_layer_norm(const mx::array& a, const mx::array& b, const L
   return layer_norm(mx::add(a, b), n);
 }
 
-mx::array MlxOps::feed_forward(const mx::array& x, const Linear& up, Activation activation,
-                               const Linear& down) const {
-  return linear(activate(linear(x, up), activation), down);
+mx::array MlxOps::feed_forward(const mx::array& x, const FeedForward& f) const {
+  if (!f.gate) return linear(activate(linear(x, f.up), f.activation), f.down);
+  return linear(mx::multiply(activate(linear(x, *f.gate), f.activation), linear(x, f.up)), f.down);
 }
 
 mx::array MlxOps::activate(const mx::array& x, Activation activation) const {
@@ -185,7 +256,7 @@ mx::array MlxOps::pool(const mx::array& x, PoolingKind kind, const Batch& batch)
 
   std::vector<mx::array> results;
   for (const PaddedLayout::Chunk& chunk : layout_.chunks()) {
-    std::vector<float> slots;  // [B, L]; padding weighs nothing, as a skipped token
+    std::vector<float> slots;  // [B, L]; padding has the weight of a skipped token
     for (int b = chunk.first_text; b < chunk.first_text + chunk.texts; ++b) {
       const std::vector<float> weights = token_weights(kind, batch.length(b), skipped(b));
       slots.insert(slots.end(), weights.begin(), weights.end());

@@ -1,8 +1,9 @@
-// The op list of models/ops.h on mlx::core, for one run over one batch.
+// The ops of models/ops.h on mlx::core, for one run of one batch.
 #pragma once
 
 #include <mlx/mlx.h>
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -24,7 +25,7 @@ class MlxOps {
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch) const;
   Tensor layer_norm(const Tensor& x, const LayerNorm& n) const;
   Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& n) const;
-  Tensor feed_forward(const Tensor& x, const Linear& up, Activation activation, const Linear& down) const;
+  Tensor feed_forward(const Tensor& x, const FeedForward& f) const;
   Tensor activate(const Tensor& x, Activation activation) const;
   Tensor take(const Tensor& x, std::span<const int32_t> rows) const;
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch) const;  // in float32
@@ -34,6 +35,14 @@ class MlxOps {
   Matrix read(const Tensor& x) const;
 
  private:
+  struct ScoreBlock;
+  // Which keys are seen (bool), or with a relative bias what is added to the scores (-infinity where not seen);
+  // [1 or texts, 1 or heads, 1 or queries, keys]. Empty: all are, and nothing is.
+  std::optional<Tensor> attention_mask(const AttentionSpec& spec, const PaddedLayout::Chunk& chunk,
+                                       const ScoreBlock& block) const;
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionSpec& spec,
+                const PaddedLayout::Chunk& chunk) const;
+
   const MlxWeights& weights_;
   PaddedLayout layout_;
 };

@@ -1,8 +1,8 @@
-// How a ragged batch's token matrix [T, D] becomes padded blocks [B, L, D] and back.
+// Converts a ragged batch's token matrix [T, D] to padded blocks [B, L, D], and back.
 //
-// Whole texts are cut into chunks of at most kSlots padded tokens, which bounds what attention's score
-// matrices take (slots * L * H floats). A chunk of texts of equal length holds no padding: plain reshapes, no
-// mask.
+// A batch is cut into chunks of whole texts with at most kSlots padded tokens. This bounds the memory of
+// attention's score matrices (slots * L * H floats). A chunk of texts of equal length needs no padding and
+// no mask: only reshapes.
 #pragma once
 
 #include <mlx/mlx.h>
@@ -21,7 +21,7 @@ class PaddedLayout {
  public:
   struct Chunk {
     int first_text, texts, first_token, tokens, length;  // length: L, of the longest text
-    // Only where lengths differ:
+    // Only if lengths differ:
     std::optional<mx::array> rows;   // [B * L] token row of each slot; padding repeats the text's first
     std::optional<mx::array> slots;  // [tokens] slot of each token row
     std::optional<mx::array> mask;   // [B, 1, 1, L] true where a slot holds a token

@@ -29,7 +29,7 @@ mx::Shape mlx_shape(const Shape& shape) {
   return mx::Shape(shape.begin(), shape.end());
 }
 
-// A copy, because a mapped file's tensors start at any byte.
+// Copies the bytes, because tensors in a mapped file may be unaligned.
 mx::array copy_of(std::span<const std::byte> bytes, mx::Shape shape, mx::Dtype dtype,
                   const std::string& weight) {
   size_t expected = mx::size_of(dtype);
@@ -44,7 +44,7 @@ mx::array copy_of(std::span<const std::byte> bytes, mx::Shape shape, mx::Dtype d
 
 }  // namespace
 
-// float64 exists on no GPU and nowhere in an encoder's arithmetic.
+// float64 is always converted: GPUs do not support it.
 mx::array MlxWeights::floats(const mx::array& stored) {
   if (stored.dtype() == mx::float32 || (stored.dtype() != mx::float64 && !upcast_)) return stored;
   upcast_any_ = upcast_any_ || stored.dtype() != mx::float64;

@@ -1,4 +1,4 @@
-// A model's weights as MLX arrays, by the id their handles hold.
+// A model's weights as MLX arrays, by WeightId.
 #pragma once
 
 #include <mlx/mlx.h>
@@ -17,7 +17,7 @@ namespace mx = mlx::core;
 struct MlxWeight {
   std::string name;
   Scheme scheme;                            // mode none once the values are plain
-  mx::Dtype dtype = mx::float32;            // of the values this weight stands for
+  mx::Dtype dtype = mx::float32;            // of the dequantized values
   mx::array codes{0.0f};                    // plain values, or U32 codes [O, I*bits/32]
   std::optional<mx::array> scales, biases;  // as stored, or float32 on the CPU device
 
@@ -26,15 +26,16 @@ struct MlxWeight {
 
 class MlxWeights {
  public:
-  // float32 only: MLX's CPU backend computes 16-bit floats some 35 times slower than float32.
+  // `upcast`: converts all floats to float32, because MLX's CPU backend computes 16-bit floats some 35
+  // times slower.
   explicit MlxWeights(bool upcast) : upcast_(upcast) {}
 
-  // Copies what the spans hold. Errors: format (sizes contradict the scheme), unsupported (a dtype that is no
-  // float).
+  // Copies the bytes of the spans. Errors: format (sizes contradict the scheme), unsupported (a dtype that
+  // is no float).
   WeightId add(const StoredWeight& stored);
   const MlxWeight& at(WeightId id) const { return weights_.at(static_cast<size_t>(id)); }
 
-  std::vector<std::string> notes() const;  // what was not used as stored
+  std::vector<std::string> notes() const;  // messages about converted weights
 
  private:
   mx::array floats(const mx::array& stored);

@@ -22,7 +22,7 @@ struct Bf16Neon : Neon {
     const uint32x4_t at = vshlq_u32(c, vdupq_n_s32(kShifts[i]));
     return vreinterpretq_f32_u32(vorrq_u32(vandq_u32(at, vdupq_n_u32(0x7f8000)), vdupq_n_u32(0x43000000)));
   }
-  static uint32x4_t rounded(Float x) {  // upper half: the nearest bfloat16, ties away from zero
+  static uint32x4_t rounded(Float x) {  // upper 16 bits: the nearest bfloat16, ties away from zero
     return vaddq_u32(vreinterpretq_u32_f32(x), vdupq_n_u32(0x8000));
   }
   static void store_pairs(Float a, Float b, uint16_t* p) {

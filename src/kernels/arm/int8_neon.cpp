@@ -1,5 +1,5 @@
-// int8_table.h with what every AArch64 has: two products of signed codes and activations fit 16 bits
-// (2 * 128 * 127 = 32512), then neighbours are added to 32-bit sums.
+// int8_table.h with the instructions of every AArch64. The sum of two products of signed codes and
+// activations fits 16 bits (2 * 128 * 127 = 32512); neighbours are then added to 32-bit sums.
 #include "kernels/arm/int8_neon_tile.h"
 
 namespace mlxe {
@@ -16,7 +16,7 @@ struct Multiply {
   template <int rows, int vectors>
   static inline __attribute__((always_inline)) void sums(const GroupCodes& x,
                                                          int32x4_t (&sums)[rows][vectors]) {
-    int32x4_t low[rows][vectors], high[rows][vectors];  // columns 0 and 1, 2 and 3, each in two parts
+    int32x4_t low[rows][vectors], high[rows][vectors];  // columns 0, 1 and columns 2, 3; two sums a column
 #pragma GCC unroll 8
     for (int m = 0; m < rows; ++m)
 #pragma GCC unroll 8

@@ -1,4 +1,5 @@
-// int8_table.h with SDOT: four products of signed codes and activations to each of four 32-bit sums.
+// int8_table.h with SDOT, which adds four products of signed codes and activations to each of four 32-bit
+// sums.
 #include "kernels/arm/int8_neon_tile.h"
 
 namespace mlxe {

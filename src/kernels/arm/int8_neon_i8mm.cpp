@@ -1,6 +1,6 @@
-// int8_table.h with the 8-bit matrix multiply: USMMLA adds the four dot products of eight values of two
-// columns with eight of two rows, twice the work of a dot product; a single row takes USDOT. Both multiply
-// unsigned codes by signed activations.
+// int8_table.h with the 8-bit matrix multiply: USMMLA adds four dot products of eight values (two columns
+// by two rows), twice the work of USDOT. A single row uses USDOT. Both multiply unsigned codes by signed
+// activations.
 #include "kernels/arm/int8_neon_tile.h"
 
 namespace mlxe {
@@ -36,12 +36,13 @@ struct Usmmla {
     }
   }
 
-  // Rows go in pairs; an odd last one is its own partner.
+  // Rows are multiplied in pairs. An odd last row is paired with itself.
   template <int rows, int vectors>
   static inline __attribute__((always_inline)) void products(const GroupCodes& x,
                                                              int32x4_t (&sums)[rows][vectors]) {
     constexpr int pairs = (rows + 1) / 2;
-    // {column 0 by row 0, column 0 by row 1, column 1 by row 0, column 1 by row 1}, and columns 2 and 3
+    // left:  {column 0 row 0, column 0 row 1, column 1 row 0, column 1 row 1}
+    // right: the same of columns 2 and 3
     int32x4_t left[pairs][vectors], right[pairs][vectors];
 #pragma GCC unroll 8
     for (int p = 0; p < pairs; ++p)
@@ -57,7 +58,7 @@ struct Usmmla {
       const uint8_t* codes = x.codes + k * kInt8Panel;
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) {
-        // Four columns by four values of k, and the next four values: to two columns by eight, twice.
+        // Rearranges two blocks of 4 columns x 4 values of k into two blocks of 2 columns x 8 values.
         const uint32x4_t w0 = vreinterpretq_u32_u8(vld1q_u8(codes + 16 * v)),
                          w1 = vreinterpretq_u32_u8(vld1q_u8(codes + 4 * kInt8Panel + 16 * v));
         const uint8x16_t w_left = vreinterpretq_u8_u32(vzip1q_u32(w0, w1)),

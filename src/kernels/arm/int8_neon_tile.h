@@ -1,8 +1,8 @@
-// int8_table.h with NEON, over a wrapper `D` of the instructions that multiply:
-//   kRegisters   registers that the integer sums of one row and four columns take
-//   sums<rows, vectors>(...)  those sums over one group, for `rows` rows and 4 * `vectors` columns
-// A tile keeps sixteen registers of them: eight rows by eight columns, or fewer rows by more columns. The
-// sums are exact and everything after them is the same for each row, so that no result depends on its tile.
+// int8_table.h with NEON, over a wrapper `D` of the multiply instructions:
+//   kRegisters                registers for the integer sums of one row and four columns
+//   sums<rows, vectors>(...)  these sums over one group, for `rows` rows and 4 * `vectors` columns
+// A tile has sixteen registers of sums: eight rows by eight columns, or fewer rows by more columns. The
+// sums are exact, and all later operations are the same for each row: no result depends on its tile.
 #pragma once
 
 #include "kernels/arm/int8_rows_neon.h"
@@ -12,13 +12,13 @@ namespace {
 
 constexpr int kSumRegisters = 16;
 
-// One group of one tile, in integers. `a` and `codes` are the group's first.
+// The integer operands of one group of one tile. `a` and `codes` point to the first ones of the group.
 struct GroupCodes {
   const int8_t* a;
   ptrdiff_t ld;
   const uint8_t* codes;
   int group;
-  const int32_t* starts;  // row 0's
+  const int32_t* starts;  // of row 0
   ptrdiff_t ld_starts;
 };
 
@@ -100,14 +100,15 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
   const int64_t tiles = (rows + D::kRows - 1) / D::kRows;
   int64_t done = 0;
   for (int64_t t = 0; t < tiles; ++t) {
-    const int64_t count = (rows - done + tiles - t - 1) / (tiles - t);  // tiles of nearly equal height
+    const int64_t count = (rows - done + tiles - t - 1) / (tiles - t);  // tiles of similar height
     tile_of<D>(count, x.at(done, 0, group), w, groups, group, from + done * ld_from, ld_from, y + done * ld_y,
                ld_y, columns);
     done += count;
   }
 }
 
-// D::add is the instruction (or few) of the tile, D::kProducts of how many products.
+// For the measured peak. D::add: the multiply instruction (or instructions) of the tile. D::kProducts: its
+// number of products.
 constexpr int kChains = 16;
 
 template <class D>
@@ -119,7 +120,7 @@ float spin(int64_t rounds) {
   for (int64_t r = 0; r < rounds; ++r)
 #pragma GCC unroll 16
     for (int i = 0; i < kChains; ++i) {
-      asm("" : "+w"(one));  // or products, always the same, would leave the loop
+      asm("" : "+w"(one));  // keeps the compiler from moving the constant products out of the loop
       sums[i] = D::add(sums[i], one);
     }
   int32x4_t total = sums[0];
@@ -138,8 +139,8 @@ constexpr Int8Kernels neon_table() {
           .operations_per_round = 2 * kChains * D::kProducts};
 }
 
-// Before i8mm there is no product of mixed signs: with the top bit flipped a code is signed, and what it is
-// above the middle one.
+// Before i8mm there is no product of mixed signs. Flipping the top bit makes a code signed: code -
+// kInt8ZeroPoint.
 inline int8x16_t signed_codes(const uint8_t* codes) {
   return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(codes), vdupq_n_u8(kInt8ZeroPoint)));
 }

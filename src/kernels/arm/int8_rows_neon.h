@@ -1,4 +1,4 @@
-// int8_table.h's kernels other than the matrix product, for every variant of ARM.
+// The kernels of int8_table.h other than the matrix product, for all ARM variants.
 #pragma once
 
 #include "kernels/arm/neon_vector.h"
@@ -17,11 +17,12 @@ void expand(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t*
   }
 }
 
-// Sixteen values at a time where 64 follow; what is left goes through the general form, to the same result.
+// Quantizes 16 values at a time in each whole 64. The rest of a row uses the general form, with the same
+// result.
 void quantize_row(const float* x, int64_t n, int group, int8_t* codes, const Int8Groups& groups) {
   int64_t i = 0, g = 0;
   for (; i < n / kInt8Alignment * kInt8Alignment; i += group, ++g) {
-    float32x4_t most = vdupq_n_f32(0);  // vmaxq keeps a NaN of either side
+    float32x4_t most = vdupq_n_f32(0);  // vmaxq keeps a NaN of either operand
     for (int64_t j = i; j < i + group; j += 16) {
       const float32x4_t a = vmaxq_f32(vabsq_f32(vld1q_f32(x + j)), vabsq_f32(vld1q_f32(x + j + 4)));
       const float32x4_t b = vmaxq_f32(vabsq_f32(vld1q_f32(x + j + 8)), vabsq_f32(vld1q_f32(x + j + 12)));

@@ -1,4 +1,4 @@
-// Four floats in a NEON register, which every AArch64 has: the wrapper of generic/vector_math.h.
+// The wrapper for generic/vector_math.h: four floats in a NEON register, which every AArch64 has.
 #pragma once
 
 #include <arm_neon.h>
@@ -38,7 +38,7 @@ struct Neon {
   static Float div(Float a, Float b) { return vdivq_f32(a, b); }
   static Float fma(Float a, Float b, Float c) { return vfmaq_f32(c, a, b); }
   static Float fnma(Float a, Float b, Float c) { return vfmsq_f32(c, a, b); }
-  static Float min(Float a, Float b) { return vminq_f32(a, b); }  // NaN where either is: stricter than asked
+  static Float min(Float a, Float b) { return vminq_f32(a, b); }  // NaN if either is NaN
   static Float max(Float a, Float b) { return vmaxq_f32(a, b); }
   static Float abs(Float a) { return vabsq_f32(a); }
   static Float negate(Float a) { return vnegq_f32(a); }
@@ -56,7 +56,7 @@ struct Neon {
   static float sum(Float a) { return vaddvq_f32(a); }
   static float largest(Float a) { return vmaxvq_f32(a); }
   static float largest_or_nan(Float a) { return vmaxvq_f32(a); }
-  // Whole numbers in [-128, 127] as bytes.
+  // Stores whole numbers in [-128, 127] as bytes.
   static void store_codes(Float x, int8_t* p) {
     const int16x4_t words = vmovn_s32(vcvtnq_s32_f32(x));
     const int8x8_t bytes = vmovn_s16(vcombine_s16(words, words));

@@ -16,7 +16,7 @@ struct Neon {
   static Float as_float(Int x) { return vreinterpretq_f32_u32(x); }
   static Int as_int(Float x) { return vreinterpretq_u32_f32(x); }
 
-  // Memory is read and written as bytes: it need not be aligned.
+  // Reads and writes bytes, so that memory need not be aligned.
   static uint8x16_t load_all(const void* in) { return vld1q_u8(static_cast<const uint8_t*>(in)); }
   static uint8x8_t load_half(const void* in) { return vld1_u8(static_cast<const uint8_t*>(in)); }
   static uint8x8_t load_quarter(const void* in) {
@@ -88,7 +88,7 @@ struct Neon {
   }
   static Float look_up(const float* eight, Int index) {
     const uint8x16x2_t table{{load_all(eight), load_all(eight + 4)}};
-    // Lane by lane the four bytes of entry `index`.
+    // Each lane gets the four bytes of entry `index`.
     const Int bytes = vmlaq_u32(set(0x03020100), index, set(0x04040404));
     return vreinterpretq_f32_u8(vqtbl2q_u8(table, vreinterpretq_u8_u32(bytes)));
   }

@@ -1,13 +1,13 @@
-// bf16_table.h's kernels over a wrapper `V` (vector_math.h says what it is) with these besides:
-//   kBf16Rows               rows of a tile of 2 registers of columns
-//   Codes                   kLanes times four codes
-//   load_codes(p)           from bytes
-//   load_int4_codes(p, high, table)   from the low or the high nibbles of bytes
-//   code<i>(c)              128 + (code i of each four) / 2, as floats
-//   store_pairs(a, b, p)    each lane's a and b, rounded to bfloat16, side by side
-//   store_bf16(x, p)        rounded to the nearest bfloat16; a NaN stays one
-//   low(p), high(p)         the first and the second bfloat16 of each of kLanes pairs, as floats
-//   low_all(p), high_all(p) those of one pair in every lane
+// The kernels of bf16_table.h over a wrapper `V` (see vector_math.h), which also has:
+//   kBf16Rows                rows of a tile of 2 registers of columns
+//   Codes                    kLanes x 4 codes
+//   load_codes(p)            loads one code a byte
+//   load_int4_codes(p, high, table)   loads the low or the high nibbles of bytes
+//   code<i>(c)               128 + (code i of each four) / 2, as floats
+//   store_pairs(a, b, p)     stores each lane's a and b, rounded to bfloat16, side by side
+//   store_bf16(x, p)         stores the nearest bfloat16; NaN stays NaN
+//   low(p), high(p)          the first and the second bfloat16 of each of kLanes pairs, as floats
+//   low_all(p), high_all(p)  the same of one pair, in every lane
 #pragma once
 
 #include "kernels/bf16_table.h"
@@ -20,8 +20,8 @@ template <class V>
 struct Bf16Decode {
   static constexpr int kLanes = V::kLanes;
 
-  // Of one group, kLanes columns n from `first` on. A code q comes as the float 128 + q / 2, whose bits need
-  // a shift and a mask only; scale * q + bias = (2 scale) * (128 + q / 2) + (bias - 256 scale).
+  // Decodes one group, kLanes columns n from `first` on. A code q becomes the float 128 + q / 2 with only a
+  // shift and a mask. Then scale * q + bias = (2 scale) * (128 + q / 2) + (bias - 256 scale).
   template <bool half>
   static inline __attribute__((always_inline)) void part(const CodedWeights& in, const uint8_t* table,
                                                          int64_t k, int group, int first, uint16_t* w) {
@@ -31,7 +31,7 @@ struct Bf16Decode {
     const uint8_t* codes = in.codes + (half ? k * 16 + first % 16 * 4 : k * kInt8Panel + first * 4);
     for (int i = 0; i < group; i += 4, k += 4, codes += half ? 64 : 4 * kInt8Panel) {
       const auto x = half ? V::load_int4_codes(codes, first >= 16, table) : V::load_codes(codes);
-      // Codes come from memory in order: what is needed some panels' lines later may as well be on its way.
+      // Codes are read from memory in order: prefetch the cache line needed some panels later.
       __builtin_prefetch(codes + kAhead);
       uint16_t* out = w + bf16_index(k, first);
       V::store_pairs(V::fma(V::template code<0>(x), s, b), V::fma(V::template code<1>(x), s, b), out);
@@ -62,13 +62,13 @@ void round_to_bf16(const float* x, int64_t n, uint16_t* out) {
   for (; i % kBf16Aligned != 0; i += V::kLanes) V::store_bf16(V::set(0.0f), out + i);
 }
 
-// For instruction sets without products of bfloat16: they are exact in float32.
+// For instruction sets without bfloat16 products: a product of two bfloat16 is exact in float32.
 template <class V>
 struct Bf16Fma {
   static constexpr int kLanes = V::kLanes, kRows = V::kBf16Rows;
   using Float = typename V::Float;
 
-  // `rows` rows x 2 registers of columns, `first` being the first of them.
+  // One tile: `rows` rows x 2 registers of columns, from column `first` on.
   template <int rows>
   static void tile(const uint16_t* x, ptrdiff_t ld_x, const uint16_t* w, int64_t depth, int64_t first,
                    const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns) {

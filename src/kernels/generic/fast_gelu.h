@@ -1,5 +1,5 @@
-// x Phi(x) for values that are rounded to 8 bits next, over a wrapper `V` (vector_math.h says what it is):
-// half the work of gelu_erf, and no division.
+// GELU, x Phi(x), for values that are rounded next, over a wrapper `V` (see vector_math.h). Half the work of
+// gelu_erf, and no division.
 #pragma once
 
 #include "kernels/generic/vector_math.h"
@@ -7,8 +7,10 @@
 namespace mlxe {
 namespace {
 
-// x / 2 + x^2 R(t), t = x^2 / 13.52 - 1, R minimax for |x| <= 5.2 (x^2 R within 1.4e-7): absolute error below
-// 6e-7 with float32's roundings. Beyond, max(x, 0): 5.2 Phi(-5.2) is 5.2e-7.
+// |x| <= 5.2: x / 2 + x^2 R(t) with t = x^2 / 13.52 - 1. R is minimax (x^2 R within 1.4e-7); with the
+// roundings of
+//             float32 the absolute error is below 6e-7.
+// |x| > 5.2:  max(x, 0), because 5.2 Phi(-5.2) = 5.2e-7.
 template <class V>
 typename V::Float fast_gelu_erf(typename V::Float x) {
   constexpr float r[] = {1.359499842e-01f, -6.774362177e-02f, 5.002561584e-02f, -3.993198648e-02f,

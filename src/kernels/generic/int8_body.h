@@ -1,12 +1,13 @@
-// int8_table.h's quantization over a wrapper `V` (vector_math.h says what it is), and its matrix kernel for
-// instruction sets that multiply 16-bit integers only, over a wrapper `W`:
-//   kColumns          columns a register of results holds; kRows rows of a tile
+// The quantization of int8_table.h over a wrapper `V` (see vector_math.h), and its matrix kernel for
+// instruction sets that multiply only 16-bit integers, over a wrapper `W`:
+//   kColumns               columns of a register of results
+//   kRows                  rows of a tile
 //   Int, zero()
-//   widen(p)          kColumns / 2 columns of four 8-bit codes each, as 16-bit integers
-//   quad(p)           four 16-bit activations, repeated
+//   widen(p)               kColumns / 2 columns of four 8-bit codes each, as 16-bit integers
+//   quad(p)                four 16-bit activations, repeated
 //   multiply_add(a, w, x)  a + the sums of two neighbouring products
-//   sums(low, high)   the kColumns sums of four products as floats, in order
-//   first(p), second(p)   of kColumns pairs of bfloat16 the first or second ones, as floats
+//   sums(low, high)        the kColumns sums of four products as floats, in order
+//   first(p), second(p)    the first or second bfloat16 of each of kColumns pairs, as floats
 #pragma once
 
 #include "kernels/generic/to_bf16.h"
@@ -16,7 +17,8 @@
 namespace mlxe {
 namespace {
 
-// What a row's group g, with this largest magnitude and sum of codes, is multiplied with.
+// Sets scale, accumulator start value and bias term of group g, from the group's largest magnitude and the
+// sum of its codes.
 inline __attribute__((always_inline)) void describe_group(const Int8Groups& groups, int64_t g, float largest,
                                                           int32_t sum) {
   const float scale = largest < 1e-30f ? 0 : largest / 127;
@@ -70,7 +72,7 @@ struct Int8Madd {
   static constexpr int kColumns = W::kColumns;
   static constexpr int kTiles = kInt8Panel / kColumns;
 
-  // `rows` rows x kColumns columns, the columns [first, first + kColumns) of the panel.
+  // One tile: `rows` rows x columns [first, first + kColumns) of the panel.
   template <int rows>
   static void tile(const Int8Rows& x, const Int8Weights& w, int64_t groups, int group, int first,
                    float* out) {
@@ -147,7 +149,7 @@ struct Int8Madd {
     for (int64_t r = 0; r < rounds; ++r)
 #pragma GCC unroll 8
       for (int i = 0; i < kChains; ++i) {
-        asm("" : "+v"(w));  // or the product, always the same, would leave the loop
+        asm("" : "+v"(w));  // keeps the compiler from moving the constant product out of the loop
         sums[i] = W::multiply_add(sums[i], w, w);
       }
     Float total = V::set(0.0f);

@@ -1,7 +1,8 @@
-// table.h over a wrapper `V` (vector_math.h says what it is): the row kernels, and the table.
+// The row kernels and the table of table.h, over a wrapper `V` (see vector_math.h).
 //
 // The last, incomplete vector of a row is loaded and stored in part. A sum over a row is kept in kSums
-// vectors, then one, then halved: an order that depends on the row's length alone.
+// vectors, which are added to one vector, whose halves are added repeatedly. This order depends only on the
+// row's length.
 #pragma once
 
 #include "kernels/generic/matmul_body.h"
@@ -16,7 +17,7 @@ struct KernelsBody {
   static constexpr int kLanes = V::kLanes;
   static constexpr int kSums = 4;
 
-  // out = op(x, ...) element by element.
+  // out[i] = op(in[i], ...)
   template <class Op, class... In>
   static void map(int64_t n, float* out, Op op, const In*... in) {
     int64_t i = 0;
@@ -24,8 +25,8 @@ struct KernelsBody {
     if (i < n) V::store_some(op(V::load_some(in + i, n - i)...), out + i, n - i);
   }
 
-  // The sum of value(i, left) over a row: the values from i on, `left` of them or a whole register. What is
-  // past the end counts as 0.
+  // Sums value(i, left) over a row. value() returns the values from i on: a whole register, or `left`
+  // values and then zeros.
   template <class Value>
   static float sum(int64_t n, Value value) {
     Float sums[kSums] = {V::set(0.0f), V::set(0.0f), V::set(0.0f), V::set(0.0f)};
@@ -47,6 +48,11 @@ struct KernelsBody {
   static void add(const float* a, const float* b, int64_t n, float* out) {
     map(
         n, out, [](Float x, Float y) { return V::add(x, y); }, a, b);
+  }
+
+  static void multiply(const float* a, const float* b, int64_t n, float* out) {
+    map(
+        n, out, [](Float x, Float y) { return V::mul(x, y); }, a, b);
   }
 
   static void add_scaled(const float* x, float factor, int64_t n, float* out) {
@@ -135,6 +141,7 @@ struct KernelsBody {
         .matmul = Matmul<V>::matmul,
         .pack = Matmul<V>::pack,
         .add = add,
+        .multiply = multiply,
         .add_scaled = add_scaled,
         .scale = scale,
         .max_into = max_into,

@@ -1,8 +1,8 @@
-// The matrix kernels of table.h over a wrapper `V` (vector_math.h says what it is).
+// The matrix kernels of table.h over a wrapper `V` (see vector_math.h).
 //
-// matmul holds a block of V::kRows x V::kVectors registers of sums: per k, kVectors loads of the tile and one
-// broadcast a row feed kRows * kVectors multiply-adds, enough of them to hide their latency. A block of fewer
-// rows does the same operations in the same order.
+// matmul keeps a block of V::kRows x V::kVectors registers of sums. For each k it loads kVectors registers
+// of the tile, broadcasts one activation a row, and does kRows * kVectors multiply-adds: enough to hide
+// their latency. A block of fewer rows does the same operations in the same order.
 #pragma once
 
 #include "kernels/generic/vector_math.h"
@@ -55,7 +55,7 @@ struct Matmul {
     }
   }
 
-  // block<rows> for the last, incomplete block.
+  // Calls block<rows> for the last, incomplete block.
   template <int rows>
   static void rest(int64_t count, const float* x, ptrdiff_t ld_x, const float* w, ptrdiff_t ld_w, int64_t k,
                    const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns) {
@@ -76,7 +76,7 @@ struct Matmul {
     rest<V::kRows - 1>(rows, x, ld_x, w, ld_w, k, from, ld_from, y, ld_y, columns);
   }
 
-  // Squares of kLanes x kLanes turn inside registers.
+  // Transposes squares of kLanes x kLanes values in registers.
   static void pack(const float* in, ptrdiff_t ld, int64_t rows, int64_t columns, float* tile) {
     for (int64_t n = 0; n < kPanel; n += kLanes)
       for (int64_t k = 0; k < columns; k += kLanes) {

@@ -1,8 +1,8 @@
-// The vector form of quantize_table.h, written once over a wrapper `V` of one instruction set's registers.
+// The vector form of quantize_table.h, over a wrapper `V` of one instruction set's registers.
 //
-// V has kLanes (4 to 16) floats. Everything here has internal linkage: a copy compiled for AVX-512 must never
-// stand in for one that an older processor runs. Codes are packed eight at a time inside a 64-bit word, which
-// is the same for every width: eight codes of b bits are exactly b bytes.
+// V has kLanes (4 to 16) floats. Everything here has internal linkage: the linker must never use a copy
+// compiled for AVX-512 on an older processor. Codes are packed eight at a time in a 64-bit word. This works
+// for every width: eight codes of b bits are exactly b bytes.
 #pragma once
 
 #include "kernels/quantize_table.h"
@@ -11,7 +11,7 @@ namespace mlxe {
 namespace {
 
 constexpr size_t kLargestLanes = 16;
-constexpr size_t kChunk = 128;  // codes held unpacked at a time
+constexpr size_t kChunk = 128;  // codes that are unpacked at a time
 
 template <size_t bytes>
 void copy(const void* from, void* to) {
@@ -111,8 +111,8 @@ template <class V>
 struct QuantizeBody {
   static constexpr size_t kLanes = V::kLanes;
 
-  // op(in, out) turns kLanes values of In into kLanes of Out; the last ones take a detour through a full
-  // block.
+  // op(in, out) converts kLanes values of In to Out. The last, incomplete block is copied to a full one
+  // first.
   template <class In, class Out, class Op>
   static void map(const void* in, size_t n, void* out, Op op) {
     const auto* from = static_cast<const unsigned char*>(in);
@@ -305,8 +305,8 @@ struct QuantizeBody {
       const auto scale = V::set(load_float(scales + g));
       for (size_t i = g * group_size; i < (g + 1) * group_size; i += kLanes) {
         const auto code = V::load_u8(codes + i);
-        // Exponent and mantissa land in a float's; the biases (7, 127) differ by a factor, subnormals
-        // included. The largest code is NaN.
+        // Shifts exponent and mantissa to their place in a float. The exponent biases (7, 127) differ by a
+        // factor, also for subnormals. The largest code is NaN.
         const auto magnitude = V::as_float(V::template shift_left<20>(V::bit_and(code, V::set(0x7f))));
         const auto product = V::mul(magnitude, V::set(0x1p120f));
         const auto value = V::select_above(product, V::set(448.0f), V::set(0x7fc00000), V::as_int(product));

@@ -1,5 +1,5 @@
-// One float to bfloat16 and back, for the edges of kernels. base/half.h has the same, but what a file
-// compiled for one instruction set takes from there could stand in for the others'.
+// Converts one float to bfloat16 and back, inside kernels. Not base/half.h: its inline functions, compiled
+// for one instruction set, could be linked into all variants.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 namespace mlxe {
 namespace {
 
-// To the nearest, ties to even; of a finite value.
+// Rounds a finite value to the nearest bfloat16, ties to even.
 inline __attribute__((always_inline)) uint16_t float_to_bf16(float value) {
   uint32_t bits;
   __builtin_memcpy(&bits, &value, sizeof bits);

@@ -1,9 +1,11 @@
-// exp and what the non-linearities are made of, over a wrapper `V` of one instruction set's registers.
+// exp and the non-linearities, over a wrapper `V` of one instruction set's registers.
 //
-// V has kLanes floats. Its min(a, b) and max(a, b) return b where either is NaN, as x86 does, so that NaN
-// passes through a clamp written max(limit, x). fma(a, b, c) = a b + c, fnma(a, b, c) = c - a b: one rounding
-// where the instruction set has it. Internal linkage throughout: a copy compiled for AVX-512 must never stand
-// in for one that an older processor runs.
+// V has kLanes floats and these operations, among others:
+//   min(a, b), max(a, b)  b if either is NaN, as on x86: a clamp written max(limit, x) keeps NaN
+//   fma(a, b, c)          a b + c, with one rounding if the instruction set has it
+//   fnma(a, b, c)         c - a b, likewise
+// Everything has internal linkage: the linker must never use a copy compiled for AVX-512 on an older
+// processor.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +23,7 @@ typename V::Float polynomial(typename V::Float x, const float (&coefficients)[n]
   return sum;
 }
 
-// e^x for x in [-87.3, 88.3]; beyond, the value at the nearer end. Relative error below 2^-22.5.
+// e^x for x in [-87.3, 88.3]; outside, the value at the nearer end. Relative error below 2^-22.5.
 //   x = n ln 2 + r, |r| <= ln 2 / 2; e^r = 1 + r + r^2 q(r), q minimax of degree 4 (3.2e-9)
 template <class V>
 typename V::Float exp(typename V::Float x) {
@@ -29,7 +31,7 @@ typename V::Float exp(typename V::Float x) {
                          0.00139504918285f};
   x = V::min(V::set(88.3f), V::max(V::set(-87.3f), x));
   const auto n = V::rint(V::mul(x, V::set(1.44269504f)));
-  // ln 2 in two parts; n times the first, of ten bits, is exact.
+  // ln 2 is split into two parts. The first has ten bits, so that n times it is exact.
   const auto r = V::fnma(n, V::set(-2.12194440e-4f), V::fnma(n, V::set(0.693359375f), x));
   const auto e = V::fma(V::mul(r, r), polynomial<V>(r, q), r);
   return V::times_power_of_two(V::add(e, V::set(1.0f)), n);
@@ -41,9 +43,9 @@ typename V::Float sigmoid(typename V::Float x) {
   return V::div(one, V::add(one, exp<V>(V::negate(x))));
 }
 
-// x Phi(x) = max(x, 0) - t Phi(-t), t = |x|: the subtrahend is small where digits would cancel.
+// x Phi(x) = max(x, 0) - t Phi(-t), t = |x|. The subtrahend is small where digits would cancel.
 //   Phi(-t) = exp(-t^2 / 2) R(v), v = (1 - 0.26 t) / (1 + 0.26 t), R minimax of degree 9 for t in [0, 13]
-//   (5.4e-9 relative). t^2 is split in two, since exp turns an absolute error into a relative one.
+//   (5.4e-9 relative). t^2 is computed in two parts, because exp makes an absolute error relative.
 template <class V>
 typename V::Float gelu_erf(typename V::Float x) {
   constexpr float r[] = {9.780013856e-02f,  1.752915635e-01f, 1.251331130e-01f,  6.910079863e-02f,
@@ -59,7 +61,7 @@ typename V::Float gelu_erf(typename V::Float x) {
   return V::fnma(t, tail, V::max(V::set(0.0f), x));
 }
 
-// 0.5 (1 + tanh(u)) = sigmoid(2u), which keeps its digits where tanh is near -1.
+// 0.5 (1 + tanh(u)) = sigmoid(2u), which is precise where tanh is near -1.
 template <class V>
 typename V::Float gelu_tanh(typename V::Float x) {
   const auto inner = V::fma(V::mul(x, x), V::set(0.044715f), V::set(1.0f));

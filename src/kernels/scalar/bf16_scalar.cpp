@@ -1,4 +1,4 @@
-// The oracle: each kernel as its formula reads.
+// The scalar reference of bf16_table.h: each kernel follows its formula.
 #include "base/half.h"
 #include "kernels/bf16_table.h"
 
@@ -20,7 +20,7 @@ void matmul(const uint16_t* x, ptrdiff_t ld_x, int64_t rows, const uint16_t* w, 
 void decode(const CodedWeights& in, const uint8_t* table, int64_t groups, int group, uint16_t* w) {
   for (int64_t k = 0; k < groups * group; ++k)
     for (int64_t n = 0; n < kBf16Panel; ++n) {
-      const int64_t at = (k / 4 * kInt8Panel + n % 16) * 4 + k % 4;  // of the first half
+      const int64_t at = (k / 4 * kInt8Panel + n % 16) * 4 + k % 4;  // index in the first half of the panel
       const uint8_t code = table == nullptr ? in.codes[at + n / 16 * 64]
                                             : table[in.codes[k / 4 * 64 + at % 128] >> (n / 16 * 4) & 15];
       const int64_t of_group = k / group * kInt8Panel + n;

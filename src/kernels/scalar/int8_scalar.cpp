@@ -1,4 +1,4 @@
-// The oracle: each kernel as its formula reads.
+// The scalar reference of int8_table.h: each kernel follows its formula.
 #include <cmath>
 
 #include "kernels/generic/to_bf16.h"
@@ -40,7 +40,7 @@ void quantize_row(const float* x, int64_t n, int group, int8_t* codes, const Int
     float largest = 0, sum = 0;
     for (int64_t i = first; i < first + group && i < n; ++i)
       if (std::fabs(x[i]) > largest || x[i] != x[i]) largest = std::fabs(x[i]);
-    // A NaN fails every comparison: its group gets zeros, and a scale that is NaN.
+    // A NaN fails every comparison: its group gets codes 0 and a NaN scale.
     const float inverse = largest > 1e-30f ? 127 / largest : 0;
     for (int64_t i = first; i < first + group; ++i) {
       const float code = i < n && inverse > 0 ? std::rint(x[i] * inverse) : 0;

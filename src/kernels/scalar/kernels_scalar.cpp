@@ -1,4 +1,4 @@
-// The oracle: each kernel as its formula reads.
+// The scalar reference of table.h: each kernel follows its formula.
 #include <cmath>
 
 #include "kernels/table.h"
@@ -25,6 +25,10 @@ void pack(const float* in, ptrdiff_t ld, int64_t rows, int64_t columns, float* t
 
 void add(const float* a, const float* b, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = a[i] + b[i];
+}
+
+void multiply(const float* a, const float* b, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = a[i] * b[i];
 }
 
 void add_scaled(const float* x, float factor, int64_t n, float* out) {
@@ -68,7 +72,7 @@ void normalize(const float* x, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = x[i] / divisor;
 }
 
-// The functions below are evaluated in double, so that they are right to the last float.
+// Evaluates F in double, so that the float result is correctly rounded in nearly all cases.
 template <double (*F)(double)>
 void each(float* x, ptrdiff_t ld, int64_t rows, int64_t n) {
   for (int64_t m = 0; m < rows; ++m)
@@ -92,7 +96,7 @@ double gelu_erf(double x) {
   return x == -HUGE_VAL ? 0 : x * 0.5 * std::erfc(-x * std::sqrt(0.5));
 }
 double gelu_tanh(double x) {
-  // 0.5 (1 + tanh(u)) = sigmoid(2u), which keeps its digits where tanh is near -1.
+  // 0.5 (1 + tanh(u)) = sigmoid(2u), which is precise where tanh is near -1.
   const double u = std::sqrt(8 / M_PI) * (x + 0.044715 * x * x * x);
   return x == -HUGE_VAL ? 0 : x * sigmoid(u);
 }
@@ -116,6 +120,7 @@ const Kernels kKernelsScalar{
     .matmul = matmul,
     .pack = pack,
     .add = add,
+    .multiply = multiply,
     .add_scaled = add_scaled,
     .scale = scale,
     .max_into = max_into,

@@ -1,5 +1,5 @@
-// The oracle: one value at a time, in the words of quantize_table.h. Also what runs where no other variant
-// does.
+// The scalar reference of quantize_table.h, one value at a time. Also runs on processors without another
+// variant.
 #include "kernels/quantize_table.h"
 
 namespace mlxe {
@@ -27,7 +27,7 @@ float absolute(float value) {
   return float_of(bits_of(value) & 0x7fffffffu);
 }
 
-// Round half to even: adding 2^23 leaves no room for a fraction, and beyond it every float is whole.
+// Rounds half to even. Adding 2^23 leaves no bits for a fraction; from 2^23 on every float is whole.
 float rint(float value) {
   constexpr float kWhole = 0x1p23f;
   if (!(absolute(value) < kWhole)) return value;

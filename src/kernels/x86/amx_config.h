@@ -19,7 +19,7 @@ struct alignas(64) TileConfig {
   }
 };
 
-// The measured peak: `products` multiplies tiles 4, 5 and 6, 7 into the four sums 0 to 3.
+// For the measured peak: `products` multiplies tiles 4, 5 by tiles 6, 7 into the four sums 0 to 3.
 constexpr int64_t kTilesOfARound = 4;
 
 template <class Products>

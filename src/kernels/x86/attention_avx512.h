@@ -1,9 +1,10 @@
-// bf16_table.h's attention with products in bfloat16, for the variants that have them. `P` makes the two
-// products for a block of P::kRows queries, in registers it sets up and gives back:
-//   scores(q, size, keys, padded, s, ld)       s[row][key] = q . key
-//   values(p, ld, keys, values, size, out)     out[row][d] = sum over keys of p[row][key] * value
-// The keys lie as [size / 2][padded][2], the values as [size / 32][keys / 2][2 x 16][2]: two neighbours of
-// the summed dimension side by side.
+// The attention of bf16_table.h, for the variants with bfloat16 products. `P` computes the two products for
+// a block of P::kRows queries; it configures and releases its registers:
+//   scores(q, size, keys, padded, s, ld)     s[row][key] = q . key
+//   values(p, ld, keys, values, size, out)   out[row][d] = sum over keys of p[row][key] * value
+// Layouts, with two neighbours of the summed dimension side by side:
+//   keys    [size / 2][padded][2]
+//   values  [size / 32][keys / 2][2 x 16][2]
 #pragma once
 
 #include <immintrin.h>
@@ -19,7 +20,7 @@ inline __attribute__((always_inline)) __m512i to_bf16(__m512 low, __m512 high) {
   return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
-// 2^x for x <= 0, relative error below 1e-5: far below the bfloat16 it is rounded to.
+// 2^x for x <= 0. Relative error below 1e-5, far below that of the bfloat16 to which the result is rounded.
 inline __attribute__((always_inline)) __m512 exp2_fast(__m512 x) {
   const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   const __m512 f = _mm512_sub_ps(x, n);
@@ -34,7 +35,7 @@ template <class P>
 struct Bf16Attention {
   static int64_t round_up(int64_t n, int64_t of) { return (n + of - 1) / of * of; }
 
-  // Pieces of the scratch memory, each a multiple of 64 bytes.
+  // Parts of the scratch memory, each a multiple of 64 bytes.
   struct Scratch {
     uint16_t *keys, *values, *queries, *weights;
     float *scores, *sums;
@@ -96,8 +97,8 @@ struct Bf16Attention {
       }
   }
 
-  // Of eight rows of scores, the exponentials of what they are below their largest, as bfloat16; zeros past
-  // n. Returns the inverse of their sum, of row i in lane eighth(i).
+  // For eight rows of scores: writes exp2(score - row's largest score) as bfloat16, and zeros from n on.
+  // Returns the inverse of each row's sum, row i in lane eighth(i).
   static __m512 softmax_eight(const float* scores, int64_t n, int64_t padded, uint16_t* weights) {
     const int64_t full = n / 16 * 16;
     const __mmask16 tail = Avx512::mask(n - full);

@@ -1,4 +1,4 @@
-// Avx2: the wrapper of vector_math.h. Only files compiled for these instructions include it.
+// Avx2: the wrapper for vector_math.h. Included only by files compiled for these instructions.
 #pragma once
 
 #include <immintrin.h>
@@ -64,14 +64,14 @@ struct Avx2 {
   static float largest_or_nan(Float a) {
     return _mm256_movemask_ps(_mm256_cmp_ps(a, a, _CMP_UNORD_Q)) ? __builtin_nanf("") : largest(a);
   }
-  // Whole numbers in [-128, 127] as bytes.
+  // Stores whole numbers in [-128, 127] as bytes.
   static void store_codes(Float x, int8_t* p) {
     const __m256i i = _mm256_cvtps_epi32(x);
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
   }
 
-  // Pairs, quadruples, then halves across registers.
+  // Exchanges pairs of lanes, quadruples of lanes, then halves of registers.
   static void transpose(Float (&r)[8]) {
     Float t[8];
 #pragma GCC unroll 4

@@ -1,4 +1,4 @@
-// Avx512: the wrapper of vector_math.h. Only files compiled for these instructions include it.
+// Avx512: the wrapper for vector_math.h. Included only by files compiled for these instructions.
 #pragma once
 
 #include <immintrin.h>
@@ -52,12 +52,12 @@ struct Avx512 {
   static float largest_or_nan(Float a) {
     return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q) ? __builtin_nanf("") : largest(a);
   }
-  // Whole numbers in [-128, 127] as bytes.
+  // Stores whole numbers in [-128, 127] as bytes.
   static void store_codes(Float x, int8_t* p) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
   }
 
-  // Pairs, quadruples, then blocks of four lanes across registers.
+  // Exchanges pairs of lanes, quadruples of lanes, then blocks of four lanes between registers.
   static void transpose(Float (&r)[16]) {
     Float t[16];
 #pragma GCC unroll 8

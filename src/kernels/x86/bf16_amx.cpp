@@ -1,5 +1,5 @@
-// bf16_table.h with AMX: tdpbf16ps multiplies a tile of 16 rows of 32 activations with one of 32 x 16 weights
-// in 16 cycles.
+// bf16_table.h with AMX: tdpbf16ps multiplies a tile of 16 x 32 activations by a tile of 32 x 16 weights in
+// 16 cycles.
 #include "kernels/x86/amx_config.h"
 #include "kernels/x86/attention_avx512.h"
 #include "kernels/x86/bf16_avx512_vector.h"
@@ -9,7 +9,8 @@
 namespace mlxe {
 namespace {
 
-// The products of attention: tiles of 16 queries or weights x 32 summed values x 16 columns.
+// The products of attention, in tiles of 16 rows (queries, or attention weights) x 32 summed values x 16
+// columns.
 struct TileProducts {
   static constexpr int64_t kRows = 16;
 
@@ -57,7 +58,8 @@ struct TileProducts {
   }
 };
 
-// Registers: sums (0, 1 of the upper rows, 2, 3 of the lower ones), activations (4, 5), weights (6, 7).
+// Tile registers: sums of the upper 16 rows (0, 1) and of the lower 16 rows (2, 3), activations (4, 5),
+// weights (6, 7).
 void configure(int64_t rows) {
   TileConfig config;
   for (int tile = 0; tile < 4; ++tile) config.set(tile, rows, 64);
@@ -68,8 +70,8 @@ void configure(int64_t rows) {
   _tile_loadconfig(&config);
 }
 
-// 16 rows (or as many as the tiles are configured for), twice where `both`, x 32 columns. The order of loads
-// and products is the one that came nearest to a product every 16 cycles.
+// One or two (`both`) blocks of 16 rows (fewer if the tiles are configured so) x 32 columns. The order of
+// loads and products is the fastest one measured: nearest to one product every 16 cycles.
 template <bool both>
 inline __attribute__((always_inline)) void block(const uint16_t* x, ptrdiff_t ld_x, const uint16_t* w,
                                                  int64_t depth, const float* from, ptrdiff_t ld_from,
@@ -101,7 +103,7 @@ inline __attribute__((always_inline)) void block(const uint16_t* x, ptrdiff_t ld
   }
 }
 
-// Where the panel has fewer columns: the sums go through a buffer of whole rows.
+// For a panel with fewer columns: the sums go through a buffer of whole rows.
 void narrow_block(const uint16_t* x, ptrdiff_t ld_x, int64_t rows, const uint16_t* w, int64_t depth,
                   const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y, int64_t columns) {
   alignas(64) float sums[16 * kBf16Panel] = {};
@@ -127,7 +129,7 @@ void matmul(const uint16_t* x, ptrdiff_t ld_x, int64_t rows, const uint16_t* w, 
     const float* z = from + m * ld_from;
     float* out = y + m * ld_y;
     if (configured != tile) configure(configured = tile);
-    // What the rows of a block bring into L1 meets all panels.
+    // All panels use the rows of a block while these are in L1.
     for (int64_t n = 0; n < columns; n += kBf16Panel) {
       const uint16_t* panel = w + n * depth;
       if (columns - n < kBf16Panel) {

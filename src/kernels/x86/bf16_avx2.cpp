@@ -27,7 +27,7 @@ struct Bf16Avx2 : Avx2 {
     return _mm256_castsi256_ps(
         _mm256_or_si256(_mm256_and_si256(at, _mm256_set1_epi32(0x7f8000)), _mm256_set1_epi32(0x43000000)));
   }
-  static __m256i rounded(Float x) {  // upper half: the nearest bfloat16, ties away from zero
+  static __m256i rounded(Float x) {  // upper 16 bits: the nearest bfloat16, ties away from zero
     return _mm256_add_epi32(_mm256_castps_si256(x), _mm256_set1_epi32(0x8000));
   }
   static void store_pairs(Float a, Float b, uint16_t* p) {

@@ -1,4 +1,4 @@
-// bf16_table.h with AVX-512 F, BW, DQ, VL and no instructions for bfloat16.
+// bf16_table.h with AVX-512 F, BW, DQ, VL, without bfloat16 instructions.
 #include "kernels/x86/bf16_avx512_vector.h"
 #include "kernels/x86/gelu_avx512.h"
 

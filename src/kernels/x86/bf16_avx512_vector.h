@@ -1,4 +1,4 @@
-// Bf16Avx512: the wrapper of bf16_body.h without instructions for bfloat16.
+// Bf16Avx512: the wrapper for bf16_body.h without bfloat16 instructions.
 #pragma once
 
 #include "kernels/generic/bf16_body.h"
@@ -28,7 +28,7 @@ struct Bf16Avx512 : Avx512 {
     return _mm512_castsi512_ps(
         _mm512_ternarylogic_epi32(at, _mm512_set1_epi32(0x7f8000), _mm512_set1_epi32(0x43000000), kAAndBOrC));
   }
-  static __m512i rounded(Float x) {  // upper half: the nearest bfloat16, ties away from zero
+  static __m512i rounded(Float x) {  // upper 16 bits: the nearest bfloat16, ties away from zero
     return _mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000));
   }
   static void store_pairs(Float a, Float b, uint16_t* p) {

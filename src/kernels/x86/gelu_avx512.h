@@ -1,4 +1,4 @@
-// x Phi(x) within 1e-6, for the AVX-512 variants.
+// GELU, x Phi(x), within 1e-6, for the AVX-512 variants.
 #pragma once
 
 #include <immintrin.h>
@@ -8,8 +8,8 @@
 namespace mlxe {
 namespace {
 
-// x / 2 + h(|x|), h(a) = a (Phi(a) - 1/2): a polynomial of degree 4 on each of 15 segments of width 0.35
-// (fitted at Chebyshev nodes), a / 2 beyond. Absolute error below 6e-7.
+// x Phi(x) = x / 2 + h(|x|), h(a) = a (Phi(a) - 1/2). h is a polynomial of degree 4 on each of 15 segments
+// of width 0.35 (fitted at Chebyshev nodes), and a / 2 beyond them. Absolute error below 6e-7.
 constexpr float kSegment = 0.35f;
 alignas(64) constexpr float kGelu[5][16] = {
     {0.0121555403f, 0.105109416f, 0.270561427f, 0.47739768f, 0.696735561f, 0.910304248f, 1.11144447f,
@@ -33,7 +33,8 @@ void gelu_erf(float* x, ptrdiff_t ld, int64_t rows, int64_t n) {
   for (int i = 0; i < 5; ++i) c[i] = _mm512_load_ps(kGelu[i]);
   const __m512 half = _mm512_set1_ps(0.5f), magic = _mm512_set1_ps(12582912.0f);
   const auto gelu = [&](__m512 v) __attribute__((always_inline)) {
-    // t's low bits are the segment's number; d is the distance from its middle, in segments.
+    // The low bits of t are the index of the segment. d is the distance from the segment's middle, in
+    // segments.
     const __m512 u = _mm512_fmsub_ps(_mm512_abs_ps(v), _mm512_set1_ps(1 / kSegment), half);
     const __m512 t = _mm512_min_ps(_mm512_add_ps(u, magic), _mm512_set1_ps(12582912.0f + 15));
     const __m512 d = _mm512_sub_ps(u, _mm512_sub_ps(t, magic));

@@ -1,6 +1,7 @@
-// int8_table.h with AMX: tdpbsud multiplies a tile of 16 rows of activations with one of 16 columns of codes,
-// a whole group deep, in 16 cycles. What remains is scaling its 16 x 16 integer sums: the same operations in
-// the same order as the VNNI kernel's, which takes small row counts, to the same bits.
+// int8_table.h with AMX: tdpbsud multiplies a tile of 16 rows of activations by a tile of 16 columns of
+// codes, a whole group deep, in 16 cycles. The 16 x 16 integer sums are then scaled, with the same
+// operations in the same order as in the VNNI kernel, which computes small row counts: the bits are the
+// same.
 #include "kernels/x86/amx_config.h"
 #include "kernels/x86/int8_rows_avx512.h"
 #include "kernels/x86/int8_vnni_tile.h"
@@ -9,13 +10,13 @@ namespace mlxe {
 namespace {
 
 constexpr int64_t kRows = 16;
-constexpr int kFewRows = 5;  // fewer than this many: VNNI
+constexpr int kFewRows = 5;  // fewer rows use VNNI
 
-// Groups whose integer sums are made before they are scaled: tile and vector instructions hardly overlap, and
-// sums read right after they were stored would wait for that.
+// Number of groups whose integer sums are computed before any is scaled. Tile and vector instructions
+// hardly overlap, and reading sums right after they were stored would stall.
 constexpr int kGroups = 4;
 
-// Registers: sums of even groups (0, 1) and of odd ones (5, 6), activations (2), codes (3, 4).
+// Tile registers: sums of even groups (0, 1) and of odd groups (5, 6), activations (2), codes (3, 4).
 void configure(int group, int64_t rows) {
   TileConfig config;
   config.set(0, rows, 64);
@@ -28,16 +29,16 @@ void configure(int group, int64_t rows) {
   _tile_loadconfig(&config);
 }
 
-using Sums = int32_t[kGroups][2][kRows * 16];  // of both halves of the panel
+using Sums = int32_t[kGroups][2][kRows * 16];  // the second index is the half of the panel
 
-// What is fetched during each product of tiles.
+// The cache lines to prefetch during each tile product.
 struct Fetch {
   const uint8_t* next;
   int64_t lines;
 };
 
-// The integer sums of the rows the tiles are configured for. A group's are stored once the next group's
-// products are under way: storing them at once would wait for them.
+// Computes the integer sums of the configured rows. The sums of a group are stored while the next group's
+// products run: storing them at once would wait for their own products.
 void multiply(const int8_t* x, ptrdiff_t ld, const uint8_t* codes, int64_t groups, int group, Sums& sums,
               Fetch& ahead) {
   for (int64_t g = 0; g < groups; ++g, x += group, codes += group * kInt8Panel) {
@@ -72,8 +73,8 @@ void multiply(const int8_t* x, ptrdiff_t ld, const uint8_t* codes, int64_t group
   }
 }
 
-// Adds `groups` groups of scaled sums of `rows` rows, from `row` on, to their float sums, which begin with
-// the terms of all biases. Both halves share what a row is multiplied with.
+// Scales the integer sums of `groups` groups and `rows` rows, from `row` on, and adds them to the float
+// sums, which start with the bias terms of all groups. Both halves of the panel share the row's factors.
 template <int rows>
 inline __attribute__((always_inline)) void scale(const Sums& sums, const Int8Rows& x, int64_t row,
                                                  const Int8Weights& w, int64_t first, int64_t groups,
@@ -111,7 +112,7 @@ inline __attribute__((always_inline)) void scale(const Sums& sums, const Int8Row
   }
 }
 
-// Up to 16 rows x the panel.
+// One block: up to 16 rows x the panel.
 void block(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t groups, int group, float* totals,
            Fetch& ahead) {
   alignas(64) Sums sums;

@@ -1,4 +1,4 @@
-// int8_table.h with AVX2: products of 16-bit integers, since a sum of two products of 8-bit codes with 8-bit
+// int8_table.h with AVX2, with 16-bit products: the sum of two products of 8-bit codes and 8-bit
 // activations does not fit the 16 bits of vpmaddubsw.
 #include "kernels/generic/int8_body.h"
 #include "kernels/x86/avx2_vector.h"

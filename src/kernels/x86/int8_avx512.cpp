@@ -1,4 +1,4 @@
-// int8_table.h with AVX-512 F, BW, DQ, VL but no VNNI: products of 16-bit integers.
+// int8_table.h with AVX-512 F, BW, DQ, VL but no VNNI, with 16-bit products.
 #include "kernels/generic/int8_body.h"
 #include "kernels/x86/avx512_vector.h"
 #include "kernels/x86/int8_rows_avx512.h"

@@ -1,11 +1,11 @@
-// int8_table.h with AVX-VNNI: vpdpbusd on the registers of AVX2, in its VEX encoding. The same operations in
-// the same order as int8_vnni_tile.h: to the same bits.
+// int8_table.h with AVX-VNNI: vpdpbusd on the registers of AVX2, in its VEX encoding. The same operations
+// in the same order as in int8_vnni_tile.h: the bits are the same.
 //
-// A tile is up to 6 rows x 16 columns, its 12 registers of integer sums. The float sums wait in memory
-// meanwhile; they are touched once a group.
+// A tile has up to 6 rows x 16 columns: 12 registers of integer sums. The float sums are in memory and
+// updated once for each group.
 //
-// Processors without AVX-VNNI but with AVX-512 VNNI can test it: tests/kernels/x86 compiles this file with
-// the EVEX encoding of the instruction and another name for the table.
+// To test it on a processor with AVX-512 VNNI but without AVX-VNNI, tests/kernels/x86 compiles this file
+// with the EVEX encoding of the instruction and another name for the table.
 #include "kernels/generic/int8_body.h"
 #include "kernels/x86/avx2_vector.h"
 #include "kernels/x86/int8_rows_avx2.h"
@@ -94,7 +94,7 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
   const int64_t count_of_tiles = (rows + kTileRows - 1) / kTileRows;
   int64_t done = 0;
   for (int64_t t = 0; t < count_of_tiles; ++t) {
-    const int64_t left = count_of_tiles - t, count = (rows - done + left - 1) / left;  // nearly equal heights
+    const int64_t left = count_of_tiles - t, count = (rows - done + left - 1) / left;  // of similar height
     float out[kTileRows * kInt8Panel];
     tiles(count, x.at(done, 0, group), w, groups, group, columns, out);
     for (int64_t i = 0; i < count; ++i, ++done)
@@ -104,7 +104,7 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
 }
 
 constexpr int kChains = 12;
-constexpr int64_t kOperationsPerRound = kChains * 8 * 8;  // 8 sums, four products added to each
+constexpr int64_t kOperationsPerRound = kChains * 8 * 8;  // 8 sums x (4 multiplications + 4 additions)
 
 float spin(int64_t rounds) {
   const __m256i one = _mm256_set1_epi8(1);

@@ -1,4 +1,4 @@
-// int8_table.h's expand() with AVX2.
+// expand() of int8_table.h with AVX2.
 #pragma once
 
 #include <immintrin.h>

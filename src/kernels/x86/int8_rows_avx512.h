@@ -1,4 +1,4 @@
-// int8_table.h's kernels other than the matrix product, for the AVX-512 variants.
+// The kernels of int8_table.h other than the matrix product, for the AVX-512 variants.
 #pragma once
 
 #include <immintrin.h>
@@ -21,14 +21,14 @@ void expand(const uint8_t* packed, int64_t count, const uint8_t* table, uint8_t*
   }
 }
 
-// Eight rows, or fewer and some of them twice.
+// Eight rows. If there are fewer, some rows occur twice.
 struct EightRows {
   const float* x[8];
   int8_t* codes[8];
   Int8Groups groups[8];
 };
 
-// The group of 64 values from column 64 g on, of each row.
+// Quantizes group g (64 values, from column 64 g on) of each row.
 inline __attribute__((always_inline)) void quantize_eight(const EightRows& rows, int64_t g) {
   const __m512i magnitude = _mm512_set1_epi32(0x7fffffff), ones = _mm512_set1_epi8(1);
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -39,7 +39,7 @@ inline __attribute__((always_inline)) void quantize_eight(const EightRows& rows,
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j)
       a[j] = _mm512_and_si512(_mm512_castps_si512(_mm512_loadu_ps(rows.x[i] + 64 * g + 16 * j)), magnitude);
-    // As integers, magnitudes are in the order of the floats, and NaN is above them all.
+    // Compared as integers, magnitudes have the order of the floats, and NaN is the largest.
     most[i] =
         _mm512_castsi512_ps(_mm512_max_epu32(_mm512_max_epu32(a[0], a[1]), _mm512_max_epu32(a[2], a[3])));
   }
@@ -63,7 +63,7 @@ inline __attribute__((always_inline)) void quantize_eight(const EightRows& rows,
     const __m512i packed = _mm512_permutexvar_epi32(
         order, _mm512_packs_epi16(_mm512_packs_epi32(a[0], a[1]), _mm512_packs_epi32(a[2], a[3])));
     _mm512_storeu_si512(rows.codes[i] + 64 * g, packed);
-    // Sums of pairs of bytes, then of pairs of those: four codes a lane.
+    // Adds pairs of bytes, then pairs of these sums: each lane has the sum of four codes.
     fours[i] =
         _mm512_castsi512_ps(_mm512_madd_epi16(_mm512_maddubs_epi16(ones, packed), _mm512_set1_epi16(1)));
   }
@@ -71,7 +71,7 @@ inline __attribute__((always_inline)) void quantize_eight(const EightRows& rows,
       fours, [](__m512 a, __m512 b) __attribute__((always_inline)) {
         return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
       }));
-  // NaN times a factor of 0 is no code: such groups are cleared.
+  // Clears groups that are not finite: their codes would be NaN * 0.
   if (finite != 0xffff) {
     for (int i = 0; i < 8; ++i)
       if (!(finite >> eighth(i) & 1)) _mm512_storeu_si512(rows.codes[i] + 64 * g, _mm512_setzero_si512());
@@ -94,8 +94,8 @@ inline __attribute__((always_inline)) void quantize_eight(const EightRows& rows,
   }
 }
 
-// Groups of 64 go in eights, of eight rows; other groups, and what is left of a row, through the general
-// form, to the same result.
+// Quantizes groups of 64 values eight rows at a time. Other group sizes, and the rest of a row, use the
+// general form, with the same result.
 void quantize(const float* x, ptrdiff_t ld_x, int64_t rows, int64_t n, int group, int8_t* codes,
               ptrdiff_t ld_codes, const Int8Groups& groups, ptrdiff_t ld_groups) {
   const int64_t whole = group == 64 ? n / 64 : 0;  // groups of a row

@@ -1,4 +1,4 @@
-// int8_table.h for the variants whose products are int8_vnni_tile.h's alone.
+// int8_table.h for the variants that use only int8_vnni_tile.h's products.
 #pragma once
 
 #include "kernels/x86/int8_rows_avx512.h"
@@ -8,7 +8,7 @@ namespace mlxe {
 namespace {
 
 constexpr int kChains = 12;
-constexpr int64_t kOperationsPerRound = kChains * 16 * 8;  // 16 sums, four products added to each
+constexpr int64_t kOperationsPerRound = kChains * 16 * 8;  // 16 sums x (4 multiplications + 4 additions)
 
 float spin(int64_t rounds) {
   const __m512i one = _mm512_set1_epi8(1);

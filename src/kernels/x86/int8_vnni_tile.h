@@ -1,8 +1,8 @@
-// int8_table.h's matrix kernel with AVX-512 VNNI: vpdpbusd adds four products of unsigned codes and signed
-// activations to each of sixteen 32-bit sums. With AVX-512 BF16 the terms of the biases take half an
-// instruction a group: what is not a product of integers is what the peak is lost to.
+// The matrix kernel of int8_table.h with AVX-512 VNNI: vpdpbusd adds four products of unsigned codes and
+// signed activations to each of sixteen 32-bit sums. With AVX-512 BF16 the bias terms take half an
+// instruction a group. Every instruction that is not an integer product costs a share of the peak.
 //
-// A tile is up to 6 rows x 32 columns: 12 registers of integer sums, 12 of float ones.
+// A tile has up to 6 rows x 32 columns: 12 registers of integer sums, 12 of float sums.
 #pragma once
 
 #include <immintrin.h>
@@ -22,7 +22,8 @@ inline __attribute__((always_inline)) void dot(__m512i& sums, __m512i w, __m512i
   asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(w), "v"(x));
 }
 
-// sums += the products of both bfloat16 of each lane: the upper ones', then the lower ones', as vdpbf16ps.
+// Adds the two bfloat16 products of each lane to `sums`: first the upper one, then the lower one, as
+// vdpbf16ps does.
 inline __attribute__((always_inline)) void dot_pairs(__m512& sums, __m512i a, __m512i b) {
 #ifdef __AVX512BF16__
   asm("vdpbf16ps %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));
@@ -39,7 +40,8 @@ inline __attribute__((always_inline)) void dot_pairs(__m512& sums, __m512i a, __
 #endif
 }
 
-// The terms of a row's groups g and g + 1; where there is no g + 1, its bias is 0 and so must its term be.
+// The bias terms of a row's groups g and g + 1. If there is no group g + 1, its bias is 0, and its term
+// must be 0, too.
 inline __attribute__((always_inline)) __m512i pair_of_terms(const uint16_t* terms, int64_t g,
                                                             int64_t groups) {
   int32_t pair = terms[g];
@@ -47,7 +49,8 @@ inline __attribute__((always_inline)) __m512i pair_of_terms(const uint16_t* term
   return _mm512_set1_epi32(pair);
 }
 
-// The terms of all biases: `left` and `right` halves of the panel, of `rows` rows.
+// Sets the sums of `rows` rows, in the `left` and `right` halves of the panel, to the bias terms of all
+// groups.
 template <int rows>
 inline __attribute__((always_inline)) void add_biases(const uint16_t* terms, ptrdiff_t ld_terms,
                                                       const uint16_t* biases, int64_t groups,
@@ -65,7 +68,7 @@ inline __attribute__((always_inline)) void add_biases(const uint16_t* terms, ptr
   }
 }
 
-// Four columns of k of the panel's two halves, a byte a code or half a byte.
+// Loads four columns k of the panel's two halves, with one code a byte or (Int4Codes) two.
 struct WholeCodes {
   static constexpr int kBytes = 128;
   static inline __attribute__((always_inline)) void load(const uint8_t* p, __m512i& left, __m512i& right) {
@@ -80,7 +83,7 @@ struct Int4Codes {
   }
 };
 
-// What a tile fetches meanwhile: nothing; a line into L2, one into L1 or two into L1 with each four columns.
+// The cache lines that a tile prefetches with each four columns: none; one into L2; one into L1; two into L1.
 enum class Ahead { nothing, line_to_l2, line, two_lines };
 
 template <class Codes, int rows, Ahead ahead>
@@ -163,13 +166,13 @@ void vnni_matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t 
   const auto left = static_cast<__mmask16>(columns >= 16 ? 0xffff : (1u << columns) - 1);
   const auto right = static_cast<__mmask16>(columns <= 16 ? 0 : (1u << (columns - 16)) - 1);
   const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
-  // A lone tile fetches up to two lines with each four columns. Of several, the first two fetch one each into
-  // L2, and the last two into L1, where the rows between would have displaced it.
+  // A single tile prefetches up to two lines with each four columns. With several tiles, the first two
+  // prefetch into L2, and the last two into L1: in L1 the rows between would displace the lines.
   const int64_t steps = groups * group / 4, lines = next.bytes / 64 / steps;
   prefetch_factors(next);
   int64_t done = 0;
   for (int64_t t = 0; t < tiles; ++t) {
-    const int64_t count = (rows - done + tiles - t - 1) / (tiles - t);  // tiles of nearly equal height
+    const int64_t count = (rows - done + tiles - t - 1) / (tiles - t);  // tiles of similar height
     const Int8Rows part = x.at(done, 0, group);
     const float* z = from + done * ld_from;
     float* out = y + done * ld_y;

@@ -45,7 +45,7 @@ struct Sse2 {
   static Float abs(Float a) { return _mm_andnot_ps(set(-0.0f), a); }
   static Float negate(Float a) { return _mm_xor_ps(a, set(-0.0f)); }
   static Float sqrt(Float a) { return _mm_sqrt_ps(a); }
-  // For |a| < 2^31 (exp's are below 128); NaN becomes a number, which the result doesn't lose: see exp.
+  // For |a| < 2^31 (in exp, below 128). NaN becomes a number here; exp restores the NaN.
   static Float rint(Float a) { return _mm_cvtepi32_ps(_mm_cvtps_epi32(a)); }
   static Float times_power_of_two(Float a, Float n) {
     const __m128i biased = _mm_add_epi32(_mm_cvtps_epi32(n), _mm_set1_epi32(127));

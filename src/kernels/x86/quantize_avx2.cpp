@@ -34,7 +34,7 @@ struct Avx2 {
   static void store_f16(Float x, void* out) {
     _mm_storeu_si128(static_cast<__m128i*>(out), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
   }
-  static void store_u16(Int x, void* out) {  // each lane below 2^16
+  static void store_u16(Int x, void* out) {  // every lane is below 2^16
     _mm_storeu_si128(static_cast<__m128i*>(out),
                      _mm_packus_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1)));
   }

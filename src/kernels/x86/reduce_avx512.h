@@ -1,4 +1,4 @@
-// Eight registers reduced at once: a third of the instructions of one after the other.
+// Reduces eight registers at once, with a third of the instructions of eight single reductions.
 #pragma once
 
 #include <immintrin.h>
@@ -6,7 +6,7 @@
 namespace mlxe {
 namespace {
 
-// Lane eighth(i) of the result is v[i]'s sixteen lanes combined by `op`, which must not mind their order.
+// Lane eighth(i) of the result is `op` over the sixteen lanes of v[i]. `op` must not depend on their order.
 template <class Op>
 inline __attribute__((always_inline)) __m512 reduce_eight(const __m512 (&v)[8], const Op& op) {
   __m512 a[4], b[2];
@@ -26,7 +26,7 @@ constexpr int eighth(int i) {
   return 4 * (i % 4) + 2 * (i / 4);
 }
 
-// Lane eighth(i) in every lane.
+// Lane eighth(i) of v in every lane.
 inline __attribute__((always_inline)) __m512 broadcast_eighth(__m512 v, int i) {
   return _mm512_permutexvar_ps(_mm512_set1_epi32(eighth(i)), v);
 }

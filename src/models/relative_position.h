@@ -1,0 +1,26 @@
+// T5's buckets of relative positions, for attention in both directions.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+
+namespace mlxe {
+
+// The row of a table of `buckets` rows for `distance` = position of the key - position of the query. Half of the rows
+// are for keys after the query. Of a half, the first half has a row for each distance; the others are spaced
+// logarithmically up to `max_distance`, beyond which all distances share the last row. The arithmetic is float32, as in
+// transformers' relative_position_bucket: a distance on the edge of two buckets goes where the original puts it.
+inline int64_t relative_bucket(int64_t distance, int64_t buckets, int64_t max_distance) noexcept {
+  const int64_t half = buckets / 2, exact = half / 2, first = distance > 0 ? half : 0;
+  const int64_t steps = std::abs(distance);
+  if (steps < exact) return first + steps;
+  const float octaves =
+      std::log(static_cast<float>(steps) / static_cast<float>(exact)) /
+      static_cast<float>(std::log(static_cast<double>(max_distance) / static_cast<double>(exact)));
+  const auto bucket = exact + static_cast<int64_t>(octaves * static_cast<float>(half - exact));
+  return first + std::min(bucket, half - 1);
+}
+
+}  // namespace mlxe
