@@ -1,5 +1,5 @@
 // mlx-encoder bench: how fast this machine runs a model.
-#include "compare/bench.h"
+#include "bench/bench.h"
 
 #include <fmt/format.h>
 
@@ -13,8 +13,8 @@
 
 #include "arguments.h"
 #include "base/thread_pool.h"
+#include "bench/machine.h"
 #include "command.h"
-#include "compare/machine.h"
 #include "engine_cpu/cpu_report.h"
 #include "measured_process.h"
 #include "mlx_encoder/error.h"

@@ -16,13 +16,15 @@
 #include "base/output_file.h"
 #include "base/text.h"
 #include "command.h"
-#include "compare/quality.h"
-#include "compare/tables.h"
+#include "compare/gate_values.h"
 #include "convert/model_card.h"
+#include "gates/baseline.h"
+#include "gates/quality.h"
 #include "measured_process.h"
 #include "mlx_encoder/error.h"
 #include "print_table.h"
 #include "quality_options.h"
+#include "report/tables.h"
 #include "texts.h"
 
 namespace mlxe::cli {

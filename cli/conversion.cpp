@@ -8,9 +8,9 @@
 
 #include "arguments.h"
 #include "base/wording.h"
-#include "compare/gates.h"
 #include "mlx_encoder/error.h"
 #include "print_json.h"
+#include "report/json_parts.h"
 
 namespace mlxe::cli {
 namespace {

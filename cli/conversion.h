@@ -4,7 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "compare/quality.h"
+#include "gates/quality.h"
 #include "mlx_encoder/allocate.h"
 #include "mlx_encoder/convert.h"
 

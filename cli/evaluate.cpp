@@ -11,12 +11,14 @@
 
 #include "arguments.h"
 #include "command.h"
-#include "compare/gates.h"
-#include "compare/quality.h"
+#include "compare/gate_values.h"
+#include "gates/baseline.h"
+#include "gates/quality.h"
 #include "mlx_encoder/error.h"
 #include "print_json.h"
 #include "print_table.h"
 #include "quality_options.h"
+#include "report/json_parts.h"
 #include "texts.h"
 
 namespace mlxe::cli {

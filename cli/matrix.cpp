@@ -8,8 +8,8 @@
 
 #include "arguments.h"
 #include "command.h"
-#include "matrix/matrix_report.h"
 #include "print_table.h"
+#include "sweep/sweep_report.h"
 
 namespace mlxe::cli {
 namespace {
@@ -22,24 +22,24 @@ struct MatrixArguments {
 };
 
 int run_or_plan(const MatrixArguments& o) {
-  ModelMatrix matrix = read_matrix(o.file);
-  if (!o.output.empty()) matrix.output = o.output;
-  if (o.remove_models) matrix.folders = ConvertedFolders::remove;
-  const MatrixOptions options{.engine = parse_engine(o.engine),
-                              .threads = o.threads,
-                              .strict = o.strict,
-                              .on_error = o.stop ? OnCellError::stop : OnCellError::go_on,
-                              .command = "mlx-encoder matrix " + o.file.string(),
-                              .warning = warnings(Strictness::warn),
-                              .progress = progress()};
-  const MatrixResult result = o.dry_run ? plan_matrix(matrix, options) : run_matrix(matrix, options);
+  Sweep sweep = read_sweep(o.file, warnings(o.strict ? Strictness::strict : Strictness::warn));
+  if (!o.output.empty()) sweep.output = o.output;
+  if (o.remove_models) sweep.folders = ConvertedFolders::remove;
+  const SweepOptions options{.engine = parse_engine(o.engine),
+                             .threads = o.threads,
+                             .strict = o.strict,
+                             .on_error = o.stop ? OnCellError::stop : OnCellError::go_on,
+                             .command = "mlx-encoder matrix " + o.file.string(),
+                             .warning = warnings(Strictness::warn),
+                             .progress = progress()};
+  const SweepResult result = o.dry_run ? plan_sweep(sweep, options) : run_sweep(sweep, options);
   if (o.json) {
     std::cout << to_json(result);
   } else {
-    print_table(matrix_table(result));
+    print_table(sweep_table(result));
     std::cout << '\n';
     for (const std::string& line : recommendations(result)) std::cout << "Recommended: " << line << '\n';
-    if (!o.dry_run) std::cout << "Written: " << (matrix.output / "matrix.md").string() << '\n';
+    if (!o.dry_run) std::cout << "Written: " << (sweep.output / "matrix.md").string() << '\n';
   }
   for (const std::string& line : problems(result)) std::cerr << "mlx-encoder: " << line << '\n';
   return result.status();

@@ -1,6 +1,6 @@
 // mlx-encoder measure: times one model in this process. Hidden: `compare` and `bench` start it for each
 // model.
-#include "compare/measure.h"
+#include "bench/measure.h"
 
 #include <unistd.h>
 
@@ -12,8 +12,8 @@
 #include <thread>
 
 #include "arguments.h"
+#include "bench/bench.h"
 #include "command.h"
-#include "compare/bench.h"
 #include "mlx_encoder/error.h"
 #include "print_json.h"
 #include "texts.h"

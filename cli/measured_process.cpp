@@ -19,7 +19,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "compare/measure.h"
+#include "bench/measure.h"
 #include "mlx_encoder/error.h"
 
 extern char** environ;

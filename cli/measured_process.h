@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "compare/bench.h"
+#include "bench/bench.h"
 #include "mlx_encoder/compare.h"
 
 namespace mlxe::cli {

@@ -1,7 +1,7 @@
 // Prints a table on a terminal.
 #pragma once
 
-#include "compare/tables.h"
+#include "report/tables.h"
 
 namespace mlxe::cli {
 

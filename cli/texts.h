@@ -8,14 +8,14 @@
 #include <vector>
 
 #include "command.h"
-#include "evaluate/text_file.h"
 #include "mlx_encoder/encoder.h"
+#include "texts/text_file.h"
 
 namespace mlxe::cli {
 
 inline constexpr size_t kWindow = 4096;  // most texts in memory at a time
 
-// Formats: src/evaluate/text_file.h; standard input: --input-format, else lines.
+// Formats: src/texts/text_file.h; standard input: --input-format, else lines.
 struct TextSource {
   std::vector<std::string> arguments;
   std::string input;   // file, or "-"

@@ -10,7 +10,7 @@ ALLOWED = {
     "base": set(),
     "kernels": {"base"},
     "quant": {"base", "kernels"},
-    "format": {"base"},
+    "format": {"base", "quant"},
     "tokenizer": {"base", "format"},
     "models": {"base", "format", "quant", "tokenizer"},
     "engine_cpu": {"base", "format", "kernels", "models", "quant"},
@@ -18,34 +18,64 @@ ALLOWED = {
     "encoder": {"base", "format", "models", "quant", "tokenizer", "engine_cpu", "engine_mlx"},
     "calibrate": {"base", "format", "kernels", "models", "quant", "tokenizer", "encoder", "engine_cpu"},
     "convert": {"base", "format", "models", "quant", "tokenizer", "encoder", "calibrate"},
-    "evaluate": {"base", "format", "models", "quant", "tokenizer", "encoder"},
-    "compare": {"base", "format", "kernels", "models", "quant", "tokenizer", "encoder", "convert", "evaluate"},
-    "matrix": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "evaluate", "compare"},
-    "allocate": {"base", "format", "models", "quant", "tokenizer", "encoder", "engine_cpu", "calibrate", "convert", "compare"},
-    "cli": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "evaluate", "compare", "matrix", "allocate", "engine_cpu",
-            "engine_mlx", "kernels"},
+    "texts": {"base", "format"},
+    "metrics": {"base", "kernels", "models"},
+    "gates": {"base", "format", "quant"},
+    "evaluate": {"base", "format", "models", "quant", "tokenizer", "encoder", "metrics", "texts"},
+    "bench": {"base", "format", "models", "quant", "tokenizer", "encoder"},
+    "compare": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "evaluate", "metrics", "gates", "bench"},
+    "report": {"base", "metrics", "gates", "bench", "compare"},
+    "allocate": {"base", "format", "models", "quant", "tokenizer", "encoder", "engine_cpu", "calibrate", "convert", "metrics",
+                 "compare", "report"},
+    "sweep": {"base", "format", "quant", "convert", "texts", "evaluate", "gates", "compare", "report", "allocate"},
+    "cli": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "texts", "evaluate", "gates", "bench", "compare",
+            "report", "allocate", "sweep", "engine_cpu", "engine_mlx", "kernels"},
+}
+# The folder each public header belongs to: who may include that folder may include the header.
+PUBLIC = {
+    "error": "base", "types": "base", "version": "base",
+    "quantize": "quant",
+    "engine": "models",
+    "encoder": "encoder",
+    "calibration": "calibrate",
+    "convert": "convert", "inspect": "convert",
+    "task_data": "texts",
+    "difference": "metrics", "scoring": "metrics",
+    "gate": "gates",
+    "evaluate": "evaluate",
+    "measurement": "bench",
+    "compare": "compare",
+    "allocate": "allocate", "sensitivity": "allocate",
+    "matrix": "sweep",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]', re.M)
 
 
+def layer_of(name: str) -> str | None:
+    """The folder of a file of ours, or of what an include names; None of others (<compare> is the standard library's)."""
+    parts = pathlib.PurePath(name.removeprefix("include/").removeprefix("src/")).parts
+    if len(parts) < 2:
+        return None
+    return PUBLIC.get(pathlib.PurePath(parts[1]).stem, "?") if parts[0] == "mlx_encoder" else parts[0]
+
+
 def main() -> int:
-    files = subprocess.check_output(["git", "ls-files", "src/*.h", "src/*.cpp", "cli/*"], text=True).split()
+    files = subprocess.check_output(["git", "ls-files", "include/*.h", "src/*.h", "src/*.cpp", "cli/*"], text=True).split()
     problems = []
     for name in files:
-        parts = pathlib.PurePath(name).parts
-        layer = parts[1] if parts[0] == "src" else "cli"
+        layer = layer_of(name)
         if layer not in ALLOWED:
             if layer != "rust":
-                problems.append(f"{name}: folder {layer} is in no layer; add it to tools/check_includes.py and HACKING.md")
+                problems.append(f"{name}: is in no layer; add it to tools/check_includes.py and HACKING.md")
             continue
         for target in INCLUDE.findall(pathlib.Path(name).read_text()):
             if target.startswith("mlx/") and not name.startswith("src/engine_mlx/module/"):
                 problems.append(f"{name}: includes <{target}>; MLX headers belong to src/engine_mlx/module only")
             if (target.endswith("intrin.h") or target == "arm_neon.h") and layer != "kernels":
                 problems.append(f"{name}: includes <{target}>; intrinsics belong to src/kernels only")
-            other = target.split("/")[0] if "/" in target else None  # <compare> is the standard library's
+            other = layer_of(target)
             if other in ALLOWED and other != layer and other not in ALLOWED[layer]:
-                problems.append(f"{name}: includes {target}; {layer} may include {sorted(ALLOWED[layer]) or 'nothing'}")
+                problems.append(f"{name}: includes {target}, of {other}; {layer} may include {sorted(ALLOWED[layer]) or 'nothing'}")
     print("\n".join(problems) or "includes: ok")
     return 1 if problems else 0
 

@@ -150,7 +150,7 @@ def rankings(queries, documents):
 
 
 def draws(seed, items, resamples):
-    """The items src/evaluate/resampling.h draws."""
+    """The items src/metrics/resampling.h draws."""
     mask = (1 << 64) - 1
     state = seed
     for _ in range(resamples):

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "mlx_encoder/calibration.h"
 #include "mlx_encoder/encoder.h"
 #include "mlx_encoder/quantize.h"
 #include "mlx_encoder/types.h"
@@ -29,42 +30,6 @@ enum class IfDone {
   skip,     // a folder that holds this very conversion is left as it is; any other folder is an error
   renew,    // a folder that holds this very conversion is left as it is; any other model is replaced
   rewrite,  // any model is replaced, this very conversion too
-};
-
-// How a matrix is rounded when texts are given. All write the same format.
-enum class CalibrationMethod {
-  automatic,  // gptq, or rtn where its measured error is smaller
-  rtn,        // round to nearest
-  mse,        // each group's scale and bias by a search; errors weighted by the squared activations
-  gptq,       // the same, and each column's rounding error is compensated in the columns not yet rounded
-};
-// "auto", "rtn", "mse", "gptq". Throws usage.
-CalibrationMethod parse_calibration_method(std::string_view spelling);
-const char* name(CalibrationMethod method) noexcept;
-
-// The built-in texts, written for this project: about a thousand short and long texts in many styles. A sixth
-// is in some forty languages other than English; a third are pairs.
-std::vector<TextInput> default_calibration_texts();
-
-// Whether the built-in texts are used beside the given texts. Texts of one narrow kind alone can make a model
-// worse on all others.
-enum class BuiltInText { mixed_in, left_out };
-
-// Texts like those the model will see; docs/convert.md says how many. A model without classifier takes a pair
-// as two texts.
-struct Calibration {
-  std::vector<TextInput> texts;  // empty: the built-in texts alone, unless they are left out
-  CalibrationMethod method = CalibrationMethod::automatic;
-  size_t limit = 0;  // texts to use, spread over all of them; 0: as many as fit the default number of tokens
-  BuiltInText built_in = BuiltInText::mixed_in;
-};
-
-// The calibration of one matrix. Errors are relative. For a linear: root mean square error of its outputs
-// on the calibration texts, relative to the original model's outputs. For a table: error of its values.
-struct TensorCalibration {
-  std::string name;                   // as written
-  std::string method;                 // "gptq", "mse" or "rtn"
-  double plain_error = 0, error = 0;  // with round-to-nearest; as written
 };
 
 struct ConvertOptions {

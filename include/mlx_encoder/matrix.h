@@ -1,8 +1,9 @@
-// A table of models and schemes: every combination is converted, compared with its original, evaluated and
-// recorded. A combination recorded earlier, from the same files with the same options, is not repeated.
+// A sweep over models and schemes, the command `matrix`: every combination, a cell of one table, is
+// converted, compared with its original, evaluated and recorded. A combination recorded earlier, from the same
+// files with the same options, is not repeated.
 //
-//   const mlxe::ModelMatrix matrix = mlxe::read_matrix("matrix.toml");
-//   const mlxe::MatrixResult result = mlxe::run_matrix(matrix);
+//   const mlxe::Sweep sweep = mlxe::read_sweep("matrix.toml");
+//   const mlxe::SweepResult result = mlxe::run_sweep(sweep);
 //   std::puts(mlxe::to_markdown(result).c_str());
 //
 // docs/matrix.md describes the file and the folder this writes.
@@ -23,7 +24,7 @@
 
 namespace mlxe {
 
-struct MatrixModel {
+struct SweepModel {
   std::string name;
   std::filesystem::path path;   // the original
   std::filesystem::path texts;  // texts for the comparison; empty: the items of `data`
@@ -38,12 +39,12 @@ struct MatrixModel {
   std::vector<std::string> skip;      // names of schemes to leave out for this model
 };
 
-struct MatrixScheme {
+struct SweepScheme {
   std::string name;
   Scheme scheme;
   // How bits are chosen for each matrix: a preset, a recipe, or a target (at most one of them). Without, all
   // matrices get scheme.bits. A target is solved for each model, on its calibration texts or, without
-  // calibration, on MatrixModel::calibration.
+  // calibration, on SweepModel::calibration.
   std::string preset;
   std::filesystem::path recipe;
   std::optional<Target> target;
@@ -58,17 +59,18 @@ struct MatrixScheme {
 
 enum class ConvertedFolders { keep, remove };  // what happens to a folder once its cell is measured
 
-struct ModelMatrix {
+struct Sweep {
   std::filesystem::path file;    // for messages
   std::filesystem::path output;  // folder of results
   ConvertedFolders folders = ConvertedFolders::keep;
-  std::vector<MatrixModel> models;
-  std::vector<MatrixScheme> schemes;
+  std::vector<SweepModel> models;
+  std::vector<SweepScheme> schemes;
 };
 
 // Errors: not_found, io, format (no TOML; an unknown key or a wrong type, with its line), usage (invalid
-// values, duplicate names, an unknown scheme in `skip`).
-ModelMatrix read_matrix(const std::filesystem::path& file);
+// values, duplicate names, an unknown scheme in `skip`, a gate that is not in docs/gates.md). `warning`: called
+// for old names.
+Sweep read_sweep(const std::filesystem::path& file, const Warning& warning = {});
 
 enum class CellState {
   planned,   // not done yet
@@ -79,7 +81,7 @@ enum class CellState {
 const char* name(CellState state) noexcept;
 
 // One model in one scheme. A planned cell has only the sizes; a failed cell may lack the sizes, too.
-struct MatrixCell {
+struct SweepCell {
   std::string model, scheme;
   CellState state = CellState::planned;
   uint64_t original_bytes = 0, bytes = 0;  // of the weight files; `bytes` of a planned cell is predicted
@@ -102,12 +104,12 @@ struct MatrixCell {
   bool passed() const;  // done, and every gate holds
 };
 
-struct MatrixResult {
-  std::vector<MatrixCell> cells;  // model by model, in the file's order
+struct SweepResult {
+  std::vector<SweepCell> cells;  // model by model, in the file's order
 
   // The smallest of a model's cells that passed; of equally small ones, the one with the higher cosine.
   // nullptr: none passed.
-  const MatrixCell* recommended(const std::string& model) const;
+  const SweepCell* recommended(const std::string& model) const;
   // The exit status. If a cell failed: that of the first failed cell's error. Else 3 if a gate failed. Else
   // 0.
   int status() const;
@@ -115,21 +117,21 @@ struct MatrixResult {
 
 enum class OnCellError { go_on, stop };
 
-struct MatrixOptions {
+struct SweepOptions {
   EngineKind engine = EngineKind::automatic;
   int threads = 0;      // 0: all cores
   bool strict = false;  // a warning makes its cell fail
   OnCellError on_error = OnCellError::go_on;
   std::string command;  // for the reports
   Warning warning;
-  Progress progress;                                // stages "[2/12] minilm 4-bit: comparing"
-  std::function<void(const MatrixCell&)> finished;  // each cell in order, once
+  Progress progress;                               // stages "[2/12] minilm 4-bit: comparing"
+  std::function<void(const SweepCell&)> finished;  // each cell in order, once
 };
 
-// Says what run_matrix would do, from headers and small files alone. Writes nothing.
-MatrixResult plan_matrix(const ModelMatrix& matrix, const MatrixOptions& options = {});
+// Says what run_sweep would do, from headers and small files alone. Writes nothing.
+SweepResult plan_sweep(const Sweep& sweep, const SweepOptions& options = {});
 
-// Converts, compares and evaluates every cell. Writes under matrix.output:
+// Converts, compares and evaluates every cell. Writes under sweep.output:
 //   models/MODEL/SCHEME/                     the converted folder
 //   cells/MODEL/SCHEME.json                  the record: its inputs, and everything measured
 //   cells/MODEL/SCHEME.html                  the report
@@ -137,10 +139,10 @@ MatrixResult plan_matrix(const ModelMatrix& matrix, const MatrixOptions& options
 // A record appears complete or not at all, as the last file of its cell: an interrupted run continues at
 // the first cell without a record. A cell keeps its own error. Throws only: io (the results can't be
 // written), and with OnCellError::stop a cell's error after it is recorded.
-MatrixResult run_matrix(const ModelMatrix& matrix, const MatrixOptions& options = {});
+SweepResult run_sweep(const Sweep& sweep, const SweepOptions& options = {});
 
-std::string to_json(const MatrixResult& result);      // docs/json/matrix.md
-std::string to_markdown(const MatrixResult& result);  // the table, recommendations, what went wrong
-std::string to_svg(const MatrixResult& result);       // 1 - cosine against size, a line a model
+std::string to_json(const SweepResult& result);      // docs/json/matrix.md
+std::string to_markdown(const SweepResult& result);  // the table, recommendations, what went wrong
+std::string to_svg(const SweepResult& result);       // 1 - cosine against size, a line a model
 
 }  // namespace mlxe

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,12 @@ Dtype parse_dtype(std::string_view spelling);  // "float16", "F16", "bfloat16", 
 using Shape = std::vector<int64_t>;         // row-major, outermost first
 int64_t element_count(const Shape& shape);  // product of dims (1 for a scalar)
 std::string to_string(const Shape& shape);  // "[768, 3072]"
+
+// A text, or a pair as cross-encoders and NLI models read it.
+struct TextInput {
+  std::string text;
+  std::optional<std::string> pair;
+};
 
 // Called during a long job: `done` of `total` units of `stage`. Called from one thread at a time.
 using Progress = std::function<void(std::string_view stage, uint64_t done, uint64_t total)>;

@@ -6,7 +6,7 @@
 
 #include "allocate/costs.h"
 #include "compare/sequences.h"
-#include "compare/vector_space.h"
+#include "metrics/vector_space.h"
 
 namespace mlxe::allocate {
 namespace {

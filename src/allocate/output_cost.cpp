@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "compare/label_metrics.h"
-#include "compare/metrics.h"
+#include "metrics/difference_meter.h"
+#include "metrics/label_metrics.h"
 
 namespace mlxe::allocate {
 namespace {

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/wording.h"
-#include "compare/chart.h"
+#include "report/chart.h"
 
 namespace mlxe::allocate {
 namespace {

@@ -9,9 +9,9 @@
 #include <set>
 
 #include "allocate/costs.h"
-#include "compare/chart.h"
 #include "mlx_encoder/error.h"
 #include "quant/policy.h"
+#include "report/chart.h"
 
 namespace mlxe {
 namespace {

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "mlx_encoder/convert.h"
+#include "mlx_encoder/calibration.h"
 #include "mlx_encoder/quantize.h"
 
 namespace mlxe {

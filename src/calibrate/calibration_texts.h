@@ -2,7 +2,7 @@
 #pragma once
 
 #include "encoder/model_loader.h"
-#include "mlx_encoder/convert.h"
+#include "mlx_encoder/calibration.h"
 #include "models/batch.h"
 #include "tokenizer/tokenizer.h"
 

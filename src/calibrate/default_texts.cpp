@@ -3,7 +3,7 @@
 #include <string_view>
 
 #include "base/text.h"
-#include "mlx_encoder/convert.h"
+#include "mlx_encoder/calibration.h"
 
 namespace mlxe {
 namespace {

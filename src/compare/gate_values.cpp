@@ -1,9 +1,9 @@
-// What convert, compare and evaluate found, by the names gates have.
+#include "compare/gate_values.h"
+
 #include <cmath>
 
 #include "base/wording.h"
-#include "compare/machine.h"
-#include "compare/quality.h"
+#include "bench/machine.h"
 #include "mlx_encoder/version.h"
 
 namespace mlxe {

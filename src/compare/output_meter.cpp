@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "compare/kolmogorov_smirnov.h"
-#include "evaluate/class_scores.h"
-#include "evaluate/correlation.h"
+#include "metrics/class_scores.h"
+#include "metrics/correlation.h"
+#include "metrics/kolmogorov_smirnov.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -129,9 +129,7 @@ std::optional<LabelDifference> OutputMeter::labels() const {
 
 std::vector<Drift> OutputMeter::drift() const {
   std::vector<Drift> all;
-  for (const auto& [name, sides] :
-       {std::pair(task_.has_probabilities() ? "confidences" : "similarities", &sample_),
-        std::pair("values", &values_)}) {
+  for (const auto& [name, sides] : {std::pair(task_.sample(), &sample_), std::pair("values", &values_)}) {
     const auto& [original, other] = *sides;
     if (original.empty()) continue;
     const KolmogorovSmirnov test = kolmogorov_smirnov(original, other);

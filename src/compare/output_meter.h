@@ -7,33 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "compare/label_metrics.h"
-#include "compare/metrics.h"
+#include "compare/output_task.h"
 #include "compare/sequences.h"
-#include "compare/vector_space.h"
+#include "metrics/difference_meter.h"
+#include "metrics/label_metrics.h"
+#include "metrics/vector_space.h"
 #include "mlx_encoder/difference.h"
-#include "models/model.h"
 
 namespace mlxe {
-
-// What is measured, the same for every run that is compared with the original.
-struct OutputTask {
-  bool classifier = false;  // logits, else sentence vectors
-  bool by_token = false;    // of a token classifier: a row of logits a token
-  ProblemType problem = ProblemType::single_label;
-  std::vector<std::string> labels;
-  std::vector<int64_t> gold;   // indices of labels, one a text, or empty
-  std::vector<double> scores;  // gold similarity or value, one a text, or empty
-  int64_t sequences = 0, tokens = 0, hidden_size = 0;
-  std::vector<size_t> different;  // sequences of different texts; empty of a classifier
-
-  int64_t output_rows() const { return by_token ? tokens : sequences; }
-
-  bool has_probabilities() const { return classifier && problem != ProblemType::regression; }
-  const char* output() const { return classifier ? "logits" : "pooled_vector"; }
-  // The tensor whose worst texts are listed.
-  const char* listed() const { return has_probabilities() ? "probabilities" : output(); }
-};
 
 class OutputMeter {
  public:

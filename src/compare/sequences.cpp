@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <numeric>
+#include <set>
 #include <string>
 
 #include "base/thread_pool.h"
@@ -86,6 +88,22 @@ std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner
     warn(fmt::format("{} of {} texts are longer than {} tokens and were truncated, on both sides alike",
                      truncated.load(), sequences.size(), original.max_tokens()));
   return sequences;
+}
+
+std::vector<size_t> different_sequences(std::span<const Sequence> sequences) {
+  const auto less = [&](size_t a, size_t b) { return sequences[a].ids < sequences[b].ids; };
+  std::set<size_t, decltype(less)> seen(less);
+  std::vector<size_t> different;
+  for (size_t i = 0; i < sequences.size(); ++i)
+    if (seen.insert(i).second) different.push_back(i);
+  return different;
+}
+
+std::vector<size_t> by_length(std::span<const Sequence> sequences) {
+  std::vector<size_t> order(sequences.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return sequences[i].ids.size(); });
+  return order;
 }
 
 }  // namespace mlxe

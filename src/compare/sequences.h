@@ -34,4 +34,11 @@ std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner
                                     std::span<const TextInput> texts, Pairs pairs, int threads,
                                     const Warning& warn);
 
+// Indices of the sequences whose token ids no earlier one has, ascending. Equal ids give equal vectors, which
+// say nothing about how far different texts lie apart.
+std::vector<size_t> different_sequences(std::span<const Sequence> sequences);
+
+// Indices of all, the fewest tokens first.
+std::vector<size_t> by_length(std::span<const Sequence> sequences);
+
 }  // namespace mlxe

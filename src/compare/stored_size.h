@@ -1,9 +1,9 @@
 // What a folder stores, in bytes and bits, and in what.
 #pragma once
 
-#include "compare/gates.h"
 #include "encoder/text_runner.h"
-#include "mlx_encoder/compare.h"
+#include "gates/limits.h"
+#include "mlx_encoder/measurement.h"
 
 namespace mlxe {
 

@@ -45,27 +45,6 @@ std::vector<std::string> files_read(const LoadedModel& loaded, const FolderStamp
 
 }  // namespace
 
-EngineKind parse_engine(std::string_view spelling) {
-  if (spelling == "auto") return EngineKind::automatic;
-  if (spelling == "mlx") return EngineKind::mlx;
-  if (spelling == "cpu") return EngineKind::cpu;
-  throw Error(ErrorCode::usage, "engine: \"" + std::string(spelling) + "\" is unknown; use auto, mlx or cpu");
-}
-
-Activations parse_activations(std::string_view spelling) {
-  if (spelling == "auto") return Activations::automatic;
-  if (spelling == "int8") return Activations::int8;
-  if (spelling == "bf16" || spelling == "bfloat16") return Activations::bf16;
-  if (spelling == "f32" || spelling == "float32") return Activations::float32;
-  throw Error(ErrorCode::usage,
-              "activations: \"" + std::string(spelling) + "\" is unknown; use auto, int8, bf16 or f32");
-}
-
-const char* name(Activations activations) noexcept {
-  constexpr std::array kNames{"auto", "int8", "bf16", "f32"};
-  return kNames[static_cast<size_t>(activations)];
-}
-
 bool needs_cpu_engine(EngineKind engine, Activations activations) {
   if (activations != Activations::int8 && activations != Activations::bf16) return false;
   if (engine == EngineKind::mlx)

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "kernels/int8_table.h"
-#include "mlx_encoder/encoder.h"
+#include "mlx_encoder/engine.h"
 
 namespace mlxe::cpu {
 

@@ -8,7 +8,7 @@
 #include "format/stored_weight.h"
 #include "kernels/bf16_table.h"
 #include "kernels/int8_table.h"
-#include "mlx_encoder/encoder.h"
+#include "mlx_encoder/engine.h"
 
 namespace mlxe::cpu {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "evaluate/ranking.h"
+#include "metrics/ranking.h"
 #include "mlx_encoder/evaluate.h"
 
 namespace mlxe {

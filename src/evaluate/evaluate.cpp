@@ -9,11 +9,11 @@
 #include "base/text.h"
 #include "base/wording.h"
 #include "evaluate/answers.h"
-#include "evaluate/class_scores.h"
-#include "evaluate/correlation.h"
 #include "evaluate/label_index.h"
-#include "evaluate/resampling.h"
-#include "evaluate/span_scores.h"
+#include "metrics/class_scores.h"
+#include "metrics/correlation.h"
+#include "metrics/resampling.h"
+#include "metrics/span_scores.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "mlx_encoder/error.h"
@@ -29,6 +30,27 @@ void check_finite(const RunRequest& request, const Matrix& m, const std::string&
 }
 
 }  // namespace
+
+EngineKind parse_engine(std::string_view spelling) {
+  if (spelling == "auto") return EngineKind::automatic;
+  if (spelling == "mlx") return EngineKind::mlx;
+  if (spelling == "cpu") return EngineKind::cpu;
+  throw Error(ErrorCode::usage, "engine: \"" + std::string(spelling) + "\" is unknown; use auto, mlx or cpu");
+}
+
+Activations parse_activations(std::string_view spelling) {
+  if (spelling == "auto") return Activations::automatic;
+  if (spelling == "int8") return Activations::int8;
+  if (spelling == "bf16" || spelling == "bfloat16") return Activations::bf16;
+  if (spelling == "f32" || spelling == "float32") return Activations::float32;
+  throw Error(ErrorCode::usage,
+              "activations: \"" + std::string(spelling) + "\" is unknown; use auto, int8, bf16 or f32");
+}
+
+const char* name(Activations activations) noexcept {
+  constexpr std::array kNames{"auto", "int8", "bf16", "f32"};
+  return kNames[static_cast<size_t>(activations)];
+}
 
 std::vector<Matrix::Values> RunResult::take_values() {
   std::vector<Matrix::Values> taken;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "format/stored_weight.h"
-#include "mlx_encoder/encoder.h"
+#include "mlx_encoder/engine.h"
 #include "models/model.h"
 
 namespace mlxe {

@@ -1,6 +1,6 @@
 /* The C edge of the Rust half (src/rust). Only the C++ faces include this file:
  *   src/tokenizer/backend.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/base/out_of_memory.cpp,
- *   src/compare/chart.cpp, src/format/toml_file.cpp
+ *   src/report/chart.cpp, src/format/toml_file.cpp
  *
  * Ownership. `mlxe_*_new` and `mlxe_*_load` give an object that its `mlxe_*_free` takes back; an MlxeString
  * that a function fills is given back with mlxe_free_string. Arguments are borrowed for the call only. Text

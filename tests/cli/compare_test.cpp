@@ -124,6 +124,12 @@ TEST_F(Compare, ADamagedLayerFailsTheGateAndIsSeenFromThatLayerOn) {
                           {"--gate", "--gate-limit", "pooled_vector.cosine=1.5"});
   EXPECT_EQ(one.status, 3);
   EXPECT_THAT(one.err, HasSubstr("gate pooled_vector.cosine failed: 1, expected at least 1.5"));
+  const Outcome others = run(tiny("st_mean_norm"), tiny("st_mean_norm"), file,
+                             {"--gate", "--gate-limit", "layers.mse=-1", "--gate-limit", "layer_1.cosine=2",
+                              "--gate-limit", "similarities.ks=-1"});
+  EXPECT_EQ(others.status, 3);
+  EXPECT_THAT(others.err, AllOf(HasSubstr("gate layers.mse failed"), HasSubstr("gate layer_1.cosine failed"),
+                                HasSubstr("gate similarities.ks failed")));
 }
 
 // A constant vector added to all of a model's hides the loss of a conversion from all cosines, but not from

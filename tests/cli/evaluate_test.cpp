@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "evaluate/correlation.h"
+#include "metrics/correlation.h"
 #include "mlx_encoder/encoder.h"
 #include "model_folders.h"
 #include "run_program.h"

@@ -310,11 +310,48 @@ TEST_F(MatrixCommand, GatesOnTheTaskLookAtTheEvaluation) {
   const std::string off(kNoGates);
   const std::string with_gate = off.substr(0, off.size() - 2) +
                                 ", 'task.accuracy_drop=" + std::to_string(drop - 0.001) +
-                                "', 'task.flips=-0.001']\n";
+                                "', 'labels.flips=-0.001']\n";
   const json failed = result(nli(with_gate) + scheme("8-bit", 8, ""), 3);
   int failures = 0;
   for (const json& g : failed["cells"][0]["gates"]) failures += !g["passed"].get<bool>();
   EXPECT_EQ(failures, 2);
+}
+
+TEST_F(MatrixCommand, TheOldNameOfAGateIsANoteAndTheNewOneHolds) {
+  const std::string old = nli("gates = ['task.flips=-0.001']") + scheme("8-bit", 8);
+  const Outcome o = run(old);
+  EXPECT_EQ(o.status, 3) << o.err;
+  EXPECT_THAT(o.err, AllOf(HasSubstr("warning: "),
+                           HasSubstr("matrix.toml:6: the gate task.flips is now called "
+                                     "labels.flips"),
+                           HasSubstr("nli 8-bit: gate labels.flips failed")));
+  const Outcome strict = run(old, {"--strict"});
+  EXPECT_EQ(strict.status, exit_status(ErrorCode::strict)) << strict.err;
+  EXPECT_THAT(strict.err, HasSubstr("labels.flips"));
+
+  const Outcome renamed = run(nli("gates = ['labels.flips=-0.001']") + scheme("8-bit", 8));
+  EXPECT_EQ(renamed.status, 3) << renamed.err;
+  EXPECT_THAT(renamed.err, Not(HasSubstr("is now called")));
+  EXPECT_EQ(states(json::parse(read_file(out() / "matrix.json"))), "recorded")
+      << "the same gate, the same cell";
+}
+
+TEST_F(MatrixCommand, EveryGateOfCompareAndEvaluateButThoseOfTimeAndMemory) {
+  const std::string gates =
+      "gates = ['size.bits_per_weight=1', 'layers.cosine_min=1.1', 'task.macro_f1=1.1', 'logits.mse=-1']\n";
+  const json j = result(nli(kNoGates) + scheme("8-bit", 8, gates), 3);
+  std::string failed;
+  for (const json& g : j["cells"][0]["gates"])
+    if (!g["passed"].get<bool>()) failed += " " + g["tensor"].get<std::string>();
+  EXPECT_EQ(failed, " size layers task logits");
+
+  const auto refused_gate = [&](const std::string& gate, const std::vector<std::string>& words) {
+    fs::remove_all(out());
+    refused(sentences() + scheme("x", 8, "gates = ['" + gate + "']"), 2, words);
+  };
+  refused_gate("latency_ms.p50=1", {"matrix.toml:11", "latency_ms.p50", "compare"});
+  refused_gate("calibration.error=1", {"matrix.toml:11", "calibration.error", "convert"});
+  refused_gate("task.fun_drop=1", {"matrix.toml:11", "task.fun_drop", "task has accuracy"});
 }
 
 TEST_F(MatrixCommand, CalibratesOnTheModelsOwnTextsOrAFile) {
@@ -473,23 +510,23 @@ TEST_F(MatrixCommand, ValuesThatMakeNoSenseAreRefused) {
 }
 
 TEST_F(MatrixCommand, TheExampleOfTheRepositoryIsAMatrix) {
-  const ModelMatrix m = read_matrix(fs::path(MLXE_SOURCE_DIR) / "examples/matrix.toml");
+  const Sweep m = read_sweep(fs::path(MLXE_SOURCE_DIR) / "examples/matrix.toml");
   EXPECT_FALSE(m.models.empty());
   EXPECT_FALSE(m.schemes.empty());
-  for (const MatrixModel& one : m.models) EXPECT_TRUE(fs::exists(one.data.empty() ? one.texts : one.data));
+  for (const SweepModel& one : m.models) EXPECT_TRUE(fs::exists(one.data.empty() ? one.texts : one.data));
 }
 
 // ---- results over several cells
 
-TEST(MatrixResult, TheSmallestThatPassesIsRecommendedOfEqualOnesTheNearer) {
+TEST(SweepResult, TheSmallestThatPassesIsRecommendedOfEqualOnesTheNearer) {
   const auto cell = [](const char* scheme_name, uint64_t bytes, double cosine, bool passes) {
-    MatrixCell c{.model = "m", .scheme = scheme_name, .state = CellState::measured, .bytes = bytes};
+    SweepCell c{.model = "m", .scheme = scheme_name, .state = CellState::measured, .bytes = bytes};
     c.cosine_mean = cosine;
     c.gates = {{"t", "cosine", 0.9, cosine, passes}};
     return c;
   };
-  MatrixResult r{.cells = {cell("a", 30, 0.99, true), cell("b", 20, 0.95, true), cell("c", 20, 0.96, true),
-                           cell("d", 10, 0.8, false)}};
+  SweepResult r{.cells = {cell("a", 30, 0.99, true), cell("b", 20, 0.95, true), cell("c", 20, 0.96, true),
+                          cell("d", 10, 0.8, false)}};
   ASSERT_NE(r.recommended("m"), nullptr);
   EXPECT_EQ(r.recommended("m")->scheme, "c");
   EXPECT_EQ(r.recommended("n"), nullptr);

@@ -2,9 +2,9 @@
 // Error. The input is a byte that chooses the format, then the file.
 #include <sstream>
 
-#include "evaluate/conll_file.h"
-#include "evaluate/text_file.h"
 #include "fuzz_input.h"
+#include "texts/conll_file.h"
+#include "texts/text_file.h"
 
 using mlxe::fuzz::expect_result_or_error;
 using mlxe::fuzz::require;

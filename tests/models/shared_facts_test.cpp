@@ -8,8 +8,8 @@
 #include <numeric>
 
 #include "base/sha256.h"
-#include "evaluate/correlation.h"
 #include "golden.h"
+#include "metrics/correlation.h"
 #include "mlx_encoder/encoder.h"
 #include "test_files.h"
 

@@ -1,4 +1,4 @@
-#include "compare/gates.h"
+#include "compare/default_gates.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "gates/limits.h"
 #include "test_files.h"
 
 namespace mlxe::compare_gates_test {

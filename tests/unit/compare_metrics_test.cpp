@@ -1,5 +1,4 @@
 // Every figure of a comparison against numpy, scipy and scikit-learn (tools/make_metric_goldens.py).
-#include "compare/metrics.h"
 #include "compare/output_meter.h"
 
 #include <gmock/gmock.h>
@@ -11,9 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "compare/label_metrics.h"
-#include "evaluate/class_scores.h"
-#include "evaluate/correlation.h"
+#include "metrics/class_scores.h"
+#include "metrics/correlation.h"
+#include "metrics/difference_meter.h"
+#include "metrics/label_metrics.h"
 #include "test_files.h"
 
 namespace mlxe::compare_metrics_test {

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "compare/report_text.h"
-#include "compare/tables.h"
 #include "json_schema.h"
 #include "mlx_encoder/compare.h"
+#include "report/report_text.h"
+#include "report/tables.h"
 #include "test_files.h"
 
 namespace mlxe::compare_report_test {

@@ -9,7 +9,7 @@
 #include <functional>
 #include <thread>
 
-#include "compare/baseline.h"
+#include "gates/baseline.h"
 #include "test_files.h"
 
 namespace mlxe::file_lock_test {

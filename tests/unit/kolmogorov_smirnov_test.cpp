@@ -1,4 +1,4 @@
-#include "compare/kolmogorov_smirnov.h"
+#include "metrics/kolmogorov_smirnov.h"
 
 #include <gtest/gtest.h>
 

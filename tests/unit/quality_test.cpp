@@ -1,5 +1,5 @@
 // quality.toml: its content, failing gates, and baselines.
-#include "compare/quality.h"
+#include "gates/quality.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,8 +8,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "compare/baseline.h"
-#include "compare/gate_names.h"
+#include "compare/gate_values.h"
+#include "gates/baseline.h"
+#include "gates/gate_names.h"
 #include "test_files.h"
 
 namespace mlxe::quality_test {
@@ -230,6 +231,14 @@ TEST(GateNames, every_value_found_has_a_gate) {
           << name;
     }
   }
+}
+
+TEST(GateNames, old_names_are_none_of_the_list_and_lead_into_it) {
+  ASSERT_EQ(renamed_gate("task.flips"), "labels.flips");
+  EXPECT_FALSE(gate_kind("task.flips"));
+  EXPECT_TRUE(gate_kind("labels.flips")->matrix());
+  EXPECT_FALSE(renamed_gate("labels.flips"));
+  EXPECT_FALSE(gate_kind("latency_ms.p50")->matrix()) << "it depends on the machine";
 }
 
 TEST(GateValues, of_all_layers_the_worst_counts) {

@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "evaluate/class_scores.h"
-#include "evaluate/correlation.h"
-#include "evaluate/ranking.h"
-#include "evaluate/resampling.h"
-#include "evaluate/span_scores.h"
+#include "metrics/class_scores.h"
+#include "metrics/correlation.h"
+#include "metrics/ranking.h"
+#include "metrics/resampling.h"
+#include "metrics/span_scores.h"
 #include "test_files.h"
 
 namespace mlxe::task_metrics_test {

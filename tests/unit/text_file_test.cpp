@@ -6,9 +6,9 @@
 #include <sstream>
 #include <thread>
 
-#include "evaluate/text_file.h"
 #include "mlx_encoder/error.h"
 #include "model_folders.h"
+#include "texts/text_file.h"
 
 namespace mlxe::text_file_test {
 namespace {

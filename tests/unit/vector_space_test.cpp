@@ -1,6 +1,6 @@
 // The movement of vectors relative to their distances: compared with direct sums, and in cases where a
 // cosine alone is misleading.
-#include "compare/vector_space.h"
+#include "metrics/vector_space.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,8 +12,9 @@
 #include <numeric>
 #include <vector>
 
-#include "compare/gates.h"
-#include "compare/metrics.h"
+#include "compare/sequences.h"
+#include "gates/limits.h"
+#include "metrics/difference_meter.h"
 #include "model_folders.h"
 
 namespace mlxe {

@@ -1,0 +1,45 @@
+// Every sequence through all sides of a comparison, batch by batch, and what their results differ in.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "compare/output_meter.h"
+#include "compare/output_task.h"
+#include "compare/sides.h"
+#include "metrics/difference_meter.h"
+
+namespace mlxe {
+
+std::string layer_name(size_t index);  // "embeddings", "layer 1", ...
+
+// Memory does not grow with the sequences beyond a few numbers each: activations live for one batch.
+class SideBySide {
+ public:
+  // `task` is complete. What is given must outlive this. Errors: usage (the sequences hold no tokens).
+  SideBySide(const Sides& sides, const OutputTask& task, std::span<const Sequence> sequences);
+
+  // Errors: those of TextRunner::run and OutputMeter::add. progress: in sequences.
+  void run(const Progress& progress);
+
+  // Once run.
+  std::vector<NamedDifference> layers() const;
+  const OutputMeter& exact() const { return *exact_; }
+  const OutputMeter& fast() const { return *fast_; }  // where sides.fast()
+  const std::vector<double>& text_cosines() const { return text_cosines_; }
+
+ private:
+  void run_window(size_t begin, size_t end);
+  void take(size_t index, const RunResult& original, const RunResult& quantized, const RunResult& fast,
+            const Batch& batch, int64_t position);
+
+  const Sides& sides_;
+  std::span<const Sequence> sequences_;
+  std::vector<DifferenceMeter> layers_;
+  std::optional<OutputMeter> exact_, fast_;
+  std::vector<double> text_cosines_;
+};
+
+}  // namespace mlxe

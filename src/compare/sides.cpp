@@ -1,0 +1,86 @@
+#include "compare/sides.h"
+
+#include <fmt/format.h>
+
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace {
+
+EncoderOptions encoder_options(const CompareOptions& options, Activations activations,
+                               const Warning& warning) {
+  return {.engine = options.engine,
+          .activations = activations,
+          .threads = options.threads,
+          .max_length = options.max_length,
+          .warning = warning};
+}
+
+void check_same_model(const TextRunner& a, const TextRunner& b) {
+  const auto check = [&](const char* what, int64_t x, int64_t y) {
+    if (x != y)
+      throw Error(
+          ErrorCode::unsupported,
+          fmt::format("{} has {} {}, {} has {}; compare a model with a conversion of itself",
+                      a.checkpoint().folder().string(), x, what, b.checkpoint().folder().string(), y));
+  };
+  check("layers", a.model().layers(), b.model().layers());
+  check("hidden units", a.model().hidden_size(), b.model().hidden_size());
+  if (a.model().classifier && b.model().classifier)
+    check("labels", a.model().classifier->out.out, b.model().classifier->out.out);
+  if (a.model().token_classifier && b.model().token_classifier)
+    check("labels", a.model().token_classifier->out.out, b.model().token_classifier->out.out);
+}
+
+bool has_head(const Model& model) {
+  return model.classifier || model.token_classifier;
+}
+
+}  // namespace
+
+std::span<const float> rows_of(const Matrix& matrix, int64_t first, int64_t count) {
+  return std::span(matrix.values)
+      .subspan(static_cast<size_t>(first * matrix.columns), static_cast<size_t>(count * matrix.columns));
+}
+
+Sides::Sides(const std::filesystem::path& original, const std::filesystem::path& quantized,
+             const CompareOptions& options, const Warning& warning)
+    : original_(original, encoder_options(options, Activations::float32, warning)),
+      quantized_(quantized, encoder_options(options, Activations::float32, warning)),
+      by_token_(original_.model().token_classifier && quantized_.model().token_classifier),
+      classifier_(by_token_ || (original_.model().classifier && quantized_.model().classifier)) {
+  const bool cpu_only = needs_cpu_engine(options.engine, options.run_mode);
+  if (options.run_mode != Activations::float32 && (cpu_only || quantized_.engine_info().engine == "cpu")) {
+    fast_.emplace(quantized, encoder_options(options, options.run_mode, warning));
+    if (fast_->engine_info().activations == Activations::float32) fast_.reset();
+  }
+  check_same_model(original_, quantized_);
+  if (has_head(original_.model()) && !has_head(quantized_.model()))
+    warning("the converted folder has no classifier: its sentence vectors are compared instead");
+}
+
+std::array<RunRequest, 2> Sides::requests() const {
+  RunRequest request;
+  request.layers = true;
+  request.sentence = !classifier_;
+  request.logits = classifier_;
+  return {request, request};
+}
+
+void Sides::append(std::array<RunRequest, 2>& requests, const Sequence& sequence) {
+  for (int side = 0; side < 2; ++side) {
+    requests[side].batch.append(sequence.ids, sequence.type_ids[side], sequence.pool_from[side]);
+    requests[side].numbers.push_back(static_cast<size_t>(sequence.text) + 1);
+  }
+}
+
+const Matrix& Sides::output(const RunResult& result) const {
+  return classifier_ ? result.logits : result.sentence;
+}
+
+std::span<const float> Sides::output_of(const RunResult& result, const Batch& batch, int64_t position) const {
+  if (!by_token_) return rows_of(output(result), position);
+  return rows_of(output(result), batch.offsets[static_cast<size_t>(position)], batch.length(position));
+}
+
+}  // namespace mlxe

@@ -1,0 +1,48 @@
+// The models of a comparison, ready to run: the original, the converted one, and that again as users run it.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <optional>
+#include <span>
+
+#include "compare/sequences.h"
+#include "encoder/text_runner.h"
+#include "mlx_encoder/compare.h"
+
+namespace mlxe {
+
+// `count` rows from `first` on.
+std::span<const float> rows_of(const Matrix& matrix, int64_t first, int64_t count = 1);
+
+class Sides {
+ public:
+  // Errors: those of Encoder::load; unsupported (folders of different models).
+  Sides(const std::filesystem::path& original, const std::filesystem::path& quantized,
+        const CompareOptions& options, const Warning& warning);
+
+  const TextRunner& original() const { return original_; }
+  const TextRunner& quantized() const { return quantized_; }
+  const TextRunner* fast() const { return fast_ ? &*fast_ : nullptr; }  // nullptr: float32 is the run mode
+
+  bool by_token() const { return by_token_; }
+  bool classifier() const { return classifier_; }                         // of texts or of tokens
+  bool classifies_texts() const { return classifier_ && !by_token_; }     // reads a pair at once
+  ProblemType problem() const { return original_.model().problem_type; }  // of the classifier
+
+  // Two requests, one a side, for all layers and what users see.
+  std::array<RunRequest, 2> requests() const;
+  static void append(std::array<RunRequest, 2>& requests, const Sequence& sequence);
+
+  // What users see: one row a text; of a token classifier one row a token.
+  const Matrix& output(const RunResult& result) const;
+  // The rows of text `position` of the batch.
+  std::span<const float> output_of(const RunResult& result, const Batch& batch, int64_t position) const;
+
+ private:
+  TextRunner original_, quantized_;
+  std::optional<TextRunner> fast_;
+  bool by_token_, classifier_;
+};
+
+}  // namespace mlxe

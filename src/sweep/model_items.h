@@ -1,0 +1,21 @@
+// What a model of a sweep is measured on.
+#pragma once
+
+#include <optional>
+
+#include "evaluate/answers.h"
+#include "mlx_encoder/matrix.h"
+
+namespace mlxe {
+
+struct ModelItems {
+  CompareInput compared;
+  std::optional<TaskData> task;
+  std::optional<Answers> original_answers;  // to the task, once its model ran
+};
+
+// Without `texts`, those of the task's items are compared: sentences, pairs, queries and documents. Errors:
+// those of reading the files.
+ModelItems read_items(const SweepModel& model);
+
+}  // namespace mlxe
