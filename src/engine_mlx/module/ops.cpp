@@ -131,8 +131,7 @@ std::optional<mx::array> MlxOps::attention_mask(const AttentionSpec& spec, const
   }
   if (!spec.relative_bias) return mask;
   const RelativeBias& bias = *spec.relative_bias;
-  for (int32_t& d : distances)
-    d = static_cast<int32_t>(relative_bucket(d, bias.buckets, bias.max_distance));
+  for (int32_t& d : distances) d = static_cast<int32_t>(relative_bucket(d, bias.buckets, bias.max_distance));
   const mx::array rows = mx::take(weights_.at(bias.table.weight).codes, indices(distances), 0);
   const mx::array all = mx::transpose(
       mx::reshape(rows, {1, block.queries, block.keys, static_cast<int>(bias.table.columns)}), {0, 3, 1, 2});
