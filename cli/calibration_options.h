@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "convert/prepared_conversion.h"
 #include "mlx_encoder/convert.h"
 
 namespace mlxe::cli {
@@ -36,12 +37,16 @@ struct CalibrationOptions {
 
 std::vector<TextInput> read_all_texts(const std::string& file, bool strict);
 
-// Whether some matrix will have fewer than 8 bits, and so be calibrated by default.
-bool has_narrow_matrices(const ConvertOptions& options);
+// Whether texts can be tokenized for the model with this tokenizer. If not, options.warning hears that it is
+// rounded plainly; under options.strict an error.
+bool can_calibrate(const FolderTokenizer& tokenizer, const ConvertOptions& options);
 
-// Whether texts can be tokenized for the model. If not, options.warning hears that it is rounded plainly;
-// under options.strict an error.
-bool can_calibrate(const ConvertOptions& options);
+// Has a conversion calibrate that is planned to have matrices below 8 bits, if its texts can be tokenized.
+// Whether it does. Errors: usage (something says how to calibrate, and there are no such matrices), strict.
+bool calibrate_narrow(const CalibrationOptions& said, PreparedConversion& prepared);
+
+// To be called before a conversion that calibrates.
+void prepare_memory_for(const std::optional<Calibration>& calibration);
 
 // Says on standard error when calibrating that nobody asked for begins, and how long it took.
 class CalibrationNotice {

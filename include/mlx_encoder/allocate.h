@@ -53,7 +53,7 @@ struct TargetedConversion {
   Conversion conversion;
   Target target;
   Trial chosen;
-  std::vector<Trial> trials;  // in the order they were made, the chosen one last
+  std::vector<Trial> trials;  // every allocation that was converted, in this order; one is the chosen one
   // The same allocation, plainly rounded, on the texts the costs were measured on: the sum of its matrices'
   // costs beside what all of them cost together.
   double plain_sum = 0, plain_whole = 0;
@@ -61,7 +61,7 @@ struct TargetedConversion {
   int64_t texts = 0, held_out_texts = 0;  // sequences run for the costs; for the proof
 };
 
-enum class Outcome { keep, discard };  // discard: everything is done but giving the folder its name
+enum class Outcome { commit, discard };  // discard: everything is done but giving the folder its name
 
 // Measures each matrix's cost at each width on two thirds of `texts`, chooses the cheapest allocation for the
 // target by a knapsack over them, converts, and measures the folder on the last third before it gets its
@@ -73,7 +73,7 @@ enum class Outcome { keep, discard };  // discard: everything is done but giving
 // mlx_encoder_pareto.svg. A folder that holds this very conversion is left as it is. Errors: those of
 // convert(); usage (a target that can't be met: says how near it came; too few texts).
 TargetedConversion convert_to_target(const ConvertOptions& options, const Target& target,
-                                     std::vector<TextInput> texts, Outcome outcome = Outcome::keep);
+                                     std::vector<TextInput> texts, Outcome outcome = Outcome::commit);
 
 // options.scheme, layout and allocation as a recipe has them; options.calibration loses the texts it held
 // out. Errors: not_found, io; format (malformed; of another model: names the tensor); usage (keep, overrides

@@ -21,10 +21,10 @@
 namespace mlxe {
 
 enum class TensorRole {
-  weight,     // a tensor of the model; quantized ones go by the name of their codes
-  part,       // scales, biases, scale or zero_point of the quantized weight `owner`
-  fake_part,  // .scale or .zero_point beside a weight that is stored as floats: nothing reads it
-  buffer,     // a constant old checkpoints carry (position_ids): nothing reads it
+  weight,           // a tensor of the model; quantized ones go by the name of their codes
+  component,        // scales, biases, scale or zero_point of the quantized weight `owner`
+  stray_component,  // .scale or .zero_point beside a weight that is stored as floats: nothing reads it
+  buffer,           // a constant old checkpoints carry (position_ids): nothing reads it
 };
 
 struct CheckpointTensor {
@@ -33,7 +33,7 @@ struct CheckpointTensor {
   TensorView view;       // dtype and shape as stored
   size_t file = 0;       // index into Checkpoint::files()
   TensorRole role = TensorRole::weight;
-  std::string owner;  // canonical name of the weight a part belongs to
+  std::string owner;  // canonical name of the weight a component belongs to
 };
 
 struct CheckpointFile {
@@ -76,8 +76,8 @@ class Checkpoint {
   const CheckpointTensor* find(std::string_view name) const;  // by canonical name; nullptr if absent
   bool has(std::string_view name) const { return find(name) != nullptr; }
 
-  // The weight with this canonical name, its parts gathered and checked against each other and config.json.
-  // Errors: format (absent, parts missing or contradicting), unsupported (a dtype no scheme here has).
+  // The weight with this canonical name, its components gathered and checked against each other and config.json.
+  // Errors: format (absent, components missing or contradicting), unsupported (a dtype no scheme here has).
   StoredWeight stored(std::string_view name) const;
   // Canonical names of all weights (role weight), in the order of the files.
   std::vector<std::string> weight_names() const;
