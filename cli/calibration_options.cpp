@@ -1,6 +1,9 @@
 #include "calibration_options.h"
 
 #include <fmt/format.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <iostream>
@@ -9,7 +12,6 @@
 #include "command.h"
 #include "mlx_encoder/error.h"
 #include "texts.h"
-#include "tokenizer/tokenizer.h"
 
 namespace mlxe::cli {
 
@@ -65,30 +67,37 @@ std::vector<TextInput> read_all_texts(const std::string& file, bool strict) {
   return all;
 }
 
-bool has_narrow_matrices(const ConvertOptions& options) {
-  if (options.scheme.mode != Mode::affine) return false;
-  if (options.scheme.bits >= 8 && options.overrides.empty() && options.allocation.empty()) return false;
-  ConvertOptions silent = options;
-  silent.warning = nullptr;
-  silent.strict = false;
-  return std::ranges::any_of(plan_conversion(silent).tensors, [](const PlannedTensor& t) {
-    return t.scheme.mode == Mode::affine && t.scheme.bits < 8;
-  });
+bool can_calibrate(const FolderTokenizer& tokenizer, const ConvertOptions& options) {
+  if (tokenizer.state == FolderTokenizer::State::loaded) return true;
+  const std::string sentence = fmt::format(
+      "{}: no calibration, the default below 8 bits, because it needs the model's tokenizer; matrices are "
+      "rounded to nearest (--calibrate none does so without this warning)",
+      tokenizer.why);
+  if (options.strict) throw Error(ErrorCode::strict, sentence + " (an error under --strict)");
+  if (options.warning) options.warning(sentence);
+  return false;
 }
 
-bool can_calibrate(const ConvertOptions& options) {
-  try {
-    Tokenizer::load(options.model, {});
-    return true;
-  } catch (const Error& error) {
-    const std::string sentence = fmt::format(
-        "{}: no calibration, the default below 8 bits, because it needs the model's tokenizer; matrices are "
-        "rounded to nearest (--calibrate none does so without this warning)",
-        error.what());
-    if (options.strict) throw Error(ErrorCode::strict, sentence + " (an error under --strict)");
-    if (options.warning) options.warning(sentence);
-    return false;
-  }
+bool calibrate_narrow(const CalibrationOptions& said, PreparedConversion& prepared) {
+  const bool narrow = prepared.options().scheme.mode == Mode::affine &&
+                      std::ranges::any_of(prepared.plan().tensors, [](const PlannedTensor& t) {
+                        return t.scheme.mode == Mode::affine && t.scheme.bits < 8;
+                      });
+  if (!narrow) said.expect_no_details();
+  if (!narrow || !can_calibrate(prepared.source().tokenizer, prepared.options())) return false;
+  prepared.calibrate(said.on({}));
+  return true;
+}
+
+void prepare_memory_for(const std::optional<Calibration>& calibration) {
+#ifdef __GLIBC__
+  // Makes malloc return a calibration's large vectors to the system when they are freed. By default malloc
+  // raises this threshold to 32 MiB after the first of them; freed vectors then stay in the heap (a sixth
+  // of the peak).
+  if (calibration) ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#else
+  (void)calibration;
+#endif
 }
 
 void CalibrationNotice::announce() const {

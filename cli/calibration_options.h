@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "convert/prepared_conversion.h"
 #include "mlx_encoder/convert.h"
 
 namespace mlxe::cli {
@@ -36,12 +37,16 @@ struct CalibrationOptions {
 
 std::vector<TextInput> read_all_texts(const std::string& file, bool strict);
 
-// Whether some matrix will have fewer than 8 bits, so that the conversion calibrates by default.
-bool has_narrow_matrices(const ConvertOptions& options);
+// Whether texts can be tokenized for the model with this tokenizer. If not, warns that the model is rounded to
+// nearest; under options.strict, throws.
+bool can_calibrate(const FolderTokenizer& tokenizer, const ConvertOptions& options);
 
-// Whether the model has a tokenizer. If not, warns that the model is rounded to nearest; under
-// options.strict, throws.
-bool can_calibrate(const ConvertOptions& options);
+// Sets the calibration of a conversion that has matrices below 8 bits, if its texts can be tokenized. Returns
+// whether it did. Errors: usage (an option says how to calibrate, and there are no such matrices), strict.
+bool calibrate_narrow(const CalibrationOptions& said, PreparedConversion& prepared);
+
+// To be called before a conversion that calibrates.
+void prepare_memory_for(const std::optional<Calibration>& calibration);
 
 // Prints a notice on standard error when a calibration by default begins, and the time it took.
 class CalibrationNotice {

@@ -111,7 +111,7 @@ void print_plan(const ConversionPlan& plan) {
 }
 
 void print_notes(const ConversionPlan& plan) {
-  for (const std::string& note : plan.notes) std::cerr << "note: " << cleaned(note) << '\n';
+  for (const std::string& note : plan.notes) std::cerr << fmt::format("note: {}\n", cleaned(note));
 }
 
 void print_result(const Conversion& result, Written written) {

@@ -1,8 +1,5 @@
 // mlx-encoder convert: from a Hugging Face folder to an MLX one.
 #include <fmt/format.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include <algorithm>
 #include <iostream>
@@ -15,6 +12,7 @@
 #include "command.h"
 #include "compare/gate_values.h"
 #include "conversion.h"
+#include "convert/prepared_conversion.h"
 #include "gates/quality.h"
 #include "mlx_encoder/allocate.h"
 #include "mlx_encoder/error.h"
@@ -77,33 +75,38 @@ Scheme parse_scheme(const ConvertArguments& o) {
   return scheme;
 }
 
-// Whether to calibrate without --calibrate: to a target, if the recipe did, and below 8 bits.
-bool calibrates_by_default(const ConvertArguments& o, const ConvertOptions& options) {
-  if (!o.calibration.is_unsaid()) return false;
-  if (!o.recipe.empty()) return allocate::Recipe::read(o.recipe).calibration.has_value();
-  return target(o) || has_narrow_matrices(options);
+// Whether to calibrate without --calibrate.
+enum class ByDefault {
+  no,
+  yes,        // to a target, and as a recipe did
+  if_narrow,  // if the plan has matrices below 8 bits
+};
+
+ByDefault calibrates_by_default(const ConvertArguments& o) {
+  if (!o.calibration.is_unsaid()) return ByDefault::no;
+  if (!o.recipe.empty()) return allocate::Recipe::read(o.recipe).calibration ? ByDefault::yes : ByDefault::no;
+  return target(o) ? ByDefault::yes : ByDefault::if_narrow;
 }
 
-// `texts`: the texts of a target. A calibration by default uses them, and the last third of them is held out.
-void set_calibration(const ConvertArguments& o, std::vector<TextInput>& texts, CalibrationNotice& notice,
+// Sets what is known of calibrating before anything is planned. `texts`: the texts of a target. A calibration
+// by default uses them, and the last third of them is held out. Returns whether the plan has to decide.
+bool set_calibration(const ConvertArguments& o, std::vector<TextInput>& texts, CalibrationNotice& notice,
                      ConvertOptions& options) {
   if (o.calibration.is_given()) {
     const bool built_in = o.calibration.texts == "default";
     options.calibration = o.calibration.on(built_in ? std::vector<TextInput>{}
                                                     : read_all_texts(o.calibration.texts, options.strict));
-  } else if (!calibrates_by_default(o, options)) {
+    return false;
+  }
+  const ByDefault by_default = calibrates_by_default(o);
+  if (by_default == ByDefault::no) {
     o.calibration.expect_no_details();
-  } else if (can_calibrate(options)) {
+  } else if (by_default == ByDefault::yes && can_calibrate(load_folder_tokenizer(options.model), options)) {
     options.calibration = o.calibration.on(std::exchange(texts, {}));
     options.progress = notice.watch(options.progress);
     if (o.dry_run) notice.announce();
   }
-#ifdef __GLIBC__
-  // Makes malloc return a calibration's large vectors to the system when they are freed. By default malloc
-  // raises this threshold to 32 MiB after the first of them; freed vectors then stay in the heap (a sixth
-  // of the peak).
-  if (options.calibration) ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
-#endif
+  return by_default == ByDefault::if_narrow;
 }
 
 // Errors: usage (options that do not go together).
@@ -159,7 +162,7 @@ int convert(const ConvertArguments& o) {
   std::vector<TextInput> texts;  // for a target
   if (!o.texts.empty()) texts = read_all_texts(o.texts, options.strict);
   CalibrationNotice notice(wanted ? "two thirds of the texts and the built-in text" : "the built-in text");
-  set_calibration(o, texts, notice, options);
+  const bool plan_decides = set_calibration(o, texts, notice, options);
   const auto checked_gates = [&](const Conversion& conversion, const Warning& warning) {
     return quality ? std::optional(check_quality(*quality, measured(conversion), {}, {}, warning))
                    : std::nullopt;
@@ -171,8 +174,9 @@ int convert(const ConvertArguments& o) {
     return checked ? report_gates(checked->gates) : 0;
   };
   if (wanted) {
+    prepare_memory_for(options.calibration);
     const TargetedConversion proved =
-        convert_to_target(options, *wanted, texts, o.dry_run ? Outcome::discard : Outcome::keep);
+        convert_to_target(options, *wanted, texts, o.dry_run ? Outcome::discard : Outcome::commit);
     return finish(proved, proved.conversion, o.dry_run ? Written::no : Written::yes);
   }
   if (!o.recipe.empty()) {
@@ -187,22 +191,25 @@ int convert(const ConvertArguments& o) {
     std::cerr << fmt::format(
         "note: only casting to {}, as mlx_lm.convert does without -q; add -q to quantize\n",
         to_string(options.scheme));
-  Conversion done{.plan = {}, .folder = options.output};
+  PreparedConversion prepared = prepare(options);
+  if (plan_decides && calibrate_narrow(o.calibration, prepared)) {
+    options.progress = notice.watch(options.progress);
+    if (o.dry_run) notice.announce();
+  }
+  prepare_memory_for(prepared.options().calibration);
+  const Conversion planned{.plan = prepared.plan(), .folder = options.output, .calibration = {}};
   if (o.dry_run) {
-    done.plan = plan_conversion(options);
-    return finish(done, done, Written::no);
+    prepared.report_warnings();
+    return finish(planned, planned, Written::no);
   }
   if (quality) {  // most gates of convert can be checked before anything is written
-    ConvertOptions silent = options;
-    silent.warning = nullptr;
-    done.plan = plan_conversion(silent);
-    const std::optional<QualityCheck> checked = checked_gates(done, nullptr);
+    const std::optional<QualityCheck> checked = checked_gates(planned, nullptr);
     if (std::ranges::any_of(checked->gates, [](const Gate& gate) { return !gate.passed; })) {
-      if (o.folder.json) show(done, Written::no, o.folder, &*checked);
+      if (o.folder.json) show(planned, Written::no, o.folder, &*checked);
       return report_gates(checked->gates);
     }
   }
-  done = mlxe::convert(options);
+  const Conversion done = mlxe::convert(prepared, options.progress);
   return finish(done, done, Written::yes);
 }
 

@@ -12,7 +12,7 @@ ALLOWED = {
     "quant": {"base", "kernels"},
     "format": {"base", "quant"},
     "tokenizer": {"base", "format"},
-    "models": {"base", "format", "quant", "tokenizer"},
+    "models": {"base", "format", "quant"},
     "engine_cpu": {"base", "format", "kernels", "models", "quant"},
     "engine_mlx": {"base", "format", "models", "quant"},
     "encoder": {"base", "format", "models", "quant", "tokenizer", "engine_cpu", "engine_mlx"},

@@ -53,7 +53,7 @@ struct TargetedConversion {
   Conversion conversion;
   Target target;
   Trial chosen;
-  std::vector<Trial> trials;  // in the order they were made, the chosen one last
+  std::vector<Trial> trials;  // every allocation that was converted, in this order; one is the chosen one
   // The same allocation with round-to-nearest, on the texts of the cost measurement: the sum of the matrices'
   // costs, and the cost of all matrices together.
   double plain_sum = 0, plain_whole = 0;
@@ -62,7 +62,7 @@ struct TargetedConversion {
 };
 
 // discard: the conversion is made and measured, but the folder never gets its name.
-enum class Outcome { keep, discard };
+enum class Outcome { commit, discard };
 
 // Converts to a target:
 //   1. measures each matrix's cost at each width on two thirds of `texts`;
@@ -78,7 +78,7 @@ enum class Outcome { keep, discard };
 // that holds this very conversion is left as it is. Errors: those of convert(); usage (a target that can't
 // be met: says how near it came; too few texts).
 TargetedConversion convert_to_target(const ConvertOptions& options, const Target& target,
-                                     std::vector<TextInput> texts, Outcome outcome = Outcome::keep);
+                                     std::vector<TextInput> texts, Outcome outcome = Outcome::commit);
 
 // Sets options.scheme, layout and allocation from a recipe, and removes the texts that the recipe held out
 // from options.calibration. Other weights of the same shapes, and another calibration, are warnings.

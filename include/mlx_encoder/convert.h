@@ -5,7 +5,6 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -54,15 +53,12 @@ struct ConvertOptions {
   int threads = 0;  // 0: all cores
   Warning warning;
   Progress progress;  // stages "calibrating", in matrices, and "converting", in bytes of the source
-  // Called with the finished, verified folder before it gets its name. May add files. What it throws ends the
-  // conversion, and nothing is left behind. Not called when a conversion is skipped.
-  std::function<void(const std::filesystem::path& folder)> before_commit;
 };
 
 // One tensor of the model as it will be stored; its scales and biases are counted with it.
 struct PlannedTensor {
   std::string name;    // as written: "bert.encoder.layer.0.output.dense.weight"
-  std::string source;  // as in the source file; empty for one added for a reader (an identity pooler)
+  std::string source;  // as in the source file; empty for one synthesized for a loader (an identity pooler)
   Shape shape;         // logical: [out, in], independent of packing
   std::string role;    // "linear", "embedding", "norm", ..., "unused" for what the model does not read
   Scheme scheme;

@@ -41,11 +41,11 @@ double cost_at(double error, const std::vector<Point>& points) {
 
 }  // namespace
 
-std::vector<TensorCosts> measure_costs(Probe& probe, const std::vector<TensorUse>& tensors,
+std::vector<TensorCosts> measure_costs(SensitivityRunner& runner, const std::vector<TensorUse>& tensors,
                                        const CostRequest& request, const Progress& progress) {
   // A change in an early layer runs more layers again.
   const auto work = [&](const TensorUse& t) {
-    return static_cast<uint64_t>(probe.stages() - t.stage) * request.bits.size();
+    return static_cast<uint64_t>(runner.stages() - t.stage) * request.bits.size();
   };
   uint64_t done = 0, total = 0;
   for (const TensorUse& t : tensors) total += work(t);
@@ -60,8 +60,8 @@ std::vector<TensorCosts> measure_costs(Probe& probe, const std::vector<TensorUse
     std::vector<Point> points;  // of what was measured
     for (const int bits : request.bits) {
       const Scheme scheme{Mode::affine, bits, group, request.dtype};
-      Probe::Rounded rounded = probe.round(t, scheme);
-      const OutputCost found = probe.cost({{t.name, std::move(rounded.values)}});
+      SensitivityRunner::Rounded rounded = runner.round(t, scheme);
+      const OutputCost found = runner.cost({{t.name, std::move(rounded.values)}});
       costs.measured.push_back(
           {scheme, stored_bytes(scheme, t.shape[0], t.shape[1]), std::max(0.0, found.cost), found.flips});
       points.push_back({rounded.mean_squared_error, costs.measured.back().cost});
@@ -70,7 +70,7 @@ std::vector<TensorCosts> measure_costs(Probe& probe, const std::vector<TensorUse
       SchemeCost inferred = from;
       inferred.scheme = scheme;
       inferred.bytes = stored_bytes(scheme, t.shape[0], t.shape[1]);
-      inferred.cost = cost_of(probe.round(t, scheme).mean_squared_error);
+      inferred.cost = cost_of(runner.round(t, scheme).mean_squared_error);
       costs.inferred.push_back(inferred);
     };
     const auto infer_groups = [&](const SchemeCost& from, double error) {

@@ -5,10 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "allocate/probe.h"
+#include "allocate/sensitivity_runner.h"
 #include "mlx_encoder/types.h"
 
 namespace mlxe::allocate {
+
+inline constexpr int kCostGroup = 64;  // at which costs are measured unless somebody asks for another
 
 struct SchemeCost {
   Scheme scheme;
@@ -34,13 +36,13 @@ int fitting_group(int wanted, int64_t columns) noexcept;
 // other.
 struct CostRequest {
   std::vector<int> bits;  // measured; of several the narrowest first
-  int group_size = 64;
+  int group_size = kCostGroup;
   std::vector<int> other_bits, other_groups;
   Dtype dtype = Dtype::f16;
 };
 
 // Of those of `tensors` that some group fits; costs below 0, which rounding can make of nothing, are 0.
-std::vector<TensorCosts> measure_costs(Probe& probe, const std::vector<TensorUse>& tensors,
+std::vector<TensorCosts> measure_costs(SensitivityRunner& runner, const std::vector<TensorUse>& tensors,
                                        const CostRequest& request, const Progress& progress);
 
 // About `most_tokens` tokens of sequences, spread evenly over all.

@@ -17,10 +17,10 @@ void drop_beaten(std::vector<Candidate>& candidates) {
   std::ranges::stable_sort(candidates, [](const Candidate& a, const Candidate& b) {
     return a.total.bytes != b.total.bytes ? a.total.bytes < b.total.bytes : a.total.cost < b.total.cost;
   });
-  size_t kept = 0;
+  size_t count = 0;
   for (const Candidate& c : candidates)
-    if (kept == 0 || c.total.cost < candidates[kept - 1].total.cost) candidates[kept++] = c;
-  candidates.resize(kept);
+    if (count == 0 || c.total.cost < candidates[count - 1].total.cost) candidates[count++] = c;
+  candidates.resize(count);
 }
 
 // At most `most` of them: the first and the last, and the cheapest of each equal part of the range between.
@@ -28,13 +28,13 @@ void thin_out(std::vector<Candidate>& candidates, size_t most) {
   if (candidates.size() <= most) return;
   const uint64_t low = candidates.front().total.bytes, high = candidates.back().total.bytes;
   const uint64_t width = (high - low) / (most - 2) + 1;
-  size_t kept = 1;
+  size_t count = 1;
   for (size_t i = 1; i < candidates.size(); ++i) {
     const bool last_of_part = i + 1 == candidates.size() || (candidates[i + 1].total.bytes - low) / width !=
                                                                 (candidates[i].total.bytes - low) / width;
-    if (last_of_part) candidates[kept++] = candidates[i];  // the largest of a part is its cheapest
+    if (last_of_part) candidates[count++] = candidates[i];  // the largest of a part is its cheapest
   }
-  candidates.resize(kept);
+  candidates.resize(count);
 }
 
 }  // namespace

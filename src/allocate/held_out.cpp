@@ -75,7 +75,7 @@ HeldOut HeldOutTexts::measure(const std::filesystem::path& folder) const {
       spread(tokenize_both(original_, converted, texts_, pairs_of(output_), threads_, {}), most_tokens_);
   const std::vector<Matrix> found = outputs(converted, sequences, Side::converted, output_);
   const ProblemType problem = original_.model().problem_type;
-  OutputMeter meter(output_, problem);
+  CostMeter meter(output_, problem);
   for (size_t i = 0; i < found.size(); ++i) meter.add(original_outputs_[i], found[i]);
   const OutputCost cost = meter.result();
   return {.metric = cost_name(output_, problem),

@@ -1,4 +1,4 @@
-// What a converted folder does to the model's output on the texts kept for that.
+// What a converted folder does to the model's output on texts held out for that.
 #pragma once
 
 #include <filesystem>

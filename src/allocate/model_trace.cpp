@@ -27,10 +27,10 @@ class Uses {
   explicit Uses(const std::vector<ParameterSpec>& specs) : specs_(specs) {}
 
   // In the order of the run, each tensor where it is met first.
-  void add(WeightId id, Part part, int stage) {
+  void add(WeightId id, MatrixRole matrix, int stage) {
     if (!seen_.insert(id).second) return;
     const ParameterSpec& spec = specs_[static_cast<size_t>(id)];
-    uses.push_back({spec.name, spec.shape, spec.role, part, stage});
+    uses.push_back({spec.name, spec.shape, spec.role, matrix, stage});
   }
 
   std::vector<TensorUse> uses;
@@ -41,26 +41,26 @@ class Uses {
 };
 
 // What a linear is to the attention that reads its result, or makes its input.
-Part part_of(const PlanGraph& graph, const PlanOp& linears, ValueId result) {
-  constexpr std::array kParts{Part::query, Part::key, Part::value};
+MatrixRole role_of(const PlanGraph& graph, const PlanOp& linears, ValueId result) {
+  constexpr std::array kRoles{MatrixRole::query, MatrixRole::key, MatrixRole::value};
   for (const PlanOp& op : graph.ops) {
     if (op.kind != OpKind::attention) continue;
     for (size_t i = 0; i < op.inputs.size(); ++i)
-      if (op.inputs[i] == result) return kParts[i];
-    if (op.outputs[0] == linears.inputs[0]) return Part::attention_out;
+      if (op.inputs[i] == result) return kRoles[i];
+    if (op.outputs[0] == linears.inputs[0]) return MatrixRole::attention_out;
   }
-  return Part::projection;
+  return MatrixRole::projection;
 }
 
 void add_op(Uses& uses, const Plan& plan, const PlanOp& op, int stage) {
   if (op.kind == OpKind::lookup)
-    for (const int m : op.modules) uses.add(plan.table(m).weight, Part::table, stage);
+    for (const int m : op.modules) uses.add(plan.table(m).weight, MatrixRole::table, stage);
   if (op.kind == OpKind::linears)
     for (size_t i = 0; i < op.modules.size(); ++i)
-      uses.add(plan.linear(op, i).weight, part_of(plan.whole, op, op.outputs[i]), stage);
+      uses.add(plan.linear(op, i).weight, role_of(plan.whole, op, op.outputs[i]), stage);
   if (op.kind == OpKind::feed_forward) {
-    uses.add(plan.linear(op, 0).weight, Part::up, stage);
-    uses.add(plan.linear(op, 1).weight, Part::down, stage);
+    uses.add(plan.linear(op, 0).weight, MatrixRole::up, stage);
+    uses.add(plan.linear(op, 1).weight, MatrixRole::down, stage);
   }
 }
 
@@ -71,10 +71,10 @@ OutputKind output_of(const Model& model) noexcept {
   return model.token_classifier ? OutputKind::token_logits : OutputKind::vector;
 }
 
-const char* name(Part part) noexcept {
+const char* name(MatrixRole role) noexcept {
   constexpr std::array kNames{"table", "query", "key",  "value",     "attention_out",
                               "up",    "down",  "head", "projection"};
-  return kNames[static_cast<size_t>(part)];
+  return kNames[static_cast<size_t>(role)];
 }
 
 std::vector<TensorUse> trace(Model model, OutputKind output) {
@@ -91,12 +91,12 @@ std::vector<TensorUse> trace(Model model, OutputKind output) {
   }
   // The dense modules of a sentence pipeline are no part of the checkpoint and have no handle here.
   if (output == OutputKind::logits) {
-    uses.add(model.classifier->transform.dense.weight, Part::head, last_stage);
-    uses.add(model.classifier->out.weight, Part::head, last_stage);
+    uses.add(model.classifier->transform.dense.weight, MatrixRole::head, last_stage);
+    uses.add(model.classifier->out.weight, MatrixRole::head, last_stage);
   } else if (output == OutputKind::token_logits) {
     if (model.token_classifier->transform)
-      uses.add(model.token_classifier->transform->dense.weight, Part::head, last_stage);
-    uses.add(model.token_classifier->out.weight, Part::head, last_stage);
+      uses.add(model.token_classifier->transform->dense.weight, MatrixRole::head, last_stage);
+    uses.add(model.token_classifier->out.weight, MatrixRole::head, last_stage);
   }
   return std::move(uses.uses);
 }

@@ -17,15 +17,16 @@ enum class OutputKind {
 };
 OutputKind output_of(const Model& model) noexcept;
 
-enum class Part { table, query, key, value, attention_out, up, down, head, projection };
-const char* name(
-    Part part) noexcept;  // "table", "query", ..., "attention_out", "up", "down", "head", "projection"
+// What a matrix does in the run.
+enum class MatrixRole { table, query, key, value, attention_out, up, down, head, projection };
+// "table", "query", ..., "attention_out", "up", "down", "head", "projection".
+const char* name(MatrixRole role) noexcept;
 
 struct TensorUse {
   std::string name;  // canonical: "encoder.layer.0.output.dense.weight"
   Shape shape;       // [out, in]
   Role role = Role::linear;
-  Part part = Part::head;
+  MatrixRole matrix = MatrixRole::head;
   int stage = 0;  // 0: embeddings; 1 to L: layers; L + 1: what sits on them
 };
 

@@ -26,7 +26,7 @@ const char* cost_name(OutputKind kind, ProblemType problem) noexcept {
   return has_labels(kind, problem) ? "KL divergence" : "squared difference";
 }
 
-void OutputMeter::add(std::span<const float> original, std::span<const float> changed) {
+void CostMeter::add(std::span<const float> original, std::span<const float> changed) {
   ++rows_;
   if (kind_ == OutputKind::vector) {
     cost_ += 1 - row_cosine(original, changed);
@@ -47,19 +47,19 @@ void OutputMeter::add(std::span<const float> original, std::span<const float> ch
   flips_ += decided_labels(problem_, p) != decided_labels(problem_, q);
 }
 
-void OutputMeter::add(const Matrix& original, const Matrix& changed) {
+void CostMeter::add(const Matrix& original, const Matrix& changed) {
   const auto n = static_cast<size_t>(original.columns);
   for (size_t r = 0; r < static_cast<size_t>(original.rows); ++r)
     add(std::span(original.values).subspan(r * n, n), std::span(changed.values).subspan(r * n, n));
 }
 
-void OutputMeter::add(const OutputMeter& other) {
+void CostMeter::add(const CostMeter& other) {
   cost_ += other.cost_;
   flips_ += other.flips_;
   rows_ += other.rows_;
 }
 
-OutputCost OutputMeter::result() const {
+OutputCost CostMeter::result() const {
   const double n = static_cast<double>(std::max<int64_t>(1, rows_));
   return {cost_ / n, static_cast<double>(flips_) / n, rows_};
 }

@@ -17,13 +17,13 @@ struct OutputCost {
   int64_t rows = 0;
 };
 
-class OutputMeter {
+class CostMeter {
  public:
-  OutputMeter(OutputKind kind, ProblemType problem) : kind_(kind), problem_(problem) {}
+  CostMeter(OutputKind kind, ProblemType problem) : kind_(kind), problem_(problem) {}
 
   void add(std::span<const float> original, std::span<const float> changed);  // one row of each
   void add(const Matrix& original, const Matrix& changed);
-  void add(const OutputMeter& other);
+  void add(const CostMeter& other);
   OutputCost result() const;
 
  private:

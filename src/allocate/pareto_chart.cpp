@@ -12,12 +12,12 @@ constexpr size_t kPoints = 200;  // of the frontier, which may have thousands
 
 }  // namespace
 
-std::string pareto_chart(const Choices& choices, const std::vector<TensorCosts>& costs, const Trial& chosen,
+std::string pareto_chart(const AllocationSpace& space, const Trial& chosen,
                          const std::vector<Trial>& others) {
-  const Frontier& frontier = choices.frontier();
+  const Frontier& frontier = space.frontier();
   const double scale =
       chosen.predicted > 0 && chosen.measured.cost > 0 ? chosen.measured.cost / chosen.predicted : 1;
-  const auto size = [&](uint64_t bytes) { return mib(bytes + choices.rest_bytes()); };
+  const auto size = [&](uint64_t bytes) { return mib(bytes + space.rest_bytes()); };
   LineChart chart{.title = fmt::format("Size against {}", chosen.measured.metric),
                   .x_label = "MiB of weight files",
                   .y_label = chosen.measured.metric,
@@ -29,7 +29,7 @@ std::string pareto_chart(const Choices& choices, const std::vector<TensorCosts>&
   const size_t step = frontier.size() / kPoints + 1;
   for (size_t i = 0; i < frontier.size(); i += step)
     chart.lines[0].points.emplace_back(size(frontier.total(i).bytes), frontier.total(i).cost * scale);
-  for (const auto& [bits, tensors] : of_one_width(costs)) {
+  for (const auto& [bits, tensors] : of_one_width(space.costs())) {
     Choice total;
     for (const auto& [name, c] : tensors) {
       total.bytes += c.bytes;

@@ -4,12 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "allocate/solver.h"
+#include "allocate/allocation_space.h"
 
 namespace mlxe::allocate {
 
 // The predicted lines are moved so that the best one meets `chosen`.
-std::string pareto_chart(const Choices& choices, const std::vector<TensorCosts>& costs, const Trial& chosen,
-                         const std::vector<Trial>& others);
+std::string pareto_chart(const AllocationSpace& space, const Trial& chosen, const std::vector<Trial>& others);
 
 }  // namespace mlxe::allocate

@@ -21,9 +21,9 @@ constexpr Preset kPresets[] = {
 // What costs most for its bytes in the models measured (docs/mixed.md): values, the way down of the
 // feed-forward, and tables but the first, which is that of the words.
 bool gets_more(const allocate::TensorUse& t, const allocate::TensorUse& first) {
-  using allocate::Part;
-  const bool small_table = t.part == Part::table && t.name != first.name;
-  return t.part == Part::value || t.part == Part::down || small_table;
+  using allocate::MatrixRole;
+  const bool small_table = t.matrix == MatrixRole::table && t.name != first.name;
+  return t.matrix == MatrixRole::value || t.matrix == MatrixRole::down || small_table;
 }
 
 }  // namespace

@@ -8,7 +8,8 @@
 
 #include "base/sha256.h"
 #include "calibrate/calibration_texts.h"
-#include "convert/blueprint.h"
+#include "convert/plan_digest.h"
+#include "convert/prepared_conversion.h"
 #include "convert/written_config.h"
 #include "format/json_file.h"
 #include "mlx_encoder/allocate.h"
@@ -119,26 +120,11 @@ std::map<std::string, Scheme> Recipe::allocation() const {
   return allocation;
 }
 
-std::string hash_of(const std::vector<TextInput>& texts) {
-  Sha256 hash;
-  const auto add = [&](const std::string& text) {  // its length first, so that no two lists hash alike
-    const uint64_t size = text.size();
-    hash.update(std::as_bytes(std::span(&size, 1)));
-    hash.update(std::as_bytes(std::span(text)));
-  };
-  for (const TextInput& text : texts) {
-    add(text.text);
-    add(text.pair ? "pair" : "");
-    if (text.pair) add(*text.pair);
-  }
-  return hash.finish_hex();
-}
-
 Split split(std::vector<TextInput> texts, size_t every) {
   if (every == 0) return {std::move(texts), {}};
   Split result;
   for (size_t i = 0; i < texts.size(); ++i)
-    (i % every == every - 1 ? result.held_out : result.kept).push_back(std::move(texts[i]));
+    (i % every == every - 1 ? result.held_out : result.fitted).push_back(std::move(texts[i]));
   return result;
 }
 
@@ -156,18 +142,17 @@ void check_fits(const Recipe& recipe, const ConvertOptions& options, const std::
                                                options.model.string()));
   };
   ConvertOptions plain = options;
-  plain.strict = false;  // what is to be said is said when the conversion is planned
-  plain.warning = {};
   plain.allocation = {};
   plain.calibration = {};
-  const Blueprint blueprint = make_blueprint(plain, Purpose::convert);
+  const PreparedConversion prepared = prepare(plain);
   std::map<std::string, const RecipeTensor*> left;
   for (const RecipeTensor& t : recipe.tensors) left[t.name] = &t;
-  for (const Work& work : blueprint.work) {
-    const PlannedTensor& planned = blueprint.plan.tensors[static_cast<size_t>(&work - blueprint.work.data())];
-    const auto it = left.find(work.source.name);
+  for (size_t i = 0; i < prepared.plan().tensors.size(); ++i) {
+    const PlannedTensor& planned = prepared.plan().tensors[i];
+    const std::string& canonical = prepared.weights().tensors[i].source.name;
+    const auto it = left.find(canonical);
     if (it == left.end()) {
-      if (planned.scheme.mode != Mode::none) fail(work.source.name + " is not in it");
+      if (planned.scheme.mode != Mode::none) fail(canonical + " is not in it");
       continue;
     }
     if (it->second->shape != planned.shape)
@@ -209,8 +194,8 @@ void apply_recipe(const fs::path& file, ConvertOptions& options) {
   if (!recipe.calibration || !options.calibration) return;
   options.calibration = calibrate::resolved(std::move(*options.calibration));
   options.calibration->texts =
-      allocate::split(std::move(options.calibration->texts), recipe.calibration->held_out_every).kept;
-  if (allocate::hash_of(options.calibration->texts) != recipe.calibration->texts ||
+      allocate::split(std::move(options.calibration->texts), recipe.calibration->held_out_every).fitted;
+  if (hash_of(options.calibration->texts) != recipe.calibration->texts ||
       options.calibration->method != recipe.calibration->method ||
       options.calibration->limit != recipe.calibration->limit ||
       options.calibration->built_in != recipe.calibration->built_in)

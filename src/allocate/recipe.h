@@ -55,10 +55,9 @@ struct Recipe {
   std::map<std::string, Scheme> allocation() const;
 };
 
-std::string hash_of(const std::vector<TextInput>& texts);
-// Those that stay when the last of each `every` is taken away, and those taken; all and none for 0.
+// The last of each `every` texts is held out, to prove what was fitted to the others; none for 0.
 struct Split {
-  std::vector<TextInput> kept, held_out;
+  std::vector<TextInput> fitted, held_out;
 };
 Split split(std::vector<TextInput> texts, size_t every);
 

@@ -63,18 +63,18 @@ WidthCost width_cost(const TensorCosts& t, const allocate::SchemeCost& c) {
 
 Sensitivity measure_sensitivity(const SensitivityOptions& options) {
   check(options);
-  const TextRunner runner(options.model, {.engine = EngineKind::cpu,
-                                          .activations = Activations::float32,
-                                          .threads = options.threads,
-                                          .warning = options.warning});
-  const allocate::OutputKind output = allocate::output_of(runner.model());
+  const TextRunner original(options.model, {.engine = EngineKind::cpu,
+                                            .activations = Activations::float32,
+                                            .threads = options.threads,
+                                            .warning = options.warning});
+  const allocate::OutputKind output = allocate::output_of(original.model());
   const auto pairs = output == allocate::OutputKind::logits ? Pairs::together : Pairs::apart;
-  const std::vector<Sequence> sequences =
-      allocate::spread(tokenize_both(runner, runner, options.texts, pairs, options.threads, options.warning),
-                       options.most_tokens);
-  Sensitivity result{.metric = allocate::cost_name(output, runner.model().problem_type),
+  const std::vector<Sequence> sequences = allocate::spread(
+      tokenize_both(original, original, options.texts, pairs, options.threads, options.warning),
+      options.most_tokens);
+  Sensitivity result{.metric = allocate::cost_name(output, original.model().problem_type),
                      .rows = output == allocate::OutputKind::token_logits ? "tokens" : "texts",
-                     .labels = allocate::has_labels(output, runner.model().problem_type),
+                     .labels = allocate::has_labels(output, original.model().problem_type),
                      .texts = static_cast<int64_t>(sequences.size())};
   for (const Sequence& s : sequences) result.tokens += static_cast<int64_t>(s.ids.size());
   if (result.tokens < allocate::kWantedTokens && options.warning)
@@ -84,13 +84,13 @@ Sensitivity measure_sensitivity(const SensitivityOptions& options) {
                     result.tokens, result.texts, allocate::kWantedTokens));
 
   ThreadPool pool(options.threads);
-  allocate::Probe probe(runner, output, sequences, pool);
+  allocate::SensitivityRunner runner(original, output, sequences, pool);
   Quantizable quantizable({Mode::affine, options.bits[0], options.group_size, options.dtype});
-  Model model = runner.model();
+  Model model = original.model();
   model.visit(quantizable);
   std::vector<TensorUse> tensors;
   std::set<std::string> read;
-  for (const TensorUse& t : probe.tensors()) {
+  for (const TensorUse& t : runner.tensors()) {
     read.insert(t.name);
     if (quantizable.contains(t.name)) tensors.push_back(t);
   }
@@ -102,11 +102,11 @@ Sensitivity measure_sensitivity(const SensitivityOptions& options) {
                                       .other_bits = {},
                                       .other_groups = {},
                                       .dtype = options.dtype};
-  const std::vector<TensorCosts> costs = measure_costs(probe, tensors, request, options.progress);
+  const std::vector<TensorCosts> costs = measure_costs(runner, tensors, request, options.progress);
   for (const TensorCosts& t : costs) {
     TensorSensitivity& entry = result.tensors.emplace_back(TensorSensitivity{
-        .name = t.use.name, .part = name(t.use.part), .layer = {}, .shape = t.use.shape, .widths = {}});
-    if (t.use.stage > 0 && t.use.stage + 1 < probe.stages()) entry.layer = t.use.stage - 1;
+        .name = t.use.name, .part = name(t.use.matrix), .layer = {}, .shape = t.use.shape, .widths = {}});
+    if (t.use.stage > 0 && t.use.stage + 1 < runner.stages()) entry.layer = t.use.stage - 1;
     for (const allocate::SchemeCost& c : t.measured) entry.widths.push_back(width_cost(t, c));
   }
   for (size_t w = 0; w < options.bits.size(); ++w) {
@@ -115,9 +115,9 @@ Sensitivity measure_sensitivity(const SensitivityOptions& options) {
     for (const TensorCosts& t : costs) {
       whole.bytes += t.measured[w].bytes;
       whole.sum += t.measured[w].cost;
-      all[t.use.name] = probe.round(t.use, t.measured[w].scheme).values;
+      all[t.use.name] = runner.round(t.use, t.measured[w].scheme).values;
     }
-    const allocate::OutputCost found = probe.cost(all);
+    const allocate::OutputCost found = runner.cost(all);
     whole.cost = found.cost;
     whole.flips = found.flips;
     result.wholes.push_back(whole);

@@ -27,7 +27,6 @@ namespace {
 
 constexpr size_t kBufferBytes = size_t{1} << 20;
 constexpr size_t kMaxWrite = size_t{1} << 30;  // some systems refuse 2 GB and more in one call
-constexpr int kMostNames = 100;                // attempts to find a free temporary name
 constexpr auto kReaderWait = std::chrono::seconds(5);
 
 [[noreturn]] void refuse(ErrorCode code, const fs::path& path, const char* why) {
@@ -131,19 +130,11 @@ void OutputFile::open_existing(const fs::path& target) {
 
 void OutputFile::open_partial(const fs::path& target) {
   remove_stale_partials(target);
-  const auto held = leftovers::hold();
-  for (int attempt = 0;; ++attempt) {
-    fs::path candidate = partial_sibling(target);
-    leftovers::add(candidate);
-    fd_ = ::open(candidate.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    const int error = errno;
-    if (fd_ >= 0) {
-      partial_ = std::move(candidate);
-      break;
-    }
-    leftovers::drop(candidate);
-    if (error != EEXIST || attempt == kMostNames) failed("created", error);
-  }
+  partial_ = make_partial_sibling(target, [&](const fs::path& partial) {
+    fd_ = ::open(partial.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return fd_ >= 0 ? 0 : errno;
+  });
+  if (partial_.empty()) failed("created", errno);
   ::flock(fd_, LOCK_EX | LOCK_NB);  // shows that this process lives; on a volume without locks, the pid does
   struct stat old {};
   if (::stat(target.c_str(), &old) != 0) return;

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "base/leftovers.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -21,6 +22,7 @@ namespace {
 constexpr int kMostLinks = 40;        // Linux's limit
 constexpr size_t kLongestName = 200;  // 255 is the system's limit; the rest is for suffixes
 constexpr const char* kPartial = ".partial-";
+constexpr int kMostNames = 100;  // tried for a partial sibling
 
 }  // namespace
 
@@ -61,12 +63,22 @@ fs::path hidden_sibling(const fs::path& target, std::string_view suffix) {
   return target.parent_path() / fmt::format(".{}{}", name, suffix);
 }
 
-fs::path partial_sibling(const fs::path& target) {
-  uint32_t random = 0;  // machines that share a disk may have the same pid
-  if (::getentropy(&random, sizeof random) != 0)
-    throw Error(ErrorCode::io,
-                fmt::format("{}: can't draw a random name: {}", target.string(), std::strerror(errno)));
-  return hidden_sibling(target, fmt::format("{}{}-{:08x}", kPartial, ::getpid(), random));
+fs::path make_partial_sibling(const fs::path& target, const std::function<int(const fs::path&)>& make) {
+  const auto held = leftovers::hold();
+  for (int attempt = 0;; ++attempt) {
+    uint32_t random = 0;  // machines that share a disk may have the same pid
+    if (::getentropy(&random, sizeof random) != 0)
+      throw Error(ErrorCode::io,
+                  fmt::format("{}: can't draw a random name: {}", target.string(), std::strerror(errno)));
+    fs::path made = hidden_sibling(target, fmt::format("{}{}-{:08x}", kPartial, ::getpid(), random));
+    leftovers::add(made);
+    const int error = make(made);
+    if (error == 0) return made;
+    leftovers::drop(made);
+    if (error == EEXIST && attempt < kMostNames) continue;
+    errno = error;
+    return {};
+  }
 }
 
 void remove_stale_partials(const fs::path& target) noexcept try {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -17,8 +18,11 @@ int named_descriptor(const std::filesystem::path& path);
 // `.NAME<suffix>` beside the target. A NAME that is too long is cut.
 std::filesystem::path hidden_sibling(const std::filesystem::path& target, std::string_view suffix);
 
-// `.NAME.partial-<pid>-<random>` beside the target, a new name at each call.
-std::filesystem::path partial_sibling(const std::filesystem::path& target);
+// Makes a temporary file or folder `.NAME.partial-<pid>-<random>` beside the target. `make` makes it under the
+// given name and returns 0 or an errno; after EEXIST it gets another name. The name joins the leftovers
+// (base/leftovers.h). Empty, with errno set, if nothing could be made. Errors: io (no random name).
+std::filesystem::path make_partial_sibling(const std::filesystem::path& target,
+                                           const std::function<int(const std::filesystem::path&)>& make);
 // Removes the partial siblings of dead processes: the pid does not exist, and nobody holds an flock.
 void remove_stale_partials(const std::filesystem::path& target) noexcept;
 

@@ -60,7 +60,7 @@ class PartSizes : public ParameterVisitor {
 std::set<std::string> faked(const Checkpoint& checkpoint) {
   std::set<std::string> names;
   for (const CheckpointTensor& t : checkpoint.tensors())
-    if (t.role == TensorRole::fake_part) names.insert(t.owner);
+    if (t.role == TensorRole::stray_component) names.insert(t.owner);
   return names;
 }
 

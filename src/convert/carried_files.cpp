@@ -6,9 +6,6 @@
 
 #include "base/mapped_file.h"
 #include "base/output_file.h"
-#include "encoder/text_runner.h"
-#include "format/module_path.h"
-#include "mlx_encoder/error.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
@@ -68,29 +65,6 @@ CarriedFiles find_carried_files(const fs::path& folder, const SentenceModules& s
   result.carried.assign(carried.begin(), carried.end());
   std::sort(result.left_behind.begin(), result.left_behind.end());
   return result;
-}
-
-CarriedTokenizer load_carried_tokenizer(const fs::path& folder) try {
-  Tokenizer::load(folder, {});
-  return {};
-} catch (const Error& error) {
-  using State = CarriedTokenizer::State;
-  if (error.code() == ErrorCode::not_found) return {State::none, error.what()};
-  if (error.code() == ErrorCode::unsupported &&
-      !fs::exists(folder / transformer_path(folder) / "tokenizer.json"))
-    return {State::foreign, error.what()};
-  throw;
-}
-
-void load_as_a_run(const fs::path& folder, const CarriedTokenizer& tokenizer) {
-  if (tokenizer.state == CarriedTokenizer::State::loads) {
-    const TextRunner runner(folder,
-                            {.engine = EngineKind::cpu, .activations = Activations::float32, .threads = 1});
-    return;
-  }
-  LoadedModel loaded = load_model(folder, {});
-  const std::unique_ptr<Engine> engine = make_cpu_engine({.threads = 1});
-  bind(loaded, *engine);
 }
 
 void copy_files(const fs::path& from, const fs::path& to, const std::vector<CarriedFile>& files) {

@@ -1,8 +1,7 @@
-// The small files of a model folder that a conversion copies byte for byte, and whether they load.
+// The small files of a model folder that a conversion copies byte for byte.
 #pragma once
 
 #include <filesystem>
-#include <string>
 #include <vector>
 
 #include "format/model_folder.h"
@@ -27,24 +26,6 @@ struct CarriedFiles {
 // README.md and mlx_encoder*.json, which are written anew, nor the chart of an allocation. Of a transformer
 // in a folder of its own the files go to the written folder itself.
 CarriedFiles find_carried_files(const std::filesystem::path& folder, const SentenceModules& sentence);
-
-// What a run will find of the folder's tokenizer.
-struct CarriedTokenizer {
-  enum class State {
-    loads,
-    none,
-    foreign,  // only files this program leaves to others, a SentencePiece model without tokenizer.json
-  };
-  State state = State::loads;
-  std::string why;  // of none and foreign: one sentence
-};
-// Loads it, as a run does. Errors: io, format (a file that is no JSON, is cut off or says what can't be),
-// unsupported (a tokenizer.json of an unknown kind).
-CarriedTokenizer load_carried_tokenizer(const std::filesystem::path& folder);
-
-// Loads a folder as a run does: model, modules and, if `tokenizer` says that it loads, the tokenizer; binds
-// all weights to an engine. Errors: what a run would end with.
-void load_as_a_run(const std::filesystem::path& folder, const CarriedTokenizer& tokenizer);
 
 // Errors: io, not_found.
 void copy_files(const std::filesystem::path& from, const std::filesystem::path& to,

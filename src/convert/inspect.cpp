@@ -9,26 +9,21 @@
 
 #include "base/file_errors.h"
 #include "base/thread_pool.h"
-#include "convert/pieces.h"
-#include "convert/readers.h"
+#include "convert/folder_tokenizer.h"
+#include "convert/inspection_parts.h"
+#include "convert/loader_compatibility.h"
 #include "convert/value_grid.h"
+#include "convert/weight_components.h"
 #include "format/checkpoint.h"
 #include "format/json_file.h"
 #include "format/provenance.h"
-#include "format/weight_files.h"
-#include "mlx_encoder/convert.h"
 #include "mlx_encoder/error.h"
 #include "models/component.h"
 #include "models/registry.h"
-#include "quant/default_scheme.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
-
-double bits(uint64_t bytes, uint64_t parameters) {
-  return parameters ? 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters) : 0;
-}
 
 struct Roles : ParameterVisitor {
   std::map<std::string, Role, std::less<>> roles;
@@ -37,7 +32,10 @@ struct Roles : ParameterVisitor {
 
 class Inspector {
  public:
-  Inspector(Checkpoint checkpoint, int threads) : checkpoint_(std::move(checkpoint)), pool_(threads) {}
+  Inspector(Checkpoint checkpoint, int threads)
+      : checkpoint_(std::move(checkpoint)),
+        tokenizer_(load_folder_tokenizer(checkpoint_.folder())),
+        pool_(threads) {}
 
   Inspection run() {
     result_.bytes = checkpoint_.bytes();
@@ -46,9 +44,9 @@ class Inspector {
     look_for_grids();
     diagnose();
     add_components();
-    result_.readers = judge_readers(checkpoint_);
+    result_.readers = judge_loaders(checkpoint_, tokenizer_);
     result_.unknown_keys = checkpoint_.config().unknown_keys();
-    predict();
+    predict_size_at_8_bits(checkpoint_.folder(), tokenizer_, result_);
     return std::move(result_);
   }
 
@@ -66,7 +64,7 @@ class Inspector {
 
   void list_tensors() {
     for (const CheckpointTensor& tensor : checkpoint_.tensors()) {
-      if (tensor.role == TensorRole::part && !tensor.owner.empty()) continue;  // counted with its owner
+      if (tensor.role == TensorRole::component && !tensor.owner.empty()) continue;  // counted with its owner
       const auto role = roles_.roles.find(tensor.name);
       InspectedTensor t{
           .name = tensor.original,
@@ -92,10 +90,10 @@ class Inspector {
         }
       } else {
         t.finding = tensor.role == TensorRole::buffer ? "a constant nothing reads"
-                    : tensor.role == TensorRole::part
+                    : tensor.role == TensorRole::component
                         ? "belongs to no tensor"
                         : "a quantization parameter nothing reads: the weight is stored as floats";
-        if (tensor.role == TensorRole::fake_part) ++stray_;
+        if (tensor.role == TensorRole::stray_component) ++stray_;
         parameters_.push_back(0);  // says nothing the weight does not
         weights_.emplace_back();
       }
@@ -125,7 +123,7 @@ class Inspector {
     const InspectedTensor* example = nullptr;
     for (size_t i = 0; i < result_.tensors.size(); ++i) {
       InspectedTensor& t = result_.tensors[i];
-      t.bits_per_weight = bits(t.bytes, parameters_[i]);
+      t.bits_per_weight = bits_per_weight(t.bytes, parameters_[i]);
       result_.parameters += parameters_[i];
       total += t.bytes;
       if (t.shape.size() != 2 || parameters_[i] == 0) continue;
@@ -133,7 +131,7 @@ class Inspector {
       ++kinds[is_mlx(t.scheme.mode) ? Mode::affine : t.scheme.mode];
       if (t.scheme.mode == Mode::fake && !example) example = &t;
     }
-    result_.bits_per_weight = bits(total, result_.parameters);
+    result_.bits_per_weight = bits_per_weight(total, result_.parameters);
 
     const Config& config = checkpoint_.config();
     const bool claims_mlx = checkpoint_.quantization().present();
@@ -193,27 +191,8 @@ class Inspector {
     std::ranges::stable_sort(result_.components, std::greater{}, &ComponentSize::bytes);
   }
 
-  // The mode that quantizes more matrices: int8, which needs no groups, only where rows have a length that no
-  // group divides.
-  void predict() {
-    size_t most = 0;
-    for (const Mode mode : {Mode::affine, Mode::int8}) {
-      try {
-        Scheme scheme = default_scheme(mode);
-        scheme.dtype = Dtype::f16;
-        const ConversionPlan plan = plan_conversion({.model = checkpoint_.folder(), .scheme = scheme});
-        const auto quantized = static_cast<size_t>(std::ranges::count_if(
-            plan.tensors, [](const PlannedTensor& t) { return t.scheme.mode != Mode::none; }));
-        if (quantized <= most) continue;
-        most = quantized;
-        result_.mode_at_8_bits = mode;
-        result_.bytes_at_8_bits = plan.predicted_bytes;
-      } catch (const Error&) {  // the readers' verdicts say why
-      }
-    }
-  }
-
   Checkpoint checkpoint_;
+  FolderTokenizer tokenizer_;
   ThreadPool pool_;
   Inspection result_;
   Roles roles_;
@@ -222,32 +201,6 @@ class Inspector {
   std::vector<std::string> unreadable_;
   uint64_t stray_ = 0;
 };
-
-// A folder whose quantization is somebody else's: what can be said without understanding it.
-Inspection inspect_foreign(const fs::path& folder, const Error& error) {
-  const Config config = Config::read(folder / "config.json");
-  const WeightFiles weights = open_weight_files(folder, {});
-  Inspection result{.model_type = config.get_or<std::string>("model_type", ""),
-                    .diagnosis = Diagnosis::unknown,
-                    .evidence = {error.what()}};
-  for (const SafetensorsFile& file : weights.files) result.bytes += file.size();
-  for (const WeightFiles::Location& at : weights.tensors) {
-    const TensorView& view = weights.files[at.file].tensors()[at.tensor];
-    const auto count = static_cast<uint64_t>(element_count(view.shape));
-    result.tensors.push_back({.name = view.name,
-                              .shape = view.shape,
-                              .scheme = {.dtype = view.dtype},
-                              .dtype = view.dtype,
-                              .bytes = view.data.size(),
-                              .bits_per_weight = bits(view.data.size(), count),
-                              .component = "other",
-                              .finding = {}});
-    result.parameters += count;
-  }
-  result.bits_per_weight = bits(result.bytes, result.parameters);
-  result.readers = {{"mlx-encoder", false, {error.what()}}};
-  return result;
-}
 
 }  // namespace
 

@@ -12,7 +12,7 @@
 #include "base/mapped_file.h"
 #include "base/output_file.h"
 #include "base/wording.h"
-#include "convert/pieces.h"
+#include "convert/weight_components.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -199,24 +199,24 @@ std::string model_card(const CardFacts& f, const ConversionPlan& plan) {
   return text;
 }
 
-std::string kept_front_matter(const fs::path& readme) {
+std::string reusable_front_matter(const fs::path& readme) {
   if (!fs::exists(readme)) return {};
-  std::string kept;
-  bool in_list = false;  // the items of a kept key
+  std::string reusable;
+  bool in_list = false;  // the items of such a key
   for (const std::string& line : front_matter_lines(text_of(readme))) {
     if (in_list && (line.starts_with("- ") || line.starts_with(" "))) {
-      kept += line + "\n";
+      reusable += line + "\n";
       continue;
     }
     in_list = false;
     for (const std::string_view key :
          {"license:", "license_name:", "license_link:", "language:", "pipeline_tag:"})
       if (line.starts_with(key)) {
-        kept += line + "\n";
+        reusable += line + "\n";
         in_list = true;
       }
   }
-  return kept;
+  return reusable;
 }
 
 void require_measurement_place(const fs::path& folder) {

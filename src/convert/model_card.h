@@ -11,7 +11,7 @@ namespace mlxe {
 struct CardFacts {
   std::string title;         // the source folder's name
   std::string base_model;    // "org/name" on the hub, or empty
-  std::string front_matter;  // lines kept from the source's card: its license and task
+  std::string front_matter;  // lines reused from the source's card: its license and task
   std::string model_type;
   Layout layout = Layout::hf;
   Mode mode = Mode::none;       // asked for; the card says what was stored
@@ -24,7 +24,7 @@ std::string model_card(const CardFacts& facts, const ConversionPlan& plan);
 
 // The lines of a source README.md's YAML front matter that still hold for the converted model (license,
 // license_name, license_link, language, pipeline_tag), each ended by a line break; empty without any.
-std::string kept_front_matter(const std::filesystem::path& readme);
+std::string reusable_front_matter(const std::filesystem::path& readme);
 
 // Puts `markdown` between the card's measurement marks, replacing what is there: how `compare` enters its
 // numbers. The card is replaced in one step or stays as it was. Errors: not_found, format (no marks), io.

@@ -4,14 +4,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <utility>
 
 #include "base/half.h"
 #include "base/thread_pool.h"
-#include "convert/pieces.h"
+#include "convert/weight_components.h"
 #include "mlx_encoder/error.h"
-#include "models/registry.h"
 #include "quant/matrix.h"
 
 namespace mlxe {
@@ -29,58 +27,61 @@ std::pair<int64_t, int64_t> as_matrix(const Shape& shape) {
 
 class WeightWriter {
  public:
-  WeightWriter(const Blueprint& blueprint, const CalibratedWeights& calibrated, const ConvertOptions& options)
-      : blueprint_(blueprint),
+  WeightWriter(const PreparedConversion& prepared, const CalibratedWeights& calibrated,
+               const Progress& progress)
+      : weights_(prepared.weights()),
+        plan_(prepared.plan()),
+        checkpoint_(prepared.source().checkpoint),
+        options_(prepared.options()),
         calibrated_(calibrated),
-        options_(options),
-        pool_(options.threads, [this](std::string_view sentence) { warn(sentence); }) {
-    for (const Work& work : blueprint.work) total_ += work.source.bytes();
+        progress_(progress),
+        pool_(options_.threads, [this](std::string_view sentence) { warn(sentence); }) {
+    for (const TensorJob& job : weights_.tensors) total_ += job.source.bytes();
   }
 
   void write(const fs::path& folder) {
     report();
-    for (const Shard& shard : blueprint_.shards) {
-      SafetensorsWriter file(folder / shard.file, blueprint_.specs(shard), blueprint_.metadata,
+    for (const Shard& shard : weights_.shards) {
+      SafetensorsWriter file(folder / shard.file, weights_.components(shard), weights_.metadata,
                              Placement::fresh);
       for (size_t i = shard.first; i < shard.first + shard.count; ++i) write_tensor(i, file);
       file.finish();
     }
-    for (const auto& [kept, dropped] : blueprint_.tied) compare(kept, dropped);
+    for (const auto& [written, dropped] : weights_.tied) compare_tied(written, dropped);
   }
 
  private:
   void report() const {
-    if (options_.progress) options_.progress("converting", done_, total_);
+    if (progress_) progress_("converting", done_, total_);
   }
 
   void write_tensor(size_t index, SafetensorsWriter& file) {
-    const Work& work = blueprint_.work[index];
-    const PlannedTensor& planned = blueprint_.plan.tensors[index];
-    const StoredWeight& source = work.source;
+    const TensorJob& job = weights_.tensors[index];
+    const PlannedTensor& planned = plan_.tensors[index];
+    const StoredWeight& source = job.source;
     const auto matrix = calibrated_.matrices.find(source.name);
-    if (work.origin != Work::Origin::stored) {
-      file.write(planned.name, make_up(work, planned));
+    if (job.origin != TensorJob::Origin::stored) {
+      file.write(planned.name, synthesize(job, planned));
     } else if (matrix != calibrated_.matrices.end()) {
       const QuantizedMatrix& m = matrix->second;
-      for (size_t i = 0; i < work.specs.size(); ++i)
-        file.write(work.specs[i].name, i == 0 ? m.codes : i == 1 ? m.scales : m.biases);
+      for (size_t i = 0; i < job.components.size(); ++i)
+        file.write(job.components[i].name, i == 0 ? m.codes : i == 1 ? m.scales : m.biases);
     } else if (source.scheme.mode == Mode::none ? !is_float(source.dtype)
                                                 : same_form(source.scheme, planned.scheme)) {
-      copy(work, planned, file);
+      copy(job, planned, file);
     } else {
-      convert(work, planned);
-      for (size_t piece = 0; piece < work.specs.size(); ++piece)
-        file.write(work.specs[piece].name, pieces_[piece]);
+      convert(job, planned);
+      for (size_t i = 0; i < job.components.size(); ++i) file.write(job.components[i].name, components_[i]);
     }
-    for (const auto& piece : {source.codes, source.scales, source.biases})
-      if (!piece.empty()) blueprint_.checkpoint.release(piece);
+    for (const auto& component : {source.codes, source.scales, source.biases})
+      if (!component.empty()) checkpoint_.release(component);
     done_ += source.bytes();
     report();
   }
 
   // Stored as it should be already.
-  void copy(const Work& work, const PlannedTensor& planned, SafetensorsWriter& file) {
-    const StoredWeight& source = work.source;
+  void copy(const TensorJob& job, const PlannedTensor& planned, SafetensorsWriter& file) {
+    const StoredWeight& source = job.source;
     if (is_mlx(source.scheme.mode) || source.scheme.mode == Mode::int8)
       try {  // what gives NaN or infinity must not be passed on
         floats_.resize(static_cast<size_t>(planned.shape[1]));
@@ -90,16 +91,16 @@ class WeightWriter {
       } catch (const Error& error) {
         rethrow(error, planned);
       }
-    const std::span<const std::byte> pieces[] = {source.codes, source.scales, source.biases};
-    for (size_t i = 0; i < work.specs.size(); ++i) file.write(work.specs[i].name, pieces[i]);
+    const std::span<const std::byte> stored[] = {source.codes, source.scales, source.biases};
+    for (size_t i = 0; i < job.components.size(); ++i) file.write(job.components[i].name, stored[i]);
   }
 
-  // Fills pieces_.
-  void convert(const Work& work, const PlannedTensor& planned) {
-    const StoredWeight& source = work.source;
+  // Fills components_.
+  void convert(const TensorJob& job, const PlannedTensor& planned) {
+    const StoredWeight& source = job.source;
     const auto [rows, columns] = as_matrix(planned.shape);
-    for (size_t i = 0; i < std::size(pieces_); ++i)
-      pieces_[i].resize(i < work.specs.size() ? work.specs[i].bytes() : 0);
+    for (size_t i = 0; i < std::size(components_); ++i)
+      components_[i].resize(i < job.components.size() ? job.components[i].bytes() : 0);
     if (rows == 0 || columns == 0) return;
     std::span<const std::byte> values = source.codes;
     Dtype dtype = source.dtype;
@@ -112,8 +113,8 @@ class WeightWriter {
         values = std::as_bytes(std::span(floats_));
         dtype = Dtype::f32;
       }
-      quantize_into(values, dtype, rows, columns, planned.scheme, {pieces_[0], pieces_[1], pieces_[2]},
-                    pool_);
+      quantize_into(values, dtype, rows, columns, planned.scheme,
+                    {components_[0], components_[1], components_[2]}, pool_);
     } catch (const Error& error) {
       rethrow(error, planned);
     }
@@ -121,8 +122,8 @@ class WeightWriter {
 
   [[noreturn]] void rethrow(const Error& error, const PlannedTensor& planned) const {
     if (error.code() != ErrorCode::numeric) throw error;
-    throw Error(ErrorCode::numeric, fmt::format("{}: {}, {}", blueprint_.checkpoint.folder().string(),
-                                                planned.source, error.what()));
+    throw Error(ErrorCode::numeric,
+                fmt::format("{}: {}, {}", checkpoint_.folder().string(), planned.source, error.what()));
   }
 
   void dequantize(const StoredWeight& source, int64_t rows, int64_t columns) {
@@ -136,10 +137,10 @@ class WeightWriter {
     });
   }
 
-  std::span<const std::byte> make_up(const Work& work, const PlannedTensor& planned) {
-    auto& bytes = pieces_[0];
-    bytes.assign(work.specs[0].bytes(), std::byte{0});
-    if (work.origin == Work::Origin::zeros) return bytes;
+  std::span<const std::byte> synthesize(const TensorJob& job, const PlannedTensor& planned) {
+    auto& bytes = components_[0];
+    bytes.assign(job.components[0].bytes(), std::byte{0});
+    if (job.origin == TensorJob::Origin::zeros) return bytes;
     const float one = 1;
     const uint16_t half = planned.scheme.dtype == Dtype::f16 ? float_to_f16(one) : float_to_bf16(one);
     const bool wide = planned.scheme.dtype == Dtype::f32;
@@ -149,15 +150,16 @@ class WeightWriter {
     return bytes;
   }
 
-  void compare(const StoredWeight& kept, const StoredWeight& dropped) const {
-    if (kept.scheme == dropped.scheme && std::ranges::equal(kept.codes, dropped.codes) &&
-        std::ranges::equal(kept.scales, dropped.scales) && std::ranges::equal(kept.biases, dropped.biases))
+  void compare_tied(const StoredWeight& written, const StoredWeight& dropped) const {
+    if (written.scheme == dropped.scheme && std::ranges::equal(written.codes, dropped.codes) &&
+        std::ranges::equal(written.scales, dropped.scales) &&
+        std::ranges::equal(written.biases, dropped.biases))
       return;
     warn(fmt::format(
         "{}: {} differs from {}, but config.json ties them (\"tie_word_embeddings\"), so transformers "
         "ignores it "
         "and it is not written",
-        blueprint_.checkpoint.folder().string(), dropped.name, kept.name));
+        checkpoint_.folder().string(), dropped.name, written.name));
   }
 
   void warn(std::string_view sentence) const {
@@ -165,76 +167,23 @@ class WeightWriter {
     if (options_.warning) options_.warning(sentence);
   }
 
-  const Blueprint& blueprint_;
-  const CalibratedWeights& calibrated_;
+  const WeightJobs& weights_;
+  const ConversionPlan& plan_;
+  const Checkpoint& checkpoint_;
   const ConvertOptions& options_;
+  const CalibratedWeights& calibrated_;
+  const Progress& progress_;
   ThreadPool pool_;
-  std::vector<std::byte> pieces_[3];
+  std::vector<std::byte> components_[3];  // of the tensor being converted
   std::vector<float> floats_;
   uint64_t total_ = 0, done_ = 0;
 };
 
-[[noreturn]] void not_as_planned(const fs::path& folder, const std::string& what) {
-  throw Error(ErrorCode::internal, fmt::format("{}: read back, {}; nothing was kept", folder.string(), what));
-}
-
-class SchemeCheck : public ParameterVisitor {
- public:
-  SchemeCheck(const Checkpoint& checkpoint, const ConversionPlan& plan) : checkpoint_(checkpoint) {
-    for (const PlannedTensor& tensor : plan.tensors) planned_.emplace(tensor.name, &tensor);
-  }
-
-  void parameter(const ParameterSpec& spec, WeightId&) override {
-    const CheckpointTensor* tensor = checkpoint_.find(spec.name);
-    const auto it = tensor ? planned_.find(tensor->original) : planned_.end();
-    if (it == planned_.end()) not_as_planned(checkpoint_.folder(), spec.name + " is not there");
-    const StoredWeight stored = checkpoint_.stored(spec.name);
-    const Scheme expected =
-        it->second->scheme.mode == Mode::fake ? Scheme{.dtype = Dtype::f32} : it->second->scheme;
-    if (!same_form(stored.scheme, expected) || stored.shape != spec.shape)
-      not_as_planned(checkpoint_.folder(),
-                     fmt::format("{} is {} {}, {} {} was planned", spec.name, to_string(stored.scheme),
-                                 to_string(stored.shape), to_string(expected), to_string(spec.shape)));
-  }
-
- private:
-  const Checkpoint& checkpoint_;
-  std::map<std::string, const PlannedTensor*> planned_;
-};
-
 }  // namespace
 
-void write_weights(const Blueprint& blueprint, const CalibratedWeights& calibrated, const fs::path& folder,
-                   const ConvertOptions& options) {
-  WeightWriter(blueprint, calibrated, options).write(folder);
-}
-
-void verify_folder(const Blueprint& blueprint, const fs::path& folder) {
-  Checkpoint written = Checkpoint::open(folder);
-  Model model = make_model(written, {});
-  std::map<std::string, const CheckpointTensor*> tensors;
-  for (const CheckpointTensor& tensor : written.tensors()) tensors.emplace(tensor.original, &tensor);
-  size_t expected = 0;
-  for (const Shard& shard : blueprint.shards) {
-    const std::vector<TensorSpec> specs = blueprint.specs(shard);
-    expected += specs.size();
-    const uint64_t predicted = SafetensorsWriter::predicted_size(specs, blueprint.metadata);
-    if (const uint64_t size = fs::file_size(folder / shard.file); size != predicted)
-      not_as_planned(folder, fmt::format("{} has {} bytes, {} were predicted", shard.file, size, predicted));
-    for (const TensorSpec& spec : specs) {
-      const auto it = tensors.find(spec.name);
-      if (it == tensors.end()) not_as_planned(folder, spec.name + " is missing");
-      const TensorView& view = it->second->view;
-      if (view.dtype != spec.dtype || view.shape != spec.shape)
-        not_as_planned(folder, fmt::format("{} is {} {}, {} {} was planned", spec.name, name(view.dtype),
-                                           to_string(view.shape), name(spec.dtype), to_string(spec.shape)));
-    }
-  }
-  if (tensors.size() != expected)
-    not_as_planned(folder, fmt::format("it has {} tensors, {} were planned", tensors.size(), expected));
-  SchemeCheck check(written, blueprint.plan);
-  model.visit(check);
-  load_as_a_run(folder, blueprint.tokenizer);
+void write_weights(const PreparedConversion& prepared, const CalibratedWeights& calibrated,
+                   const fs::path& folder, const Progress& progress) {
+  WeightWriter(prepared, calibrated, progress).write(folder);
 }
 
 }  // namespace mlxe

@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "convert/pieces.h"
+#include "convert/weight_components.h"
 
 namespace mlxe {
 namespace {

@@ -159,8 +159,8 @@ void Checkpoint::canonicalize(std::string_view base_prefix) {
     tensor.role = is_buffer(tensor.name) ? TensorRole::buffer : TensorRole::weight;
     tensor.owner.clear();
   }
-  const auto claim = [&](const std::string& owner, const std::string& part, TensorRole role) {
-    if (const auto it = index_.find(part); it != index_.end()) {
+  const auto claim = [&](const std::string& owner, const std::string& component, TensorRole role) {
+    if (const auto it = index_.find(component); it != index_.end()) {
       tensors_[it->second].role = role;
       tensors_[it->second].owner = owner;
     }
@@ -170,10 +170,11 @@ void Checkpoint::canonicalize(std::string_view base_prefix) {
     if (module.empty()) continue;
     const std::string owner = tensor.name;
     if (tensor.view.dtype == Dtype::u32 || index_.contains(module + ".scales")) {
-      claim(owner, module + ".scales", TensorRole::part);
-      claim(owner, module + ".biases", TensorRole::part);
+      claim(owner, module + ".scales", TensorRole::component);
+      claim(owner, module + ".biases", TensorRole::component);
     }
-    const TensorRole role = tensor.view.dtype == Dtype::i8 ? TensorRole::part : TensorRole::fake_part;
+    const TensorRole role =
+        tensor.view.dtype == Dtype::i8 ? TensorRole::component : TensorRole::stray_component;
     claim(owner, owner + ".scale", role);
     claim(owner, owner + ".zero_point", role);
   }

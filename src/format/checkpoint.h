@@ -21,10 +21,10 @@
 namespace mlxe {
 
 enum class TensorRole {
-  weight,     // a tensor of the model; a quantized weight has the name of its codes
-  part,       // scales, biases, scale or zero_point of the quantized weight `owner`
-  fake_part,  // .scale or .zero_point of a weight that is stored as floats; not read
-  buffer,     // a constant in old checkpoints (position_ids); not read
+  weight,           // a tensor of the model; a quantized weight has the name of its codes
+  component,        // scales, biases, scale or zero_point of the quantized weight `owner`
+  stray_component,  // .scale or .zero_point of a weight that is stored as floats; not read
+  buffer,           // a constant in old checkpoints (position_ids); not read
 };
 
 struct CheckpointTensor {
@@ -33,7 +33,7 @@ struct CheckpointTensor {
   TensorView view;       // dtype and shape as stored
   size_t file = 0;       // index into Checkpoint::files()
   TensorRole role = TensorRole::weight;
-  std::string owner;  // of a part: canonical name of its weight
+  std::string owner;  // of a component: canonical name of its weight
 };
 
 struct CheckpointFile {
@@ -77,8 +77,9 @@ class Checkpoint {
   const CheckpointTensor* find(std::string_view name) const;  // by canonical name; nullptr if absent
   bool has(std::string_view name) const { return find(name) != nullptr; }
 
-  // The weight with this canonical name and its parts, checked against each other and config.json. Errors:
-  // format (absent; parts missing or contradicting each other), unsupported (a dtype that no scheme has).
+  // The weight with this canonical name and its components, checked against each other and config.json.
+  // Errors: format (absent; components missing or contradicting each other), unsupported (a dtype that no
+  // scheme has).
   StoredWeight stored(std::string_view name) const;
   // Canonical names of all weights (role weight), in the order of the files.
   std::vector<std::string> weight_names() const;

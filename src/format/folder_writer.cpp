@@ -26,8 +26,6 @@ namespace {
   throw Error(ErrorCode::usage, text);
 }
 
-constexpr int kMostNames = 100;  // attempts to find a free temporary name
-
 bool inside(const fs::path& inner, const fs::path& outer) {
   const auto relative = inner.lexically_relative(outer);
   return !relative.empty() && *relative.begin() != "..";  // "." when equal
@@ -96,15 +94,10 @@ PendingFolder::PendingFolder(const FolderClaim& claim) : claim_(claim) {
 }
 
 void PendingFolder::make_folder() {
-  const auto held = leftovers::hold();
-  for (int attempt = 0;; ++attempt) {
-    path_ = partial_sibling(claim_.target());
-    leftovers::add(path_);
-    if (::mkdir(path_.c_str(), 0777) == 0) break;
-    const int error = errno;
-    leftovers::drop(path_);
-    if (error != EEXIST || attempt == kMostNames) file_failed(claim_.target(), "created", error);
-  }
+  path_ = make_partial_sibling(claim_.target(), [](const fs::path& partial) {
+    return ::mkdir(partial.c_str(), 0777) == 0 ? 0 : errno;
+  });
+  if (path_.empty()) file_failed(claim_.target(), "created", errno);
   lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (lock_ >= 0) ::flock(lock_, LOCK_EX | LOCK_NB);  // on a volume without locks, the pid shows it
 }

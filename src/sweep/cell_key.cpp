@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/sha256.h"
-#include "convert/blueprint.h"
+#include "convert/prepared_conversion.h"
 #include "mlx_encoder/version.h"
 #include "quant/sources_hash.h"
 
@@ -55,14 +55,15 @@ nlohmann::json settings(const std::vector<GateSetting>& gates) {
 
 nlohmann::json cell_key(const SweepModel& model, const SweepScheme& scheme, const ConvertOptions& conversion,
                         const SweepOptions& options, FileHashes& hashes) {
-  const Blueprint blueprint = make_blueprint(conversion, Purpose::convert);
+  const PreparedConversion prepared = prepare(conversion);
   nlohmann::json key{{"tool", std::string("mlx-encoder ") + kVersion + " " + conversion_sources_hash()},
-                     {"plan", blueprint.digest},
+                     {"plan", prepared.digest()},
                      {"engine", static_cast<int>(options.engine)},
                      {"max_length", model.max_length},
                      {"limit", model.limit},
                      {"gates", {settings(scheme.gates), settings(model.gates)}}};
-  for (const std::string& file : blueprint.source_files) key["source"][file] = hashes.of(model.path / file);
+  for (const std::string& file : prepared.source().files())
+    key["source"][file] = hashes.of(model.path / file);
   if (scheme.target) {
     key["target"] = {option_of(scheme.target->kind), scheme.target->value};
     if (scheme.calibrate.empty()) key["target_texts"] = hashes.of(model.calibration);

@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::filesystem::path readme = folder.path / "README.md";
   mlxe::fuzz::put(readme, {reinterpret_cast<const char*>(data), size});
   mlxe::fuzz::expect_result_or_error([&] {
-    const std::string kept = mlxe::kept_front_matter(readme);
+    const std::string kept = mlxe::reusable_front_matter(readme);
     require(kept.empty() || kept.back() == '\n');
     require(kept.size() <= size + 1 && !kept.starts_with("---") && kept.find("\n---") == kept.npos);
   });

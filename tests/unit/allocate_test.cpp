@@ -199,7 +199,7 @@ TEST(Trace, FindsWhatTheOutputReadsAndWhere) {
   const auto uses = allocate::trace(bert.model, allocate::OutputKind::vector);
   std::vector<std::string> first;
   for (const auto& u : uses)
-    if (u.stage <= 1) first.push_back(fmt::format("{} {}", u.name, name(u.part)));
+    if (u.stage <= 1) first.push_back(fmt::format("{} {}", u.name, name(u.matrix)));
   EXPECT_THAT(first, ElementsAre("embeddings.word_embeddings.weight table",
                                  "embeddings.token_type_embeddings.weight table",
                                  "embeddings.position_embeddings.weight table",
@@ -213,7 +213,7 @@ TEST(Trace, FindsWhatTheOutputReadsAndWhere) {
   const LoadedModel nli = load_model(tiny("distilbert_nli"), {});
   const auto with_head = allocate::trace(nli.model, allocate::OutputKind::logits);
   EXPECT_EQ(with_head.back().name, "classifier.weight");
-  EXPECT_EQ(with_head.back().part, allocate::Part::head);
+  EXPECT_EQ(with_head.back().matrix, allocate::MatrixRole::head);
 }
 
 // The cost that compare() measures for a folder with one matrix at 4 bits and all others float32.
@@ -296,10 +296,10 @@ TEST(Costs, OfAWidthBetweenTwoAreInferredFromBoth) {
   const TextRunner runner(tiny("st_mean_norm"), {.engine = EngineKind::cpu, .threads = 1, .warning = {}});
   const std::vector<Sequence> sequences = tokenize_both(runner, runner, texts(80), Pairs::apart, 1, {});
   ThreadPool pool(1);
-  allocate::Probe probe(runner, allocate::OutputKind::vector, sequences, pool);
+  allocate::SensitivityRunner sensitivity(runner, allocate::OutputKind::vector, sequences, pool);
   const auto costs = [&](std::vector<int> bits, std::vector<int> others) {
     return allocate::measure_costs(
-        probe, probe.tensors(),
+        sensitivity, sensitivity.tensors(),
         {.bits = std::move(bits), .group_size = 32, .other_bits = std::move(others), .other_groups = {}}, {});
   };
   const auto between = costs({2, 4}, {3}), above = costs({4}, {3}), measured = costs({3}, {});
@@ -364,8 +364,8 @@ TEST(TargetSize, OfAClassifierIsNeverWorseThanOneWidthForAll) {
       const TemporaryFolder folder;
       const ConvertOptions o = options(tiny(model), folder / "out");
       const TargetedConversion done = convert_to_target(o, parse_target(TargetKind::bits, bits), texts());
-      ASSERT_GE(done.trials.size(), 2u);
-      EXPECT_EQ(done.trials.size(), done.one_width ? 3u : 2u);
+      ASSERT_EQ(done.trials.size(), 2u);  // each is converted once
+      EXPECT_EQ(done.chosen.measured.cost, done.trials[done.one_width ? 0 : 1].measured.cost);
       for (const Trial& t : done.trials) {
         EXPECT_LE(done.chosen.measured.cost, t.measured.cost);
         EXPECT_LE(t.bits, std::stod(bits));
@@ -433,7 +433,7 @@ TEST(TargetSize, IsProvedOnTextsThatHadNoPartInIt) {
   const allocate::Split split = allocate::split(all, allocate::kHeldOutEvery);
   EXPECT_EQ(split.held_out.size(), all.size() / 3);
   EXPECT_NEAR(done.chosen.measured.cost, cost_on(split.held_out), 1e-12);
-  EXPECT_GT(std::abs(done.chosen.measured.cost - cost_on(split.kept)), 1e-9);  // the twin
+  EXPECT_GT(std::abs(done.chosen.measured.cost - cost_on(split.fitted)), 1e-9);  // the twin
 }
 
 TEST(TargetSize, BeatsOneWidthOfTheSameSize) {
@@ -577,6 +577,23 @@ TEST(Recipe, GivesTheSameBytesWithoutMeasuring) {
                            ErrorCode::usage),
                 HasSubstr("--force"));
   }
+}
+
+// The folder holds the very weights that will be written, of another request: they are measured all the same.
+TEST(TargetSize, IsMeasuredThoughTheFolderHoldsTheSameConversion) {
+  const TemporaryFolder folder;
+  ConvertOptions o = options(tiny("bert"), folder / "out");
+  const TargetedConversion first = convert_to_target(o, parse_target(TargetKind::bits, "7"), texts());
+  const fs::path recipe = o.output / "mlx_encoder_recipe.json";
+  nlohmann::json changed = nlohmann::json::parse(test::read_file(recipe));
+  changed["request"] = "another";
+  test::write_file(recipe, changed.dump());
+  o.if_done = IfDone::renew;
+  const TargetedConversion again = convert_to_target(o, parse_target(TargetKind::bits, "7"), texts());
+  EXPECT_FALSE(again.conversion.skipped);
+  EXPECT_EQ(again.chosen.measured.rows, first.chosen.measured.rows);
+  EXPECT_EQ(again.chosen.measured.cost, first.chosen.measured.cost);
+  EXPECT_NE(nlohmann::json::parse(test::read_file(recipe))["request"], "another");
 }
 
 TEST(Recipe, OfAnotherModelNamesTheTensor) {

@@ -3,7 +3,7 @@
 
 #include <limits>
 
-#include "convert/readers.h"
+#include "convert/loader_compatibility.h"
 #include "mlx_encoder/convert.h"
 #include "mlx_encoder/encoder.h"
 #include "mlx_encoder/inspect.h"
@@ -145,14 +145,15 @@ TEST(MlxEmbeddingsPromise, IsCheckedByTheVerdictOfInspect) {
     const fs::path theirs = folder / std::string(name(scheme.mode));
     convert(
         {.model = tiny("distilbert"), .output = theirs, .scheme = scheme, .layout = Layout::mlx_embeddings});
-    EXPECT_NO_THROW(require_mlx_embeddings_loads(theirs, "out"));
+    EXPECT_NO_THROW(require_mlx_embeddings_loads(theirs, load_folder_tokenizer(theirs), "out"));
     EXPECT_TRUE(verdict(theirs, "mlx-embeddings").loads);
   }
   for (const Scheme& scheme : {kScheme, Scheme{Mode::int8, 8, 0, Dtype::f16}}) {
     const fs::path ours = folder / ("hf-" + std::string(name(scheme.mode)));
     convert({.model = tiny("bert_prefix"), .output = ours, .scheme = scheme});
     const std::string said =
-        error_text([&] { require_mlx_embeddings_loads(ours, "out"); }, ErrorCode::unsupported);
+        error_text([&] { require_mlx_embeddings_loads(ours, load_folder_tokenizer(ours), "out"); },
+                   ErrorCode::unsupported);
     EXPECT_THAT(said, HasSubstr("out: mlx-embeddings would not load it: "));
     EXPECT_THAT(said, HasSubstr("tensors it has no place for"));
   }

@@ -338,7 +338,7 @@ TEST_F(CheckpointTest, ReadsWhatMlxWrote) {
   EXPECT_EQ(classifier.scheme.mode, Mode::none);
   EXPECT_EQ(classifier.dtype, Dtype::f16);
   EXPECT_EQ(checkpoint.stored("query.bias").shape, Shape{8});
-  EXPECT_EQ(checkpoint.find("query.scales")->role, TensorRole::part);
+  EXPECT_EQ(checkpoint.find("query.scales")->role, TensorRole::component);
   EXPECT_EQ(checkpoint.find("query.biases")->owner, "query.weight");
   EXPECT_EQ(checkpoint.weight_names().size(), 7u);
 }
@@ -486,7 +486,7 @@ TEST_F(CheckpointTest, FakeQuantizedWeightsArePlainAndTheirStraysKnown) {
   EXPECT_EQ(checkpoint.declared_mode(), Mode::fake);
   EXPECT_EQ(checkpoint.stored("q.weight").scheme, (Scheme{.mode = Mode::none, .dtype = Dtype::f32}));
   EXPECT_THAT(checkpoint.weight_names(), ElementsAre("q.weight"));
-  EXPECT_EQ(checkpoint.find("q.weight.scale")->role, TensorRole::fake_part);
+  EXPECT_EQ(checkpoint.find("q.weight.scale")->role, TensorRole::stray_component);
   EXPECT_EQ(checkpoint.find("q.weight.zero_point")->owner, "q.weight");
 }
 

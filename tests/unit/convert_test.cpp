@@ -856,7 +856,7 @@ TEST(ModelCard, KeepsTheLicenceWhateverEndsTheLines) {
   };
   const auto front_matter = [&](const std::string& text) {
     test::write_file(folder / "README.md", text);
-    return kept_front_matter(folder / "README.md");
+    return reusable_front_matter(folder / "README.md");
   };
   for (const char* end : {"\n", "\r\n", "\r"})
     for (const char* before : {"", "\xEF\xBB\xBF", "\n", "\xEF\xBB\xBF\r\n"})

@@ -1,6 +1,6 @@
 // A model in memory whose matrices can be rounded one at a time, and what that does to its output.
 //
-// The original runs once and what each layer gets is kept, so that a change in layer i runs layers i and
+// The original runs once and the inputs of each layer are stored, so that a change in layer i runs layers i and
 // after alone. Float32 activations. Memory: (layers + 1) x tokens x hidden size floats besides the weights.
 #pragma once
 
@@ -19,11 +19,11 @@
 
 namespace mlxe::allocate {
 
-class Probe {
+class SensitivityRunner {
  public:
-  // `runner` must outlive the probe. Errors: numeric (the original's output is not finite).
-  Probe(const TextRunner& runner, OutputKind output, const std::vector<Sequence>& sequences,
-        ThreadPool& pool);
+  // `original` must outlive this. Errors: numeric (the original's output is not finite).
+  SensitivityRunner(const TextRunner& original, OutputKind output, const std::vector<Sequence>& sequences,
+                    ThreadPool& pool);
 
   const std::vector<TensorUse>& tensors() const noexcept { return tensors_; }
   int stages() const noexcept { return static_cast<int>(model_.layers()) + 2; }
@@ -44,10 +44,10 @@ class Probe {
     std::vector<Matrix> inputs;  // of each layer, and of the head last
     Matrix output;
   };
-  void bind(const TextRunner& runner);
+  void bind(const TextRunner& original);
   void cut(const std::vector<Sequence>& sequences);
-  enum class Keep { nothing, inputs };
-  Matrix run(Chunk& chunk, int stage, int slot, Keep keep);
+  enum class LayerInputs { pass, store };
+  Matrix run(Chunk& chunk, int stage, int slot, LayerInputs inputs);
   std::vector<float> original_values(const TensorUse& tensor) const;
 
   OutputKind output_;

@@ -14,7 +14,7 @@ namespace mlxe {
 //   affine               x.weight U32, x.scales, x.biases
 //   mxfp4, mxfp8, nvfp4  x.weight U32, x.scales U8
 //   int8, fake           x.weight, x.weight.scale, x.weight.zero_point
-std::vector<TensorSpec> pieces_of(const std::string& name, const Shape& shape, const Scheme& scheme);
+std::vector<TensorSpec> weight_components(const std::string& name, const Shape& shape, const Scheme& scheme);
 
 // Whether the two give the same bytes: dtype matters only to plain values and affine scales.
 bool same_form(const Scheme& a, const Scheme& b) noexcept;

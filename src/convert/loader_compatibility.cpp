@@ -1,19 +1,21 @@
-#include "convert/readers.h"
+#include "convert/loader_compatibility.h"
 
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "base/file_errors.h"
 #include "base/wording.h"
-#include "convert/carried_files.h"
-#include "convert/pieces.h"
+#include "convert/mlx_embeddings_layout.h"
+#include "convert/weight_components.h"
+#include "encoder/model_loader.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
-#include "models/mlx_embeddings_layout.h"
 #include "models/registry.h"
 
 namespace mlxe {
@@ -29,10 +31,10 @@ ReaderVerdict verdict(const char* reader, std::vector<std::string> why) {
   return {reader, why.empty(), std::move(why)};
 }
 
-ReaderVerdict judge_own(const fs::path& folder) {
+ReaderVerdict judge_own(const fs::path& folder, const FolderTokenizer& tokenizer) {
   try {
-    const CarriedTokenizer tokenizer = load_carried_tokenizer(folder);
-    load_as_a_run(folder, tokenizer);
+    tokenizer.require_unbroken();
+    load_as_a_run(folder);
     return verdict(kOwn, tokenizer.why.empty() ? std::vector<std::string>{} : std::vector{tokenizer.why});
   } catch (const Error& error) {
     return verdict(kOwn, {error.what()});
@@ -52,18 +54,20 @@ std::string f64_tensors(const Checkpoint& checkpoint) {
 // Every problem mlx_embeddings.utils.load_model would meet; see MlxEmbeddingsLayout.
 class MlxEmbeddingsJudge {
  public:
-  explicit MlxEmbeddingsJudge(Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
+  MlxEmbeddingsJudge(Checkpoint& checkpoint, const FolderTokenizer& tokenizer)
+      : checkpoint_(checkpoint), tokenizer_(tokenizer) {}
 
   ReaderVerdict judge() {
     const Config& config = checkpoint_.config();
     const auto type = config.get_or<std::string>("model_type", "");
-    if (type != "bert" && type != "xlm-roberta" && type != "xlm_roberta")
+    const std::optional<MlxEmbeddingsModel> theirs = mlx_embeddings_model(type);
+    if (!theirs)
       return verdict(
           kMlxEmbeddings,
           {fmt::format("it has no model_type {}; `convert --layout mlx-embeddings` writes one it has",
                        printable(type))});
     Model model = make_model(checkpoint_, {});
-    compare_names(model);
+    compare_names(model, *theirs);
     check_config(model);
     check_tokenizer();
     check_subfolders();
@@ -80,11 +84,10 @@ class MlxEmbeddingsJudge {
     void parameter(const ParameterSpec& spec, WeightId&) override { names.insert(spec.name); }
   };
 
-  void compare_names(Model& model) {
+  void compare_names(Model& model, MlxEmbeddingsModel theirs) {
     Names wanted;
     model.encoder.visit(wanted);
-    const bool roberta = model.model_type != "bert";
-    if (!roberta || checkpoint_.config().get_or<bool>("add_pooling_layer", true))
+    if (theirs == MlxEmbeddingsModel::bert || checkpoint_.config().get_or<bool>("add_pooling_layer", true))
       wanted.names.insert({"pooler.dense.weight", "pooler.dense.bias"});
     std::vector<std::string> missing, unexpected;
     std::set<std::string> present;
@@ -93,10 +96,10 @@ class MlxEmbeddingsJudge {
       if (!present.contains(name)) missing.push_back(name);
     for (const CheckpointTensor& tensor : checkpoint_.tensors()) {
       if (tensor.original.find("position_ids") != std::string::npos) continue;
-      const bool is_part = tensor.role == TensorRole::part && tensor.original.ends_with("s") &&
-                           wanted.names.contains(tensor.owner) &&
-                           tensor.original == tensor.name;  // scales, biases
-      if (!wanted.names.contains(tensor.original) && !is_part) unexpected.push_back(tensor.original);
+      const bool is_component = tensor.role == TensorRole::component && tensor.original.ends_with("s") &&
+                                wanted.names.contains(tensor.owner) &&
+                                tensor.original == tensor.name;  // scales, biases
+      if (!wanted.names.contains(tensor.original) && !is_component) unexpected.push_back(tensor.original);
     }
     if (!missing.empty())
       why_.push_back(fmt::format("{} tensors it asks for are missing: {}", missing.size(),
@@ -108,9 +111,9 @@ class MlxEmbeddingsJudge {
 
   void check_config(const Model& model) {
     try {
-      const MlxEmbeddingsLayout form(model, checkpoint_);
+      const MlxEmbeddingsLayout layout(model, checkpoint_);  // says what can't be computed
       for (std::string& caveat :
-           form.caveats(read_sentence_modules(checkpoint_.folder()), checkpoint_.folder()))
+           mlx_embeddings_caveats(read_sentence_modules(checkpoint_.folder()), tokenizer_.tokenizer.get()))
         caveats_.push_back(std::move(caveat));
     } catch (const Error& error) {
       caveats_.push_back(error.what());
@@ -118,12 +121,9 @@ class MlxEmbeddingsJudge {
   }
 
   void check_tokenizer() {
-    try {
-      if (load_carried_tokenizer(checkpoint_.folder()).state == CarriedTokenizer::State::none)
-        caveats_.push_back("the folder has no tokenizer, which mlx_embeddings.load asks for");
-    } catch (const Error& error) {
-      why_.push_back(error.what());
-    }
+    if (tokenizer_.state == FolderTokenizer::State::none)
+      caveats_.push_back("the folder has no tokenizer, which mlx_embeddings.load asks for");
+    if (tokenizer_.state == FolderTokenizer::State::broken) why_.push_back(tokenizer_.why);
   }
 
   void check_subfolders() {
@@ -157,12 +157,13 @@ class MlxEmbeddingsJudge {
   }
 
   Checkpoint& checkpoint_;
+  const FolderTokenizer& tokenizer_;
   std::vector<std::string> why_, caveats_;
 };
 
-ReaderVerdict judge_mlx_embeddings(Checkpoint& checkpoint) {
+ReaderVerdict judge_mlx_embeddings(Checkpoint& checkpoint, const FolderTokenizer& tokenizer) {
   try {
-    return MlxEmbeddingsJudge(checkpoint).judge();
+    return MlxEmbeddingsJudge(checkpoint, tokenizer).judge();
   } catch (const Error& error) {
     return verdict(kMlxEmbeddings, {error.what()});
   }
@@ -203,17 +204,25 @@ ReaderVerdict judge_mlx_lm_layout(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-void require_mlx_embeddings_loads(const fs::path& written, const fs::path& output) {
+void require_mlx_embeddings_loads(const fs::path& written, const FolderTokenizer& tokenizer,
+                                  const fs::path& output) {
   Checkpoint checkpoint = Checkpoint::open(written);
-  const ReaderVerdict found = judge_mlx_embeddings(checkpoint);
+  const ReaderVerdict found = judge_mlx_embeddings(checkpoint, tokenizer);
   if (!found.loads)
     throw Error(ErrorCode::unsupported,
                 fmt::format("{}: mlx-embeddings would not load it: {}; nothing was kept: use --layout hf",
                             output.string(), listed(found.why, kListedTensors, "; ")));
 }
 
-std::vector<ReaderVerdict> judge_readers(Checkpoint& checkpoint) {
-  return {judge_own(checkpoint.folder()), judge_mlx_embeddings(checkpoint), judge_mlx_lm_layout(checkpoint)};
+std::vector<ReaderVerdict> judge_loaders(Checkpoint& checkpoint, const FolderTokenizer& tokenizer) {
+  return {judge_own(checkpoint.folder(), tokenizer), judge_mlx_embeddings(checkpoint, tokenizer),
+          judge_mlx_lm_layout(checkpoint)};
+}
+
+void load_as_a_run(const fs::path& folder) {
+  LoadedModel loaded = load_model(folder, {});
+  const std::unique_ptr<Engine> engine = make_cpu_engine({.threads = 1});
+  bind(loaded, *engine);
 }
 
 }  // namespace mlxe

@@ -1,4 +1,4 @@
-#include "allocate/probe.h"
+#include "allocate/sensitivity_runner.h"
 
 #include <fmt/format.h>
 
@@ -43,33 +43,33 @@ cpu::Weight float_weight(const std::string& name, const Shape& shape, const std:
 
 }  // namespace
 
-Probe::Probe(const TextRunner& runner, OutputKind output, const std::vector<Sequence>& sequences,
-             ThreadPool& pool)
-    : output_(output), pool_(pool), model_(runner.model()), tensors_(trace(runner.model(), output)) {
-  bind(runner);
+SensitivityRunner::SensitivityRunner(const TextRunner& original, OutputKind output,
+                                     const std::vector<Sequence>& sequences, ThreadPool& pool)
+    : output_(output), pool_(pool), model_(original.model()), tensors_(trace(original.model(), output)) {
+  bind(original);
   cut(sequences);
   for (int i = 0; i < pool.threads(); ++i) workspaces_.push_back(std::make_unique<cpu::Workspace>());
   pool_.parallel_for(static_cast<int64_t>(chunks_.size()), [&](int64_t i, int slot) {
     Chunk& chunk = chunks_[static_cast<size_t>(i)];
-    chunk.output = run(chunk, 0, slot, Keep::inputs);
+    chunk.output = run(chunk, 0, slot, LayerInputs::store);
     for (const float v : chunk.output.values)
       if (!std::isfinite(v))
         throw Error(ErrorCode::numeric,
                     fmt::format("{}: the model's own output holds NaN or infinity, so nothing can be "
                                 "compared with it",
-                                runner.checkpoint().folder().string()));
+                                original.checkpoint().folder().string()));
   });
 }
 
-void Probe::bind(const TextRunner& runner) {
-  Binder binder(runner.checkpoint(), handles_, weights_);
+void SensitivityRunner::bind(const TextRunner& original) {
+  Binder binder(original.checkpoint(), handles_, weights_);
   model_.visit(binder);
   const auto add = [&](const StoredWeight& weight) {
     weights_.emplace_back(weight);
     return static_cast<WeightId>(weights_.size()) - 1;
   };
-  for (size_t i = 0; i < runner.sentence().modules.size(); ++i)
-    if (const auto* spec = std::get_if<DenseSpec>(&runner.sentence().modules[i])) {
+  for (size_t i = 0; i < original.sentence().modules.size(); ++i)
+    if (const auto* spec = std::get_if<DenseSpec>(&original.sentence().modules[i])) {
       auto& module = std::get<DenseModule>(model_.sentence.modules[i]);
       module.dense.weight = add(spec->weight);
       if (spec->bias) module.dense.bias = add(*spec->bias);
@@ -77,7 +77,7 @@ void Probe::bind(const TextRunner& runner) {
     }
 }
 
-void Probe::cut(const std::vector<Sequence>& sequences) {
+void SensitivityRunner::cut(const std::vector<Sequence>& sequences) {
   std::vector<size_t> order(sequences.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::stable_sort(order, {}, [&](size_t i) { return sequences[i].ids.size(); });
@@ -91,7 +91,7 @@ void Probe::cut(const std::vector<Sequence>& sequences) {
   }
 }
 
-Matrix Probe::run(Chunk& chunk, int stage, int slot, Keep keep) {
+Matrix SensitivityRunner::run(Chunk& chunk, int stage, int slot, LayerInputs inputs) {
   cpu::Workspace& workspace = *workspaces_[static_cast<size_t>(slot)];
   cpu::CpuOps ops(weights_, workspace, nullptr, {});
   const Batch& batch = chunk.request.batch;
@@ -107,7 +107,7 @@ Matrix Probe::run(Chunk& chunk, int stage, int slot, Keep keep) {
   const cpu::Tensor hidden = run_plan(
       ops, plan, first_only ? plan.first_tokens : plan.whole, batch,
       [&](int64_t, const cpu::Tensor& x) {
-        if (keep == Keep::inputs) chunk.inputs.push_back(ops.read(x));
+        if (inputs == LayerInputs::store) chunk.inputs.push_back(ops.read(x));
       },
       std::move(start));
   const Batch firsts = first_only ? batch.first_tokens() : Batch{};
@@ -123,7 +123,7 @@ Matrix Probe::run(Chunk& chunk, int stage, int slot, Keep keep) {
   return ops.read(model_.token_classifier->forward(ops, hidden));
 }
 
-std::vector<float> Probe::original_values(const TensorUse& tensor) const {
+std::vector<float> SensitivityRunner::original_values(const TensorUse& tensor) const {
   const cpu::Weight& w = weights_[static_cast<size_t>(handles_.at(tensor.name))];
   std::vector<float> values(static_cast<size_t>(w.rows() * w.columns()));
   pool_.parallel_for(w.rows(),
@@ -131,7 +131,7 @@ std::vector<float> Probe::original_values(const TensorUse& tensor) const {
   return values;
 }
 
-Probe::Rounded Probe::round(const TensorUse& tensor, const Scheme& scheme) const {
+SensitivityRunner::Rounded SensitivityRunner::round(const TensorUse& tensor, const Scheme& scheme) const {
   const std::vector<float> values = original_values(tensor);
   const int64_t rows = tensor.shape[0], columns = tensor.shape[1];
   try {
@@ -159,7 +159,7 @@ Probe::Rounded Probe::round(const TensorUse& tensor, const Scheme& scheme) const
   }
 }
 
-OutputCost Probe::cost(const std::map<std::string, std::vector<float>>& changed) {
+OutputCost SensitivityRunner::cost(const std::map<std::string, std::vector<float>>& changed) {
   int stage = stages();
   std::vector<std::pair<WeightId, cpu::Weight>> originals;
   for (const TensorUse& t : tensors_)
@@ -172,12 +172,12 @@ OutputCost Probe::cost(const std::map<std::string, std::vector<float>>& changed)
   const auto restore = [&] {
     for (auto& [id, weight] : originals) weights_[static_cast<size_t>(id)] = std::move(weight);
   };
-  std::vector<OutputMeter> meters(chunks_.size(), OutputMeter(output_, model_.problem_type));
+  std::vector<CostMeter> meters(chunks_.size(), CostMeter(output_, model_.problem_type));
   try {
     pool_.parallel_for(static_cast<int64_t>(chunks_.size()), [&](int64_t i, int slot) {
       Chunk& chunk = chunks_[static_cast<size_t>(i)];
       // Nothing changed: the outputs are what they were.
-      const Matrix output = stage == stages() ? chunk.output : run(chunk, stage, slot, Keep::nothing);
+      const Matrix output = stage == stages() ? chunk.output : run(chunk, stage, slot, LayerInputs::pass);
       meters[static_cast<size_t>(i)].add(chunk.output, output);
     });
   } catch (...) {

@@ -5,6 +5,7 @@
 // text_embeds are always the normalized mean of the token vectors.
 #pragma once
 
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -14,11 +15,17 @@
 #include "format/checkpoint.h"
 #include "format/sentence_modules.h"
 #include "models/model.h"
+#include "tokenizer/tokenizer.h"
 
 namespace mlxe {
 
-// A tensor the reader asks for and the model does not have.
-struct MadeUpTensor {
+// The models of mlx-embeddings that are encoders.
+enum class MlxEmbeddingsModel { bert, xlm_roberta };
+// The one it loads a folder with this model_type as; nullopt: none.
+std::optional<MlxEmbeddingsModel> mlx_embeddings_model(std::string_view model_type) noexcept;
+
+// A tensor the loader asks for and the model does not have.
+struct SynthesizedTensor {
   enum class Fill { zeros, identity };
   std::string name;
   Shape shape;
@@ -27,24 +34,27 @@ struct MadeUpTensor {
   std::string why;
 };
 
+struct MlxEmbeddingsRow;  // of an architecture
+
 class MlxEmbeddingsLayout {
  public:
-  // Throws unsupported for a model the reader would compute differently (an activation other than GELU).
+  // Errors: unsupported (an architecture or activation that no model of mlx-embeddings computes).
   MlxEmbeddingsLayout(const Model& model, const Checkpoint& checkpoint);
 
-  // The reader's name for a tensor with this canonical name; nullopt: it has no place for it.
+  // The loader's name for a tensor with this canonical name; nullopt: it has no place for it.
   std::optional<std::string> name(std::string_view canonical) const;
-  const std::vector<MadeUpTensor>& made_up() const noexcept { return made_up_; }
+  const std::vector<SynthesizedTensor>& synthesized() const noexcept { return synthesized_; }
   // config.json of the written folder, before quantization is entered.
   const nlohmann::json& config() const noexcept { return *config_; }
-  // What the reader does differently with the model's folder: one sentence each.
-  std::vector<std::string> caveats(const SentenceModules& sentence,
-                                   const std::filesystem::path& folder) const;
 
  private:
-  bool distilbert_;
-  std::vector<MadeUpTensor> made_up_;
+  const MlxEmbeddingsRow& row_;
+  std::vector<SynthesizedTensor> synthesized_;
   std::shared_ptr<const nlohmann::json> config_;
 };
+
+// What mlx-embeddings does differently with the model's folder: one sentence each. `tokenizer`: the folder's;
+// null: it has none that loads.
+std::vector<std::string> mlx_embeddings_caveats(const SentenceModules& sentence, const Tokenizer* tokenizer);
 
 }  // namespace mlxe

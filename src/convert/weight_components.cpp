@@ -1,4 +1,4 @@
-#include "convert/pieces.h"
+#include "convert/weight_components.h"
 
 #include <string_view>
 
@@ -14,7 +14,7 @@ bool same_form(const Scheme& a, const Scheme& b) noexcept {
          (!typed || a.dtype == b.dtype);
 }
 
-std::vector<TensorSpec> pieces_of(const std::string& name, const Shape& shape, const Scheme& scheme) {
+std::vector<TensorSpec> weight_components(const std::string& name, const Shape& shape, const Scheme& scheme) {
   if (scheme.mode == Mode::none) return {{name, scheme.dtype, shape}};
   const int64_t rows = shape[0], columns = shape[1];
   if (scheme.mode == Mode::int8)
@@ -29,10 +29,10 @@ std::vector<TensorSpec> pieces_of(const std::string& name, const Shape& shape, c
   const std::string module = name.substr(0, name.size() - kWeight.size());
   const Shape groups{rows, columns / scheme.group_size};
   const bool affine = scheme.mode == Mode::affine;
-  std::vector<TensorSpec> specs{{name, Dtype::u32, {rows, columns * scheme.bits / 32}},
-                                {module + ".scales", affine ? scheme.dtype : Dtype::u8, groups}};
-  if (affine) specs.push_back({module + ".biases", scheme.dtype, groups});
-  return specs;
+  std::vector<TensorSpec> components{{name, Dtype::u32, {rows, columns * scheme.bits / 32}},
+                                     {module + ".scales", affine ? scheme.dtype : Dtype::u8, groups}};
+  if (affine) components.push_back({module + ".biases", scheme.dtype, groups});
+  return components;
 }
 
 }  // namespace mlxe

@@ -1,0 +1,33 @@
+#include "convert/calibration_journal.h"
+
+#include <fmt/format.h>
+
+#include <system_error>
+
+#include "base/output_path.h"
+
+namespace mlxe {
+namespace fs = std::filesystem;
+
+CalibrationJournal::CalibrationJournal(const fs::path& output, const std::string& plan_digest)
+    : all_(hidden_sibling(output, ".calibration")), folder_(all_ / plan_digest.substr(0, 16)) {}
+
+CalibrationJournal::~CalibrationJournal() {
+  std::error_code ignored;
+  fs::remove_all(folder_, ignored);
+  if (!fs::is_empty(all_, ignored)) return;
+  fs::remove(all_, ignored);
+}
+
+std::optional<std::string> CalibrationJournal::left_behind() const {
+  std::error_code none;
+  for (const fs::directory_entry& entry : fs::directory_iterator(all_, none))
+    if (entry.path() != folder_)
+      return fmt::format(
+          "{}: holds finished steps of another calibration that was killed; it goes on from "
+          "them when it is started again, else remove the folder",
+          all_.string());
+  return std::nullopt;
+}
+
+}  // namespace mlxe

@@ -1,0 +1,78 @@
+#include "convert/conversion_source.h"
+
+#include <fmt/format.h>
+
+#include <set>
+#include <utility>
+
+#include "encoder/model_loader.h"
+#include "format/provenance.h"
+#include "mlx_encoder/error.h"
+#include "models/registry.h"
+
+namespace mlxe {
+namespace {
+
+struct ParameterList : ParameterVisitor {
+  std::vector<ParameterSpec> specs;
+  std::set<std::string> names;
+
+  void parameter(const ParameterSpec& spec, WeightId&) override {
+    if (names.insert(spec.name).second) specs.push_back(spec);
+  }
+};
+
+}  // namespace
+
+ConversionSource::ConversionSource(const ConvertOptions& options, std::optional<FolderTokenizer> known)
+    : stamp(options.model),
+      checkpoint(Checkpoint::open(options.model, warn())),
+      model(make_model(checkpoint, warn())) {
+  if (options.layout == Layout::mlx_embeddings) mlx_embeddings.emplace(model, checkpoint);
+  const FileCheck check = options.strict ? FileCheck::content : FileCheck::size;
+  for (std::string& change : changes_since_conversion(options.model, check))
+    warnings.push_back(std::move(change));
+  tokenizer = known ? *std::move(known) : load_folder_tokenizer(options.model);
+  read_sentence();
+  check_tokenizer();
+  ParameterList list;
+  model.visit(list);
+  parameters = std::move(list.specs);
+  small_files = find_carried_files(options.model, sentence);
+}
+
+Warning ConversionSource::warn() {
+  return [this](std::string_view said) { warnings.emplace_back(said); };
+}
+
+void ConversionSource::read_sentence() {
+  // That mean pooling is assumed is for whoever runs the model.
+  sentence = read_sentence_modules(checkpoint.folder(), warn(), ExpectVectors::no);
+  check_dense(sentence, checkpoint.folder());
+  if (!mlx_embeddings) return;
+  for (const SentenceModuleSpec& module : sentence.modules)
+    if (const auto* dense = std::get_if<DenseSpec>(&module))
+      throw Error(
+          ErrorCode::unsupported,
+          fmt::format("{}: mlx-embeddings loads no folder with a Dense module ({}): it takes its weights "
+                      "for the encoder's; use --layout hf",
+                      folder(), dense->folder));
+  for (std::string& caveat : mlx_embeddings_caveats(sentence, tokenizer.tokenizer.get()))
+    warnings.push_back(std::move(caveat));
+}
+
+void ConversionSource::check_tokenizer() {
+  tokenizer.require_unbroken();
+  if (tokenizer.state == FolderTokenizer::State::foreign)
+    warnings.push_back(tokenizer.why + "; its files are carried over unread");
+}
+
+std::vector<std::string> ConversionSource::files() const {
+  std::vector<std::string> files{(sentence.transformer / "config.json").generic_string()};
+  for (const CheckpointFile& file : checkpoint.files())
+    files.push_back((sentence.transformer / file.path.filename()).generic_string());
+  for (const CarriedFile& file : small_files.carried) files.push_back(file.from.generic_string());
+  return files;
+}
+
+}  // namespace mlxe

@@ -1,0 +1,42 @@
+#include "convert/earlier_quantization.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "convert/value_grid.h"
+
+namespace mlxe {
+namespace {
+
+// The grid of the first matrix that has one; empty without.
+std::string values_on_a_grid(const Checkpoint& checkpoint, std::span<const TensorJob> jobs) {
+  for (const TensorJob& job : jobs)
+    if (job.origin == TensorJob::Origin::stored)
+      if (const auto grid = find_value_grid(checkpoint, job.source))
+        return fmt::format(" ({}: {})", job.source.name, to_string(*grid, job.source.dtype));
+  return {};
+}
+
+bool is_declared(const Checkpoint& checkpoint) {
+  const Config& config = checkpoint.config();
+  return std::ranges::find(checkpoint.tensors(), TensorRole::stray_component, &CheckpointTensor::role) !=
+             checkpoint.tensors().end() ||
+         (config.has("mlx_encoder") &&
+          config.object("mlx_encoder").get_or<std::string>("scheme", "") == "fake");
+}
+
+}  // namespace
+
+std::string earlier_quantization(const ConversionSource& source, std::span<const TensorJob> jobs) {
+  const bool declared = is_declared(source.checkpoint);
+  const std::string seen = declared ? "" : values_on_a_grid(source.checkpoint, jobs);
+  if (!declared && seen.empty()) return {};
+  return fmt::format(
+      "{}: fake-quantized{}: its floats carry the error of an earlier quantization, which no "
+      "conversion undoes; quantizing adds a second rounding: convert the original model if "
+      "you have it",
+      source.folder(), seen);
+}
+
+}  // namespace mlxe

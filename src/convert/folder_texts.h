@@ -1,0 +1,28 @@
+// The small files that a conversion writes itself: config.json, the index of the weights, README.md, and
+// modules.json where the transformer had a folder of its own.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "convert/conversion_source.h"
+#include "convert/weight_jobs.h"
+
+namespace mlxe {
+
+inline constexpr const char* kIndexFile = "model.safetensors.index.json";
+
+struct FolderTextFacts {
+  const ConversionSource& source;
+  const ConvertOptions& options;
+  const ConversionPlan& plan;
+  const WeightJobs& weights;
+  const std::map<std::string, std::string>& canonical_modules;  // as TensorPlan's
+  Scheme global;                                                // of config.json's "quantization"
+  bool any_quantized = false;                                   // some matrix is stored quantized
+};
+
+// By file name.
+std::map<std::string, std::string> folder_texts(const FolderTextFacts& facts);
+
+}  // namespace mlxe

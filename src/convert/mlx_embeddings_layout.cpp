@@ -1,0 +1,206 @@
+#include "convert/mlx_embeddings_layout.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
+
+#include "format/json_file.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+
+using NamePair = std::pair<const char*, const char*>;  // the architecture's, the loader's
+
+// How an architecture is written as one of the loader's models, which must compute the same.
+struct MlxEmbeddingsRow {
+  std::string_view model_type;
+  MlxEmbeddingsModel model;
+  const char* tokenizer_class = nullptr;  // AutoTokenizer's choice by the written model_type is another
+  std::string_view layers = "encoder.layer.";
+  std::span<const NamePair> layer_names = {};  // beginnings, after the layer's number; none: the loader's
+  std::span<const NamePair> config_names = {};
+  std::span<const char* const> unused_keys = {};  // of config.json
+  const char* activation_key = "hidden_act";
+  const char* epsilon_key = "layer_norm_eps";  // null: the default always holds
+};
+
+namespace {
+
+using nlohmann::json;
+
+constexpr NamePair kDistilBertLayer[] = {
+    {"attention.q_lin.", "attention.self.query."},
+    {"attention.k_lin.", "attention.self.key."},
+    {"attention.v_lin.", "attention.self.value."},
+    {"attention.out_lin.", "attention.output.dense."},
+    {"sa_layer_norm.", "attention.output.LayerNorm."},
+    {"ffn.lin1.", "intermediate.dense."},
+    {"ffn.lin2.", "output.dense."},
+    {"output_layer_norm.", "output.LayerNorm."},
+};
+constexpr NamePair kDistilBertConfig[] = {
+    {"dim", "hidden_size"},
+    {"n_layers", "num_hidden_layers"},
+    {"n_heads", "num_attention_heads"},
+    {"hidden_dim", "intermediate_size"},
+    {"activation", "hidden_act"},
+    {"dropout", "hidden_dropout_prob"},
+    {"attention_dropout", "attention_probs_dropout_prob"},
+};
+constexpr const char* kDistilBertUnused[] = {"qa_dropout", "seq_classif_dropout", "sinusoidal_pos_embds",
+                                             "tie_weights_"};
+
+constexpr MlxEmbeddingsRow kRows[] = {
+    {.model_type = "bert", .model = MlxEmbeddingsModel::bert},
+    {.model_type = "distilbert",
+     .model = MlxEmbeddingsModel::bert,
+     .layers = "transformer.layer.",
+     .layer_names = kDistilBertLayer,
+     .config_names = kDistilBertConfig,
+     .unused_keys = kDistilBertUnused,
+     .activation_key = "activation",
+     .epsilon_key = nullptr},
+    {.model_type = "roberta",
+     .model = MlxEmbeddingsModel::xlm_roberta,
+     .tokenizer_class = "RobertaTokenizer"},
+    {.model_type = "xlm-roberta", .model = MlxEmbeddingsModel::xlm_roberta},
+    {.model_type = "xlm_roberta", .model = MlxEmbeddingsModel::xlm_roberta},
+    {.model_type = "camembert",
+     .model = MlxEmbeddingsModel::xlm_roberta,
+     .tokenizer_class = "CamembertTokenizer"},
+};
+
+constexpr double kEpsilon = 1e-12;  // of layer norms, transformers' default
+constexpr int64_t kBertTokenTypes = 2;
+
+const MlxEmbeddingsRow& row_of(const Model& model, const Config& config) {
+  const auto* row = std::ranges::find(kRows, model.model_type, &MlxEmbeddingsRow::model_type);
+  if (row != std::end(kRows)) return *row;
+  throw Error(ErrorCode::unsupported, config.where() + ": mlx-embeddings has no model that computes what " +
+                                          model.model_type + " does; use --layout hf");
+}
+
+void require_gelu(const MlxEmbeddingsRow& row, const Config& config) {
+  const auto spelling = config.get_or<std::string>(row.activation_key, "gelu");
+  const std::string where = config.where() + ": \"" + row.activation_key + "\"";
+  if (parse_activation(spelling, where) != Activation::gelu_erf)
+    throw Error(ErrorCode::unsupported,
+                where + " is \"" + spelling +
+                    "\", but mlx-embeddings computes exact GELU in every model; use --layout hf");
+}
+
+// AutoTokenizer goes by model_type where nothing names the class.
+bool names_its_tokenizer(const Checkpoint& checkpoint) {
+  const auto file = checkpoint.transformer_folder() / "tokenizer_config.json";
+  if (!std::filesystem::exists(file)) return false;
+  const json config = read_json(file);
+  return config.is_object() && config.contains("tokenizer_class") && config["tokenizer_class"].is_string();
+}
+
+json loader_config(const MlxEmbeddingsRow& row, const Model& model, const Checkpoint& checkpoint) {
+  const Config& source = checkpoint.config();
+  json config = source.json();
+  for (const auto& [ours, theirs] : row.config_names) {
+    const auto it = config.find(ours);
+    if (it == config.end()) continue;
+    config[theirs] = *it;
+    config.erase(ours);
+  }
+  for (const char* key : row.unused_keys) config.erase(key);
+  for (const char* of_a_head : {"finetuning_task", "id2label", "label2id", "num_labels", "problem_type"})
+    config.erase(of_a_head);
+  // The loader's defaults are not transformers'.
+  config["type_vocab_size"] = model.token_types() > 0 ? model.token_types() : kBertTokenTypes;
+  config["layer_norm_eps"] =
+      row.epsilon_key ? source.non_negative_number_or(row.epsilon_key, kEpsilon) : kEpsilon;
+  const bool bert = row.model == MlxEmbeddingsModel::bert;
+  config["architectures"] = json::array({bert ? "BertModel" : "XLMRobertaModel"});
+  config["model_type"] = bert ? "bert" : "xlm-roberta";
+  if (bert) return config;
+  config["pad_token_id"] = source.get_or<int64_t>("pad_token_id", 1);
+  config["add_pooling_layer"] = checkpoint.has("pooler.dense.weight");
+  if (row.tokenizer_class && !names_its_tokenizer(checkpoint))
+    config["tokenizer_class"] = row.tokenizer_class;
+  return config;
+}
+
+std::vector<SynthesizedTensor> missing_tensors(const MlxEmbeddingsRow& row, const Model& model,
+                                               const Checkpoint& checkpoint) {
+  using Fill = SynthesizedTensor::Fill;
+  std::vector<SynthesizedTensor> missing;
+  const int64_t hidden = model.hidden_size();
+  if (row.model == MlxEmbeddingsModel::bert && !checkpoint.has("pooler.dense.weight")) {
+    const std::string why = "mlx-embeddings asks for a pooler, the model has none";
+    missing.push_back({"pooler.dense.weight", {hidden, hidden}, Role::linear, Fill::identity, why});
+    missing.push_back({"pooler.dense.bias", {hidden}, Role::bias, Fill::zeros, why});
+  }
+  if (model.token_types() == 0)
+    missing.push_back({"embeddings.token_type_embeddings.weight",
+                       {kBertTokenTypes, hidden},
+                       Role::token_type_embedding,
+                       Fill::zeros,
+                       "BERT has token types, DistilBERT none"});
+  return missing;
+}
+
+bool is_case_sensitive(const Tokenizer& tokenizer) try {
+  return tokenizer.encode("A").ids != tokenizer.encode("a").ids;
+} catch (const Error&) {
+  return false;
+}
+
+}  // namespace
+
+std::optional<MlxEmbeddingsModel> mlx_embeddings_model(std::string_view model_type) noexcept {
+  if (model_type == "bert") return MlxEmbeddingsModel::bert;
+  if (model_type == "xlm-roberta" || model_type == "xlm_roberta") return MlxEmbeddingsModel::xlm_roberta;
+  return std::nullopt;
+}
+
+MlxEmbeddingsLayout::MlxEmbeddingsLayout(const Model& model, const Checkpoint& checkpoint)
+    : row_(row_of(model, checkpoint.config())) {
+  require_gelu(row_, checkpoint.config());
+  config_ = std::make_shared<const json>(loader_config(row_, model, checkpoint));
+  synthesized_ = missing_tensors(row_, model, checkpoint);
+}
+
+std::optional<std::string> MlxEmbeddingsLayout::name(std::string_view canonical) const {
+  for (const std::string_view same : {"embeddings.", "pooler.dense."})
+    if (canonical.starts_with(same)) return std::string(canonical);
+  if (!canonical.starts_with(row_.layers)) return std::nullopt;
+  if (row_.layer_names.empty()) return std::string(canonical);
+  const std::string_view in_layers = canonical.substr(row_.layers.size());  // "3.ffn.lin1.weight"
+  const size_t dot = in_layers.find('.');
+  if (dot == in_layers.npos) return std::nullopt;
+  const std::string_view number = in_layers.substr(0, dot), rest = in_layers.substr(dot + 1);
+  for (const auto& [ours, theirs] : row_.layer_names)
+    if (rest.starts_with(ours))
+      return "encoder.layer." + std::string(number) + "." + theirs +
+             std::string(rest.substr(std::string_view(ours).size()));
+  return std::nullopt;
+}
+
+std::vector<std::string> mlx_embeddings_caveats(const SentenceModules& sentence, const Tokenizer* tokenizer) {
+  std::vector<std::string> caveats;
+  if (sentence.do_lower_case && tokenizer && is_case_sensitive(*tokenizer))
+    caveats.push_back(
+        "mlx-embeddings does not read sentence_bert_config.json, whose do_lower_case asks for texts in lower "
+        "case; give it such");
+  if (!sentence.declared) return caveats;
+  if (!std::holds_alternative<PoolingSpec>(sentence.modules.front()))
+    caveats.push_back(
+        "mlx-embeddings pools the token vectors as the encoder gives them; this model has modules between, "
+        "so apply them to its last_hidden_state and pool that yourself");
+  for (const SentenceModuleSpec& module : sentence.modules) {
+    const auto* pooling = std::get_if<PoolingSpec>(&module);
+    if (pooling && pooling->kinds != std::vector{PoolingKind::mean})
+      caveats.push_back(
+          "mlx-embeddings averages the token vectors whatever 1_Pooling says; this model pools otherwise, so "
+          "take its last_hidden_state and pool it yourself");
+  }
+  return caveats;
+}
+
+}  // namespace mlxe

@@ -1,0 +1,81 @@
+#include "convert/pending_conversion.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "base/background.h"
+#include "calibrate/calibrate.h"
+#include "convert/calibration_journal.h"
+#include "convert/carried_files.h"
+#include "convert/weight_components.h"
+#include "convert/weight_writer.h"
+#include "format/provenance.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace fs = std::filesystem;
+namespace {
+
+// Empty where no calibration was asked for, or nothing is rounded. The report names tensors as written; what
+// is said joins `warnings`.
+CalibratedWeights calibrate_planned(const PreparedConversion& prepared, const fs::path& scratch,
+                                    const fs::path& journal, const Progress& progress,
+                                    std::vector<std::string>& warnings) {
+  const ConvertOptions& options = prepared.options();
+  if (!options.calibration) return {};
+  std::map<std::string, Scheme> schemes;
+  std::map<std::string, std::string> written;
+  for (size_t i = 0; i < prepared.weights().tensors.size(); ++i) {
+    const PlannedTensor& planned = prepared.plan().tensors[i];
+    const StoredWeight& source = prepared.weights().tensors[i].source;
+    if (planned.scheme.mode != Mode::affine || same_form(source.scheme, planned.scheme)) continue;
+    schemes[source.name] = planned.scheme;
+    written[source.name] = planned.name;
+  }
+  if (schemes.empty()) return {};
+  const Warning warning = [&](std::string_view sentence) {
+    if (options.strict) throw Error(ErrorCode::strict, fmt::format("{} (an error under --strict)", sentence));
+    warnings.emplace_back(sentence);
+    if (options.warning) options.warning(sentence);
+  };
+  CalibratedWeights weights = calibrate_weights(options.model, *options.calibration, schemes, options.threads,
+                                                warning, progress, scratch, journal);
+  for (TensorCalibration& entry : weights.report) entry.name = written.at(entry.name);
+  return weights;
+}
+
+}  // namespace
+
+PendingConversion::PendingConversion(const PreparedConversion& prepared, const FolderClaim& claim,
+                                     const Progress& progress)
+    : pending_(claim), result_{.plan = prepared.plan(), .folder = prepared.options().output} {
+  const fs::path &folder = pending_.path(), &model = prepared.options().model;
+  const ConversionSource& source = prepared.source();
+  const std::vector<std::string> source_files = source.files();
+  require_free_space(folder, prepared.plan().folder_bytes);
+  Background<Fingerprints> fingerprinted([&] { return fingerprints(model, source_files); });
+  const CalibrationJournal journal(claim.target(), prepared.digest());
+  if (std::optional<std::string> note = journal.left_behind()) result_.plan.notes.push_back(*std::move(note));
+  CalibratedWeights weights =
+      calibrate_planned(prepared, folder, journal.folder(), progress, result_.plan.warnings);
+  write_weights(prepared, weights, folder, progress);
+  result_.calibration = std::move(weights.report);
+  for (const auto& [file, text] : prepared.texts()) write_whole_file(folder / file, text, Placement::fresh);
+  copy_files(model, folder, source.small_files.carried);
+  prepared.verify(folder);
+  Fingerprints read = fingerprinted.get();
+  source.stamp.require_unchanged(source_files);
+  const Provenance provenance{.plan = prepared.digest(),
+                              .source = std::move(read),
+                              .output = fingerprints(folder, prepared.output_files())};
+  write_whole_file(folder / kProvenanceFile, provenance.text(), Placement::fresh);
+  result_.bytes = prepared.weights().bytes_in(folder);
+}
+
+Conversion PendingConversion::commit() {
+  pending_.commit();
+  return std::move(result_);
+}
+
+}  // namespace mlxe
