@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
-
 #include "base/file_errors.h"
 #include "convert/pending_conversion.h"
 #include "convert/prepared_conversion.h"
@@ -14,8 +12,6 @@
 namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
-
-constexpr std::array kMethods{"auto", "rtn", "mse", "gptq"};
 
 // What config.json says its floats are; converted folders say it of what stayed float.
 Dtype stored_dtype(const fs::path& model) {
@@ -34,17 +30,6 @@ Layout parse_layout(std::string_view spelling) {
   if (spelling == "hf") return Layout::hf;
   if (spelling == "mlx-embeddings") return Layout::mlx_embeddings;
   throw Error(ErrorCode::usage, fmt::format("layout: \"{}\" is unknown; use hf or mlx-embeddings", spelling));
-}
-
-CalibrationMethod parse_calibration_method(std::string_view spelling) {
-  for (size_t i = 0; i < kMethods.size(); ++i)
-    if (spelling == kMethods[i]) return static_cast<CalibrationMethod>(i);
-  throw Error(ErrorCode::usage,
-              fmt::format("method: \"{}\" is unknown; use auto, rtn, mse or gptq", spelling));
-}
-
-const char* name(CalibrationMethod method) noexcept {
-  return kMethods[static_cast<size_t>(method)];
 }
 
 ConversionPlan plan_conversion(const ConvertOptions& options) {

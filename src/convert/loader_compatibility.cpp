@@ -64,8 +64,10 @@ class MlxEmbeddingsJudge {
     if (!theirs)
       return verdict(
           kMlxEmbeddings,
-          {fmt::format("it has no model_type {}; `convert --layout mlx-embeddings` writes one it has",
-                       printable(type))});
+          {has_mlx_embeddings_layout(type)
+               ? fmt::format("it has no model_type {}; `convert --layout mlx-embeddings` writes one it has",
+                             printable(type))
+               : fmt::format("this version writes no {} for it", printable(type))});
     Model model = make_model(checkpoint_, {});
     compare_names(model, *theirs);
     check_config(model);

@@ -78,8 +78,8 @@ constexpr int64_t kBertTokenTypes = 2;
 const MlxEmbeddingsRow& row_of(const Model& model, const Config& config) {
   const auto* row = std::ranges::find(kRows, model.model_type, &MlxEmbeddingsRow::model_type);
   if (row != std::end(kRows)) return *row;
-  throw Error(ErrorCode::unsupported, config.where() + ": mlx-embeddings has no model that computes what " +
-                                          model.model_type + " does; use --layout hf");
+  throw Error(ErrorCode::unsupported, config.where() + ": this version writes no " + model.model_type +
+                                          " for mlx-embeddings; use --layout hf");
 }
 
 void require_gelu(const MlxEmbeddingsRow& row, const Config& config) {
@@ -152,6 +152,10 @@ bool is_case_sensitive(const Tokenizer& tokenizer) try {
 }
 
 }  // namespace
+
+bool has_mlx_embeddings_layout(std::string_view model_type) noexcept {
+  return std::ranges::find(kRows, model_type, &MlxEmbeddingsRow::model_type) != std::end(kRows);
+}
 
 std::optional<MlxEmbeddingsModel> mlx_embeddings_model(std::string_view model_type) noexcept {
   if (model_type == "bert") return MlxEmbeddingsModel::bert;

@@ -24,6 +24,9 @@ enum class MlxEmbeddingsModel { bert, xlm_roberta };
 // The one it loads a folder with this model_type as; nullopt: none.
 std::optional<MlxEmbeddingsModel> mlx_embeddings_model(std::string_view model_type) noexcept;
 
+// Whether a model of this type can be written for it.
+bool has_mlx_embeddings_layout(std::string_view model_type) noexcept;
+
 // A tensor the loader asks for and the model does not have.
 struct SynthesizedTensor {
   enum class Fill { zeros, identity };

@@ -699,7 +699,7 @@ TEST(MlxEmbeddingsLayout, RefusesAnArchitectureTheReaderHasNoModelFor) {
                              .layout = Layout::mlx_embeddings});
                   },
                   ErrorCode::unsupported),
-              HasSubstr("no model that computes what electra does; use --layout hf"));
+              HasSubstr("this version writes no electra for mlx-embeddings; use --layout hf"));
   EXPECT_THAT(names_in(folder.path()), IsEmpty());
 }
 
