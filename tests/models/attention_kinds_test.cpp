@@ -45,8 +45,8 @@ struct Loaded {
   }
 };
 
-double worst_angle(const Matrix& a, const Matrix& b) {
-  double worst = 0;
+double mean_angle(const Matrix& a, const Matrix& b) {
+  double sum = 0;
   for (int64_t r = 0; r < a.rows; ++r) {
     double ab = 0, aa = 0, bb = 0;
     for (int64_t c = 0; c < a.columns; ++c) {
@@ -54,16 +54,18 @@ double worst_angle(const Matrix& a, const Matrix& b) {
       const double y = b.values[static_cast<size_t>(r * a.columns + c)];
       ab += x * y, aa += x * x, bb += y * y;
     }
-    worst = std::max(worst, 1 - ab / std::sqrt(aa * bb));
+    sum += 1 - ab / std::sqrt(aa * bb);
   }
-  return worst;
+  return sum / static_cast<double>(a.rows);
 }
 
 class AttentionKinds : public testing::TestWithParam<Kind> {};
 
-// int8_engine_test.cpp derives 2.5e-4 in the mean over two layers of ten products, and a few times that for the worst of
-// a hundred tokens. The layers here have as many products. A gate multiplies two values, each with its own noise.
-constexpr double kAngle = 1.5e-3;
+// int8_engine_test.cpp derives a mean of 2.5e-4 over two layers of ten products; the layers here have as many. The bound
+// is twice that. What leaves a gate is a product of two values: its tails are longer, about 5.5 deviations in a group of
+// 64 instead of 2.6. The noise of rounding it is (5.5 / 2.6)^2 = 4.5 times as large, that of the two factors adds up. One
+// of ten products with 4.5 and one with 2 times the noise make 1.5 times the sum; 2 is allowed.
+constexpr double kAngle = 5e-4;
 double bound_of(Kind kind) {
   return kind == Kind::modernbert ? 2 * kAngle : kAngle;
 }
@@ -73,7 +75,7 @@ const std::vector<int> kLengths{5, 33, 1, 64, 129};
 TEST_P(AttentionKinds, EightBitActivationsAreNearFloat32) {
   const Batch batch = random_batch(kLengths);
   Loaded exact(GetParam(), Activations::float32), fast(GetParam(), Activations::int8);
-  const double angle = worst_angle(fast.run(batch, true).hidden, exact.run(batch, true).hidden);
+  const double angle = mean_angle(fast.run(batch, true).hidden, exact.run(batch, true).hidden);
   EXPECT_LE(angle, bound_of(GetParam()));
   EXPECT_GT(angle, 1e-6) << "activations are not 8-bit at all";
 }
@@ -91,7 +93,7 @@ TEST_P(AttentionKinds, OneDamagedMatrixShows) {
     weight.scales = damaged;
   };
   Loaded exact(GetParam(), Activations::float32), fast(GetParam(), Activations::int8, 2, damage);
-  EXPECT_GT(worst_angle(fast.run(batch, true).hidden, exact.run(batch, true).hidden),
+  EXPECT_GT(mean_angle(fast.run(batch, true).hidden, exact.run(batch, true).hidden),
             2 * bound_of(GetParam()));
   EXPECT_FALSE(damaged.empty());
 }
@@ -155,7 +157,7 @@ TEST(FusedMatrix, OfPartsThatBeginWithinAPanelIsComputed) {
     engine->run(model, {.batch = random_batch({5, 33}), .hidden = true}, result);
     return result.hidden;
   };
-  EXPECT_LE(worst_angle(run(Activations::int8), run(Activations::float32)), kAngle);
+  EXPECT_LE(mean_angle(run(Activations::int8), run(Activations::float32)), kAngle);
 }
 
 Config config_with(const nlohmann::json& changes) {
