@@ -70,7 +70,10 @@ class MlxEmbeddingsJudge {
                : fmt::format("this version writes no {} for it", printable(type))});
     Model model = make_model(checkpoint_, {});
     compare_names(model, *theirs);
-    check_config(model);
+    if (*theirs == MlxEmbeddingsModel::modernbert)
+      caveats_.push_back("what it computes of a ModernBERT was not compared; it pools by classifier_pooling");
+    else
+      check_config(model);
     check_tokenizer();
     check_subfolders();
     check_quantization();
@@ -86,22 +89,51 @@ class MlxEmbeddingsJudge {
     void parameter(const ParameterSpec& spec, WeightId&) override { names.insert(spec.name); }
   };
 
+  // Beside the encoder. Its ModernBERT has heads for two classes, with fixed biases; BERT has a pooler always.
+  std::set<std::string> names_of_heads(MlxEmbeddingsModel theirs) const {
+    const Config& config = checkpoint_.config();
+    if (theirs != MlxEmbeddingsModel::modernbert)
+      return theirs == MlxEmbeddingsModel::bert || config.get_or<bool>("add_pooling_layer", true)
+                 ? std::set<std::string>{"pooler.dense.weight", "pooler.dense.bias"}
+                 : std::set<std::string>{};
+    const auto is = [&](const char* name) {
+      const auto found = config.json().find("architectures");
+      return found != config.json().end() && *found == nlohmann::json::array({name});
+    };
+    const bool classifies = is("ModernBertForSequenceClassification");
+    if (!classifies && !is("ModernBertForMaskedLM")) return {};
+    std::set<std::string> names{"head.dense.weight", "head.norm.weight"};
+    if (config.get_or<bool>("norm_bias", false)) names.insert("head.norm.bias");
+    if (classifies)
+      names.insert({"classifier.weight", "classifier.bias"});
+    else
+      names.insert("decoder.bias");
+    return names;
+  }
+
+  // A tensor's name as the loader compares it: its ModernBERT adds "model." where that is missing.
+  static std::string their_name(const CheckpointTensor& tensor, MlxEmbeddingsModel theirs) {
+    constexpr std::string_view kPrefix = "model.";
+    const bool prefixed = theirs == MlxEmbeddingsModel::modernbert && tensor.original.starts_with(kPrefix);
+    return prefixed ? tensor.original.substr(kPrefix.size()) : tensor.original;
+  }
+
   void compare_names(Model& model, MlxEmbeddingsModel theirs) {
     Names wanted;
     model.encoder.visit(wanted);
-    if (theirs == MlxEmbeddingsModel::bert || checkpoint_.config().get_or<bool>("add_pooling_layer", true))
-      wanted.names.insert({"pooler.dense.weight", "pooler.dense.bias"});
+    wanted.names.merge(names_of_heads(theirs));
     std::vector<std::string> missing, unexpected;
     std::set<std::string> present;
-    for (const CheckpointTensor& tensor : checkpoint_.tensors()) present.insert(tensor.original);
+    for (const CheckpointTensor& tensor : checkpoint_.tensors()) present.insert(their_name(tensor, theirs));
     for (const std::string& name : wanted.names)
       if (!present.contains(name)) missing.push_back(name);
     for (const CheckpointTensor& tensor : checkpoint_.tensors()) {
       if (tensor.original.find("position_ids") != std::string::npos) continue;
       const bool is_component = tensor.role == TensorRole::component && tensor.original.ends_with("s") &&
                                 wanted.names.contains(tensor.owner) &&
-                                tensor.original == tensor.name;  // scales, biases
-      if (!wanted.names.contains(tensor.original) && !is_component) unexpected.push_back(tensor.original);
+                                their_name(tensor, theirs) == tensor.name;  // scales, biases
+      if (!wanted.names.contains(their_name(tensor, theirs)) && !is_component)
+        unexpected.push_back(tensor.original);
     }
     if (!missing.empty())
       why_.push_back(fmt::format("{} tensors it asks for are missing: {}", missing.size(),

@@ -160,6 +160,7 @@ bool has_mlx_embeddings_layout(std::string_view model_type) noexcept {
 std::optional<MlxEmbeddingsModel> mlx_embeddings_model(std::string_view model_type) noexcept {
   if (model_type == "bert") return MlxEmbeddingsModel::bert;
   if (model_type == "xlm-roberta" || model_type == "xlm_roberta") return MlxEmbeddingsModel::xlm_roberta;
+  if (model_type == "modernbert") return MlxEmbeddingsModel::modernbert;
   return std::nullopt;
 }
 

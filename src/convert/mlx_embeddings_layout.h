@@ -20,7 +20,7 @@
 namespace mlxe {
 
 // The models of mlx-embeddings that are encoders.
-enum class MlxEmbeddingsModel { bert, xlm_roberta };
+enum class MlxEmbeddingsModel { bert, xlm_roberta, modernbert };
 // The one it loads a folder with this model_type as; nullopt: none.
 std::optional<MlxEmbeddingsModel> mlx_embeddings_model(std::string_view model_type) noexcept;
 

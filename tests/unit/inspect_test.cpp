@@ -188,6 +188,11 @@ TEST(Inspect, KnowsWhatMlxEmbeddingsLoads) {
   const auto verdict = [](const fs::path& model) { return reader(inspect_model(model), "mlx-embeddings"); };
   // What --layout mlx-embeddings can't write is not promised.
   EXPECT_THAT(verdict(tiny("electra")).why, ElementsAre("this version writes no \"electra\" for it"));
+  // Its ModernBERT takes the encoder alone, but no head for tokens and no bias in a head's dense.
+  EXPECT_TRUE(verdict(tiny("modernbert")).loads);
+  EXPECT_THAT(verdict(tiny("modernbert")).why, ElementsAre(HasSubstr("was not compared")));
+  EXPECT_FALSE(verdict(tiny("modernbert_ner")).loads);
+  EXPECT_FALSE(verdict(tiny("modernbert_cls")).loads);
   EXPECT_TRUE(verdict(tiny("bert")).loads);
   EXPECT_TRUE(verdict(tiny("xlm_roberta")).loads);
   EXPECT_TRUE(verdict(converted(folder, "bert", kAffine4)).loads);
