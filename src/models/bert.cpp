@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "models/plan_builder.h"
+#include "models/post_norm_layer.h"
 
 namespace mlxe {
 namespace {
@@ -21,19 +21,18 @@ Plan bert_with(const BertConfig& c, RowIndex positions) {
   ValueId x = p.layer_norm("embeddings.LayerNorm", p.lookup(lookups), c.layer_norm_epsilon);
   if (width != c.hidden_size) x = p.linear("embeddings_project", x, c.hidden_size);
   p.end_layer(x);
-  const std::array<std::string, 3> query_key_value{"attention.self.query", "attention.self.key",
-                                                   "attention.self.value"};
+  const PostNormNames names{
+      .query_key_value = {"attention.self.query", "attention.self.key", "attention.self.value"},
+      .attention = "attention.self",
+      .attention_out = "attention.output.dense",
+      .attention_norm = "attention.output.LayerNorm",
+      .up = "intermediate.dense",
+      .down = "output.dense",
+      .norm = "output.LayerNorm"};
   for (int64_t i = 0; i < c.layers; ++i) {
     p.scope("encoder.layer." + std::to_string(i) + ".");
-    const ValueId attended =
-        p.attention("attention.self", p.linears(query_key_value, x, c.hidden_size), {.heads = c.heads});
-    const ValueId a = p.add_layer_norm("attention.output.LayerNorm",
-                                       p.linear("attention.output.dense", attended, c.hidden_size), x,
-                                       c.layer_norm_epsilon);
-    const ValueId f =
-        p.feed_forward("intermediate.dense", "output.dense", a, c.intermediate_size, c.activation);
-    x = p.add_layer_norm("output.LayerNorm", f, a, c.layer_norm_epsilon);
-    p.end_layer(x);
+    x = post_norm_layer(p, names, {c.intermediate_size, c.activation, c.layer_norm_epsilon}, x, c.hidden_size,
+                        {.heads = c.heads});
   }
   Plan plan = p.finish();
   plan.vocab_size = c.vocab_size;

@@ -4,8 +4,11 @@
 
 namespace mlxe {
 
+// Of relative positions: the original's default, which its attention uses whatever config.json says.
+inline constexpr int64_t kMPNetBuckets = 32;
+
 // Mirrors transformers/models/mpnet/modeling_mpnet.py (MPNetModel): BERT without token types, with one bias of relative
-// positions that all layers share. `bias_rows`: of its table, at least 32.
+// positions that all layers share. `bias_rows`: of its table, at least kMPNetBuckets.
 Plan mpnet(const BertConfig& config, int64_t bias_rows);
 
 }  // namespace mlxe

@@ -75,11 +75,12 @@ Model make_distilbert(const Config& c) {
 }
 
 Model make_mpnet(const Config& c) {
-  const int64_t rows = c.positive_or("relative_attention_num_buckets", 32);
-  if (rows < 32)
+  const int64_t rows = c.positive_or("relative_attention_num_buckets", kMPNetBuckets);
+  if (rows < kMPNetBuckets)
     throw Error(ErrorCode::format, c.where() + ": \"relative_attention_num_buckets\" is " +
-                                       std::to_string(rows) +
-                                       ", expected at least 32, which the architecture always uses");
+                                       std::to_string(rows) + ", expected at least " +
+                                       std::to_string(kMPNetBuckets) +
+                                       ", which the architecture always uses");
   return {.encoder = mpnet(bert_config(c), rows)};
 }
 

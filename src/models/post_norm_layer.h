@@ -1,0 +1,40 @@
+// The layer of BERT and its relatives: attention, then a feed-forward, each added to its input and normalized.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+
+#include "models/plan_builder.h"
+
+namespace mlxe {
+
+// Of its modules in the checkpoint, without the layer's prefix.
+struct PostNormNames {
+  std::array<std::string, 3> query_key_value;
+  std::string attention;  // what errors and the plan call the attention itself
+  std::string attention_out, attention_norm, up, down, norm;
+};
+
+struct PostNormSizes {
+  int64_t intermediate_size;
+  Activation activation;
+  float layer_norm_epsilon;
+};
+
+// Records the layer, under the builder's scope, and ends it. Returns its output, as wide as x. `bias_table`: of
+// attention.relative_bias.
+inline ValueId post_norm_layer(PlanBuilder& p, const PostNormNames& names, const PostNormSizes& sizes,
+                               ValueId x, int64_t width, const AttentionSpec& attention,
+                               std::optional<int> bias_table = {}) {
+  const ValueId attended =
+      p.attention(names.attention, p.linears(names.query_key_value, x, width), attention, bias_table);
+  const ValueId a = p.add_layer_norm(names.attention_norm, p.linear(names.attention_out, attended, width), x,
+                                     sizes.layer_norm_epsilon);
+  const ValueId f = p.feed_forward(names.up, names.down, a, sizes.intermediate_size, sizes.activation);
+  const ValueId y = p.add_layer_norm(names.norm, f, a, sizes.layer_norm_epsilon);
+  p.end_layer(y);
+  return y;
+}
+
+}  // namespace mlxe
