@@ -120,21 +120,25 @@ std::optional<mx::array> MlxOps::attention_mask(const AttentionSpec& spec, const
   if (chunk.mask)
     mask =
         mx::slice(*chunk.mask, {0, 0, 0, block.first_key}, {chunk.texts, 1, 1, block.first_key + block.keys});
-  std::vector<int32_t> distances;  // from each query to each key
-  if (spec.window > 0 || spec.relative_bias)
-    for (int i = 0; i < block.queries; ++i)
-      for (int j = 0; j < block.keys; ++j) distances.push_back(block.first_key + j - (block.first_query + i));
+  if (spec.window == 0 && !spec.relative_bias) return mask;
+  const auto range = [](int first, int count) { return mx::arange(first, first + count, mx::int32); };
+  const mx::array distance =  // from each query to each key, [queries, keys]
+      mx::subtract(mx::reshape(range(block.first_key, block.keys), {1, block.keys}),
+                   mx::reshape(range(block.first_query, block.queries), {block.queries, 1}));
   if (spec.window > 0) {
-    const mx::array far(distances.data(), {1, 1, block.queries, block.keys}, mx::int32);
-    const mx::array near = mx::less_equal(mx::abs(far), mx::array(static_cast<int32_t>(spec.window)));
-    mask = mask ? mx::logical_and(*mask, near) : near;
+    const mx::array near = mx::less_equal(mx::abs(distance), mx::array(static_cast<int32_t>(spec.window)));
+    const mx::array seen = mx::reshape(near, {1, 1, block.queries, block.keys});
+    mask = mask ? mx::logical_and(*mask, seen) : seen;
   }
   if (!spec.relative_bias) return mask;
   const RelativeBias& bias = *spec.relative_bias;
-  for (int32_t& d : distances) d = static_cast<int32_t>(relative_bucket(d, bias.buckets, bias.max_distance));
-  const mx::array rows = mx::take(weights_.at(bias.table.weight).codes, indices(distances), 0);
-  const mx::array all = mx::transpose(
-      mx::reshape(rows, {1, block.queries, block.keys, static_cast<int>(bias.table.columns)}), {0, 3, 1, 2});
+  const int lowest = block.first_key - (block.first_query + block.queries - 1);
+  std::vector<int32_t> buckets;  // of each distance that occurs
+  for (int d = lowest; d < block.first_key + block.keys - block.first_query; ++d)
+    buckets.push_back(static_cast<int32_t>(relative_bucket(d, bias.buckets, bias.max_distance)));
+  const mx::array by_distance = mx::take(weights_.at(bias.table.weight).codes, indices(buckets), 0);
+  const mx::array added = mx::take(by_distance, mx::subtract(distance, mx::array(lowest)), 0);
+  const mx::array all = mx::expand_dims(mx::transpose(added, {2, 0, 1}), 0);
   return mask ? mx::where(*mask, all, constant(-std::numeric_limits<float>::infinity(), all)) : all;
 }
 
