@@ -48,7 +48,6 @@ const char* name(OpKind kind) noexcept;
 // Rows of a module's matrix; all where `count` is 0.
 struct RowRange {
   int64_t first = 0, count = 0;
-  bool operator==(const RowRange&) const = default;
 };
 
 struct PlanOp {
