@@ -1,43 +1,28 @@
 #include "allocate/model_trace.h"
 
 #include <array>
-#include <map>
 #include <set>
 
 namespace mlxe::allocate {
 namespace {
 
-// Gives every tensor a handle, the same one however many modules share it.
-class Namer : public ParameterVisitor {
- public:
-  void parameter(const ParameterSpec& spec, WeightId& handle) override {
-    const auto [it, is_new] = handles_.emplace(spec.name, static_cast<WeightId>(specs.size()));
-    handle = it->second;
-    if (is_new) specs.push_back(spec);
-  }
-
-  std::vector<ParameterSpec> specs;  // by handle
-
- private:
-  std::map<std::string, WeightId> handles_;
-};
-
 class Uses {
  public:
-  explicit Uses(const std::vector<ParameterSpec>& specs) : specs_(specs) {}
+  explicit Uses(const Plan& plan) : plan_(plan) {}
 
   // In the order of the run, each tensor where it is met first.
-  void add(WeightId id, MatrixRole matrix, int stage) {
+  void add(int module, MatrixRole matrix, int stage) {
+    const ParameterId id = plan_.at(module).weight;
     if (!seen_.insert(id).second) return;
-    const ParameterSpec& spec = specs_[static_cast<size_t>(id)];
-    uses.push_back({spec.name, spec.shape, spec.role, matrix, stage});
+    const Parameter& p = plan_.parameter(id);
+    uses.push_back({p.name, p.shape, p.role, matrix, stage});
   }
 
   std::vector<TensorUse> uses;
 
  private:
-  const std::vector<ParameterSpec>& specs_;
-  std::set<WeightId> seen_;
+  const Plan& plan_;
+  std::set<ParameterId> seen_;
 };
 
 // What a linear is to the attention that reads its result, or makes its input.
@@ -54,13 +39,13 @@ MatrixRole role_of(const PlanGraph& graph, const PlanOp& linears, ValueId result
 
 void add_op(Uses& uses, const Plan& plan, const PlanOp& op, int stage) {
   if (op.kind == OpKind::lookup)
-    for (const int m : op.modules) uses.add(plan.table(m).weight, MatrixRole::table, stage);
+    for (const int m : op.modules) uses.add(m, MatrixRole::table, stage);
   if (op.kind == OpKind::linears)
     for (size_t i = 0; i < op.modules.size(); ++i)
-      uses.add(plan.linear(op, i).weight, role_of(plan.whole, op, op.outputs[i]), stage);
+      uses.add(op.modules[i], role_of(plan.whole, op, op.outputs[i]), stage);
   if (op.kind == OpKind::feed_forward) {
-    uses.add(plan.linear(op, 0).weight, MatrixRole::up, stage);
-    uses.add(plan.linear(op, 1).weight, MatrixRole::down, stage);
+    uses.add(op.modules[0], MatrixRole::up, stage);
+    uses.add(op.modules[1], MatrixRole::down, stage);
   }
 }
 
@@ -77,11 +62,9 @@ const char* name(MatrixRole role) noexcept {
   return kNames[static_cast<size_t>(role)];
 }
 
-std::vector<TensorUse> trace(Model model, OutputKind output) {
-  Namer namer;
-  model.visit(namer);
-  Uses uses(namer.specs);
+std::vector<TensorUse> trace(const Model& model, OutputKind output) {
   const Plan& plan = model.encoder;
+  Uses uses(plan);
   const PlanGraph& graph = plan.whole;
   const int last_stage = static_cast<int>(graph.layers.size());
   for (int stage = 0; stage < last_stage; ++stage) {
@@ -89,14 +72,14 @@ std::vector<TensorUse> trace(Model model, OutputKind output) {
     for (size_t i = graph.layers[layer].first_op; i < graph.layer_end(layer); ++i)
       add_op(uses, plan, graph.ops[i], stage);
   }
-  // The dense modules of a sentence pipeline are no part of the checkpoint and have no handle here.
+  // The dense modules of a sentence pipeline are no part of the checkpoint.
   if (output == OutputKind::logits) {
-    uses.add(model.classifier->transform.dense.weight, MatrixRole::head, last_stage);
-    uses.add(model.classifier->out.weight, MatrixRole::head, last_stage);
+    uses.add(model.classifier->transform.dense, MatrixRole::head, last_stage);
+    uses.add(model.classifier->out, MatrixRole::head, last_stage);
   } else if (output == OutputKind::token_logits) {
     if (model.token_classifier->transform)
-      uses.add(model.token_classifier->transform->dense.weight, MatrixRole::head, last_stage);
-    uses.add(model.token_classifier->out.weight, MatrixRole::head, last_stage);
+      uses.add(model.token_classifier->transform->dense, MatrixRole::head, last_stage);
+    uses.add(model.token_classifier->out, MatrixRole::head, last_stage);
   }
   return std::move(uses.uses);
 }

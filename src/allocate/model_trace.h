@@ -31,6 +31,6 @@ struct TensorUse {
 };
 
 // Matrices the output reads, in the order of the run, each once: where it is met first.
-std::vector<TensorUse> trace(Model model, OutputKind output);
+std::vector<TensorUse> trace(const Model& model, OutputKind output);
 
 }  // namespace mlxe::allocate

@@ -36,16 +36,13 @@ void check(const SensitivityOptions& o) {
 }
 
 // Matrices a conversion quantizes unless it is told otherwise.
-struct Quantizable : ParameterVisitor {
-  Policy policy;
-  std::vector<std::string> names;
-
-  explicit Quantizable(const Scheme& scheme) : policy(scheme, {}, {}) {}
-  void parameter(const ParameterSpec& spec, WeightId&) override {
-    if (policy.decide(spec.name, spec.shape, spec.role).scheme.mode != Mode::none) names.push_back(spec.name);
-  }
-  bool contains(const std::string& name) const { return std::ranges::find(names, name) != names.end(); }
-};
+std::set<std::string> quantizable(const Model& model, const Scheme& scheme) {
+  Policy policy(scheme, {}, {});
+  std::set<std::string> names;
+  for (const Parameter& p : model.parameters())
+    if (policy.decide(p.name, p.shape, p.role).scheme.mode != Mode::none) names.insert(p.name);
+  return names;
+}
 
 WidthCost width_cost(const TensorCosts& t, const allocate::SchemeCost& c) {
   const double plain =
@@ -85,17 +82,16 @@ Sensitivity measure_sensitivity(const SensitivityOptions& options) {
 
   ThreadPool pool(options.threads);
   allocate::SensitivityRunner runner(original, output, sequences, pool);
-  Quantizable quantizable({Mode::affine, options.bits[0], options.group_size, options.dtype});
-  Model model = original.model();
-  model.visit(quantizable);
+  const std::set<std::string> quantized =
+      quantizable(original.model(), {Mode::affine, options.bits[0], options.group_size, options.dtype});
   std::vector<TensorUse> tensors;
   std::set<std::string> read;
   for (const TensorUse& t : runner.tensors()) {
     read.insert(t.name);
-    if (quantizable.contains(t.name)) tensors.push_back(t);
+    if (quantized.contains(t.name)) tensors.push_back(t);
   }
-  for (const std::string& name : quantizable.names)
-    if (!read.contains(name)) result.not_read.push_back(name);
+  for (const Parameter& p : original.model().parameters())
+    if (quantized.contains(p.name) && !read.contains(p.name)) result.not_read.push_back(p.name);
 
   const allocate::CostRequest request{.bits = options.bits,
                                       .group_size = options.group_size,

@@ -15,24 +15,6 @@ namespace {
 
 constexpr int64_t kChunkTokens = 512;  // of texts a thread takes through the layers together
 
-class Binder : public ParameterVisitor {
- public:
-  Binder(const Checkpoint& checkpoint, std::map<std::string, WeightId>& handles,
-         std::deque<cpu::Weight>& weights)
-      : checkpoint_(checkpoint), handles_(handles), weights_(weights) {}
-
-  void parameter(const ParameterSpec& spec, WeightId& handle) override {
-    const auto [it, is_new] = handles_.emplace(spec.name, static_cast<WeightId>(weights_.size()));
-    handle = it->second;
-    if (is_new) weights_.emplace_back(checkpoint_.stored(spec.name));
-  }
-
- private:
-  const Checkpoint& checkpoint_;
-  std::map<std::string, WeightId>& handles_;
-  std::deque<cpu::Weight>& weights_;
-};
-
 cpu::Weight float_weight(const std::string& name, const Shape& shape, const std::vector<float>& values) {
   return cpu::Weight({.name = name,
                       .scheme = {},
@@ -62,12 +44,12 @@ SensitivityRunner::SensitivityRunner(const TextRunner& original, OutputKind outp
 }
 
 void SensitivityRunner::bind(const TextRunner& original) {
-  Binder binder(original.checkpoint(), handles_, weights_);
-  model_.visit(binder);
   const auto add = [&](const StoredWeight& weight) {
     weights_.emplace_back(weight);
     return static_cast<WeightId>(weights_.size()) - 1;
   };
+  for (Parameter& p : model_.encoder.parameters)
+    handles_[p.name] = p.handle = add(original.checkpoint().stored(p.name));
   for (size_t i = 0; i < original.sentence().modules.size(); ++i)
     if (const auto* spec = std::get_if<DenseSpec>(&original.sentence().modules[i])) {
       auto& module = std::get<DenseModule>(model_.sentence.modules[i]);
@@ -116,11 +98,11 @@ Matrix SensitivityRunner::run(Chunk& chunk, int stage, int slot, LayerInputs inp
     case OutputKind::vector:
       return ops.read(model_.sentence.forward(ops, hidden, read));
     case OutputKind::logits:
-      return ops.read(model_.classifier->forward(ops, hidden, read));
+      return ops.read(model_.classifier->forward(ops, plan, hidden, read));
     case OutputKind::token_logits:
       break;
   }
-  return ops.read(model_.token_classifier->forward(ops, hidden));
+  return ops.read(model_.token_classifier->forward(ops, plan, hidden));
 }
 
 std::vector<float> SensitivityRunner::original_values(const TensorUse& tensor) const {

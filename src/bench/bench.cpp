@@ -26,24 +26,11 @@ constexpr double kWarmUpShare = 0.1;  // of the seconds
 constexpr size_t kMinRuns = 5;
 
 // Bytes of the encoder's matrices, which every token is multiplied with. Heads are not run.
-class Matrices : public ParameterVisitor {
- public:
-  explicit Matrices(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
+uint64_t matrix_bytes(const Checkpoint& checkpoint, const Plan& plan) {
   uint64_t bytes = 0;
-
-  void parameter(const ParameterSpec& spec, WeightId&) override {
-    if (spec.role != Role::linear) return;
-    bytes += checkpoint_.stored(spec.name).bytes();
-  }
-
- private:
-  const Checkpoint& checkpoint_;
-};
-
-Matrices matrices_of(const Checkpoint& checkpoint, Model model) {
-  Matrices matrices(checkpoint);
-  model.encoder.visit(matrices);
-  return matrices;
+  for (const Parameter& p : plan.encoder_parameters())
+    if (p.role == Role::linear) bytes += checkpoint.stored(p.name).bytes();
+  return bytes;
 }
 
 // What is computed of each batch.
@@ -139,9 +126,8 @@ BatchTime bench(const std::filesystem::path& folder, BatchShape shape, const Ben
     t.threads = options.encoder.threads > 0 ? options.encoder.threads : available_cores();
 
   const RunRequest request = random_request(runner.model(), shape, results);
-  const Matrices matrices = matrices_of(runner.checkpoint(), runner.model());
   t.operations = operations(runner.model(), shape, options.first_token);
-  t.weight_bytes = matrices.bytes;
+  t.weight_bytes = matrix_bytes(runner.checkpoint(), runner.model().encoder);
   const auto another = [&](Clock::time_point since, size_t done, size_t least, double seconds) {
     return done < least || milliseconds_since(since) < seconds * 1000;
   };

@@ -6,6 +6,7 @@
 #endif
 
 #include <cmath>
+#include <deque>
 #include <set>
 
 #include "base/cpu_features.h"
@@ -26,28 +27,6 @@ namespace mlxe {
 namespace calibrate {
 namespace {
 
-// Gives every tensor a handle, the same one however many modules share it.
-class Binder : public ParameterVisitor {
- public:
-  explicit Binder(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
-
-  void parameter(const ParameterSpec& spec, WeightId& handle) override {
-    const auto [it, is_new] = handles_.emplace(spec.name, static_cast<WeightId>(specs.size()));
-    handle = it->second;
-    if (!is_new) return;
-    specs.push_back(spec);
-    original.emplace_back(checkpoint_.stored(spec.name));
-    changed.emplace_back(checkpoint_.stored(spec.name));
-  }
-
-  std::vector<ParameterSpec> specs;  // by handle
-  std::deque<cpu::Weight> original, changed;
-
- private:
-  const Checkpoint& checkpoint_;
-  std::map<std::string, WeightId> handles_;
-};
-
 class Calibrator : public Fitter {
  public:
   Calibrator(LoadedModel& loaded, const Calibration& calibration,
@@ -58,28 +37,31 @@ class Calibrator : public Fitter {
         schemes_(schemes),
         pool_(pool),
         progress_(progress),
-        journal_(std::move(journal)),
-        weights_(loaded.checkpoint) {
-    loaded.model.visit(weights_);
+        journal_(std::move(journal)) {
+    for (Parameter& p : loaded.model.encoder.parameters) {
+      p.handle = static_cast<WeightId>(original_.size());
+      original_.emplace_back(loaded.checkpoint.stored(p.name));
+      changed_.emplace_back(loaded.checkpoint.stored(p.name));
+    }
     take_up(journal_.read(schemes));
   }
 
   CalibratedWeights run(const Batch& batch, const std::filesystem::path& scratch) {
     report_progress();
     const Model& model = loaded_.model;
-    CalibrationOps ops(weights_.original, weights_.changed, batch, scratch, pool_, *this);
+    CalibrationOps ops(original_, changed_, batch, scratch, pool_, *this);
     const Plan& plan = model.encoder;
     const auto x = run_plan(ops, plan, plan.whole, batch, [&](int64_t layer, const auto&) {
       const bool reads_first = model.classifier && model.classifier->pooling == PoolingKind::cls;
       if (layer + 1 == plan.layers() && reads_first) ops.weigh_first_tokens(kFirstTokenShare);
     });
-    if (model.classifier) ops.need(model.classifier->forward(ops, x, batch));
-    if (model.token_classifier) ops.need(model.token_classifier->forward(ops, x));
+    if (model.classifier) ops.need(model.classifier->forward(ops, plan, x, batch));
+    if (model.token_classifier) ops.need(model.token_classifier->forward(ops, plan, x));
     if (model.pooler) {
       ops.weigh_first_tokens(kFirstTokenShare);
-      ops.need(model.pooler->forward(ops, x, batch));
+      ops.need(model.pooler->forward(ops, plan, x, batch));
     }
-    for (WeightId id = 0; id < static_cast<WeightId>(weights_.specs.size()); ++id)
+    for (WeightId id = 0; id < static_cast<WeightId>(original_.size()); ++id)
       if (scheme(id) != nullptr) quantize_data_free(id, {});  // what the run did not reach
     return std::move(result_);
   }
@@ -88,9 +70,10 @@ class Calibrator : public Fitter {
   // Of a text's weight, where only its first token is read of the last layer.
   static constexpr float kFirstTokenShare = 0.5f;
 
-  const ParameterSpec& spec(WeightId id) const { return weights_.specs[static_cast<size_t>(id)]; }
-  cpu::Weight& original(WeightId id) { return weights_.original[static_cast<size_t>(id)]; }
-  const cpu::Weight& original(WeightId id) const { return weights_.original[static_cast<size_t>(id)]; }
+  // Handles are indices of the plan's parameters.
+  const Parameter& spec(WeightId id) const { return loaded_.model.encoder.parameter(id); }
+  cpu::Weight& original(WeightId id) { return original_[static_cast<size_t>(id)]; }
+  const cpu::Weight& original(WeightId id) const { return original_[static_cast<size_t>(id)]; }
   // Null where the matrix stays float or is done.
   const Scheme* scheme(WeightId id) const {
     const auto it = schemes_.find(spec(id).name);
@@ -196,7 +179,7 @@ class Calibrator : public Fitter {
   }
 
   void stored() override {
-    for (cpu::Weight& w : weights_.original) w.release_stored();  // memory
+    for (cpu::Weight& w : original_) w.release_stored();  // memory
   }
 
   bool wants(std::span<const Linear> linears) const override {
@@ -272,7 +255,7 @@ class Calibrator : public Fitter {
   // What an earlier run finished: the run passes by it.
   void take_up(CalibratedWeights earlier) {
     std::map<std::string, WeightId> ids;
-    for (size_t i = 0; i < weights_.specs.size(); ++i) ids[weights_.specs[i].name] = static_cast<WeightId>(i);
+    for (const Parameter& p : loaded_.model.parameters()) ids[p.name] = p.handle;
     for (auto& [name, values] : earlier.vectors) set_vector(ids.at(name), std::move(values));
     for (TensorCalibration& entry : earlier.report)
       install(ids.at(entry.name), std::move(earlier.matrices.at(entry.name)), entry);
@@ -280,10 +263,10 @@ class Calibrator : public Fitter {
 
   void set_vector(WeightId id, std::vector<float> values) {
     std::vector<float>& kept = result_.vectors[spec(id).name] = std::move(values);
-    weights_.changed[static_cast<size_t>(id)] = cpu::Weight({.name = spec(id).name,
-                                                             .shape = spec(id).shape,
-                                                             .dtype = Dtype::f32,
-                                                             .codes = std::as_bytes(std::span(kept))});
+    changed_[static_cast<size_t>(id)] = cpu::Weight({.name = spec(id).name,
+                                                     .shape = spec(id).shape,
+                                                     .dtype = Dtype::f32,
+                                                     .codes = std::as_bytes(std::span(kept))});
   }
 
   void keep(WeightId id, QuantizedMatrix matrix, TensorCalibration entry) {
@@ -295,13 +278,13 @@ class Calibrator : public Fitter {
     entry.name = spec(id).name;
     result_.report.push_back(std::move(entry));
     const QuantizedMatrix& kept = result_.matrices[spec(id).name] = std::move(matrix);
-    weights_.changed[static_cast<size_t>(id)] = cpu::Weight({.name = spec(id).name,
-                                                             .scheme = kept.scheme,
-                                                             .shape = spec(id).shape,
-                                                             .dtype = kept.scheme.dtype,
-                                                             .codes = kept.codes,
-                                                             .scales = kept.scales,
-                                                             .biases = kept.biases});
+    changed_[static_cast<size_t>(id)] = cpu::Weight({.name = spec(id).name,
+                                                     .scheme = kept.scheme,
+                                                     .shape = spec(id).shape,
+                                                     .dtype = kept.scheme.dtype,
+                                                     .codes = kept.codes,
+                                                     .scales = kept.scales,
+                                                     .biases = kept.biases});
     done_.insert(id);
   }
 
@@ -329,7 +312,7 @@ class Calibrator : public Fitter {
   ThreadPool& pool_;
   const Progress& progress_;
   Journal journal_;
-  Binder weights_;
+  std::deque<cpu::Weight> original_, changed_;
   std::set<WeightId> done_;
   std::map<std::string, std::string> bias_of_;  // names of biases that were corrected, by their matrix's
   CalibratedWeights result_;

@@ -39,7 +39,7 @@ OutputTask output_task(const Sides& sides, const CompareInput& input, const Warn
   task.hidden_size = model.hidden_size();
 
   check_lengths(input);
-  const int64_t outputs = sides.classifies_texts() ? model.classifier->out.out : 0;
+  const int64_t outputs = sides.classifies_texts() ? static_cast<int64_t>(model.labels.size()) : 0;
   if (!input.labels.empty()) {
     if (outputs > 1 && task.problem == ProblemType::single_label)
       task.gold = gold_indices(input.labels, model.labels, warn);

@@ -27,9 +27,11 @@ void check_same_model(const TextRunner& a, const TextRunner& b) {
   check("layers", a.model().layers(), b.model().layers());
   check("hidden units", a.model().hidden_size(), b.model().hidden_size());
   if (a.model().classifier && b.model().classifier)
-    check("labels", a.model().classifier->out.out, b.model().classifier->out.out);
+    check("labels", static_cast<int64_t>(a.model().labels.size()),
+          static_cast<int64_t>(b.model().labels.size()));
   if (a.model().token_classifier && b.model().token_classifier)
-    check("labels", a.model().token_classifier->out.out, b.model().token_classifier->out.out);
+    check("labels", static_cast<int64_t>(a.model().token_labels.size()),
+          static_cast<int64_t>(b.model().token_labels.size()));
 }
 
 bool has_head(const Model& model) {

@@ -9,8 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "models/component.h"
-
 namespace mlxe {
 namespace {
 
@@ -30,31 +28,16 @@ std::string scheme_of(const StoredWeight& w, Faked faked) {
   return faked == Faked::yes ? "fake int8 (float32 values)" : to_string(w.scheme);
 }
 
-class PartSizes : public ParameterVisitor {
- public:
-  PartSizes(const Checkpoint& checkpoint, const std::set<std::string>& fakes, StoredSize& size)
-      : checkpoint_(checkpoint), fakes_(fakes), size_(size) {}
-
-  void parameter(const ParameterSpec& spec, WeightId&) override {
-    if (!seen_.insert(spec.name).second) return;
-    const StoredWeight w = checkpoint_.stored(spec.name);
-    const std::string part = component_of(spec.name, spec.role);
-    size_.parts[part] += w.bytes();
-    const std::string scheme = scheme_of(w, fakes_.contains(spec.name) ? Faked::yes : Faked::no);
-    auto group = std::ranges::find_if(size_.groups,
-                                      [&](const auto& g) { return g.part == part && g.scheme == scheme; });
-    if (group == size_.groups.end()) group = size_.groups.insert(group, {.part = part, .scheme = scheme});
-    ++group->tensors;
-    group->parameters += element_count(w.shape);
-    group->bytes += w.bytes();
-  }
-
- private:
-  const Checkpoint& checkpoint_;
-  const std::set<std::string>& fakes_;
-  StoredSize& size_;
-  std::set<std::string> seen_;
-};
+void add_part(const StoredWeight& w, Component component, Faked is_fake, StoredSize& size) {
+  const std::string part = name(component), scheme = scheme_of(w, is_fake);
+  size.parts[part] += w.bytes();
+  auto group =
+      std::ranges::find_if(size.groups, [&](const auto& g) { return g.part == part && g.scheme == scheme; });
+  if (group == size.groups.end()) group = size.groups.insert(group, {.part = part, .scheme = scheme});
+  ++group->tensors;
+  group->parameters += element_count(w.shape);
+  group->bytes += w.bytes();
+}
 
 // Weights whose owner says they were rounded to int8 and stored back as floats.
 std::set<std::string> faked(const Checkpoint& checkpoint) {
@@ -88,9 +71,8 @@ StoredSize stored_size(const TextRunner& runner) {
   const auto most = std::ranges::max_element(schemes, {}, [](const auto& s) { return s.second; });
   if (most != schemes.end()) size.scheme = most->first;
 
-  Model model = runner.model();
-  PartSizes parts(checkpoint, fakes, size);
-  model.visit(parts);
+  for (const Parameter& p : runner.model().parameters())
+    add_part(checkpoint.stored(p.name), p.component, fakes.contains(p.name) ? Faked::yes : Faked::no, size);
   std::ranges::stable_sort(size.groups, std::greater<>(), &StoredSize::Group::bytes);
   uint64_t named = 0;
   for (const auto& [name, part] : size.parts) named += part;

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <set>
 #include <utility>
 
 #include "encoder/model_loader.h"
@@ -11,19 +10,6 @@
 #include "models/registry.h"
 
 namespace mlxe {
-namespace {
-
-struct ParameterList : ParameterVisitor {
-  std::vector<ParameterSpec> specs;
-  std::set<std::string> names;
-
-  void parameter(const ParameterSpec& spec, WeightId&) override {
-    if (names.insert(spec.name).second) specs.push_back(spec);
-  }
-};
-
-}  // namespace
-
 ConversionSource::ConversionSource(const ConvertOptions& options, std::optional<FolderTokenizer> known)
     : stamp(options.model),
       checkpoint(Checkpoint::open(options.model, warn())),
@@ -35,9 +21,6 @@ ConversionSource::ConversionSource(const ConvertOptions& options, std::optional<
   tokenizer = known ? *std::move(known) : load_folder_tokenizer(options.model);
   read_sentence();
   check_tokenizer();
-  ParameterList list;
-  model.visit(list);
-  parameters = std::move(list.specs);
   small_files = find_carried_files(options.model, sentence);
 }
 

@@ -31,7 +31,6 @@ struct ConversionSource {
   std::vector<std::string> warnings;  // of reading
   Checkpoint checkpoint;
   Model model;
-  std::vector<ParameterSpec> parameters;              // of the model, each tensor once
   std::optional<MlxEmbeddingsLayout> mlx_embeddings;  // if that is the layout asked for
   SentenceModules sentence;
   FolderTokenizer tokenizer;

@@ -18,17 +18,11 @@
 #include "format/json_file.h"
 #include "format/provenance.h"
 #include "mlx_encoder/error.h"
-#include "models/component.h"
 #include "models/registry.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
-
-struct Roles : ParameterVisitor {
-  std::map<std::string, Role, std::less<>> roles;
-  void parameter(const ParameterSpec& spec, WeightId&) override { roles.emplace(spec.name, spec.role); }
-};
 
 class Inspector {
  public:
@@ -55,8 +49,8 @@ class Inspector {
     const Config& config = checkpoint_.config();
     if (config.has("model_type")) result_.model_type = config.get<std::string>("model_type");
     try {
-      Model model = make_model(checkpoint_, {});
-      model.visit(roles_);
+      const Model model = make_model(checkpoint_, {});
+      for (const Parameter& p : model.parameters()) components_.emplace(p.name, p.component);
     } catch (const Error& error) {
       result_.warnings.emplace_back(error.what());
     }
@@ -65,15 +59,14 @@ class Inspector {
   void list_tensors() {
     for (const CheckpointTensor& tensor : checkpoint_.tensors()) {
       if (tensor.role == TensorRole::component && !tensor.owner.empty()) continue;  // counted with its owner
-      const auto role = roles_.roles.find(tensor.name);
-      InspectedTensor t{
-          .name = tensor.original,
-          .shape = tensor.view.shape,
-          .scheme = {.dtype = tensor.view.dtype},
-          .dtype = tensor.view.dtype,
-          .bytes = tensor.view.data.size(),
-          .component = role == roles_.roles.end() ? "other" : component_of(tensor.name, role->second),
-          .finding = {}};
+      const auto component = components_.find(tensor.name);
+      InspectedTensor t{.name = tensor.original,
+                        .shape = tensor.view.shape,
+                        .scheme = {.dtype = tensor.view.dtype},
+                        .dtype = tensor.view.dtype,
+                        .bytes = tensor.view.data.size(),
+                        .component = component == components_.end() ? "other" : name(component->second),
+                        .finding = {}};
       if (tensor.role == TensorRole::weight) {
         try {
           const StoredWeight stored = checkpoint_.stored(tensor.name);
@@ -195,9 +188,9 @@ class Inspector {
   FolderTokenizer tokenizer_;
   ThreadPool pool_;
   Inspection result_;
-  Roles roles_;
-  std::vector<uint64_t> parameters_;                  // beside result_.tensors
-  std::vector<std::optional<StoredWeight>> weights_;  // that can be read, beside result_.tensors
+  std::map<std::string, Component, std::less<>> components_;  // of the model's tensors, by canonical name
+  std::vector<uint64_t> parameters_;                          // beside result_.tensors
+  std::vector<std::optional<StoredWeight>> weights_;          // that can be read, beside result_.tensors
   std::vector<std::string> unreadable_;
   uint64_t stray_ = 0;
 };

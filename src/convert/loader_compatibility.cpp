@@ -68,7 +68,7 @@ class MlxEmbeddingsJudge {
                ? fmt::format("it has no model_type {}; `convert --layout mlx-embeddings` writes one it has",
                              printable(type))
                : fmt::format("this version writes no {} for it", printable(type))});
-    Model model = make_model(checkpoint_, {});
+    const Model model = make_model(checkpoint_, {});
     compare_names(model, *theirs);
     if (*theirs == MlxEmbeddingsModel::modernbert)
       caveats_.push_back("what it computes of a ModernBERT was not compared; it pools by classifier_pooling");
@@ -84,11 +84,6 @@ class MlxEmbeddingsJudge {
   }
 
  private:
-  struct Names : ParameterVisitor {
-    std::set<std::string> names;
-    void parameter(const ParameterSpec& spec, WeightId&) override { names.insert(spec.name); }
-  };
-
   // Beside the encoder. Its ModernBERT has heads for two classes, with fixed biases; BERT has a pooler always.
   std::set<std::string> names_of_heads(MlxEmbeddingsModel theirs) const {
     const Config& config = checkpoint_.config();
@@ -118,21 +113,20 @@ class MlxEmbeddingsJudge {
     return prefixed ? tensor.original.substr(kPrefix.size()) : tensor.original;
   }
 
-  void compare_names(Model& model, MlxEmbeddingsModel theirs) {
-    Names wanted;
-    model.encoder.visit(wanted);
-    wanted.names.merge(names_of_heads(theirs));
+  void compare_names(const Model& model, MlxEmbeddingsModel theirs) {
+    std::set<std::string> wanted = names_of_heads(theirs);
+    for (const Parameter& parameter : model.encoder.encoder_parameters()) wanted.insert(parameter.name);
     std::vector<std::string> missing, unexpected;
     std::set<std::string> present;
     for (const CheckpointTensor& tensor : checkpoint_.tensors()) present.insert(their_name(tensor, theirs));
-    for (const std::string& name : wanted.names)
+    for (const std::string& name : wanted)
       if (!present.contains(name)) missing.push_back(name);
     for (const CheckpointTensor& tensor : checkpoint_.tensors()) {
       if (tensor.original.find("position_ids") != std::string::npos) continue;
       const bool is_component = tensor.role == TensorRole::component && tensor.original.ends_with("s") &&
-                                wanted.names.contains(tensor.owner) &&
+                                wanted.contains(tensor.owner) &&
                                 their_name(tensor, theirs) == tensor.name;  // scales, biases
-      if (!wanted.names.contains(their_name(tensor, theirs)) && !is_component)
+      if (!wanted.contains(their_name(tensor, theirs)) && !is_component)
         unexpected.push_back(tensor.original);
     }
     if (!missing.empty())

@@ -54,7 +54,7 @@ class TensorPlanner {
 
   TensorPlan run() {
     std::set<std::string, std::less<>> claimed;
-    for (const ParameterSpec& spec : source_.parameters) {
+    for (const Parameter& spec : source_.model.parameters()) {
       claimed.insert(spec.name);
       plan_parameter(spec);
     }
@@ -76,7 +76,7 @@ class TensorPlanner {
   }
 
   // What the source stores for the parameter; null after a problem was noted.
-  const CheckpointTensor* find(const ParameterSpec& spec, StoredWeight& stored) {
+  const CheckpointTensor* find(const Parameter& spec, StoredWeight& stored) {
     const CheckpointTensor* tensor = checkpoint_.find(spec.name);
     if (!tensor) {
       problems_.push_back(spec.name + " is missing");
@@ -102,7 +102,7 @@ class TensorPlanner {
     return tensor;
   }
 
-  void plan_parameter(const ParameterSpec& spec) {
+  void plan_parameter(const Parameter& spec) {
     StoredWeight stored;
     const CheckpointTensor* tensor = find(spec, stored);
     if (!tensor) return;

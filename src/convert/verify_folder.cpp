@@ -19,35 +19,29 @@ namespace {
   throw Error(ErrorCode::internal, fmt::format("{}: read back, {}; nothing was kept", folder.string(), what));
 }
 
-class SchemeCheck : public ParameterVisitor {
- public:
-  SchemeCheck(const Checkpoint& checkpoint, const ConversionPlan& plan) : checkpoint_(checkpoint) {
-    for (const PlannedTensor& tensor : plan.tensors) planned_.emplace(tensor.name, &tensor);
-  }
-
-  void parameter(const ParameterSpec& spec, WeightId&) override {
-    const CheckpointTensor* tensor = checkpoint_.find(spec.name);
-    const auto it = tensor ? planned_.find(tensor->original) : planned_.end();
-    if (it == planned_.end()) not_as_planned(checkpoint_.folder(), spec.name + " is not there");
-    const StoredWeight stored = checkpoint_.stored(spec.name);
+void check_schemes(const Checkpoint& checkpoint, const std::vector<Parameter>& parameters,
+                   const ConversionPlan& plan) {
+  std::map<std::string, const PlannedTensor*> planned;
+  for (const PlannedTensor& tensor : plan.tensors) planned.emplace(tensor.name, &tensor);
+  for (const Parameter& parameter : parameters) {
+    const CheckpointTensor* tensor = checkpoint.find(parameter.name);
+    const auto it = tensor ? planned.find(tensor->original) : planned.end();
+    if (it == planned.end()) not_as_planned(checkpoint.folder(), parameter.name + " is not there");
+    const StoredWeight stored = checkpoint.stored(parameter.name);
     const Scheme expected =
         it->second->scheme.mode == Mode::fake ? Scheme{.dtype = Dtype::f32} : it->second->scheme;
-    if (!same_form(stored.scheme, expected) || stored.shape != spec.shape)
-      not_as_planned(checkpoint_.folder(),
-                     fmt::format("{} is {} {}, {} {} was planned", spec.name, to_string(stored.scheme),
-                                 to_string(stored.shape), to_string(expected), to_string(spec.shape)));
+    if (!same_form(stored.scheme, expected) || stored.shape != parameter.shape)
+      not_as_planned(checkpoint.folder(),
+                     fmt::format("{} is {} {}, {} {} was planned", parameter.name, to_string(stored.scheme),
+                                 to_string(stored.shape), to_string(expected), to_string(parameter.shape)));
   }
-
- private:
-  const Checkpoint& checkpoint_;
-  std::map<std::string, const PlannedTensor*> planned_;
-};
+}
 
 }  // namespace
 
 void PreparedConversion::verify(const fs::path& folder) const {
   Checkpoint written = Checkpoint::open(folder);
-  Model model = make_model(written, {});
+  const Model model = make_model(written, {});
   std::map<std::string, const CheckpointTensor*> tensors;
   for (const CheckpointTensor& tensor : written.tensors()) tensors.emplace(tensor.original, &tensor);
   size_t expected = 0;
@@ -69,8 +63,7 @@ void PreparedConversion::verify(const fs::path& folder) const {
   }
   if (tensors.size() != expected)
     not_as_planned(folder, fmt::format("it has {} tensors, {} were planned", tensors.size(), expected));
-  SchemeCheck check(written, plan_);
-  model.visit(check);
+  check_schemes(written, model.parameters(), plan_);
   const FolderTokenizer tokenizer = load_folder_tokenizer(folder);
   if (source_->tokenizer.state == FolderTokenizer::State::loaded) tokenizer.require_loaded();
   load_as_a_run(folder);

@@ -20,51 +20,29 @@ namespace {
 constexpr size_t kListed = 8;  // most names in a message
 
 // Compares the tensors of the model with those of the files. Collects all problems for one error.
-class ShapeCheck : public ParameterVisitor {
- public:
-  explicit ShapeCheck(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
-
-  void parameter(const ParameterSpec& spec, WeightId&) override {
-    if (!seen_.insert(spec.name).second) return;
-    if (!checkpoint_.has(spec.name)) {
-      problems_.push_back(fmt::format("{} is missing", spec.name));
-      return;
+void check_shapes(const Checkpoint& checkpoint, const std::vector<Parameter>& parameters,
+                  const Warning& warn) {
+  std::set<std::string> read;
+  std::vector<std::string> problems, unused;
+  for (const Parameter& p : parameters) {
+    read.insert(p.name);
+    if (!checkpoint.has(p.name)) {
+      problems.push_back(fmt::format("{} is missing", p.name));
+      continue;
     }
-    const Shape shape = checkpoint_.stored(spec.name).shape;
-    if (shape != spec.shape)
-      problems_.push_back(fmt::format("{} is {}, config.json implies {}", spec.name, to_string(shape),
-                                      to_string(spec.shape)));
+    const Shape shape = checkpoint.stored(p.name).shape;
+    if (shape != p.shape)
+      problems.push_back(
+          fmt::format("{} is {}, config.json implies {}", p.name, to_string(shape), to_string(p.shape)));
   }
-
-  void finish(const Warning& warn) const {
-    if (!problems_.empty())
-      throw Error(ErrorCode::format, checkpoint_.folder().string() + ": " + listed(problems_, kListed, "; "));
-    std::vector<std::string> unused;
-    for (const std::string& name : checkpoint_.weight_names())
-      if (!seen_.contains(name)) unused.push_back(name);
-    if (!unused.empty() && warn)
-      warn(fmt::format("{}: {} tensors are not part of the model this version runs and are ignored: {}",
-                       checkpoint_.folder().string(), unused.size(), listed(unused, kListed)));
-  }
-
- private:
-  const Checkpoint& checkpoint_;
-  std::set<std::string> seen_;
-  std::vector<std::string> problems_;
-};
-
-class Binder : public ParameterVisitor {
- public:
-  Binder(const Checkpoint& checkpoint, Engine& engine) : checkpoint_(checkpoint), engine_(engine) {}
-
-  void parameter(const ParameterSpec& spec, WeightId& handle) override {
-    handle = engine_.add(checkpoint_.stored(spec.name));
-  }
-
- private:
-  const Checkpoint& checkpoint_;
-  Engine& engine_;
-};
+  if (!problems.empty())
+    throw Error(ErrorCode::format, checkpoint.folder().string() + ": " + listed(problems, kListed, "; "));
+  for (const std::string& name : checkpoint.weight_names())
+    if (!read.contains(name)) unused.push_back(name);
+  if (!unused.empty() && warn)
+    warn(fmt::format("{}: {} tensors are not part of the model this version runs and are ignored: {}",
+                     checkpoint.folder().string(), unused.size(), listed(unused, kListed)));
+}
 
 SentencePipeline make_pipeline(const SentenceModules& spec, int64_t hidden_size) {
   SentencePipeline pipeline;
@@ -122,9 +100,7 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn)
     for (const std::string& change : changes_since_conversion(folder, FileCheck::size)) warn(change);
   Checkpoint checkpoint = Checkpoint::open(folder, warn);
   Model model = make_model(checkpoint, warn);
-  ShapeCheck check(checkpoint);
-  model.visit(check);
-  check.finish(warn);
+  check_shapes(checkpoint, model.parameters(), warn);
   const bool classifies = model.classifier || model.token_classifier;
   SentenceModules sentence =
       read_sentence_modules(folder, warn, classifies ? ExpectVectors::no : ExpectVectors::yes);
@@ -135,8 +111,8 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn)
 }
 
 void bind(LoadedModel& loaded, Engine& engine) {
-  Binder binder(loaded.checkpoint, engine);
-  loaded.model.visit(binder);
+  for (Parameter& p : loaded.model.encoder.parameters)
+    p.handle = engine.add(loaded.checkpoint.stored(p.name));
   for (size_t i = 0; i < loaded.sentence.modules.size(); ++i) {
     if (const auto* spec = std::get_if<DenseSpec>(&loaded.sentence.modules[i])) {
       auto& module = std::get<DenseModule>(loaded.model.sentence.modules[i]);

@@ -131,14 +131,6 @@ class ResultAssembler {
   std::atomic<bool> finite_{true};
 };
 
-class LinearWeights : public ParameterVisitor {
- public:
-  void parameter(const ParameterSpec& spec, WeightId& handle) override {
-    if (spec.role == Role::linear || spec.role == Role::classifier) ids.push_back(handle);
-  }
-  std::vector<WeightId> ids;
-};
-
 // Fused matrices with a part that begins within a panel. Products with packed weights cannot begin there.
 std::vector<WeightId> parted_within_panels(const Plan& plan) {
   std::vector<WeightId> ids;
@@ -149,18 +141,19 @@ std::vector<WeightId> parted_within_panels(const Plan& plan) {
 }
 
 // The weights of all linears, each once even if several linears share it.
-std::vector<WeightId> linear_weights(Model model) {
-  LinearWeights visitor;
-  model.visit(visitor);
+std::vector<WeightId> linear_weights(const Model& model) {
+  std::vector<WeightId> ids;
+  for (const Parameter& p : model.parameters())
+    if (p.role == Role::linear || p.role == Role::classifier) ids.push_back(p.handle);
   for (const SentenceModule& m : model.sentence.modules)
     if (const auto* d = std::get_if<DenseModule>(&m)) {
-      visitor.ids.push_back(d->dense.weight);
-      if (d->residual) visitor.ids.push_back(d->residual->weight);
+      ids.push_back(d->dense.weight);
+      if (d->residual) ids.push_back(d->residual->weight);
     }
-  std::sort(visitor.ids.begin(), visitor.ids.end());
-  visitor.ids.erase(std::unique(visitor.ids.begin(), visitor.ids.end()), visitor.ids.end());
-  for (const WeightId id : parted_within_panels(model.encoder)) std::erase(visitor.ids, id);
-  return visitor.ids;
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  for (const WeightId id : parted_within_panels(model.encoder)) std::erase(ids, id);
+  return ids;
 }
 
 class CpuEngine : public Engine {

@@ -34,11 +34,11 @@ void forward(E& e, const Model& model, const RunRequest& request, RunResult& res
   const Batch firsts = first_only ? batch.first_tokens() : Batch{};
   const Batch& read = first_only ? firsts : batch;  // what `hidden` has rows of
   if (request.hidden) result.hidden = e.read(hidden);
-  if (request.pooler) result.pooler = e.read(model.pooler->forward(e, hidden, read));
+  if (request.pooler) result.pooler = e.read(model.pooler->forward(e, plan, hidden, read));
   if (request.sentence) result.sentence = e.read(model.sentence.forward(e, hidden, read));
   if (request.logits)
-    result.logits = e.read(model.token_classifier ? model.token_classifier->forward(e, hidden)
-                                                  : model.classifier->forward(e, hidden, read));
+    result.logits = e.read(model.token_classifier ? model.token_classifier->forward(e, plan, hidden)
+                                                  : model.classifier->forward(e, plan, hidden, read));
 }
 
 }  // namespace mlxe

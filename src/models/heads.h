@@ -8,38 +8,31 @@
 
 #include "mlx_encoder/error.h"
 #include "models/ops.h"
+#include "models/plan.h"
 
 namespace mlxe {
 
 // tanh(dense(first token)): BertPooler, RobertaPooler.
 struct Pooler {
-  Linear dense;
-
-  void visit(ParameterVisitor& v) { v.linear("pooler.dense", dense); }
+  int dense;  // a module of the plan, as all of these
 
   template <EncoderOps E>
-  typename E::Tensor forward(E& e, const typename E::Tensor& hidden, const Batch& batch) const {
-    return e.activate(e.linear(e.take(hidden, batch.first_rows()), dense), Activation::tanh);
+  typename E::Tensor forward(E& e, const Plan& plan, const typename E::Tensor& hidden,
+                             const Batch& batch) const {
+    return e.activate(e.linear(e.take(hidden, batch.first_rows()), plan.linear(dense)), Activation::tanh);
   }
 };
 
 // norm(activation(dense(x))), with or without the norm: what comes before a classifier's last matrix.
 struct HeadTransform {
-  std::string dense_name;
-  Linear dense;
+  int dense;
   Activation activation;
-  std::string norm_name = {};
-  std::optional<LayerNorm> norm = {};
-
-  void visit(ParameterVisitor& v) {
-    v.linear(dense_name, dense);
-    if (norm) v.layer_norm(norm_name, *norm);
-  }
+  std::optional<int> norm = {};
 
   template <EncoderOps E>
-  typename E::Tensor forward(E& e, const typename E::Tensor& x) const {
-    const auto y = e.activate(e.linear(x, dense), activation);
-    return norm ? e.layer_norm(y, *norm) : y;
+  typename E::Tensor forward(E& e, const Plan& plan, const typename E::Tensor& x) const {
+    const auto y = e.activate(e.linear(x, plan.linear(dense)), activation);
+    return norm ? e.layer_norm(y, plan.norm(*norm)) : y;
   }
 };
 
@@ -50,41 +43,31 @@ struct HeadTransform {
 //   ModernBert  head.dense,        GELU, norm, classifier
 struct SequenceClassifier {
   HeadTransform transform;
-  std::string out_name;
-  Linear out;
+  int out;
   PoolingKind pooling = PoolingKind::cls;  // or mean
 
-  void visit(ParameterVisitor& v) {
-    transform.visit(v);
-    v.linear(out_name, out, Role::classifier);
-  }
-
   template <EncoderOps E>
-  typename E::Tensor forward(E& e, const typename E::Tensor& hidden, const Batch& batch) const {
+  typename E::Tensor forward(E& e, const Plan& plan, const typename E::Tensor& hidden,
+                             const Batch& batch) const {
     const auto pooled =
         pooling == PoolingKind::cls ? e.take(hidden, batch.first_rows()) : e.pool(hidden, pooling, batch);
-    return e.linear(transform.forward(e, pooled), out);
+    return e.linear(transform.forward(e, plan, pooled), plan.linear(out));
   }
 };
 
 // BertForTokenClassification and its kin: a label for every token.
 struct TokenClassifier {
   std::optional<HeadTransform> transform = {};
-  Linear out;
-
-  void visit(ParameterVisitor& v) {
-    if (transform) transform->visit(v);
-    v.linear("classifier", out, Role::classifier);
-  }
+  int out;
 
   template <EncoderOps E>
-  typename E::Tensor forward(E& e, const typename E::Tensor& hidden) const {
-    return e.linear(transform ? transform->forward(e, hidden) : hidden, out);
+  typename E::Tensor forward(E& e, const Plan& plan, const typename E::Tensor& hidden) const {
+    return e.linear(transform ? transform->forward(e, plan, hidden) : hidden, plan.linear(out));
   }
 };
 
 // sentence-transformers modules after the transformer, in the order of modules.json. Dense weights lie in
-// files of their own, so the loader binds them, not a visit.
+// files of their own, so they are no parameters of the plan.
 struct PoolingModule {
   std::vector<PoolingKind> kinds;  // concatenated in this order
   bool include_prompt = true;

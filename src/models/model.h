@@ -29,13 +29,8 @@ struct Model {
   int64_t token_types() const { return encoder.token_types; }
   int64_t max_tokens() const { return encoder.max_tokens; }
 
-  // Every tensor of model.safetensors this model reads, each once.
-  void visit(ParameterVisitor& v) {
-    encoder.visit(v);
-    if (pooler) pooler->visit(v);
-    if (classifier) classifier->visit(v);
-    if (token_classifier) token_classifier->visit(v);
-  }
+  // Every tensor of model.safetensors this model reads, each once: the encoder's, then those of its heads.
+  const std::vector<Parameter>& parameters() const { return encoder.parameters; }
 };
 
 }  // namespace mlxe

@@ -27,7 +27,7 @@ Plan modernbert(const ModernBertConfig& config);
 
 // For the registry. The transform is ModernBertPredictionHead.
 Model make_modernbert(const Config& config);
-SequenceClassifier modernbert_classifier(const Config& config, int64_t hidden_size, int64_t labels);
-HeadTransform modernbert_transform(const Config& config, int64_t hidden_size);
+SequenceClassifier modernbert_classifier(Plan& plan, const Config& config, int64_t labels);
+HeadTransform modernbert_transform(Plan& plan, const Config& config);
 
 }  // namespace mlxe

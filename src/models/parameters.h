@@ -1,8 +1,9 @@
-// What a model is made of: handles into an engine's weights, and the visitor that names each tensor once.
+// What a model is made of: its parameters, and handles into an engine's weights.
 #pragma once
 
+#include <array>
+#include <optional>
 #include <string>
-#include <string_view>
 
 #include "mlx_encoder/types.h"
 #include "quant/role.h"
@@ -13,10 +14,25 @@ namespace mlxe {
 using WeightId = int;
 inline constexpr WeightId kNoWeight = -1;
 
-struct ParameterSpec {
+// The part of a model a parameter belongs to, as people read it: where the bytes go. Stated by whoever records the
+// parameter.
+enum class Component { embeddings, attention, feed_forward, norms, head };
+inline const char* name(Component component) noexcept {
+  constexpr std::array kNames{"embeddings", "attention", "feed-forward", "norms", "head"};
+  return kNames[static_cast<size_t>(component)];
+}
+
+// An index into Plan::parameters.
+using ParameterId = int;
+inline constexpr ParameterId kNoParameter = -1;
+
+struct Parameter {
   std::string name;  // as in the checkpoint, base-model prefix removed: "encoder.layer.0.output.dense.weight"
   Shape shape;
   Role role;
+  Component component;
+  std::optional<int64_t> layer;  // of the encoder, from 0; absent for embeddings and heads
+  WeightId handle = kNoWeight;   // of the engine the model is bound to
 };
 
 // Whether a linear or a norm has a bias.
@@ -51,26 +67,6 @@ struct Embedding {
   WeightId weight = kNoWeight;  // [rows, columns]
   int64_t rows = 0;
   int64_t columns = 0;
-};
-
-// One visit serves loading, shape checks, conversion, policy, counting and `inspect`. Sizes and epsilon
-// are set when the model is made; visiting only names the tensors.
-class ParameterVisitor {
- public:
-  virtual ~ParameterVisitor() = default;
-  virtual void parameter(const ParameterSpec& spec, WeightId& handle) = 0;
-
-  void linear(const std::string& prefix, Linear& l, Role role = Role::linear) {
-    parameter({prefix + ".weight", {l.rows(), l.in}, role}, l.weight);
-    if (l.has_bias == Bias::yes) parameter({prefix + ".bias", {l.rows()}, Role::bias}, l.bias);
-  }
-  void layer_norm(const std::string& prefix, LayerNorm& n) {
-    parameter({prefix + ".weight", {n.size}, Role::norm}, n.weight);
-    if (n.has_bias == Bias::yes) parameter({prefix + ".bias", {n.size}, Role::norm}, n.bias);
-  }
-  void embedding(const std::string& prefix, Embedding& e, Role role = Role::embedding) {
-    parameter({prefix + ".weight", {e.rows, e.columns}, role}, e.weight);
-  }
 };
 
 }  // namespace mlxe

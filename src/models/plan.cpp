@@ -1,6 +1,9 @@
 #include "models/plan.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "mlx_encoder/error.h"
 
 namespace mlxe {
 namespace {
@@ -125,12 +128,32 @@ const char* name(OpKind kind) noexcept {
   return "";
 }
 
-void Plan::visit(ParameterVisitor& v) {
-  for (PlanModule& m : modules) {
-    if (auto* table = std::get_if<Embedding>(&m.weights)) v.embedding(m.name, *table, m.role);
-    if (auto* linear = std::get_if<Linear>(&m.weights)) v.linear(m.name, *linear, m.role);
-    if (auto* norm = std::get_if<LayerNorm>(&m.weights)) v.layer_norm(m.name, *norm);
+int Plan::add_module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights, Role role,
+                     Component component, std::optional<int64_t> layer) {
+  const auto parameter = [&](const char* ending, Shape shape, Role its_role) {
+    const std::string full = name + ending;
+    const auto known = std::ranges::find(parameters, full, &Parameter::name);
+    if (known == parameters.end())
+      parameters.push_back({full, std::move(shape), its_role, component, layer});
+    else if (known->shape != shape)
+      throw Error(ErrorCode::internal,
+                  "plan: " + full + " is " + to_string(known->shape) + ", now " + to_string(shape));
+    else
+      return static_cast<ParameterId>(known - parameters.begin());
+    return static_cast<ParameterId>(parameters.size()) - 1;
+  };
+  PlanModule module{.name = name, .weights = std::move(weights)};
+  if (const auto* table = std::get_if<Embedding>(&module.weights)) {
+    module.weight = parameter(".weight", {table->rows, table->columns}, role);
+  } else if (const auto* linear = std::get_if<Linear>(&module.weights)) {
+    module.weight = parameter(".weight", {linear->rows(), linear->in}, role);
+    if (linear->has_bias == Bias::yes) module.bias = parameter(".bias", {linear->rows()}, Role::bias);
+  } else if (const auto* norm = std::get_if<LayerNorm>(&module.weights)) {
+    module.weight = parameter(".weight", {norm->size}, Role::norm);
+    if (norm->has_bias == Bias::yes) module.bias = parameter(".bias", {norm->size}, Role::norm);
   }
+  modules.push_back(std::move(module));
+  return static_cast<int>(modules.size()) - 1;
 }
 
 double linear_operations(const Plan& plan, const PlanGraph& graph, double tokens, double texts) {

@@ -4,6 +4,8 @@
 // The operations are those of models/ops.h. Values are float matrices; a value is made by one operation.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -30,8 +32,9 @@ struct PlanValue {
 // A named set of weights, as the checkpoint has it: "encoder.layer.0.attention.self.query".
 struct PlanModule {
   std::string name;
-  std::variant<Embedding, Linear, LayerNorm> weights;
-  Role role = Role::linear;  // of its first tensor
+  std::variant<Embedding, Linear, LayerNorm>
+      weights;  // sizes; Plan's table(), linear() and norm() add the handles
+  ParameterId weight = kNoParameter, bias = kNoParameter;
 };
 
 // What the rows of a table are looked up by.
@@ -82,6 +85,10 @@ struct PlanGraph {
 };
 
 struct Plan {
+  // Each tensor once, in the order of the checkpoint. Modules that share one (a tie) have its index in common. Bound
+  // to an engine by their handles.
+  std::vector<Parameter> parameters;
+  size_t of_encoder = 0;            // that many are the encoder's; after them come those of heads alone
   std::vector<PlanModule> modules;  // in the order of the checkpoint
   PlanGraph whole;                  // the result has a row for each token
   PlanGraph
@@ -93,21 +100,47 @@ struct Plan {
 
   int64_t layers() const { return static_cast<int64_t>(whole.layers.size()) - 1; }
 
-  // Each tensor once.
-  void visit(ParameterVisitor& v);
+  // A module of this name, with its parameters: those a module before it has under the same names, or new ones.
+  // Errors: internal (a parameter of that name has another shape).
+  int add_module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights, Role role,
+                 Component component, std::optional<int64_t> layer = {});
 
-  const Embedding& table(int module) const { return std::get<Embedding>(at(module).weights); }
+  // A linear of the plan's heads.
+  int add_head_linear(const std::string& name, int64_t in, int64_t out, Role role = Role::linear,
+                      Bias bias = Bias::yes) {
+    return add_module(name, Linear{.in = in, .out = out, .has_bias = bias}, role, Component::head);
+  }
+
+  Embedding table(int module) const {
+    Embedding table = std::get<Embedding>(at(module).weights);
+    table.weight = handle(at(module).weight);
+    return table;
+  }
+  Linear linear(int module) const {
+    Linear linear = std::get<Linear>(at(module).weights);
+    linear.weight = handle(at(module).weight);
+    linear.bias = handle(at(module).bias);
+    return linear;
+  }
   // The linear that an operation makes of its i-th module.
   Linear linear(const PlanOp& op, size_t i) const {
-    Linear l = std::get<Linear>(at(op.modules[i]).weights);
+    Linear l = linear(op.modules[i]);
     if (op.ranges.empty() || op.ranges[i].count == 0) return l;
     l.stored_rows = l.out;
     l.first_row = op.ranges[i].first;
     l.out = op.ranges[i].count;
     return l;
   }
-  const LayerNorm& norm(int module) const { return std::get<LayerNorm>(at(module).weights); }
+  LayerNorm norm(int module) const {
+    LayerNorm norm = std::get<LayerNorm>(at(module).weights);
+    norm.weight = handle(at(module).weight);
+    norm.bias = handle(at(module).bias);
+    return norm;
+  }
+  std::span<const Parameter> encoder_parameters() const { return std::span(parameters).first(of_encoder); }
   const PlanModule& at(int module) const { return modules[static_cast<size_t>(module)]; }
+  const Parameter& parameter(ParameterId id) const { return parameters[static_cast<size_t>(id)]; }
+  WeightId handle(ParameterId id) const { return id == kNoParameter ? kNoWeight : parameter(id).handle; }
 };
 
 // Multiplications and additions of the graph's linears over that many tokens and texts.

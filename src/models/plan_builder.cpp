@@ -7,7 +7,8 @@
 namespace mlxe {
 
 int PlanBuilder::table(const std::string& name, int64_t rows, int64_t columns, Role role) {
-  return module(name, Embedding{.rows = rows, .columns = columns}, role);
+  return module(name, Embedding{.rows = rows, .columns = columns}, role,
+                role == Role::relative_bias ? Component::attention : Component::embeddings);
 }
 
 ValueId PlanBuilder::lookup(std::span<const std::pair<int, RowIndex>> tables) {
@@ -30,7 +31,8 @@ std::vector<ValueId> PlanBuilder::linears(std::span<const std::string> names, Va
                                           Bias bias) {
   PlanOp op{.kind = OpKind::linears, .inputs = {x}, .outputs = {}};
   for (const std::string& name : names) {
-    op.modules.push_back(module(name, Linear{.in = columns(x), .out = out, .has_bias = bias}, Role::linear));
+    op.modules.push_back(
+        module(name, Linear{.in = columns(x), .out = out, .has_bias = bias}, Role::linear, component_));
     op.outputs.push_back(value(prefix_ + name, out));
   }
   std::vector<ValueId> outputs = op.outputs;
@@ -42,7 +44,7 @@ std::vector<ValueId> PlanBuilder::fused_linears(const std::string& name, int cou
                                                 Bias bias) {
   PlanOp op{.kind = OpKind::linears, .inputs = {x}, .outputs = {}};
   const int fused =
-      module(name, Linear{.in = columns(x), .out = count * out, .has_bias = bias}, Role::linear);
+      module(name, Linear{.in = columns(x), .out = count * out, .has_bias = bias}, Role::linear, component_);
   for (int i = 0; i < count; ++i) {
     op.modules.push_back(fused);
     op.ranges.push_back({i * out, out});
@@ -80,8 +82,8 @@ ValueId PlanBuilder::attention(const std::string& name, const std::vector<ValueI
 }
 
 ValueId PlanBuilder::layer_norm(const std::string& name, ValueId x, float epsilon, Bias bias) {
-  const int norm =
-      module(name, LayerNorm{.epsilon = epsilon, .size = columns(x), .has_bias = bias}, Role::norm);
+  const int norm = module(name, LayerNorm{.epsilon = epsilon, .size = columns(x), .has_bias = bias},
+                          Role::norm, Component::norms);
   return append({.kind = OpKind::layer_norm, .inputs = {x}, .outputs = {}, .modules = {norm}}, prefix_ + name,
                 columns(x));
 }
@@ -93,7 +95,8 @@ ValueId PlanBuilder::add(const std::string& name, ValueId a, ValueId b) {
 
 ValueId PlanBuilder::add_layer_norm(const std::string& name, ValueId a, ValueId b, float epsilon) {
   require(columns(a) == columns(b), name, fmt::format("adds {} columns to {}", columns(a), columns(b)));
-  const int norm = module(name, LayerNorm{.epsilon = epsilon, .size = columns(a)}, Role::norm);
+  const int norm =
+      module(name, LayerNorm{.epsilon = epsilon, .size = columns(a)}, Role::norm, Component::norms);
   return append({.kind = OpKind::add_layer_norm, .inputs = {a, b}, .outputs = {}, .modules = {norm}},
                 prefix_ + name, columns(a));
 }
@@ -101,8 +104,8 @@ ValueId PlanBuilder::add_layer_norm(const std::string& name, ValueId a, ValueId 
 ValueId PlanBuilder::feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,
                                   Activation activation) {
   const int64_t out = columns(x);
-  const int first = module(up, Linear{.in = out, .out = width}, Role::linear);
-  const int second = module(down, Linear{.in = width, .out = out}, Role::linear);
+  const int first = module(up, Linear{.in = out, .out = width}, Role::linear, Component::feed_forward);
+  const int second = module(down, Linear{.in = width, .out = out}, Role::linear, Component::feed_forward);
   return append({.kind = OpKind::feed_forward,
                  .inputs = {x},
                  .outputs = {},
@@ -114,8 +117,10 @@ ValueId PlanBuilder::feed_forward(const std::string& up, const std::string& down
 ValueId PlanBuilder::gated_feed_forward(const std::string& gate_and_up, const std::string& down, ValueId x,
                                         int64_t width, Activation activation, Bias bias) {
   const int64_t out = columns(x);
-  const int fused = module(gate_and_up, Linear{.in = out, .out = 2 * width, .has_bias = bias}, Role::linear);
-  const int second = module(down, Linear{.in = width, .out = out, .has_bias = bias}, Role::linear);
+  const int fused = module(gate_and_up, Linear{.in = out, .out = 2 * width, .has_bias = bias}, Role::linear,
+                           Component::feed_forward);
+  const int second =
+      module(down, Linear{.in = width, .out = out, .has_bias = bias}, Role::linear, Component::feed_forward);
   return append({.kind = OpKind::feed_forward,
                  .inputs = {x},
                  .outputs = {},
@@ -129,6 +134,7 @@ void PlanBuilder::end_layer(ValueId output) {
   columns(output);
   plan_.whole.layers.push_back({.first_op = layer_start_, .output = output});
   layer_start_ = plan_.whole.ops.size();
+  component_ = Component::attention;
 }
 
 Plan PlanBuilder::finish() {
@@ -137,6 +143,7 @@ Plan PlanBuilder::finish() {
   find_last_readers(plan_.whole);
   plan_.first_tokens = narrow_to_first_tokens(plan_.whole);
   plan_.hidden_size = columns(plan_.whole.result());
+  plan_.of_encoder = plan_.parameters.size();
   return std::move(plan_);
 }
 
@@ -152,9 +159,10 @@ ValueId PlanBuilder::value(const std::string& name, int64_t columns) {
 }
 
 int PlanBuilder::module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights,
-                        Role role) {
-  plan_.modules.push_back({prefix_ + name, std::move(weights), role});
-  return static_cast<int>(plan_.modules.size()) - 1;
+                        Role role, Component component) {
+  const auto ended = static_cast<int64_t>(plan_.whole.layers.size());  // the embeddings are the first
+  return plan_.add_module(prefix_ + name, std::move(weights), role, component,
+                          ended > 0 ? std::optional(ended - 1) : std::nullopt);
 }
 
 int64_t PlanBuilder::columns(ValueId id) const {

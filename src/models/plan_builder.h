@@ -41,6 +41,9 @@ class PlanBuilder {
 
   // Names from here on begin with `prefix`.
   void scope(std::string prefix) { prefix_ = std::move(prefix); }
+  // What the linears from here on belong to, those of feed-forwards apart: the embeddings until the first
+  // end_layer(), then attention, unless this says otherwise.
+  void component(Component of_linears) { component_ = of_linears; }
   // Ends the embeddings, the first time; then layer after layer.
   void end_layer(ValueId output);
 
@@ -50,12 +53,14 @@ class PlanBuilder {
  private:
   ValueId append(PlanOp op, const std::string& name, int64_t columns);
   ValueId value(const std::string& name, int64_t columns);
-  int module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights, Role role);
+  int module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights, Role role,
+             Component component);
   int64_t columns(ValueId id) const;
   void require(bool fits, const std::string& module, const std::string& what) const;
 
   Plan plan_;
   std::string prefix_;
+  Component component_ = Component::embeddings;
   size_t layer_start_ = 0;
 };
 

@@ -84,28 +84,27 @@ Model make_mpnet(const Config& c) {
   return {.encoder = mpnet(bert_config(c), rows)};
 }
 
-SequenceClassifier head(const char* dense, Activation activation, const char* out, int64_t hidden,
+SequenceClassifier head(Plan& plan, const char* dense, Activation activation, const char* out,
                         int64_t labels) {
-  return {
-      .transform = {.dense_name = dense, .dense = {.in = hidden, .out = hidden}, .activation = activation},
-      .out_name = out,
-      .out = {.in = hidden, .out = labels}};
+  const int64_t hidden = plan.hidden_size;
+  const HeadTransform transform{plan.add_head_linear(dense, hidden, hidden), activation};
+  return {transform, plan.add_head_linear(out, hidden, labels, Role::classifier)};
 }
 
-SequenceClassifier bert_classifier(const Config&, int64_t hidden, int64_t labels) {
-  return head("pooler.dense", Activation::tanh, "classifier", hidden, labels);
+SequenceClassifier bert_classifier(Plan& plan, const Config&, int64_t labels) {
+  return head(plan, "pooler.dense", Activation::tanh, "classifier", labels);
 }
 
-SequenceClassifier roberta_classifier(const Config&, int64_t hidden, int64_t labels) {
-  return head("classifier.dense", Activation::tanh, "classifier.out_proj", hidden, labels);
+SequenceClassifier roberta_classifier(Plan& plan, const Config&, int64_t labels) {
+  return head(plan, "classifier.dense", Activation::tanh, "classifier.out_proj", labels);
 }
 
-SequenceClassifier electra_classifier(const Config&, int64_t hidden, int64_t labels) {
-  return head("classifier.dense", Activation::gelu_erf, "classifier.out_proj", hidden, labels);
+SequenceClassifier electra_classifier(Plan& plan, const Config&, int64_t labels) {
+  return head(plan, "classifier.dense", Activation::gelu_erf, "classifier.out_proj", labels);
 }
 
-SequenceClassifier distilbert_classifier(const Config&, int64_t hidden, int64_t labels) {
-  return head("pre_classifier", Activation::relu, "classifier", hidden, labels);
+SequenceClassifier distilbert_classifier(Plan& plan, const Config&, int64_t labels) {
+  return head(plan, "pre_classifier", Activation::relu, "classifier", labels);
 }
 
 constexpr std::array<Architecture, 9> kArchitectures{{
@@ -162,10 +161,10 @@ bool is_transformers_class(std::string_view name) {
 
 // The head whose tensors the checkpoint has.
 Head head_of_weights(const Checkpoint& checkpoint, const Architecture& architecture) {
-  const SequenceClassifier sequence = architecture.classifier(checkpoint.config(), 1, 1);
-  if (checkpoint.has(sequence.transform.dense_name + ".weight") &&
-      checkpoint.has(sequence.out_name + ".weight"))
-    return Head::sequence_classifier;
+  Plan head;
+  const SequenceClassifier sequence = architecture.classifier(head, checkpoint.config(), 1);
+  const auto has = [&](int module) { return checkpoint.has(head.at(module).name + ".weight"); };
+  if (has(sequence.transform.dense) && has(sequence.out)) return Head::sequence_classifier;
   return checkpoint.has("classifier.weight") ? Head::token_classifier : Head::none;
 }
 
@@ -228,22 +227,26 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
 
   Model model = architecture.make(config);
   model.model_type = architecture.model_type;
-  const int64_t hidden = model.hidden_size();
-  if (checkpoint.has("pooler.dense.weight")) model.pooler = Pooler{.dense = {.in = hidden, .out = hidden}};
+  Plan& plan = model.encoder;
+  const int64_t hidden = plan.hidden_size;
+  if (checkpoint.has("pooler.dense.weight"))
+    model.pooler = Pooler{plan.add_head_linear("pooler.dense", hidden, hidden)};
 
   const Head head_kind = find_head(checkpoint, architecture, warn);
   if (head_kind == Head::sequence_classifier) {
     model.labels = config.labels(warn);
     model.problem_type = problem_type(config);
-    model.classifier = architecture.classifier(config, hidden, static_cast<int64_t>(model.labels.size()));
-    if (model.classifier->transform.dense_name == "pooler.dense")
+    model.classifier = architecture.classifier(plan, config, static_cast<int64_t>(model.labels.size()));
+    const int dense = model.classifier->transform.dense;
+    if (model.pooler && plan.at(model.pooler->dense).weight == plan.at(dense).weight)
       model.pooler.reset();  // the classifier reads it
   } else if (head_kind == Head::token_classifier) {
     model.token_labels = config.labels(warn);
+    std::optional<HeadTransform> transform;
+    if (architecture.token_transform) transform = architecture.token_transform(plan, config);
+    const auto labels = static_cast<int64_t>(model.token_labels.size());
     model.token_classifier =
-        TokenClassifier{.out = {.in = hidden, .out = static_cast<int64_t>(model.token_labels.size())}};
-    if (architecture.token_transform)
-      model.token_classifier->transform = architecture.token_transform(config, hidden);
+        TokenClassifier{transform, plan.add_head_linear("classifier", hidden, labels, Role::classifier)};
   }
   config.warn_unknown(warn);
   return model;

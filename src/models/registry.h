@@ -15,10 +15,10 @@ struct Architecture {
   const char* sequence_classification;  // class in "architectures" whose head is a SequenceClassifier
   const char* token_classification;     // the same with a TokenClassifier
   Model (*make)(const Config& config);  // the encoder, without heads
-  SequenceClassifier (*classifier)(const Config& config, int64_t hidden_size, int64_t labels);
+  SequenceClassifier (*classifier)(Plan& plan, const Config& config, int64_t labels);
   const char* proved_with;  // the checkpoint its parity was proved on (tests/models)
   // What a token classifier has before its last matrix; null: nothing.
-  HeadTransform (*token_transform)(const Config& config, int64_t hidden_size) = nullptr;
+  HeadTransform (*token_transform)(Plan& plan, const Config& config) = nullptr;
 };
 
 std::span<const Architecture> architectures() noexcept;

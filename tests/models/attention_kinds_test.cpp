@@ -32,7 +32,7 @@ struct Loaded {
       Kind kind, Activations activations, int threads = 2,
       const std::function<void(StoredWeight&)>& damage = [](StoredWeight&) {})
       : engine(make_cpu_engine({.threads = threads, .activations = activations})), model(tiny_model(kind)) {
-    fill(model, [&](const ParameterSpec& spec) {
+    fill(model, [&](const Parameter& spec) {
       StoredWeight stored = weights.store(spec);
       damage(stored);
       return engine->add(stored);
@@ -150,7 +150,7 @@ TEST(FusedMatrix, OfPartsThatBeginWithinAPanelIsComputed) {
     RandomWeights quantized(kAffine8), floats({.dtype = Dtype::f16});
     const auto engine = make_cpu_engine({.threads = 1, .activations = activations});
     Model model{.model_type = "tiny", .encoder = modernbert(config)};
-    fill(model, [&](const ParameterSpec& spec) {  // no group divides the rows of mlp.Wo
+    fill(model, [&](const Parameter& spec) {  // no group divides the rows of mlp.Wo
       return engine->add((spec.shape.back() == kWidth ? floats : quantized).store(spec));
     });
     RunResult result;

@@ -44,11 +44,11 @@ struct Pair {
       const std::function<void(StoredWeight&)>& damage = [](StoredWeight&) {})
       : weights(scheme), cpu_model(test::tiny_model(kind, activation)), mlx_model(cpu_model) {
     std::vector<StoredWeight> stored;
-    test::fill(cpu_model, [&](const ParameterSpec& spec) {
+    test::fill(cpu_model, [&](const Parameter& spec) {
       stored.push_back(weights.store(spec));
       return cpu->add(stored.back());
     });
-    test::fill(mlx_model, [&, i = size_t{0}](const ParameterSpec&) mutable {
+    test::fill(mlx_model, [&, i = size_t{0}](const Parameter&) mutable {
       damage(stored[i]);
       return mlx->add(stored[i++]);
     });
@@ -324,8 +324,8 @@ TEST(MlxEngine, RefusesResultsThatAreNoNumbers) {
                           .codes = std::as_bytes(std::span(infinite)),
                           .scales = {},
                           .biases = {}};
-  pair.mlx_model.pooler->dense.bias = pair.mlx->add(bias);
-  pair.mlx_model.classifier->transform.dense.bias = pair.mlx->add(bias);
+  for (Parameter& p : pair.mlx_model.encoder.parameters)
+    if (p.component == Component::head && p.shape == bias.shape) p.handle = pair.mlx->add(bias);
   EXPECT_EQ(pair.actual({.batch = test::random_batch({4}), .hidden = true}).hidden.rows, 4);
   const std::string text = test::error_text(
       [&] { pair.actual({.batch = test::random_batch({4}), .logits = true}); }, ErrorCode::numeric);
@@ -402,7 +402,7 @@ TEST_F(MlxModuleDeathTest, TheCpuEngineLoadsNothingOfMlx) {
         test::RandomWeights weights(affine(4, 64));
         Model model = test::tiny_model(Kind::bert);
         const auto engine = make_cpu_engine({});
-        test::fill(model, [&](const ParameterSpec& spec) { return engine->add(weights.store(spec)); });
+        test::fill(model, [&](const Parameter& spec) { return engine->add(weights.store(spec)); });
         RunResult result;
         engine->run(model, everything({3, 5}), result);
         if (maps("mlxe_engine_mlx") || maps("libmlx.")) std::exit(1);

@@ -47,16 +47,11 @@ std::vector<std::string> described(const PlanGraph& graph, size_t layer) {
 TEST(Plan, NamesEachTensorOnceInTheOrderOfTheCheckpoint) {
   BertConfig config = kBert;
   config.layers = 1;
-  Plan plan = bert(config);
-  struct Names : ParameterVisitor {
-    std::vector<std::string> names;
-    void parameter(const ParameterSpec& spec, WeightId&) override {
-      names.push_back(spec.name + " " + to_string(spec.shape));
-    }
-  } found;
-  plan.visit(found);
+  const Plan plan = bert(config);
+  std::vector<std::string> names;
+  for (const Parameter& p : plan.parameters) names.push_back(p.name + " " + to_string(p.shape));
   EXPECT_THAT(
-      found.names,
+      names,
       ElementsAre(
           "embeddings.word_embeddings.weight [11, 8]", "embeddings.position_embeddings.weight [5, 8]",
           "embeddings.token_type_embeddings.weight [2, 8]", "embeddings.LayerNorm.weight [8]",
@@ -71,6 +66,51 @@ TEST(Plan, NamesEachTensorOnceInTheOrderOfTheCheckpoint) {
           "encoder.layer.0.intermediate.dense.weight [32, 8]", "encoder.layer.0.intermediate.dense.bias [32]",
           "encoder.layer.0.output.dense.weight [8, 32]", "encoder.layer.0.output.dense.bias [8]",
           "encoder.layer.0.output.LayerNorm.weight [8]", "encoder.layer.0.output.LayerNorm.bias [8]"));
+}
+
+// "embeddings.LayerNorm.weight: norms" or "...: attention of 3".
+std::vector<std::string> components(const Plan& plan) {
+  std::vector<std::string> found;
+  for (const Parameter& p : plan.parameters)
+    if (p.name.ends_with("weight"))
+      found.push_back(p.name.substr(0, p.name.rfind('.')) + ": " + name(p.component) +
+                      (p.layer ? " of " + std::to_string(*p.layer) : ""));
+  return found;
+}
+
+TEST(Plan, SaysWhatEachParameterBelongsTo) {
+  BertConfig config = kBert;
+  config.layers = 1;
+  config.embedding_size = 4;
+  Plan plan = bert(config);
+  plan.add_head_linear("pooler.dense", 8, 8);
+  EXPECT_THAT(
+      components(plan),
+      ElementsAre("embeddings.word_embeddings: embeddings", "embeddings.position_embeddings: embeddings",
+                  "embeddings.token_type_embeddings: embeddings", "embeddings.LayerNorm: norms",
+                  "embeddings_project: embeddings", "encoder.layer.0.attention.self.query: attention of 0",
+                  "encoder.layer.0.attention.self.key: attention of 0",
+                  "encoder.layer.0.attention.self.value: attention of 0",
+                  "encoder.layer.0.attention.output.dense: attention of 0",
+                  "encoder.layer.0.attention.output.LayerNorm: norms of 0",
+                  "encoder.layer.0.intermediate.dense: feed-forward of 0",
+                  "encoder.layer.0.output.dense: feed-forward of 0",
+                  "encoder.layer.0.output.LayerNorm: norms of 0", "pooler.dense: head"));
+  EXPECT_EQ(plan.encoder_parameters().back().name, "encoder.layer.0.output.LayerNorm.bias");
+}
+
+TEST(Plan, ModulesOfOneNameShareTheirParameters) {
+  Plan plan;
+  const int first = plan.add_head_linear("dense", 4, 8), second = plan.add_head_linear("dense", 4, 8);
+  EXPECT_EQ(plan.parameters.size(), 2U);
+  plan.parameters[0].handle = 5;
+  plan.parameters[1].handle = 6;
+  for (const int module : {first, second}) {
+    EXPECT_EQ(plan.linear(module).weight, 5);
+    EXPECT_EQ(plan.linear(module).bias, 6);
+  }
+  EXPECT_THAT(error_text([&] { plan.add_head_linear("dense", 8, 4); }, ErrorCode::internal),
+              HasSubstr("dense.weight is [8, 4], now [4, 8]"));
 }
 
 TEST(Plan, ShapesThatDoNotFitAreAnErrorThatNamesTheModule) {
@@ -193,13 +233,11 @@ Plan unusual() {
 }
 
 TEST(Plan, NarrowedGivesTheSameBits) {
-  const Linear square{.in = kHidden, .out = kHidden};
-  Model model{.model_type = "unusual",
-              .encoder = unusual(),
-              .classifier = SequenceClassifier{
-                  .transform = {.dense_name = "dense", .dense = square, .activation = Activation::tanh},
-                  .out_name = "classifier",
-                  .out = {.in = kHidden, .out = 3}}};
+  Model model{.model_type = "unusual", .encoder = unusual()};
+  model.classifier =
+      SequenceClassifier{.transform = {.dense = model.encoder.add_head_linear("dense", kHidden, kHidden),
+                                       .activation = Activation::tanh},
+                         .out = model.encoder.add_head_linear("classifier", kHidden, 3, Role::classifier)};
   // No token but the first reads layer 0's result in the end, so that layer is narrowed too.
   EXPECT_THAT(described(model.encoder.first_tokens, 1),
               ElementsAre("first tokens of first", "linear:1 of first", "linear:2", "attention of first",
@@ -207,7 +245,7 @@ TEST(Plan, NarrowedGivesTheSameBits) {
                           "add, layer norm of first"));
   RandomWeights weights({.dtype = Dtype::f32});
   const auto engine = make_cpu_engine({.threads = 2});
-  fill(model, [&](const ParameterSpec& spec) { return engine->add(weights.store(spec)); });
+  fill(model, [&](const Parameter& spec) { return engine->add(weights.store(spec)); });
   RunRequest request{.batch = random_batch({9, 1, 30, 4}), .hidden = true, .logits = true};
   RunResult whole, narrowed;
   engine->run(model, request, whole);

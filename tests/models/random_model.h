@@ -5,6 +5,7 @@
 #include <deque>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/half.h"
@@ -52,21 +53,20 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
       .norm_bias = Bias::no,
       .attention_bias = Bias::no,
       .mlp_bias = Bias::no};
-  const Linear square{.in = kHidden, .out = kHidden};
-  const SequenceClassifier classifier{
-      .transform = {.dense_name = "classifier.dense", .dense = square, .activation = Activation::relu},
-      .out_name = "classifier.out_proj",
-      .out = {.in = kHidden, .out = 3}};
   Model model{.model_type = "tiny",
               .encoder = kind == Kind::distilbert   ? mlxe::distilbert(distilbert_config)
                          : kind == Kind::roberta    ? mlxe::roberta(bert_config, 1)
                          : kind == Kind::mpnet      ? mlxe::mpnet(bert_config, 32)
                          : kind == Kind::modernbert ? mlxe::modernbert(modernbert_config)
                                                     : mlxe::bert(bert_config),
-              .pooler = Pooler{square},
-              .classifier = classifier,
               .sentence = {},
               .labels = {"a", "b", "c"}};
+  Plan& plan = model.encoder;
+  model.pooler = Pooler{plan.add_head_linear("pooler.dense", kHidden, kHidden)};
+  model.classifier =
+      SequenceClassifier{.transform = {.dense = plan.add_head_linear("classifier.dense", kHidden, kHidden),
+                                       .activation = Activation::relu},
+                         .out = plan.add_head_linear("classifier.out_proj", kHidden, 3, Role::classifier)};
   model.sentence.modules = {PoolingModule{{PoolingKind::mean, PoolingKind::cls}},
                             DenseModule{.dense = {.in = 2 * kHidden, .out = kHidden}}, NormalizeModule{}};
   return model;
@@ -79,7 +79,7 @@ class RandomWeights {
   explicit RandomWeights(const Scheme& scheme, unsigned seed = 1) : scheme_(scheme), random_(seed) {}
 
   // The span lives as long as this object.
-  const StoredWeight& store(const ParameterSpec& spec) {
+  const StoredWeight& store(const Parameter& spec) {
     const int64_t count = element_count(spec.shape);
     const double spread = spec.role == Role::linear || spec.role == Role::classifier
                               ? 1.5 / std::sqrt(static_cast<double>(spec.shape.back()))
@@ -125,14 +125,13 @@ class RandomWeights {
 // Gives every tensor of a model to `store`, which returns the handle.
 template <class Store>
 void fill(Model& model, Store store) {
-  struct Visitor : ParameterVisitor {
-    explicit Visitor(Store& s) : store(s) {}
-    void parameter(const ParameterSpec& spec, WeightId& handle) override { handle = store(spec); }
-    Store& store;
-  } visitor(store);
-  model.visit(visitor);
+  for (Parameter& p : model.encoder.parameters) p.handle = store(std::as_const(p));
   for (SentenceModule& m : model.sentence.modules)
-    if (auto* d = std::get_if<DenseModule>(&m)) visitor.linear("2_Dense.linear", d->dense);
+    if (auto* d = std::get_if<DenseModule>(&m)) {
+      Linear& l = d->dense;
+      l.weight = store(Parameter{"2_Dense.linear.weight", {l.out, l.in}, Role::linear, Component::head});
+      l.bias = store(Parameter{"2_Dense.linear.bias", {l.out}, Role::bias, Component::head});
+    }
 }
 
 inline Batch random_batch(const std::vector<int>& lengths, unsigned seed = 7) {

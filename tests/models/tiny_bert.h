@@ -23,24 +23,19 @@ struct TinyBert {
 
   explicit TinyBert(const BertConfig& c, const Scheme& scheme, uint32_t seed = 1)
       : config(c), model{.model_type = "bert", .encoder = mlxe::bert(c)}, random_(seed) {
-    model.pooler = Pooler{{.in = c.hidden_size, .out = c.hidden_size}};
-    model.classifier = SequenceClassifier{.transform = {.dense_name = "head.dense",
-                                                        .dense = {.in = c.hidden_size, .out = c.hidden_size},
-                                                        .activation = Activation::relu},
-                                          .out_name = "head.out",
-                                          .out = {.in = c.hidden_size, .out = 3}};
-    Filler filler{*this, scheme};
-    model.visit(filler);
+    Plan& plan = model.encoder;
+    const int64_t width = c.hidden_size;
+    model.pooler = Pooler{plan.add_head_linear("pooler.dense", width, width)};
+    model.classifier =
+        SequenceClassifier{.transform = {.dense = plan.add_head_linear("head.dense", width, width),
+                                         .activation = Activation::relu},
+                           .out = plan.add_head_linear("head.out", width, 3, Role::classifier)};
+    for (const Parameter& p : model.parameters()) fill(p, scheme);
   }
 
   void add_to(Engine& engine) {
-    struct Adder : ParameterVisitor {
-      Adder(Engine& e, std::deque<Stored>& s) : engine(e), stored(s.begin()) {}
-      void parameter(const ParameterSpec&, WeightId& id) override { id = engine.add((stored++)->weight); }
-      Engine& engine;
-      std::deque<Stored>::iterator stored;
-    } adder(engine, stored_);
-    model.visit(adder);
+    for (size_t i = 0; i < stored_.size(); ++i)
+      model.encoder.parameters[i].handle = engine.add(stored_[i].weight);
   }
 
   StoredWeight& stored(const std::string& name) {
@@ -58,34 +53,29 @@ struct TinyBert {
     StoredWeight weight;
   };
 
-  struct Filler : ParameterVisitor {
-    Filler(TinyBert& b, const Scheme& s) : bert(b), scheme(s) {}
-    void parameter(const ParameterSpec& spec, WeightId&) override {
-      const bool is_matrix = spec.shape.size() == 2;
-      const int64_t rows = is_matrix ? spec.shape[0] : 1, columns = spec.shape.back();
-      const bool takes_scheme = spec.role == Role::linear || spec.role == Role::embedding;
-      // Deviations like those of a trained model: activations stay near 1, where softmax and GELU are
-      // nonlinear.
-      const float mean = spec.role == Role::norm && spec.name.ends_with("weight") ? 1.0f : 0.0f;
-      const float deviation = spec.role == Role::linear || spec.role == Role::classifier
-                                  ? 1.5f / std::sqrt(static_cast<float>(columns))
-                                  : 0.3f;
-      std::normal_distribution<float> normal(mean, deviation);
-      std::vector<float> values(static_cast<size_t>(rows * columns));
-      for (float& v : values) v = normal(bert.random_);
+  void fill(const Parameter& spec, const Scheme& scheme) {
+    const bool is_matrix = spec.shape.size() == 2;
+    const int64_t rows = is_matrix ? spec.shape[0] : 1, columns = spec.shape.back();
+    const bool takes_scheme = spec.role == Role::linear || spec.role == Role::embedding;
+    // Deviations like those of a trained model: activations stay near 1, where softmax and GELU are
+    // nonlinear.
+    const float mean = spec.role == Role::norm && spec.name.ends_with("weight") ? 1.0f : 0.0f;
+    const float deviation = spec.role == Role::linear || spec.role == Role::classifier
+                                ? 1.5f / std::sqrt(static_cast<float>(columns))
+                                : 0.3f;
+    std::normal_distribution<float> normal(mean, deviation);
+    std::vector<float> values(static_cast<size_t>(rows * columns));
+    for (float& v : values) v = normal(random_);
 
-      Stored& s = bert.stored_.emplace_back();
-      const Scheme used =
-          takes_scheme ? scheme : Scheme{.dtype = scheme.mode == Mode::none ? scheme.dtype : Dtype::f16};
-      s.matrix = quantize(std::as_bytes(std::span(values)), Dtype::f32, rows, columns, used, 1);
-      s.weight = {spec.name, used, spec.shape, used.dtype, s.matrix.codes, s.matrix.scales, s.matrix.biases};
-      naive::Mat& reference = bert.exact[spec.name] = naive::Mat(rows, columns);
-      const std::vector<float> seen = dequantize(s.matrix);
-      std::copy(seen.begin(), seen.end(), reference.v.begin());
-    }
-    TinyBert& bert;
-    Scheme scheme;
-  };
+    Stored& s = stored_.emplace_back();
+    const Scheme used =
+        takes_scheme ? scheme : Scheme{.dtype = scheme.mode == Mode::none ? scheme.dtype : Dtype::f16};
+    s.matrix = quantize(std::as_bytes(std::span(values)), Dtype::f32, rows, columns, used, 1);
+    s.weight = {spec.name, used, spec.shape, used.dtype, s.matrix.codes, s.matrix.scales, s.matrix.biases};
+    naive::Mat& reference = exact[spec.name] = naive::Mat(rows, columns);
+    const std::vector<float> seen = dequantize(s.matrix);
+    std::copy(seen.begin(), seen.end(), reference.v.begin());
+  }
 
   std::mt19937 random_;
   std::deque<Stored> stored_;
