@@ -93,12 +93,12 @@ inline Matrix hidden_of(const std::filesystem::path& folder) {
   LoadedModel loaded = load_model(folder, {});
   const auto engine = make_cpu_engine({.threads = 1});
   bind(loaded, *engine);
-  RunRequest request{.hidden = true};
+  RunRequest request{.wanted = {Output::hidden}};
   request.batch.append(std::vector<int32_t>{2, 17, 101, 44, 45, 3});
   request.batch.append(std::vector<int32_t>{2, 77, 3});
   RunResult result;
   engine->run(loaded.model, request, result);
-  return result.hidden;
+  return result[Output::hidden];
 }
 
 inline float largest_difference(const Matrix& a, const Matrix& b) {

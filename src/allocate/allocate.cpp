@@ -75,7 +75,7 @@ class TargetedConverter {
                                                .activations = Activations::float32,
                                                .threads = options_.threads,
                                                .warning = options_.warning});
-    output_ = options_.layout == Layout::mlx_embeddings ? OutputKind::vector : output_of(original.model());
+    output_ = options_.layout == Layout::mlx_embeddings ? Output::sentence : output_of(original.model());
     problem_ = original.model().problem_type;
     check_target();
     ThreadPool pool(options_.threads);
@@ -120,17 +120,17 @@ class TargetedConverter {
     };
     const bool labels = has_labels(output_, problem_);
     const bool of_vectors = target_.kind == TargetKind::cosine || target_.kind == TargetKind::relative_error;
-    if (of_vectors && output_ != OutputKind::vector)
+    if (of_vectors && output_ != Output::sentence)
       refuse(labels ? "the model has a classifier, whose labels matter, not vectors; use --max-flips"
                     : "the model is a regression, which has no vectors to compare; use --target-size");
     if (target_.kind == TargetKind::flips && !labels)
-      refuse(output_ == OutputKind::vector
+      refuse(output_ == Output::sentence
                  ? "what is written has no labels that could change; use --min-cosine"
                  : "the model is a regression, which has no labels; use --target-size");
   }
 
   std::vector<Sequence> sequences_for_costs(const TextRunner& original) {
-    const Pairs pairs = output_ == OutputKind::logits ? Pairs::together : Pairs::apart;
+    const Pairs pairs = output_ == Output::text_logits ? Pairs::together : Pairs::apart;
     std::vector<Sequence> sequences =
         spread(tokenize_both(original, original, texts_.fitted, pairs, options_.threads, options_.warning),
                kCostTokens);
@@ -180,7 +180,7 @@ class TargetedConverter {
   Outcome outcome_;
   RecipeOrigin origin_;
   Split texts_;
-  OutputKind output_ = OutputKind::vector;
+  Output output_ = Output::sentence;
   ProblemType problem_ = ProblemType::single_label;
   std::optional<WholeProgress> whole_;
   double measuring_work_ = 0, calibrating_work_ = 0;

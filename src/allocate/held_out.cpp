@@ -21,14 +21,14 @@ Matrix rows_of(const Matrix& all, int64_t first, int64_t count) {
 enum class Side { original, converted };
 
 std::vector<Matrix> outputs(const TextRunner& runner, const std::vector<Sequence>& sequences, Side side,
-                            OutputKind output) {
+                            Output output) {
   const auto which = static_cast<size_t>(side);
   std::vector<size_t> order(sequences.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::stable_sort(order, {}, [&](size_t i) { return sequences[i].ids.size(); });
   std::vector<Matrix> result(sequences.size());
   for (size_t next = 0; next < order.size();) {
-    RunRequest request{.sentence = output == OutputKind::vector, .logits = output != OutputKind::vector};
+    RunRequest request{.wanted = {output}};
     const size_t first = next;
     do {
       const Sequence& s = sequences[order[next++]];
@@ -39,29 +39,29 @@ std::vector<Matrix> outputs(const TextRunner& runner, const std::vector<Sequence
     const RunResult found = runner.run(request);
     for (size_t i = first; i < next; ++i) {
       const auto text = static_cast<int64_t>(i - first);
-      if (output == OutputKind::token_logits)
-        result[order[i]] = rows_of(found.logits, request.batch.offsets[static_cast<size_t>(text)],
+      if (output == Output::token_logits)
+        result[order[i]] = rows_of(found[output], request.batch.offsets[static_cast<size_t>(text)],
                                    request.batch.length(text));
       else
-        result[order[i]] = rows_of(output == OutputKind::vector ? found.sentence : found.logits, text, 1);
+        result[order[i]] = rows_of(found[output], text, 1);
     }
   }
   return result;
 }
 
-Pairs pairs_of(OutputKind output) {
-  return output == OutputKind::logits ? Pairs::together : Pairs::apart;
+Pairs pairs_of(Output output) {
+  return output == Output::text_logits ? Pairs::together : Pairs::apart;
 }
 
 }  // namespace
 
-HeldOutTexts::HeldOutTexts(const TextRunner& original, OutputKind output, const std::vector<TextInput>& texts,
+HeldOutTexts::HeldOutTexts(const TextRunner& original, Output output, const std::vector<TextInput>& texts,
                            int64_t most_tokens, int threads)
     : original_(original), output_(output), texts_(texts), most_tokens_(most_tokens), threads_(threads) {
   const std::vector<Sequence> sequences =
       spread(tokenize_both(original, original, texts_, pairs_of(output_), threads_, {}), most_tokens_);
   original_outputs_ = outputs(original, sequences, Side::original, output_);
-  if (output_ != OutputKind::vector) return;
+  if (output_ != Output::sentence) return;
   MeanCosine between;
   for (const size_t i : different_sequences(sequences)) between.add(original_outputs_[i].values);
   spread_ = 1 - between.value();

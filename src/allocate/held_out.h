@@ -13,7 +13,7 @@ namespace mlxe::allocate {
 class HeldOutTexts {
  public:
   // Runs the original on about `most_tokens` tokens of them. `original` must outlive this.
-  HeldOutTexts(const TextRunner& original, OutputKind output, const std::vector<TextInput>& texts,
+  HeldOutTexts(const TextRunner& original, Output output, const std::vector<TextInput>& texts,
                int64_t most_tokens, int threads);
 
   int64_t sequences() const noexcept { return static_cast<int64_t>(original_outputs_.size()); }
@@ -24,7 +24,7 @@ class HeldOutTexts {
 
  private:
   const TextRunner& original_;
-  OutputKind output_;
+  Output output_;
   std::vector<TextInput> texts_;
   int64_t most_tokens_;
   int threads_;

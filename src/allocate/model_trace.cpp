@@ -51,9 +51,10 @@ void add_op(Uses& uses, const Plan& plan, const PlanOp& op, int stage) {
 
 }  // namespace
 
-OutputKind output_of(const Model& model) noexcept {
-  if (model.classifier) return OutputKind::logits;
-  return model.token_classifier ? OutputKind::token_logits : OutputKind::vector;
+Output output_of(const Model& model) noexcept {
+  for (const Output o : {Output::text_logits, Output::token_logits})
+    if (model.has(o)) return o;
+  return Output::sentence;
 }
 
 const char* name(MatrixRole role) noexcept {
@@ -62,7 +63,7 @@ const char* name(MatrixRole role) noexcept {
   return kNames[static_cast<size_t>(role)];
 }
 
-std::vector<TensorUse> trace(const Model& model, OutputKind output) {
+std::vector<TensorUse> trace(const Model& model, Output output) {
   const Plan& plan = model.encoder;
   Uses uses(plan);
   const PlanGraph& graph = plan.whole;
@@ -73,10 +74,10 @@ std::vector<TensorUse> trace(const Model& model, OutputKind output) {
       add_op(uses, plan, graph.ops[i], stage);
   }
   // The dense modules of a sentence pipeline are no part of the checkpoint.
-  if (output == OutputKind::logits) {
+  if (output == Output::text_logits) {
     uses.add(model.classifier->transform.dense, MatrixRole::head, last_stage);
     uses.add(model.classifier->out, MatrixRole::head, last_stage);
-  } else if (output == OutputKind::token_logits) {
+  } else if (output == Output::token_logits) {
     if (model.token_classifier->transform)
       uses.add(model.token_classifier->transform->dense, MatrixRole::head, last_stage);
     uses.add(model.token_classifier->out, MatrixRole::head, last_stage);

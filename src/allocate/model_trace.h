@@ -9,13 +9,8 @@
 
 namespace mlxe::allocate {
 
-// What a model's users read, and what allocations are judged by.
-enum class OutputKind {
-  vector,       // the sentence-transformers pipeline (or mean pooling): a vector a text
-  logits,       // the classifier: logits a text
-  token_logits  // the token classifier: logits a token
-};
-OutputKind output_of(const Model& model) noexcept;
+// What a model's users read, and what allocations are judged by: text logits, token logits, or a vector a text.
+Output output_of(const Model& model) noexcept;
 
 // What a matrix does in the run.
 enum class MatrixRole { table, query, key, value, attention_out, up, down, head, projection };
@@ -31,6 +26,6 @@ struct TensorUse {
 };
 
 // Matrices the output reads, in the order of the run, each once: where it is met first.
-std::vector<TensorUse> trace(const Model& model, OutputKind output);
+std::vector<TensorUse> trace(const Model& model, Output output);
 
 }  // namespace mlxe::allocate

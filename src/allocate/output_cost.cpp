@@ -17,18 +17,18 @@ double divergence(double p, double q) {
 
 }  // namespace
 
-bool has_labels(OutputKind kind, ProblemType problem) noexcept {
-  return kind != OutputKind::vector && problem != ProblemType::regression;
+bool has_labels(Output kind, ProblemType problem) noexcept {
+  return kind != Output::sentence && problem != ProblemType::regression;
 }
 
-const char* cost_name(OutputKind kind, ProblemType problem) noexcept {
-  if (kind == OutputKind::vector) return "1 - cosine";
+const char* cost_name(Output kind, ProblemType problem) noexcept {
+  if (kind == Output::sentence) return "1 - cosine";
   return has_labels(kind, problem) ? "KL divergence" : "squared difference";
 }
 
 void CostMeter::add(std::span<const float> original, std::span<const float> changed) {
   ++rows_;
-  if (kind_ == OutputKind::vector) {
+  if (kind_ == Output::sentence) {
     cost_ += 1 - row_cosine(original, changed);
     return;
   }

@@ -19,7 +19,7 @@ struct OutputCost {
 
 class CostMeter {
  public:
-  CostMeter(OutputKind kind, ProblemType problem) : kind_(kind), problem_(problem) {}
+  CostMeter(Output kind, ProblemType problem) : kind_(kind), problem_(problem) {}
 
   void add(std::span<const float> original, std::span<const float> changed);  // one row of each
   void add(const Matrix& original, const Matrix& changed);
@@ -27,14 +27,14 @@ class CostMeter {
   OutputCost result() const;
 
  private:
-  OutputKind kind_;
+  Output kind_;
   ProblemType problem_;
   double cost_ = 0;
   int64_t flips_ = 0, rows_ = 0;
 };
 
 // "1 - cosine", "KL divergence" or "squared difference".
-const char* cost_name(OutputKind kind, ProblemType problem) noexcept;
-bool has_labels(OutputKind kind, ProblemType problem) noexcept;
+const char* cost_name(Output kind, ProblemType problem) noexcept;
+bool has_labels(Output kind, ProblemType problem) noexcept;
 
 }  // namespace mlxe::allocate

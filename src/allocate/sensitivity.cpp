@@ -64,13 +64,13 @@ Sensitivity measure_sensitivity(const SensitivityOptions& options) {
                                             .activations = Activations::float32,
                                             .threads = options.threads,
                                             .warning = options.warning});
-  const allocate::OutputKind output = allocate::output_of(original.model());
-  const auto pairs = output == allocate::OutputKind::logits ? Pairs::together : Pairs::apart;
+  const Output output = allocate::output_of(original.model());
+  const auto pairs = output == Output::text_logits ? Pairs::together : Pairs::apart;
   const std::vector<Sequence> sequences = allocate::spread(
       tokenize_both(original, original, options.texts, pairs, options.threads, options.warning),
       options.most_tokens);
   Sensitivity result{.metric = allocate::cost_name(output, original.model().problem_type),
-                     .rows = output == allocate::OutputKind::token_logits ? "tokens" : "texts",
+                     .rows = output == Output::token_logits ? "tokens" : "texts",
                      .labels = allocate::has_labels(output, original.model().problem_type),
                      .texts = static_cast<int64_t>(sequences.size())};
   for (const Sequence& s : sequences) result.tokens += static_cast<int64_t>(s.ids.size());

@@ -25,7 +25,7 @@ cpu::Weight float_weight(const std::string& name, const Shape& shape, const std:
 
 }  // namespace
 
-SensitivityRunner::SensitivityRunner(const TextRunner& original, OutputKind output,
+SensitivityRunner::SensitivityRunner(const TextRunner& original, Output output,
                                      const std::vector<Sequence>& sequences, ThreadPool& pool)
     : output_(output), pool_(pool), model_(original.model()), tensors_(trace(original.model(), output)) {
   bind(original);
@@ -67,8 +67,7 @@ void SensitivityRunner::cut(const std::vector<Sequence>& sequences) {
     const Sequence& s = sequences[i];
     const auto length = static_cast<int64_t>(s.ids.size());
     if (chunks_.empty() || chunks_.back().request.batch.tokens() + length > kChunkTokens)
-      chunks_.push_back(
-          {.request = {.sentence = output_ == OutputKind::vector, .logits = output_ != OutputKind::vector}});
+      chunks_.push_back({.request = {.wanted = {output_}}});
     chunks_.back().request.batch.append(s.ids, s.type_ids[0], s.pool_from[0]);
   }
 }
@@ -95,14 +94,15 @@ Matrix SensitivityRunner::run(Chunk& chunk, int stage, int slot, LayerInputs inp
   const Batch firsts = first_only ? batch.first_tokens() : Batch{};
   const Batch& read = first_only ? firsts : batch;
   switch (output_) {
-    case OutputKind::vector:
+    case Output::sentence:
       return ops.read(model_.sentence.forward(ops, hidden, read));
-    case OutputKind::logits:
+    case Output::text_logits:
       return ops.read(model_.classifier->forward(ops, plan, hidden, read));
-    case OutputKind::token_logits:
-      break;
+    case Output::token_logits:
+      return ops.read(model_.token_classifier->forward(ops, plan, hidden));
+    default:
+      throw Error(ErrorCode::internal, "sensitivity: measures logits and sentence vectors only");
   }
-  return ops.read(model_.token_classifier->forward(ops, plan, hidden));
 }
 
 std::vector<float> SensitivityRunner::original_values(const TensorUse& tensor) const {

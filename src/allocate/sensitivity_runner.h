@@ -22,7 +22,7 @@ namespace mlxe::allocate {
 class SensitivityRunner {
  public:
   // `original` must outlive this. Errors: numeric (the original's output is not finite).
-  SensitivityRunner(const TextRunner& original, OutputKind output, const std::vector<Sequence>& sequences,
+  SensitivityRunner(const TextRunner& original, Output output, const std::vector<Sequence>& sequences,
                     ThreadPool& pool);
 
   const std::vector<TensorUse>& tensors() const noexcept { return tensors_; }
@@ -50,7 +50,7 @@ class SensitivityRunner {
   Matrix run(Chunk& chunk, int stage, int slot, LayerInputs inputs);
   std::vector<float> original_values(const TensorUse& tensor) const;
 
-  OutputKind output_;
+  Output output_;
   ThreadPool& pool_;
   Model model_;
   std::map<std::string, WeightId> handles_;

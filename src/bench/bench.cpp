@@ -35,9 +35,9 @@ uint64_t matrix_bytes(const Checkpoint& checkpoint, const Plan& plan) {
 
 // What is computed of each batch.
 RunRequest wanted(const Model& model, bool first_token, const std::filesystem::path& folder) {
-  if (!first_token) return {.hidden = true};
-  if (model.classifier) return {.logits = true};
-  if (model.pooler) return {.pooler = true};
+  if (!first_token) return {.wanted = {Output::hidden}};
+  for (const Output o : {Output::text_logits, Output::pooled})
+    if (model.has(o)) return {.wanted = {o}};
   throw Error(
       ErrorCode::usage,
       fmt::format("{}: has neither a classifier nor a pooler, which read the first token alone; leave "

@@ -25,9 +25,9 @@ class Measuring {
   Measuring(const std::filesystem::path& folder, std::span<const TextInput> texts,
             const MeasureOptions& options)
       : options_(options), texts_(texts.begin(), texts.end()), runner_(folder, options.encoder) {
-    job_.wanted.logits = runner_.model().classifier.has_value();
-    job_.wanted.sentence = !job_.wanted.logits;
-    if (job_.wanted.logits) return;
+    const bool classifies = runner_.model().has(Output::text_logits);
+    job_.wanted = {classifies ? Output::text_logits : Output::sentence};
+    if (classifies) return;
     // An embedding model makes one vector of each text of a pair.
     for (size_t i = 0, n = texts_.size(); i < n; ++i)
       if (texts_[i].pair) texts_.push_back({*std::exchange(texts_[i].pair, std::nullopt), std::nullopt});

@@ -96,7 +96,7 @@ void check_inputs(const std::vector<EncodeInput>& inputs, const Model& model, co
     warn(fmt::format("{} of the {} texts repeat another; {} different ones teach no more than themselves",
                      inputs.size() - different.size(), inputs.size(), different.size()));
   }
-  if (pairs == 0 && model.classifier && are_of_pairs(model.labels))
+  if (pairs == 0 && model.has(Output::text_logits) && are_of_pairs(model.labels))
     warn(
         fmt::format("the model's labels ({}) are of pairs, but all {} texts stand alone; give pairs, in "
                     "columns `text` and `text_pair`",
@@ -235,8 +235,8 @@ Batch tokenize(const Calibration& wanted, const LoadedModel& model, const Tokeni
     return Tokenized{std::move(inputs), std::move(encodings)};
   };
 
-  std::vector<EncodeInput> inputs =
-      inputs_of(calibration.texts, model.model.classifier ? Pairs::together : Pairs::apart, warn);
+  std::vector<EncodeInput> inputs = inputs_of(
+      calibration.texts, model.model.has(Output::text_logits) ? Pairs::together : Pairs::apart, warn);
   if (!inputs.empty()) check_inputs(inputs, model.model, warn);
   if (calibration.limit > 0 && calibration.limit < inputs.size()) {
     std::vector<EncodeInput> some;

@@ -35,7 +35,7 @@ void check_engines(const Sides& sides, std::span<const Sequence> sequences, Engi
     EngineChecks& checks = side == 0 ? original : quantized;
     checks.texts = static_cast<int64_t>(n);
     const RunResult once = runner.run(together[side]), again = runner.run(together[side]);
-    const Matrix &batch = sides.output(once), &repeat = sides.output(again);
+    const Matrix &batch = once[sides.seen()], &repeat = again[sides.seen()];
     double largest = 0, apart = 0;
     for (size_t i = 0; i < batch.values.size(); ++i) {
       const double difference = std::fabs(static_cast<double>(batch.values[i]) - repeat.values[i]);

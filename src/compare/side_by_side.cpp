@@ -56,8 +56,8 @@ void SideBySide::run_window(size_t begin, size_t end) {
                     quantized = sides_.quantized().run(requests[1]);
     RunResult fast;
     if (fast_) {
-      requests[1].layers = false;
-      requests[1].hidden = true;
+      requests[1].wanted.remove(Output::layers);
+      requests[1].wanted.add(Output::hidden);
       fast = sides_.fast()->run(requests[1]);
     }
     for (size_t i = first; i < next; ++i)
@@ -80,7 +80,8 @@ void SideBySide::take(size_t index, const RunResult& original, const RunResult& 
   text_cosines_[index] = exact_->add(index, s, {hidden, rows_of(quantized.layers.back(), first, length)},
                                      {output(original), output(quantized)});
   if (fast_)
-    fast_->add(index, s, {hidden, rows_of(fast.hidden, first, length)}, {output(original), output(fast)});
+    fast_->add(index, s, {hidden, rows_of(fast[Output::hidden], first, length)},
+               {output(original), output(fast)});
 }
 
 std::vector<NamedDifference> SideBySide::layers() const {

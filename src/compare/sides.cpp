@@ -26,16 +26,22 @@ void check_same_model(const TextRunner& a, const TextRunner& b) {
   };
   check("layers", a.model().layers(), b.model().layers());
   check("hidden units", a.model().hidden_size(), b.model().hidden_size());
-  if (a.model().classifier && b.model().classifier)
+  if (a.model().has(Output::text_logits) && b.model().has(Output::text_logits))
     check("labels", static_cast<int64_t>(a.model().labels.size()),
           static_cast<int64_t>(b.model().labels.size()));
-  if (a.model().token_classifier && b.model().token_classifier)
+  if (a.model().has(Output::token_logits) && b.model().has(Output::token_logits))
     check("labels", static_cast<int64_t>(a.model().token_labels.size()),
           static_cast<int64_t>(b.model().token_labels.size()));
 }
 
 bool has_head(const Model& model) {
-  return model.classifier || model.token_classifier;
+  return model.has(Output::text_logits) || model.has(Output::token_logits);
+}
+
+Output seen_of(const Model& a, const Model& b) {
+  for (const Output o : {Output::token_logits, Output::text_logits})
+    if (a.has(o) && b.has(o)) return o;
+  return Output::sentence;
 }
 
 }  // namespace
@@ -49,8 +55,7 @@ Sides::Sides(const std::filesystem::path& original, const std::filesystem::path&
              const CompareOptions& options, const Warning& warning)
     : original_(original, encoder_options(options, Activations::float32, warning)),
       quantized_(quantized, encoder_options(options, Activations::float32, warning)),
-      by_token_(original_.model().token_classifier && quantized_.model().token_classifier),
-      classifier_(by_token_ || (original_.model().classifier && quantized_.model().classifier)) {
+      seen_(seen_of(original_.model(), quantized_.model())) {
   const bool cpu_only = needs_cpu_engine(options.engine, options.run_mode);
   if (options.run_mode != Activations::float32 && (cpu_only || quantized_.engine_info().engine == "cpu")) {
     fast_.emplace(quantized, encoder_options(options, options.run_mode, warning));
@@ -62,10 +67,7 @@ Sides::Sides(const std::filesystem::path& original, const std::filesystem::path&
 }
 
 std::array<RunRequest, 2> Sides::requests() const {
-  RunRequest request;
-  request.layers = true;
-  request.sentence = !classifier_;
-  request.logits = classifier_;
+  const RunRequest request{.wanted = {Output::layers, seen_}};
   return {request, request};
 }
 
@@ -76,13 +78,10 @@ void Sides::append(std::array<RunRequest, 2>& requests, const Sequence& sequence
   }
 }
 
-const Matrix& Sides::output(const RunResult& result) const {
-  return classifier_ ? result.logits : result.sentence;
-}
-
 std::span<const float> Sides::output_of(const RunResult& result, const Batch& batch, int64_t position) const {
-  if (!by_token_) return rows_of(output(result), position);
-  return rows_of(output(result), batch.offsets[static_cast<size_t>(position)], batch.length(position));
+  const Matrix& output = result[seen_];
+  if (!by_token()) return rows_of(output, position);
+  return rows_of(output, batch.offsets[static_cast<size_t>(position)], batch.length(position));
 }
 
 }  // namespace mlxe

@@ -25,24 +25,23 @@ class Sides {
   const TextRunner& quantized() const { return quantized_; }
   const TextRunner* fast() const { return fast_ ? &*fast_ : nullptr; }  // nullptr: float32 is the run mode
 
-  bool by_token() const { return by_token_; }
-  bool classifier() const { return classifier_; }                         // of texts or of tokens
-  bool classifies_texts() const { return classifier_ && !by_token_; }     // reads a pair at once
+  Output seen() const { return seen_; }  // what users see: logits of both sides, or sentence vectors
+  bool by_token() const { return seen_ == Output::token_logits; }
+  bool classifier() const { return seen_ != Output::sentence; }           // of texts or of tokens
+  bool classifies_texts() const { return seen_ == Output::text_logits; }  // reads a pair at once
   ProblemType problem() const { return original_.model().problem_type; }  // of the classifier
 
   // Two requests, one a side, for all layers and what users see.
   std::array<RunRequest, 2> requests() const;
   static void append(std::array<RunRequest, 2>& requests, const Sequence& sequence);
 
-  // What users see: one row a text; of a token classifier one row a token.
-  const Matrix& output(const RunResult& result) const;
-  // The rows of text `position` of the batch.
+  // What users see of text `position` of the batch: one row; of a token classifier one row a token.
   std::span<const float> output_of(const RunResult& result, const Batch& batch, int64_t position) const;
 
  private:
   TextRunner original_, quantized_;
   std::optional<TextRunner> fast_;
-  bool by_token_, classifier_;
+  Output seen_;
 };
 
 }  // namespace mlxe

@@ -77,8 +77,8 @@ std::string card_text(const FolderTextFacts& f) {
                      .layout = f.options.layout,
                      .mode = f.options.scheme.mode,
                      .sentence_model = f.source.sentence.declared,
-                     .token_classifier = f.source.model.token_classifier && with_heads,
-                     .classifier = f.source.model.classifier && with_heads},
+                     .token_classifier = f.source.model.has(Output::token_logits) && with_heads,
+                     .classifier = f.source.model.has(Output::text_logits) && with_heads},
                     f.plan);
 }
 

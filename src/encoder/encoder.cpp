@@ -56,8 +56,8 @@ struct Encoder::Impl {
             .vocab_size = model.vocab_size(),
             .max_tokens = runner.max_tokens(),
             .dimension = model.hidden_size(),
-            .problem_type = model.classifier ? name(model.problem_type) : "",
-            .score_function = model.classifier ? mlxe::name(runner.score_function()) : "",
+            .problem_type = model.has(Output::text_logits) ? name(model.problem_type) : "",
+            .score_function = model.has(Output::text_logits) ? mlxe::name(runner.score_function()) : "",
             .labels = model.labels,
             .token_labels = model.token_labels,
             .prompts = sentence.prompts,
@@ -99,17 +99,17 @@ struct Encoder::Impl {
   }
 
   std::vector<std::vector<float>> logits(std::span<const TextInput> texts, TextRunner::Job job) const {
-    if (!runner.model().classifier)
+    if (!runner.model().has(Output::text_logits))
       throw Error(
           ErrorCode::unsupported,
           fmt::format(
               "{}: the model has no classification head (config.json's \"architectures\" names none); "
               "use embed, or a ...ForSequenceClassification checkpoint",
               runner.checkpoint().folder().string()));
-    job.wanted.logits = true;
+    job.wanted = {Output::text_logits};
     std::vector<std::vector<float>> all(texts.size());
     runner.run(texts, job, [&](size_t text, const RunResult& result, const Batch&, int64_t i) {
-      const auto values = row(result.logits, i);
+      const auto values = row(result[Output::text_logits], i);
       all[text].assign(values.begin(), values.end());
     });
     return all;
@@ -145,7 +145,7 @@ const ModelInfo& Encoder::info() const noexcept {
 
 Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& options) const {
   TextRunner::Job job;
-  job.wanted.sentence = true;
+  job.wanted = {Output::sentence};
   job.prefix = impl_->prompt(options);
   job.pool_from = impl_->prompt_tokens(job.prefix);
   job.first_text = options.first_text;
@@ -154,7 +154,7 @@ Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& o
   vectors.values.resize(texts.size() * static_cast<size_t>(vectors.columns));
   const std::vector<TextInput> inputs(texts.begin(), texts.end());
   impl_->runner.run(inputs, job, [&](size_t text, const RunResult& result, const Batch&, int64_t i) {
-    std::ranges::copy(row(result.sentence, i),
+    std::ranges::copy(row(result[Output::sentence], i),
                       vectors.values.begin() + static_cast<int64_t>(text) * vectors.columns);
   });
   return vectors;
@@ -228,14 +228,14 @@ std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> 
 std::vector<std::vector<TokenScores>> Encoder::score_tokens(std::span<const std::string> texts,
                                                             const ClassifyOptions& options) const {
   const TextRunner& runner = impl_->runner;
-  if (!runner.model().token_classifier)
+  if (!runner.model().has(Output::token_logits))
     throw Error(
         ErrorCode::unsupported,
         fmt::format("{}: the model has no token classification head (config.json's \"architectures\" names "
                     "none); use a ...ForTokenClassification checkpoint",
                     runner.checkpoint().folder().string()));
   TextRunner::Job job;
-  job.wanted.logits = true;
+  job.wanted = {Output::token_logits};
   job.first_text = options.first_text;
   job.progress = options.progress;
   const std::vector<TextInput> inputs(texts.begin(), texts.end());
@@ -244,8 +244,8 @@ std::vector<std::vector<TokenScores>> Encoder::score_tokens(std::span<const std:
     const Encoding e = runner.encode(inputs[text]);
     for (size_t i = 0; i < e.ids.size(); ++i) {
       if (e.sequence[i] < 0) continue;
-      const auto logits =
-          row(result.logits, batch.offsets[static_cast<size_t>(position)] + static_cast<int64_t>(i));
+      const auto logits = row(result[Output::token_logits],
+                              batch.offsets[static_cast<size_t>(position)] + static_cast<int64_t>(i));
       all[text].push_back(
           {.begin = e.code_point_offsets[i].first,
            .end = e.code_point_offsets[i].second,

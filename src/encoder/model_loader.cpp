@@ -101,7 +101,7 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn)
   Checkpoint checkpoint = Checkpoint::open(folder, warn);
   Model model = make_model(checkpoint, warn);
   check_shapes(checkpoint, model.parameters(), warn);
-  const bool classifies = model.classifier || model.token_classifier;
+  const bool classifies = model.has(Output::text_logits) || model.has(Output::token_logits);
   SentenceModules sentence =
       read_sentence_modules(folder, warn, classifies ? ExpectVectors::no : ExpectVectors::yes);
   check_dense(sentence, folder);

@@ -54,7 +54,7 @@ const char* name(ScoreFunction function) noexcept {
 
 ScoreFunction score_function(const Model& model, const Config& config, const SentenceModules& sentence,
                              const Warning& warn) {
-  const auto setting = model.classifier ? find_setting(config, sentence) : std::nullopt;
+  const auto setting = model.has(Output::text_logits) ? find_setting(config, sentence) : std::nullopt;
   if (!setting) return pipeline_function(model);
   if (!setting->python_class.starts_with("torch.")) {
     const ScoreFunction used = model.labels.size() == 1

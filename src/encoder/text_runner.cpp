@@ -98,7 +98,7 @@ void TextRunner::require_tokens(const Encoding& encoding, int32_t pool_from) {
 
 void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Take& take) const {
   const auto number = [&](size_t i) { return job.first_text + i / job.runs_each + 1; };
-  const bool by_token = job.wanted.logits && model().token_classifier;
+  const bool by_token = job.wanted.contains(Output::token_logits);
   size_t truncated = 0;
   for (size_t begin = 0; begin < texts.size(); begin += kWindow) {
     const auto window = texts.subspan(begin, std::min(kWindow, texts.size() - begin));
@@ -126,7 +126,7 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
     std::ranges::stable_sort(order, {}, [&](size_t i) { return encodings[i].ids.size(); });
     RunResult result;
     for (size_t next = 0; next < order.size();) {
-      RunRequest request = job.wanted;
+      RunRequest request{.wanted = job.wanted};
       const size_t first = next;
       do {
         request.numbers.push_back(number(begin + order[next]));

@@ -42,7 +42,7 @@ class TextRunner {
   static void require_tokens(const Encoding& encoding, int32_t pool_from);
 
   struct Job {
-    RunRequest wanted;      // the requested outputs; run() sets the batch
+    Outputs wanted;
     std::string prefix;     // put before each text
     int32_t pool_from = 0;  // number of prefix tokens that pooling skips
     Truncation truncation = Truncation::longest_first;

@@ -10,8 +10,7 @@ namespace {
 constexpr int64_t kMostTokens = 512;  // of all calls in one batch
 
 bool same_kind(const RunRequest& a, const RunRequest& b) {
-  return a.layers == b.layers && a.hidden == b.hidden && a.pooler == b.pooler && a.sentence == b.sentence &&
-         a.logits == b.logits;
+  return a.wanted == b.wanted;
 }
 
 void append(Batch& to, const Batch& from) {
@@ -102,8 +101,7 @@ void CallQueue::serve_one(Call& call) {
 void CallQueue::serve(const std::vector<Call*>& calls) {
   if (calls.size() == 1) return serve_one(*calls[0]);
   try {
-    const RunRequest& first = calls[0]->request;
-    RunRequest all{{}, first.layers, first.hidden, first.pooler, first.sentence, first.logits};
+    RunRequest all{.wanted = calls[0]->request.wanted};
     for (const Call* c : calls) append(all.batch, c->request.batch);
     RunResult results;
     run_(calls[0]->model, all, results);
@@ -111,15 +109,14 @@ void CallQueue::serve(const std::vector<Call*>& calls) {
     for (Call* c : calls) {
       const int64_t texts = c->request.batch.texts(), tokens = c->request.batch.tokens();
       c->result = {};
-      for (const Matrix& layer : results.layers) c->result.layers.push_back(rows_of(layer, token, tokens));
-      c->result.hidden = rows_of(results.hidden, token, tokens);
-      c->result.pooler = rows_of(results.pooler, text, texts);
-      c->result.sentence = rows_of(results.sentence, text, texts);
-      // A token classifier's logits have one row for each token. (If each text has one token, both cases
-      // agree.)
-      const bool of_tokens = results.logits.rows == all.batch.tokens();
-      c->result.logits =
-          of_tokens ? rows_of(results.logits, token, tokens) : rows_of(results.logits, text, texts);
+      results.each([&](Output output, const Matrix& m) {
+        const bool of_tokens = entry(output).rows == OutputRows::tokens;
+        Matrix own = of_tokens ? rows_of(m, token, tokens) : rows_of(m, text, texts);
+        if (output == Output::layers)
+          c->result.layers.push_back(std::move(own));
+        else
+          c->result[output] = std::move(own);
+      });
       text += texts, token += tokens;
     }
   } catch (...) {

@@ -76,17 +76,14 @@ Batch part_of(const Batch& batch, const Chunk& c) {
 class ResultAssembler {
  public:
   // `spare`: memory to reuse, the largest last.
-  ResultAssembler(const Model& model, const Batch& batch, std::vector<Matrix::Values> spare, RunResult& all)
-      : logits_of_tokens_(model.token_classifier.has_value()),
-        batch_(batch),
-        spare_(std::move(spare)),
-        all_(all) {}
+  ResultAssembler(const Batch& batch, std::vector<Matrix::Values> spare, RunResult& all)
+      : batch_(batch), spare_(std::move(spare)), all_(all) {}
 
   // Copies the results `part` of `chunk` to their place. The memory of `part` then goes to `spare`.
   void add(const Chunk& chunk, RunResult& part, std::vector<Matrix::Values>& spare) {
-    const auto place = [&](Matrix& to, Matrix& from, Rows kind) {
+    const auto place = [&](Matrix& to, Matrix& from, OutputRows rows) {
       const int64_t first =
-          kind == Rows::tokens ? batch_.offsets[static_cast<size_t>(chunk.first)] : chunk.first;
+          rows == OutputRows::tokens ? batch_.offsets[static_cast<size_t>(chunk.first)] : chunk.first;
       std::ranges::copy(from.values, to.values.begin() + first * from.columns);
       if (quantize_kernels().find_not_finite(from.values.data(), from.values.size()) < from.values.size())
         finite_.store(false, std::memory_order_relaxed);
@@ -95,8 +92,8 @@ class ResultAssembler {
     // The first thread allocates the rows of all chunks.
     std::call_once(sized_, [&] {
       all_.layers.resize(part.layers.size());
-      each(part, [&](Matrix& to, const Matrix& from, Rows kind) {
-        to.rows = kind == Rows::tokens ? batch_.tokens() : batch_.texts(), to.columns = from.columns;
+      each(part, [&](Matrix& to, const Matrix& from, OutputRows rows) {
+        to.rows = rows == OutputRows::tokens ? batch_.tokens() : batch_.texts(), to.columns = from.columns;
         if (!spare_.empty()) {
           to.values = std::move(spare_.back());
           spare_.pop_back();
@@ -109,21 +106,16 @@ class ResultAssembler {
   bool finite() const noexcept { return finite_.load(); }
 
  private:
-  enum class Rows { texts, tokens };
   // Calls visit(matrix of all, matrix of the part, kind of its rows) for each result.
   template <class Visit>
   void each(RunResult& part, const Visit& visit) {
-    const auto member = [&](Matrix& to, Matrix& from, Rows kind) {
-      if (from.columns > 0) visit(to, from, kind);
-    };
-    for (size_t i = 0; i < part.layers.size(); ++i) member(all_.layers[i], part.layers[i], Rows::tokens);
-    member(all_.hidden, part.hidden, Rows::tokens);
-    member(all_.pooler, part.pooler, Rows::texts);
-    member(all_.sentence, part.sentence, Rows::texts);
-    member(all_.logits, part.logits, logits_of_tokens_ ? Rows::tokens : Rows::texts);
+    size_t layer = 0;
+    part.each([&](Output output, Matrix& from) {
+      Matrix& to = output == Output::layers ? all_.layers[layer++] : all_[output];
+      if (from.columns > 0) visit(to, from, entry(output).rows);
+    });
   }
 
-  bool logits_of_tokens_;
   const Batch& batch_;
   std::vector<Matrix::Values> spare_;
   RunResult& all_;
@@ -197,17 +189,12 @@ class CpuEngine : public Engine {
       forward(ops, model, request, result);
       std::swap((*workspace).read, spare);
     } else {
-      ResultAssembler joined(model, request.batch, std::move(spare), result);
+      ResultAssembler joined(request.batch, std::move(spare), result);
       pool_.parallel_for(static_cast<int64_t>(chunks.size()), [&](int64_t i, int) {
         const Chunk& chunk = chunks[static_cast<size_t>(i)];
         const Loan workspace(*this);
         CpuOps ops(weights_, *workspace, nullptr, form_);
-        const RunRequest part{part_of(request.batch, chunk),
-                              request.layers,
-                              request.hidden,
-                              request.pooler,
-                              request.sentence,
-                              request.logits};
+        const RunRequest part{.batch = part_of(request.batch, chunk), .wanted = request.wanted};
         RunResult found;
         forward(ops, model, part, found);
         joined.add(chunk, found, (*workspace).read);

@@ -11,14 +11,14 @@
 namespace mlxe {
 namespace {
 
-void check_finite(const RunRequest& request, const Matrix& m, const std::string& what) {
+void check_finite(const RunRequest& request, const Matrix& m, OutputRows rows, const std::string& what) {
   const auto bad = std::find_if(m.values.begin(), m.values.end(), [](float v) { return !std::isfinite(v); });
   if (bad == m.values.end()) return;
   const Batch& batch = request.batch;
   const int64_t row = (bad - m.values.begin()) / m.columns;
   int64_t text = row;
   std::string token;
-  if (m.rows != batch.texts()) {  // a row a token
+  if (rows == OutputRows::tokens) {
     text = std::upper_bound(batch.offsets.begin(), batch.offsets.end(), row) - batch.offsets.begin() - 1;
     token = fmt::format(", token {}", row - batch.offsets[static_cast<size_t>(text)]);
   }
@@ -54,23 +54,20 @@ const char* name(Activations activations) noexcept {
 
 std::vector<Matrix::Values> RunResult::take_values() {
   std::vector<Matrix::Values> taken;
-  const auto take = [&](Matrix& m) {
+  each([&](Output, Matrix& m) {
     if (m.values.capacity() > 0) taken.push_back(std::move(m.values));
     m = {};
-  };
-  for (Matrix* m : {&hidden, &pooler, &sentence, &logits}) take(*m);
-  for (Matrix& m : layers) take(m);
+  });
   layers.clear();
   return taken;
 }
 
 void check_finite(const RunRequest& request, const RunResult& result) {
   for (size_t i = 0; i < result.layers.size(); ++i)
-    check_finite(request, result.layers[i], i == 0 ? "embeddings" : fmt::format("output of layer {}", i - 1));
-  check_finite(request, result.hidden, "last hidden state");
-  check_finite(request, result.pooler, "pooler's output");
-  check_finite(request, result.sentence, "sentence vector");
-  check_finite(request, result.logits, "logits");
+    check_finite(request, result.layers[i], OutputRows::tokens,
+                 i == 0 ? "embeddings" : fmt::format("output of layer {}", i - 1));
+  for (const OutputEntry& o : kOutputTable)
+    if (o.output != Output::layers) check_finite(request, result[o.output], o.rows, o.words);
 }
 
 }  // namespace mlxe

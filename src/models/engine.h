@@ -1,6 +1,7 @@
 // What a loaded engine offers: it takes weights, and runs a model whose handles name them.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,29 +9,46 @@
 #include "format/stored_weight.h"
 #include "mlx_encoder/engine.h"
 #include "models/model.h"
+#include "models/outputs.h"
 
 namespace mlxe {
 
-// Which results to compute; what is not asked for is not computed.
 struct RunRequest {
   Batch batch;
-  bool layers = false;          // token vectors after the embeddings and after each layer
-  bool hidden = false;          // token vectors after the last layer
-  bool pooler = false;          // the model's own pooler
-  bool sentence = false;        // the sentence-transformers pipeline
-  bool logits = false;          // the classifier
+  Outputs wanted;               // nothing else is computed
   std::vector<size_t> numbers;  // of the batch's texts in messages; empty: from 1 on
 };
 
-struct RunResult {
-  std::vector<Matrix> layers;  // layers + 1 matrices [T, D]
-  Matrix hidden;               // [T, D]
-  Matrix pooler;               // [B, D]
-  Matrix sentence;             // [B, D']
-  Matrix logits;               // [B, labels]; of a token classifier [T, labels]
+class RunResult {
+ public:
+  std::vector<Matrix> layers;  // of Output::layers: the embeddings', then each layer's
+
+  // Of any other output. Empty: it was not asked for.
+  Matrix& operator[](Output output) { return matrices_[index_of(output)]; }
+  const Matrix& operator[](Output output) const { return matrices_[index_of(output)]; }
+
+  // Calls visit(output, matrix) for each matrix, those of layers first.
+  template <class Visit>
+  void each(Visit visit) {
+    each_of(*this, visit);
+  }
+  template <class Visit>
+  void each(Visit visit) const {
+    each_of(*this, visit);
+  }
 
   // Gives the values away, for their memory, and is empty.
   std::vector<Matrix::Values> take_values();
+
+ private:
+  template <class Result, class Visit>
+  static void each_of(Result& result, Visit& visit) {
+    for (auto& m : result.layers) visit(Output::layers, m);
+    for (const OutputEntry& o : kOutputTable)
+      if (o.output != Output::layers) visit(o.output, result[o.output]);
+  }
+
+  std::array<Matrix, kOutputs> matrices_;
 };
 
 // Throws numeric, naming the text of the first NaN or infinity.

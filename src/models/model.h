@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "models/heads.h"
+#include "models/outputs.h"
 #include "models/plan.h"
 
 namespace mlxe {
@@ -28,6 +29,23 @@ struct Model {
   int64_t vocab_size() const { return encoder.vocab_size; }
   int64_t token_types() const { return encoder.token_types; }
   int64_t max_tokens() const { return encoder.max_tokens; }
+
+  bool has(Output output) const {
+    switch (output) {
+      case Output::layers:
+      case Output::hidden:
+        return true;
+      case Output::pooled:
+        return pooler.has_value();
+      case Output::sentence:
+        return !sentence.modules.empty();
+      case Output::text_logits:
+        return classifier.has_value();
+      case Output::token_logits:
+        return token_classifier.has_value();
+    }
+    return false;
+  }
 
   // Every tensor of model.safetensors this model reads, each once: the encoder's, then those of its heads.
   const std::vector<Parameter>& parameters() const { return encoder.parameters; }

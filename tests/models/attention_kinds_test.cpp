@@ -40,7 +40,9 @@ struct Loaded {
   }
   RunResult run(const Batch& batch, bool hidden) {
     RunResult result;
-    engine->run(model, {.batch = batch, .hidden = hidden, .logits = true}, result);
+    RunRequest request{.batch = batch, .wanted = {Output::text_logits}};
+    if (hidden) request.wanted.add(Output::hidden);
+    engine->run(model, request, result);
     return result;
   }
 };
@@ -75,7 +77,8 @@ const std::vector<int> kLengths{5, 33, 1, 64, 129};
 TEST_P(AttentionKinds, EightBitActivationsAreNearFloat32) {
   const Batch batch = random_batch(kLengths);
   Loaded exact(GetParam(), Activations::float32), fast(GetParam(), Activations::int8);
-  const double angle = mean_angle(fast.run(batch, true).hidden, exact.run(batch, true).hidden);
+  const double angle =
+      mean_angle(fast.run(batch, true)[Output::hidden], exact.run(batch, true)[Output::hidden]);
   EXPECT_LE(angle, bound_of(GetParam()));
   EXPECT_GT(angle, 1e-6) << "activations are not 8-bit at all";
 }
@@ -93,7 +96,7 @@ TEST_P(AttentionKinds, OneDamagedMatrixShows) {
     weight.scales = damaged;
   };
   Loaded exact(GetParam(), Activations::float32), fast(GetParam(), Activations::int8, 2, damage);
-  EXPECT_GT(mean_angle(fast.run(batch, true).hidden, exact.run(batch, true).hidden),
+  EXPECT_GT(mean_angle(fast.run(batch, true)[Output::hidden], exact.run(batch, true)[Output::hidden]),
             2 * bound_of(GetParam()));
   EXPECT_FALSE(damaged.empty());
 }
@@ -103,14 +106,14 @@ TEST_P(AttentionKinds, ATextHasTheSameBitsAloneAndInABatchOnAnyNumberOfThreads) 
   const Batch batch = random_batch(lengths);
   for (const Activations activations : {Activations::float32, Activations::int8}) {
     Loaded two(GetParam(), activations), one(GetParam(), activations, 1);
-    const Matrix together = two.run(batch, true).hidden;
+    const Matrix together = two.run(batch, true)[Output::hidden];
     for (int64_t text = 0; text < batch.texts(); ++text) {
       const auto first = static_cast<size_t>(batch.offsets[static_cast<size_t>(text)]);
       const auto count = static_cast<size_t>(batch.length(text));
       Batch alone;
       alone.append(std::span(batch.ids).subspan(first, count),
                    std::span(batch.token_types).subspan(first, count));
-      const Matrix own = one.run(alone, true).hidden;
+      const Matrix own = one.run(alone, true)[Output::hidden];
       ASSERT_EQ(own.rows, static_cast<int64_t>(count));
       EXPECT_TRUE(std::equal(own.values.begin(), own.values.end(),
                              together.values.begin() + static_cast<int64_t>(first) * own.columns))
@@ -123,7 +126,8 @@ TEST_P(AttentionKinds, HeadsOfTheFirstTokenKeepTheirBits) {
   const Batch batch = random_batch({9, 1, 30, 129});
   for (const Activations activations : {Activations::float32, Activations::int8}) {
     Loaded loaded(GetParam(), activations);
-    EXPECT_EQ(loaded.run(batch, false).logits.values, loaded.run(batch, true).logits.values);
+    EXPECT_EQ(loaded.run(batch, false)[Output::text_logits].values,
+              loaded.run(batch, true)[Output::text_logits].values);
   }
 }
 
@@ -154,8 +158,8 @@ TEST(FusedMatrix, OfPartsThatBeginWithinAPanelIsComputed) {
       return engine->add((spec.shape.back() == kWidth ? floats : quantized).store(spec));
     });
     RunResult result;
-    engine->run(model, {.batch = random_batch({5, 33}), .hidden = true}, result);
-    return result.hidden;
+    engine->run(model, {.batch = random_batch({5, 33}), .wanted = {Output::hidden}}, result);
+    return result[Output::hidden];
   };
   EXPECT_LE(mean_angle(run(Activations::int8), run(Activations::float32)), kAngle);
 }

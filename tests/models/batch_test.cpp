@@ -32,9 +32,9 @@ std::vector<float> rows_of(const Matrix& m, const Batch& batch, int64_t text) {
 
 std::vector<const Matrix*> matrices(const RunResult& r) {
   std::vector<const Matrix*> all;
-  for (const Matrix& layer : r.layers) all.push_back(&layer);
-  for (const Matrix* m : {&r.hidden, &r.pooler, &r.sentence, &r.logits})
-    if (m->rows > 0) all.push_back(m);
+  r.each([&](Output, const Matrix& m) {
+    if (m.rows > 0) all.push_back(&m);
+  });
   return all;
 }
 
@@ -57,12 +57,10 @@ double text_difference(const RunResult& x, const Batch& in_x, int64_t a, const R
 }
 
 RunRequest everything(const Model& model, Batch batch) {
-  return {.batch = std::move(batch),
-          .layers = true,
-          .hidden = true,
-          .pooler = model.pooler.has_value(),
-          .sentence = true,
-          .logits = model.classifier.has_value()};
+  RunRequest request{.batch = std::move(batch)};
+  for (const OutputEntry& o : kOutputTable)
+    if (model.has(o.output)) request.wanted.add(o.output);
+  return request;
 }
 
 // On a GPU, MLX chooses its blocking by shape, so that results agree only up to rounding. Each run is
@@ -141,7 +139,8 @@ TEST(BatchTwin, OneBitIsNoticed) {
   Running model(folder, make_cpu_engine({}));
   const RunResult expected = model.run(everything(model.loaded.model, batch));
   RunResult found = expected;
-  float& value = found.layers.back().values[static_cast<size_t>(batch.offsets[2] * found.hidden.columns)];
+  float& value =
+      found.layers.back().values[static_cast<size_t>(batch.offsets[2] * found[Output::hidden].columns)];
   value = std::nextafter(value, 100.0f);
   EXPECT_GT(text_difference(found, batch, 2, expected, batch, 2), 0);
   EXPECT_EQ(text_difference(found, batch, 1, expected, batch, 1), 0);

@@ -74,10 +74,10 @@ TEST(Bf16Engine, MatricesOfFloatsTakeItOnRequestOnly) {
   const RunResult a = run(bert, *exact, batch);
   bert.add_to(*rounded);
   const RunResult b = run(bert, *rounded, batch);
-  EXPECT_NE(a.hidden.values, b.hidden.values);
+  EXPECT_NE(a[Output::hidden].values, b[Output::hidden].values);
   EXPECT_EQ(rounded->info().activations, Activations::bf16);
   bert.add_to(*automatic);
-  EXPECT_EQ(a.hidden.values, run(bert, *automatic, batch).hidden.values);
+  EXPECT_EQ(a[Output::hidden].values, run(bert, *automatic, batch)[Output::hidden].values);
 }
 
 #ifdef __linux__

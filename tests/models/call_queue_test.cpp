@@ -19,9 +19,9 @@ namespace {
 void stand_in(const RunRequest& request, RunResult& result) {
   const Batch& batch = request.batch;
   result = {};
-  if (request.hidden) result.hidden = {batch.tokens(), 2, {}};
-  if (request.sentence) result.sentence = {batch.texts(), 1, {}};
-  if (request.logits) result.logits = {batch.tokens(), 1, {}};
+  if (request.wanted.contains(Output::hidden)) result[Output::hidden] = {batch.tokens(), 2, {}};
+  if (request.wanted.contains(Output::sentence)) result[Output::sentence] = {batch.texts(), 1, {}};
+  if (request.wanted.contains(Output::token_logits)) result[Output::token_logits] = {batch.tokens(), 1, {}};
   for (int64_t b = 0; b < batch.texts(); ++b) {
     float sum = 0;
     for (int32_t t = batch.offsets[static_cast<size_t>(b)]; t < batch.offsets[static_cast<size_t>(b) + 1];
@@ -29,17 +29,18 @@ void stand_in(const RunRequest& request, RunResult& result) {
       const auto id = static_cast<float>(batch.ids[static_cast<size_t>(t)]);
       if (id == 13) throw Error(ErrorCode::format, "13 is no token");
       sum += id;
-      if (request.hidden) result.hidden.values.insert(result.hidden.values.end(), {id, id});
-      if (request.logits) result.logits.values.push_back(-id);
+      if (request.wanted.contains(Output::hidden))
+        result[Output::hidden].values.insert(result[Output::hidden].values.end(), {id, id});
+      if (request.wanted.contains(Output::token_logits)) result[Output::token_logits].values.push_back(-id);
     }
-    if (request.sentence) result.sentence.values.push_back(sum);
+    if (request.wanted.contains(Output::sentence)) result[Output::sentence].values.push_back(sum);
   }
 }
 
 const Model kModel{.model_type = "bert"};
 
 RunRequest text(std::vector<int32_t> ids) {
-  RunRequest request{.hidden = true, .sentence = true, .logits = true};
+  RunRequest request{.wanted = {Output::hidden, Output::sentence, Output::token_logits}};
   request.batch.append(ids);
   return request;
 }
@@ -79,15 +80,15 @@ TEST(CallQueue, CallsThatWaitedRunAsOneBatchAndGetTheirOwnRows) {
   crowd.first(text({1, 2}));
   for (int32_t i = 0; i < 7; ++i) crowd.call(text({100 * i, 5, i}));
   crowd.let_go();
-  EXPECT_EQ(crowd.calls[0].get().sentence.values, (Matrix::Values{3}));
+  EXPECT_EQ(crowd.calls[0].get()[Output::sentence].values, (Matrix::Values{3}));
   for (int32_t i = 0; i < 7; ++i) {
     const RunResult r = crowd.calls[static_cast<size_t>(i) + 1].get();
     const auto a = static_cast<float>(100 * i), c = static_cast<float>(i);
-    EXPECT_EQ(r.sentence.values, (Matrix::Values{a + 5 + c}));
-    EXPECT_EQ(r.hidden.values, (Matrix::Values{a, a, 5, 5, c, c}));
-    EXPECT_EQ(r.hidden.rows, 3);
-    EXPECT_EQ(r.logits.values, (Matrix::Values{-a, -5, -c}));
-    EXPECT_EQ(r.pooler.rows, 0);
+    EXPECT_EQ(r[Output::sentence].values, (Matrix::Values{a + 5 + c}));
+    EXPECT_EQ(r[Output::hidden].values, (Matrix::Values{a, a, 5, 5, c, c}));
+    EXPECT_EQ(r[Output::hidden].rows, 3);
+    EXPECT_EQ(r[Output::token_logits].values, (Matrix::Values{-a, -5, -c}));
+    EXPECT_EQ(r[Output::pooled].rows, 0);
   }
   EXPECT_THAT(crowd.texts_of_runs, testing::ElementsAre(1, 7));
 }
@@ -99,9 +100,9 @@ TEST(CallQueue, AnErrorIsItsCallersAlone) {
   crowd.call(text({12, 13}));
   crowd.call(text({4}));
   crowd.let_go();
-  EXPECT_EQ(crowd.calls[1].get().sentence.values, (Matrix::Values{2}));
+  EXPECT_EQ(crowd.calls[1].get()[Output::sentence].values, (Matrix::Values{2}));
   EXPECT_THROW((void)crowd.calls[2].get(), Error);
-  EXPECT_EQ(crowd.calls[3].get().sentence.values, (Matrix::Values{4}));
+  EXPECT_EQ(crowd.calls[3].get()[Output::sentence].values, (Matrix::Values{4}));
 }
 
 TEST(CallQueue, WhatAsksForOtherResultsOrIsLargeRunsApart) {
@@ -109,20 +110,20 @@ TEST(CallQueue, WhatAsksForOtherResultsOrIsLargeRunsApart) {
   crowd.first(text({1}));
   crowd.call(text({2}));
   RunRequest vectors_only = text({3});
-  vectors_only.hidden = false;
+  vectors_only.wanted.remove(Output::hidden);
   crowd.call(vectors_only);
   crowd.call(text(std::vector<int32_t>(200, 1)));
   crowd.call(text(std::vector<int32_t>(250, 1)));
   crowd.call(text(std::vector<int32_t>(90, 1)));  // 2 + 200 + 250 + 90 tokens are more than one batch
   crowd.let_go();
   std::vector<float> sums;
-  for (auto& c : crowd.calls) sums.push_back(c.get().sentence.values.at(0));
+  for (auto& c : crowd.calls) sums.push_back(c.get()[Output::sentence].values.at(0));
   EXPECT_THAT(sums, testing::ElementsAre(1, 2, 3, 200, 250, 90));
   EXPECT_EQ(crowd.texts_of_runs.size(), 4u) << testing::PrintToString(crowd.texts_of_runs);
   // The largest calls are not queued.
   RunResult result;
   crowd.queue.call(kModel, text(std::vector<int32_t>(300, 1)), result);
-  EXPECT_EQ(result.sentence.values, (Matrix::Values{300}));
+  EXPECT_EQ(result[Output::sentence].values, (Matrix::Values{300}));
 }
 
 }  // namespace

@@ -166,8 +166,9 @@ TEST(CpuEngine, AShuffledBatchGivesTheShuffledResult) {
     }
     const RunResult found = run(bert, *engine, shuffled);
     for (size_t i = 0; i < order.size(); ++i)
-      expect_same_bits(expected.hidden, batch.offsets[static_cast<size_t>(order[i])], found.hidden,
-                       shuffled.offsets[i], batch.length(order[i]), "round " + std::to_string(round));
+      expect_same_bits(expected[Output::hidden], batch.offsets[static_cast<size_t>(order[i])],
+                       found[Output::hidden], shuffled.offsets[i], batch.length(order[i]),
+                       "round " + std::to_string(round));
   }
 }
 
@@ -187,7 +188,7 @@ TEST(CpuEngine, ConcurrentCallsDontMix) {
     callers.push_back(std::async(std::launch::async, [&, i] {
       for (int round = 0; round < 10; ++round) {
         const RunResult found = run(bert, *engine, batches[i]);
-        expect_same_bits(expected[i].hidden, 0, found.hidden, 0, found.hidden.rows,
+        expect_same_bits(expected[i][Output::hidden], 0, found[Output::hidden], 0, found[Output::hidden].rows,
                          "caller " + std::to_string(i));
       }
     }));
@@ -234,8 +235,9 @@ TEST(CpuEngine, PoolerAndClassifierReadTheFirstToken) {
       apply(naive::linear(first, bert.exact, "pooler.dense"), [](double v) { return std::tanh(v); });
   const naive::Mat hidden =
       apply(naive::linear(first, bert.exact, "head.dense"), [](double v) { return v > 0 ? v : 0; });
-  EXPECT_LE(largest_difference(result.pooler, pooler), kTolerance);
-  EXPECT_LE(largest_difference(result.logits, naive::linear(hidden, bert.exact, "head.out")), kTolerance);
+  EXPECT_LE(largest_difference(result[Output::pooled], pooler), kTolerance);
+  EXPECT_LE(largest_difference(result[Output::text_logits], naive::linear(hidden, bert.exact, "head.out")),
+            kTolerance);
 }
 
 TEST(CpuEngine, HeadsOfTheFirstTokenKeepTheirBits) {
@@ -270,8 +272,8 @@ constexpr PoolingKind kKinds[] = {PoolingKind::cls,           PoolingKind::max,
 
 Matrix sentence_vectors(const TinyBert& bert, Engine& engine, const Batch& batch) {
   RunResult result;
-  engine.run(bert.model, {batch, false, false, false, true, false}, result);
-  return result.sentence;
+  engine.run(bert.model, {.batch = batch, .wanted = {Output::sentence}}, result);
+  return result[Output::sentence];
 }
 
 TEST(CpuEngine, EveryPoolingWithAndWithoutAPrompt) {
@@ -348,7 +350,8 @@ TEST(CpuEngine, EveryActivationOfTheFeedForward) {
     naive::Bert naive = bert.naive();
     naive.activation = function;
     const naive::Mat expected = naive(batch.ids, batch.token_types).back();
-    EXPECT_LE(largest_difference(run(bert, *engine, batch).hidden, expected), kTolerance) << name(activation);
+    EXPECT_LE(largest_difference(run(bert, *engine, batch)[Output::hidden], expected), kTolerance)
+        << name(activation);
   }
 }
 
@@ -402,12 +405,10 @@ TEST(CpuEngine, ResultsThatAreNotFiniteAreNamed) {
   RunResult result;
   EXPECT_THAT(error_text([&] { run(bert, *engine, batch); }, ErrorCode::numeric),
               HasSubstr("text 1, token 0: NaN in the output of layer 1"));
-  EXPECT_THAT(error_text(
-                  [&] {
-                    engine->run(bert.model, {batch, false, false, false, false, true}, result);
-                  },
-                  ErrorCode::numeric),
-              HasSubstr("text 1: NaN in the logits"));
+  EXPECT_THAT(
+      error_text([&] { engine->run(bert.model, {.batch = batch, .wanted = {Output::text_logits}}, result); },
+                 ErrorCode::numeric),
+      HasSubstr("text 1: NaN in the logits"));
 }
 
 TEST(CpuEngine, IdsOutsideTheTablesAreRefused) {
@@ -443,7 +444,7 @@ TEST(CpuEngine, AnEmptyBatchGivesEmptyResults) {
   TinyBert bert(kOdd, {.dtype = Dtype::f32});
   const auto engine = make_cpu_engine({});
   bert.add_to(*engine);
-  EXPECT_EQ(run(bert, *engine, {}).hidden.rows, 0);
+  EXPECT_EQ(run(bert, *engine, {})[Output::hidden].rows, 0);
 }
 
 TEST(CpuEngine, SaysWhichVariantAndHowManyThreads) {

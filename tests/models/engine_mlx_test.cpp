@@ -67,11 +67,7 @@ struct Pair {
 
 RunRequest everything(const std::vector<int>& lengths) {
   return {.batch = test::random_batch(lengths),
-          .layers = true,
-          .hidden = true,
-          .pooler = true,
-          .sentence = true,
-          .logits = true};
+          .wanted = {Output::layers, Output::hidden, Output::pooled, Output::sentence, Output::text_logits}};
 }
 
 double largest(const Matrix& m) {
@@ -105,10 +101,10 @@ void expect_same(const RunResult& actual, const RunResult& expected) {
   ASSERT_EQ(actual.layers.size(), expected.layers.size());
   for (size_t i = 0; i < expected.layers.size(); ++i)
     expect_same(actual.layers[i], expected.layers[i], "layer " + std::to_string(i));
-  expect_same(actual.hidden, expected.hidden, "hidden");
-  expect_same(actual.pooler, expected.pooler, "pooler");
-  expect_same(actual.sentence, expected.sentence, "sentence");
-  expect_same(actual.logits, expected.logits, "logits");
+  expect_same(actual[Output::hidden], expected[Output::hidden], "hidden");
+  expect_same(actual[Output::pooled], expected[Output::pooled], "pooler");
+  expect_same(actual[Output::sentence], expected[Output::sentence], "sentence");
+  expect_same(actual[Output::text_logits], expected[Output::text_logits], "logits");
 }
 
 // Lengths around the sizes at which kernels change their path, and the shortest texts.
@@ -176,14 +172,15 @@ TEST(MlxEngine, WindowsOfLongTexts) {
   SKIP_WITHOUT_MLX();
   Pair pair(Kind::modernbert, kFloat);
   constexpr int kLength = 700;
-  const RunRequest request{.batch = test::random_batch({kLength, 300}), .hidden = true};
-  const Matrix expected = pair.expected(request).hidden, actual = pair.actual(request).hidden;
+  const RunRequest request{.batch = test::random_batch({kLength, 300}), .wanted = {Output::hidden}};
+  const Matrix expected = pair.expected(request)[Output::hidden],
+               actual = pair.actual(request)[Output::hidden];
   const double bound = (kTolerance + kLength * 0x1p-24) * largest(expected);
   EXPECT_LE(difference(actual, expected), bound);
   // The twin: a window that is one token wider.
   for (PlanOp& op : pair.cpu_model.encoder.whole.ops)
     if (op.attention.window > 0) ++op.attention.window;
-  EXPECT_GT(difference(actual, pair.expected(request).hidden), 10 * bound);
+  EXPECT_GT(difference(actual, pair.expected(request)[Output::hidden]), 10 * bound);
 }
 
 // The twin: the comparison above notices a changed exponent of one scale of one matrix.
@@ -200,8 +197,10 @@ TEST(MlxEngine, NoticesOneDamagedScale) {
   const RunResult actual = pair.actual(request), expected = pair.expected(request);
   ASSERT_FALSE(damaged.empty());
   expect_same(actual.layers[1], expected.layers[1], "the layer before it");
-  EXPECT_GT(difference(actual.hidden, expected.hidden), 100 * kTolerance * largest(expected.hidden));
-  EXPECT_GT(difference(actual.sentence, expected.sentence), 10 * kTolerance * largest(expected.sentence));
+  EXPECT_GT(difference(actual[Output::hidden], expected[Output::hidden]),
+            100 * kTolerance * largest(expected[Output::hidden]));
+  EXPECT_GT(difference(actual[Output::sentence], expected[Output::sentence]),
+            10 * kTolerance * largest(expected[Output::sentence]));
 }
 
 TEST(MlxEngine, KnowsEveryActivation) {
@@ -210,8 +209,9 @@ TEST(MlxEngine, KnowsEveryActivation) {
        {Activation::identity, Activation::relu, Activation::gelu_erf, Activation::gelu_tanh,
         Activation::gelu_quick, Activation::silu, Activation::tanh, Activation::sigmoid}) {
     Pair pair(Kind::bert, kFloat, activation);
-    const RunRequest request{.batch = test::random_batch({9, 4}), .hidden = true};
-    expect_same(pair.actual(request).hidden, pair.expected(request).hidden, name(activation));
+    const RunRequest request{.batch = test::random_batch({9, 4}), .wanted = {Output::hidden}};
+    expect_same(pair.actual(request)[Output::hidden], pair.expected(request)[Output::hidden],
+                name(activation));
   }
 }
 
@@ -222,14 +222,15 @@ TEST(MlxEngine, PoolsAsTheCpuEngineDoes) {
                                        PoolingKind::mean,          PoolingKind::mean_sqrt_len,
                                        PoolingKind::weighted_mean, PoolingKind::last_token};
   for (Model* model : {&pair.mlx_model, &pair.cpu_model}) model->sentence.modules = {PoolingModule{kinds}};
-  RunRequest request{.batch = test::random_batch({7, 1, 12, 7}), .sentence = true};
+  RunRequest request{.batch = test::random_batch({7, 1, 12, 7}), .wanted = {Output::sentence}};
   request.batch.pool_from = {0, 0, 5, 6};  // two prompts; the second leaves only the last token
-  expect_same(pair.actual(request).sentence, pair.expected(request).sentence, "pooled");
+  expect_same(pair.actual(request)[Output::sentence], pair.expected(request)[Output::sentence], "pooled");
   // Texts with only a prompt. Without max pooling, because the maximum of no tokens is not a number.
   request.batch.pool_from = {7, 0, 99, 0};
   for (Model* model : {&pair.mlx_model, &pair.cpu_model})
     std::erase(std::get<PoolingModule>(model->sentence.modules[0]).kinds, PoolingKind::max);
-  expect_same(pair.actual(request).sentence, pair.expected(request).sentence, "nothing but a prompt");
+  expect_same(pair.actual(request)[Output::sentence], pair.expected(request)[Output::sentence],
+              "nothing but a prompt");
 }
 
 TEST(MlxEngine, ComputesTheFirstTokenAloneForHeadsThatReadNoOther) {
@@ -240,11 +241,13 @@ TEST(MlxEngine, ComputesTheFirstTokenAloneForHeadsThatReadNoOther) {
       model->sentence.modules = {PoolingModule{{PoolingKind::cls}}};
     for (const std::vector<int>& lengths : {kLengths, std::vector<int>{5, 5, 5}, std::vector<int>{1, 1}}) {
       RunRequest request = everything(lengths);
-      request.layers = request.hidden = false;
+      request.wanted.remove(Output::layers);
+      request.wanted.remove(Output::hidden);
       const RunResult heads = pair.actual(request);
       expect_same(heads, pair.expected(request));
-      EXPECT_EQ(heads.sentence.rows, static_cast<int64_t>(lengths.size()));
-      expect_same(heads.logits, pair.actual(everything(lengths)).logits, "logits of a run that gives all");
+      EXPECT_EQ(heads[Output::sentence].rows, static_cast<int64_t>(lengths.size()));
+      expect_same(heads[Output::text_logits], pair.actual(everything(lengths))[Output::text_logits],
+                  "logits of a run that gives all");
     }
   }
 }
@@ -255,32 +258,34 @@ TEST(MlxEngine, CutsLargeBatchesIntoChunks) {
   Pair pair(Kind::distilbert, kFloat);
   std::vector<int> lengths(80, 128);
   lengths.back() = 3;
-  const RunRequest request{.batch = test::random_batch(lengths), .hidden = true, .sentence = true};
+  const RunRequest request{.batch = test::random_batch(lengths),
+                           .wanted = {Output::hidden, Output::sentence}};
   const RunResult actual = pair.actual(request), expected = pair.expected(request);
-  expect_same(actual.hidden, expected.hidden, "hidden");
-  expect_same(actual.sentence, expected.sentence, "sentence");
+  expect_same(actual[Output::hidden], expected[Output::hidden], "hidden");
+  expect_same(actual[Output::sentence], expected[Output::sentence], "sentence");
 }
 
 TEST(MlxEngine, GivesNothingForNothing) {
   SKIP_WITHOUT_MLX();
   Pair pair(Kind::bert, kFloat);
-  const RunResult result = pair.actual({.batch = {}, .layers = true, .hidden = true, .sentence = true});
+  const RunResult result =
+      pair.actual({.batch = {}, .wanted = {Output::layers, Output::hidden, Output::sentence}});
   EXPECT_TRUE(result.layers.empty());
-  EXPECT_EQ(result.hidden.rows, 0);
+  EXPECT_EQ(result[Output::hidden].rows, 0);
 }
 
 TEST(MlxEngine, GivesATextTheSameVectorsInAnyBatch) {
   SKIP_WITHOUT_MLX();
   Pair pair(Kind::roberta, affine(4, 64));
-  const RunRequest together{.batch = test::random_batch({40, 3, 17}), .sentence = true};
-  const Matrix all = pair.actual(together).sentence;
+  const RunRequest together{.batch = test::random_batch({40, 3, 17}), .wanted = {Output::sentence}};
+  const Matrix all = pair.actual(together)[Output::sentence];
   for (int64_t b = 0; b < 3; ++b) {
     const auto begin = together.batch.ids.begin();
-    RunRequest alone{.sentence = true};
+    RunRequest alone{.wanted = {Output::sentence}};
     alone.batch.append(
         std::vector<int32_t>(begin + together.batch.offsets[b], begin + together.batch.offsets[b + 1]),
         std::span(together.batch.token_types).subspan(together.batch.offsets[b], together.batch.length(b)));
-    const Matrix one = pair.actual(alone).sentence;
+    const Matrix one = pair.actual(alone)[Output::sentence];
     const Matrix row{
         1, all.columns, {all.values.begin() + b * all.columns, all.values.begin() + (b + 1) * all.columns}};
     expect_same(one, row, "text " + std::to_string(b));
@@ -290,13 +295,13 @@ TEST(MlxEngine, GivesATextTheSameVectorsInAnyBatch) {
 TEST(MlxEngine, ServesSeveralThreads) {
   SKIP_WITHOUT_MLX();
   Pair pair(Kind::bert, affine(8, 64));
-  const RunRequest request{.batch = test::random_batch({6, 11}), .hidden = true};
-  const Matrix alone = pair.actual(request).hidden;
+  const RunRequest request{.batch = test::random_batch({6, 11}), .wanted = {Output::hidden}};
+  const Matrix alone = pair.actual(request)[Output::hidden];
   std::vector<Matrix> results(4);
   std::vector<std::thread> threads;
   for (Matrix& result : results)
     threads.emplace_back([&] {
-      for (int i = 0; i < 5; ++i) result = pair.actual(request).hidden;
+      for (int i = 0; i < 5; ++i) result = pair.actual(request)[Output::hidden];
     });
   for (std::thread& thread : threads) thread.join();
   for (const Matrix& result : results) EXPECT_EQ(result.values, alone.values);
@@ -326,9 +331,11 @@ TEST(MlxEngine, RefusesResultsThatAreNoNumbers) {
                           .biases = {}};
   for (Parameter& p : pair.mlx_model.encoder.parameters)
     if (p.component == Component::head && p.shape == bias.shape) p.handle = pair.mlx->add(bias);
-  EXPECT_EQ(pair.actual({.batch = test::random_batch({4}), .hidden = true}).hidden.rows, 4);
+  EXPECT_EQ(pair.actual({.batch = test::random_batch({4}), .wanted = {Output::hidden}})[Output::hidden].rows,
+            4);
   const std::string text = test::error_text(
-      [&] { pair.actual({.batch = test::random_batch({4}), .logits = true}); }, ErrorCode::numeric);
+      [&] { pair.actual({.batch = test::random_batch({4}), .wanted = {Output::text_logits}}); },
+      ErrorCode::numeric);
   EXPECT_THAT(text, testing::ContainsRegex("text 1: (NaN|infinity) in the logits"));
 }
 
@@ -336,12 +343,12 @@ TEST(MlxEngine, RefusesTokensOutsideTheVocabulary) {
   SKIP_WITHOUT_MLX();
   Pair pair(Kind::bert, kFloat);
   for (const int32_t id : {-1, static_cast<int32_t>(test::kVocabulary)}) {
-    RunRequest request{.batch = test::random_batch({3}), .hidden = true};
+    RunRequest request{.batch = test::random_batch({3}), .wanted = {Output::hidden}};
     request.batch.ids[1] = id;
     EXPECT_THAT(test::error_text([&] { pair.actual(request); }, ErrorCode::format),
                 HasSubstr(std::to_string(id)));
   }
-  const RunRequest long_text{.batch = test::random_batch({test::kPositions + 1}), .hidden = true};
+  const RunRequest long_text{.batch = test::random_batch({test::kPositions + 1}), .wanted = {Output::hidden}};
   EXPECT_THAT(test::error_text([&] { pair.actual(long_text); }, ErrorCode::format), HasSubstr("160"));
 }
 

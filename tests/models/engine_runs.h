@@ -30,8 +30,10 @@ inline constexpr BertConfig kEven{.vocab_size = 61,
 
 inline RunResult run(const TinyBert& bert, Engine& engine, const Batch& batch) {
   RunResult result;
-  engine.run(bert.model, {.batch = batch, .layers = true, .hidden = true, .pooler = true, .logits = true},
-             result);
+  engine.run(
+      bert.model,
+      {.batch = batch, .wanted = {Output::layers, Output::hidden, Output::pooled, Output::text_logits}},
+      result);
   return result;
 }
 
@@ -49,9 +51,9 @@ inline void expect_text_is(const RunResult& one, const RunResult& all, const Bat
   const int64_t row = batch.offsets[static_cast<size_t>(b)], n = batch.length(b);
   for (size_t l = 0; l < one.layers.size(); ++l)
     expect_same_bits(one.layers[l], 0, all.layers[l], row, n, what + " layer " + std::to_string(l));
-  expect_same_bits(one.hidden, 0, all.hidden, row, n, what + " hidden");
-  expect_same_bits(one.pooler, 0, all.pooler, b, 1, what + " pooler");
-  expect_same_bits(one.logits, 0, all.logits, b, 1, what + " logits");
+  expect_same_bits(one[Output::hidden], 0, all[Output::hidden], row, n, what + " hidden");
+  expect_same_bits(one[Output::pooled], 0, all[Output::pooled], b, 1, what + " pooler");
+  expect_same_bits(one[Output::text_logits], 0, all[Output::text_logits], b, 1, what + " logits");
 }
 
 inline std::vector<Scheme> quantized_schemes() {
@@ -131,28 +133,25 @@ inline void expect_first_token_heads_keep_their_bits(const Scheme& scheme, Activ
   const auto engine = make_cpu_engine({.threads = 2, .activations = activations});
   bert.add_to(*engine);
   RunRequest request{.batch = random_batch(kEven, {33, 1, 2, 129, 31, 5, 64, 300}),
-                     .hidden = true,
-                     .pooler = true,
-                     .sentence = true,
-                     .logits = true};
+                     .wanted = {Output::hidden, Output::pooled, Output::sentence, Output::text_logits}};
   RunResult all, heads;
   engine->run(bert.model, request, all);
-  request.hidden = false;
+  request.wanted.remove(Output::hidden);
   engine->run(bert.model, request, heads);
-  EXPECT_EQ(heads.hidden.rows, 0);
-  EXPECT_EQ(heads.pooler.values, all.pooler.values);
-  EXPECT_EQ(heads.sentence.values, all.sentence.values);
-  EXPECT_EQ(heads.logits.values, all.logits.values);
+  EXPECT_EQ(heads[Output::hidden].rows, 0);
+  EXPECT_EQ(heads[Output::pooled].values, all[Output::pooled].values);
+  EXPECT_EQ(heads[Output::sentence].values, all[Output::sentence].values);
+  EXPECT_EQ(heads[Output::text_logits].values, all[Output::text_logits].values);
   // Skipping a prompt, and other poolings, read other tokens than the first.
   request.batch.pool_from[3] = 2;
   engine->run(bert.model, request, heads);
-  EXPECT_NE(heads.sentence.values, all.sentence.values);
+  EXPECT_NE(heads[Output::sentence].values, all[Output::sentence].values);
   bert.model.sentence.modules[0] = PoolingModule{{PoolingKind::cls, PoolingKind::mean}};
   RunResult hidden_too;
   engine->run(bert.model, request, heads);
-  request.hidden = true;
+  request.wanted.add(Output::hidden);
   engine->run(bert.model, request, hidden_too);
-  EXPECT_EQ(heads.sentence.values, hidden_too.sentence.values);
+  EXPECT_EQ(heads[Output::sentence].values, hidden_too[Output::sentence].values);
 }
 
 // A scheme as part of a test's name.

@@ -191,12 +191,11 @@ struct Running {
 // A request for the results that the golden has of `group`.
 inline RunRequest request_for(const Golden& golden, const std::string& group) {
   const auto has = [&](const char* name) { return golden.has(group + name); };
-  return {.batch = golden.batch(group),
-          .layers = has("layers.0"),
-          .hidden = has("layers.0"),
-          .pooler = has("pooler"),
-          .sentence = has("sentence"),
-          .logits = has("logits") || has("token_logits")};
+  RunRequest request{.batch = golden.batch(group)};
+  if (has("layers.0")) request.wanted = {Output::layers, Output::hidden};
+  for (const OutputEntry& o : kOutputTable)
+    if (has(o.name)) request.wanted.add(o.output);
+  return request;
 }
 
 inline std::vector<Difference> compare(const Golden& golden, const std::string& group,
@@ -208,13 +207,11 @@ inline std::vector<Difference> compare(const Golden& golden, const std::string& 
   for (size_t i = 0; i < result.layers.size(); ++i) add("layers." + std::to_string(i), result.layers[i]);
   if (golden.has(group + "layers.0")) {
     EXPECT_FALSE(golden.has(group + "layers." + std::to_string(result.layers.size())));
-    add("layers." + std::to_string(result.layers.size() - 1), result.hidden);
+    add("layers." + std::to_string(result.layers.size() - 1), result[Output::hidden]);
     all.back().what = group + "hidden";
   }
-  if (golden.has(group + "pooler")) add("pooler", result.pooler);
-  if (golden.has(group + "sentence")) add("sentence", result.sentence);
-  for (const char* name : {"logits", "token_logits"})
-    if (golden.has(group + name)) add(name, result.logits);
+  for (const OutputEntry& o : kOutputTable)
+    if (golden.has(group + o.name)) add(o.name, result[o.output]);
   return all;
 }
 
@@ -224,9 +221,9 @@ inline std::vector<Difference> compare_all(const Golden& golden, Running& model)
   for (const std::string group : {"", "texts.", "pairs.", "query."}) {
     if (!golden.has(group + "ids")) continue;
     const RunRequest request = request_for(golden, group);
-    EXPECT_TRUE(!request.pooler || model.loaded.model.pooler) << "the golden has a pooler, the model none";
-    EXPECT_TRUE(!request.logits || model.loaded.model.classifier || model.loaded.model.token_classifier)
-        << "the golden has logits, the model none";
+    for (const OutputEntry& o : kOutputTable)
+      EXPECT_TRUE(!request.wanted.contains(o.output) || model.loaded.model.has(o.output))
+          << "the golden has " << o.name << ", the model none";
     for (Difference& d : compare(golden, group, model.run(request))) all.push_back(std::move(d));
   }
   return all;

@@ -134,7 +134,8 @@ TEST(Int8Engine, ConcurrentFirstCallsPackOnceAndDontMix) {
       callers.push_back(std::async(std::launch::async, [&] {
         for (int k = 0; k < 5; ++k) {
           const RunResult found = run(own, *engine, batch);
-          expect_same_bits(expected.hidden, 0, found.hidden, 0, found.hidden.rows, "a caller");
+          expect_same_bits(expected[Output::hidden], 0, found[Output::hidden], 0, found[Output::hidden].rows,
+                           "a caller");
         }
       }));
     for (auto& c : callers) c.get();
@@ -149,7 +150,7 @@ TEST(Int8Engine, ModelsOfFloatsKeepFloat32) {
   const RunResult a = run(bert, *exact, batch);
   bert.add_to(*fast);
   const RunResult b = run(bert, *fast, batch);
-  expect_same_bits(a.hidden, 0, b.hidden, 0, a.hidden.rows, "float weights");
+  expect_same_bits(a[Output::hidden], 0, b[Output::hidden], 0, a[Output::hidden].rows, "float weights");
   EXPECT_EQ(fast->info().activations, Activations::float32);
   EXPECT_EQ(exact->info().activations, Activations::float32);
 }
@@ -198,8 +199,8 @@ TEST(Int8Engine, TenThousandMixedCallsFromEightThreadsAreThoseOfOneAndMemoryStay
         for (int i = 0; i < calls; ++i) {
           const size_t which = pick() % kInputs;
           const RunResult found = run(bert, *engine, inputs[which]);
-          wrong += found.hidden.values != expected[which].hidden.values ||
-                   found.logits.values != expected[which].logits.values;
+          wrong += found[Output::hidden].values != expected[which][Output::hidden].values ||
+                   found[Output::text_logits].values != expected[which][Output::text_logits].values;
         }
       }));
     for (auto& c : callers) c.get();

@@ -246,17 +246,17 @@ TEST(Plan, NarrowedGivesTheSameBits) {
   RandomWeights weights({.dtype = Dtype::f32});
   const auto engine = make_cpu_engine({.threads = 2});
   fill(model, [&](const Parameter& spec) { return engine->add(weights.store(spec)); });
-  RunRequest request{.batch = random_batch({9, 1, 30, 4}), .hidden = true, .logits = true};
+  RunRequest request{.batch = random_batch({9, 1, 30, 4}), .wanted = {Output::hidden, Output::text_logits}};
   RunResult whole, narrowed;
   engine->run(model, request, whole);
-  request.hidden = false;
+  request.wanted.remove(Output::hidden);
   engine->run(model, request, narrowed);
-  EXPECT_EQ(narrowed.logits.values, whole.logits.values);
+  EXPECT_EQ(narrowed[Output::text_logits].values, whole[Output::text_logits].values);
   // Twin: values in place of keys.
   for (PlanOp& op : model.encoder.first_tokens.ops)
     if (op.kind == OpKind::attention) op.inputs[1] = op.inputs[2];
   engine->run(model, request, narrowed);
-  EXPECT_NE(narrowed.logits.values, whole.logits.values);
+  EXPECT_NE(narrowed[Output::text_logits].values, whole[Output::text_logits].values);
 }
 
 }  // namespace

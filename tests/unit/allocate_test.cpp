@@ -196,7 +196,7 @@ ConvertOptions options(const fs::path& model, const fs::path& output) {
 
 TEST(Trace, FindsWhatTheOutputReadsAndWhere) {
   const LoadedModel bert = load_model(tiny("bert"), {});
-  const auto uses = allocate::trace(bert.model, allocate::OutputKind::vector);
+  const auto uses = allocate::trace(bert.model, Output::sentence);
   std::vector<std::string> first;
   for (const auto& u : uses)
     if (u.stage <= 1) first.push_back(fmt::format("{} {}", u.name, name(u.matrix)));
@@ -211,7 +211,7 @@ TEST(Trace, FindsWhatTheOutputReadsAndWhere) {
                                  "encoder.layer.0.output.dense.weight down"));
   for (const auto& u : uses) EXPECT_THAT(u.name, Not(HasSubstr("pooler")));
   const LoadedModel nli = load_model(tiny("distilbert_nli"), {});
-  const auto with_head = allocate::trace(nli.model, allocate::OutputKind::logits);
+  const auto with_head = allocate::trace(nli.model, Output::text_logits);
   EXPECT_EQ(with_head.back().name, "classifier.weight");
   EXPECT_EQ(with_head.back().matrix, allocate::MatrixRole::head);
 }
@@ -296,7 +296,7 @@ TEST(Costs, OfAWidthBetweenTwoAreInferredFromBoth) {
   const TextRunner runner(tiny("st_mean_norm"), {.engine = EngineKind::cpu, .threads = 1, .warning = {}});
   const std::vector<Sequence> sequences = tokenize_both(runner, runner, texts(80), Pairs::apart, 1, {});
   ThreadPool pool(1);
-  allocate::SensitivityRunner sensitivity(runner, allocate::OutputKind::vector, sequences, pool);
+  allocate::SensitivityRunner sensitivity(runner, Output::sentence, sequences, pool);
   const auto costs = [&](std::vector<int> bits, std::vector<int> others) {
     return allocate::measure_costs(
         sensitivity, sensitivity.tensors(),
@@ -390,8 +390,8 @@ TEST(HeldOutTexts, OfATokenClassifierAgreeWithCompare) {
   o.scheme = {Mode::affine, 2, 32, Dtype::f16};
   convert(o);
   const TextRunner runner(model, {.engine = EngineKind::cpu, .activations = Activations::float32});
-  const HeldOut proof = allocate::HeldOutTexts(runner, allocate::OutputKind::token_logits, inputs, 1 << 20, 1)
-                            .measure(o.output);
+  const HeldOut proof =
+      allocate::HeldOutTexts(runner, Output::token_logits, inputs, 1 << 20, 1).measure(o.output);
   const Comparison c = compare(model, o.output, {.texts = inputs}, {.engine = EngineKind::cpu});
   EXPECT_EQ(c.output, "logits");
   EXPECT_EQ(c.tensor("probabilities").rows, proof.rows);

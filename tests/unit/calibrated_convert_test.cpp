@@ -61,11 +61,11 @@ Matrix hidden_on_texts(const fs::path& folder) {
   const Tokenizer tokenizer = Tokenizer::load(folder, {});
   const auto engine = make_cpu_engine({.threads = 1});
   bind(loaded, *engine);
-  RunRequest request{.hidden = true};
+  RunRequest request{.wanted = {Output::hidden}};
   for (const TextInput& text : texts(20, 2).texts) request.batch.append(tokenizer.encode(text.text).ids);
   RunResult result;
   engine->run(loaded.model, request, result);
-  return result.hidden;
+  return result[Output::hidden];
 }
 
 double distance(const fs::path& a, const fs::path& b) {

@@ -1,0 +1,70 @@
+// What a run of a model can give. A new output is a row of kOutputTable, and whatever head records it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+
+namespace mlxe {
+
+enum class Output {
+  layers,        // token vectors after the embeddings and after each layer
+  hidden,        // token vectors after the last layer
+  pooled,        // the model's own pooler
+  sentence,      // the sentence-transformers pipeline
+  text_logits,   // the sequence classifier
+  token_logits,  // the token classifier
+};
+
+enum class OutputRows { tokens, texts };
+
+struct OutputEntry {
+  Output output;
+  OutputRows rows;    // one row for each token of a batch, or for each text
+  const char* name;   // in JSON and in goldens
+  const char* words;  // in messages; of layers, see check_finite()
+};
+
+inline constexpr std::array kOutputTable{
+    OutputEntry{Output::layers, OutputRows::tokens, "layers", "output of a layer"},
+    OutputEntry{Output::hidden, OutputRows::tokens, "hidden", "last hidden state"},
+    OutputEntry{Output::pooled, OutputRows::texts, "pooler", "pooler's output"},
+    OutputEntry{Output::sentence, OutputRows::texts, "sentence", "sentence vector"},
+    OutputEntry{Output::text_logits, OutputRows::texts, "logits", "logits"},
+    OutputEntry{Output::token_logits, OutputRows::tokens, "token_logits", "logits"},
+};
+inline constexpr size_t kOutputs = kOutputTable.size();
+
+constexpr size_t index_of(Output output) noexcept {
+  return static_cast<size_t>(output);
+}
+constexpr const OutputEntry& entry(Output output) noexcept {
+  return kOutputTable[index_of(output)];
+}
+
+static_assert([] {
+  for (size_t i = 0; i < kOutputs; ++i)
+    if (index_of(kOutputTable[i].output) != i) return false;
+  return true;
+}());
+
+// A set of outputs.
+class Outputs {
+ public:
+  constexpr Outputs() = default;
+  constexpr Outputs(std::initializer_list<Output> outputs) {
+    for (const Output o : outputs) add(o);
+  }
+
+  constexpr void add(Output o) noexcept { bits_ |= bit(o); }
+  constexpr void remove(Output o) noexcept { bits_ &= ~bit(o); }
+  constexpr bool contains(Output o) const noexcept { return (bits_ & bit(o)) != 0; }
+  constexpr bool contains_any(Outputs others) const noexcept { return (bits_ & others.bits_) != 0; }
+  constexpr bool operator==(const Outputs&) const = default;
+
+ private:
+  static constexpr uint32_t bit(Output o) noexcept { return uint32_t{1} << index_of(o); }
+  uint32_t bits_ = 0;
+};
+
+}  // namespace mlxe
