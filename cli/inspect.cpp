@@ -128,19 +128,24 @@ nlohmann::json plan_json(const Plan& plan, const std::string& folder, const Stor
   }
   for (const PlanLayer& layer : graph.layers)
     layers.push_back({{"first_op", layer.first_op}, {"output", layer.output}});
-  return {{"folder", folder}, {"values", values}, {"ops", ops}, {"layers", layers}};
+  nlohmann::json outputs = nlohmann::json::object();
+  for (const OutputEntry& o : kOutputTable)
+    if (graph.output(o.output) != kNoValue) outputs[o.name] = graph.output(o.output);
+  return {{"folder", folder}, {"values", values}, {"ops", ops}, {"layers", layers}, {"outputs", outputs}};
 }
 
 int print_plan(const InspectArguments& o) {
   const LoadedModel loaded = load_model(o.folder, warnings(Strictness::warn));
   const StoredAs stored = [&](const std::string& tensor) {
-    const StoredWeight weight = loaded.checkpoint.stored(tensor);
+    const auto& all = loaded.model.plan.parameters;
+    const Parameter& parameter = *std::ranges::find(all, tensor, &Parameter::name);
+    const StoredWeight weight = stored_weight(loaded.checkpoint, loaded.sentence, parameter);
     return weight.scheme.mode == Mode::none ? std::string(name(weight.dtype)) : to_string(weight.scheme);
   };
   if (o.json)
-    print_json(plan_json(loaded.model.encoder, o.folder, stored));
+    print_json(plan_json(loaded.model.plan, o.folder, stored));
   else
-    std::cout << to_text(loaded.model.encoder, loaded.model.encoder.whole, stored);
+    std::cout << to_text(loaded.model.plan, loaded.model.plan.whole, stored);
   return 0;
 }
 
@@ -151,7 +156,7 @@ void add_inspect(CLI::App& app, Run& run) {
   auto o = std::make_shared<InspectArguments>();
   command->add_option("FOLDER", o->folder, "Model folder")->required();
   command->add_flag("--tensors", o->tensors, "List every tensor");
-  command->add_flag("--plan", o->plan, "Print what the encoder computes: operations, shapes, modules, bits");
+  command->add_flag("--plan", o->plan, "Print what the model computes: operations, shapes, modules, bits");
   command->add_option("--threads", o->threads, "Threads; 0: all cores")
       ->capture_default_str()
       ->check(at_least(0));

@@ -15,6 +15,7 @@ class Uses {
     const ParameterId id = plan_.at(module).weight;
     if (!seen_.insert(id).second) return;
     const Parameter& p = plan_.parameter(id);
+    if (p.file != ParameterFile::checkpoint) return;
     uses.push_back({p.name, p.shape, p.role, matrix, stage});
   }
 
@@ -64,7 +65,7 @@ const char* name(MatrixRole role) noexcept {
 }
 
 std::vector<TensorUse> trace(const Model& model, Output output) {
-  const Plan& plan = model.encoder;
+  const Plan& plan = model.plan;
   Uses uses(plan);
   const PlanGraph& graph = plan.whole;
   const int last_stage = static_cast<int>(graph.layers.size());
@@ -73,15 +74,9 @@ std::vector<TensorUse> trace(const Model& model, Output output) {
     for (size_t i = graph.layers[layer].first_op; i < graph.layer_end(layer); ++i)
       add_op(uses, plan, graph.ops[i], stage);
   }
-  // The dense modules of a sentence pipeline are no part of the checkpoint.
-  if (output == Output::text_logits) {
-    uses.add(model.classifier->transform.dense, MatrixRole::head, last_stage);
-    uses.add(model.classifier->out, MatrixRole::head, last_stage);
-  } else if (output == Output::token_logits) {
-    if (model.token_classifier->transform)
-      uses.add(model.token_classifier->transform->dense, MatrixRole::head, last_stage);
-    uses.add(model.token_classifier->out, MatrixRole::head, last_stage);
-  }
+  for (size_t i = graph.first_head; i < graph.ops.size(); ++i)
+    if (const PlanOp& op = graph.ops[i]; op.kind == OpKind::linears && op.wanted_by.contains(output))
+      for (const int m : op.modules) uses.add(m, MatrixRole::head, last_stage);
   return std::move(uses.uses);
 }
 

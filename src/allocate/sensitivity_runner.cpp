@@ -44,19 +44,10 @@ SensitivityRunner::SensitivityRunner(const TextRunner& original, Output output,
 }
 
 void SensitivityRunner::bind(const TextRunner& original) {
-  const auto add = [&](const StoredWeight& weight) {
-    weights_.emplace_back(weight);
-    return static_cast<WeightId>(weights_.size()) - 1;
-  };
-  for (Parameter& p : model_.encoder.parameters)
-    handles_[p.name] = p.handle = add(original.checkpoint().stored(p.name));
-  for (size_t i = 0; i < original.sentence().modules.size(); ++i)
-    if (const auto* spec = std::get_if<DenseSpec>(&original.sentence().modules[i])) {
-      auto& module = std::get<DenseModule>(model_.sentence.modules[i]);
-      module.dense.weight = add(spec->weight);
-      if (spec->bias) module.dense.bias = add(*spec->bias);
-      if (spec->residual) module.residual->weight = add(*spec->residual);
-    }
+  for (Parameter& p : model_.plan.parameters) {
+    handles_[p.name] = p.handle = static_cast<WeightId>(weights_.size());
+    weights_.emplace_back(stored_weight(original.checkpoint(), original.sentence(), p));
+  }
 }
 
 void SensitivityRunner::cut(const std::vector<Sequence>& sequences) {
@@ -76,7 +67,6 @@ Matrix SensitivityRunner::run(Chunk& chunk, int stage, int slot, LayerInputs inp
   cpu::Workspace& workspace = *workspaces_[static_cast<size_t>(slot)];
   cpu::CpuOps ops(weights_, workspace, nullptr, {});
   const Batch& batch = chunk.request.batch;
-  const bool first_only = reads_first_only(model_, chunk.request);
   PlanStart<cpu::CpuOps> start{.layer = static_cast<size_t>(stage)};
   if (stage > 0) {
     const Matrix& input = chunk.inputs[static_cast<size_t>(stage) - 1];
@@ -84,25 +74,20 @@ Matrix SensitivityRunner::run(Chunk& chunk, int stage, int slot, LayerInputs inp
     for (int64_t r = 0; r < input.rows; ++r)
       std::copy_n(input.values.data() + r * input.columns, input.columns, start.input->row(r));
   }
-  const Plan& plan = model_.encoder;
-  const cpu::Tensor hidden = run_plan(
-      ops, plan, first_only ? plan.first_tokens : plan.whole, batch,
-      [&](int64_t, const cpu::Tensor& x) {
-        if (inputs == LayerInputs::store) chunk.inputs.push_back(ops.read(x));
+  const Plan& plan = model_.plan;
+  Outputs wanted = chunk.request.wanted;
+  if (inputs == LayerInputs::store) wanted.add(Output::layers);
+  Matrix result;
+  run_plan(
+      ops, plan, graph_for(plan, chunk.request), batch, wanted,
+      [&](Output output, const cpu::Tensor& x) {
+        if (output == Output::layers)
+          chunk.inputs.push_back(ops.read(x));
+        else
+          result = ops.read(x);
       },
       std::move(start));
-  const Batch firsts = first_only ? batch.first_tokens() : Batch{};
-  const Batch& read = first_only ? firsts : batch;
-  switch (output_) {
-    case Output::sentence:
-      return ops.read(model_.sentence.forward(ops, hidden, read));
-    case Output::text_logits:
-      return ops.read(model_.classifier->forward(ops, plan, hidden, read));
-    case Output::token_logits:
-      return ops.read(model_.token_classifier->forward(ops, plan, hidden));
-    default:
-      throw Error(ErrorCode::internal, "sensitivity: measures logits and sentence vectors only");
-  }
+  return result;
 }
 
 std::vector<float> SensitivityRunner::original_values(const TensorUse& tensor) const {

@@ -48,7 +48,7 @@ RunRequest wanted(const Model& model, bool first_token, const std::filesystem::p
 // Of the encoder's matrices.
 double operations(const Model& model, BatchShape shape, bool first_token) {
   const double texts = static_cast<double>(shape.texts);
-  const Plan& plan = model.encoder;
+  const Plan& plan = model.plan;
   return linear_operations(plan, first_token ? plan.first_tokens : plan.whole,
                            texts * static_cast<double>(shape.tokens), texts);
 }
@@ -127,7 +127,7 @@ BatchTime bench(const std::filesystem::path& folder, BatchShape shape, const Ben
 
   const RunRequest request = random_request(runner.model(), shape, results);
   t.operations = operations(runner.model(), shape, options.first_token);
-  t.weight_bytes = matrix_bytes(runner.checkpoint(), runner.model().encoder);
+  t.weight_bytes = matrix_bytes(runner.checkpoint(), runner.model().plan);
   const auto another = [&](Clock::time_point since, size_t done, size_t least, double seconds) {
     return done < least || milliseconds_since(since) < seconds * 1000;
   };

@@ -38,7 +38,7 @@ class Calibrator : public Fitter {
         pool_(pool),
         progress_(progress),
         journal_(std::move(journal)) {
-    for (Parameter& p : loaded.model.encoder.parameters) {
+    for (Parameter& p : loaded.model.plan.checkpoint_parameters()) {
       p.handle = static_cast<WeightId>(original_.size());
       original_.emplace_back(loaded.checkpoint.stored(p.name));
       changed_.emplace_back(loaded.checkpoint.stored(p.name));
@@ -50,16 +50,21 @@ class Calibrator : public Fitter {
     report_progress();
     const Model& model = loaded_.model;
     CalibrationOps ops(original_, changed_, batch, scratch, pool_, *this);
-    const Plan& plan = model.encoder;
-    const auto x = run_plan(ops, plan, plan.whole, batch, [&](int64_t layer, const auto&) {
-      const bool reads_first = model.classifier && model.classifier->pooling == PoolingKind::cls;
-      if (layer + 1 == plan.layers() && reads_first) ops.weigh_first_tokens(kFirstTokenShare);
-    });
-    if (model.classifier) ops.need(model.classifier->forward(ops, plan, x, batch));
-    if (model.token_classifier) ops.need(model.token_classifier->forward(ops, plan, x));
-    if (model.pooler) {
-      ops.weigh_first_tokens(kFirstTokenShare);
-      ops.need(model.pooler->forward(ops, plan, x, batch));
+    const Plan& plan = model.plan;
+    CalibrationOps::Tensor hidden;
+    const bool reads_first = plan.first_tokens.output(Output::text_logits) != kNoValue;
+    int64_t layer = 0;
+    run_plan(ops, plan, plan.whole, batch, {Output::layers, Output::hidden},
+             [&](Output output, const CalibrationOps::Tensor& x) {
+               if (output == Output::hidden) hidden = x;
+               if (output == Output::layers && ++layer == plan.layers() && reads_first)
+                 ops.weigh_first_tokens(kFirstTokenShare);
+             });
+    for (const Output head : {Output::text_logits, Output::token_logits, Output::pooled}) {
+      if (!plan.has(head)) continue;
+      if (head == Output::pooled) ops.weigh_first_tokens(kFirstTokenShare);
+      run_plan(ops, plan, plan.whole, batch, {head}, [&](Output, const auto& x) { ops.need(x); },
+               {.layer = plan.whole.layers.size(), .input = hidden});
     }
     for (WeightId id = 0; id < static_cast<WeightId>(original_.size()); ++id)
       if (scheme(id) != nullptr) quantize_data_free(id, {});  // what the run did not reach
@@ -71,7 +76,7 @@ class Calibrator : public Fitter {
   static constexpr float kFirstTokenShare = 0.5f;
 
   // Handles are indices of the plan's parameters.
-  const Parameter& spec(WeightId id) const { return loaded_.model.encoder.parameter(id); }
+  const Parameter& spec(WeightId id) const { return loaded_.model.plan.parameter(id); }
   cpu::Weight& original(WeightId id) { return original_[static_cast<size_t>(id)]; }
   const cpu::Weight& original(WeightId id) const { return original_[static_cast<size_t>(id)]; }
   // Null where the matrix stays float or is done.

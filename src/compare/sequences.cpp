@@ -24,7 +24,7 @@ struct Prompt {
 Prompt default_prompt(const TextRunner& runner, Pairs pairs) {
   if (pairs == Pairs::together) return {mlxe::default_prompt(runner.sentence(), PromptUse::classification)};
   Prompt prompt{mlxe::default_prompt(runner.sentence(), PromptUse::embedding)};
-  if (prompt.text.empty() || runner.model().sentence.pooling().include_prompt) return prompt;
+  if (prompt.text.empty() || runner.model().plan.pools_prompt) return prompt;
   // Without a trailing special token, as sentence-transformers counts.
   const Encoding e = runner.encode({prompt.text, std::nullopt});
   const bool closes = !e.sequence.empty() && e.sequence.back() < 0;

@@ -115,7 +115,7 @@ class MlxEmbeddingsJudge {
 
   void compare_names(const Model& model, MlxEmbeddingsModel theirs) {
     std::set<std::string> wanted = names_of_heads(theirs);
-    for (const Parameter& parameter : model.encoder.encoder_parameters()) wanted.insert(parameter.name);
+    for (const Parameter& parameter : model.plan.encoder_parameters()) wanted.insert(parameter.name);
     std::vector<std::string> missing, unexpected;
     std::set<std::string> present;
     for (const CheckpointTensor& tensor : checkpoint_.tensors()) present.insert(their_name(tensor, theirs));

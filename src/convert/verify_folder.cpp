@@ -19,7 +19,7 @@ namespace {
   throw Error(ErrorCode::internal, fmt::format("{}: read back, {}; nothing was kept", folder.string(), what));
 }
 
-void check_schemes(const Checkpoint& checkpoint, const std::vector<Parameter>& parameters,
+void check_schemes(const Checkpoint& checkpoint, std::span<const Parameter> parameters,
                    const ConversionPlan& plan) {
   std::map<std::string, const PlannedTensor*> planned;
   for (const PlannedTensor& tensor : plan.tensors) planned.emplace(tensor.name, &tensor);

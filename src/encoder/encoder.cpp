@@ -55,7 +55,7 @@ struct Encoder::Impl {
             .hidden_size = model.hidden_size(),
             .vocab_size = model.vocab_size(),
             .max_tokens = runner.max_tokens(),
-            .dimension = model.hidden_size(),
+            .dimension = model.plan.columns(Output::sentence),
             .problem_type = model.has(Output::text_logits) ? name(model.problem_type) : "",
             .score_function = model.has(Output::text_logits) ? mlxe::name(runner.score_function()) : "",
             .labels = model.labels,
@@ -65,11 +65,6 @@ struct Encoder::Impl {
             .engine = engine.engine,
             .engine_variant = engine.variant,
             .activations = engine.activations};
-    for (const SentenceModule& m : model.sentence.modules) {
-      if (const auto* p = std::get_if<PoolingModule>(&m))
-        info.dimension *= static_cast<int64_t>(p->kinds.size());
-      if (const auto* d = std::get_if<DenseModule>(&m)) info.dimension = d->dense.out;
-    }
   }
 
   std::string prompt(const EmbedOptions& options) const {
@@ -92,7 +87,7 @@ struct Encoder::Impl {
   // Number of prompt tokens that pooling skips (0 unless the model's pooling excludes the prompt). As in
   // sentence-transformers, a trailing special token does not count.
   int32_t prompt_tokens(const std::string& prompt) const {
-    if (prompt.empty() || runner.model().sentence.pooling().include_prompt) return 0;
+    if (prompt.empty() || runner.model().plan.pools_prompt) return 0;
     const Encoding e = runner.encode({prompt, std::nullopt});
     const bool closes = !e.sequence.empty() && e.sequence.back() < 0;
     return static_cast<int32_t>(e.ids.size()) - (closes ? 1 : 0);

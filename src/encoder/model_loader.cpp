@@ -7,11 +7,13 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/wording.h"
 #include "format/provenance.h"
 #include "mlx_encoder/error.h"
+#include "models/heads.h"
 #include "models/registry.h"
 
 namespace mlxe {
@@ -20,8 +22,7 @@ namespace {
 constexpr size_t kListed = 8;  // most names in a message
 
 // Compares the tensors of the model with those of the files. Collects all problems for one error.
-void check_shapes(const Checkpoint& checkpoint, const std::vector<Parameter>& parameters,
-                  const Warning& warn) {
+void check_shapes(const Checkpoint& checkpoint, std::span<const Parameter> parameters, const Warning& warn) {
   std::set<std::string> read;
   std::vector<std::string> problems, unused;
   for (const Parameter& p : parameters) {
@@ -42,36 +43,6 @@ void check_shapes(const Checkpoint& checkpoint, const std::vector<Parameter>& pa
   if (!unused.empty() && warn)
     warn(fmt::format("{}: {} tensors are not part of the model this version runs and are ignored: {}",
                      checkpoint.folder().string(), unused.size(), listed(unused, kListed)));
-}
-
-SentencePipeline make_pipeline(const SentenceModules& spec, int64_t hidden_size) {
-  SentencePipeline pipeline;
-  int64_t width = hidden_size;
-  for (const SentenceModuleSpec& m : spec.modules) {
-    if (const auto* p = std::get_if<PoolingSpec>(&m)) {
-      if (p->dimension && *p->dimension != width)
-        throw Error(ErrorCode::format,
-                    fmt::format("pooling: the word embedding dimension is {}, config.json implies {}",
-                                *p->dimension, width));
-      pipeline.modules.push_back(PoolingModule{p->kinds, p->include_prompt});
-      width *= static_cast<int64_t>(p->kinds.size());
-    } else if (const auto* d = std::get_if<DenseSpec>(&m)) {
-      if (d->in != width)
-        throw Error(ErrorCode::format,
-                    fmt::format("{}: in_features is {}, the module before it gives {} values", d->folder,
-                                d->in, width));
-      const Linear widths{.in = d->in, .out = d->out};
-      pipeline.modules.push_back(
-          DenseModule{.dense = widths,
-                      .activation = parse_activation(d->activation, d->folder + ": activation_function"),
-                      .use_residual = d->use_residual,
-                      .residual = d->residual ? std::optional(widths) : std::nullopt});
-      width = d->out;
-    } else {
-      pipeline.modules.push_back(NormalizeModule{});
-    }
-  }
-  return pipeline;
 }
 
 void check_finite(const StoredWeight& weight, const std::filesystem::path& folder) {
@@ -105,22 +76,28 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn)
   SentenceModules sentence =
       read_sentence_modules(folder, warn, classifies ? ExpectVectors::no : ExpectVectors::yes);
   check_dense(sentence, folder);
-  model.sentence = make_pipeline(sentence, model.hidden_size());
+  PlanBuilder builder(std::move(model.plan));
+  add_sentence_pipeline(builder, sentence.modules);
+  model.plan = builder.finish();
   const ScoreFunction scores = score_function(model, checkpoint.config(), sentence, warn);
   return {std::move(checkpoint), std::move(model), std::move(sentence), scores};
 }
 
+StoredWeight stored_weight(const Checkpoint& checkpoint, const SentenceModules& sentence,
+                           const Parameter& parameter) {
+  if (parameter.file == ParameterFile::checkpoint) return checkpoint.stored(parameter.name);
+  for (const SentenceModuleSpec& module : sentence.modules)
+    if (const auto* dense = std::get_if<DenseSpec>(&module))
+      for (const auto& [ending, weight] :
+           {std::pair("linear.weight", std::optional(dense->weight)), std::pair("linear.bias", dense->bias),
+            std::pair("residual.weight", dense->residual)})
+        if (weight && parameter.name == dense->folder + "/" + ending) return *weight;
+  throw Error(ErrorCode::internal, parameter.name + " is no weight of a sentence-transformers module");
+}
+
 void bind(LoadedModel& loaded, Engine& engine) {
-  for (Parameter& p : loaded.model.encoder.parameters)
-    p.handle = engine.add(loaded.checkpoint.stored(p.name));
-  for (size_t i = 0; i < loaded.sentence.modules.size(); ++i) {
-    if (const auto* spec = std::get_if<DenseSpec>(&loaded.sentence.modules[i])) {
-      auto& module = std::get<DenseModule>(loaded.model.sentence.modules[i]);
-      module.dense.weight = engine.add(spec->weight);
-      if (spec->bias) module.dense.bias = engine.add(*spec->bias);
-      if (spec->residual) module.residual->weight = engine.add(*spec->residual);
-    }
-  }
+  for (Parameter& p : loaded.model.plan.parameters)
+    p.handle = engine.add(stored_weight(loaded.checkpoint, loaded.sentence, p));
 }
 
 int64_t token_limit(const LoadedModel& loaded, int64_t model_max_length, const Warning& warn) {

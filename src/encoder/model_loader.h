@@ -29,6 +29,10 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn)
 // Errors: numeric (NaN or infinity in a Dense module of `folder`; names tensor, row and column).
 void check_dense(const SentenceModules& sentence, const std::filesystem::path& folder);
 
+// A parameter of a loaded model, in the checkpoint or in the folder of one of the `sentence` modules.
+StoredWeight stored_weight(const Checkpoint& checkpoint, const SentenceModules& sentence,
+                           const Parameter& parameter);
+
 // Gives every tensor of the model to the engine and stores the returned handles in the model. `loaded` must
 // outlive the engine.
 void bind(LoadedModel& loaded, Engine& engine);

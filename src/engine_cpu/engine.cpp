@@ -135,16 +135,11 @@ std::vector<WeightId> parted_within_panels(const Plan& plan) {
 // The weights of all linears, each once even if several linears share it.
 std::vector<WeightId> linear_weights(const Model& model) {
   std::vector<WeightId> ids;
-  for (const Parameter& p : model.parameters())
+  for (const Parameter& p : model.plan.parameters)
     if (p.role == Role::linear || p.role == Role::classifier) ids.push_back(p.handle);
-  for (const SentenceModule& m : model.sentence.modules)
-    if (const auto* d = std::get_if<DenseModule>(&m)) {
-      ids.push_back(d->dense.weight);
-      if (d->residual) ids.push_back(d->residual->weight);
-    }
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  for (const WeightId id : parted_within_panels(model.encoder)) std::erase(ids, id);
+  for (const WeightId id : parted_within_panels(model.plan)) std::erase(ids, id);
   return ids;
 }
 

@@ -1,39 +1,31 @@
-// What sits on an encoder: the pooler, a sequence or token classifier, a sentence-transformers pipeline.
+// What sits on an encoder: the pooler, a sequence or token classifier, a sentence-transformers pipeline. Each is a
+// function that records operations and an output.
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
-#include <variant>
-#include <vector>
 
-#include "mlx_encoder/error.h"
-#include "models/ops.h"
-#include "models/plan.h"
+#include "format/sentence_modules.h"
+#include "models/plan_builder.h"
 
 namespace mlxe {
 
 // tanh(dense(first token)): BertPooler, RobertaPooler.
-struct Pooler {
-  int dense;  // a module of the plan, as all of these
-
-  template <EncoderOps E>
-  typename E::Tensor forward(E& e, const Plan& plan, const typename E::Tensor& hidden,
-                             const Batch& batch) const {
-    return e.activate(e.linear(e.take(hidden, batch.first_rows()), plan.linear(dense)), Activation::tanh);
-  }
-};
+inline constexpr const char* kPoolerDense = "pooler.dense";
+void add_pooler(PlanBuilder& p);
 
 // norm(activation(dense(x))), with or without the norm: what comes before a classifier's last matrix.
 struct HeadTransform {
-  int dense;
+  struct Norm {
+    std::string name;
+    float epsilon;
+    Bias bias;
+  };
+  std::string dense;
   Activation activation;
-  std::optional<int> norm = {};
-
-  template <EncoderOps E>
-  typename E::Tensor forward(E& e, const Plan& plan, const typename E::Tensor& x) const {
-    const auto y = e.activate(e.linear(x, plan.linear(dense)), activation);
-    return norm ? e.layer_norm(y, plan.norm(*norm)) : y;
-  }
+  Bias bias = Bias::yes;
+  std::optional<Norm> norm = {};
 };
 
 // out(transform(first token or mean)). The architectures differ in names, activation and norm:
@@ -43,77 +35,18 @@ struct HeadTransform {
 //   ModernBert  head.dense,        GELU, norm, classifier
 struct SequenceClassifier {
   HeadTransform transform;
-  int out;
+  std::string out;
   PoolingKind pooling = PoolingKind::cls;  // or mean
-
-  template <EncoderOps E>
-  typename E::Tensor forward(E& e, const Plan& plan, const typename E::Tensor& hidden,
-                             const Batch& batch) const {
-    const auto pooled =
-        pooling == PoolingKind::cls ? e.take(hidden, batch.first_rows()) : e.pool(hidden, pooling, batch);
-    return e.linear(transform.forward(e, plan, pooled), plan.linear(out));
-  }
 };
+void add_classifier(PlanBuilder& p, const SequenceClassifier& head, int64_t labels);
 
 // BertForTokenClassification and its kin: a label for every token.
-struct TokenClassifier {
-  std::optional<HeadTransform> transform = {};
-  int out;
+void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels);
 
-  template <EncoderOps E>
-  typename E::Tensor forward(E& e, const Plan& plan, const typename E::Tensor& hidden) const {
-    return e.linear(transform ? transform->forward(e, plan, hidden) : hidden, plan.linear(out));
-  }
-};
-
-// sentence-transformers modules after the transformer, in the order of modules.json. Dense weights lie in
-// files of their own, so they are no parameters of the plan.
-struct PoolingModule {
-  std::vector<PoolingKind> kinds;  // concatenated in this order
-  bool include_prompt = true;
-};
-struct DenseModule {
-  Linear dense;
-  Activation activation = Activation::tanh;
-  bool use_residual = false;       // the input is added to the output,
-  std::optional<Linear> residual;  // after this product where the widths differ
-
-  template <EncoderOps E>
-  typename E::Tensor forward(E& e, const typename E::Tensor& x) const {
-    const auto y = e.activate(e.linear(x, dense), activation);
-    if (!use_residual) return y;
-    return e.add(y, residual ? e.linear(x, *residual) : x);
-  }
-};
-struct NormalizeModule {};
-using SentenceModule = std::variant<PoolingModule, DenseModule, NormalizeModule>;
-
-struct SentencePipeline {
-  // Exactly one PoolingModule: what stands before it works on tokens' vectors, what stands after on texts'.
-  std::vector<SentenceModule> modules;
-
-  const PoolingModule& pooling() const {
-    for (const SentenceModule& m : modules)
-      if (const auto* p = std::get_if<PoolingModule>(&m)) return *p;
-    throw Error(ErrorCode::internal, "a sentence pipeline without pooling");
-  }
-
-  template <EncoderOps E>
-  typename E::Tensor forward(E& e, const typename E::Tensor& hidden, const Batch& batch) const {
-    typename E::Tensor x = hidden;
-    for (const SentenceModule& m : modules) {
-      if (const auto* p = std::get_if<PoolingModule>(&m)) {
-        std::vector<typename E::Tensor> parts;
-        for (PoolingKind kind : p->kinds) parts.push_back(e.pool(x, kind, batch));
-        x = parts.size() == 1 ? parts[0] : e.concatenate(parts);
-      } else if (const auto* d = std::get_if<DenseModule>(&m)) {
-        x = d->forward(e, x);
-      } else {
-        x = e.normalize(x);
-      }
-    }
-    return x;
-  }
-};
+// sentence-transformers' modules after the transformer, in the order of modules.json. Exactly one pools: what stands
+// before it works on tokens' vectors, what stands after on texts'. Parameters are named as the modules' weights are.
+// The last head: none of the checkpoint's parameters may follow. Errors: format (widths that do not fit), unsupported
+// (an activation).
+void add_sentence_pipeline(PlanBuilder& p, std::span<const SentenceModuleSpec> modules);
 
 }  // namespace mlxe

@@ -119,28 +119,27 @@ Model make_modernbert(const Config& c) {
               "deterministic_flash_attn", "decoder_bias", "initializer_cutoff_factor", "embedding_dropout",
               "mlp_dropout", "layer_norm_eps"});
   c.harmless({"classifier_activation", "classifier_bias", "classifier_pooling"});  // read by the heads
-  return {.encoder = modernbert(read_modernbert_config(c))};
+  return {.plan = modernbert(read_modernbert_config(c))};
 }
 
-HeadTransform modernbert_transform(Plan& plan, const Config& c) {
-  const int64_t hidden = plan.hidden_size;
-  const LayerNorm norm{.epsilon = static_cast<float>(c.non_negative_number_or("norm_eps", 1e-5)),
-                       .size = hidden,
-                       .has_bias = bias_if(c, "norm_bias")};
-  return {.dense =
-              plan.add_head_linear("head.dense", hidden, hidden, Role::linear, bias_if(c, "classifier_bias")),
-          .activation = parse_activation(c.get_or<std::string>("classifier_activation", "gelu"),
-                                         c.where() + ": \"classifier_activation\""),
-          .norm = plan.add_module("head.norm", norm, Role::norm, Component::norms)};
+HeadTransform modernbert_transform(const Config& c) {
+  return {
+      .dense = "head.dense",
+      .activation = parse_activation(c.get_or<std::string>("classifier_activation", "gelu"),
+                                     c.where() + ": \"classifier_activation\""),
+      .bias = bias_if(c, "classifier_bias"),
+      .norm = HeadTransform::Norm{.name = "head.norm",
+                                  .epsilon = static_cast<float>(c.non_negative_number_or("norm_eps", 1e-5)),
+                                  .bias = bias_if(c, "norm_bias")}};
 }
 
-SequenceClassifier modernbert_classifier(Plan& plan, const Config& c, int64_t labels) {
+SequenceClassifier modernbert_classifier(const Config& c) {
   const std::string pooling = c.get_or<std::string>("classifier_pooling", "cls");
   if (pooling != "cls" && pooling != "mean")
     throw Error(ErrorCode::unsupported,
                 c.where() + ": \"classifier_pooling\" is " + printable(pooling) + ", expected cls or mean");
-  return {.transform = modernbert_transform(plan, c),
-          .out = plan.add_head_linear("classifier", plan.hidden_size, labels, Role::classifier),
+  return {.transform = modernbert_transform(c),
+          .out = "classifier",
           .pooling = pooling == "cls" ? PoolingKind::cls : PoolingKind::mean};
 }
 

@@ -5,6 +5,7 @@
 
 #include "format/config.h"
 #include "models/activation.h"
+#include "models/heads.h"
 #include "models/model.h"
 
 namespace mlxe {
@@ -27,7 +28,7 @@ Plan modernbert(const ModernBertConfig& config);
 
 // For the registry. The transform is ModernBertPredictionHead.
 Model make_modernbert(const Config& config);
-SequenceClassifier modernbert_classifier(Plan& plan, const Config& config, int64_t labels);
-HeadTransform modernbert_transform(Plan& plan, const Config& config);
+SequenceClassifier modernbert_classifier(const Config& config);
+HeadTransform modernbert_transform(const Config& config);
 
 }  // namespace mlxe

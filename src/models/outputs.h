@@ -57,6 +57,7 @@ class Outputs {
   }
 
   constexpr void add(Output o) noexcept { bits_ |= bit(o); }
+  constexpr void add(Outputs others) noexcept { bits_ |= others.bits_; }
   constexpr void remove(Output o) noexcept { bits_ &= ~bit(o); }
   constexpr bool contains(Output o) const noexcept { return (bits_ & bit(o)) != 0; }
   constexpr bool contains_any(Outputs others) const noexcept { return (bits_ & others.bits_) != 0; }

@@ -26,13 +26,18 @@ inline const char* name(Component component) noexcept {
 using ParameterId = int;
 inline constexpr ParameterId kNoParameter = -1;
 
+enum class ParameterFile { checkpoint, sentence_module };
+
 struct Parameter {
-  std::string name;  // as in the checkpoint, base-model prefix removed: "encoder.layer.0.output.dense.weight"
+  // As in the checkpoint, base-model prefix removed: "encoder.layer.0.output.dense.weight". Of a sentence-transformers
+  // module with its folder: "2_Dense/linear.weight".
+  std::string name;
   Shape shape;
   Role role;
   Component component;
   std::optional<int64_t> layer;  // of the encoder, from 0; absent for embeddings and heads
-  WeightId handle = kNoWeight;   // of the engine the model is bound to
+  ParameterFile file = ParameterFile::checkpoint;
+  WeightId handle = kNoWeight;  // of the engine the model is bound to
 };
 
 // Whether a linear or a norm has a bias.

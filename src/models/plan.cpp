@@ -1,9 +1,8 @@
 #include "models/plan.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
-
-#include "mlx_encoder/error.h"
 
 namespace mlxe {
 namespace {
@@ -11,13 +10,26 @@ namespace {
 // Which of a value's rows are read.
 constexpr int kFirst = 1, kAll = 2;
 
+size_t at(ValueId id) {
+  return static_cast<size_t>(id);
+}
+
+// Whether each text's first token alone is read of the operation's i-th input, whatever is read of its output.
+bool reads_first_alone(const PlanOp& op) {
+  return op.kind == OpKind::take_first || (op.kind == OpKind::pool && op.pooling == PoolingKind::cls);
+}
+
+bool reads_all(const PlanOp& op, size_t i) {
+  return op.kind == OpKind::pool || (op.kind == OpKind::attention && i > 0);
+}
+
 class Narrowing {
  public:
   explicit Narrowing(const PlanGraph& whole)
       : whole_(whole),
         read_(whole.values.size()),
-        all_(whole.values.size(), kNone),
-        first_(whole.values.size(), kNone) {
+        all_(whole.values.size(), kNoValue),
+        first_(whole.values.size(), kNoValue) {
     find_reads();
   }
 
@@ -28,38 +40,64 @@ class Narrowing {
         narrowed_.layers.push_back({.first_op = narrowed_.ops.size()});
         ++layer;
       }
+      if (i == whole_.first_head) end_encoder();
       add(whole_.ops[i]);
     }
-    for (size_t i = 0; i < whole_.layers.size(); ++i) {
-      const ValueId output = whole_.layers[i].output;
-      narrowed_.layers[i].output = all_[at(output)] != kNone ? all_[at(output)] : first_[at(output)];
-    }
-    narrowed_.layers.back().output = first(whole_.result());
-    find_last_readers(narrowed_);
+    if (whole_.first_head == whole_.ops.size()) end_encoder();
+    for (const Output o : outputs_) narrowed_.outputs[index_of(o)] = all_[at(whole_.output(o))];
+    find_readers(narrowed_);
     return std::move(narrowed_);
   }
 
  private:
-  static constexpr ValueId kNone = -1;
-  static size_t at(ValueId id) { return static_cast<size_t>(id); }
+  // What is read of each value for the output at the end.
+  std::vector<int> reads_of(ValueId output, int rows) const {
+    std::vector<int> read(whole_.values.size());
+    read[at(output)] = rows;
+    for (auto op = whole_.ops.rbegin(); op != whole_.ops.rend(); ++op)
+      for (const ValueId made : op->outputs)
+        for (size_t i = 0; i < op->inputs.size(); ++i)
+          if (read[at(made)] != 0)
+            read[at(op->inputs[i])] |= reads_first_alone(*op) ? kFirst
+                                       : reads_all(*op, i)    ? kAll
+                                                              : read[at(made)];
+    return read;
+  }
 
   void find_reads() {
-    read_[at(whole_.result())] = kFirst;
-    for (auto op = whole_.ops.rbegin(); op != whole_.ops.rend(); ++op)
-      for (const ValueId output : op->outputs)
-        for (size_t i = 0; i < op->inputs.size(); ++i)
-          read_[at(op->inputs[i])] |= op->kind == OpKind::attention && i > 0 ? kAll : read_[at(output)];
+    read_ = reads_of(whole_.result(), kFirst);
+    for (const OutputEntry& o : kOutputTable) {
+      const ValueId output = whole_.output(o.output);
+      if (output == kNoValue) continue;
+      const std::vector<int> read = reads_of(output, kAll);
+      if ((read[at(whole_.result())] & kAll) != 0) continue;
+      outputs_.push_back(o.output);
+      for (size_t i = 0; i < read.size(); ++i) read_[i] |= read[i];
+    }
+  }
+
+  void end_encoder() {
+    for (size_t i = 0; i < whole_.layers.size(); ++i) {
+      const ValueId output = whole_.layers[i].output;
+      narrowed_.layers[i].output = all_[at(output)] != kNoValue ? all_[at(output)] : first_[at(output)];
+    }
+    narrowed_.layers.back().output = first(whole_.result());
+    narrowed_.first_head = narrowed_.ops.size();
   }
 
   // Outputs of which first tokens alone are read, then the others.
   void add(const PlanOp& op) {
-    for (const RowKind rows : {RowKind::first_tokens, RowKind::tokens}) {
+    if (reads_first_alone(op)) {
+      if (read_[at(op.outputs[0])] != 0) all_[at(op.outputs[0])] = first(op.inputs[0]);
+      return;
+    }
+    for (const int rows : {kFirst, kAll}) {
       PlanOp part = op;
       part.outputs.clear();
       if (op.kind == OpKind::linears) part.modules.clear(), part.ranges.clear();
       for (size_t i = 0; i < op.outputs.size(); ++i) {
         const int read = read_[at(op.outputs[i])];
-        if (read == 0 || (rows == RowKind::tokens) != ((read & kAll) != 0)) continue;
+        if (read == 0 || (rows == kAll) != ((read & kAll) != 0)) continue;
         part.outputs.push_back(op.outputs[i]);
         if (op.kind != OpKind::linears) continue;
         part.modules.push_back(op.modules[i]);
@@ -69,29 +107,27 @@ class Narrowing {
     }
   }
 
-  void emit(PlanOp op, RowKind rows) {
-    for (size_t i = 0; i < op.inputs.size(); ++i) {
-      const bool narrow = rows == RowKind::first_tokens && !(op.kind == OpKind::attention && i > 0);
-      op.inputs[i] = narrow ? first(op.inputs[i]) : all_[at(op.inputs[i])];
-    }
+  void emit(PlanOp op, int rows) {
+    for (size_t i = 0; i < op.inputs.size(); ++i)
+      op.inputs[i] = rows == kFirst && !reads_all(op, i) ? first(op.inputs[i]) : all_[at(op.inputs[i])];
     for (ValueId& output : op.outputs) {
-      ValueId& made = rows == RowKind::tokens ? all_[at(output)] : first_[at(output)];
+      ValueId& made = rows == kAll ? all_[at(output)] : first_[at(output)];
       made = value(output, rows);
       output = made;
     }
     narrowed_.ops.push_back(std::move(op));
   }
 
-  ValueId value(ValueId of, RowKind rows) {
+  ValueId value(ValueId of, int rows) {
     narrowed_.values.push_back(whole_.values[at(of)]);
-    narrowed_.values.back().rows = rows;
+    if (rows == kFirst) narrowed_.values.back().rows = RowKind::texts;
     return static_cast<ValueId>(narrowed_.values.size()) - 1;
   }
 
   // The first tokens' rows of a value; taken from all rows where those are made.
   ValueId first(ValueId of) {
-    if (first_[at(of)] == kNone) {
-      first_[at(of)] = value(of, RowKind::first_tokens);
+    if (first_[at(of)] == kNoValue) {
+      first_[at(of)] = value(of, kFirst);
       narrowed_.ops.push_back(
           {.kind = OpKind::take_first, .inputs = {all_[at(of)]}, .outputs = {first_[at(of)]}});
     }
@@ -99,6 +135,7 @@ class Narrowing {
   }
 
   const PlanGraph& whole_;
+  std::vector<Output> outputs_;       // that read no other token than the first after the last layer
   std::vector<int> read_;             // kFirst, kAll or both, of each value
   std::vector<ValueId> all_, first_;  // what a value has become
   PlanGraph narrowed_;
@@ -124,41 +161,26 @@ const char* name(OpKind kind) noexcept {
       return "add";
     case OpKind::take_first:
       return "first tokens";
+    case OpKind::pool:
+      return "pool";
+    case OpKind::activation:
+      return "activation";
+    case OpKind::concatenate:
+      return "concatenate";
+    case OpKind::normalize:
+      return "normalize";
   }
   return "";
 }
 
-int Plan::add_module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights, Role role,
-                     Component component, std::optional<int64_t> layer) {
-  const auto parameter = [&](const char* ending, Shape shape, Role its_role) {
-    const std::string full = name + ending;
-    const auto known = std::ranges::find(parameters, full, &Parameter::name);
-    if (known == parameters.end())
-      parameters.push_back({full, std::move(shape), its_role, component, layer});
-    else if (known->shape != shape)
-      throw Error(ErrorCode::internal,
-                  "plan: " + full + " is " + to_string(known->shape) + ", now " + to_string(shape));
-    else
-      return static_cast<ParameterId>(known - parameters.begin());
-    return static_cast<ParameterId>(parameters.size()) - 1;
-  };
-  PlanModule module{.name = name, .weights = std::move(weights)};
-  if (const auto* table = std::get_if<Embedding>(&module.weights)) {
-    module.weight = parameter(".weight", {table->rows, table->columns}, role);
-  } else if (const auto* linear = std::get_if<Linear>(&module.weights)) {
-    module.weight = parameter(".weight", {linear->rows(), linear->in}, role);
-    if (linear->has_bias == Bias::yes) module.bias = parameter(".bias", {linear->rows()}, Role::bias);
-  } else if (const auto* norm = std::get_if<LayerNorm>(&module.weights)) {
-    module.weight = parameter(".weight", {norm->size}, Role::norm);
-    if (norm->has_bias == Bias::yes) module.bias = parameter(".bias", {norm->size}, Role::norm);
-  }
-  modules.push_back(std::move(module));
-  return static_cast<int>(modules.size()) - 1;
+const char* name(PoolingKind kind) noexcept {
+  constexpr std::array kNames{"cls", "max", "mean", "mean_sqrt_len", "weighted mean", "last token"};
+  return kNames[static_cast<size_t>(kind)];
 }
 
 double linear_operations(const Plan& plan, const PlanGraph& graph, double tokens, double texts) {
   double sum = 0;
-  for (const PlanOp& op : graph.ops) {
+  for (const PlanOp& op : std::span(graph.ops).first(graph.first_head)) {
     if (op.kind != OpKind::linears && op.kind != OpKind::feed_forward) continue;
     const PlanValue& out = graph.values[static_cast<size_t>(op.outputs[0])];
     const double rows = out.rows == RowKind::tokens ? tokens : texts;
@@ -174,13 +196,27 @@ PlanGraph narrow_to_first_tokens(const PlanGraph& whole) {
   return Narrowing(whole).run();
 }
 
-void find_last_readers(PlanGraph& graph) {
+void find_readers(PlanGraph& graph) {
   graph.last_reader.assign(graph.values.size(), 0);
   for (size_t i = 0; i < graph.ops.size(); ++i) {
-    for (const ValueId id : graph.ops[i].inputs) graph.last_reader[static_cast<size_t>(id)] = i;
-    for (const ValueId id : graph.ops[i].outputs) graph.last_reader[static_cast<size_t>(id)] = i;
+    for (const ValueId id : graph.ops[i].inputs) graph.last_reader[at(id)] = i;
+    for (const ValueId id : graph.ops[i].outputs) graph.last_reader[at(id)] = i;
   }
-  graph.last_reader[static_cast<size_t>(graph.result())] = graph.ops.size();
+  std::vector<Outputs> wanted(graph.values.size());
+  const auto want = [&](ValueId value, Output by) {
+    wanted[at(value)].add(by);
+    graph.last_reader[at(value)] = graph.ops.size();
+  };
+  for (const PlanLayer& layer : graph.layers)
+    if (layer.output != kNoValue) wanted[at(layer.output)].add(Output::layers);
+  graph.last_reader[at(graph.result())] = graph.ops.size();
+  for (const OutputEntry& o : kOutputTable)
+    if (const ValueId value = graph.output(o.output); value != kNoValue) want(value, o.output);
+  for (auto op = graph.ops.rbegin(); op != graph.ops.rend(); ++op) {
+    op->wanted_by = {};
+    for (const ValueId id : op->outputs) op->wanted_by.add(wanted[at(id)]);
+    for (const ValueId id : op->inputs) wanted[at(id)].add(op->wanted_by);
+  }
 }
 
 }  // namespace mlxe

@@ -1,9 +1,11 @@
-// A model's encoder as a list of operations, recorded once when the model is made. What needs the order of a layer
-// reads it here: engines, calibration, sensitivity, `bench`.
+// A model as a list of operations, recorded once when the model is made: the encoder, then its heads. What needs the
+// order of a layer or of a head reads it here: engines, calibration, sensitivity, `bench`.
 //
 // The operations are those of models/ops.h. Values are float matrices; a value is made by one operation.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,16 +14,18 @@
 
 #include "models/activation.h"
 #include "models/ops.h"
+#include "models/outputs.h"
 #include "models/parameters.h"
 
 namespace mlxe {
 
 enum class RowKind {
-  tokens,        // a row for each token of the batch
-  first_tokens,  // a row for each text: its first token's
+  tokens,  // a row for each token of the batch
+  texts,   // a row for each text
 };
 
 using ValueId = int;
+inline constexpr ValueId kNoValue = -1;
 
 struct PlanValue {
   RowKind rows = RowKind::tokens;
@@ -32,8 +36,8 @@ struct PlanValue {
 // A named set of weights, as the checkpoint has it: "encoder.layer.0.attention.self.query".
 struct PlanModule {
   std::string name;
-  std::variant<Embedding, Linear, LayerNorm>
-      weights;  // sizes; Plan's table(), linear() and norm() add the handles
+  // Sizes; Plan's table(), linear() and norm() add the handles.
+  std::variant<Embedding, Linear, LayerNorm> weights;
   ParameterId weight = kNoParameter, bias = kNoParameter;
 };
 
@@ -45,8 +49,22 @@ enum class RowIndex {
   positions_after_padding,  // p + 1, p + 2, ... with the padding id p, which has position p itself
 };
 
-enum class OpKind { lookup, linears, attention, layer_norm, add_layer_norm, feed_forward, add, take_first };
+enum class OpKind {
+  lookup,
+  linears,
+  attention,
+  layer_norm,
+  add_layer_norm,
+  feed_forward,
+  add,
+  take_first,  // the first token of each text
+  pool,
+  activation,
+  concatenate,
+  normalize,
+};
 const char* name(OpKind kind) noexcept;
+const char* name(PoolingKind kind) noexcept;
 
 // Rows of a module's matrix; all where `count` is 0.
 struct RowRange {
@@ -62,7 +80,9 @@ struct PlanOp {
   std::vector<RowRange> ranges = {};             // linears, feed_forward: of each module; empty: all rows
   std::vector<RowIndex> rows = {};               // lookup: of each table
   AttentionSpec attention = {};                  // attention
-  Activation activation = Activation::identity;  // feed_forward
+  Activation activation = Activation::identity;  // feed_forward, activation
+  PoolingKind pooling = PoolingKind::cls;        // pool
+  Outputs wanted_by = {};                        // what depends on it
 };
 
 // A stretch of operations that ends with the value users know as a layer's output.
@@ -71,17 +91,26 @@ struct PlanLayer {
   ValueId output = 0;
 };
 
+inline constexpr auto kNoOutputs = [] {
+  std::array<ValueId, kOutputs> none{};
+  none.fill(kNoValue);
+  return none;
+}();
+
 struct PlanGraph {
   std::vector<PlanValue> values;
   std::vector<PlanOp> ops;
-  std::vector<PlanLayer> layers;    // the embeddings, then each layer
-  std::vector<size_t> last_reader;  // of each value, an index into ops; ops.size(): the result
+  std::vector<PlanLayer> layers;                       // the embeddings, then each layer
+  size_t first_head = 0;                               // operations from here on are of heads
+  std::array<ValueId, kOutputs> outputs = kNoOutputs;  // those of layers are `layers`
+  std::vector<size_t> last_reader;  // of each value, an index into ops; ops.size(): the result, outputs
 
   ValueId result() const { return layers.back().output; }
   // One past the layer's last operation.
   size_t layer_end(size_t layer) const {
-    return layer + 1 < layers.size() ? layers[layer + 1].first_op : ops.size();
+    return layer + 1 < layers.size() ? layers[layer + 1].first_op : first_head;
   }
+  ValueId output(Output o) const { return outputs[index_of(o)]; }
 };
 
 struct Plan {
@@ -90,26 +119,21 @@ struct Plan {
   std::vector<Parameter> parameters;
   size_t of_encoder = 0;            // that many are the encoder's; after them come those of heads alone
   std::vector<PlanModule> modules;  // in the order of the checkpoint
-  PlanGraph whole;                  // the result has a row for each token
-  PlanGraph
-      first_tokens;  // the result has the first tokens' rows alone; others are made as far as those need them
+  PlanGraph whole;                  // the encoder's result has a row for each token
+  // The encoder's result has the first tokens' rows alone; others are made as far as those need them. Of heads it has
+  // those that need no more.
+  PlanGraph first_tokens;
   int64_t vocab_size = 0, hidden_size = 0;
-  int64_t token_types = 0;  // 0: the model has none
-  int64_t max_tokens = 0;   // of a text
-  int32_t padding_id = 0;   // for RowIndex::positions_after_padding
+  int64_t token_types = 0;   // 0: the model has none
+  int64_t max_tokens = 0;    // of a text
+  int32_t padding_id = 0;    // for RowIndex::positions_after_padding
+  bool pools_prompt = true;  // whether poolings count the tokens of a prompt
 
   int64_t layers() const { return static_cast<int64_t>(whole.layers.size()) - 1; }
 
-  // A module of this name, with its parameters: those a module before it has under the same names, or new ones.
-  // Errors: internal (a parameter of that name has another shape).
-  int add_module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights, Role role,
-                 Component component, std::optional<int64_t> layer = {});
-
-  // A linear of the plan's heads.
-  int add_head_linear(const std::string& name, int64_t in, int64_t out, Role role = Role::linear,
-                      Bias bias = Bias::yes) {
-    return add_module(name, Linear{.in = in, .out = out, .has_bias = bias}, role, Component::head);
-  }
+  // Of an output's rows.
+  int64_t columns(Output o) const { return whole.values[static_cast<size_t>(whole.output(o))].columns; }
+  bool has(Output o) const { return o == Output::layers || whole.output(o) != kNoValue; }
 
   Embedding table(int module) const {
     Embedding table = std::get<Embedding>(at(module).weights);
@@ -137,20 +161,31 @@ struct Plan {
     norm.bias = handle(at(module).bias);
     return norm;
   }
+
   std::span<const Parameter> encoder_parameters() const { return std::span(parameters).first(of_encoder); }
+  // Without those in folders of sentence-transformers modules, which come last.
+  std::span<const Parameter> checkpoint_parameters() const {
+    return std::span(parameters).first(in_checkpoint());
+  }
+  std::span<Parameter> checkpoint_parameters() { return std::span(parameters).first(in_checkpoint()); }
+  size_t in_checkpoint() const {
+    const auto first = std::ranges::find(parameters, ParameterFile::sentence_module, &Parameter::file);
+    return static_cast<size_t>(first - parameters.begin());
+  }
   const PlanModule& at(int module) const { return modules[static_cast<size_t>(module)]; }
   const Parameter& parameter(ParameterId id) const { return parameters[static_cast<size_t>(id)]; }
   WeightId handle(ParameterId id) const { return id == kNoParameter ? kNoWeight : parameter(id).handle; }
 };
 
-// Multiplications and additions of the graph's linears over that many tokens and texts.
+// Multiplications and additions of the encoder's linears over that many tokens and texts.
 double linear_operations(const Plan& plan, const PlanGraph& graph, double tokens, double texts);
 
 // The graph cut down to what the first tokens' rows of its result depend on. Attention needs the keys and values of
-// all tokens, and queries of those that are read; all other operations work row by row.
+// all tokens, and queries of those that are read, poolings other than the first token's need all tokens; all other
+// operations work row by row. A pooling of first tokens is taken to skip no prompt.
 PlanGraph narrow_to_first_tokens(const PlanGraph& whole);
 
-// Sets `last_reader`.
-void find_last_readers(PlanGraph& graph);
+// Sets `last_reader` and `wanted_by`.
+void find_readers(PlanGraph& graph);
 
 }  // namespace mlxe

@@ -2,9 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
+
+PlanBuilder::PlanBuilder(Plan encoder)
+    : plan_(std::move(encoder)), component_(Component::head), heads_(true) {}
 
 int PlanBuilder::table(const std::string& name, int64_t rows, int64_t columns, Role role) {
   return module(name, Embedding{.rows = rows, .columns = columns}, role,
@@ -23,17 +28,17 @@ ValueId PlanBuilder::lookup(std::span<const std::pair<int, RowIndex>> tables) {
   return append(std::move(op), plan_.at(tables[0].first).name, width);
 }
 
-ValueId PlanBuilder::linear(const std::string& name, ValueId x, int64_t out, Bias bias) {
-  return linears({&name, 1}, x, out, bias)[0];
+ValueId PlanBuilder::linear(const std::string& name, ValueId x, int64_t out, Bias bias, Role role) {
+  return linears({&name, 1}, x, out, bias, role)[0];
 }
 
 std::vector<ValueId> PlanBuilder::linears(std::span<const std::string> names, ValueId x, int64_t out,
-                                          Bias bias) {
+                                          Bias bias, Role role) {
   PlanOp op{.kind = OpKind::linears, .inputs = {x}, .outputs = {}};
   for (const std::string& name : names) {
     op.modules.push_back(
-        module(name, Linear{.in = columns(x), .out = out, .has_bias = bias}, Role::linear, component_));
-    op.outputs.push_back(value(prefix_ + name, out));
+        module(name, Linear{.in = columns(x), .out = out, .has_bias = bias}, role, component_));
+    op.outputs.push_back(value(prefix_ + name, out, rows(x)));
   }
   std::vector<ValueId> outputs = op.outputs;
   plan_.whole.ops.push_back(std::move(op));
@@ -48,7 +53,7 @@ std::vector<ValueId> PlanBuilder::fused_linears(const std::string& name, int cou
   for (int i = 0; i < count; ++i) {
     op.modules.push_back(fused);
     op.ranges.push_back({i * out, out});
-    op.outputs.push_back(value(prefix_ + name, out));
+    op.outputs.push_back(value(prefix_ + name, out, rows(x)));
   }
   std::vector<ValueId> outputs = op.outputs;
   plan_.whole.ops.push_back(std::move(op));
@@ -90,11 +95,13 @@ ValueId PlanBuilder::layer_norm(const std::string& name, ValueId x, float epsilo
 
 ValueId PlanBuilder::add(const std::string& name, ValueId a, ValueId b) {
   require(columns(a) == columns(b), name, fmt::format("adds {} columns to {}", columns(a), columns(b)));
+  require(rows(a) == rows(b), name, "adds rows of tokens to rows of texts");
   return append({.kind = OpKind::add, .inputs = {a, b}, .outputs = {}}, prefix_ + name, columns(a));
 }
 
 ValueId PlanBuilder::add_layer_norm(const std::string& name, ValueId a, ValueId b, float epsilon) {
   require(columns(a) == columns(b), name, fmt::format("adds {} columns to {}", columns(a), columns(b)));
+  require(rows(a) == rows(b), name, "adds rows of tokens to rows of texts");
   const int norm =
       module(name, LayerNorm{.epsilon = epsilon, .size = columns(a)}, Role::norm, Component::norms);
   return append({.kind = OpKind::add_layer_norm, .inputs = {a, b}, .outputs = {}, .modules = {norm}},
@@ -130,6 +137,35 @@ ValueId PlanBuilder::gated_feed_forward(const std::string& gate_and_up, const st
                 prefix_ + down, out);
 }
 
+ValueId PlanBuilder::take_first(ValueId x) {
+  require(rows(x) == RowKind::tokens, "first tokens", "taken of rows of texts");
+  return append({.kind = OpKind::take_first, .inputs = {x}, .outputs = {}}, "first tokens", columns(x));
+}
+
+ValueId PlanBuilder::pool(ValueId x, PoolingKind kind) {
+  require(rows(x) == RowKind::tokens, "pooling", "of rows of texts");
+  return append({.kind = OpKind::pool, .inputs = {x}, .outputs = {}, .pooling = kind}, "pooling", columns(x));
+}
+
+ValueId PlanBuilder::activation(ValueId x, Activation activation) {
+  return append({.kind = OpKind::activation, .inputs = {x}, .outputs = {}, .activation = activation},
+                mlxe::name(activation), columns(x));
+}
+
+ValueId PlanBuilder::concatenate(const std::vector<ValueId>& parts) {
+  require(!parts.empty(), "concatenation", "of nothing");
+  int64_t width = 0;
+  for (const ValueId x : parts) {
+    require(rows(x) == rows(parts[0]), "concatenation", "rows of tokens beside rows of texts");
+    width += columns(x);
+  }
+  return append({.kind = OpKind::concatenate, .inputs = parts, .outputs = {}}, "concatenation", width);
+}
+
+ValueId PlanBuilder::normalize(ValueId x) {
+  return append({.kind = OpKind::normalize, .inputs = {x}, .outputs = {}}, "normalization", columns(x));
+}
+
 void PlanBuilder::end_layer(ValueId output) {
   columns(output);
   plan_.whole.layers.push_back({.first_op = layer_start_, .output = output});
@@ -137,38 +173,87 @@ void PlanBuilder::end_layer(ValueId output) {
   component_ = Component::attention;
 }
 
+void PlanBuilder::output(Output output, ValueId x) {
+  const OutputRows of = rows(x) == RowKind::tokens ? OutputRows::tokens : OutputRows::texts;
+  require(
+      entry(output).rows == of, entry(output).name,
+      of == OutputRows::tokens ? "has a row for each text, not token" : "has a row for each token, not text");
+  plan_.whole.outputs[index_of(output)] = x;
+}
+
 Plan PlanBuilder::finish() {
-  require(!plan_.whole.layers.empty() && layer_start_ == plan_.whole.ops.size(), "the model",
-          "operations after the last layer");
-  find_last_readers(plan_.whole);
+  if (!heads_) {
+    require(!plan_.whole.layers.empty() && layer_start_ == plan_.whole.ops.size(), "the model",
+            "operations after the last layer");
+    plan_.whole.first_head = plan_.whole.ops.size();
+    plan_.hidden_size = columns(hidden());
+    plan_.of_encoder = plan_.parameters.size();
+    output(Output::hidden, hidden());
+  }
+  find_readers(plan_.whole);
   plan_.first_tokens = narrow_to_first_tokens(plan_.whole);
-  plan_.hidden_size = columns(plan_.whole.result());
-  plan_.of_encoder = plan_.parameters.size();
   return std::move(plan_);
 }
 
 ValueId PlanBuilder::append(PlanOp op, const std::string& name, int64_t columns) {
-  op.outputs = {value(name, columns)};
+  const bool of_texts = op.kind == OpKind::take_first || op.kind == OpKind::pool;
+  const RowKind made = of_texts ? RowKind::texts : op.inputs.empty() ? RowKind::tokens : rows(op.inputs[0]);
+  op.outputs = {value(name, columns, made)};
   plan_.whole.ops.push_back(std::move(op));
   return plan_.whole.ops.back().outputs[0];
 }
 
-ValueId PlanBuilder::value(const std::string& name, int64_t columns) {
-  plan_.whole.values.push_back({.columns = columns, .name = name});
+ValueId PlanBuilder::value(const std::string& name, int64_t columns, RowKind rows) {
+  plan_.whole.values.push_back({.rows = rows, .columns = columns, .name = name});
   return static_cast<ValueId>(plan_.whole.values.size()) - 1;
 }
 
 int PlanBuilder::module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights,
                         Role role, Component component) {
+  PlanModule module{.name = prefix_ + name, .weights = std::move(weights)};
+  const auto parameters = [&](const Shape& weight, Role weight_role, std::optional<Role> bias_role) {
+    module.weight = parameter(name + ".weight", weight, weight_role, component);
+    if (bias_role) module.bias = parameter(name + ".bias", {weight[0]}, *bias_role, component);
+  };
+  const auto if_any = [](Bias bias, Role its) {
+    return bias == Bias::yes ? std::optional(its) : std::nullopt;
+  };
+  if (const auto* table = std::get_if<Embedding>(&module.weights))
+    parameters({table->rows, table->columns}, role, {});
+  else if (const auto* linear = std::get_if<Linear>(&module.weights))
+    parameters({linear->rows(), linear->in}, role, if_any(linear->has_bias, Role::bias));
+  else if (const auto* norm = std::get_if<LayerNorm>(&module.weights))
+    parameters({norm->size}, role, if_any(norm->has_bias, role));
+  plan_.modules.push_back(std::move(module));
+  return static_cast<int>(plan_.modules.size()) - 1;
+}
+
+ParameterId PlanBuilder::parameter(const std::string& name, const Shape& shape, Role role,
+                                   Component component) {
+  std::vector<Parameter>& all = plan_.parameters;
+  const auto known = std::ranges::find(all, prefix_ + name, &Parameter::name);
+  if (known != all.end()) {
+    require(known->shape == shape, name,
+            fmt::format("is {}, now {}", to_string(known->shape), to_string(shape)));
+    return static_cast<ParameterId>(known - all.begin());
+  }
+  require(all.empty() || all.back().file <= file_, name, "of the checkpoint, after those of other files");
+  Parameter& p = all.emplace_back(
+      Parameter{.name = prefix_ + name, .shape = shape, .role = role, .component = component, .file = file_});
   const auto ended = static_cast<int64_t>(plan_.whole.layers.size());  // the embeddings are the first
-  return plan_.add_module(prefix_ + name, std::move(weights), role, component,
-                          ended > 0 ? std::optional(ended - 1) : std::nullopt);
+  if (!heads_ && ended > 0) p.layer = ended - 1;
+  return static_cast<ParameterId>(all.size()) - 1;
 }
 
 int64_t PlanBuilder::columns(ValueId id) const {
   require(id >= 0 && static_cast<size_t>(id) < plan_.whole.values.size(), "the model",
           fmt::format("reads value {} of {}", id, plan_.whole.values.size()));
   return plan_.whole.values[static_cast<size_t>(id)].columns;
+}
+
+RowKind PlanBuilder::rows(ValueId id) const {
+  columns(id);
+  return plan_.whole.values[static_cast<size_t>(id)].rows;
 }
 
 void PlanBuilder::require(bool fits, const std::string& module, const std::string& what) const {

@@ -42,6 +42,8 @@ class Writer {
     std::vector<LayerText> layers;
     for (size_t i = 0; i < graph_.layers.size(); ++i) layers.push_back(layer(i));
     widths(layers);
+    const std::vector<LayerText> of_heads = heads();
+    widths(of_heads);
     std::string text;
     for (size_t first = 0, past; first < layers.size(); first = past) {
       past = first + 1;
@@ -50,10 +52,9 @@ class Writer {
               : past == first + 1 ? fmt::format("layer {}: {}\n", first - 1, layers[first].prefix)
                                   : fmt::format("layers {} to {}: {} to {}\n", first - 1, past - 2,
                                                 layers[first].prefix, layers[past - 1].prefix);
-      for (const Row& r : layers[first].rows)
-        text += fmt::format("  {:<{}}  {:<{}}  {:<{}}  {:<{}}  {}\n", r.results, widths_[0], r.shape,
-                            widths_[1], r.op, widths_[2], r.inputs, widths_[3], r.modules);
+      text += lines(layers[first]);
     }
+    for (const LayerText& head : of_heads) text += head.prefix + "\n" + lines(head);
     return text;
   }
 
@@ -65,6 +66,17 @@ class Writer {
     });
   }
 
+  std::string lines(const LayerText& layer) const {
+    std::string text;
+    for (const Row& r : layer.rows) {
+      std::string line = fmt::format("  {:<{}}  {:<{}}  {:<{}}  {:<{}}  {}", r.results, widths_[0], r.shape,
+                                     widths_[1], r.op, widths_[2], r.inputs, widths_[3], r.modules);
+      line.erase(line.find_last_not_of(' ') + 1);
+      text += line + "\n";
+    }
+    return text;
+  }
+
   LayerText layer(size_t index) {
     LayerText text;
     names_.clear();
@@ -74,18 +86,38 @@ class Writer {
       const PlanOp& op = graph_.ops[i];
       for (const int m : op.modules)
         if (text.prefix.empty()) text.prefix = layer_prefix(plan_.at(m).name);
-      Row row{.op = op.kind == OpKind::linears && op.modules.size() > 1 ? "linears" : name(op.kind)};
-      for (const ValueId id : op.inputs) row.inputs += (row.inputs.empty() ? "" : " ") + named(id);
-      for (const ValueId id : op.outputs) {
-        names_[id] = id == graph_.layers[index].output ? "x" : letter();
-        row.results += (row.results.empty() ? "" : " ") + names_[id];
-      }
-      const PlanValue& made = graph_.values[static_cast<size_t>(op.outputs[0])];
-      row.shape = fmt::format("[{}, {}]", made.rows == RowKind::tokens ? "T" : "B", made.columns);
-      row.modules = details(op, text.prefix);
-      text.rows.push_back(std::move(row));
+      text.rows.push_back(row_of(op, graph_.layers[index].output, text.prefix));
     }
     return text;
+  }
+
+  // Of each output but the encoder's own, whose name is the prefix.
+  std::vector<LayerText> heads() {
+    std::vector<LayerText> all;
+    for (const OutputEntry& o : kOutputTable) {
+      if (o.output == Output::hidden || graph_.output(o.output) == kNoValue) continue;
+      LayerText& text = all.emplace_back(LayerText{.prefix = o.name, .rows = {}});
+      names_ = {{graph_.result(), "x"}};
+      letters_ = 0;
+      for (size_t i = graph_.first_head; i < graph_.ops.size(); ++i)
+        if (const PlanOp& op = graph_.ops[i]; op.wanted_by.contains(o.output))
+          text.rows.push_back(row_of(op, kNoValue, ""));
+    }
+    return all;
+  }
+
+  // `last`: the value that goes by x.
+  Row row_of(const PlanOp& op, ValueId last, const std::string& prefix) {
+    Row row{.op = op.kind == OpKind::linears && op.modules.size() > 1 ? "linears" : name(op.kind)};
+    for (const ValueId id : op.inputs) row.inputs += (row.inputs.empty() ? "" : " ") + named(id);
+    for (const ValueId id : op.outputs) {
+      names_[id] = id == last ? "x" : letter();
+      row.results += (row.results.empty() ? "" : " ") + names_[id];
+    }
+    const PlanValue& made = graph_.values[static_cast<size_t>(op.outputs[0])];
+    row.shape = fmt::format("[{}, {}]", made.rows == RowKind::tokens ? "T" : "B", made.columns);
+    row.modules = details(op, prefix);
+    return row;
   }
 
   // An earlier layer's value goes by its module.
@@ -120,6 +152,8 @@ class Writer {
       parts.push_back(std::move(part));
       if (op.kind == OpKind::feed_forward && i == 0) parts.push_back(name(op.activation));
     }
+    if (op.kind == OpKind::activation) parts.push_back(name(op.activation));
+    if (op.kind == OpKind::pool) parts.push_back(name(op.pooling));
     if (op.kind == OpKind::attention) parts.push_back(fmt::format("{} heads", op.attention.heads));
     if (op.attention.window > 0)
       parts.push_back(fmt::format("{} tokens to either side", op.attention.window));

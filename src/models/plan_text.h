@@ -11,8 +11,7 @@ namespace mlxe {
 // How a tensor is stored, by its name: "affine 8-bit g64 float16"; empty: nothing is said.
 using StoredAs = std::function<std::string(const std::string& tensor)>;
 
-// Layers that are alike are
-// printed once. A letter is a value, x what the layer before gives and then what this one gives; T is the number of
+// Layers that are alike are printed once, heads by the names of their outputs. A letter is a value, x what the layer before gives and then what this one gives; T is the number of
 // tokens, B of texts.
 std::string to_text(const Plan& plan, const PlanGraph& graph, const StoredAs& stored);
 

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
@@ -40,7 +42,7 @@ BertConfig bert_config(const Config& c) {
 }
 
 Model make_bert(const Config& c) {
-  return {.encoder = bert(bert_config(c))};
+  return {.plan = bert(bert_config(c))};
 }
 
 Model make_roberta(const Config& c) {
@@ -51,7 +53,7 @@ Model make_roberta(const Config& c) {
                                        ", which leaves no position of \"max_position_embeddings\" " +
                                        std::to_string(config.max_positions) +
                                        "; positions start at pad_token_id + 1");
-  return {.encoder = roberta(config, static_cast<int32_t>(pad))};
+  return {.plan = roberta(config, static_cast<int32_t>(pad))};
 }
 
 Model make_electra(const Config& c) {
@@ -59,19 +61,19 @@ Model make_electra(const Config& c) {
       {"summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj"});  // of other heads
   BertConfig config = bert_config(c);
   config.embedding_size = c.positive_or("embedding_size", 128);
-  return {.encoder = bert(config)};
+  return {.plan = bert(config)};
 }
 
 Model make_distilbert(const Config& c) {
   c.harmless({"sinusoidal_pos_embds"});  // says how the stored table was made
-  return {.encoder = distilbert({.vocab_size = c.positive("vocab_size"),
-                                 .dim = divisible_width(c, "dim", "n_heads"),
-                                 .layers = c.positive("n_layers"),
-                                 .heads = c.positive("n_heads"),
-                                 .hidden_dim = c.positive("hidden_dim"),
-                                 .max_positions = c.positive("max_position_embeddings"),
-                                 .activation = parse_activation(c.get_or<std::string>("activation", "gelu"),
-                                                                c.where() + ": \"activation\"")})};
+  return {.plan = distilbert({.vocab_size = c.positive("vocab_size"),
+                              .dim = divisible_width(c, "dim", "n_heads"),
+                              .layers = c.positive("n_layers"),
+                              .heads = c.positive("n_heads"),
+                              .hidden_dim = c.positive("hidden_dim"),
+                              .max_positions = c.positive("max_position_embeddings"),
+                              .activation = parse_activation(c.get_or<std::string>("activation", "gelu"),
+                                                             c.where() + ": \"activation\"")})};
 }
 
 Model make_mpnet(const Config& c) {
@@ -81,30 +83,23 @@ Model make_mpnet(const Config& c) {
                                        std::to_string(rows) + ", expected at least " +
                                        std::to_string(kMPNetBuckets) +
                                        ", which the architecture always uses");
-  return {.encoder = mpnet(bert_config(c), rows)};
+  return {.plan = mpnet(bert_config(c), rows)};
 }
 
-SequenceClassifier head(Plan& plan, const char* dense, Activation activation, const char* out,
-                        int64_t labels) {
-  const int64_t hidden = plan.hidden_size;
-  const HeadTransform transform{plan.add_head_linear(dense, hidden, hidden), activation};
-  return {transform, plan.add_head_linear(out, hidden, labels, Role::classifier)};
+SequenceClassifier bert_classifier(const Config&) {
+  return {.transform = {kPoolerDense, Activation::tanh}, .out = "classifier"};
 }
 
-SequenceClassifier bert_classifier(Plan& plan, const Config&, int64_t labels) {
-  return head(plan, "pooler.dense", Activation::tanh, "classifier", labels);
+SequenceClassifier roberta_classifier(const Config&) {
+  return {.transform = {"classifier.dense", Activation::tanh}, .out = "classifier.out_proj"};
 }
 
-SequenceClassifier roberta_classifier(Plan& plan, const Config&, int64_t labels) {
-  return head(plan, "classifier.dense", Activation::tanh, "classifier.out_proj", labels);
+SequenceClassifier electra_classifier(const Config&) {
+  return {.transform = {"classifier.dense", Activation::gelu_erf}, .out = "classifier.out_proj"};
 }
 
-SequenceClassifier electra_classifier(Plan& plan, const Config&, int64_t labels) {
-  return head(plan, "classifier.dense", Activation::gelu_erf, "classifier.out_proj", labels);
-}
-
-SequenceClassifier distilbert_classifier(Plan& plan, const Config&, int64_t labels) {
-  return head(plan, "pre_classifier", Activation::relu, "classifier", labels);
+SequenceClassifier distilbert_classifier(const Config&) {
+  return {.transform = {"pre_classifier", Activation::relu}, .out = "classifier"};
 }
 
 constexpr std::array<Architecture, 9> kArchitectures{{
@@ -161,10 +156,9 @@ bool is_transformers_class(std::string_view name) {
 
 // The head whose tensors the checkpoint has.
 Head head_of_weights(const Checkpoint& checkpoint, const Architecture& architecture) {
-  Plan head;
-  const SequenceClassifier sequence = architecture.classifier(head, checkpoint.config(), 1);
-  const auto has = [&](int module) { return checkpoint.has(head.at(module).name + ".weight"); };
-  if (has(sequence.transform.dense) && has(sequence.out)) return Head::sequence_classifier;
+  const SequenceClassifier sequence = architecture.classifier(checkpoint.config());
+  if (checkpoint.has(sequence.transform.dense + ".weight") && checkpoint.has(sequence.out + ".weight"))
+    return Head::sequence_classifier;
   return checkpoint.has("classifier.weight") ? Head::token_classifier : Head::none;
 }
 
@@ -227,27 +221,23 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
 
   Model model = architecture.make(config);
   model.model_type = architecture.model_type;
-  Plan& plan = model.encoder;
-  const int64_t hidden = plan.hidden_size;
-  if (checkpoint.has("pooler.dense.weight"))
-    model.pooler = Pooler{plan.add_head_linear("pooler.dense", hidden, hidden)};
-
+  PlanBuilder heads(std::move(model.plan));
   const Head head_kind = find_head(checkpoint, architecture, warn);
-  if (head_kind == Head::sequence_classifier) {
+  std::optional<SequenceClassifier> classifier;
+  if (head_kind == Head::sequence_classifier) classifier = architecture.classifier(config);
+  const bool classifier_reads_it = classifier && classifier->transform.dense == kPoolerDense;
+  if (checkpoint.has(std::string(kPoolerDense) + ".weight") && !classifier_reads_it) add_pooler(heads);
+  if (classifier) {
     model.labels = config.labels(warn);
     model.problem_type = problem_type(config);
-    model.classifier = architecture.classifier(plan, config, static_cast<int64_t>(model.labels.size()));
-    const int dense = model.classifier->transform.dense;
-    if (model.pooler && plan.at(model.pooler->dense).weight == plan.at(dense).weight)
-      model.pooler.reset();  // the classifier reads it
+    add_classifier(heads, *classifier, static_cast<int64_t>(model.labels.size()));
   } else if (head_kind == Head::token_classifier) {
     model.token_labels = config.labels(warn);
     std::optional<HeadTransform> transform;
-    if (architecture.token_transform) transform = architecture.token_transform(plan, config);
-    const auto labels = static_cast<int64_t>(model.token_labels.size());
-    model.token_classifier =
-        TokenClassifier{transform, plan.add_head_linear("classifier", hidden, labels, Role::classifier)};
+    if (architecture.token_transform) transform = architecture.token_transform(config);
+    add_token_classifier(heads, transform, static_cast<int64_t>(model.token_labels.size()));
   }
+  model.plan = heads.finish();
   config.warn_unknown(warn);
   return model;
 }

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "format/checkpoint.h"
+#include "models/heads.h"
 #include "models/model.h"
 
 namespace mlxe {
@@ -15,10 +16,10 @@ struct Architecture {
   const char* sequence_classification;  // class in "architectures" whose head is a SequenceClassifier
   const char* token_classification;     // the same with a TokenClassifier
   Model (*make)(const Config& config);  // the encoder, without heads
-  SequenceClassifier (*classifier)(Plan& plan, const Config& config, int64_t labels);
+  SequenceClassifier (*classifier)(const Config& config);
   const char* proved_with;  // the checkpoint its parity was proved on (tests/models)
   // What a token classifier has before its last matrix; null: nothing.
-  HeadTransform (*token_transform)(Plan& plan, const Config& config) = nullptr;
+  HeadTransform (*token_transform)(const Config& config) = nullptr;
 };
 
 std::span<const Architecture> architectures() noexcept;

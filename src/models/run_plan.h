@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -31,13 +32,12 @@ struct PlanStart {
   std::optional<typename E::Tensor> input = {};
 };
 
-// Returns the graph's result. after(i, output) is called after the embeddings (0) and after each layer (1, 2, ...).
-// A value is dropped after its last reader.
-template <EncoderOps E, class After>
-typename E::Tensor run_plan(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch, After after,
-                            PlanStart<E> start = {}) {
+// Runs what the wanted outputs depend on. visit(output, value) is called after the embeddings and after each layer, if
+// those are wanted, then for each other wanted output. A value is dropped after its last reader.
+template <EncoderOps E, class Visit>
+void run_plan(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch, Outputs wanted, Visit visit,
+              PlanStart<E> start = {}) {
   using Tensor = typename E::Tensor;
-  if (start.layer == graph.layers.size()) return *start.input;
   std::vector<std::optional<Tensor>> values(graph.values.size());
   std::vector<std::vector<int32_t>> positions;  // an engine may read them until the run ends
   const auto value = [&](ValueId id) -> const Tensor& {
@@ -95,6 +95,17 @@ typename E::Tensor run_plan(E& e, const Plan& plan, const PlanGraph& graph, cons
         return e.add(in(0), in(1));
       case OpKind::take_first:
         return e.take(in(0), batch.first_rows());
+      case OpKind::pool:
+        return e.pool(in(0), op.pooling, batch);
+      case OpKind::activation:
+        return e.activate(in(0), op.activation);
+      case OpKind::concatenate: {
+        std::vector<Tensor> parts;
+        for (const ValueId id : op.inputs) parts.push_back(value(id));
+        return e.concatenate(parts);
+      }
+      case OpKind::normalize:
+        return e.normalize(in(0));
     }
     throw Error(ErrorCode::internal, "plan: an unknown operation");
   };
@@ -106,11 +117,10 @@ typename E::Tensor run_plan(E& e, const Plan& plan, const PlanGraph& graph, cons
     for (size_t i = 0; i < made.size(); ++i) values[static_cast<size_t>(op.outputs[i])] = std::move(made[i]);
   };
 
-  if (start.layer > 0)
-    values[static_cast<size_t>(graph.layers[start.layer - 1].output)] = std::move(start.input);
-  for (size_t layer = start.layer; layer < graph.layers.size(); ++layer) {
-    for (size_t i = graph.layers[layer].first_op; i < graph.layer_end(layer); ++i) {
+  const auto run_range = [&](size_t first, size_t past) {
+    for (size_t i = first; i < past; ++i) {
       const PlanOp& op = graph.ops[i];
+      if (!op.wanted_by.contains_any(wanted)) continue;
       if (op.outputs.size() > 1)
         run_several(op);
       else
@@ -118,9 +128,21 @@ typename E::Tensor run_plan(E& e, const Plan& plan, const PlanGraph& graph, cons
       for (const ValueId id : op.inputs)
         if (graph.last_reader[static_cast<size_t>(id)] == i) values[static_cast<size_t>(id)].reset();
     }
-    after(static_cast<int64_t>(layer), value(graph.layers[layer].output));
+  };
+
+  if (start.layer > 0)
+    values[static_cast<size_t>(graph.layers[start.layer - 1].output)] = std::move(start.input);
+  for (size_t layer = start.layer; layer < graph.layers.size(); ++layer) {
+    run_range(graph.layers[layer].first_op, graph.layer_end(layer));
+    if (wanted.contains(Output::layers)) visit(Output::layers, value(graph.layers[layer].output));
   }
-  return value(graph.result());
+  run_range(graph.first_head, graph.ops.size());
+  for (const OutputEntry& o : kOutputTable) {
+    if (o.output == Output::layers || !wanted.contains(o.output)) continue;
+    if (graph.output(o.output) == kNoValue)
+      throw Error(ErrorCode::internal, std::string("plan: the model has no output ") + o.name);
+    visit(o.output, value(graph.output(o.output)));
+  }
 }
 
 }  // namespace mlxe

@@ -549,9 +549,20 @@ TEST(InspectCommand, PrintsThePlanWithTheBitsOfEachMatrix) {
   const nlohmann::json json = nlohmann::json::parse(run({"inspect", out, "--plan", "--json"}).out);
   EXPECT_EQ(json["ops"][0]["op"], "lookup");
   const nlohmann::json& last = json["layers"].back();
-  EXPECT_EQ(json["ops"].back()["outputs"], nlohmann::json::array({last["output"]}));
-  EXPECT_THAT(json["ops"].back()["modules"][0]["name"].get<std::string>(),
+  const auto made_by = [&](const nlohmann::json& value) {
+    for (const nlohmann::json& op : json["ops"])
+      if (op["outputs"] == nlohmann::json::array({value})) return op;
+    return nlohmann::json();
+  };
+  EXPECT_THAT(made_by(last["output"])["modules"][0]["name"].get<std::string>(),
               testing::EndsWith("output.LayerNorm"));
+  EXPECT_EQ(json["outputs"]["hidden"], last["output"]);
+  // Heads come after the layers.
+  EXPECT_THAT(text.out, HasSubstr("\npooler\n"));
+  EXPECT_THAT(text.out, HasSubstr("pooler.dense [32, 32]"));
+  EXPECT_EQ(made_by(json["outputs"]["pooler"])["op"], "activation");
+  EXPECT_EQ(made_by(json["outputs"]["sentence"])["op"], "pool");
+  EXPECT_THAT(run({"inspect", tiny("st_dense"), "--plan"}).out, HasSubstr("2_Dense/linear ["));
 }
 
 // The proposed conversion works and has the predicted size.

@@ -153,7 +153,7 @@ TEST(FusedMatrix, OfPartsThatBeginWithinAPanelIsComputed) {
   const auto run = [&](Activations activations) {
     RandomWeights quantized(kAffine8), floats({.dtype = Dtype::f16});
     const auto engine = make_cpu_engine({.threads = 1, .activations = activations});
-    Model model{.model_type = "tiny", .encoder = modernbert(config)};
+    Model model{.model_type = "tiny", .plan = modernbert(config)};
     fill(model, [&](const Parameter& spec) {  // no group divides the rows of mlp.Wo
       return engine->add((spec.shape.back() == kWidth ? floats : quantized).store(spec));
     });

@@ -284,7 +284,7 @@ TEST(CpuEngine, EveryPoolingWithAndWithoutAPrompt) {
   for (const bool prompt : {false, true}) {
     if (prompt) batch.pool_from = {0, 5, 6, 1, 1};
     for (PoolingKind kind : kKinds) {
-      bert.model.sentence.modules = {PoolingModule{{kind}}};
+      bert.set_pipeline({PoolingSpec{{kind}}});
       const naive::Mat expected =
           pooled(bert, batch, [&](const naive::Mat& x, int32_t skip) { return naive_pool(x, kind, skip); });
       EXPECT_LE(largest_difference(sentence_vectors(bert, *engine, batch), expected), kTolerance)
@@ -296,8 +296,6 @@ TEST(CpuEngine, EveryPoolingWithAndWithoutAPrompt) {
 TEST(CpuEngine, PoolingsConcatenateThenProjectThenNormalize) {
   TinyBert bert(kOdd, {.dtype = Dtype::f32});
   const int64_t d = kOdd.hidden_size, out = 21;
-  DenseModule dense;
-  dense.dense = {.in = 3 * d, .out = out};
   naive::Mat w(out, 3 * d);
   std::vector<float> stored;
   std::mt19937 random(5);
@@ -306,10 +304,11 @@ TEST(CpuEngine, PoolingsConcatenateThenProjectThenNormalize) {
   const auto engine = make_cpu_engine({});
   bert.add_to(*engine);
   const auto bytes = std::as_bytes(std::span(stored));
-  dense.dense.weight =
-      engine->add({"2_Dense/linear.weight", {.dtype = Dtype::f32}, {out, 3 * d}, Dtype::f32, bytes, {}, {}});
   const std::vector<PoolingKind> kinds{PoolingKind::max, PoolingKind::mean, PoolingKind::cls};
-  bert.model.sentence.modules = {PoolingModule{kinds}, dense, NormalizeModule{}};
+  const DenseSpec dense{.folder = "2_Dense", .in = 3 * d, .out = out, .activation = "tanh"};
+  bert.set_pipeline({PoolingSpec{kinds}, dense, NormalizeSpec{}});
+  Parameter& weight = bert.model.plan.parameters.back();
+  weight.handle = engine->add({weight.name, {.dtype = Dtype::f32}, weight.shape, Dtype::f32, bytes, {}, {}});
 
   const Batch batch = random_batch(kOdd, {3, 18, 1});
   naive::Mat wide(batch.texts(), 3 * d);

@@ -15,6 +15,7 @@
 
 #include "engine_mlx/module_api.h"
 #include "models/engine.h"
+#include "models/pipeline.h"
 #include "models/random_model.h"
 #include "test_files.h"
 
@@ -178,7 +179,7 @@ TEST(MlxEngine, WindowsOfLongTexts) {
   const double bound = (kTolerance + kLength * 0x1p-24) * largest(expected);
   EXPECT_LE(difference(actual, expected), bound);
   // The twin: a window that is one token wider.
-  for (PlanOp& op : pair.cpu_model.encoder.whole.ops)
+  for (PlanOp& op : pair.cpu_model.plan.whole.ops)
     if (op.attention.window > 0) ++op.attention.window;
   EXPECT_GT(difference(actual, pair.expected(request)[Output::hidden]), 10 * bound);
 }
@@ -221,14 +222,15 @@ TEST(MlxEngine, PoolsAsTheCpuEngineDoes) {
   const std::vector<PoolingKind> kinds{PoolingKind::cls,           PoolingKind::max,
                                        PoolingKind::mean,          PoolingKind::mean_sqrt_len,
                                        PoolingKind::weighted_mean, PoolingKind::last_token};
-  for (Model* model : {&pair.mlx_model, &pair.cpu_model}) model->sentence.modules = {PoolingModule{kinds}};
+  for (Model* model : {&pair.mlx_model, &pair.cpu_model}) test::set_pipeline(*model, {PoolingSpec{kinds}});
   RunRequest request{.batch = test::random_batch({7, 1, 12, 7}), .wanted = {Output::sentence}};
   request.batch.pool_from = {0, 0, 5, 6};  // two prompts; the second leaves only the last token
   expect_same(pair.actual(request)[Output::sentence], pair.expected(request)[Output::sentence], "pooled");
   // Texts with only a prompt. Without max pooling, because the maximum of no tokens is not a number.
   request.batch.pool_from = {7, 0, 99, 0};
   for (Model* model : {&pair.mlx_model, &pair.cpu_model})
-    std::erase(std::get<PoolingModule>(model->sentence.modules[0]).kinds, PoolingKind::max);
+    test::set_pipeline(*model, {PoolingSpec{{PoolingKind::cls, PoolingKind::mean, PoolingKind::mean_sqrt_len,
+                                             PoolingKind::weighted_mean, PoolingKind::last_token}}});
   expect_same(pair.actual(request)[Output::sentence], pair.expected(request)[Output::sentence],
               "nothing but a prompt");
 }
@@ -238,7 +240,7 @@ TEST(MlxEngine, ComputesTheFirstTokenAloneForHeadsThatReadNoOther) {
   for (const Kind kind : {Kind::bert, Kind::distilbert}) {
     Pair pair(kind, kFloat);
     for (Model* model : {&pair.mlx_model, &pair.cpu_model})
-      model->sentence.modules = {PoolingModule{{PoolingKind::cls}}};
+      test::set_pipeline(*model, {PoolingSpec{{PoolingKind::cls}}});
     for (const std::vector<int>& lengths : {kLengths, std::vector<int>{5, 5, 5}, std::vector<int>{1, 1}}) {
       RunRequest request = everything(lengths);
       request.wanted.remove(Output::layers);
@@ -329,7 +331,7 @@ TEST(MlxEngine, RefusesResultsThatAreNoNumbers) {
                           .codes = std::as_bytes(std::span(infinite)),
                           .scales = {},
                           .biases = {}};
-  for (Parameter& p : pair.mlx_model.encoder.parameters)
+  for (Parameter& p : pair.mlx_model.plan.parameters)
     if (p.component == Component::head && p.shape == bias.shape) p.handle = pair.mlx->add(bias);
   EXPECT_EQ(pair.actual({.batch = test::random_batch({4}), .wanted = {Output::hidden}})[Output::hidden].rows,
             4);

@@ -129,7 +129,7 @@ inline void expect_same_bits_alone_and_together(const Scheme& scheme, const std:
 // Heads that read only the first token give the same bits whether or not all tokens' vectors are computed.
 inline void expect_first_token_heads_keep_their_bits(const Scheme& scheme, Activations activations) {
   TinyBert bert(kEven, scheme);
-  bert.model.sentence.modules = {PoolingModule{{PoolingKind::cls}}, NormalizeModule{}};
+  bert.set_pipeline({PoolingSpec{{PoolingKind::cls}}, NormalizeSpec{}});
   const auto engine = make_cpu_engine({.threads = 2, .activations = activations});
   bert.add_to(*engine);
   RunRequest request{.batch = random_batch(kEven, {33, 1, 2, 129, 31, 5, 64, 300}),
@@ -146,7 +146,7 @@ inline void expect_first_token_heads_keep_their_bits(const Scheme& scheme, Activ
   request.batch.pool_from[3] = 2;
   engine->run(bert.model, request, heads);
   EXPECT_NE(heads[Output::sentence].values, all[Output::sentence].values);
-  bert.model.sentence.modules[0] = PoolingModule{{PoolingKind::cls, PoolingKind::mean}};
+  bert.set_pipeline({PoolingSpec{{PoolingKind::cls, PoolingKind::mean}}, NormalizeSpec{}});
   RunResult hidden_too;
   engine->run(bert.model, request, heads);
   request.wanted.add(Output::hidden);

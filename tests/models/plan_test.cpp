@@ -6,10 +6,12 @@
 
 #include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/bert.h"
 #include "models/engine.h"
+#include "models/heads.h"
 #include "models/plan_builder.h"
 #include "models/plan_text.h"
 #include "models/random_model.h"
@@ -38,7 +40,7 @@ std::vector<std::string> described(const PlanGraph& graph, size_t layer) {
     const PlanOp& op = graph.ops[i];
     std::string text = name(op.kind);
     if (op.kind == OpKind::linears) text += ":" + std::to_string(op.modules.size());
-    if (graph.values[static_cast<size_t>(op.outputs[0])].rows == RowKind::first_tokens) text += " of first";
+    if (graph.values[static_cast<size_t>(op.outputs[0])].rows == RowKind::texts) text += " of first";
     ops.push_back(text);
   }
   return ops;
@@ -83,7 +85,9 @@ TEST(Plan, SaysWhatEachParameterBelongsTo) {
   config.layers = 1;
   config.embedding_size = 4;
   Plan plan = bert(config);
-  plan.add_head_linear("pooler.dense", 8, 8);
+  PlanBuilder p(std::move(plan));
+  add_pooler(p);
+  plan = p.finish();
   EXPECT_THAT(
       components(plan),
       ElementsAre("embeddings.word_embeddings: embeddings", "embeddings.position_embeddings: embeddings",
@@ -100,17 +104,20 @@ TEST(Plan, SaysWhatEachParameterBelongsTo) {
 }
 
 TEST(Plan, ModulesOfOneNameShareTheirParameters) {
-  Plan plan;
-  const int first = plan.add_head_linear("dense", 4, 8), second = plan.add_head_linear("dense", 4, 8);
-  EXPECT_EQ(plan.parameters.size(), 2U);
-  plan.parameters[0].handle = 5;
-  plan.parameters[1].handle = 6;
-  for (const int module : {first, second}) {
-    EXPECT_EQ(plan.linear(module).weight, 5);
-    EXPECT_EQ(plan.linear(module).bias, 6);
+  PlanBuilder p;
+  const ValueId x = p.lookup(std::array{std::pair(p.table("words", 10, 8), RowIndex::ids)});
+  const ValueId y = p.linear("dense", p.linear("dense", x, 8), 8);
+  EXPECT_THAT(error_text([&] { p.linear("dense", y, 4); }, ErrorCode::internal),
+              HasSubstr("dense.weight: is [8, 8], now [4, 8]"));
+  p.end_layer(y);
+  Plan plan = p.finish();
+  EXPECT_THAT(components(plan), ElementsAre("words: embeddings", "dense: embeddings"));
+  plan.parameters[1].handle = 5;
+  plan.parameters[2].handle = 6;
+  for (const size_t op : {1U, 2U}) {
+    EXPECT_EQ(plan.linear(plan.whole.ops[op], 0).weight, 5);
+    EXPECT_EQ(plan.linear(plan.whole.ops[op], 0).bias, 6);
   }
-  EXPECT_THAT(error_text([&] { plan.add_head_linear("dense", 8, 4); }, ErrorCode::internal),
-              HasSubstr("dense.weight is [8, 4], now [4, 8]"));
 }
 
 TEST(Plan, ShapesThatDoNotFitAreAnErrorThatNamesTheModule) {
@@ -208,6 +215,82 @@ layers 0 to 1: encoder.layer.0. to encoder.layer.1.
   EXPECT_THAT(to_text(plan, plan.whole, mixed), HasSubstr("layer 1: encoder.layer.1.\n"));
 }
 
+std::vector<std::string> outputs_of(const PlanGraph& graph) {
+  std::vector<std::string> names;
+  for (const OutputEntry& o : kOutputTable)
+    if (graph.output(o.output) != kNoValue) names.emplace_back(o.name);
+  return names;
+}
+
+// The operations that an output needs beyond the encoder's.
+std::vector<std::string> head(const PlanGraph& graph, Output output) {
+  std::vector<std::string> ops;
+  for (size_t i = graph.first_head; i < graph.ops.size(); ++i)
+    if (graph.ops[i].wanted_by.contains(output)) ops.emplace_back(name(graph.ops[i].kind));
+  return ops;
+}
+
+TEST(Plan, HasHeadsAsOperations) {
+  PlanBuilder p(bert(kBert));
+  add_pooler(p);
+  add_token_classifier(p, {}, 3);
+  const DenseSpec dense{.folder = "2_Dense",
+                        .in = 16,
+                        .out = 4,
+                        .activation = "tanh",
+                        .use_residual = true,
+                        .residual = StoredWeight{}};
+  add_sentence_pipeline(p, std::vector<SentenceModuleSpec>{PoolingSpec{{PoolingKind::cls, PoolingKind::mean}},
+                                                           dense, NormalizeSpec{}});
+  const Plan plan = p.finish();
+  EXPECT_THAT(outputs_of(plan.whole), ElementsAre("hidden", "pooler", "sentence", "token_logits"));
+  EXPECT_THAT(head(plan.whole, Output::pooled), ElementsAre("first tokens", "linear", "activation"));
+  EXPECT_THAT(head(plan.whole, Output::token_logits), ElementsAre("linear"));
+  EXPECT_THAT(head(plan.whole, Output::sentence), ElementsAre("pool", "pool", "concatenate", "linear",
+                                                              "activation", "linear", "add", "normalize"));
+  EXPECT_EQ(plan.columns(Output::sentence), 4);
+  // Those of modules come last and are not the checkpoint's.
+  EXPECT_EQ(plan.checkpoint_parameters().back().name, "classifier.bias");
+  EXPECT_EQ(plan.parameters[plan.in_checkpoint()].name, "2_Dense/linear.weight");
+  EXPECT_EQ(plan.parameters.back().name, "2_Dense/residual.weight");
+}
+
+TEST(Plan, OfFirstTokensHasTheHeadsThatReadNoOther) {
+  const auto narrowed = [](PoolingKind kind) {
+    PlanBuilder p(bert(kBert));
+    add_pooler(p);
+    add_classifier(p, {.transform = {"dense", Activation::tanh}, .out = "out", .pooling = kind}, 3);
+    add_token_classifier(p, {}, 3);
+    add_sentence_pipeline(p, std::vector<SentenceModuleSpec>{PoolingSpec{{kind}}, NormalizeSpec{}});
+    return p.finish().first_tokens;
+  };
+  const PlanGraph first = narrowed(PoolingKind::cls);
+  EXPECT_THAT(outputs_of(first), ElementsAre("pooler", "sentence", "logits"));
+  // The encoder's result has no other rows, so that nothing is taken of it.
+  EXPECT_THAT(head(first, Output::pooled), ElementsAre("linear", "activation"));
+  EXPECT_THAT(head(first, Output::sentence), ElementsAre("normalize"));
+  EXPECT_THAT(outputs_of(narrowed(PoolingKind::mean)), ElementsAre("pooler"));
+}
+
+TEST(Plan, AHeadThatDoesNotFitIsAnErrorThatNamesIt) {
+  PlanBuilder p(bert(kBert));
+  const ValueId first = p.take_first(p.hidden());
+  const auto error = [](const auto& record) { return error_text(record, ErrorCode::internal); };
+  EXPECT_THAT(error([&] { p.add("sum", first, p.hidden()); }),
+              HasSubstr("sum: adds rows of tokens to rows of texts"));
+  EXPECT_THAT(error([&] { p.pool(first, PoolingKind::mean); }), HasSubstr("pooling: of rows of texts"));
+  EXPECT_THAT(error([&] { p.output(Output::token_logits, first); }),
+              HasSubstr("token_logits: has a row for each token, not text"));
+  EXPECT_THAT(error_text(
+                  [&] {
+                    add_sentence_pipeline(
+                        p, std::vector<SentenceModuleSpec>{
+                               PoolingSpec{}, DenseSpec{.folder = "2_Dense", .in = 9, .out = 4}});
+                  },
+                  ErrorCode::format),
+              HasSubstr("2_Dense: in_features is 9, the module before it gives 8 values"));
+}
+
 // A model with a layer that adds its input twice, and with keys and values computed from the embeddings.
 Plan unusual() {
   PlanBuilder p;
@@ -232,14 +315,29 @@ Plan unusual() {
   return plan;
 }
 
+TEST(Plan, ARunLeavesOutWhatNothingWantedDependsOn) {
+  Model model = tiny_model(Kind::bert);
+  RandomWeights weights({.dtype = Dtype::f32});
+  const auto engine = make_cpu_engine({.threads = 1});
+  fill(model, [&](const Parameter& p) { return engine->add(weights.store(p)); });
+  for (Parameter& p : model.plan.parameters)
+    if (p.name == "pooler.dense.weight") p.handle = kNoWeight;
+  RunResult result;
+  const Batch batch = random_batch({4, 2});
+  engine->run(model, {.batch = batch, .wanted = {Output::layers, Output::sentence, Output::text_logits}},
+              result);
+  EXPECT_EQ(result[Output::sentence].rows, 2);
+  EXPECT_EQ(result[Output::hidden].rows, 0);
+  // Twin.
+  EXPECT_THROW(engine->run(model, {.batch = batch, .wanted = {Output::pooled}}, result), Error);
+}
+
 TEST(Plan, NarrowedGivesTheSameBits) {
-  Model model{.model_type = "unusual", .encoder = unusual()};
-  model.classifier =
-      SequenceClassifier{.transform = {.dense = model.encoder.add_head_linear("dense", kHidden, kHidden),
-                                       .activation = Activation::tanh},
-                         .out = model.encoder.add_head_linear("classifier", kHidden, 3, Role::classifier)};
+  PlanBuilder p(unusual());
+  add_classifier(p, {.transform = {"dense", Activation::tanh}, .out = "classifier"}, 3);
+  Model model{.model_type = "unusual", .plan = p.finish()};
   // No token but the first reads layer 0's result in the end, so that layer is narrowed too.
-  EXPECT_THAT(described(model.encoder.first_tokens, 1),
+  EXPECT_THAT(described(model.plan.first_tokens, 1),
               ElementsAre("first tokens of first", "linear:1 of first", "linear:2", "attention of first",
                           "linear:1 of first", "add, layer norm of first", "feed forward of first",
                           "add, layer norm of first"));
@@ -253,7 +351,7 @@ TEST(Plan, NarrowedGivesTheSameBits) {
   engine->run(model, request, narrowed);
   EXPECT_EQ(narrowed[Output::text_logits].values, whole[Output::text_logits].values);
   // Twin: values in place of keys.
-  for (PlanOp& op : model.encoder.first_tokens.ops)
+  for (PlanOp& op : model.plan.first_tokens.ops)
     if (op.kind == OpKind::attention) op.inputs[1] = op.inputs[2];
   engine->run(model, request, narrowed);
   EXPECT_NE(narrowed[Output::text_logits].values, whole[Output::text_logits].values);

@@ -13,6 +13,7 @@
 #include "mlx_encoder/quantize.h"
 #include "models/bert.h"
 #include "models/distilbert.h"
+#include "models/heads.h"
 #include "models/model.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
@@ -54,21 +55,22 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
       .attention_bias = Bias::no,
       .mlp_bias = Bias::no};
   Model model{.model_type = "tiny",
-              .encoder = kind == Kind::distilbert   ? mlxe::distilbert(distilbert_config)
-                         : kind == Kind::roberta    ? mlxe::roberta(bert_config, 1)
-                         : kind == Kind::mpnet      ? mlxe::mpnet(bert_config, 32)
-                         : kind == Kind::modernbert ? mlxe::modernbert(modernbert_config)
-                                                    : mlxe::bert(bert_config),
-              .sentence = {},
+              .plan = kind == Kind::distilbert   ? mlxe::distilbert(distilbert_config)
+                      : kind == Kind::roberta    ? mlxe::roberta(bert_config, 1)
+                      : kind == Kind::mpnet      ? mlxe::mpnet(bert_config, 32)
+                      : kind == Kind::modernbert ? mlxe::modernbert(modernbert_config)
+                                                 : mlxe::bert(bert_config),
               .labels = {"a", "b", "c"}};
-  Plan& plan = model.encoder;
-  model.pooler = Pooler{plan.add_head_linear("pooler.dense", kHidden, kHidden)};
-  model.classifier =
-      SequenceClassifier{.transform = {.dense = plan.add_head_linear("classifier.dense", kHidden, kHidden),
-                                       .activation = Activation::relu},
-                         .out = plan.add_head_linear("classifier.out_proj", kHidden, 3, Role::classifier)};
-  model.sentence.modules = {PoolingModule{{PoolingKind::mean, PoolingKind::cls}},
-                            DenseModule{.dense = {.in = 2 * kHidden, .out = kHidden}}, NormalizeModule{}};
+  PlanBuilder heads(std::move(model.plan));
+  add_pooler(heads);
+  add_classifier(heads, {.transform = {"classifier.dense", Activation::relu}, .out = "classifier.out_proj"},
+                 3);
+  const DenseSpec dense{
+      .folder = "2_Dense", .in = 2 * kHidden, .out = kHidden, .activation = "tanh", .bias = StoredWeight{}};
+  add_sentence_pipeline(
+      heads, std::vector<SentenceModuleSpec>{PoolingSpec{{PoolingKind::mean, PoolingKind::cls}}, dense,
+                                             NormalizeSpec{}});
+  model.plan = heads.finish();
   return model;
 }
 
@@ -125,13 +127,7 @@ class RandomWeights {
 // Gives every tensor of a model to `store`, which returns the handle.
 template <class Store>
 void fill(Model& model, Store store) {
-  for (Parameter& p : model.encoder.parameters) p.handle = store(std::as_const(p));
-  for (SentenceModule& m : model.sentence.modules)
-    if (auto* d = std::get_if<DenseModule>(&m)) {
-      Linear& l = d->dense;
-      l.weight = store(Parameter{"2_Dense.linear.weight", {l.out, l.in}, Role::linear, Component::head});
-      l.bias = store(Parameter{"2_Dense.linear.bias", {l.out}, Role::bias, Component::head});
-    }
+  for (Parameter& p : model.plan.parameters) p.handle = store(std::as_const(p));
 }
 
 inline Batch random_batch(const std::vector<int>& lengths, unsigned seed = 7) {

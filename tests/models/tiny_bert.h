@@ -7,11 +7,15 @@
 #include <cstring>
 #include <deque>
 #include <random>
+#include <utility>
+#include <vector>
 
 #include "mlx_encoder/quantize.h"
 #include "models/bert.h"
 #include "models/engine.h"
+#include "models/heads.h"
 #include "models/naive_forward.h"
+#include "models/pipeline.h"
 #include "quant/matrix.h"
 
 namespace mlxe::test {
@@ -22,20 +26,19 @@ struct TinyBert {
   naive::Weights exact;  // the dequantized stored weights
 
   explicit TinyBert(const BertConfig& c, const Scheme& scheme, uint32_t seed = 1)
-      : config(c), model{.model_type = "bert", .encoder = mlxe::bert(c)}, random_(seed) {
-    Plan& plan = model.encoder;
-    const int64_t width = c.hidden_size;
-    model.pooler = Pooler{plan.add_head_linear("pooler.dense", width, width)};
-    model.classifier =
-        SequenceClassifier{.transform = {.dense = plan.add_head_linear("head.dense", width, width),
-                                         .activation = Activation::relu},
-                           .out = plan.add_head_linear("head.out", width, 3, Role::classifier)};
+      : config(c), model{.model_type = "bert", .plan = mlxe::bert(c)}, random_(seed) {
+    PlanBuilder heads(std::move(model.plan));
+    add_pooler(heads);
+    add_classifier(heads, {.transform = {"head.dense", Activation::relu}, .out = "head.out"}, 3);
+    model.plan = heads.finish();
     for (const Parameter& p : model.parameters()) fill(p, scheme);
   }
 
+  void set_pipeline(const std::vector<SentenceModuleSpec>& modules) { test::set_pipeline(model, modules); }
+
   void add_to(Engine& engine) {
     for (size_t i = 0; i < stored_.size(); ++i)
-      model.encoder.parameters[i].handle = engine.add(stored_[i].weight);
+      model.plan.parameters[i].handle = engine.add(stored_[i].weight);
   }
 
   StoredWeight& stored(const std::string& name) {

@@ -1,0 +1,76 @@
+#include "models/heads.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+#include <vector>
+
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace {
+
+ValueId transformed(PlanBuilder& p, const HeadTransform& t, ValueId x) {
+  const ValueId y = p.activation(p.linear(t.dense, x, p.columns(x), t.bias), t.activation);
+  return t.norm ? p.layer_norm(t.norm->name, y, t.norm->epsilon, t.norm->bias) : y;
+}
+
+ValueId pooled(PlanBuilder& p, const PoolingSpec& spec, ValueId x) {
+  if (spec.dimension && *spec.dimension != p.columns(x))
+    throw Error(ErrorCode::format,
+                fmt::format("pooling: the word embedding dimension is {}, config.json implies {}",
+                            *spec.dimension, p.columns(x)));
+  std::vector<ValueId> parts;
+  for (const PoolingKind kind : spec.kinds) parts.push_back(p.pool(x, kind));
+  return parts.size() == 1 ? parts[0] : p.concatenate(parts);
+}
+
+ValueId projected(PlanBuilder& p, const DenseSpec& spec, ValueId x) {
+  if (spec.in != p.columns(x))
+    throw Error(ErrorCode::format, fmt::format("{}: in_features is {}, the module before it gives {} values",
+                                               spec.folder, spec.in, p.columns(x)));
+  const Activation activation = parse_activation(spec.activation, spec.folder + ": activation_function");
+  const std::string folder = spec.folder + "/";
+  const ValueId y =
+      p.activation(p.linear(folder + "linear", x, spec.out, spec.bias ? Bias::yes : Bias::no), activation);
+  if (!spec.use_residual) return y;
+  return p.add(folder + "residual", y,
+               spec.residual ? p.linear(folder + "residual", x, spec.out, Bias::no) : x);
+}
+
+}  // namespace
+
+void add_pooler(PlanBuilder& p) {
+  const ValueId first = p.take_first(p.hidden());
+  p.output(Output::pooled, p.activation(p.linear(kPoolerDense, first, p.columns(first)), Activation::tanh));
+}
+
+void add_classifier(PlanBuilder& p, const SequenceClassifier& head, int64_t labels) {
+  const ValueId x =
+      head.pooling == PoolingKind::cls ? p.take_first(p.hidden()) : p.pool(p.hidden(), head.pooling);
+  p.output(Output::text_logits,
+           p.linear(head.out, transformed(p, head.transform, x), labels, Bias::yes, Role::classifier));
+}
+
+void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels) {
+  const ValueId x = transform ? transformed(p, *transform, p.hidden()) : p.hidden();
+  p.output(Output::token_logits, p.linear("classifier", x, labels, Bias::yes, Role::classifier));
+}
+
+void add_sentence_pipeline(PlanBuilder& p, std::span<const SentenceModuleSpec> modules) {
+  p.file(ParameterFile::sentence_module);
+  ValueId x = p.hidden();
+  for (const SentenceModuleSpec& m : modules) {
+    if (const auto* pooling = std::get_if<PoolingSpec>(&m)) {
+      p.pools_prompt(pooling->include_prompt);
+      x = pooled(p, *pooling, x);
+    } else if (const auto* dense = std::get_if<DenseSpec>(&m)) {
+      x = projected(p, *dense, x);
+    } else {
+      x = p.normalize(x);
+    }
+  }
+  p.output(Output::sentence, x);
+}
+
+}  // namespace mlxe
