@@ -4,6 +4,7 @@
  *   MLXE_FAULT=KIND:N+      that call and all after it
  *   MLXE_FAULT_HIT=FILE     is created when a call fails
  *   MLXE_FAULT_COUNTS=FILE  gets "KIND CALLS" lines when the program exits
+ *   MLXE_FAULT_STACKS=FILE  gets, for each call stack that allocates, the numbers of its first and its last call
  *
  * Kinds: open read write mmap rename fsync thread memory. What a library calls inside itself is not seen: fopen
  * counts as an open of its own, the pages that malloc maps do not count.
@@ -15,6 +16,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include <unwind.h>
 
 enum Kind { kOpen, kRead, kWrite, kMmap, kRename, kFsync, kThread, kMemory, kKinds };
 static const char* const kNames[kKinds] = {"open", "read", "write", "mmap", "rename", "fsync", "thread", "memory"};
@@ -31,12 +34,52 @@ static atomic_int armed; /* from main() on */
 static atomic_long calls[kKinds];
 static int failing_kind = -1, all_after;
 static long first;
-static const char *hit_file, *counts_file;
+static const char *hit_file, *counts_file, *stacks_file;
+
+/* ---- call stacks that allocate, by their innermost frames: a loop that allocates a million times is one of them */
+enum { kFrames = 8, kStacks = 1 << 16 };
+static struct Stack {
+  uint64_t hash; /* 0: free */
+  long first, last;
+} stacks[kStacks];
+static pthread_mutex_t stacks_lock = PTHREAD_MUTEX_INITIALIZER;
+static __thread int inside_note;
+
+struct Walk {
+  uint64_t hash;
+  int frames;
+};
+
+static _Unwind_Reason_Code add_frame(struct _Unwind_Context* frame, void* walk_pointer) {
+  struct Walk* const walk = walk_pointer;
+  walk->hash = (walk->hash ^ (uint64_t)_Unwind_GetIP(frame)) * 0x100000001b3u; /* FNV-1a, a word at a time */
+  walk->hash ^= walk->hash >> 29;
+  return ++walk->frames < kFrames ? _URC_NO_REASON : _URC_END_OF_STACK;
+}
+
+static void note_stack(long call) {
+  if (inside_note) return;
+  inside_note = 1;
+  struct Walk walk = {0xcbf29ce484222325u, 0};
+  _Unwind_Backtrace(add_frame, &walk);
+  if (walk.hash == 0) walk.hash = 1;
+  pthread_mutex_lock(&stacks_lock);
+  for (int tried = 0; tried < kStacks; ++tried) {
+    struct Stack* const s = &stacks[(walk.hash + (uint64_t)tried) % kStacks];
+    if (s->hash != 0 && s->hash != walk.hash) continue;
+    if (s->hash == 0) *s = (struct Stack){walk.hash, call, call};
+    s->last = call;
+    break;
+  }
+  pthread_mutex_unlock(&stacks_lock);
+  inside_note = 0;
+}
 
 /* Whether this call fails. */
 static int fails(enum Kind kind) {
   if (!atomic_load(&armed)) return 0;
   const long call = atomic_fetch_add(&calls[kind], 1) + 1;
+  if (stacks_file && kind == kMemory) note_stack(call);
   if ((int)kind != failing_kind) return 0;
   if (call != first && !(all_after && call > first)) return 0;
   if (hit_file) {
@@ -58,6 +101,7 @@ static int armed_main(int argc, char** argv, char** environment) {
   const char* fault = getenv("MLXE_FAULT");
   hit_file = getenv("MLXE_FAULT_HIT");
   counts_file = getenv("MLXE_FAULT_COUNTS");
+  stacks_file = getenv("MLXE_FAULT_STACKS");
   for (int k = 0; fault && k < kKinds; ++k) {
     const size_t size = strlen(kNames[k]);
     if (strncmp(fault, kNames[k], size) != 0 || fault[size] != ':') continue;
@@ -82,9 +126,16 @@ int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, v
 __attribute__((destructor)) static void write_counts(void) {
   armed = 0;
   FILE* file = counts_file ? fopen(counts_file, "w") : NULL;
-  if (!file) return;
-  for (int k = 0; k < kKinds; ++k) fprintf(file, "%s %ld\n", kNames[k], calls[k]);
-  fclose(file);
+  if (file) {
+    for (int k = 0; k < kKinds; ++k) fprintf(file, "%s %ld\n", kNames[k], calls[k]);
+    fclose(file);
+  }
+  file = stacks_file ? fopen(stacks_file, "w") : NULL;
+  if (file) {
+    for (int i = 0; i < kStacks; ++i)
+      if (stacks[i].hash != 0) fprintf(file, "%ld %ld\n", stacks[i].first, stacks[i].last);
+    fclose(file);
+  }
 }
 
 /* ---- memory: the C library's own names for its functions, as dlsym allocates */

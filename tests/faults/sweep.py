@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Makes the n-th call of each kind fail (faults.c), n = 1, 2, ... until none is hit, in commands that write something.
 
-    sweep.py PROGRAM LIBRARY MODEL [--points N] [--memory-points N] [--commands ...] [--kinds ...]
+    sweep.py PROGRAM LIBRARY MODEL [--points N] [--memory-points N | --stacks] [--jobs N] [--commands ...] [--kinds ...]
 
 After every run: the program ended by itself, with one sentence where its status is not 0; what it writes is as it was
 before, or whole and equal to what an undisturbed run writes; nothing else is left beside it. --points N takes N points
-of each command and kind, spread evenly, instead of all; --memory-points N does so for memory alone.
+of each command and kind, spread evenly, instead of all; --memory-points N does so for memory alone. --stacks takes, for
+memory, the first and the last call of each call stack that allocates (faults.c says how stacks are told apart).
 """
 
 import argparse
+import collections.abc
+import concurrent.futures
 import hashlib
 import os
 import pathlib
@@ -63,10 +66,12 @@ class Sweep:
         self.command, self.library = command, library
         self.work, self.hit = folder / "work", folder / "hit"
         self.problems: list[str] = []
-        counts = folder / "counts"
-        status, said = command.run(self.work, {"LD_PRELOAD": library, "MLXE_FAULT_COUNTS": str(counts)})
+        counts, stacks = folder / "counts", folder / "stacks"
+        record = {"MLXE_FAULT_COUNTS": str(counts), "MLXE_FAULT_STACKS": str(stacks)}
+        status, said = command.run(self.work, {"LD_PRELOAD": library, **record})
         assert status == 0, f"{command.name} undisturbed: status {status}: {said}"
         self.calls = {kind: int(n) for kind, n in (line.split() for line in counts.read_text().splitlines())}
+        self.stacks = sorted({int(n) for n in stacks.read_text().split()})
         self.whole = self.result()
         self.old = snapshot(command.before) if command.before else None
 
@@ -111,14 +116,18 @@ class Sweep:
             return f"status {status}, left behind: {', '.join(beside)}: {said.strip()[:300]}"
         return ""
 
-    def sweep(self, kind: str, points: int | None) -> int:
-        """Runs all points of a kind, or so many; returns how many were hit."""
+    def points(self, kind: str, count: int | None) -> collections.abc.Iterable[int]:
+        """Numbers of calls, in ascending order."""
+        if count is None:
+            return range(1, LAST_CALL)  # to the first that is not hit: with threads the number varies
         calls = self.calls[kind]
-        every = range(1, LAST_CALL)  # to the first that is not hit: with threads the number varies
-        count = min(points or 1, calls)
-        some = [1 + i * (calls - 1) // max(1, count - 1) for i in range(count)]
+        count = min(count, calls)
+        return [1 + i * (calls - 1) // max(1, count - 1) for i in range(count)]
+
+    def sweep(self, kind: str, points: collections.abc.Iterable[int]) -> int:
+        """Runs points of a kind; returns how many were hit."""
         hit = 0
-        for n in every if points is None else some:
+        for n in points:
             problem = self.run(kind, n)
             if problem is None:
                 break
@@ -153,24 +162,30 @@ def main() -> int:
     parser.add_argument("library")
     parser.add_argument("model")
     parser.add_argument("--points", type=int)
-    parser.add_argument("--memory-points", type=int)
+    memory = parser.add_mutually_exclusive_group()
+    memory.add_argument("--memory-points", type=int)
+    memory.add_argument("--stacks", action="store_true")
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--commands", nargs="*")
     parser.add_argument("--kinds", nargs="*", default=KINDS)
     o = parser.parse_args()
     total, problems = 0, []
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        for command in commands(o.program, o.model, folder):
-            if o.commands and command.name not in o.commands:
-                continue
-            sweep = Sweep(command, o.library, folder)
-            points = {kind: o.points for kind in o.kinds}
-            if "memory" in points and o.memory_points:
-                points["memory"] = o.memory_points
-            hits = {kind: sweep.sweep(kind, n) for kind, n in points.items()}
-            print(f"{command.name}: points run: " + ", ".join(f"{kind} {n}" for kind, n in hits.items()), flush=True)
-            total += sum(hits.values())
-            problems += sweep.problems
+
+    def run(command: Command, folder: pathlib.Path) -> tuple[int, list[str]]:
+        folder.mkdir()
+        sweep = Sweep(command, o.library, folder)
+        hits = {}
+        for kind in o.kinds:
+            count = o.memory_points or o.points if kind == "memory" else o.points
+            hits[kind] = sweep.sweep(kind, sweep.stacks if kind == "memory" and o.stacks else sweep.points(kind, count))
+        print(f"{command.name}: points run: " + ", ".join(f"{kind} {n}" for kind, n in hits.items()), flush=True)
+        return sum(hits.values()), sweep.problems
+
+    with tempfile.TemporaryDirectory() as name, concurrent.futures.ThreadPoolExecutor(o.jobs) as pool:
+        chosen = [c for c in commands(o.program, o.model, pathlib.Path(name)) if not o.commands or c.name in o.commands]
+        for hit, found in pool.map(run, chosen, [pathlib.Path(name) / str(i) for i in range(len(chosen))]):
+            total += hit
+            problems += found
     print(f"{total} failure points, {len(problems)} problems")
     return 1 if problems or total == 0 else 0
 
