@@ -32,7 +32,7 @@ const char* option_of(TargetKind kind) noexcept;  // "--target-size", ...
 // "45MB", "43 MiB", "900kB"; "4.5"; "0.995"; "1%" or "0.01". Throws usage.
 Target parse_target(TargetKind kind, std::string_view text);
 
-// What a converted folder does to the output, on texts that had no part in choosing its allocation.
+// The output error of a converted folder, on texts that were not used to choose its allocation.
 struct HeldOut {
   std::string metric;  // "1 - cosine", "KL divergence", "squared difference": mean over rows
   double cost = 0;
@@ -76,7 +76,7 @@ enum class Outcome { commit, discard };
 // options.scheme gives the dtype; options.keep and overrides are obeyed. options.progress reports one
 // stage, "finding bits". The folder also gets mlx_encoder_recipe.json and mlx_encoder_pareto.svg. A folder
 // that holds this very conversion is left as it is. Errors: those of convert(); usage (a target that can't
-// be met: says how near it came; too few texts).
+// be met, with the nearest value reached; too few texts).
 TargetedConversion convert_to_target(const ConvertOptions& options, const Target& target,
                                      std::vector<TextInput> texts, Outcome outcome = Outcome::commit);
 

@@ -1,4 +1,4 @@
-// Calibration: the texts a matrix is rounded for, how it is rounded, and what became of it.
+// Calibration: the texts, the rounding method, and the result for each matrix.
 #pragma once
 
 #include <cstddef>
@@ -15,22 +15,22 @@ enum class CalibrationMethod {
   automatic,  // gptq, or rtn where its measured error is smaller
   rtn,        // round to nearest
   mse,        // each group's scale and bias by a search; errors weighted by the squared activations
-  gptq,       // the same, and each column's rounding error is compensated in the columns not yet rounded
+  gptq,       // as mse, and each column's rounding error is compensated in the columns not yet rounded
 };
 // "auto", "rtn", "mse", "gptq". Throws usage.
 CalibrationMethod parse_calibration_method(std::string_view spelling);
 const char* name(CalibrationMethod method) noexcept;
 
 // The built-in texts, written for this project: about a thousand short and long texts in many styles. A sixth
-// is in some forty languages other than English; a third are pairs.
+// is in some forty languages other than English. A third are pairs.
 std::vector<TextInput> default_calibration_texts();
 
 // Whether the built-in texts are used beside the given texts. Texts of one narrow kind alone can make a model
-// worse on all others.
+// worse on other texts.
 enum class BuiltInText { mixed_in, left_out };
 
-// Texts like those the model will see; docs/convert.md says how many. A model without classifier takes a pair
-// as two texts.
+// Texts like those the model will see; docs/convert.md says how many. In a model without a classifier, a pair
+// counts as two texts.
 struct Calibration {
   std::vector<TextInput> texts;  // empty: the built-in texts alone, unless they are left out
   CalibrationMethod method = CalibrationMethod::automatic;

@@ -60,7 +60,7 @@ struct PlannedTensor {
   std::string name;    // as written: "bert.encoder.layer.0.output.dense.weight"
   std::string source;  // as in the source file; empty for one synthesized for a loader (an identity pooler)
   Shape shape;         // logical: [out, in], independent of packing
-  std::string role;    // "linear", "embedding", "norm", ..., "unused" for what the model does not read
+  std::string role;    // "linear", "embedding", "norm", ...; "unused": the model does not read it
   Scheme scheme;
   uint64_t bytes = 0;  // codes, scales and biases
   std::string reason;  // why it is not stored in the scheme asked for; empty if it is
@@ -80,7 +80,7 @@ struct ConversionPlan {
 };
 
 // Reads headers and small files. Of each float matrix, also reads rows until they show that the matrix was
-// never quantized (usually the first row). The warnings of the plan also go to options.warning. Errors:
+// never quantized (usually the first row). Warnings go to the plan and to options.warning. Errors:
 // those of reading a folder; usage (options, patterns that match nothing, a scheme that fits no matrix
 // though `keep` leaves some); format (all missing or misshapen tensors in one message); unsupported;
 // strict.
@@ -96,8 +96,8 @@ struct Conversion {
 
 // Memory: near the largest tensor. The same source and options give the same bytes of weights, index and
 // config.json on every machine and number of threads.
-// Errors: also usage (the output exists and is something else), io (full disk, ...), numeric (NaN, infinity
-// or a value the dtype can't hold: names tensor and row).
+// Errors: also usage (the output exists and is not this conversion), io (full disk, ...), numeric (NaN,
+// infinity or a value the dtype can't hold: names tensor and row).
 Conversion convert(const ConvertOptions& options);
 
 struct DequantizeOptions {

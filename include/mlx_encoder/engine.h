@@ -18,6 +18,6 @@ EngineKind parse_engine(std::string_view spelling);  // "auto", "mlx", "cpu"; th
 // (usage) with mlx.
 enum class Activations { automatic, int8, bf16, float32 };
 Activations parse_activations(std::string_view spelling);  // "auto", "int8", "bf16", "f32"; throws usage
-const char* name(Activations activations) noexcept;        // the same
+const char* name(Activations activations) noexcept;        // the spelling of parse_activations
 
 }  // namespace mlxe

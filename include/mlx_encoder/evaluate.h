@@ -41,7 +41,7 @@ struct EvaluatedModel {
 
 struct TaskFigure {
   std::string metric;                  // "spearman", "accuracy", "ndcg@10", ...
-  double value = 0;                    // NaN if it does not exist (a correlation with a constant)
+  double value = 0;                    // NaN if undefined (a correlation with a constant)
   std::optional<double> original;      // if an original was evaluated
   std::optional<Interval> difference;  // of value - original: paired bootstrap
 };

@@ -1,4 +1,4 @@
-// Limits that a conversion has to keep. docs/gates.md lists everything that a gate can stand on.
+// Limits that a conversion has to keep. docs/gates.md lists every value that a gate can limit.
 #pragma once
 
 #include <optional>

@@ -1,6 +1,6 @@
 // A sweep over models and schemes, the command `matrix`: every combination, a cell of one table, is
-// converted, compared with its original, evaluated and recorded. A combination recorded earlier, from the same
-// files with the same options, is not repeated.
+// converted, compared with its original, evaluated and recorded. A combination recorded earlier, from the
+// same files with the same options, is not repeated.
 //
 //   const mlxe::Sweep sweep = mlxe::read_sweep("matrix.toml");
 //   const mlxe::SweepResult result = mlxe::run_sweep(sweep);
@@ -67,9 +67,9 @@ struct Sweep {
   std::vector<SweepScheme> schemes;
 };
 
-// Errors: not_found, io, format (no TOML; an unknown key or a wrong type, with its line), usage (invalid
-// values, duplicate names, an unknown scheme in `skip`, a gate that is not in docs/gates.md). `warning`: called
-// for old names.
+// Errors: not_found, io, format (not TOML; an unknown key or a wrong type, with its line), usage (invalid
+// values, duplicate names, an unknown scheme in `skip`, a gate that is not in docs/gates.md). `warning`:
+// called for old names.
 Sweep read_sweep(const std::filesystem::path& file, const Warning& warning = {});
 
 enum class CellState {

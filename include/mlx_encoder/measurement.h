@@ -1,4 +1,4 @@
-// The cost of one model: bytes, time and memory. And two checks of its engine.
+// The cost of one model in bytes, time and memory, and two checks of its engine.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// How answers are scored: what makes tags a span, and how sure a difference of two scores is.
+// How answers are scored: which tags form a span, and how certain a difference of two scores is.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 
 namespace mlxe {
 
-// How tags of words ("B-person", "I-person", "O") make spans; seqeval's rules.
+// How tags of words ("B-person", "I-person", "O") form spans; seqeval's rules.
 enum class Tagging {
   lenient,  // seqeval's default: any scheme below, mixed or broken ones too (an I without a B begins a span)
   iob1,     // iob1, iob2, bioes: seqeval's mode="strict"; tags the scheme does not allow begin or end no span

@@ -17,7 +17,7 @@ namespace mlxe {
 
 struct SensitivityOptions {
   std::filesystem::path model;
-  std::vector<TextInput> texts;             // a model without classifier takes a pair as two texts
+  std::vector<TextInput> texts;             // without a classifier, a pair counts as two texts
   std::vector<int> bits{2, 3, 4, 5, 6, 8};  // of affine, each once
   int group_size = 64;                      // if it does not divide a row: the next smaller one
   Dtype dtype = Dtype::f16;                 // of scales and biases
@@ -44,7 +44,8 @@ struct TensorSensitivity {
   std::vector<WidthCost> widths;  // in the order of SensitivityOptions::bits
 };
 
-// The cost of all matrices at one width together, and the sum of their single costs: how well costs add up.
+// The cost of all matrices at one width together, and the sum of their single costs. If both are near each
+// other, costs are additive.
 struct WholeCost {
   int bits = 0;
   uint64_t bytes = 0;

@@ -25,7 +25,7 @@ struct JudgedDocument {
 
 struct TaskQuery {
   std::string text;
-  std::vector<JudgedDocument> documents;  // rerank: the candidates; retrieval: the judged ones, others are 0
+  std::vector<JudgedDocument> documents;  // rerank: candidates; retrieval: judged (all others: relevance 0)
 };
 
 struct TaskData {
@@ -46,7 +46,7 @@ struct TaskDataOptions {
   int64_t limit = 0;                           // items (queries) to use; 0: all
 };
 
-// Reads a .tsv or .jsonl file, for ner CoNLL lines or .jsonl, for retrieval a folder as BEIR lays it out.
+// Reads a .tsv or .jsonl file, for ner CoNLL lines or .jsonl, for retrieval a folder in the layout of BEIR.
 // Errors: not_found, io, usage (a column is missing, no items), format (a malformed row, named by line).
 TaskData read_task_data(Task task, const std::filesystem::path& file, const TaskDataOptions& options = {});
 
