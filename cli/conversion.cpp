@@ -52,7 +52,7 @@ nlohmann::json to_json(const Conversion& result, Written written) {
     nlohmann::json entries = nlohmann::json::array();
     for (const TensorCalibration& t : result.calibration)
       entries.push_back(
-          {{"name", t.name}, {"method", t.method}, {"plain_error", t.plain_error}, {"error", t.error}});
+          {{"name", t.name}, {"method", t.method}, {"rtn_error", t.rtn_error}, {"error", t.error}});
     object["calibration"] = entries;
   }
   object["bytes"] = written == Written::no ? nlohmann::json() : nlohmann::json(result.bytes);
@@ -77,8 +77,8 @@ nlohmann::json to_json(const TargetedConversion& result) {
   object["wanted"] = result.target.value;
   object["texts"] = result.texts;
   object["held_out_texts"] = result.held_out_texts;
-  object["plain_sum"] = result.plain_sum;
-  object["plain_whole"] = result.plain_whole;
+  object["rtn_sum"] = result.rtn_sum;
+  object["rtn_together"] = result.rtn_together;
   object["one_width"] = result.one_width;
   object["trials"] = nlohmann::json::array();
   for (const Trial& t : result.trials) object["trials"].push_back(to_json(t));
@@ -201,7 +201,7 @@ void show(const TargetedConversion& result, Written written, const FolderOptions
                              result.one_width ? "; one width for all was best" : "");
   std::cout << fmt::format(
       "Sum of the matrices' costs with round-to-nearest: {:.3g}. Measured together: {:.3g} ({}).\n",
-      result.plain_sum, result.plain_whole, m.metric);
+      result.rtn_sum, result.rtn_together, m.metric);
 }
 
 }  // namespace mlxe::cli

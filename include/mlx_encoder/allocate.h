@@ -56,7 +56,7 @@ struct TargetedConversion {
   std::vector<Trial> trials;  // every allocation that was converted, in this order; one is the chosen one
   // The same allocation with round-to-nearest, on the texts of the cost measurement: the sum of the matrices'
   // costs, and the cost of all matrices together.
-  double plain_sum = 0, plain_whole = 0;
+  double rtn_sum = 0, rtn_together = 0;
   bool one_width = false;  // one width for all measured better than the allocation chosen by the sum
   int64_t texts = 0, held_out_texts = 0;  // sequences run to measure costs; to measure the result
 };

@@ -43,7 +43,7 @@ struct Calibration {
 struct TensorCalibration {
   std::string name;                   // as written
   std::string method;                 // "gptq", "mse" or "rtn"
-  double plain_error = 0, error = 0;  // with round-to-nearest; as written
+  double rtn_error = 0, error = 0;  // with round-to-nearest; as written
 };
 
 }  // namespace mlxe

@@ -170,9 +170,9 @@ class TargetedConverter {
       all[t.use.name] = runner.round(t.use, chosen).values;
       for (const auto* list : {&t.measured, &t.inferred})
         for (const SchemeCost& c : *list)
-          if (c.scheme == chosen) result_.plain_sum += c.cost;
+          if (c.scheme == chosen) result_.rtn_sum += c.cost;
     }
-    result_.plain_whole = runner.cost(all).cost;
+    result_.rtn_together = runner.cost(all).cost;
   }
 
   ConvertOptions options_;

@@ -61,8 +61,8 @@ std::vector<TensorCosts> after_calibration(std::vector<TensorCosts> costs, const
       calibrate_weights(options.model, *options.calibration, schemes, options.threads, {}, progress);
   for (const TensorCalibration& report : calibrated.report)
     for (TensorCosts& t : costs) {
-      if (t.use.name != report.name || !(report.plain_error > 0)) continue;
-      const double ratio = report.error / report.plain_error;
+      if (t.use.name != report.name || !(report.rtn_error > 0)) continue;
+      const double ratio = report.error / report.rtn_error;
       for (auto* list : {&t.measured, &t.inferred})
         for (SchemeCost& c : *list) c.cost *= ratio * ratio;
     }

@@ -101,7 +101,7 @@ class Calibrator : public Fitter {
     return values;
   }
 
-  QuantizedMatrix plain(const std::vector<float>& values, int64_t columns, const Scheme& scheme) const {
+  QuantizedMatrix rtn(const std::vector<float>& values, int64_t columns, const Scheme& scheme) const {
     return quantize(std::as_bytes(std::span(values)), Dtype::f32,
                     static_cast<int64_t>(values.size()) / columns, columns, scheme, pool_);
   }
@@ -126,7 +126,7 @@ class Calibrator : public Fitter {
       const Scheme& wanted = *scheme(id);
       const int64_t rows = spec(id).shape[0], columns = spec(id).shape[1];
       importance.resize(static_cast<size_t>(columns), 1.0f);
-      double size = 0, plain_error = 0, error = 0;
+      double size = 0, rtn_error = 0, error = 0;
       const auto distance = [&](const std::vector<float>& values, const QuantizedMatrix& m) {
         const std::vector<float> found = decoded(m);
         double sum = 0;
@@ -140,9 +140,9 @@ class Calibrator : public Fitter {
       constexpr int64_t kSlice = 2048;
       for (int64_t first = 0; first < rows; first += kSlice) {
         const std::vector<float> values = values_of(id, first, std::min(kSlice, rows - first));
-        QuantizedMatrix slice = plain(values, columns, wanted);
+        QuantizedMatrix slice = rtn(values, columns, wanted);
         if (method_ != CalibrationMethod::rtn) {
-          plain_error += distance(values, slice);
+          rtn_error += distance(values, slice);
           slice = round_groups(values, importance, wanted, pool_);
           error += distance(values, slice);
           for (size_t i = 0; i < values.size(); ++i)
@@ -156,7 +156,7 @@ class Calibrator : public Fitter {
       const auto relative = [&](double sum) { return size > 0 ? std::sqrt(sum / size) : 0.0; };
       keep(id, std::move(whole),
            {.method = method_ == CalibrationMethod::rtn ? "rtn" : "mse",
-            .plain_error = relative(plain_error),
+            .rtn_error = relative(rtn_error),
             .error = relative(error)});
     });
   }
@@ -212,13 +212,13 @@ class Calibrator : public Fitter {
   void round_linear(const Linear& l, const std::vector<float>& values, const std::vector<float>& target,
                     const InputHessian& hessian) {
     const Scheme& wanted = *scheme(l.weight);
-    QuantizedMatrix best = plain(values, l.in, wanted);
+    QuantizedMatrix best = rtn(values, l.in, wanted);
     TensorCalibration entry{.method = "rtn"};
     const double size = weighted_error(target, std::vector<float>(target.size()), hessian, pool_);
     const auto cost = [&](const QuantizedMatrix& m) {
       return size > 0 ? std::sqrt(weighted_error(target, decoded(m), hessian, pool_) / size) : 0.0;
     };
-    entry.plain_error = entry.error = cost(best);
+    entry.rtn_error = entry.error = cost(best);
     const auto consider = [&](QuantizedMatrix candidate, const char* method) {
       const double error = cost(candidate);
       if (!(error < entry.error)) return;

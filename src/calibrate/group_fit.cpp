@@ -54,7 +54,7 @@ float stored(float value, Dtype dtype) noexcept {
   return value;
 }
 
-AffineGroup plain_group(std::span<const float> values, const Grid& grid) noexcept {
+AffineGroup rtn_group(std::span<const float> values, const Grid& grid) noexcept {
   const auto [low, high] = std::ranges::minmax(values);
   return as_stored(affine_group(low, high, grid.bits), grid.dtype);
 }
@@ -66,7 +66,7 @@ AffineGroup fit_group(std::span<const float> values, std::span<const float> impo
   if (std::ranges::all_of(importance, [](float h) { return !(h > 0); }))
     importance = std::span(ones).first(values.size());
   const float last = grid.last_code();
-  AffineGroup best = plain_group(values, grid);
+  AffineGroup best = rtn_group(values, grid);
   float best_error = squared_error(values, importance, best, last);
   const auto consider = [&](AffineGroup group) {
     group = as_stored(group, grid.dtype);

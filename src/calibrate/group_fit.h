@@ -28,10 +28,10 @@ inline float nearest_code(float value, const AffineGroup& group, float last_code
 }
 
 // What plain rounding takes (quant/group_scales.h), as stored.
-AffineGroup plain_group(std::span<const float> values, const Grid& grid) noexcept;
+AffineGroup rtn_group(std::span<const float> values, const Grid& grid) noexcept;
 
 // Smallest sum of importance * (value - decoded)^2 that a search finds: the range is clipped step by step,
-// and scale and bias of the best are refitted to their codes by least squares. Never worse than plain_group.
+// and scale and bias of the best are refitted to their codes by least squares. Never worse than rtn_group.
 // `importance` is not negative; all zero counts as all one.
 AffineGroup fit_group(std::span<const float> values, std::span<const float> importance,
                       const Grid& grid) noexcept;

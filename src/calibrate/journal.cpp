@@ -19,10 +19,8 @@ constexpr const char *kKey = "key", *kReport = "report", *kMatrix = "matrix ", *
 constexpr const char* kPieces[] = {" codes", " scales", " biases"};
 
 nlohmann::ordered_json to_json(const TensorCalibration& entry) {
-  return {{"name", entry.name},
-          {"method", entry.method},
-          {"plain_error", entry.plain_error},
-          {"error", entry.error}};
+  return {
+      {"name", entry.name}, {"method", entry.method}, {"rtn_error", entry.rtn_error}, {"error", entry.error}};
 }
 
 std::array<const std::vector<std::byte>*, 3> pieces(const QuantizedMatrix& m) {
@@ -48,7 +46,7 @@ CalibratedWeights Journal::read(const std::map<std::string, Scheme>& schemes) {
       CalibratedWeights of_step;
       for (const auto& entry : parse_json(step.metadata().at(kReport), file(steps_).string())) {
         const std::string name = entry.at("name");
-        of_step.report.push_back({name, entry.at("method"), entry.at("plain_error"), entry.at("error")});
+        of_step.report.push_back({name, entry.at("method"), entry.at("rtn_error"), entry.at("error")});
         const auto bytes = [&](const char* piece) {
           const TensorView* view = step.find(kMatrix + name + piece);
           if (view == nullptr) throw Error(ErrorCode::format, name + piece + " is missing");

@@ -152,7 +152,7 @@ TEST(ConvertCommand, CalibratesOnAFileOfTexts) {
   for (const nlohmann::json& tensor : json["tensors"]) quantized += tensor["mode"] == "affine";
   EXPECT_EQ(json["calibration"].size(), quantized);
   for (const nlohmann::json& entry : json["calibration"]) {
-    EXPECT_LE(entry["error"], entry["plain_error"]);
+    EXPECT_LE(entry["error"], entry["rtn_error"]);
     EXPECT_TRUE(entry["method"] == "gptq" || entry["method"] == "mse") << entry["method"];
   }
   const Outcome again = run(arguments);

@@ -400,7 +400,7 @@ TEST(GroupFit, IsNeverWorseThanPlainRounding) {
     for (float& v : h) v = v * v;
     return h;
   }();
-  double plain_sum = 0, fitted_sum = 0;
+  double rtn_sum = 0, fitted_sum = 0;
   for (size_t g = 0; g < 200; ++g) {
     const auto group = std::span(values).subspan(g * 64, 64);
     const auto error = [&](const AffineGroup& a) {
@@ -411,13 +411,13 @@ TEST(GroupFit, IsNeverWorseThanPlainRounding) {
       }
       return sum;
     };
-    const double plain_error = error(plain_group(group, grid)),
+    const double rtn_error = error(rtn_group(group, grid)),
                  fitted = error(fit_group(group, importance, grid));
-    EXPECT_LE(fitted, plain_error * (1 + 1e-5));
-    plain_sum += plain_error;
+    EXPECT_LE(fitted, rtn_error * (1 + 1e-5));
+    rtn_sum += rtn_error;
     fitted_sum += fitted;
   }
-  EXPECT_LT(fitted_sum, 0.75 * plain_sum);
+  EXPECT_LT(fitted_sum, 0.75 * rtn_sum);
 }
 
 TEST(GroupFit, OfEqualValuesIsExact) {
