@@ -33,21 +33,21 @@ Tensor Arena::tensor(int64_t rows, int64_t columns) {
   return t;
 }
 
-Tensor Arena::operand(int64_t rows, int64_t columns, OperandForm form) {
+Tensor Arena::operand(int64_t rows, int64_t columns, ActivationFormat format) {
   Tensor t;
   t.rows_ = rows, t.columns_ = columns;
-  add_operand(t, form);
+  add_operand(t, format);
   return t;
 }
 
-void Arena::add_operand(Tensor& t, OperandForm form) {
-  t.group_ = form.group;
+void Arena::add_operand(Tensor& t, ActivationFormat format) {
+  t.group_ = format.group;
   // Rows are padded to 64 columns, and to an odd number of cache lines.
   constexpr int64_t kBytesOfLine = 64;
   const int64_t columns = up_to_multiple(t.columns_, kInt8Alignment);
-  const int64_t bytes = form.kind == Activations::bf16 ? 2 * columns : columns;
+  const int64_t bytes = format.kind == Activations::bf16 ? 2 * columns : columns;
   t.operand_stride_ = (bytes / kBytesOfLine | 1) * kBytesOfLine;
-  const int64_t of_groups = form.group > 0 ? t.group_stride() : 0;
+  const int64_t of_groups = format.group > 0 ? t.group_stride() : 0;
   const int64_t floats = t.rows_ * (t.operand_stride_ / static_cast<int64_t>(sizeof(float)) + of_groups);
   t.operand_ = BufferRef(acquire(static_cast<size_t>(std::max<int64_t>(floats, 1))));
 }

@@ -61,7 +61,7 @@ class BufferRef {
 
 // The format of activations for products with packed weights: float32 (not converted), bfloat16, or 8-bit
 // codes with a scale for each `group` columns.
-struct OperandForm {
+struct ActivationFormat {
   Activations kind = Activations::float32;
   int group = 0;
 };
@@ -97,7 +97,7 @@ class Tensor {
   // The rows from `row` on and the columns from `k` on. `k` is a multiple of two groups.
   Int8Rows int8_rows(int64_t row, int64_t k) const noexcept {
     const Int8Groups g = groups(row, k);
-    return {codes(row) + k, operand_stride_, g.scales, g.starts, g.terms, group_stride()};
+    return {codes(row) + k, operand_stride_, g.scales, g.accumulator_start, g.bias_terms, group_stride()};
   }
   // The operand as bfloat16.
   uint16_t* bf16(int64_t row) const noexcept {
@@ -120,8 +120,8 @@ class Arena {
  public:
   Tensor tensor(int64_t rows, int64_t columns);  // floats, not initialised
   // A tensor with only an operand, not initialised.
-  Tensor operand(int64_t rows, int64_t columns, OperandForm form);
-  void add_operand(Tensor& tensor, OperandForm form);
+  Tensor operand(int64_t rows, int64_t columns, ActivationFormat format);
+  void add_operand(Tensor& tensor, ActivationFormat format);
   size_t bytes() const noexcept;  // of all buffers, in use or not
   void trim();                    // frees the buffers that no tensor uses
 

@@ -62,11 +62,11 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
               .window = spec.window},
              out, slot);
     if (out.has_operand() && whole_groups)
-      make_operand(out.row(first_query) + first * size, out.stride(), out,
-                   {first_query, queries, first * size, (last - first) * size});
+      quantize_activations(out.row(first_query) + first * size, out.stride(), out,
+                           {first_query, queries, first * size, (last - first) * size});
   });
   if (out.has_operand() && !whole_groups)
-    loop_rows(out.rows(), [&](int64_t first, int64_t rows, int) { make_operand(out, first, rows); });
+    loop_rows(out.rows(), [&](int64_t first, int64_t rows, int) { quantize_activations(out, first, rows); });
   return out;
 }
 

@@ -175,12 +175,12 @@ class CpuEngine : public Engine {
     std::ranges::sort(spare, {}, [](const Matrix::Values& v) { return v.capacity(); });
     if (request.batch.texts() == 0) return;
     std::call_once(packed_once_, [&] { pack(model); });
-    const std::vector<Chunk> chunks = plan(request.batch, pool_.threads(),
-                                           form_.kind == Activations::bf16 ? kBf16ChunkTokens : kChunkTokens);
+    const std::vector<Chunk> chunks = plan(
+        request.batch, pool_.threads(), format_.kind == Activations::bf16 ? kBf16ChunkTokens : kChunkTokens);
     if (chunks.size() == 1) {
       const Loan workspace(*this);
       std::swap((*workspace).read, spare);
-      CpuOps ops(weights_, *workspace, &pool_, form_);
+      CpuOps ops(weights_, *workspace, &pool_, format_);
       forward(ops, model, request, result);
       std::swap((*workspace).read, spare);
     } else {
@@ -188,7 +188,7 @@ class CpuEngine : public Engine {
       pool_.parallel_for(static_cast<int64_t>(chunks.size()), [&](int64_t i, int) {
         const Chunk& chunk = chunks[static_cast<size_t>(i)];
         const Loan workspace(*this);
-        CpuOps ops(weights_, *workspace, nullptr, form_);
+        CpuOps ops(weights_, *workspace, nullptr, format_);
         const RunRequest part{.batch = part_of(request.batch, chunk), .wanted = request.wanted};
         RunResult found;
         forward(ops, model, part, found);
@@ -248,7 +248,7 @@ class CpuEngine : public Engine {
       pool_.parallel_for(packed.panels(), [&](int64_t panel, int) { packed.fill(panel); });
       w->release_stored();
     }
-    form_ = {activations_, int8 ? smallest : 0};
+    format_ = {activations_, int8 ? smallest : 0};
   }
 
   // Borrows a workspace. The pool grows to the peak number of concurrent calls.
@@ -283,7 +283,7 @@ class CpuEngine : public Engine {
   std::deque<Weight> weights_;
   std::once_flag packed_once_;
   MemoryBlock packed_memory_;
-  OperandForm form_;  // format of activations; float32 until weights are packed
+  ActivationFormat format_;  // format of activations; float32 until weights are packed
   std::mutex workspaces_mutex_;
   std::vector<std::unique_ptr<Workspace>> workspaces_;
   CallQueue queue_;

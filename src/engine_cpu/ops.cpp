@@ -21,14 +21,15 @@ float* grown(std::unique_ptr<Buffer>& buffer, int64_t floats) {
 
 }  // namespace
 
-CpuOps::CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool, OperandForm form)
+CpuOps::CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool,
+               ActivationFormat format)
     : weights_(weights),
       workspace_(workspace),
       pool_(pool),
       kernels_(kernels()),
       int8_(int8_kernels()),
       bf16_(bf16_kernels()),
-      form_(form) {
+      format_(format) {
   const size_t slots = pool_ == nullptr ? 1 : static_cast<size_t>(pool_->threads());
   if (workspace_.scratch.size() < slots) {
     workspace_.scratch.resize(slots);
@@ -102,7 +103,7 @@ Tensor CpuOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
   loop_rows(x.rows(), [&](int64_t first, int64_t rows, int) {
     for (int64_t m = first; m < first + rows; ++m)
       kernels_.layer_norm(x.row(m), nullptr, weight, bias, norm.epsilon, x.columns(), y.row(m));
-    if (y.has_operand()) make_operand(y, first, rows);
+    if (y.has_operand()) quantize_activations(y, first, rows);
   });
   return y;
 }
@@ -114,7 +115,7 @@ Tensor CpuOps::add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm&
   loop_rows(a.rows(), [&](int64_t first, int64_t rows, int) {
     for (int64_t m = first; m < first + rows; ++m)
       kernels_.layer_norm(a.row(m), b.row(m), weight, bias, norm.epsilon, a.columns(), y.row(m));
-    if (y.has_operand()) make_operand(y, first, rows);
+    if (y.has_operand()) quantize_activations(y, first, rows);
   });
   return y;
 }

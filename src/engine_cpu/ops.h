@@ -34,7 +34,7 @@ class CpuOps {
   using Tensor = cpu::Tensor;
 
   // `pool` null: everything runs on the calling thread. `form`: the format of activations for packed weights.
-  CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool, OperandForm form);
+  CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool, ActivationFormat format);
 
   Tensor embed(std::span<const Lookup> lookups);
   Tensor linear(const Tensor& x, const Linear& l) { return linear(x, l, Activation::identity); }
@@ -88,12 +88,12 @@ class CpuOps {
                         int64_t stride);
   Tensor packed_feed_forward(const Tensor& x, const FeedForward& f);
   const PackedWeight* packed(const Linear& l) const;  // null if the linear takes float32 activations
-  Tensor with_operand(const Tensor& x);               // x with its values also quantized or rounded
+  Tensor quantize_activations(const Tensor& x);       // x with its values also quantized or rounded
   void add_operand(Tensor& x);                        // allocates the operand, unless activations are float32
   // Quantizes or rounds `values`, the floats of a block of x, into x's operand. Row stride: `stride` floats.
-  void make_operand(const float* values, int64_t stride, const Tensor& x, const Block& block);
-  void make_operand(const Tensor& x, int64_t first_row, int64_t rows) {
-    make_operand(x.row(first_row), x.stride(), x, {first_row, rows, 0, x.columns()});
+  void quantize_activations(const float* values, int64_t stride, const Tensor& x, const Block& block);
+  void quantize_activations(const Tensor& x, int64_t first_row, int64_t rows) {
+    quantize_activations(x.row(first_row), x.stride(), x, {first_row, rows, 0, x.columns()});
   }
   // One head of one text.
   struct Head {
@@ -142,7 +142,7 @@ class CpuOps {
   const Kernels& kernels_;
   const Int8Kernels& int8_;
   const Bf16Kernels& bf16_;
-  OperandForm form_;
+  ActivationFormat format_;
 };
 
 ActivationKernel kernel_of(const Kernels& kernels, Activation activation);  // null for identity

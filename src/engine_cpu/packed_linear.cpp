@@ -24,8 +24,8 @@ constexpr int64_t kWholeGroups = 64;  // columns: a unit of a multiple of them c
 constexpr int64_t kRowsAtOnce = 16;
 constexpr int64_t kManyUnits = 8;  // for each thread; with fewer units, narrower ones balance better
 
-const Blocking& blocking_of(const OperandForm& form) {
-  return form.kind == Activations::bf16 ? kBf16Blocking : kInt8Blocking;
+const Blocking& blocking_of(const ActivationFormat& format) {
+  return format.kind == Activations::bf16 ? kBf16Blocking : kInt8Blocking;
 }
 
 int64_t units_of(int64_t columns, int64_t unit) {
@@ -44,24 +44,24 @@ int64_t unit_columns(int64_t widest, int64_t narrowest, int64_t columns, int64_t
 }  // namespace
 
 const PackedWeight* CpuOps::packed(const Linear& l) const {
-  return form_.kind == Activations::float32 ? nullptr : matrix(l.weight, l.rows(), l.in).packed();
+  return format_.kind == Activations::float32 ? nullptr : matrix(l.weight, l.rows(), l.in).packed();
 }
 
 void CpuOps::add_operand(Tensor& x) {
-  if (form_.kind != Activations::float32) workspace_.arena.add_operand(x, form_);
+  if (format_.kind != Activations::float32) workspace_.arena.add_operand(x, format_);
 }
 
-void CpuOps::make_operand(const float* values, int64_t stride, const Tensor& x, const Block& block) {
+void CpuOps::quantize_activations(const float* values, int64_t stride, const Tensor& x, const Block& block) {
   const auto [row, rows, column, columns] = block;
-  if (form_.kind != Activations::bf16)
-    return int8_.quantize(values, stride, rows, columns, form_.group, x.codes(row) + column, x.codes_stride(),
-                          x.groups(row, column), x.group_stride());
+  if (format_.kind != Activations::bf16)
+    return int8_.quantize(values, stride, rows, columns, format_.group, x.codes(row) + column,
+                          x.codes_stride(), x.groups(row, column), x.group_stride());
   for (int64_t m = 0; m < rows; ++m) bf16_.round(values + m * stride, columns, x.bf16(row + m) + column);
 }
 
 void CpuOps::packed_block(const Tensor& x, const PackedLinear& l, const Block& block, float* out,
                           int64_t stride, int slot) {
-  if (form_.kind == Activations::bf16)
+  if (format_.kind == Activations::bf16)
     bf16_block(x, l, block, out, stride, slot);
   else
     int8_block(x, l, block, out, stride, slot);
@@ -97,7 +97,7 @@ void CpuOps::int8_block(const Tensor& x, const PackedLinear& l, const Block& blo
                              : panel + 1 < w.panels() ? w.ahead(panel + 1, 0, std::min(widest, w.columns()))
                                                       : ReadAhead{};
       const Start from = start_of(l, first, k, out + n, stride);
-      matmul(x.int8_rows(block.first_row, k), block.rows, weights, slice / form_.group, form_.group,
+      matmul(x.int8_rows(block.first_row, k), block.rows, weights, slice / format_.group, format_.group,
              from.values, from.stride, out + n, stride, columns, next);
     }
   }
@@ -118,18 +118,18 @@ void CpuOps::bf16_block(const Tensor& x, const PackedLinear& l, const Block& blo
   }
 }
 
-Tensor CpuOps::with_operand(const Tensor& x) {
+Tensor CpuOps::quantize_activations(const Tensor& x) {
   if (x.has_operand()) return x;
   Tensor y = x;
   add_operand(y);
-  loop_rows(y.rows(), [&](int64_t first, int64_t rows, int) { make_operand(y, first, rows); });
+  loop_rows(y.rows(), [&](int64_t first, int64_t rows, int) { quantize_activations(y, first, rows); });
   return y;
 }
 
 void CpuOps::packed_linears(const Tensor& x, std::span<const Linear> ls, ActivationKernel activation,
                             std::span<const Tensor> ys) {
-  const Tensor operand = with_operand(x);
-  const Blocking& blocking = blocking_of(form_);
+  const Tensor operand = quantize_activations(x);
+  const Blocking& blocking = blocking_of(format_);
   const int64_t blocks = units_of(x.rows(), blocking.rows);
   int64_t all_columns = 0;
   std::vector<PackedLinear> linears;
@@ -161,11 +161,11 @@ Tensor CpuOps::packed_feed_forward(const Tensor& x, const FeedForward& f) {
   const ActivationKernel activate_tile = f.activation == Activation::gelu_erf && bf16_.gelu_erf != nullptr
                                              ? bf16_.gelu_erf
                                              : kernel_of(kernels_, f.activation);
-  const Tensor operand = with_operand(x);
+  const Tensor operand = quantize_activations(x);
   const int64_t inner_columns = f.up.out;
   const PackedLinear up = resolve(f.up), activated = f.gate ? resolve(*f.gate) : up;
-  const Tensor inner = workspace_.arena.operand(x.rows(), inner_columns, form_);
-  const Blocking& blocking = blocking_of(form_);
+  const Tensor inner = workspace_.arena.operand(x.rows(), inner_columns, format_);
+  const Blocking& blocking = blocking_of(format_);
   const int64_t blocks = units_of(x.rows(), blocking.rows);
   const int64_t width = unit_columns(blocking.columns, kWholeGroups, inner_columns, blocks, threads());
   const int64_t units = units_of(inner_columns, width);
@@ -183,7 +183,7 @@ Tensor CpuOps::packed_feed_forward(const Tensor& x, const FeedForward& f) {
       if (activate_tile != nullptr) activate_tile(tile + i * width, width, count, columns);
       for (int64_t m = i; f.gate && m < i + count; ++m)
         kernels_.multiply(tile + m * width, factors + m * width, columns, tile + m * width);
-      make_operand(tile + i * width, width, inner, {first + i, count, column, columns});
+      quantize_activations(tile + i * width, width, inner, {first + i, count, column, columns});
     }
   });
   return linear(inner, f.down);

@@ -33,31 +33,31 @@ struct Int8Rows {
   ptrdiff_t ld;         // row stride in bytes, a multiple of 64
   // One value for each group of a row. Row stride of each array: 4 * ld_groups bytes.
   const float* scales;
-  const int32_t* starts;  // accumulator start value: -kInt8ZeroPoint * (sum of the codes)
-  const uint16_t* terms;  // bfloat16 bias terms
+  const int32_t* accumulator_start;  // -kInt8ZeroPoint * (sum of the codes)
+  const uint16_t* bias_terms;        // bfloat16
   ptrdiff_t ld_groups;
 
   // The rows from `row` on and the columns from `k` on. `k` must be the first column of an even-numbered
   // group.
   __attribute__((always_inline)) Int8Rows at(int64_t row, int64_t k, int group) const noexcept {
-    const int64_t g = row * ld_groups + k / group;
-    return {codes + row * ld + k, ld, scales + g, starts + g, terms + g + row * ld_groups, ld_groups};
+    const int64_t g = row * ld_groups + k / group, term = g + row * ld_groups;
+    return {codes + row * ld + k, ld, scales + g, accumulator_start + g, bias_terms + term, ld_groups};
   }
 };
 
 // Output of quantize() for the groups of a row.
 struct Int8Groups {
   float* scales;
-  int32_t* starts;
-  uint16_t* terms;
+  int32_t* accumulator_start;
+  uint16_t* bias_terms;
 
   // Advances by `n` groups.
   __attribute__((always_inline)) Int8Groups past(ptrdiff_t n) const noexcept {
-    return {scales + n, starts + n, terms + n};
+    return {scales + n, accumulator_start + n, bias_terms + n};
   }
   // Advances by `4 * n` bytes in each array, for example to the next row (n = ld_groups).
   __attribute__((always_inline)) Int8Groups further(ptrdiff_t n) const noexcept {
-    return {scales + n, starts + n, terms + 2 * n};
+    return {scales + n, accumulator_start + n, bias_terms + 2 * n};
   }
 };
 

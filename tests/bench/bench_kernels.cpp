@@ -256,20 +256,20 @@ struct Groups {
   Groups(int64_t rows, int64_t columns)
       : of_a_row(columns / kGroup),
         scales(rows * of_a_row),
-        starts(rows * of_a_row),
-        terms(2 * rows * of_a_row) {}
+        accumulator_start(rows * of_a_row),
+        bias_terms(2 * rows * of_a_row) {}
   Int8Groups row(int64_t m) const {
     const int64_t at = m * of_a_row;
-    return {scales.data() + at, starts.data() + at, terms.data() + 2 * at};
+    return {scales.data() + at, accumulator_start.data() + at, bias_terms.data() + 2 * at};
   }
   Int8Rows rows(const int8_t* codes, int64_t ld) const {
-    return {codes, ld, scales.data(), starts.data(), terms.data(), of_a_row};
+    return {codes, ld, scales.data(), accumulator_start.data(), bias_terms.data(), of_a_row};
   }
 
   int64_t of_a_row;
   Array<float> scales;
-  Array<int32_t> starts;
-  Array<uint16_t> terms;
+  Array<int32_t> accumulator_start;
+  Array<uint16_t> bias_terms;
 };
 
 void bench_int8(Bench& bench, bool half) {

@@ -34,8 +34,8 @@ struct Product {
   int group;
   std::vector<int8_t> a;
   std::vector<float> a_scales, scales, from;
-  std::vector<int32_t> starts;
-  std::vector<uint16_t> terms, biases;
+  std::vector<int32_t> accumulator_start;
+  std::vector<uint16_t> bias_terms, biases;
   std::vector<uint8_t> w;
 
   Product(int64_t m, int64_t g, int group_size, int64_t n, Fill fill = Fill::random)
@@ -52,17 +52,17 @@ struct Product {
                                                    : 127);
     for (uint8_t& v : w)
       v = static_cast<uint8_t>(fill == Fill::highest ? 255 : fill == Fill::lowest ? 0 : random());
-    a_scales.resize(static_cast<size_t>(rows * ld_groups)), starts.resize(a_scales.size());
-    terms.resize(2 * a_scales.size(),
-                 float_to_bf16(kNan));  // the values of a missing group must have no effect
+    a_scales.resize(static_cast<size_t>(rows * ld_groups)), accumulator_start.resize(a_scales.size());
+    bias_terms.resize(2 * a_scales.size(),
+                      float_to_bf16(kNan));  // the values of a missing group must have no effect
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t i = 0; i < groups; ++i) {
         int32_t sum = 0;
         for (int64_t c = 0; c < group; ++c) sum += a[static_cast<size_t>(r * ld + i * group + c)];
         const auto at = static_cast<size_t>(r * ld_groups + i);
         a_scales[at] = std::abs(normal(random)) * 0.02f;
-        starts[at] = -128 * sum;
-        terms[static_cast<size_t>(r * 2 * ld_groups + i)] =
+        accumulator_start[at] = -128 * sum;
+        bias_terms[static_cast<size_t>(r * 2 * ld_groups + i)] =
             float_to_bf16(a_scales[at] * static_cast<float>(sum));
       }
     for (int64_t i = 0; i < groups * kInt8Panel; ++i) scales.push_back(std::abs(normal(random)) * 0.01f);
@@ -76,7 +76,7 @@ struct Product {
     return static_cast<size_t>((g / 2 * kInt8Panel + n) * 2 + g % 2);
   }
   Int8Rows activations() const {
-    return {a.data(), ld, a_scales.data(), starts.data(), terms.data(), ld_groups};
+    return {a.data(), ld, a_scales.data(), accumulator_start.data(), bias_terms.data(), ld_groups};
   }
   Int8Weights weights() const { return {w.data(), scales.data(), biases.data()}; }
 
@@ -109,7 +109,7 @@ struct Product {
           const double first = static_cast<double>(a_scales[static_cast<size_t>(m * ld_groups + g)]) *
                                scales[static_cast<size_t>(g * 32 + n)] * static_cast<double>(dot);
           const double second = static_cast<double>(bf16_to_float(biases[bias_at(g, n)])) *
-                                bf16_to_float(terms[static_cast<size_t>(m * 2 * ld_groups + g)]);
+                                bf16_to_float(bias_terms[static_cast<size_t>(m * 2 * ld_groups + g)]);
           sum += first + second;
           magnitude += std::abs(first) + std::abs(second);
         }
@@ -273,19 +273,21 @@ TEST_P(Int8, ExpandLooksEveryCodeUp) {
 struct Quantized {
   std::vector<int8_t> codes;
   std::vector<float> scales;
-  std::vector<int32_t> starts;
-  std::vector<uint16_t> terms;
+  std::vector<int32_t> accumulator_start;
+  std::vector<uint16_t> bias_terms;
 
   Quantized(const Int8Kernels& kernels, const float* x, int64_t n, int group) {
     const int64_t padded = (n + 63) / 64 * 64;
     const auto groups = static_cast<size_t>(padded / group);
     codes.assign(static_cast<size_t>(padded) + 1, 99);
-    scales.assign(groups + 1, 77), starts.assign(groups + 1, 77), terms.assign(groups + 1, 77);
-    kernels.quantize(x, 0, 1, n, group, codes.data(), 0, {scales.data(), starts.data(), terms.data()}, 0);
+    scales.assign(groups + 1, 77), accumulator_start.assign(groups + 1, 77),
+        bias_terms.assign(groups + 1, 77);
+    kernels.quantize(x, 0, 1, n, group, codes.data(), 0,
+                     {scales.data(), accumulator_start.data(), bias_terms.data()}, 0);
     EXPECT_EQ(codes.back(), 99);
     EXPECT_EQ(scales.back(), 77);
-    EXPECT_EQ(starts.back(), 77);
-    EXPECT_EQ(terms.back(), 77);
+    EXPECT_EQ(accumulator_start.back(), 77);
+    EXPECT_EQ(bias_terms.back(), 77);
   }
   bool operator==(const Quantized&) const = default;
 };
@@ -316,8 +318,8 @@ TEST_P(Int8, QuantizeRoundsToTheNearestOf255) {
           EXPECT_LE(std::abs(value - static_cast<float>(code) * scale), scale * 0.5001f) << i << " of " << n;
         }
         EXPECT_EQ(scale, largest / 127);
-        EXPECT_EQ(q.starts[g], -128 * sum);
-        EXPECT_EQ(q.terms[g], float_to_bf16(scale * static_cast<float>(sum)));
+        EXPECT_EQ(q.accumulator_start[g], -128 * sum);
+        EXPECT_EQ(q.bias_terms[g], float_to_bf16(scale * static_cast<float>(sum)));
       }
     }
 }
@@ -334,8 +336,8 @@ TEST_P(Int8, ZerosStayZerosAndWhatIsNotFiniteShows) {
     EXPECT_EQ(q.scales[1], 0.25f / 127);
     // For a group that is not finite these values are defined but irrelevant: its scale makes the result NaN.
     EXPECT_EQ(q.codes[37], 0);
-    EXPECT_EQ(q.starts[0], 0);
-    EXPECT_EQ(q.terms[0], 0);
+    EXPECT_EQ(q.accumulator_start[0], 0);
+    EXPECT_EQ(q.bias_terms[0], 0);
   }
 }
 
@@ -361,10 +363,10 @@ TEST_P(Int8, QuantizeGivesARowTheSameAmongOthers) {
       x[static_cast<size_t>(rows / 2 * ld_x + 1)] = kNan;
       std::vector<int8_t> codes(static_cast<size_t>(rows * ld_codes));
       std::vector<float> scales(static_cast<size_t>(rows * ld_groups));
-      std::vector<int32_t> starts(scales.size());
-      std::vector<uint16_t> terms(2 * scales.size());
+      std::vector<int32_t> accumulator_start(scales.size());
+      std::vector<uint16_t> bias_terms(2 * scales.size());
       k_.quantize(x.data(), ld_x, rows, n, 64, codes.data(), ld_codes,
-                  {scales.data(), starts.data(), terms.data()}, ld_groups);
+                  {scales.data(), accumulator_start.data(), bias_terms.data()}, ld_groups);
       for (int64_t m = 0; m < rows; ++m) {
         const Quantized alone(k_, &x[static_cast<size_t>(m * ld_x)], n, 64);
         const auto same = [](const auto& a, const auto* b) {  // ignores the value past the last one
@@ -372,8 +374,10 @@ TEST_P(Int8, QuantizeGivesARowTheSameAmongOthers) {
         };
         EXPECT_TRUE(same(alone.codes, &codes[static_cast<size_t>(m * ld_codes)])) << m << " of " << rows;
         EXPECT_TRUE(same(alone.scales, &scales[static_cast<size_t>(m * ld_groups)])) << m << " of " << rows;
-        EXPECT_TRUE(same(alone.starts, &starts[static_cast<size_t>(m * ld_groups)])) << m << " of " << rows;
-        EXPECT_TRUE(same(alone.terms, &terms[static_cast<size_t>(2 * m * ld_groups)])) << m << " of " << rows;
+        EXPECT_TRUE(same(alone.accumulator_start, &accumulator_start[static_cast<size_t>(m * ld_groups)]))
+            << m << " of " << rows;
+        EXPECT_TRUE(same(alone.bias_terms, &bias_terms[static_cast<size_t>(2 * m * ld_groups)]))
+            << m << " of " << rows;
       }
     }
 }

@@ -24,7 +24,7 @@ struct Usmmla {
   template <int vectors>
   static inline __attribute__((always_inline)) void dots(const GroupCodes& x, int32x4_t (&sums)[1][vectors]) {
 #pragma GCC unroll 8
-    for (int v = 0; v < vectors; ++v) sums[0][v] = vdupq_n_s32(x.starts[0]);
+    for (int v = 0; v < vectors; ++v) sums[0][v] = vdupq_n_s32(x.accumulator_start[0]);
     for (int k = 0; k < x.group; k += 8) {
       const int8x8_t a = vld1_s8(x.a + k);
       const uint8_t* codes = x.codes + k * kInt8Panel;
@@ -74,11 +74,11 @@ struct Usmmla {
     for (int p = 0; p < pairs; ++p)
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) {
-        const int32_t* starts = x.starts + 2 * p * x.ld_starts;
+        const int32_t* starts = x.accumulator_start + 2 * p * x.ld_start;
         sums[2 * p][v] = vaddq_s32(vuzp1q_s32(left[p][v], right[p][v]), vdupq_n_s32(starts[0]));
         if (2 * p + 1 < rows)
           sums[2 * p + 1][v] =
-              vaddq_s32(vuzp2q_s32(left[p][v], right[p][v]), vdupq_n_s32(starts[x.ld_starts]));
+              vaddq_s32(vuzp2q_s32(left[p][v], right[p][v]), vdupq_n_s32(starts[x.ld_start]));
       }
   }
 };

@@ -18,8 +18,8 @@ struct GroupCodes {
   ptrdiff_t ld;
   const uint8_t* codes;
   int group;
-  const int32_t* starts;  // of row 0
-  ptrdiff_t ld_starts;
+  const int32_t* accumulator_start;  // of row 0
+  ptrdiff_t ld_start;
 };
 
 template <class D, int rows, int vectors>
@@ -40,7 +40,7 @@ __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int
                         odd = vreinterpretq_f32_u32(vandq_u32(pairs, vdupq_n_u32(0xffff0000u)));
 #pragma GCC unroll 8
       for (int m = 0; m < rows; ++m) {
-        const uint16_t* terms = x.terms + m * 2 * x.ld_groups + g;
+        const uint16_t* terms = x.bias_terms + m * 2 * x.ld_groups + g;
         if (g + 1 < groups) total[m][v] = vfmaq_n_f32(total[m][v], odd, bf16_to_float(terms[1]));
         total[m][v] = vfmaq_n_f32(total[m][v], even, bf16_to_float(terms[0]));
       }
@@ -48,8 +48,8 @@ __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int
   for (int64_t g = 0; g < groups; ++g) {
     int32x4_t sums[rows][vectors];
     D::template sums<rows, vectors>(
-        {x.codes + g * group, x.ld, w.codes + (g * group * kInt8Panel + first * 4), group, x.starts + g,
-         x.ld_groups},
+        {x.codes + g * group, x.ld, w.codes + (g * group * kInt8Panel + first * 4), group,
+         x.accumulator_start + g, x.ld_groups},
         sums);
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {

@@ -23,8 +23,8 @@ inline __attribute__((always_inline)) void describe_group(const Int8Groups& grou
                                                           int32_t sum) {
   const float scale = largest < 1e-30f ? 0 : largest / 127;
   groups.scales[g] = scale;
-  groups.starts[g] = -kInt8ZeroPoint * sum;
-  groups.terms[g] = sum == 0 ? 0 : float_to_bf16(scale * static_cast<float>(sum));
+  groups.accumulator_start[g] = -kInt8ZeroPoint * sum;
+  groups.bias_terms[g] = sum == 0 ? 0 : float_to_bf16(scale * static_cast<float>(sum));
 }
 
 template <class V>
@@ -84,7 +84,7 @@ struct Int8Madd {
       const Float even = W::first(biases), odd = W::second(biases);
 #pragma GCC unroll 8
       for (int m = 0; m < rows; ++m) {
-        const uint16_t* terms = x.terms + m * 2 * x.ld_groups + g;
+        const uint16_t* terms = x.bias_terms + m * 2 * x.ld_groups + g;
         if (g + 1 < groups) total[m] = V::fma(odd, V::set(bf16_to_float(terms[1])), total[m]);
         total[m] = V::fma(even, V::set(bf16_to_float(terms[0])), total[m]);
       }
@@ -110,7 +110,8 @@ struct Int8Madd {
 #pragma GCC unroll 8
       for (int m = 0; m < rows; ++m) {
         const int64_t at = m * x.ld_groups + g;
-        const Float sum = V::add(W::sums(low[m], high[m]), V::set(static_cast<float>(x.starts[at])));
+        const Float sum =
+            V::add(W::sums(low[m], high[m]), V::set(static_cast<float>(x.accumulator_start[at])));
         total[m] = V::fma(V::mul(sum, V::set(x.scales[at])), scales, total[m]);
       }
     }

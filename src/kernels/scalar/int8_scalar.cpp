@@ -14,10 +14,10 @@ void matmul(const Int8Rows& x, int64_t rows, const Int8Weights& w, int64_t group
     for (int64_t n = 0; n < columns; ++n) {
       float total = 0;
       for (int64_t g = 0; g < groups; ++g)
-        total += bf16_to_float(x.terms[m * 2 * x.ld_groups + g]) *
+        total += bf16_to_float(x.bias_terms[m * 2 * x.ld_groups + g]) *
                  bf16_to_float(w.biases[(g / 2 * kInt8Panel + n) * 2 + g % 2]);
       for (int64_t g = 0; g < groups; ++g) {
-        int32_t dot = x.starts[m * x.ld_groups + g];
+        int32_t dot = x.accumulator_start[m * x.ld_groups + g];
         for (int64_t k = g * group; k < (g + 1) * group; ++k)
           dot += w.codes[(k / 4 * kInt8Panel + n) * 4 + k % 4] * x.codes[m * x.ld + k];
         total += x.scales[m * x.ld_groups + g] * w.scales[g * kInt8Panel + n] * static_cast<float>(dot);
@@ -48,8 +48,8 @@ void quantize_row(const float* x, int64_t n, int group, int8_t* codes, const Int
       sum += code;
     }
     groups.scales[g] = largest < 1e-30f ? 0 : largest / 127;
-    groups.starts[g] = -kInt8ZeroPoint * static_cast<int32_t>(sum);
-    groups.terms[g] = sum == 0 ? 0 : float_to_bf16(groups.scales[g] * sum);
+    groups.accumulator_start[g] = -kInt8ZeroPoint * static_cast<int32_t>(sum);
+    groups.bias_terms[g] = sum == 0 ? 0 : float_to_bf16(groups.scales[g] * sum);
   }
 }
 

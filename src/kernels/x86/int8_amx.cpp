@@ -81,7 +81,7 @@ inline __attribute__((always_inline)) void scale(const Sums& sums, const Int8Row
                                                  int64_t all_groups, float* totals) {
   __m512 left[rows], right[rows];
   if (first == 0) {
-    add_biases(x.terms + row * 2 * x.ld_groups, 2 * x.ld_groups, w.biases, all_groups, left, right);
+    add_biases(x.bias_terms + row * 2 * x.ld_groups, 2 * x.ld_groups, w.biases, all_groups, left, right);
   } else {
 #pragma GCC unroll 8
     for (int m = 0; m < rows; ++m) {
@@ -95,7 +95,7 @@ inline __attribute__((always_inline)) void scale(const Sums& sums, const Int8Row
 #pragma GCC unroll 8
     for (int m = 0; m < rows; ++m) {
       const int64_t at = (row + m) * x.ld_groups + first + g;
-      const __m512i start = _mm512_set1_epi32(x.starts[at]);
+      const __m512i start = _mm512_set1_epi32(x.accumulator_start[at]);
       const __m512 a_scale = _mm512_set1_ps(x.scales[at]);
       const auto value = [&](int half) __attribute__((always_inline)) {
         const __m512i sum = _mm512_add_epi32(_mm512_load_si512(sums[g][half] + (row + m) * 16), start);

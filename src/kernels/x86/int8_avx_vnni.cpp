@@ -37,7 +37,7 @@ __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int
       const __m256 even = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)),
                    odd = _mm256_castsi256_ps(_mm256_and_si256(pairs, upper));
       for (int m = 0; m < rows; ++m) {
-        const uint16_t* terms = x.terms + m * 2 * x.ld_groups + g;
+        const uint16_t* terms = x.bias_terms + m * 2 * x.ld_groups + g;
         if (g + 1 < groups)
           totals[m][v] = _mm256_fmadd_ps(odd, _mm256_set1_ps(bf16_to_float(terms[1])), totals[m][v]);
         totals[m][v] = _mm256_fmadd_ps(even, _mm256_set1_ps(bf16_to_float(terms[0])), totals[m][v]);
@@ -49,7 +49,8 @@ __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int
   for (int64_t g = 0; g < groups; ++g) {
     __m256i sums[rows][2];
 #pragma GCC unroll 8
-    for (int m = 0; m < rows; ++m) sums[m][0] = sums[m][1] = _mm256_set1_epi32(x.starts[m * x.ld_groups + g]);
+    for (int m = 0; m < rows; ++m)
+      sums[m][0] = sums[m][1] = _mm256_set1_epi32(x.accumulator_start[m * x.ld_groups + g]);
     for (int k = 0; k < group; k += 4, codes += 4 * kInt8Panel, a += 4) {
       const __m256i w0 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes)),
                     w1 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 32));

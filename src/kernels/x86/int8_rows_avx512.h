@@ -89,8 +89,8 @@ inline __attribute__((always_inline)) void quantize_eight(const EightRows& rows,
 #pragma GCC unroll 8
   for (int i = 0; i < 8; ++i) {
     rows.groups[i].scales[g] = scales[eighth(i)];
-    rows.groups[i].starts[g] = starts[eighth(i)];
-    rows.groups[i].terms[g] = static_cast<uint16_t>(terms[eighth(i)]);
+    rows.groups[i].accumulator_start[g] = starts[eighth(i)];
+    rows.groups[i].bias_terms[g] = static_cast<uint16_t>(terms[eighth(i)]);
   }
 }
 

@@ -91,14 +91,15 @@ __attribute__((noinline)) void tile(const Int8Rows& x, const Int8Weights& w, int
                                     const float* from, ptrdiff_t ld_from, float* y, ptrdiff_t ld_y,
                                     __mmask16 left, __mmask16 right, const uint8_t* next) {
   __m512 total0[rows], total1[rows];
-  add_biases(x.terms, 2 * x.ld_groups, w.biases, groups, total0, total1);
+  add_biases(x.bias_terms, 2 * x.ld_groups, w.biases, groups, total0, total1);
   const uint8_t* codes = w.codes;
   const int8_t* a = x.codes;
   const ptrdiff_t ld = x.ld;
   for (int64_t g = 0; g < groups; ++g) {
     __m512i sum0[rows], sum1[rows];
 #pragma GCC unroll 8
-    for (int m = 0; m < rows; ++m) sum0[m] = sum1[m] = _mm512_set1_epi32(x.starts[m * x.ld_groups + g]);
+    for (int m = 0; m < rows; ++m)
+      sum0[m] = sum1[m] = _mm512_set1_epi32(x.accumulator_start[m * x.ld_groups + g]);
     for (int k = 0; k < group; k += 16) {
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i, codes += Codes::kBytes) {
