@@ -156,11 +156,11 @@ int compare_models(const CompareArguments& o) {
   if (quality) {
     std::set<std::string> fixed;
     for (const GateSetting& g : options.gates) fixed.insert(g.tensor + "." + g.metric);
-    QualityCheck check = check_quality(*quality, measured(c), c.gates, fixed, options.warning);
+    QualityCheck check = check_quality(*quality, to_gate_values(c), c.gates, fixed, options.warning);
     c.gates = std::move(check.gates);
     c.unmeasured = std::move(check.unmeasured);
   }
-  if (!o.save_baseline.empty()) save_baseline(o.save_baseline, measured(c));
+  if (!o.save_baseline.empty()) save_baseline(o.save_baseline, to_gate_values(c));
   if (report) {
     report->write(o.report.extension() == ".md" ? to_markdown(c) : to_html(c));
     report->finish();

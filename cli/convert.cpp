@@ -164,7 +164,7 @@ int convert(const ConvertArguments& o) {
   CalibrationNotice notice(wanted ? "two thirds of the texts and the built-in text" : "the built-in text");
   const bool plan_decides = set_calibration(o, texts, notice, options);
   const auto checked_gates = [&](const Conversion& conversion, const Warning& warning) {
-    return quality ? std::optional(check_quality(*quality, measured(conversion), {}, {}, warning))
+    return quality ? std::optional(check_quality(*quality, to_gate_values(conversion), {}, {}, warning))
                    : std::nullopt;
   };
   const auto finish = [&](const auto& result, const Conversion& conversion, Written written) {

@@ -142,8 +142,8 @@ int evaluate_model(EvaluateArguments o) {
   const TaskData data = read_task_data(task, o.data, o.reading);
   const Evaluation e = evaluate(o.run.folder, o.original, task, data, o.evaluating);
   QualityCheck check;
-  if (quality) check = check_quality(*quality, measured(e), {}, {}, o.evaluating.warning);
-  if (!o.save_baseline.empty()) save_baseline(o.save_baseline, measured(e));
+  if (quality) check = check_quality(*quality, to_gate_values(e), {}, {}, o.evaluating.warning);
+  if (!o.save_baseline.empty()) save_baseline(o.save_baseline, to_gate_values(e));
   if (o.run.json) {
     auto json = nlohmann::ordered_json::parse(to_json(e, data));
     if (quality) {

@@ -12,7 +12,7 @@ namespace mlxe {
 
 std::vector<Gate> apply_gates(const Comparison& c, const GateLimits& limits,
                               std::span<const GateSetting> settings) {
-  const GateValues values = measured(c).values;
+  const GateValues values = to_gate_values(c).values;
   std::vector<Gate> gates;
   const auto set = [&](const std::string& tensor, const std::string& metric, double limit) {
     set_gate(gates, {tensor, metric, limit});

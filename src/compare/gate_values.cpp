@@ -53,7 +53,7 @@ void put_measurement(GateValues& values, const Measurement& m) {
   values["throughput.tokens_per_second"] = m.throughput.tokens_per_second;
 }
 
-Measured found(MeasuredBy by, const std::string& folder) {
+Measured empty_run(MeasuredBy by, const std::string& folder) {
   return {.by = by,
           .model = folder_name(folder),
           .version = kVersion,
@@ -64,8 +64,8 @@ Measured found(MeasuredBy by, const std::string& folder) {
 
 }  // namespace
 
-Measured measured(const Conversion& c) {
-  Measured m = found(MeasuredBy::convert, c.folder.string());
+Measured to_gate_values(const Conversion& c) {
+  Measured m = empty_run(MeasuredBy::convert, c.folder.string());
   m.values["size.weight_bytes"] = static_cast<double>(c.plan.predicted_bytes);
   m.values["size.folder_bytes"] = static_cast<double>(c.plan.folder_bytes);
   m.values["size.bits_per_weight"] = c.plan.bits_per_weight;
@@ -76,8 +76,8 @@ Measured measured(const Conversion& c) {
   return m;
 }
 
-Measured measured(const Comparison& c) {
-  Measured m = found(MeasuredBy::compare, c.quantized.folder);
+Measured to_gate_values(const Comparison& c) {
+  Measured m = empty_run(MeasuredBy::compare, c.quantized.folder);
   GateValues& values = m.values;
   for (const NamedDifference& t : c.tensors) put(values, t.name, t.difference);
   put_layers(values, c.layers);
@@ -109,8 +109,8 @@ Measured measured(const Comparison& c) {
   return m;
 }
 
-Measured measured(const Evaluation& e) {
-  Measured m = found(MeasuredBy::evaluate, e.model.folder);
+Measured to_gate_values(const Evaluation& e) {
+  Measured m = empty_run(MeasuredBy::evaluate, e.model.folder);
   for (const TaskFigure& f : e.figures) {
     m.values["task." + f.metric] = f.value;
     if (f.original) m.values["task." + f.metric + "_drop"] = *f.original - f.value;

@@ -1,4 +1,4 @@
-// What convert, compare and evaluate found, by the names gates have.
+// The values of a conversion, a comparison and an evaluation, by the names of their gates.
 #pragma once
 
 #include "gates/measured.h"
@@ -8,8 +8,8 @@
 
 namespace mlxe {
 
-Measured measured(const Conversion& conversion);
-Measured measured(const Comparison& comparison);
-Measured measured(const Evaluation& evaluation);
+Measured to_gate_values(const Conversion& conversion);
+Measured to_gate_values(const Comparison& comparison);
+Measured to_gate_values(const Evaluation& evaluation);
 
 }  // namespace mlxe

@@ -7,9 +7,9 @@ namespace mlxe {
 namespace {
 
 GateValues values_of(const Comparison& c, const std::optional<Evaluation>& e) {
-  GateValues values = measured(c).values;
+  GateValues values = to_gate_values(c).values;
   if (!e) return values;
-  for (const auto& [name, value] : measured(*e).values) values[name] = value;
+  for (const auto& [name, value] : to_gate_values(*e).values) values[name] = value;
   return values;
 }
 

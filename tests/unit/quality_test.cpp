@@ -219,8 +219,8 @@ TEST(GateNames, every_value_found_has_a_gate) {
   Conversion v;
   v.folder = "m";
   v.calibration = {{"a", "rtn", 1, 0.5}, {"b", "rtn", 1, 0.7}};
-  EXPECT_EQ(measured(v).values.at("calibration.error"), 0.7);
-  for (const Measured& m : {measured(c), measured(e), measured(v)}) {
+  EXPECT_EQ(to_gate_values(v).values.at("calibration.error"), 0.7);
+  for (const Measured& m : {to_gate_values(c), to_gate_values(e), to_gate_values(v)}) {
     EXPECT_FALSE(m.values.empty());
     for (const auto& [name, value] : m.values) {
       const auto kind = gate_kind(name);
@@ -247,13 +247,13 @@ TEST(GateValues, of_all_layers_the_worst_counts) {
   c.layers = {{"embeddings", {}}, {"layer 1", {}}, {"layer 2", {}}};
   c.layers[1].difference.cosine.mean = 0.5;
   c.layers[2].difference.mse = 3;
-  const GateValues values = measured(c).values;
+  const GateValues values = to_gate_values(c).values;
   EXPECT_EQ(values.at("layers.cosine"), 0.5);
   EXPECT_EQ(values.at("layers.mse"), 3);
   EXPECT_EQ(values.at("layer_1.cosine"), 0.5);
   EXPECT_EQ(values.at("embeddings.cosine"), 1);
   c.layers[1].difference.mse = std::nan("");
-  EXPECT_TRUE(std::isnan(measured(c).values.at("layers.mse")));
+  EXPECT_TRUE(std::isnan(to_gate_values(c).values.at("layers.mse")));
 }
 
 }  // namespace
