@@ -1,4 +1,4 @@
-/* The C edge of the Rust half (src/rust). Only the C++ faces include this file:
+/* The C interface of the Rust half (src/rust). Only these C++ wrappers include it:
  *   src/tokenizer/backend.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/base/out_of_memory.cpp,
  *   src/report/chart.cpp, src/format/toml_file.cpp
  *
@@ -35,15 +35,14 @@ typedef struct MlxeString {
 
 void mlxe_free_string(MlxeString text);
 
-/* ---- Memory. `handler` is called with the bytes asked for when an allocation of this library fails, on the
- * thread that wanted them. It should not return: Rust ends the process by abort() then, as it does without a
- * handler. */
+/* ---- Memory. When an allocation of this library fails, `handler` is called on the same thread with the number of
+ * bytes. It should not return. If it does, or without a handler, Rust ends the process by abort(). */
 void mlxe_on_out_of_memory(void (*handler)(size_t bytes));
 
 /* ---- Tokenizer: a tokenizer.json, used without its stored truncation and padding. */
 typedef struct MlxeTokenizer MlxeTokenizer;
 
-/* `notes` gets what a user should hear about the file, one note a line, often empty. */
+/* `notes`: messages for the user about the file, one a line; often empty. */
 int mlxe_tokenizer_load(const char* json, size_t size, MlxeTokenizer** tokenizer, MlxeString* notes,
                         MlxeString* error);
 void mlxe_tokenizer_free(MlxeTokenizer* tokenizer);
@@ -79,8 +78,8 @@ typedef struct MlxeToken {
 typedef struct MlxeTokens {
   MlxeToken* data;
   size_t size;
-  size_t dropped; /* tokens truncation cut off */
-  int at_least;   /* 1: a long text's end was not tokenized, so that there are more of them */
+  size_t dropped; /* number of tokens that truncation removed */
+  int at_least;   /* 1: the end of a long text was not tokenized; `dropped` does not count its tokens */
 } MlxeTokens;
 
 typedef struct MlxeEncodeOptions {
@@ -90,19 +89,18 @@ typedef struct MlxeEncodeOptions {
   int keep_end;      /* 0: cut off the end of a text, 1: its beginning */
 } MlxeEncodeOptions;
 
-/* A null `pair` is no second text; an empty one is a second text without tokens. */
+/* A null `pair`: no second text. An empty `pair`: a second text without tokens. */
 int mlxe_tokenizer_encode(const MlxeTokenizer* tokenizer, const char* text, size_t size, const char* pair,
                           size_t pair_size, MlxeEncodeOptions options, MlxeTokens* tokens, MlxeString* error);
 void mlxe_free_tokens(MlxeTokens tokens);
 
-/* ---- Progress bar on stderr, one stage at a time; silent where stderr is no terminal. One thread at a time.
- */
+/* ---- Progress bar on stderr, one stage at a time. Silent if stderr is not a terminal. One thread at a time. */
 typedef struct MlxeProgress MlxeProgress;
 MlxeProgress* mlxe_progress_new(int draws); /* 0: never draws */
 void mlxe_progress_update(MlxeProgress* bar, const char* stage, size_t size, uint64_t done, uint64_t total);
 int mlxe_progress_print(MlxeProgress* bar, const char* line,
                         size_t size);       /* 0: no bar is drawn, nothing printed */
-void mlxe_progress_free(MlxeProgress* bar); /* and takes the bar off the screen */
+void mlxe_progress_free(MlxeProgress* bar); /* removes the bar from the screen */
 
 /* ---- Charts: `json` as src/rust/src/chart.rs declares it, `svg` a whole SVG document. */
 int mlxe_chart_svg(const char* json, size_t size, MlxeString* svg, MlxeString* error);

@@ -7,7 +7,7 @@ use crate::edge::{bytes, guard, Failure, OwnedString, Status};
 use serde::Deserialize;
 use std::ffi::c_char;
 
-/// As `src/compare/chart.cpp` writes it. A null value is one that is not finite: nothing is drawn for it.
+/// The JSON that `src/report/chart.cpp` writes. A null stands for NaN or infinity; nothing is drawn for it.
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Chart {

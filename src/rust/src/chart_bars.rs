@@ -1,4 +1,4 @@
-//! Bars: grouped upright ones, and stacked lying ones.
+//! Bar charts: grouped vertical bars and stacked horizontal bars.
 
 use crate::chart_canvas::*;
 use plotters::prelude::*;
@@ -7,7 +7,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 const X_LABELS: i32 = 28;
 const GROUP: f64 = 0.76; // of its slot a category's bars take
 
-/// Upright bars, side by side within a category; they begin at zero.
+/// Vertical bars, side by side within a category. They begin at zero.
 pub fn draw_bars(canvas: Canvas, y_label: &str, categories: &[String], series: &[Series]) -> Drawn<()> {
     let values = || series.iter().flat_map(|one| one.values.iter().take(categories.len())).flatten();
     let (low, high) = values().fold((0.0f64, 0.0f64), |(low, high), &v| (low.min(v), high.max(v)));
@@ -66,7 +66,7 @@ pub fn draw_bars(canvas: Canvas, y_label: &str, categories: &[String], series: &
     let zero = |x| chart.backend_coord(&(x, 0.0));
     canvas.draw(&PathElement::new([zero(0.0), zero(count)], AXIS))?;
 
-    // Where names don't fit, a few are cut short, of many only every so manieth is written.
+    // Names that do not fit: up to 12 are cut short; of more, only every `step`-th is written.
     let widest = categories.iter().map(|name| text_width(name, SMALL)).max().unwrap_or(0);
     let step = match categories.len() > 12 {
         true => (f64::from(widest + 8) / slot).ceil().max(1.0) as usize,
@@ -80,7 +80,7 @@ pub fn draw_bars(canvas: Canvas, y_label: &str, categories: &[String], series: &
     Ok(())
 }
 
-/// Lying bars made of parts, one a row: where something goes.
+/// Horizontal bars, one a row, each stacked from the parts of a total.
 pub fn draw_stacked_bars(canvas: Canvas, x_label: &str, rows: &[String], series: &[Series]) -> Drawn<()> {
     let part = |one: &Series, row: usize| one.values.get(row).copied().flatten().unwrap_or(0.0).max(0.0);
     let total = |row: usize| series.iter().map(|one| part(one, row)).sum::<f64>();

@@ -23,7 +23,7 @@ pub struct Line {
     pub points: Vec<(Option<f64>, Option<f64>)>,
 }
 
-/// A drawing problem as text; the SVG backend writes to memory and has none of its own.
+/// A drawing error as text. The SVG backend writes to memory and has no errors of its own.
 pub type Drawn<T> = Result<T, String>;
 
 pub fn failed(error: impl std::fmt::Display) -> String {
@@ -68,7 +68,7 @@ pub fn small(colour: RGBColor, across: HPos, along: VPos) -> TextStyle<'static> 
     font(SMALL, colour, across, along)
 }
 
-/// About how many pixels `text` takes; nobody knows the reader's font.
+/// The approximate width of `text` in pixels; the reader's font is unknown.
 pub fn text_width(text: &str, pixels: i32) -> i32 {
     let width: f64 = text.chars().map(|c| if c as u32 >= 0x1100 { 1.0 } else { 0.57 }).sum();
     (width * pixels as f64).ceil() as i32
@@ -86,7 +86,7 @@ pub fn fitted(text: &str, pixels: i32) -> String {
     kept.into_iter().chain(['…']).collect()
 }
 
-/// Characters XML has no place for become spaces; plotters escapes the rest.
+/// Replaces characters that XML forbids by spaces. Plotters escapes the others.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c })
@@ -153,7 +153,7 @@ fn grouped(text: &str) -> String {
     result
 }
 
-/// Paper with title and legend drawn; what is left below `top` is for the chart.
+/// The drawing area with title and legend drawn. The chart goes below `top`.
 pub struct Canvas<'a> {
     pub area: Area<'a>,
     pub height: i32,
@@ -161,7 +161,7 @@ pub struct Canvas<'a> {
 }
 
 impl<'a> Canvas<'a> {
-    /// `body`: pixels of height below title and legend. A single name needs no legend.
+    /// `body`: height in pixels below title and legend. A single series has no legend.
     pub fn new(text: &'a mut String, body: i32, title: &str, names: &[&str]) -> Drawn<Self> {
         let places = match names.len() > 1 {
             true => legend_places(names),

@@ -27,7 +27,7 @@ pub fn draw_lines(
     let plot = frame(&canvas, x_label, y_label)?;
     let mut builder = ChartBuilder::on(&plot);
     builder.x_label_area_size(26).y_label_area_size(60);
-    // Each line as pieces: what can't be drawn is a gap.
+    // Each line in pieces, with a gap where a value can't be drawn.
     let pieces: Vec<Vec<Vec<(f64, f64)>>> = lines
         .iter()
         .map(|line| {
@@ -68,7 +68,7 @@ fn draw_pieces(
     Ok(())
 }
 
-/// How the values of each series spread: shares per bin, the bins common to all.
+/// A histogram of each series: the share of its values in each bin. All series have the same bins.
 pub fn draw_histogram(canvas: Canvas, x_label: &str, bins: usize, series: &[Series]) -> Drawn<()> {
     let Some(all) = range(series.iter().flat_map(|one| one.values.iter().flatten().copied())) else {
         return canvas.nothing_to_draw();
@@ -148,10 +148,10 @@ fn range(values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     })
 }
 
-/// A little wider on both sides, and never empty.
+/// Widens a range a little on both sides. The result is never empty.
 fn padded(range: Range<f64>, share: f64) -> Range<f64> {
     let width = range.end - range.start;
-    // Steps near the last digits of a double would never reach the end of the axis.
+    // With steps as small as the last digits of a double, a loop would never reach the end of the axis.
     if width <= range.end.abs().max(range.start.abs()) * 1e-9 {
         let half = if range.end == 0.0 { 0.5 } else { range.end.abs() * 0.05 };
         return range.start - half..range.end + half;

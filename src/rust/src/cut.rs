@@ -1,14 +1,14 @@
-//! Where a text far longer than its limit may be cut before it is tokenized.
+//! Where to cut a text that is far longer than its limit, before it is tokenized.
 //!
-//! A cut lies before a single space between two ASCII letters or digits, or (`ideographs`) between two of CJK's
-//! unified ideographs. The tokens of what lies before it are then the first tokens of the whole text:
-//! - The normalizers allowed here change single characters, or runs of combining marks or of spaces; a letter and one
-//!   space end every such run. BERT's puts spaces around ideographs.
-//! - The pre-tokenizers allowed here end a word at a space, whatever follows, and every model tokenizes word by word.
-//! - No added token reaches over a cut, because none holds a letter beside a space, one space alone, or an ideograph.
-//!   One that takes the spaces beside it takes at most the space after the cut.
-//! What the normalizer makes of each letter is tried out, as a Precompiled one may map anything to anything.
-//! The texts of all other tokenizers are not cut.
+//! A cut lies before a single space between two ASCII letters or digits, or (`ideographs`) between two unified CJK
+//! ideographs. The tokens of the text before the cut are then the first tokens of the whole text:
+//! - The allowed normalizers change single characters, or runs of combining marks or of spaces. A letter and one
+//!   space end every such run. BERT's normalizer puts spaces around ideographs.
+//! - The allowed pre-tokenizers end a word at a space, whatever follows. Every model tokenizes word by word.
+//! - No added token spans a cut, because none holds a letter beside a space, a single space, or an ideograph.
+//!   An added token that strips the spaces beside it strips at most the space after the cut.
+//! The normalizer is run on each letter, because a Precompiled normalizer may map any text to any other.
+//! Other tokenizers get the whole text.
 
 use serde_json::{json, Value};
 use tokenizers::tokenizer::{NormalizedString, Normalizer, PreTokenizedString, PreTokenizer};
@@ -39,7 +39,7 @@ impl CutRule {
         rule
     }
 
-    /// The longest part of `text` that ends at a cut and has `size / 2` to `size` bytes. `text` is longer than that.
+    /// The longest part of `text` that ends at a cut and has `size / 2` to `size` bytes. `text` has more than `size`.
     pub fn before<'a>(&self, text: &'a str, size: usize) -> Option<&'a str> {
         let cut = (size / 2..=size).rev().find(|&at| self.cuts_at(text, at))?;
         Some(&text[..cut])
@@ -58,7 +58,7 @@ impl CutRule {
     }
 }
 
-/// The block U+4E00: none of these decomposes, combines or changes case.
+/// The block U+4E00. No character of it decomposes, combines or changes case.
 fn is_ideograph(character: char) -> bool {
     ('\u{4e00}'..='\u{9fff}').contains(&character)
 }
@@ -71,7 +71,7 @@ fn members<'a>(part: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     part.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// Whether a normalizer changes what lies before a cut without regard to what follows.
+/// Whether the normalized text before a cut is independent of the text after it.
 fn is_local(normalizer: &Value) -> bool {
     if normalizer.is_null() {
         return true;
@@ -92,7 +92,7 @@ fn is_local(normalizer: &Value) -> bool {
     }
 }
 
-/// Whether a pre-tokenizer ends a word at a space between letters, by what lies before the space.
+/// Whether a pre-tokenizer ends a word at every space between letters, whatever follows the space.
 fn splits_at_spaces(pre_tokenizer: &Value) -> bool {
     let is = |part: &Value, flag| part.get(flag) == Some(&Value::Bool(true));
     let only_splits_more = |part: &&Value| matches!(kind(part), "Punctuation" | "Digits");
@@ -100,7 +100,8 @@ fn splits_at_spaces(pre_tokenizer: &Value) -> bool {
         "BertPreTokenizer" | "Whitespace" | "WhitespaceSplit" => true,
         "ByteLevel" => is(pre_tokenizer, "use_regex"),
         "Metaspace" => is(pre_tokenizer, "split"),
-        // The first that does more than splitting off punctuation or digits; those after it work inside words.
+        // The first member that does more than split off punctuation or digits must split at spaces. Later members
+        // work inside words.
         "Sequence" => {
             let mut rest = members(pre_tokenizer, "pretokenizers").skip_while(only_splits_more);
             let works_in_words = |part: &Value| {
@@ -127,7 +128,8 @@ fn isolates_ideographs(normalizer: &Value) -> bool {
     }
 }
 
-/// Whether letters with a space between them stay that, and become two words.
+/// Whether the normalizer keeps two letters with a space between them, and the pre-tokenizer makes two words of
+/// them.
 fn keeps_letters_and_spaces(tokenizer: &Tokenizer) -> bool {
     let letters = ('0'..='9').chain('A'..='Z').chain('a'..='z');
     let mut pairs = letters.map(|letter| format!("{letter} {letter}"));

@@ -1,4 +1,4 @@
-//! What every function at the C edge shares: catching panics, reporting errors, giving memory away and back.
+//! Shared by all functions of the C interface: catching panics, reporting errors, passing memory to C++ and back.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -81,7 +81,7 @@ pub unsafe fn guard(error: *mut OwnedString, body: impl FnOnce() -> Result<(), F
     failure.status as i32
 }
 
-/// A message as one line of a bounded length: crates quote what a file holds, whatever that is.
+/// A message as one line of limited length. Messages of the crates quote files, which may hold anything.
 pub fn sentence(message: &str) -> String {
     const LONGEST: usize = 1000; // characters
     let mut line = String::new();
@@ -102,7 +102,7 @@ pub fn sentence(message: &str) -> String {
 pub fn quietly<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     thread_local!(static PLACE: Cell<Option<String>> = const { Cell::new(None) });
     static SILENCE: Once = Once::new();
-    // This archive holds its own copy of the Rust runtime, so the hook concerns nobody else.
+    // This library has its own copy of the Rust runtime, so the hook affects no other Rust code.
     SILENCE.call_once(|| {
         std::panic::set_hook(Box::new(|info| {
             PLACE.set(info.location().map(|place| format!("{}:{}", short(place.file()), place.line())));
@@ -114,7 +114,7 @@ pub fn quietly<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// A source file by its last folders: where the crates lay when they were built concerns nobody.
+/// The end of a path to a source file, without the folders of the machine that built the crate.
 fn short(file: &str) -> &str {
     file.rmatch_indices('/').nth(2).map_or(file, |(slash, _)| &file[slash + 1..])
 }

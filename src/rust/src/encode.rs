@@ -1,7 +1,7 @@
 //! A text, or two, to tokens.
 //!
-//! The crate's own `encode` truncates by a setting of the tokenizer and keeps every cut-off piece; here truncation
-//! belongs to the call and the pieces are dropped, so the same steps are composed from the crate's public parts.
+//! The crate's own `encode` truncates by a setting of the tokenizer and keeps every piece that it cuts off. Here
+//! truncation is an argument of the call, and those pieces are dropped. The steps are the crate's public functions.
 
 use crate::cut::CutRule;
 use crate::edge::{Failure, Status};
@@ -33,21 +33,22 @@ pub struct EncodeOptions {
     pub keep_end: i32,
 }
 
-/// The tokens of a call. `dropped` is how many truncation cut off, or, with `at_least`, of those that were made.
+/// The tokens of a call. `dropped`: number of tokens that truncation removed. With `at_least`, the end of a text was
+/// not tokenized, and its tokens are not counted.
 pub struct Encoded {
     pub tokens: Vec<Token>,
     pub dropped: usize,
     pub at_least: bool,
 }
 
-/// Tokens of `text`, which is the whole text or (`cut`) as much of it as matters.
+/// Tokens of `text`: the whole text, or (`cut`) only its beginning.
 struct Part<'a> {
     text: &'a str,
     encoding: Encoding,
     cut: bool,
 }
 
-/// Without a rule where to `cut` texts they are tokenized whole.
+/// `cut`: where texts may be cut before they are tokenized. None: they are tokenized whole.
 pub fn encode(
     tokenizer: &Tokenizer,
     cut: Option<&CutRule>,
@@ -67,11 +68,11 @@ pub fn encode(
             format!("a maximum of {limit} tokens leaves no room for {special} special ones"),
         ));
     }
-    // What is kept of the end of a text depends on all of it.
+    // Which tokens of the end are kept depends on the whole text.
     let cut = cut.filter(|_| limit > 0 && options.keep_end == 0);
     let mut parts = parts(tokenizer, cut, text, pair, limit)?;
-    // Of two texts that are both too long one keeps a token more where their room is odd: the longer one. Which that
-    // is only whole texts tell.
+    // If both texts are too long and the room for tokens is odd, the longer text keeps one token more. To know the
+    // longer one, both texts must be tokenized whole.
     let longest_first = !matches!(options.strategy, 1 | 2);
     if let (true, Some(second)) = (longest_first && limit.wrapping_sub(special) % 2 == 1, &parts.1) {
         if (parts.0.cut || second.cut) && parts.0.encoding.len().min(second.encoding.len()) > limit {
@@ -127,8 +128,8 @@ fn parts<'a>(
     Ok((part(text, 0)?, pair.map(|pair| part(pair, 1)).transpose()?))
 }
 
-/// The tokens of a text, or of a part of it that has more than `limit` of them. With the rule to `cut`, the part's
-/// tokens are the first ones of the whole text.
+/// The tokens of a text, or, if `cut` allows it, of a beginning of the text that has more than `limit` tokens. Those
+/// are the first tokens of the whole text.
 fn encode_part<'a>(
     tokenizer: &Tokenizer,
     cut: Option<&CutRule>,
@@ -136,7 +137,7 @@ fn encode_part<'a>(
     type_id: u32,
     limit: usize,
 ) -> tokenizers::Result<Part<'a>> {
-    // Tokens of 16 bytes are long ones; where that is not enough, four times as much is tried, so that all trials
+    // 16 bytes a token is a generous guess. If they are too few, four times as many are tried: all earlier trials
     // together cost a third of the last.
     let mut size = 4096 + 16 * limit.min(text.len());
     while let Some(cut) = cut.filter(|_| size < text.len() / 4) {
@@ -162,7 +163,7 @@ fn encode_one(tokenizer: &Tokenizer, text: &str, type_id: u32) -> tokenizers::Re
     if !text.is_ascii() {
         let code_points = code_point_of_byte(text);
         for offsets in encoding.get_offsets_mut() {
-            // Hugging Face leaves an empty token at the very end as it is; so do we, and `to_c` clamps it.
+            // The offsets of an empty token at the very end stay in bytes, as in Hugging Face; `to_c` clamps them.
             if offsets.0 < text.len() {
                 *offsets = (code_points[offsets.0], code_points[offsets.1.min(text.len())]);
             }
@@ -171,7 +172,7 @@ fn encode_one(tokenizer: &Tokenizer, text: &str, type_id: u32) -> tokenizers::Re
     Ok(encoding)
 }
 
-/// For each byte the index of the code point it belongs to; one more entry, the number of code points, at the end.
+/// For each byte the index of its code point. One more entry at the end: the number of code points.
 fn code_point_of_byte(text: &str) -> Vec<usize> {
     let mut result = Vec::with_capacity(text.len() + 1);
     for (index, character) in text.chars().enumerate() {
@@ -181,7 +182,7 @@ fn code_point_of_byte(text: &str) -> Vec<usize> {
     result
 }
 
-/// From code points back to bytes of one text; a position past the end is the end.
+/// Converts code points of one text to bytes. A position past the end becomes the end.
 struct Bytes {
     begin_of_code_point: Vec<usize>, // empty for ASCII, where both counts agree
     size: usize,

@@ -1,4 +1,4 @@
-//! The Rust half of the library: what the project takes from crates rather than writes, behind a C header.
+//! The Rust half of the library: functions of Rust crates behind a C header.
 //!
 //! `mlxe_rust.h` is the contract; every function here is declared and documented there.
 

@@ -1,7 +1,7 @@
-//! What the allocator does when there is no memory left.
+//! Calls a handler when an allocation fails.
 //!
-//! The crates can't be told that an allocation failed: Rust ends the process with a message of its own. Whoever wants
-//! to end it in another way registers a handler that does not return. Without one nothing changes.
+//! Rust code can't catch a failed allocation: Rust ends the process with a message of its own. To end it in another
+//! way, register a handler that does not return. Without a handler nothing changes.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! A progress bar on the terminal over the `indicatif` crate, which stays silent where stderr is none.
+//! A progress bar on the terminal, by the `indicatif` crate. Silent if stderr is not a terminal.
 
 use crate::edge::{bytes, quietly};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

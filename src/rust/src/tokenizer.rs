@@ -14,7 +14,7 @@ use tokenizers::{
     AddedToken, Model, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer,
 };
 
-/// A tokenizer in C++'s hands.
+/// A tokenizer owned by C++.
 pub struct Loaded {
     tokenizer: Tokenizer,
     cut: CutRule,
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn mlxe_tokenizer_load(
             TruncationDirection::Left => "left",
             TruncationDirection::Right => "right",
         });
-        // Both are the caller's business at every call; what a file happened to be saved with must not leak in.
+        // Padding and truncation are arguments of each call. Settings saved in the file must not apply.
         loaded.with_padding(None);
         let _ = loaded.with_truncation(None);
         if let ModelWrapper::BPE(model) = loaded.get_model() {
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn mlxe_tokenizer_load(
                 loaded.with_model(model);
             }
         }
-        // A post-processor that contradicts itself shows at the first text; better here than there.
+        // An invalid post-processor fails at the first text. Report it when the file is loaded.
         let nothing = EncodeOptions { add_special_tokens: 1, max_length: 0, strategy: 0, keep_end: 0 };
         for pair in [None, Some("")] {
             match quietly(|| encode(&loaded, None, "", pair, nothing)) {
@@ -123,7 +123,7 @@ pub unsafe extern "C" fn mlxe_tokenizer_describe(
     })
 }
 
-/// What `mlxe_tokenizer_change` understands.
+/// The JSON of `mlxe_tokenizer_change`.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Change {
@@ -274,15 +274,15 @@ fn utf8<'a>(raw: &'a [u8], what: &str) -> Result<&'a str, Failure> {
     })
 }
 
-/// Some tokenizer.json files make the crate panic at a text only (a piece length of 0, a regular expression that gives
-/// up): the file's fault, not ours.
+/// Some tokenizer.json files load but make the crate panic at a text (a piece length of 0, a regular expression that
+/// gives up). The panic is reported as an error of the file.
 fn crate_work<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     quietly(body).unwrap_or_else(|panic| {
         Err(Failure::new(Status::Format, format!("the tokenizer fails on it: {panic}")))
     })
 }
 
-/// A tokenizer that fails on the rule's probes fails on texts too, with a message of its own.
+/// If the tokenizer panics on the rule's test texts, no text is cut. The panic is reported at the first text.
 fn cut_rule(tokenizer: &Tokenizer) -> CutRule {
     quietly(|| CutRule::of(tokenizer)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Why a tokenizer.json can't be used, in one sentence; and what the crate only logs.
+//! Why a tokenizer.json can't be used, in one sentence. Also collects the warnings that the crate logs.
 
 use crate::edge::{Failure, Status};
 use log::{Level, Log, Metadata, Record};
@@ -81,7 +81,7 @@ struct Kind {
     r#type: Option<String>,
 }
 
-/// Refuses what the crate would take for something else, or what would fill the memory.
+/// Refuses parts that the crate would read as another type, and parts that would fill the memory.
 pub fn check_parts(json: &[u8]) -> Result<(), Failure> {
     let Ok(types) = serde_json::from_slice::<Types>(json) else {
         return Ok(()); // the crate refuses it too, and `explain` says why
@@ -91,7 +91,7 @@ pub fn check_parts(json: &[u8]) -> Result<(), Failure> {
     check_types(types)
 }
 
-/// Refuses a part of a type nobody knows. The crate would take it for any other part with fields of these names.
+/// Refuses a part of an unknown type. The crate would read it as any type that has the same fields.
 fn check_types(types: Types) -> Result<(), Failure> {
     let model = types.model.and_then(|model| model.r#type).map(|kind| json!({ "type": kind }));
     let parts = [model, types.normalizer, types.pre_tokenizer, types.post_processor, types.decoder];
@@ -106,7 +106,7 @@ fn check_types(types: Types) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses replacements one after another that make a short text fill the memory.
+/// Refuses a sequence of replacements that can make a short text fill the memory.
 fn check_growth(types: &Types) -> Result<(), Failure> {
     const MOST: u64 = 1000;
     for (name, part) in [("normalizer", &types.normalizer), ("decoder", &types.decoder)] {
@@ -123,7 +123,7 @@ fn check_growth(types: &Types) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses a charsmap whose first four bytes claim a longer table than it has: the crate reserves memory for it first.
+/// Refuses a charsmap whose first four bytes claim a longer table than it holds. The crate would allocate that table.
 fn check_charsmaps(part: Option<&Value>) -> Result<(), Failure> {
     let Some(part) = part else {
         return Ok(());
@@ -158,7 +158,7 @@ fn growth(part: &Value) -> u64 {
     let Some(content) = part.get("content").and_then(characters) else {
         return inner;
     };
-    // A regular expression may match nothing, before each character.
+    // A regular expression may match the empty string before each character.
     match part.get("pattern").and_then(|pattern| pattern.get("String")).and_then(characters) {
         Some(pattern) if pattern > 0 => inner.saturating_mul(content.div_ceil(pattern).max(1)),
         _ => inner.saturating_mul(content.max(1)),
@@ -178,7 +178,7 @@ pub fn explain(json: &[u8], reason: &str) -> Failure {
     }
 }
 
-/// The first type in `part`, or in the sequence it is, that is not `known`.
+/// The first type of `part`, or of its members if it is a sequence, that is not in `known`.
 fn unknown_type<'a>(part: &'a Value, known: &[&str]) -> Option<&'a str> {
     let members = ["normalizers", "pretokenizers", "processors", "decoders"];
     let kind = part.get("type").and_then(Value::as_str)?;
@@ -211,7 +211,7 @@ impl Log for Notebook {
     fn flush(&self) {}
 }
 
-/// Runs `body` and returns with it what was logged as a warning meanwhile on this thread.
+/// Runs `body`. Returns its result and the warnings that were logged on this thread meanwhile.
 pub fn notes_during<T>(body: impl FnOnce() -> T) -> (T, Vec<String>) {
     static NOTEBOOK: Notebook = Notebook;
     static INSTALL: Once = Once::new();

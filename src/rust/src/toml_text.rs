@@ -1,4 +1,4 @@
-//! TOML as JSON over the `toml` crate, with the line of every value, so that C++ can say where one is wrong.
+//! TOML as JSON by the `toml` crate, with the line of every value for error messages.
 
 use crate::edge::{bytes, guard, Failure, OwnedString, Status};
 use serde_json::{Map, Value};
