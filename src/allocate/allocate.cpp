@@ -42,7 +42,7 @@ class TargetedConverter {
     options_.scheme = kBaseScheme;
     options_.scheme.dtype = options.scheme.dtype;
     const bool own_texts = !texts.empty();
-    if (options.calibration) options_.calibration = calibrate::resolved(*options.calibration);
+    if (options.calibration) options_.calibration = calibrate::with_default_texts(*options.calibration);
     if (!own_texts && options.calibration) texts = options_.calibration->texts;
     origin_ = {.target = fmt::format("{} {}", option_of(target.kind), target.text),
                .request = request_of(options_, target, texts),

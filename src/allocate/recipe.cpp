@@ -192,7 +192,7 @@ void apply_recipe(const fs::path& file, ConvertOptions& options) {
                               "rounded plainly, and its figures do not hold"
                             : "it was made without calibration: its figures do not hold for this conversion");
   if (!recipe.calibration || !options.calibration) return;
-  options.calibration = calibrate::resolved(std::move(*options.calibration));
+  options.calibration = calibrate::with_default_texts(std::move(*options.calibration));
   options.calibration->texts =
       allocate::split(std::move(options.calibration->texts), recipe.calibration->held_out_every).fitted;
   if (hash_of(options.calibration->texts) != recipe.calibration->texts ||

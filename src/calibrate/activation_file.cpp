@@ -23,7 +23,7 @@ float encode(const float* values, int64_t count, int16_t* codes) noexcept {
   float largest = 0, check = 0;
   for (int64_t c = 0; c < count; ++c) {
     largest = std::max(largest, std::abs(values[c]));
-    check += values[c] * 0;  // NaN where a value is NaN or infinite
+    check += values[c] * 0;  // NaN if a value is NaN or infinite
   }
   if (!(check == 0)) {
     std::fill_n(codes, count, int16_t{1});

@@ -1,5 +1,5 @@
-// What flows from one step of a calibration to the next: in a file without a name, as there are far more
-// tokens than memory for them.
+// Stores the activations between two steps of a calibration. They are in an unnamed temporary file, because the
+// activations of all tokens do not fit into memory.
 #pragma once
 
 #include <cstdint>
@@ -14,20 +14,20 @@ class ThreadPool;
 
 namespace calibrate {
 
-// Slots of rows, each stored as 16-bit codes with a scale a row: a value comes back within 2^-16 of the
-// largest of its row, a row with NaN or infinity as NaN. One thread at a time.
+// Slots of rows, stored as 16-bit codes with a scale per row. The error of a value is at most 2^-16 of the largest
+// magnitude in its row. A row with NaN or infinity becomes NaN. One thread at a time.
 class ActivationFile {
  public:
-  // `folder`: where the file is made; it is gone with this object, or with the process. Errors: io.
+  // `folder`: the folder of the file. The file is removed with this object, or when the process ends. Errors: io.
   ActivationFile(const std::filesystem::path& folder, size_t slots);
   ~ActivationFile();
   ActivationFile(const ActivationFile&) = delete;
   ActivationFile& operator=(const ActivationFile&) = delete;
 
-  // Replaces what the slot held, which had the same shape. Returns what get() wants: that the rows read are
-  // those that were put, not later ones. Errors: io (a full disk).
+  // Replaces the rows of the slot by rows of the same shape. Returns a version for get(), which checks that the slot
+  // was not replaced since. Errors: io (a full disk).
   int64_t put(size_t slot, const cpu::Tensor& rows, ThreadPool& pool);
-  // Errors: internal (the slot was put again), io.
+  // Errors: internal (the slot has a later version), io.
   cpu::Tensor get(size_t slot, int64_t version, cpu::Arena& arena, ThreadPool& pool);
 
  private:

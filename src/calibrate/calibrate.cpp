@@ -67,12 +67,12 @@ class Calibrator : public Fitter {
                {.layer = plan.whole.layers.size(), .input = hidden});
     }
     for (WeightId id = 0; id < static_cast<WeightId>(original_.size()); ++id)
-      if (scheme(id) != nullptr) quantize_data_free(id, {});  // what the run did not reach
+      if (scheme(id) != nullptr) quantize_data_free(id, {});  // not reached by the run
     return std::move(result_);
   }
 
  private:
-  // Of a text's weight, where only its first token is read of the last layer.
+  // Weight of the first token, as a share of its text, if a head reads only the first token of the last layer.
   static constexpr float kFirstTokenShare = 0.5f;
 
   // Handles are indices of the plan's parameters.
@@ -118,9 +118,9 @@ class Calibrator : public Fitter {
     return values;
   }
 
-  // A matrix of which no inputs are known: tables, and what the run did not reach. Some rows at a time: a
-  // vocabulary's are half of a small model. `importance`: of errors in each column; empty where all are
-  // alike.
+  // Quantizes a matrix without known inputs: a table, or a matrix that the run did not reach. Works on some rows at a
+  // time, because a vocabulary is half of a small model. `importance`: weight of the errors of each column; empty:
+  // all 1.
   void quantize_data_free(WeightId id, std::vector<float> importance) {
     named(id, [&] {
       const Scheme& wanted = *scheme(id);
@@ -171,7 +171,7 @@ class Calibrator : public Fitter {
   }
 
   std::vector<ChannelAffine> norm(const LayerNorm& norm, const ChannelFit& fit) override {
-    if (!corrects() || norm.bias == kNoWeight) return {};  // a line needs the bias to take up its offset
+    if (!corrects() || norm.bias == kNoWeight) return {};  // without a bias, no offset can be stored
     const std::vector<ChannelAffine> lines = fit.lines();
     const auto change = [&](WeightId id, auto&& value) {
       std::vector<float> values(original(id).values(), original(id).values() + original(id).rows());
@@ -193,12 +193,12 @@ class Calibrator : public Fitter {
 
   void linears(std::span<const Linear> linears, MomentSums& sums) override {
     std::vector<Linear> due;
-    for (const Linear& l : linears) {  // the parts of a fused matrix are rounded as one
+    for (const Linear& l : linears) {  // a fused matrix is rounded as a whole
       const bool is_new = std::ranges::find(due, l.weight, &Linear::weight) == due.end();
       if (is_new && scheme(l.weight) != nullptr) due.push_back(l.whole());
     }
     named(due[0].weight, [&] {
-      std::vector<std::vector<float>> values, targets;  // values first: they say which of them is not finite
+      std::vector<std::vector<float>> values, targets;  // values first: their error names the tensor
       for (const Linear& l : due) named(l.weight, [&] { values.push_back(values_of(l.weight, 0, l.out)); });
       InputHessian hessian(sums.finish());
       for (const std::vector<float>& v : values) targets.push_back(correct_for_drift(v, hessian, pool_));
@@ -239,7 +239,7 @@ class Calibrator : public Fitter {
     keep(l.weight, std::move(best), std::move(entry));
   }
 
-  // So that the outputs are right on average.
+  // Sets the bias so that the mean of the outputs is the original's.
   void correct_bias(const Linear& l, const std::vector<float>& values, const std::vector<float>& rounded,
                     const Moments& moments) {
     const auto n = static_cast<size_t>(l.in);
@@ -257,7 +257,7 @@ class Calibrator : public Fitter {
     set_vector(l.bias, std::move(bias));
   }
 
-  // What an earlier run finished: the run passes by it.
+  // Installs the results of an earlier run. This run skips those matrices.
   void take_up(CalibratedWeights earlier) {
     std::map<std::string, WeightId> ids;
     for (const Parameter& p : loaded_.model.parameters()) ids[p.name] = p.handle;
@@ -297,7 +297,7 @@ class Calibrator : public Fitter {
     if (progress_) progress_("calibrating", done_.size(), schemes_.size());
   }
 
-  // Errors of `body` say which tensor they are about.
+  // Adds the name of the tensor to errors of `body`.
   template <class Body>
   void named(WeightId id, Body&& body) {
     try {
@@ -323,7 +323,7 @@ class Calibrator : public Fitter {
   CalibratedWeights result_;
 };
 
-// All that a calibration's results follow from. Files of the model count by size and time.
+// Identifies everything that the results of a calibration depend on. Files of the model count by size and time.
 std::string key_of(const std::filesystem::path& model, const Calibration& calibration,
                    const std::map<std::string, Scheme>& schemes, const Batch& batch) {
   std::string text = fmt::format("{} {} {} {}", kVersion, conversion_sources_hash(), name(active_variant()),
@@ -352,7 +352,7 @@ CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Ca
                                     const Warning& warning, const Progress& progress,
                                     const std::filesystem::path& scratch,
                                     const std::filesystem::path& journal) {
-  LoadedModel loaded = load_model(model, {});  // the plan has said what there is to say
+  LoadedModel loaded = load_model(model, {});  // warnings were given by the plan
   Tokenizer tokenizer = Tokenizer::load(model, warning);
   if (loaded.sentence.do_lower_case) tokenizer.lower_case_first();
   ThreadPool pool(threads, warning);
@@ -361,7 +361,7 @@ CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Ca
     widest_input = std::max(widest_input, loaded.checkpoint.stored(name).shape[1]);
   const Batch batch = calibrate::tokenize(calibration, loaded, tokenizer, widest_input, pool, warning);
 #ifdef __GLIBC__
-  ::malloc_trim(0);  // many small blocks of texts and tokens are free again: their pages are wanted back
+  ::malloc_trim(0);  // returns the pages of many small freed blocks (texts, tokens) to the system
 #endif
   calibrate::Journal steps(journal, calibrate::key_of(model, calibration, schemes, batch));
   return calibrate::Calibrator(loaded, calibration, schemes, pool, progress, std::move(steps))

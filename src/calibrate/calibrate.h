@@ -1,9 +1,9 @@
-// Quantizing a model's matrices by what they do to its outputs on the user's texts. docs/convert.md.
+// Quantizes a model's matrices so that its outputs on the calibration texts change least. docs/convert.md.
 //
-// The model runs once, all calibration texts at a time, on two sets of weights side by side: the original
-// ones, and those that will be written. When the run comes to a linear, its inputs in both are known; its
-// matrix is then rounded so that it makes of the second inputs what the original made of the first, its bias
-// takes up the difference that remains on average, and the run goes on.
+// The model runs once over all calibration texts, on two sets of weights side by side: the original weights, and the
+// weights that will be written. When the run reaches a linear, the linear's inputs on both sides are known. Its
+// matrix is then rounded so that the outputs on the quantized side are near the original outputs. Its bias corrects
+// the mean of the remaining error. Then the run continues.
 #pragma once
 
 #include <filesystem>
@@ -22,11 +22,13 @@ struct CalibratedWeights {
   std::vector<TensorCalibration> report;              // in the order of the run; names are canonical
 };
 
-// `schemes`: of every matrix to quantize, by canonical name; all affine. `threads` 0: all cores. `scratch`: a
-// folder for a temporary file of activations; empty: the system's. `journal`: a folder to note finished steps
-// in, for another run with the same model, texts and options to go on from; empty: none. Errors: those of
-// reading a folder and its tokenizer; usage (no tokens in the texts); numeric (NaN, infinity or values beyond
-// a dtype, naming the tensor).
+//   schemes  the scheme of every matrix to quantize, by canonical name; all affine
+//   threads  0: all cores
+//   scratch  the folder of the temporary file of activations; empty: the system's
+//   journal  a folder that records finished steps, so that an interrupted calibration of the same model, texts and
+//            options can be resumed; empty: no record
+// Errors: those of reading a folder and its tokenizer; usage (no tokens in the texts); numeric (NaN, infinity or
+// values beyond a dtype; names the tensor).
 CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Calibration& calibration,
                                     const std::map<std::string, Scheme>& schemes, int threads,
                                     const Warning& warning, const Progress& progress,

@@ -12,13 +12,13 @@ struct CalibrationOps::Group {
   Tensor input;
   std::vector<Linear> linears;
   bool done = false;
-  std::vector<int64_t> stored;  // versions of the input's changed side, a part each; empty: it is made anew
+  std::vector<int64_t> stored;  // version of the input's changed side, for each part; empty: recomputed
 };
 
 namespace {
 
-constexpr int64_t kPartTokens =
-    512;  // of the texts that go through a step together, at most if they are several
+// Largest number of tokens of a part, unless it is a single text.
+constexpr int64_t kPartTokens = 512;
 
 CalibrationOps::Tensor shared(CalibrationOps::Node node) {
   return std::make_shared<const CalibrationOps::Node>(std::move(node));
@@ -204,14 +204,14 @@ CalibrationOps::Tensor CalibrationOps::store_sum(const Tensor& a, const Tensor& 
   std::shared_ptr<Versions> originals;
   const bool alone = a->group && a->group->linears.size() == 1;
   if (alone) {
-    // The original's sum waits for no rounding: it is made while what it is made of is at hand.
+    // The original sum does not depend on rounding. It is computed now, because its summands are in memory.
     auto made = std::make_shared<Versions>(parts_.size());
     const auto each = [&](size_t part, const cpu::Tensor& y, const cpu::Tensor& beside) {
       (*made)[part] = sums(y.columns()).put(slot(part, Sides::original), sum(original_, y, beside), pool_);
     };
     if (round(*a->group, b.get(), each)) originals = made;
-    // Nothing was gathered: an earlier run rounded it. The rows are made of stored inputs all the same, so
-    // that they are the same.
+    // No moments were computed: an earlier run rounded the linear. Its inputs are stored all the same, so that the
+    // outputs have the same bits as in the earlier run.
     if (a->group->stored.empty())
       for (size_t i = 0; i < parts_.size(); ++i)
         store_input(*a->group, i, a->group->input->rows(i, Sides::changed).changed);

@@ -1,10 +1,12 @@
-// The op list of models/ops.h, run on the original and the changed weights side by side, some texts at a
+// The op list of models/ops.h, run on the original and the changed (quantized) weights side by side, some texts at a
 // time.
 //
-// Nothing is computed before it is needed: a Tensor is a recipe for its rows. Stored in an ActivationFile are: sums
-// (add, add_layer_norm), what a layer norm makes of rows that are not stored, and what flows into a linear whose
-// outputs are added to something (the changed model's side). When a sum needs a linear, the linear's inputs are gone
-// through once to gather what rounding its matrix needs, the Fitter rounds it, and then the rows are made.
+// Evaluation is lazy: a Tensor is a function that computes its rows. An ActivationFile stores
+//   sums (add, add_layer_norm);
+//   outputs of a layer norm whose input is not stored;
+//   inputs, on the changed side, of a linear whose outputs are added to another value.
+// When a sum needs the outputs of a linear, its inputs are read once to compute their moments, the Fitter rounds its
+// matrix, and then the outputs are computed.
 #pragma once
 
 #include <functional>
@@ -21,33 +23,34 @@
 
 namespace mlxe::calibrate {
 
-// Changes the weights as the run comes to them.
+// Changes the weights when the run reaches them.
 class Fitter {
  public:
   virtual ~Fitter() = default;
-  // Before the first rows of a sum of tables are made. `norm` is what they go through.
+  // Called before the first rows of a sum of tables are computed. `norm`: the norm of that sum.
   virtual void tables(std::span<const Lookup> lookups, const LayerNorm& norm) = 0;
   // Whether one of these linears is still to be rounded.
   virtual bool wants(std::span<const Linear> linears) const = 0;
-  // Before the first rows of linears that share an input are made, and one is wanted. `sums` is of all rows.
+  // Called before the first outputs of linears that share an input are computed, if one of the linears is still to
+  // be rounded. `sums`: the moments of all rows.
   virtual void linears(std::span<const Linear> linears, MomentSums& sums) = 0;
-  // After all rows of a norm were made. `fit` pairs them with the original's; the lines that are returned are
-  // applied to the rows.
+  // Called after all rows of a norm were computed. `fit` pairs them with the original's rows. The returned affine
+  // functions are applied to the rows.
   virtual std::vector<ChannelAffine> norm(const LayerNorm& norm, const ChannelFit& fit) = 0;
-  // After rows were stored: what they were made with is not needed for a while.
+  // Called after rows were stored. The weights they were computed with are not needed for a while.
   virtual void stored() = 0;
 };
 
 class CalibrationOps {
  public:
   enum class Sides { original, changed, both };
-  struct Part {  // the rows of some texts; a side that was not asked for is empty
+  struct Part {  // rows of some texts; a side that was not requested is empty
     cpu::Tensor original, changed;
   };
   // Linears of one input, rounded together.
   struct Group;
   struct Node {
-    std::function<void()> prepare = [] {};  // has the linears the rows depend on rounded
+    std::function<void()> prepare = [] {};  // rounds the linears that the rows depend on
     std::function<Part(size_t part, Sides sides)> rows;
     std::shared_ptr<Group> group = nullptr;  // of a linear
     size_t index = 0;                        // in the group
@@ -60,22 +63,23 @@ class CalibrationOps {
   CalibrationOps(const std::deque<cpu::Weight>& original, const std::deque<cpu::Weight>& changed,
                  const Batch& batch, const std::filesystem::path& scratch, ThreadPool& pool, Fitter& fitter);
 
-  // From here on a text's first token counts as much as `share` of its text, and all texts alike.
+  // From here on the first token of a text has the weight `share`, and its other tokens share the rest. All texts
+  // have the same weight.
   void weigh_first_tokens(float share);
-  // Has what x depends on rounded; its rows are not made.
+  // Rounds the linears that x depends on. Computes no rows of x.
   void need(const Tensor& x) { x->prepare(); }
 
   Tensor embed(std::span<const Lookup> lookups);
   Tensor linear(const Tensor& x, const Linear& l);
   std::vector<Tensor> linears(const Tensor& x, std::span<const Linear> ls);
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
-  // What is stored overwrites the stored rows of the same width from before; they become unreadable.
+  // Each stored result overwrites the previous one of the same width, which becomes unreadable.
   Tensor layer_norm(const Tensor& x, const LayerNorm& norm);
   Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm);
   Tensor add(const Tensor& a, const Tensor& b);
   Tensor feed_forward(const Tensor& x, const FeedForward& f);
   Tensor activate(const Tensor& x, Activation activation);
-  // x itself: heads that read first tokens, or a text's mean, are fitted to all tokens, weighed.
+  // Returns x: heads that read first tokens, or the mean of a text, are fitted to all tokens, with weights.
   Tensor take(const Tensor& x, std::span<const int32_t> rows);
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
   Tensor concatenate(const std::vector<Tensor>& parts);
@@ -87,7 +91,7 @@ class CalibrationOps {
     Batch batch;
     int32_t first_token;
   };
-  // A place in the activations' file, a version for each side of each part.
+  // A version in the activation file for each part.
   using Versions = std::vector<int64_t>;
   size_t slot(size_t part, Sides side) const { return 2 * part + (side == Sides::changed); }
   ActivationFile& sums(int64_t columns) {
@@ -98,24 +102,25 @@ class CalibrationOps {
     return std::span(weights_).subspan(static_cast<size_t>(parts_[part].first_token),
                                        parts_[part].batch.ids.size());
   }
-  // Gathers what flows into the group and has it rounded. `beside`: what the outputs of its only linear are
-  // added to, or null; `each` gets the original's rows of both. False where nothing of it was to be rounded.
+  // Computes the moments of the group's inputs and rounds its linears. `beside`: the value to which the outputs of
+  // the group's only linear are added, or null. `each` gets the original rows of both. Returns false if no linear of
+  // the group was to be rounded.
   using Summands = std::function<void(size_t part, const cpu::Tensor& outputs, const cpu::Tensor& beside)>;
   bool round(Group& group, const Node* beside, const Summands& each);
-  // Stores rows of the changed side of the group's input. They are what its linears are fed from then on.
+  // Stores rows of the changed side of the group's input. Its linears then read the stored rows.
   void store_input(Group& group, size_t part, const cpu::Tensor& rows);
   Tensor row_by_row(const Tensor& x, std::function<Part(const Part& in, size_t part, Sides sides)> f);
-  // Stores a node's rows on disk. If the original side is stored already, stores only the quantized side. The
-  // quantized side is fitted to the original rows as computed (Fit::as_made) or as stored (Fit::as_kept); the
-  // latter gives the same fit whether or not the original side was stored before. `norm`: what can take up the fit;
-  // null: no fit is made.
+  // Stores a node's rows on disk. If the original side is stored already (`originals`), stores only the changed side.
+  // The changed side is fitted to the original rows as computed (Fit::as_made) or as read back from disk
+  // (Fit::as_stored). The latter gives the same fit whether or not the original side was stored before. `norm`: its
+  // weight and bias take the fit; null: no fit.
   using Make = std::function<Part(size_t part, Sides sides)>;
   enum class Fit { as_made, as_stored };
   Tensor store(const Make& make, const LayerNorm* norm, Fit fit_to, std::shared_ptr<Versions> originals);
   // a + b, through the norm if there is one.
   Tensor store_sum(const Tensor& a, const Tensor& b, const LayerNorm* norm);
 
-  // f(ops, side) on the sides.
+  // Calls f(ops, side) for each requested side.
   template <class F>
   Part on(Sides sides, F&& f) {
     Part part;
@@ -131,7 +136,7 @@ class CalibrationOps {
   cpu::Workspace workspace_;
   cpu::CpuOps original_, changed_;
   std::filesystem::path scratch_;
-  std::map<int64_t, ActivationFile> sums_;    // and what norms made, by columns; two slots a part
+  std::map<int64_t, ActivationFile> sums_;    // of sums and norms, by columns; two slots a part
   std::map<int64_t, ActivationFile> inputs_;  // of linears, by columns; a slot a part
 };
 

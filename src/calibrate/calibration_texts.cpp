@@ -39,7 +39,7 @@ bool is_number(std::string_view text) {
   return !copy.empty() && *end == '\0';
 }
 
-// Whether the labels are of pairs of texts, as those of natural language inference are.
+// Whether the labels are those of pairs of texts, as in natural language inference.
 bool are_of_pairs(const std::vector<std::string>& labels) {
   return std::ranges::any_of(labels, [](const std::string& label) {
     return std::ranges::any_of(
@@ -50,7 +50,7 @@ bool are_of_pairs(const std::vector<std::string>& labels) {
 
 enum class Pairs { together, apart };
 
-// The texts as the model is given them, without empty ones.
+// The texts as the model reads them, without empty ones.
 std::vector<EncodeInput> inputs_of(const std::vector<TextInput>& texts, Pairs pairs, const Say& warn) {
   std::vector<EncodeInput> inputs;
   size_t all = 0, empty = 0;
@@ -103,8 +103,8 @@ void check_inputs(const std::vector<EncodeInput>& inputs, const Model& model, co
                     listed(model.labels, 3), inputs.size()));
 }
 
-// How many letters the tokens stand for. A sign of a script without an alphabet (nearly all from U+3000 on)
-// is a syllable or a word, and counts as two letters.
+// Number of letters of the tokens. A character of a script without an alphabet (nearly all from U+3000 on) is a
+// syllable or a word, and counts as two letters.
 int64_t letters(const EncodeInput& input, const Encoding& e) {
   int64_t count = 0;
   std::array<int32_t, 2> counted{};  // bytes of each text: several tokens may share a character's bytes
@@ -123,7 +123,7 @@ int64_t letters(const EncodeInput& input, const Encoding& e) {
 // How well a vocabulary covers texts. Special tokens that were added do not count.
 struct Coverage {
   int64_t tokens = 0, unknown = 0;
-  int64_t spelled_tokens = 0, spelled_letters = 0;  // in texts of less than 1.5 letters a token
+  int64_t spelled_tokens = 0, spelled_letters = 0;  // of texts with less than 1.5 letters a token
 
   void add(const EncodeInput& input, const Encoding& e, std::optional<int32_t> unk) {
     int64_t here = 0;
@@ -157,7 +157,7 @@ struct Coverage {
   }
 };
 
-// Texts and their tokens, one for one.
+// Texts, and the tokens of each.
 struct Tokenized {
   std::vector<EncodeInput> inputs;
   std::vector<Encoding> encodings;
@@ -168,7 +168,7 @@ struct Tokenized {
     return count;
   }
 
-  // Appends texts spread evenly over all, as many as `most` tokens hold. Returns which.
+  // Appends texts, spread evenly over all, up to about `most` tokens. Returns their indices.
   std::vector<size_t> append(int64_t most, Batch& batch) const {
     const int64_t before = batch.tokens(), all = tokens();
     size_t kept = encodings.size();
@@ -185,7 +185,7 @@ struct Tokenized {
   }
 };
 
-// Of the built-in lines those the vocabulary covers.
+// The built-in lines that the vocabulary covers.
 Tokenized covered(const std::vector<EncodeInput>& lines, const Tokenizer& tokenizer, int64_t most_of_one) {
   Tokenized result;
   for (const EncodeInput& line : lines) try {
@@ -195,7 +195,7 @@ Tokenized covered(const std::vector<EncodeInput>& lines, const Tokenizer& tokeni
       if (coverage.knows_few() || coverage.spells()) continue;
       result.inputs.push_back(line);
       result.encodings.push_back(std::move(e));
-    } catch (const Error& error) {  // a word outside a vocabulary without unknown token
+    } catch (const Error& error) {  // an unknown word, and the vocabulary has no unknown token
       if (error.code() != ErrorCode::format) throw;
     }
   return result;
@@ -203,10 +203,10 @@ Tokenized covered(const std::vector<EncodeInput>& lines, const Tokenizer& tokeni
 
 }  // namespace
 
-Calibration resolved(Calibration calibration) {
+Calibration with_default_texts(Calibration calibration) {
   if (calibration.texts.empty() && calibration.built_in == BuiltInText::mixed_in) {
     calibration.texts = default_calibration_texts();
-    calibration.built_in = BuiltInText::left_out;  // a second time
+    calibration.built_in = BuiltInText::left_out;  // they are in `texts` now
   }
   return calibration;
 }
@@ -226,7 +226,7 @@ Batch tokenize(const Calibration& wanted, const LoadedModel& model, const Tokeni
   const Say warn = [&](const std::string& sentence) {
     if (warning) warning("calibration: " + sentence);
   };
-  const Calibration calibration = resolved(wanted);
+  const Calibration calibration = with_default_texts(wanted);
   const std::optional<int32_t> unk = tokenizer.special_ids().unk;
   const int64_t most_of_one = token_limit(model, tokenizer.model_max_length()),
                 most = most_tokens(widest_input);
@@ -250,7 +250,7 @@ Batch tokenize(const Calibration& wanted, const LoadedModel& model, const Tokeni
   int64_t truncated = 0;
   const double given_share = calibration.built_in == BuiltInText::mixed_in ? 1 - kBuiltInShare : 1;
   const auto of_given = static_cast<int64_t>(static_cast<double>(most) * given_share);
-  // Who names a number of texts means it.
+  // An explicit number of texts is not reduced to the number of tokens.
   for (const size_t i : given.append(calibration.limit > 0 ? given.tokens() : of_given, batch)) {
     coverage.add(given.inputs[i], given.encodings[i], unk);
     truncated += given.encodings[i].truncated;

@@ -35,11 +35,11 @@ std::vector<ChannelAffine> ChannelFit::lines() const {
     const Sums& s = sums_[c];
     const double mean = s.x / weight_, wanted = s.wanted / weight_;
     const double variance = s.xx / weight_ - mean * mean;
-    constexpr double kNoise = 1e-6;  // of what float32 rows leave of a constant
+    constexpr double kNoise = 1e-6;  // relative variance of a constant in float32
     const double slope =
         variance > kNoise * s.xx / weight_ ? (s.x_wanted / weight_ - mean * wanted) / variance : 1;
     if (!std::isfinite(slope) || !std::isfinite(wanted - slope * mean))
-      continue;  // what reads them will say so
+      continue;  // NaN: the linear that reads these rows reports it
     lines[c] = {static_cast<float>(slope), static_cast<float>(wanted - slope * mean)};
   }
   return lines;

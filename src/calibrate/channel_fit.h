@@ -1,4 +1,5 @@
-// Lines through pairs of values, a line a channel: what a layer norm's weight and bias can make good.
+// An affine function for each channel that maps the changed values to the original ones: a correction that fits into
+// a layer norm's weight and bias.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ class ChannelFit {
  public:
   explicit ChannelFit(int64_t channels) : sums_(static_cast<size_t>(channels)) {}
 
-  // Rows of x, what they should be, and how much each counts.
+  // Adds rows of x, the wanted rows, and a weight for each row.
   void add(const cpu::Tensor& x, const cpu::Tensor& wanted, std::span<const float> weights, ThreadPool& pool);
   // For each channel the slope and offset with the smallest mean squared error of slope x + offset. A channel
   // that hardly varies keeps its slope.

@@ -10,7 +10,7 @@ namespace {
 using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using ColumnMajor = Eigen::MatrixXd;
 
-// Eigen blocks its loops by the processor's caches, which would make sums differ from machine to machine.
+// By default Eigen chooses block sizes by the processor's caches. Sums would then differ between machines.
 void fix_block_sizes() {
   static const bool done = [] {
     Eigen::setCpuCacheSizes(32 << 10, 1 << 20, 8 << 20);
@@ -27,9 +27,9 @@ void fix_block_sizes() {
 
 }  // namespace
 
-// A Cholesky factor read backwards is upper triangular: what is factored is P H P^T from its end.
+// The Cholesky factor of P H P^T in reverse order, read backwards, is upper triangular.
 struct Factorization::State {
-  std::vector<int32_t> order;  // from its end
+  std::vector<int32_t> order;  // reversed
   ColumnMajor a;
   std::unique_ptr<Eigen::LLT<Eigen::Ref<ColumnMajor>>> llt;  // in place
 };
@@ -52,7 +52,7 @@ Factorization::~Factorization() = default;
 
 void Factorization::solve(float* rows, int64_t count) const {
   const auto n = static_cast<int64_t>(state_->order.size());
-  ColumnMajor x(n, count);  // a column a row
+  ColumnMajor x(n, count);  // one column per row
   for (int64_t r = 0; r < count; ++r)
     for (int64_t i = 0; i < n; ++i)
       x(i, r) = static_cast<double>(rows[r * n + state_->order[static_cast<size_t>(i)]]);
@@ -77,7 +77,7 @@ std::vector<float> Factorization::unit_upper() const {
 std::vector<double> solve_small(std::span<const double> a, std::span<const double> b) {
   const auto n = static_cast<int64_t>(b.size());
   RowMajor m = Eigen::Map<const RowMajor>(a.data(), n, n);
-  // Some unknowns may be tied (a group whose codes are all alike): the ridge picks the smallest change.
+  // The system may be singular (a group whose codes are all equal). The ridge then selects the smallest change.
   for (int64_t i = 0; i < n; ++i) m(i, i) += 1e-9 + 1e-6 * m(i, i);
   const Eigen::VectorXd x = m.ldlt().solve(Eigen::Map<const Eigen::VectorXd>(b.data(), n));
   return {x.data(), x.data() + n};

@@ -1,4 +1,4 @@
-// Symmetric positive definite systems, by Eigen (the only file of ours that includes it is this one's .cpp).
+// Symmetric positive definite systems, solved by Eigen. Only factorization.cpp includes Eigen.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ class Factorization {
 
   // rows := rows H^-1 for `count` rows of n values.
   void solve(float* rows, int64_t count) const;
-  // U, row-major [n, n], with room behind it for a kernel to read a panel past the end.
+  // U, row-major [n, n]. Readable for one panel past the end, as kernels require.
   std::vector<float> unit_upper() const;
 
  private:

@@ -24,7 +24,7 @@ float squared_error(std::span<const float> values, std::span<const float> import
   return sum;
 }
 
-// Weighted straight line through (code, value).
+// Weighted linear regression of value on code.
 AffineGroup refit(std::span<const float> values, std::span<const float> importance, const AffineGroup& group,
                   float last_code) noexcept {
   double w = 0, wc = 0, wv = 0, wcc = 0, wcv = 0;
@@ -41,7 +41,7 @@ AffineGroup refit(std::span<const float> values, std::span<const float> importan
 
 AffineGroup as_stored(AffineGroup group, Dtype dtype) noexcept {
   const AffineGroup rounded{stored(group.scale, dtype), stored(group.bias, dtype)};
-  // A scale below what the dtype can hold: any other keeps the codes at the bias.
+  // The scale underflows in the dtype. Any other scale keeps the decoded values at the bias.
   return {rounded.scale == 0 ? stored(std::copysign(6e-5f, group.scale), dtype) : rounded.scale,
           rounded.bias};
 }

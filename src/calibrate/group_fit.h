@@ -1,4 +1,4 @@
-// The scale and bias of one group of weights, each of which has a weight in the error.
+// Chooses the scale and bias of one group of weights so that a weighted error is smallest.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct Grid {
   float last_code() const noexcept { return static_cast<float>((1 << bits) - 1); }
 };
 
-// `value` as a file of that dtype holds it.
+// `value` rounded to the dtype of the file.
 float stored(float value, Dtype dtype) noexcept;
 
 // The code nearest to `value`, as a float.
@@ -27,12 +27,12 @@ inline float nearest_code(float value, const AffineGroup& group, float last_code
   return (clamped + kWhole) - kWhole;
 }
 
-// What plain rounding takes (quant/group_scales.h), as stored.
+// The scale and bias of round-to-nearest (quant/group_scales.h), as stored.
 AffineGroup rtn_group(std::span<const float> values, const Grid& grid) noexcept;
 
-// Smallest sum of importance * (value - decoded)^2 that a search finds: the range is clipped step by step,
-// and scale and bias of the best are refitted to their codes by least squares. Never worse than rtn_group.
-// `importance` is not negative; all zero counts as all one.
+// Searches the scale and bias with the smallest sum of importance * (value - decoded)^2. Clips the range step by
+// step; then refits the best scale and bias to their codes by least squares. Never worse than rtn_group().
+// `importance` is not negative; if all are 0, all count as 1.
 AffineGroup fit_group(std::span<const float> values, std::span<const float> importance,
                       const Grid& grid) noexcept;
 

@@ -16,13 +16,13 @@ float ridge_of(const Moments& moments, double damping) {
     variance += static_cast<double>(moments.covariance[c * n + c]) / static_cast<double>(n);
     square += moments.mean[c] * moments.mean[c] / static_cast<double>(n);
   }
-  // Inputs that hardly change leave a covariance of rounding errors, which may be indefinite.
+  // If inputs hardly vary, the covariance consists of rounding errors and may be indefinite.
   constexpr double kNoise = 1e-6;
   const double least = kNoise * (square + variance);
   return static_cast<float>(least > 0 ? std::max(damping * variance, least) : 1);
 }
 
-// Adds the ridge to the covariance's diagonal and gives it up.
+// Adds the ridge to the covariance's diagonal. Moves the covariance out of `moments`.
 std::vector<float> damped(Moments& moments, float ridge) {
   std::vector<float> h = std::move(moments.covariance);
   const auto n = static_cast<size_t>(moments.columns);

@@ -38,7 +38,7 @@ fs::path Journal::file(size_t step) const {
 CalibratedWeights Journal::read(const std::map<std::string, Scheme>& schemes) {
   CalibratedWeights found;
   if (folder_.empty()) return found;
-  std::error_code unreadable;  // counts as not there
+  std::error_code unreadable;  // counts as missing
   for (; fs::exists(file(steps_), unreadable); ++steps_) {
     try {
       const SafetensorsFile step(file(steps_));
@@ -65,7 +65,7 @@ CalibratedWeights Journal::read(const std::map<std::string, Scheme>& schemes) {
       found.matrices.merge(of_step.matrices);
       found.vectors.merge(of_step.vectors);
       found.report.insert(found.report.end(), of_step.report.begin(), of_step.report.end());
-    } catch (const std::exception&) {  // damaged, or not ours: from here on it is made again
+    } catch (const std::exception&) {  // damaged or foreign: recompute from here on
       break;
     }
   }

@@ -1,4 +1,4 @@
-// What a calibration has finished, on disk as it goes, so that one that was killed goes on where it stopped.
+// Records the finished steps of a calibration on disk, so that an interrupted calibration can be resumed.
 #pragma once
 
 #include <cstddef>
@@ -11,18 +11,18 @@
 
 namespace mlxe::calibrate {
 
-// A folder with one file a step. Steps of a run with another `key` (all that its results follow from) are not
-// used, and removed. Nothing is made on disk before the first step.
+// A folder with one file for each step. `key` identifies everything that the results depend on. Steps with another
+// key are not used, and are removed. Nothing is written before the first step.
 class Journal {
  public:
-  // An empty folder name: nothing is kept.
+  // An empty folder name: nothing is recorded.
   Journal(std::filesystem::path folder, std::string key);
 
-  // What earlier runs finished: matrices of these schemes, and their linears' biases. A file that is damaged
-  // ends it there.
+  // The results of earlier runs: matrices of these schemes, and the biases of their linears. Stops at the first
+  // damaged file.
   CalibratedWeights read(const std::map<std::string, Scheme>& schemes);
-  // Adds the matrices of `all` that are not there yet, and their biases; `bias_of` names those that changed,
-  // by the matrix's name. Errors: io.
+  // Adds a step with the matrices of `all` that are not recorded yet, and their biases. `bias_of`: name of the
+  // changed bias, by the matrix's name. Errors: io.
   void add(const CalibratedWeights& all, const std::map<std::string, std::string>& bias_of);
 
  private:

@@ -19,7 +19,7 @@ constexpr int64_t kBlock = 576;
 constexpr int64_t kRowTile = 96;  // rows of the sums one unit of work makes
 constexpr int64_t kColumnTile = kBf16Panel;
 
-// NaN need not stay one: the sums beside the products tell of it.
+// A NaN may be lost here: `Sums::sum` shows it.
 uint16_t to_bf16(float value) {
   const uint32_t u = std::bit_cast<uint32_t>(value);
   return static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
@@ -42,9 +42,9 @@ MomentSums::MomentSums(int64_t columns, int64_t outputs, ThreadPool& pool)
   make(d_, outputs > 0 ? outputs : columns);
 }
 
-// sums += left right^T: for a symmetric sum only the tiles that reach the diagonal or lie right of it. A
-// block is summed on its own first: added one by one to the sums of all tokens, small products would be lost,
-// and the covariance would not be positive definite any more.
+// sums += left right^T. Of a symmetric sum, only tiles on or right of the diagonal are computed. The products of a
+// block are summed on their own first. Added one by one to the sum of all tokens, small products would be lost, and
+// the covariance would no longer be positive definite.
 void MomentSums::add_products(int64_t rows, int64_t depth, Form form, std::vector<float>& sums) {
   const Bf16Kernels& k = bf16_kernels();
   const int64_t row_tiles = (rows + kRowTile - 1) / kRowTile;
@@ -64,21 +64,21 @@ void MomentSums::add_products(int64_t rows, int64_t depth, Form form, std::vecto
   });
 }
 
-// `value(t, c)` of `count` tokens, times the root of the token's weight, becomes the left factor; that of x
-// itself, which comes first, the right one too.
+// The left factor is `value(t, c)` of `count` tokens, times the square root of the token's weight. The factor of x,
+// which is added first, is also the right factor.
 template <class Value>
 void MomentSums::add_factor(Sums& sums, int64_t count, std::span<const float> weights, Form form,
                             Value&& value) {
   const auto rows = static_cast<int64_t>(sums.sum.size());
   const int64_t depth = cpu::up_to_multiple(count, kBf16Aligned);
-  // By columns: each index is one thread's, whatever their number.
+  // One thread computes a column, so that sums do not depend on the number of threads.
   pool_.parallel_for((rows + kColumnTile - 1) / kColumnTile, [&](int64_t tile, int) {
     const int64_t begin = tile * kColumnTile, end = std::min(rows, begin + kColumnTile);
     if (tokens_ == 0)
       for (int64_t t = 0; t < count; ++t)
         for (int64_t c = begin; c < end; ++c)
           sums.pivot[static_cast<size_t>(c)] += value(t, c) / static_cast<float>(count);
-    uint16_t rounded[kBlock][kColumnTile] = {};  // of a tile of columns, then turned
+    uint16_t rounded[kBlock][kColumnTile] = {};  // of a tile of columns, transposed below
     double sum[kColumnTile] = {};
     for (int64_t t = 0; t < count; ++t) {
       const float weight = weights[static_cast<size_t>(t)], root = std::sqrt(weight);
@@ -143,7 +143,7 @@ Moments MomentSums::finish() {
   std::vector<float>& h = x_.products;
   const auto k = static_cast<size_t>(columns_);
   for (size_t r = 0; r < k; ++r) {
-    // A variance can come out a little below zero where a column never changes.
+    // The variance of a constant column can be slightly below zero.
     h[r * k + r] = std::max(h[r * k + r], 0.0f);
     for (size_t c = 0; c < r; ++c) h[r * k + c] = h[c * k + r];
     if (!std::isfinite(h[r * k + r]))

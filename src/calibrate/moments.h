@@ -1,4 +1,4 @@
-// Means and covariance of what flows into a linear, gathered over the tokens of the calibration texts.
+// Means and covariance of a linear's inputs over the tokens of the calibration texts.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +14,15 @@ class Tensor;
 
 namespace calibrate {
 
-// What is gathered beside the covariance of a linear's inputs x.
+// The target d, whose covariance with a linear's inputs x is also computed.
 enum class Target {
-  inputs,   // d = x0 - x: the original's inputs less those of the changed model
-  outputs,  // d = (W x0 + b + r0) - r: what the linear must make of x, so that with r added the sum is the
-            // original's; for a linear whose outputs are added to something, r
+  inputs,  // d = x0 - x: the original's inputs minus the changed model's
+  outputs,  // d = (W x0 + b + r0) - r, for a linear whose outputs are added to a value r: the outputs for which the
+            // sum is the original's
 };
 
-// x: inputs as the already quantized layers before make them; d: see Target. E[] is a weighted mean over
-// tokens. Matrices are row-major with `columns` columns and have room behind them for a kernel to
-// read a tile's width past the end.
+// x: inputs computed by the already quantized layers before; d: see Target. E[] is a weighted mean over tokens.
+// Matrices are row-major with `columns` columns, and readable for one tile past the end, as kernels require.
 struct Moments {
   int64_t columns = 0, tokens = 0;
   Target target = Target::inputs;
@@ -32,25 +31,24 @@ struct Moments {
   std::vector<float> cross;               // E[(d - target_mean) (x - mean)^T]
 };
 
-// Sums block after block in an order that does not depend on the threads. Factors are rounded to bfloat16
-// once they are centred: that adds 2^-9 of a value as noise which averages out, and takes a fraction of the
-// time.
+// Sums blocks in an order that does not depend on the number of threads. Centred factors are rounded to bfloat16.
+// This adds noise of 2^-9 of a value, which averages out, and takes a fraction of the time.
 class MomentSums {
  public:
-  // Of x and d: `outputs` values a token; 0: inputs, as many as columns.
+  // `outputs`: values of d for each token (Target::outputs). 0: Target::inputs, as many as columns.
   MomentSums(int64_t columns, int64_t outputs, ThreadPool& pool);
 
   // d = d0 - d1. May be called again for more rows. `weights`: how much each row counts, not negative.
   void add(const cpu::Tensor& x, const cpu::Tensor& d0, const cpu::Tensor& d1,
            std::span<const float> weights);
-  // Errors: numeric, where an input was NaN or too large to square.
+  // Errors: numeric (an input is NaN, or its square overflows).
   Moments finish();
 
  private:
-  // One of the left factors: what it sums, and the products with x.
+  // A left factor: its sum, and its products with x.
   struct Sums {
     std::vector<double> sum;
-    std::vector<float> pivot;  // near the mean, so that little cancels
+    std::vector<float> pivot;  // near the mean, to avoid cancellation
     std::vector<float> products;
   };
   enum class Form { full, symmetric };

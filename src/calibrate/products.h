@@ -1,4 +1,4 @@
-// Products with square matrices, by the engine's kernels.
+// Products with square matrices, computed by the engine's kernels.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@ namespace mlxe::calibrate {
 inline constexpr int64_t kBlockRows = 32;  // rows of a weight matrix one unit of work takes
 inline constexpr float kZeros[128] = {};
 
-// A square matrix in panels as a kernel reads them: its columns [i * panel, ...) lie together, [n, panel].
+// A square matrix in panels, as kernels read it: panel i, [n, panel], has the columns from i * panel on.
 class PanelMatrix {
  public:
   PanelMatrix() = default;
@@ -35,7 +35,7 @@ class PanelMatrix {
     kernels().matmul(x, ld_x, rows, row(i, first), panel_, count, kZeros, 0, out, ld_out,
                      std::min(panel_, n_ - i * panel_));
   }
-  // The same of all panels.
+  // The same for all panels.
   void multiply(const float* x, int64_t ld_x, int64_t rows, int64_t first, int64_t count, float* out) const {
     for (int64_t i = 0; i < panels(); ++i) multiply(x, ld_x, rows, i, first, count, out + i * panel_, n_);
   }

@@ -14,10 +14,10 @@
 namespace mlxe::calibrate {
 namespace {
 
-constexpr int kRounds = 2;  // of refitting and moving codes
-constexpr int kSweeps = 2;  // over the codes of some rows, at most
+constexpr int kRounds = 2;  // of refit and coordinate descent
+constexpr int kSweeps = 2;  // of coordinate descent over a block of rows, at most
 
-// Codes as floats and groups of some rows.
+// Codes (as floats) and groups of a block of rows.
 struct Codes {
   Codes(int64_t rows, int64_t columns, int64_t group_size)
       : codes(static_cast<size_t>(rows * columns)),
@@ -35,7 +35,7 @@ void store(float value, Dtype dtype, size_t index, std::vector<std::byte>& out) 
   std::memcpy(out.data() + index * sizeof half, &half, sizeof half);
 }
 
-// Rows [first, ...) of the matrix.
+// Stores a block as the rows of the matrix from `first` on.
 void store(const Codes& from, int64_t first, QuantizedMatrix& out) {
   const auto group_size = static_cast<size_t>(out.scheme.group_size), groups = from.groups.size();
   const size_t first_group = static_cast<size_t>(first * out.columns) / group_size;
@@ -54,7 +54,7 @@ void store(const Codes& from, int64_t first, QuantizedMatrix& out) {
   }
 }
 
-// A block of rows on its way.
+// Quantizes a block of rows.
 class RowBlock {
  public:
   RowBlock(const float* target, int64_t rows, const InputHessian& hessian, const std::vector<float>& upper,
@@ -96,11 +96,12 @@ class RowBlock {
   float* error(int64_t row) { return error_.data() + row * n_; }
   float* gradient(int64_t row) { return gradient_.data() + row * n_; }
 
-  // Some columns at a time: within them a row's error is passed on at once, beyond them as a product.
+  // GPTQ in steps of kStep columns. Within a step an error is passed on at once; to later steps, all errors of the
+  // step are passed on in one matrix product.
   void compensate() {
     const Kernels& k = kernels();
     constexpr int64_t kStep = 64;
-    // Weights in the order they are rounded, what the earlier ones left added; and what each left.
+    // `wanted`: weights in the order they are rounded, plus the compensation of earlier errors. `left`: their errors.
     std::vector<float> wanted(at_.codes.size()), left(at_.codes.size());
     for (int64_t r = 0; r < rows_; ++r)
       for (int64_t i = 0; i < n_; ++i)
@@ -133,7 +134,7 @@ class RowBlock {
       }
   }
 
-  // error, gradient = error H and cost, from the codes.
+  // Computes error, gradient = error H and cost from the codes.
   void measure() {
     find_errors();
     hessian_.h.multiply(error_.data(), n_, rows_, 0, n_, gradient_.data());
@@ -145,7 +146,7 @@ class RowBlock {
     }
   }
 
-  // Column after column, the gradient of a panel's columns found when the sweep comes to it.
+  // Visits the columns in order. The gradient of a panel is computed when the sweep reaches the panel.
   void coordinate_descent() {
     const Kernels& k = kernels();
     const PanelMatrix& h = hessian_.h;
@@ -234,7 +235,7 @@ class RowBlock {
 
   const float* target_;
   const InputHessian& hessian_;
-  const std::vector<float>& upper_;  // U of hessian.h
+  const std::vector<float>& upper_;  // U of input_hessian.h
   int64_t rows_, n_, size_, groups_;
   Grid grid_;
   Codes at_;

@@ -36,7 +36,7 @@ std::string plan_digest(const ConversionPlan& plan, std::span<const TensorJob> j
   }
   for (const auto& [file, bytes] : plan.files) text += fmt::format("{} {}\n", file, bytes);
   text += config;
-  if (calibration) text += line_of(calibrate::resolved(*calibration));
+  if (calibration) text += line_of(calibrate::with_default_texts(*calibration));
   return sha256_hex(std::as_bytes(std::span(text)));
 }
 

@@ -335,11 +335,11 @@ TEST(BuiltInText, ComesInPairsWherePairsWereGiven) {
 }
 
 TEST(BuiltInText, StandsAloneWhereNothingWasGiven) {
-  const Calibration alone = resolved({});
+  const Calibration alone = with_default_texts({});
   EXPECT_EQ(alone.texts.size(), default_calibration_texts().size());
   EXPECT_EQ(alone.built_in, BuiltInText::left_out) << "not a second time";
   EXPECT_EQ(tokenized({}).batch.ids, tokenized(alone).batch.ids);
-  EXPECT_TRUE(resolved({.built_in = BuiltInText::left_out}).texts.empty());
+  EXPECT_TRUE(with_default_texts({.built_in = BuiltInText::left_out}).texts.empty());
 }
 
 }  // namespace
