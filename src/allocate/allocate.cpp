@@ -26,9 +26,9 @@ namespace allocate {
 namespace {
 
 constexpr int64_t kCostTokens = 3072, kProofTokens = 16'384;
-// Tokens whose run through the model takes as long as calibrating on one; for the bar alone.
+// Calibrating on one token takes as long as running this many tokens through the model. Only for the progress bar.
 constexpr double kCalibrationWork = 5;
-constexpr int kSearched = 5;  // trials a search takes, about; for the bar alone
+constexpr int kSearched = 5;  // approximate number of trials of a search; only for the progress bar
 
 bool is_of_size(const Target& target) {
   return target.kind == TargetKind::size || target.kind == TargetKind::bits;
@@ -150,7 +150,7 @@ class TargetedConverter {
     if (options_.warning) options_.warning(sentence);
   }
 
-  // Work is in runs of a token through the whole model.
+  // The unit of work is a run of one token through the whole model.
   void plan_progress(const SensitivityRunner& runner, const std::vector<TensorUse>& matrices) {
     measuring_work_ = work_of_costs(runner, matrices, kCostTokens);
     if (options_.calibration)
@@ -161,7 +161,7 @@ class TargetedConverter {
 
   Progress calibrating() { return whole_->part("calibrating", calibrating_work_); }
 
-  // How far the matrices' costs are from that of all together, of the allocation chosen.
+  // For the chosen allocation with round-to-nearest: the sum of the matrices' costs, and their cost together.
   void measure_sum(SensitivityRunner& runner, const std::vector<TensorCosts>& rounded,
                    const std::map<std::string, Scheme>& schemes) {
     std::map<std::string, std::vector<float>> all;

@@ -27,7 +27,7 @@ Frontier frontier_of(const std::vector<std::vector<SchemeCost>>& schemes) {
   return Frontier(choices);
 }
 
-// What most matrices have, for config.json to give for the whole model; `none` if all are floats.
+// The scheme of most matrices, which config.json gives for the whole model; `none` if all are floats.
 Scheme most_frequent(const std::map<std::string, Scheme>& schemes, const Scheme& none) {
   std::vector<std::pair<Scheme, int>> counts;
   for (const auto& [name, scheme] : schemes) {

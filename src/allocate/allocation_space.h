@@ -1,4 +1,4 @@
-// The allocations that make sense for a model: one a size, each as a conversion that can be written.
+// The allocations of a model on the frontier of size and cost. Each is a conversion that can be written.
 #pragma once
 
 #include <map>
@@ -14,24 +14,25 @@
 namespace mlxe::allocate {
 
 struct Allocation {
-  std::map<std::string, Scheme> schemes;  // of the matrices chosen for
-  double cost = 0;                        // predicted: the sum of theirs
+  std::map<std::string, Scheme> schemes;  // of the matrices whose bits are chosen
+  double cost = 0;                        // predicted: the sum of the matrices' costs
   PreparedConversion conversion;
 };
 
-// What a size or bits target limits: bytes of the weight files, or bits a weight.
+// The value that a size or bits target limits: bytes of the weight files, or bits a weight.
 double limited_figure(const ConversionPlan& plan, TargetKind kind);
 
 class AllocationSpace {
  public:
-  // `base` outlives this. `costs`: of matrices the conversion leaves to the allocation. `fixed`: schemes of
-  // those it leaves to it but no cost is known of (the output does not read them). Cost of a float: 0.
+  // `base` must outlive this. `costs`: of the matrices whose bits the allocation chooses. `fixed`: schemes of the
+  // other matrices that the options leave open; they have no cost, because the output does not read them. A float
+  // matrix costs 0.
   AllocationSpace(const PreparedConversion& base, std::vector<TensorCosts> costs,
                   std::map<std::string, Scheme> fixed);
 
   const std::vector<TensorCosts>& costs() const noexcept { return costs_; }
   const Frontier& frontier() const noexcept { return frontier_; }
-  // What all of the conversion but these matrices takes, as near as can be known before it is planned.
+  // Bytes of everything but these matrices, estimated: only a plan gives the exact bytes.
   uint64_t rest_bytes() const noexcept { return rest_bytes_; }
   uint64_t header_bytes() const noexcept { return header_bytes_; }
   uint64_t parameters() const noexcept { return parameters_; }
@@ -39,7 +40,7 @@ class AllocationSpace {
 
   // Point `i` of the frontier.
   Allocation at(size_t i) const;
-  // One width for all, the widest within a size or bits target; none: even the narrowest is larger.
+  // The widest single width for all matrices that meets a size or bits target; none if even the narrowest is larger.
   std::optional<Allocation> one_width(const Target& target) const;
 
  private:

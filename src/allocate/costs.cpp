@@ -23,10 +23,10 @@ int fitting_group(int wanted, int64_t columns) noexcept {
 namespace {
 
 struct Point {
-  double error, cost;  // of a matrix's values, squared; of the output
+  double error, cost;  // squared error of a matrix's values; cost at the output
 };
 
-// `points`: of one matrix, errors falling. What CostRequest says of inferring.
+// Infers a cost as described at CostRequest. `points`: of one matrix, in order of falling error.
 double cost_at(double error, const std::vector<Point>& points) {
   const Point& last = points.back();
   if (!(last.error > 0)) return last.cost;
@@ -43,7 +43,7 @@ double cost_at(double error, const std::vector<Point>& points) {
 
 std::vector<TensorCosts> measure_costs(SensitivityRunner& runner, const std::vector<TensorUse>& tensors,
                                        const CostRequest& request, const Progress& progress) {
-  // A change in an early layer runs more layers again.
+  // A change in an earlier layer runs more layers again.
   const auto work = [&](const TensorUse& t) {
     return static_cast<uint64_t>(runner.stages() - t.stage) * request.bits.size();
   };
@@ -57,7 +57,7 @@ std::vector<TensorCosts> measure_costs(SensitivityRunner& runner, const std::vec
     done += work(t);
     if (group == 0) continue;
     TensorCosts& costs = result.emplace_back(TensorCosts{.use = t, .measured = {}, .inferred = {}});
-    std::vector<Point> points;  // of what was measured
+    std::vector<Point> points;  // measured
     for (const int bits : request.bits) {
       const Scheme scheme{Mode::affine, bits, group, request.dtype};
       SensitivityRunner::Rounded rounded = runner.round(t, scheme);

@@ -1,4 +1,4 @@
-// What each way of storing each matrix takes and costs.
+// Bytes and cost of each matrix in each scheme.
 #pragma once
 
 #include <map>
@@ -10,7 +10,7 @@
 
 namespace mlxe::allocate {
 
-inline constexpr int kCostGroup = 64;  // at which costs are measured unless somebody asks for another
+inline constexpr int kCostGroup = 64;  // default group size for measuring costs
 
 struct SchemeCost {
   Scheme scheme;
@@ -20,35 +20,34 @@ struct SchemeCost {
 
 struct TensorCosts {
   TensorUse use;
-  std::vector<SchemeCost> measured;  // one a width of CostRequest::bits
+  std::vector<SchemeCost> measured;  // one for each width of CostRequest::bits
   std::vector<SchemeCost> inferred;  // the others
 };
 
-// By bits: of every tensor the choice of that width, at the group size its costs were measured at.
+// For each number of bits: every tensor's cost at that width, with the group size of the measurement.
 std::map<int, std::map<std::string, SchemeCost>> of_one_width(const std::vector<TensorCosts>& costs);
 
-// The group size a row of this many columns gets when `wanted` is asked for; 0 where none fits.
+// The group size for a row of `columns` values: `wanted`, or the next smaller one that fits; 0 if none fits.
 int fitting_group(int wanted, int64_t columns) noexcept;
 
-// Other widths and groups are inferred from the measured: the output's cost grows as the squared error of a
-// matrix's values. Groups from the same width, widths from the last of `bits`. For large errors that is not
-// so: a width between two measured ones lies on the power of the squared error that leads from one to the
-// other.
+// Costs of other widths and groups are inferred. Other groups: cost is proportional to the squared error of the
+// matrix's values, at the same width. A width between two measured widths: cost is a power of the squared error,
+// fitted to both (for large errors, cost is not proportional). Other widths: proportional, from the last of `bits`.
 struct CostRequest {
-  std::vector<int> bits;  // measured; of several the narrowest first
+  std::vector<int> bits;  // measured; narrowest first
   int group_size = kCostGroup;
   std::vector<int> other_bits, other_groups;
   Dtype dtype = Dtype::f16;
 };
 
-// Of those of `tensors` that some group fits; costs below 0, which rounding can make of nothing, are 0.
+// Costs of the `tensors` that a group size fits. Negative costs (rounding errors around 0) become 0.
 std::vector<TensorCosts> measure_costs(SensitivityRunner& runner, const std::vector<TensorUse>& tensors,
                                        const CostRequest& request, const Progress& progress);
 
-// About `most_tokens` tokens of sequences, spread evenly over all.
+// Sequences with about `most_tokens` tokens, spread evenly over all.
 std::vector<Sequence> spread(const std::vector<Sequence>& all, int64_t most_tokens);
 
-// Below this, figures say more about the texts than about the model.
+// With fewer texts or tokens, the figures depend more on the texts than on the model.
 inline constexpr size_t kFewestTexts = 24;
 inline constexpr int64_t kWantedTokens = 2048;
 

@@ -23,7 +23,7 @@ void drop_beaten(std::vector<Candidate>& candidates) {
   candidates.resize(count);
 }
 
-// At most `most` of them: the first and the last, and the cheapest of each equal part of the range between.
+// Reduces candidates to at most `most`: the first, the last, and the cheapest of each equal interval between.
 void thin_out(std::vector<Candidate>& candidates, size_t most) {
   if (candidates.size() <= most) return;
   const uint64_t low = candidates.front().total.bytes, high = candidates.back().total.bytes;
@@ -32,7 +32,7 @@ void thin_out(std::vector<Candidate>& candidates, size_t most) {
   for (size_t i = 1; i < candidates.size(); ++i) {
     const bool last_of_part = i + 1 == candidates.size() || (candidates[i + 1].total.bytes - low) / width !=
                                                                 (candidates[i].total.bytes - low) / width;
-    if (last_of_part) candidates[count++] = candidates[i];  // the largest of a part is its cheapest
+    if (last_of_part) candidates[count++] = candidates[i];  // the largest of an interval is its cheapest
   }
   candidates.resize(count);
 }

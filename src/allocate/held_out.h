@@ -1,4 +1,4 @@
-// What a converted folder does to the model's output on texts held out for that.
+// Measures the output error of a converted folder on held-out texts.
 #pragma once
 
 #include <filesystem>
@@ -17,7 +17,7 @@ class HeldOutTexts {
                int64_t most_tokens, int threads);
 
   int64_t sequences() const noexcept { return static_cast<int64_t>(original_outputs_.size()); }
-  // Of sentence vectors: 1 - mean cosine between the original's vectors of different texts; else 0.
+  // 1 - mean cosine between the original's sentence vectors of different texts; 0 for other outputs.
   double vector_spread() const noexcept { return spread_; }
   // Loads the folder and runs it, with float32 activations on the cpu engine. Errors: those of reading it.
   HeldOut measure(const std::filesystem::path& folder) const;

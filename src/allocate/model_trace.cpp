@@ -26,7 +26,7 @@ class Uses {
   std::set<ParameterId> seen_;
 };
 
-// What a linear is to the attention that reads its result, or makes its input.
+// The role of a linear next to an attention: of its query, key or value, or of its output.
 MatrixRole role_of(const PlanGraph& graph, const PlanOp& linears, ValueId result) {
   constexpr std::array kRoles{MatrixRole::query, MatrixRole::key, MatrixRole::value};
   for (const PlanOp& op : graph.ops) {

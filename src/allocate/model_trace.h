@@ -1,5 +1,5 @@
-// Which matrices a model's output is made of, where in the run each is met and what it does there. Read from
-// the model's plan, so that no tensor name is interpreted.
+// The matrices that a model's output depends on, with their place in the run and their role. Derived from the
+// model's plan: tensor names are not interpreted.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace mlxe::allocate {
 // What a model's users read, and what allocations are judged by: text logits, token logits, or a vector a text.
 Output output_of(const Model& model) noexcept;
 
-// What a matrix does in the run.
+// The role of a matrix in the run.
 enum class MatrixRole { table, query, key, value, attention_out, up, down, head, projection };
 // "table", "query", ..., "attention_out", "up", "down", "head", "projection".
 const char* name(MatrixRole role) noexcept;
@@ -22,7 +22,7 @@ struct TensorUse {
   Shape shape;       // [out, in]
   Role role = Role::linear;
   MatrixRole matrix = MatrixRole::head;
-  int stage = 0;  // 0: embeddings; 1 to L: layers; L + 1: what sits on them
+  int stage = 0;  // 0: embeddings; 1 to L: layers; L + 1: heads
 };
 
 // Matrices the output reads, in the order of the run, each once: where it is met first.

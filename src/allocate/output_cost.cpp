@@ -9,7 +9,7 @@
 namespace mlxe::allocate {
 namespace {
 
-// p log(p / q); a probability that underflowed counts as the smallest that matters.
+// p log(p / q). A q that underflowed is replaced by a small positive number.
 double divergence(double p, double q) {
   constexpr double kLeast = 1e-30;
   return p <= kLeast ? 0 : p * std::log(p / std::max(q, kLeast));
@@ -40,7 +40,7 @@ void CostMeter::add(std::span<const float> original, std::span<const float> chan
     return;
   }
   const std::vector<double> p = probabilities(problem_, original), q = probabilities(problem_, changed);
-  // One distribution over all labels, or one over yes and no for each.
+  // One distribution over all labels or, if multi-label, a binary one for each label.
   const bool together = problem_ == ProblemType::single_label && p.size() > 1;
   for (size_t i = 0; i < p.size(); ++i)
     cost_ += divergence(p[i], q[i]) + (together ? 0 : divergence(1 - p[i], 1 - q[i]));

@@ -1,4 +1,4 @@
-// How far a changed model's output is from the original's.
+// The distance of a changed model's output from the original's.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,10 @@ namespace mlxe::allocate {
 
 // Means over the rows of an output: texts, or the tokens of a token classifier.
 struct OutputCost {
-  // vector: 1 - cosine. Logits: the Kullback-Leibler divergence of the changed from the original distribution
-  // (of several labels that may hold together: the sum of theirs); of a regression: the squared difference.
+  // Of vectors: 1 - cosine. Of logits: KL(original || changed), summed over labels if multi-label. Of a regression:
+  // the squared difference.
   double cost = 0;
-  double flips = 0;  // the share of rows whose label changes; 0 where there are no labels
+  double flips = 0;  // share of rows whose label changes; 0 without labels
   int64_t rows = 0;
 };
 

@@ -1,4 +1,4 @@
-// Size against fidelity: what was possible, and what was chosen.
+// A chart of size against cost: the frontier, the trials and the chosen allocation.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace mlxe::allocate {
 
-// The predicted lines are moved so that the best one meets `chosen`.
+// The predicted lines are shifted so that the best one passes through `chosen`.
 std::string pareto_chart(const AllocationSpace& space, const Trial& chosen, const std::vector<Trial>& others);
 
 }  // namespace mlxe::allocate

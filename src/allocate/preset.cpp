@@ -1,4 +1,4 @@
-// Presets: two widths, and which matrices get the higher one.
+// Presets: two widths, and the matrices that get the higher one.
 #include <fmt/format.h>
 
 #include <array>
@@ -18,8 +18,8 @@ struct Preset {
 constexpr Preset kPresets[] = {
     {"mixed_2_6", 2, 6}, {"mixed_3_4", 3, 4}, {"mixed_3_6", 3, 6}, {"mixed_4_6", 4, 6}, {"mixed_4_8", 4, 8}};
 
-// What costs most for its bytes in the models measured (docs/mixed.md): values, the way down of the
-// feed-forward, and tables but the first, which is that of the words.
+// The matrices that gain most for their bytes in the models measured (docs/mixed.md): values, the down projection of
+// the feed-forward, and all tables except the first (the word embeddings).
 bool gets_more(const allocate::TensorUse& t, const allocate::TensorUse& first) {
   using allocate::MatrixRole;
   const bool small_table = t.matrix == MatrixRole::table && t.name != first.name;

@@ -24,7 +24,7 @@ namespace {
 
 using nlohmann::json;
 constexpr int kVersionOfFile = 1;
-constexpr int kFloatBits = 16;  // how a recipe says "float", as --set does
+constexpr int kFloatBits = 16;  // means float, as in --set
 
 const char* spelling(Layout layout) {
   return layout == Layout::hf ? "hf" : "mlx-embeddings";
@@ -57,7 +57,7 @@ Recipe from_json(const json& object) {
                      .texts = c.at("texts").get<std::string>(),
                      .held_out_every = c.at("held_out_every").get<size_t>(),
                      .built_in = c.value("built_in_text", false)
-                                     ? BuiltInText::mixed_in  // absent from 0.1.0's
+                                     ? BuiltInText::mixed_in  // absent in recipes of 0.1.0
                                      : BuiltInText::left_out};
   for (const json& t : object.at("tensors"))
     r.tensors.push_back({t.at("name").get<std::string>(), t.at("shape").get<Shape>(), scheme_from(t, dtype)});
@@ -135,7 +135,7 @@ namespace {
 using allocate::Recipe;
 using allocate::RecipeTensor;
 
-// Every matrix of the model that can be quantized must be the recipe's, and the other way round.
+// The recipe must have exactly the matrices of the model that can be quantized.
 void check_fits(const Recipe& recipe, const ConvertOptions& options, const std::string& where) {
   const auto fail = [&](const std::string& what) {
     throw Error(ErrorCode::format, fmt::format("{}: {}; it was made for another model than {}", where, what,

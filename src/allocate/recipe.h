@@ -1,5 +1,4 @@
-// mlx_encoder_recipe.json: an allocation, from what and for what it was made, and what it was measured to
-// cost.
+// mlx_encoder_recipe.json: an allocation, the model and target it was made for, and its measured cost.
 //
 //   {"version": 1, "tool": "mlx-encoder 0.1.0", "target": "--target-size 12MB", "request": "<sha256>",
 //    "source": {"model.safetensors": "<sha256>"}, "layout": "hf",
@@ -24,7 +23,7 @@
 
 namespace mlxe::allocate {
 
-inline constexpr size_t kHeldOutEvery = 3;  // of the texts given, the last of each this many proves
+inline constexpr size_t kHeldOutEvery = 3;  // the last of every three given texts is held out
 
 struct RecipeTensor {
   std::string name;  // canonical
@@ -35,8 +34,8 @@ struct RecipeTensor {
 struct RecipeCalibration {
   CalibrationMethod method = CalibrationMethod::automatic;
   size_t limit = 0;
-  std::string texts;          // SHA-256 of those it ran on
-  size_t held_out_every = 0;  // 0: it ran on all it was given
+  std::string texts;          // SHA-256 of the texts it ran on
+  size_t held_out_every = 0;  // 0: it ran on all given texts
   BuiltInText built_in = BuiltInText::left_out;
 };
 
@@ -55,7 +54,7 @@ struct Recipe {
   std::map<std::string, Scheme> allocation() const;
 };
 
-// The last of each `every` texts is held out, to prove what was fitted to the others; none for 0.
+// Holds out the last of every `every` texts, to measure the result on; 0: none.
 struct Split {
   std::vector<TextInput> fitted, held_out;
 };

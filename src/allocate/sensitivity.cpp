@@ -171,7 +171,7 @@ std::string to_svg(const Sensitivity& s) {
   for (const TensorSensitivity& t : s.tensors)
     for (const WidthCost& w : t.widths) {
       if (w.bits != s.order_bits) continue;
-      // What belongs to no layer has no neighbours to be joined with.
+      // A matrix outside the layers has no neighbours to connect with.
       const std::string line = t.layer ? t.part : t.name;
       const auto [it, is_new] = lines.emplace(line, chart.lines.size());
       if (is_new) chart.lines.push_back({line, {}});

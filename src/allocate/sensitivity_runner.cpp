@@ -13,7 +13,7 @@
 namespace mlxe::allocate {
 namespace {
 
-constexpr int64_t kChunkTokens = 512;  // of texts a thread takes through the layers together
+constexpr int64_t kChunkTokens = 512;  // of the texts that a thread runs together
 
 cpu::Weight float_weight(const std::string& name, const Shape& shape, const std::vector<float>& values) {
   return cpu::Weight({.name = name,
@@ -143,7 +143,7 @@ OutputCost SensitivityRunner::cost(const std::map<std::string, std::vector<float
   try {
     pool_.parallel_for(static_cast<int64_t>(chunks_.size()), [&](int64_t i, int slot) {
       Chunk& chunk = chunks_[static_cast<size_t>(i)];
-      // Nothing changed: the outputs are what they were.
+      // Nothing changed: the outputs are the same.
       const Matrix output = stage == stages() ? chunk.output : run(chunk, stage, slot, LayerInputs::pass);
       meters[static_cast<size_t>(i)].add(chunk.output, output);
     });

@@ -1,7 +1,7 @@
-// A model in memory whose matrices can be rounded one at a time, and what that does to its output.
+// A model in memory. Rounds one matrix at a time and measures the error at the output.
 //
-// The original runs once and the inputs of each layer are stored, so that a change in layer i runs layers i and
-// after alone. Float32 activations. Memory: (layers + 1) x tokens x hidden size floats besides the weights.
+// The original runs once, and the inputs of each layer are stored. A change in layer i then runs only layer i and
+// later layers. Float32 activations. Memory: (layers + 1) x tokens x hidden size floats besides the weights.
 #pragma once
 
 #include <deque>
@@ -29,13 +29,13 @@ class SensitivityRunner {
   int stages() const noexcept { return static_cast<int>(model_.layers()) + 2; }
 
   struct Rounded {
-    std::vector<float> values;      // as a reader decodes them
+    std::vector<float> values;      // dequantized
     double mean_squared_error = 0;  // against the original's
   };
-  // Plain rounding, to the bytes `convert` writes without calibration; mode none: cast to the scheme's dtype.
+  // Round-to-nearest, with the bytes that `convert` writes without calibration. Mode none: cast to the scheme's dtype.
   Rounded round(const TensorUse& tensor, const Scheme& scheme) const;
 
-  // Of the model with these tensors' values in place of the original's (all of what `tensors` names).
+  // The cost of the model with these values in place of the original tensors.
   OutputCost cost(const std::map<std::string, std::vector<float>>& changed);
 
  private:

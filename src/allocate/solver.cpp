@@ -11,7 +11,7 @@
 namespace mlxe::allocate {
 namespace {
 
-constexpr double kTolerance = 0.01;  // of a target: what counts as met
+constexpr double kTolerance = 0.01;  // relative: a target counts as met within this
 
 std::string worded(double figure, TargetKind kind) {
   return kind == TargetKind::size ? fmt::format("{:.0f} bytes ({})", figure, human_bytes(figure))
@@ -33,7 +33,7 @@ size_t solve_size(const AllocationSpace& space, const Target& target, const Warn
                          : target.value * static_cast<double>(space.parameters()) / 8 +
                                static_cast<double>(space.header_bytes());
   double budget = bytes - static_cast<double>(space.rest_bytes());
-  // Headers differ by a few bytes from plan to plan, so the exact plan has the last word.
+  // File headers differ by a few bytes between plans, so the exact plan decides.
   for (;;) {
     const std::optional<size_t> point =
         budget < 0 ? std::nullopt : frontier.within(static_cast<uint64_t>(budget));
@@ -59,19 +59,19 @@ std::optional<size_t> search(const Frontier& frontier, const Search& how,
   double factor = how.factor;
   const auto guess = [&] { return frontier.costing(std::pow(how.limit / factor, 1 / how.exponent)); };
   const auto bytes = [&](size_t i) { return static_cast<double>(frontier.total(i).bytes + rest_bytes); };
-  // The largest known to fail and the smallest known to pass, or one beyond either end.
+  // The largest point known to fail, and the smallest known to pass.
   std::optional<size_t> failed, passed;
   nearest = INFINITY;
   bool ended = false;
   constexpr int kMostTrials = 12;
   for (int trial = 0; trial < kMostTrials && !ended; ++trial) {
     const size_t lowest = failed ? *failed + 1 : 0, highest = passed ? *passed - 1 : frontier.size() - 1;
-    // Both ends known: no more than the tolerance lies between them.
+    // Stop if the points between both differ by less than the tolerance.
     if (passed && (*passed == lowest || bytes(*passed) - bytes(lowest) < kTolerance / 2 * bytes(*passed)))
       break;
     if (!passed && lowest == frontier.size()) break;
     size_t i = std::clamp(guess(), lowest, highest);
-    // Where the model of the costs does not help, halves do.
+    // If the assumption about the figure does not help, bisect.
     if (trial >= 4 && passed) i = lowest + (highest - lowest) / 2;
     if (trial >= 4 && !passed) i = (lowest + frontier.size() - 1 + 1) / 2;
     const double sum = std::pow(frontier.total(i).cost, how.exponent);
@@ -83,7 +83,7 @@ std::optional<size_t> search(const Frontier& frontier, const Search& how,
       continue;
     }
     passed = i;
-    // Whether the smallest that can be expected to pass is hardly smaller.
+    // Stop if the smallest point expected to pass is hardly smaller.
     const size_t next = std::clamp(guess(), lowest, i);
     ended = i == lowest || bytes(i) - bytes(next) < kTolerance * bytes(i) / 2;
   }

@@ -1,4 +1,4 @@
-// From a target to a point of the frontier.
+// Finds the point of the frontier for a target.
 #pragma once
 
 #include <functional>
@@ -9,14 +9,14 @@
 
 namespace mlxe::allocate {
 
-// The best point whose exact plan is within a size or bits target. Errors: usage (even the smallest is
-// larger, or the largest far smaller: says the figures).
+// The best point whose exact plan meets a size or bits target. Errors: usage (even the smallest is larger, or even the
+// largest is far smaller; gives the figures).
 size_t solve_size(const AllocationSpace& space, const Target& target, const Warning& warning);
 
-// The smallest point that `measure` finds within `limit` (of cost or share of flips), by measuring few of
-// them: costs are taken to grow as (sum of costs)^exponent, corrected by each measurement. `measure` gives the
-// figure of a point; of those within the limit each is smaller than the one before. Nothing if even the
-// largest fails; `nearest` gets the best figure seen.
+// Finds the smallest point whose measured figure (cost, or share of flips) is at most `limit`. Measures few points: it
+// assumes that the figure is proportional to (sum of costs)^exponent, and corrects the factor after each measurement.
+// `measure` returns the figure of a point. Points that meet the limit are measured in order of falling size. Returns
+// none if even the largest point fails. `nearest` gets the best figure seen.
 struct Search {
   double limit = 0;
   double exponent = 1;

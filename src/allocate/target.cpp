@@ -22,7 +22,7 @@ constexpr Unit kBytes[] = {{"", 1},     {"B", 1},        {"KB", 1e3},     {"MB",
 constexpr Unit kShare[] = {{"", 1}, {"%", 0.01}};
 constexpr Unit kPlain[] = {{"", 1}};
 
-// What a kind's text looks like and which values make sense.
+// The syntax and the valid range of each kind of target.
 struct Form {
   const char* option;
   std::span<const Unit> units;

@@ -10,27 +10,29 @@
 
 namespace mlxe::allocate {
 
-// Of a matrix before bits are chosen for it, and of one that the output does not read. The dtype is that of
-// the options.
+// The scheme of a matrix before its bits are chosen, and of a matrix that the output does not depend on. The dtype is
+// replaced by that of the options.
 inline constexpr Scheme kBaseScheme{Mode::affine, 8, 64, Dtype::f16};
 
 struct ChosenFor {
   std::vector<TensorUse> matrices;
-  std::map<std::string, Scheme> fixed;  // of the matrices the output does not read, whose cost nobody knows
+  std::map<std::string, Scheme> fixed;  // of the matrices that the output does not depend on
 };
 
-// Of those `conversion` quantizes, all that --keep and --set do not name. `read`: what the output reads.
+// The matrices that `conversion` quantizes, without those that --keep or --set name. `read`: matrices that the output
+// depends on.
 ChosenFor matrices_to_choose_for(const PreparedConversion& conversion, const std::vector<TensorUse>& read);
 
-// Of round-to-nearest, at the widths an allocation chooses from.
+// Costs with round-to-nearest at the widths of an allocation.
 std::vector<TensorCosts> measure_target_costs(SensitivityRunner& runner,
                                               const std::vector<TensorUse>& matrices, Dtype dtype,
                                               const Progress& progress);
-// Of these, in runs of a token through the whole model, about.
+// The approximate work of measure_target_costs(), in runs of one token through the whole model.
 double work_of_costs(const SensitivityRunner& runner, const std::vector<TensorUse>& matrices, int64_t tokens);
 
-// What calibration saves differs from matrix to matrix: much where inputs are correlated, little in tables.
-// One calibration at 4 bits says how much; an output's cost goes as the square of a matrix's error.
+// Scales costs by the effect of calibration, which is large for matrices with correlated inputs and small for tables.
+// The effect is measured by one calibration at 4 bits. The cost at the output is proportional to the square of a
+// matrix's error.
 std::vector<TensorCosts> after_calibration(std::vector<TensorCosts> costs, const ConvertOptions& options,
                                            const Progress& progress);
 

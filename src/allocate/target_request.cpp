@@ -61,7 +61,7 @@ std::optional<FinishedTarget> finished_before(const ConvertOptions& options, con
       again.allocation = recipe.allocation();
       again.keep.clear();
       again.overrides.clear();
-      Conversion conversion = convert(again);  // skipped, or an error where something has changed
+      Conversion conversion = convert(again);  // skipped, or an error if the folder was changed
       add_own_files(conversion);
       const Trial chosen = recorded_trial(recipe, conversion);
       return FinishedTarget{std::move(conversion), chosen};

@@ -1,4 +1,4 @@
-// What a conversion to a target was asked for, and whether a folder holds its result already.
+// Identifies a conversion to a target, and finds its result in an existing folder.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,7 @@
 
 namespace mlxe::allocate {
 
-// SHA-256 of all that decides the result beside the model: the target, the options, `texts`, this program.
+// SHA-256 of everything but the model that determines the result: target, options, `texts`, this program's version.
 std::string request_of(const ConvertOptions& options, const Target& target,
                        const std::vector<TextInput>& texts);
 
@@ -18,8 +18,8 @@ struct FinishedTarget {
   Trial chosen;  // as its recipe recorded it
 };
 
-// The result in options.output, if that is of this request; else none, if something may be written there.
-// Errors: usage (it holds something else that must stay), those of convert() where the folder has changed.
+// The result in options.output, if the folder is of this request; none if the folder may be written. Errors: usage
+// (the folder holds anything else that must stay); those of convert() if the folder was changed.
 std::optional<FinishedTarget> finished_before(const ConvertOptions& options, const std::string& request);
 
 }  // namespace mlxe::allocate

@@ -12,7 +12,7 @@
 namespace mlxe::allocate {
 namespace {
 
-// How much more all matrices cost together than (sum of their costs)^exponent, all at 4 bits; 1 if unknown.
+// Cost of all matrices together / (sum of their costs)^exponent, all at 4 bits; 1 if unknown.
 double whole_factor(SensitivityRunner& runner, const std::vector<TensorCosts>& rounded, TargetKind kind,
                     double exponent) {
   std::map<std::string, std::vector<float>> all;
@@ -44,7 +44,7 @@ TrialConversion TargetSearch::by_measuring(double vector_spread, SensitivityRunn
                                            const std::vector<TensorCosts>& rounded) {
   const bool flips = target_.kind == TargetKind::flips;
   const bool relative = target_.kind == TargetKind::relative_error;
-  // A relative error is a cost over how far the original's vectors lie apart, one number for all trials.
+  // A relative error is a cost divided by the spread of the original's vectors, which is the same for all trials.
   const double unit = relative ? vector_spread : 1;
   if (relative && !(unit > 0))
     throw Error(
@@ -54,7 +54,7 @@ TrialConversion TargetSearch::by_measuring(double vector_spread, SensitivityRunn
   Search how{.limit = unit * (target_.kind == TargetKind::cosine ? 1 - target_.value : target_.value),
              .exponent = flips ? 0.5 : 1.0};
   how.factor = whole_factor(runner, rounded, target_.kind, how.exponent);
-  std::optional<TrialConversion> smallest;  // that passes
+  std::optional<TrialConversion> smallest;  // that meets the target
   double nearest = 0;
   const auto measure = [&](size_t i) {
     TrialConversion made = make(space_.at(i));

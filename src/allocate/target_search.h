@@ -1,4 +1,4 @@
-// From a target to the conversion that meets it.
+// Finds the conversion that meets a target.
 #pragma once
 
 #include <functional>
@@ -20,13 +20,13 @@ class TargetSearch {
                std::function<Progress()> progress)
       : target_(target), space_(space), trials_(trials), progress_(std::move(progress)) {}
 
-  // Of a size or bits target: the best whose exact plan is within it. Costs of a classifier's matrices hardly
-  // add up, so that one width for all may do better than what their sum chose: of a model with labels both
-  // are measured. Errors: usage (solve_size).
+  // For a size or bits target: the best conversion whose exact plan meets it. Costs of a classifier's matrices are
+  // hardly additive, so one width for all matrices may be better than the allocation chosen by their sum. For a model
+  // with labels both are measured. Errors: usage (solve_size).
   enum class Labels { none, some };
   TrialConversion by_size(Labels labels, const Warning& warning);
-  // Of the others: the smallest that measures within it. `vector_spread`: HeldOutTexts'. `rounded`: costs of
-  // the matrices rounded to nearest, which `runner` measured. Errors: usage (not even floats reach it).
+  // For other targets: the smallest conversion whose measured figure meets it. `vector_spread`: that of HeldOutTexts.
+  // `rounded`: costs with round-to-nearest, measured by `runner`. Errors: usage (not even floats meet the target).
   TrialConversion by_measuring(double vector_spread, SensitivityRunner& runner,
                                const std::vector<TensorCosts>& rounded);
 

@@ -75,7 +75,7 @@ Conversion Trials::commit(const TrialConversion& made, const RecipeOrigin& origi
                    Placement::fresh);
   std::vector<Trial> others = all_;
   if (made.index + 1 == others.size())
-    others.pop_back();  // nothing was tried after it: drawn as chosen alone
+    others.pop_back();  // the last trial is the chosen one, which is drawn separately
   write_whole_file(folder / kParetoFile, pareto_chart(space_, chosen, others), Placement::fresh);
   Conversion conversion = made.pending->commit();
   add_own_files(conversion);

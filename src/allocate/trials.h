@@ -1,4 +1,4 @@
-// Allocations that are converted and measured before one of them gets the folder's name.
+// Converts allocations into hidden folders and measures them. One of them finally gets the output folder's name.
 #pragma once
 
 #include <memory>
@@ -13,16 +13,16 @@
 
 namespace mlxe::allocate {
 
-// An allocation in a hidden folder, which goes with this.
+// An allocation in a hidden folder. The folder is removed with this object, unless it is committed.
 struct TrialConversion {
   size_t index = 0;  // of Trials::all()
   Allocation allocation;
   std::unique_ptr<PendingConversion> pending;
 };
 
-// What a recipe says of the request, not of the allocation.
+// The part of a recipe that describes the request.
 struct RecipeOrigin {
-  std::string target, request;  // as Recipe's
+  std::string target, request;  // as in Recipe
   std::optional<RecipeCalibration> calibration;
 };
 
@@ -34,7 +34,7 @@ class Trials {
 
   // Converts and measures on the held-out texts. Errors: those of convert().
   TrialConversion make(Allocation allocation, const Progress& progress);
-  const std::vector<Trial>& all() const noexcept { return all_; }  // in the order they were made
+  const std::vector<Trial>& all() const noexcept { return all_; }  // in the order of conversion
   const Trial& trial(const TrialConversion& made) const { return all_[made.index]; }
 
   // Adds recipe and chart and gives the folder its name. Errors: those of convert().

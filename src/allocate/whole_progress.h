@@ -1,19 +1,18 @@
-// One bar for all of a conversion to a target, whose parts take minutes each.
+// One progress bar for a conversion to a target, whose parts take minutes each.
 #pragma once
 
 #include "mlx_encoder/types.h"
 
 namespace mlxe::allocate {
 
-// Work is in any unit, the same for all parts.
+// The unit of work is arbitrary, but the same for all parts.
 class WholeProgress {
  public:
-  // `progress` hears of stage "finding bits" in thousandths of `all`. Work beyond that stays at the last of
-  // them.
+  // Reports the stage "finding bits" in thousandths of `all`. If the work exceeds `all`, the bar stays at the end.
   WholeProgress(Progress progress, double all) : progress_(std::move(progress)), all_(all) {}
 
-  // For the next part, whose own stage `stage` is this much of the whole; other stages of it are not passed
-  // on. This must outlive it.
+  // The progress callback of the next part, with this much `work`. Reports of stages other than `stage` are ignored.
+  // This object must outlive the callback.
   Progress part(std::string_view stage, double work);
   void finish() const { say(kSteps); }
 
