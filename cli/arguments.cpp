@@ -147,7 +147,8 @@ std::string about_leftovers(const CLI::App* command, const CLI::App& app) {
   if (option != mark) return unknown_option(*option, command, app);
   const auto argument = std::ranges::find_if(left, [](const std::string& a) { return a != "--"; });
   if (argument == left.end() || command == nullptr) return {};
-  return fmt::format("{}: the argument {} is one too many", command->get_name(), printable(*argument));
+  return fmt::format("{0}: unexpected argument {1}; see mlx-encoder {0} --help", command->get_name(),
+                     printable(*argument));
 }
 
 // The error text about a command's options that are missing, repeated or without a value.
@@ -165,7 +166,7 @@ std::string about_options(const CLI::App& command, const CLI::ParseError& error)
                  : fmt::format("{}: its value is missing", name);
     if (unreadable) return fmt::format("{}: {} is out of range", name, printable(option->results().back()));
     if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && option->get_required() && values == 0)
-      return fmt::format("{}: {} is missing: {}", command.get_name(), name, option->get_description());
+      return fmt::format("{}: {} is missing ({})", command.get_name(), name, option->get_description());
   }
   return fmt::format("the arguments can't be read; see mlx-encoder {} --help", command.get_name());
 }

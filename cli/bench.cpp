@@ -150,18 +150,18 @@ int bench_models(const BenchArguments& o) {
 
 void add_bench(CLI::App& app, Run& run) {
   auto o = std::make_shared<BenchArguments>();
-  CLI::App* command =
-      app.add_subcommand("bench", "How fast this machine runs models on batches of token ids");
+  CLI::App* command = app.add_subcommand("bench", "Measure the speed of models on batches of token ids");
   command->add_option("models", o->folders, "Model folders")->required();
   command->add_option("--shapes", o->shapes, "TEXTSxTOKENS, separated by commas")
       ->delimiter(',')
       ->capture_default_str();
   command->add_option("--engine", o->engine, "auto (mlx where it has a GPU, else cpu), mlx or cpu")
       ->capture_default_str();
-  command->add_option("--activations", o->activations, "auto, int8, bf16 or f32, of the cpu engine")
+  command
+      ->add_option("--activations", o->activations, "auto, int8, bf16 or f32: activations of the cpu engine")
       ->capture_default_str();
   command->add_option("--threads", o->threads, "Threads of the cpu engine; 0: all cores")->check(at_least(0));
-  command->add_option("--seconds", o->seconds, "Each shape is repeated that long, and at least 5 times")
+  command->add_option("--seconds", o->seconds, "Seconds to repeat each shape (at least 5 times)")
       ->check(between(0, kMostSeconds))
       ->capture_default_str();
   command->add_flag("--first-token", o->first_token,

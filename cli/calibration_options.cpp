@@ -49,7 +49,9 @@ void CalibrationOptions::check() const {
 void CalibrationOptions::expect_no_details() const {
   for (const CLI::Option* option : details_)
     if (option->count() > 0 && !(option->get_name() == "--method" && method == "rtn"))
-      throw Error(ErrorCode::usage, fmt::format("{} needs --calibrate with texts", option->get_name()));
+      throw Error(ErrorCode::usage,
+                  fmt::format("{} needs calibration; add --calibrate FILE or --calibrate default",
+                              option->get_name()));
 }
 
 Calibration CalibrationOptions::on(std::vector<TextInput> with) const {

@@ -129,7 +129,8 @@ int zero_shot(const ZeroShotCommand& o) {
 }  // namespace
 
 void add_classify(CLI::App& app, Run& run) {
-  CLI::App* command = app.add_subcommand("classify", "Labels and probabilities of a sequence classifier");
+  CLI::App* command =
+      app.add_subcommand("classify", "Print labels and probabilities by a sequence classifier");
   auto o = std::make_shared<ClassifyCommand>();
   o->run.add_to(*command);
   o->texts.add_to(*command);
@@ -138,7 +139,7 @@ void add_classify(CLI::App& app, Run& run) {
 }
 
 void add_zero_shot(CLI::App& app, Run& run) {
-  CLI::App* command = app.add_subcommand("zero-shot", "Labels of your own, scored by an NLI classifier");
+  CLI::App* command = app.add_subcommand("zero-shot", "Score labels of your own by an NLI classifier");
   auto o = std::make_shared<ZeroShotCommand>();
   o->run.add_to(*command);
   o->texts.add_to(*command);

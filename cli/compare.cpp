@@ -67,7 +67,9 @@ struct Gold {
           fmt::format(
               "{}: line {}: \"{}\" is missing or neither a string nor a number; all rows need one, or none",
               where, line, column()));
-    if (!named.empty()) throw Error(ErrorCode::usage, fmt::format("{}: has no column \"{}\"", where, named));
+    if (!named.empty())
+      throw Error(ErrorCode::usage,
+                  fmt::format("{}: no column \"{}\"; name a column of the file", where, named));
   }
 };
 
@@ -208,20 +210,19 @@ std::string spelled_out(const CLI::App& command) {
 
 void add_compare(CLI::App& app, Run& run) {
   auto o = std::make_shared<CompareArguments>();
-  CLI::App* command =
-      app.add_subcommand("compare", "What a conversion cost: differences, size, memory, speed, gates");
+  CLI::App* command = app.add_subcommand(
+      "compare", "Compare a converted model with its original: differences, size, memory, speed, gates");
   command->add_option("original", o->original, "Folder of the original model")->required();
   command->add_option("quantized", o->quantized, "Folder of the converted model")->required();
   command
       ->add_option("-t,--texts", o->texts.input,
                    "File of texts (.txt, .tsv, .jsonl, .conll), or - for standard input")
       ->required();
-  command->add_option("--input-format", o->texts.format,
-                      "txt, tsv, jsonl or conll, where the file's ending does not say");
+  command->add_option("--input-format", o->texts.format, "txt, tsv, jsonl or conll [by the file's ending]");
   command->add_option("--limit", o->limit, "Use only the first N texts")->check(at_least(1));
-  command->add_option("--labels", o->labels, "Column of gold labels (\"label\" is used where there is one)");
+  command->add_option("--labels", o->labels, "Column of gold labels [label, if the file has it]");
   command->add_option("--scores", o->scores,
-                      "Column of gold similarities or values (\"score\" is used where there is one)");
+                      "Column of gold similarities or values [score, if the file has it]");
   command->add_option("--engine", o->run.engine, "auto (mlx where it has a GPU, else cpu), mlx or cpu")
       ->capture_default_str();
   command
@@ -235,21 +236,21 @@ void add_compare(CLI::App& app, Run& run) {
       ->add_option("--max-length", o->run.max_length,
                    "Most tokens of a text; longer texts are truncated, with a warning")
       ->check(at_least(1));
-  command->add_flag("--gate", o->gate, "Exit status 3 when a gate fails");
+  command->add_flag("--gate", o->gate, "Exit status 3 if a gate fails");
   command
       ->add_option("--gate-cosine", o->gate_cosine,
-                   "Mean cosine the gates ask for; default by bits: 0.995 at 8, 0.98 at 4. The limits of "
-                   "the relative error and of nearest neighbours kept follow from it")
+                   "Limit of the mean cosine [by bits: 0.995 at 8, 0.98 at 4]; the limits of relative error "
+                   "and neighbours kept follow from it")
       ->check(between(-1, 1));
-  command->add_option("--gate-mse", o->limits.mse, "Mean squared error allowed")
+  command->add_option("--gate-mse", o->limits.mse, "Limit of the mean squared error")
       ->capture_default_str()
       ->check(at_least(0));
-  command->add_option("--gate-max-abs", o->limits.max_abs, "Largest difference allowed")
+  command->add_option("--gate-max-abs", o->limits.max_abs, "Limit of the largest difference")
       ->capture_default_str()
       ->check(at_least(0));
   command
       ->add_option("--gate-limit", o->gates,
-                   "One gate: TENSOR.METRIC=LIMIT or =off (docs/gates.md); repeatable")
+                   "One gate: TENSOR.METRIC=LIMIT or =off (docs/gates.md); may be repeated")
       ->take_all();
   add_quality(*command, o->gates_file, &o->save_baseline);
   command->add_flag("--no-speed", o->no_speed, "Do not measure time and memory");

@@ -133,19 +133,18 @@ void print_result(const Conversion& result, Written written) {
 
 void FolderOptions::add_to(CLI::App& command) {
   command.add_option("MODEL", model, "Folder with config.json and safetensors files");
-  command.add_option("--model,--hf-path", model_option, "The same, by mlx-lm's names");
+  command.add_option("--model,--hf-path", model_option, "MODEL, under mlx-lm's names for it");
   command.add_option("--mlx-path", output, "Folder to write")->capture_default_str();
   command
       .add_option("--max-shard-size", shard_size,
-                  "Begin a new weight file before one would exceed this size: 5GB, 500MiB")
+                  "Largest size of a weight file, unless one tensor is larger: 5GB, 500MiB")
       ->capture_default_str();
   command.add_option("--threads", threads, "Threads; 0: all cores")
       ->capture_default_str()
       ->check(at_least(0));
   command.add_flag("--strict", strict, "Every warning is an error");
-  command.add_flag(
-      "--force", force,
-      "Replace the output folder if it is a model folder; convert even if it holds this conversion");
+  command.add_flag("--force", force,
+                   "Replace the output folder if it holds a model, also if it holds this very conversion");
   command.add_flag("--json", json, "Print one JSON object (docs/json.md)");
 }
 

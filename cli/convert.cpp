@@ -187,11 +187,11 @@ int convert(const ConvertArguments& o) {
                   fmt::format("--dtype {}: {} was made for {}; leave --dtype out", o.folder.dtype,
                               o.recipe.string(), to_string(Scheme{.dtype = options.scheme.dtype})));
   }
+  PreparedConversion prepared = prepare(options);
   if (!o.quantize && allocates == nullptr)
     std::cerr << fmt::format(
         "note: only casting to {}, as mlx_lm.convert does without -q; add -q to quantize\n",
         to_string(options.scheme));
-  PreparedConversion prepared = prepare(options);
   if (plan_decides && calibrate_narrow(o.calibration, prepared)) {
     options.progress = notice.watch(options.progress);
     if (o.dry_run) notice.announce();
@@ -216,7 +216,8 @@ int convert(const ConvertArguments& o) {
 }  // namespace
 
 void add_convert(CLI::App& app, Run& run) {
-  CLI::App* command = app.add_subcommand("convert", "Convert a model folder to MLX, quantized with -q");
+  CLI::App* command =
+      app.add_subcommand("convert", "Convert a model folder to MLX's format; -q quantizes it");
   auto o = std::make_shared<ConvertArguments>();
   o->folder.add_to(*command);
   command->add_flag("-q,--quantize", o->quantize, "Quantize; without it the model is only cast");
@@ -236,7 +237,7 @@ void add_convert(CLI::App& app, Run& run) {
           ->capture_default_str(),
       command
           ->add_option("--keep", o->keep,
-                       "Modules that stay float: a pattern such as 'encoder.layer.11.*'; may be repeated")
+                       "Modules to store as float: a pattern such as 'encoder.layer.11.*'; may be repeated")
           ->allow_extra_args(false),
       command
           ->add_option("--set", o->set, "'PATTERN=bits[:group]' for the modules that match; may be repeated")
@@ -247,9 +248,10 @@ void add_convert(CLI::App& app, Run& run) {
       command->add_option(
           "--target-size", o->target_size,
           "Choose bits for each matrix so that the weight files take at most this: 45MB, 43MiB"),
-      command->add_option("--target-bits", o->target_bits,
-                          "Choose bits for each matrix so that the model has at most so many bits a weight, "
-                          "everything counted: 4.5"),
+      command->add_option(
+          "--target-bits", o->target_bits,
+          "Choose bits for each matrix so that the model has at most this many bits a weight, "
+          "all tensors counted: 4.5"),
       command->add_option("--min-cosine", o->min_cosine,
                           "The smallest model whose vectors keep this mean cosine on held-out texts: 0.995"),
       command->add_option("--max-relative-error", o->max_relative_error,
@@ -258,9 +260,10 @@ void add_convert(CLI::App& app, Run& run) {
       command->add_option(
           "--max-flips", o->max_flips,
           "The smallest model that changes at most this share of labels on held-out texts: 1%"),
-      command->add_option("--recipe", o->recipe,
-                          "Store each matrix as this file says: mlx_encoder_recipe.json of an earlier "
-                          "conversion to a target"),
+      command->add_option(
+          "--recipe", o->recipe,
+          "Store each matrix in the scheme that this file gives: mlx_encoder_recipe.json of an "
+          "earlier conversion to a target"),
       command->add_option("--quant-predicate", o->preset,
                           "mixed_2_6, mixed_3_4, mixed_3_6, mixed_4_6 or mixed_4_8: the first width for most "
                           "matrices, the second for those that gain most")};
@@ -276,7 +279,7 @@ void add_convert(CLI::App& app, Run& run) {
       ->capture_default_str();
   add_quality(*command, o->gates, nullptr);
   command->add_flag("--dry-run", o->dry_run,
-                    "Print what each tensor becomes and the exact size; write nothing");
+                    "Print the scheme of each tensor and the exact size; write nothing");
   command->footer(
       "The default of 8 bits keeps vectors within a cosine of about 0.9999; mlx_lm.convert's default is 4 "
       "bits.");

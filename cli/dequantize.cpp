@@ -22,8 +22,7 @@ int dequantize(const FolderOptions& o) {
 }
 
 void add_dequantize(CLI::App& app, Run& run) {
-  CLI::App* command =
-      app.add_subcommand("dequantize", "Turn a quantized model folder back into plain floats");
+  CLI::App* command = app.add_subcommand("dequantize", "Convert a quantized model folder back to floats");
   auto o = std::make_shared<FolderOptions>();
   o->add_to(*command);
   command->add_option("--dtype", o->dtype,

@@ -80,7 +80,8 @@ int doctor(bool json) {
 }  // namespace
 
 void add_doctor(CLI::App& app, Run& run) {
-  CLI::App* command = app.add_subcommand("doctor", "What this machine has, what would run, what is missing");
+  CLI::App* command = app.add_subcommand(
+      "doctor", "Show the engines and kernels that run on this machine, and what is missing");
   auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "Machine-readable output");
   command->callback([json, &run] { run = [json] { return doctor(*json); }; });

@@ -78,7 +78,7 @@ int embed(const EmbedArguments& o) {
 }  // namespace
 
 void add_embed(CLI::App& app, Run& run) {
-  CLI::App* command = app.add_subcommand("embed", "Sentence vectors, through the model's own pooling");
+  CLI::App* command = app.add_subcommand("embed", "Compute sentence vectors by the model's own pooling");
   auto o = std::make_shared<EmbedArguments>();
   o->run.add_to(*command);
   o->texts.add_to(*command);

@@ -161,7 +161,7 @@ int evaluate_model(EvaluateArguments o) {
 
 void add_evaluate(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
-      "evaluate", "How well a model does a task, and whether a conversion does it as well as the original");
+      "evaluate", "Score a model on a task; with --original also test whether a conversion scores as well");
   auto o = std::make_shared<EvaluateArguments>();
   o->run.activations = "f32";  // judges only the stored weights, as in compare
   o->run.add_to(*command);
@@ -169,36 +169,37 @@ void add_evaluate(CLI::App& app, Run& run) {
   command->add_option("--task", o->task, "similarity, classification, nli, ner, rerank or retrieval")
       ->required();
   command
-      ->add_option("--data", o->data,
-                   "Items with gold answers: a .tsv or .jsonl file; retrieval: a folder as BEIR lays it out")
+      ->add_option(
+          "--data", o->data,
+          "Items with gold answers: a .tsv or .jsonl file; retrieval: a folder in the layout of BEIR")
       ->required();
   command->add_option("--input-format", o->reading.format,
-                      "tsv, jsonl or (ner) conll, where the file's ending does not say");
+                      "tsv, jsonl or (ner) conll [by the file's ending]");
   command
-      ->add_option(
-          "--column", o->columns,
-          "ROLE=NAME: where the file has a text, pair, label, score, ... (docs/evaluate.md); repeatable")
+      ->add_option("--column", o->columns,
+                   "ROLE=NAME: the column of a role (text, pair, label, score, ...; docs/evaluate.md); may "
+                   "be repeated")
       ->take_all();
   command->add_option("--qrels", o->reading.qrels,
-                      "Judgements for retrieval (default: qrels/test.tsv or qrels.tsv in the folder)");
+                      "Judgements for retrieval [qrels/test.tsv or qrels.tsv of the folder]");
   command
       ->add_option("--tagging", o->tagging,
-                   "How tags make spans in ner: lenient (seqeval's default), or strict: IOB1, IOB2, BIOES")
+                   "How tags form spans in ner: lenient (seqeval's default), or strict: IOB1, IOB2, BIOES")
       ->capture_default_str();
   command->add_option("--limit", o->reading.limit, "Use only the first N items")->check(at_least(1));
   command->add_option("--query-prompt", o->evaluating.query_prompt,
-                      "Prompt of the queries by name (default: query, where the model has it)");
-  command->add_option(
-      "--document-prompt", o->evaluating.document_prompt,
-      "Prompt of the documents by name (default: document or passage, where the model has it)");
+                      "Name of the prompt for queries [query, if the model has it]");
+  command->add_option("--document-prompt", o->evaluating.document_prompt,
+                      "Name of the prompt for documents [document or passage, if the model has it]");
   command
-      ->add_option("--resamples", o->evaluating.bootstrap.resamples, "Bootstrap resamples of the difference")
+      ->add_option("--resamples", o->evaluating.bootstrap.resamples,
+                   "Bootstrap resamples, for the interval of the difference to the original")
       ->check(at_least(1))
       ->capture_default_str();
-  command->add_option("--confidence", o->evaluating.bootstrap.confidence, "Confidence of its interval")
+  command->add_option("--confidence", o->evaluating.bootstrap.confidence, "Confidence level of that interval")
       ->check(between(0.5, 0.9999))
       ->capture_default_str();
-  command->add_option("--seed", o->evaluating.bootstrap.seed, "Seed of its draws")->capture_default_str();
+  command->add_option("--seed", o->evaluating.bootstrap.seed, "Seed of the bootstrap")->capture_default_str();
   command->add_option("--flips", o->flips, "Print the first N items whose label changed (--json lists all)");
   add_quality(*command, o->gates, &o->save_baseline);
   command->callback([o, &run] { run = [o] { return evaluate_model(*o); }; });

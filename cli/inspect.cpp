@@ -152,7 +152,8 @@ int print_plan(const InspectArguments& o) {
 }  // namespace
 
 void add_inspect(CLI::App& app, Run& run) {
-  CLI::App* command = app.add_subcommand("inspect", "What a model folder really stores, and who can load it");
+  CLI::App* command =
+      app.add_subcommand("inspect", "Show what a model folder stores and which programs can load it");
   auto o = std::make_shared<InspectArguments>();
   command->add_option("FOLDER", o->folder, "Model folder")->required();
   command->add_flag("--tensors", o->tensors, "List every tensor");

@@ -83,7 +83,8 @@ int main(int argc, char** argv) {
   const cli::SafeOutput safe_output(std::cout), safe_errors(std::cerr);
 
   CLI::App app{
-      "Converts Hugging Face text encoders to MLX with real quantization, runs them and proves them.",
+      "Converts Hugging Face text encoders to MLX's quantized format, runs them, and compares them with the "
+      "originals.",
       "mlx-encoder"};
   app.set_version_flag("--version", std::string("mlx-encoder ") + kVersion);
   app.require_subcommand(1);

@@ -49,14 +49,14 @@ int run_or_plan(const MatrixArguments& o) {
 
 void add_matrix(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
-      "matrix", "Convert, compare and evaluate the models and schemes that a file lists; write one table");
+      "matrix", "Convert, compare and evaluate all models and schemes that a file lists; write one table");
   auto o = std::make_shared<MatrixArguments>();
-  command->add_option("file", o->file, "The list of models and schemes (docs/matrix.md)")
+  command->add_option("file", o->file, "File that lists models and schemes (docs/matrix.md)")
       ->capture_default_str();
-  command->add_option("-o,--out", o->output, "Folder of the results, instead of the one the file names");
-  command->add_flag("--dry-run", o->dry_run, "Print what would be done, and the sizes; write nothing");
+  command->add_option("-o,--out", o->output, "Folder of the results [the one that the file names]");
+  command->add_flag("--dry-run", o->dry_run, "Print the planned combinations and sizes; write nothing");
   command->add_flag("--remove-models", o->remove_models,
-                    "Remove a converted folder once it is measured; its record stays");
+                    "Remove each converted folder after it is measured; keep its record");
   command->add_flag("--stop", o->stop, "Stop at the first combination that can't be made");
   command->add_option("--engine", o->engine, "auto (mlx where it has a GPU, else cpu), mlx or cpu")
       ->capture_default_str();
@@ -64,8 +64,8 @@ void add_matrix(CLI::App& app, Run& run) {
   command->add_flag("--strict", o->strict, "A warning makes its combination fail");
   command->add_flag("--json", o->json, "Machine-readable output, one object (docs/json/matrix.md)");
   command->footer(
-      "What is done already, from the same files with the same options, is not done again.\n"
-      "Exit status: 3 when a gate failed; that of the first combination that could not be made.");
+      "Combinations that were done before, from the same files with the same options, are skipped.\n"
+      "Exit status: that of the first combination that failed; else 3 if a gate failed; else 0.");
   command->callback([o, &run] { run = [o] { return run_or_plan(*o); }; });
 }
 

@@ -11,10 +11,10 @@ namespace mlxe::cli {
 
 void add_quality(CLI::App& command, std::filesystem::path& gates, std::filesystem::path* save_baseline) {
   command.add_option("--gates", gates,
-                     "File of limits (quality.toml, docs/gates.md); exit status 3 when one is not kept");
+                     "File of limits (quality.toml, docs/gates.md); exit status 3 if a limit is not met");
   if (save_baseline != nullptr)
     command.add_option("--save-baseline", *save_baseline,
-                       "Keep what was found in FILE.json, for limits relative to it");
+                       "Save the measured values to FILE.json, for limits relative to them");
 }
 
 int report_gates(std::span<const Gate> gates) {

@@ -55,7 +55,7 @@ void print(const Sensitivity& s) {
   if (s.labels)
     add("labels changed by all together",
         [](const WholeCost& w) { return fmt::format("{:.2f} %", 100 * w.flips); });
-  table.note = fmt::format("{} texts, {} tokens; plain rounding, float32 activations", s.texts, s.tokens);
+  table.note = fmt::format("{} texts, {} tokens; round-to-nearest, float32 activations", s.texts, s.tokens);
   for (const std::string& name : s.not_read) table.note += fmt::format("\nnot read by this output: {}", name);
   print_table(table);
 }
@@ -97,18 +97,19 @@ int measure(const SensitivityArguments& o) {
 
 void add_sensitivity(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
-      "sensitivity", "The cost of fewer bits for each matrix, measured at the model's output");
+      "sensitivity", "Measure, for each matrix, the error at the model's output if it has fewer bits");
   auto o = std::make_shared<SensitivityArguments>();
   command->add_option("MODEL", o->model, "Folder of the original model")->required();
   command->add_option("--texts", o->texts, "Texts like those the model will see (.txt, .tsv, .jsonl, .conll)")
       ->required();
-  command->add_option("--bits", o->bits, "Widths to measure, of 2, 3, 4, 5, 6 and 8")
+  command->add_option("--bits", o->bits, "Bits to measure: any of 2, 3, 4, 5, 6 and 8")
       ->delimiter(',')
       ->capture_default_str();
   command->add_option("--q-group-size", o->group_size, "Values that share a scale: 32, 64 or 128")
       ->capture_default_str();
-  command->add_option("--dtype", o->dtype, "Of scales: float16, bfloat16 or float32")->capture_default_str();
-  command->add_option("--tokens", o->tokens, "Texts to run, spread over the file, in tokens")
+  command->add_option("--dtype", o->dtype, "Dtype of scales and biases: float16, bfloat16 or float32")
+      ->capture_default_str();
+  command->add_option("--tokens", o->tokens, "Number of tokens to run; their texts are spread over the file")
       ->capture_default_str()
       ->check(at_least(1));
   command->add_option("--plot", o->plot, "Write a chart to this .svg file");

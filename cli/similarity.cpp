@@ -45,10 +45,12 @@ int similarity(const SimilarityArguments& o) {
     }
     if (right.empty()) {
       if (done > 0 || left.size() < 2 || left.size() > kMatrixTexts)
-        throw Error(ErrorCode::usage,
-                    fmt::format("similarity: {} single texts; give 2 to {}, or a file of pairs (a "
-                                "text_pair column)",
-                                done + left.size(), kMatrixTexts));
+        throw Error(
+            ErrorCode::usage,
+            fmt::format("similarity: found {} without a pair, expected 2 to {}; or give a file of pairs "
+                        "(with a text_pair column)",
+                        done + left.size() == 1 ? "1 text" : fmt::format("{} texts", done + left.size()),
+                        kMatrixTexts));
       done += left.size();
       return print_matrix(encoder, left, o.run.json);
     }
@@ -106,7 +108,8 @@ int tokenize(const SimilarityArguments& o) {
 }  // namespace
 
 void add_similarity(CLI::App& app, Run& run) {
-  CLI::App* command = app.add_subcommand("similarity", "Cosine between texts, or of each pair of a file");
+  CLI::App* command =
+      app.add_subcommand("similarity", "Print the cosine between texts, or of each pair of a file");
   auto o = std::make_shared<SimilarityArguments>();
   o->run.add_to(*command);
   o->texts.add_to(*command);
@@ -114,7 +117,7 @@ void add_similarity(CLI::App& app, Run& run) {
 }
 
 void add_tokenize(CLI::App& app, Run& run) {
-  CLI::App* command = app.add_subcommand("tokenize", "The tokens a model sees of a text");
+  CLI::App* command = app.add_subcommand("tokenize", "Show the tokens that a model reads");
   auto o = std::make_shared<SimilarityArguments>();
   o->run.add_to(*command);
   o->texts.add_to(*command);

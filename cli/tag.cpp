@@ -64,7 +64,7 @@ int tag(const TagArguments& o) {
 
 void add_tag(CLI::App& app, Run& run) {
   CLI::App* command =
-      app.add_subcommand("tag", "Entities (names, places, ...) in texts, by a token classifier");
+      app.add_subcommand("tag", "Find entities (names, places, ...) in texts by a token classifier");
   auto o = std::make_shared<TagArguments>();
   o->run.add_to(*command);
   o->texts.add_to(*command);

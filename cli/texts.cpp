@@ -13,8 +13,7 @@ void TextSource::add_to(CLI::App& command) {
   command.add_option("text", arguments, "Texts");
   command.add_option("-i,--input", input,
                      "File of texts (.txt, .tsv, .jsonl, .conll), or - for standard input");
-  command.add_option("--input-format", format,
-                     "txt, tsv, jsonl or conll, where the file's ending does not say");
+  command.add_option("--input-format", format, "txt, tsv, jsonl or conll [by the file's ending]");
 }
 
 std::string TextSource::where() const {
@@ -25,7 +24,7 @@ void TextSource::read_rows(const std::vector<std::string>& columns,
                            const std::function<void(TextRow)>& take) const {
   if (input.empty()) {
     if (arguments.empty())
-      throw Error(ErrorCode::usage, "no texts: give some, or --input FILE (- for standard input)");
+      throw Error(ErrorCode::usage, "no texts were given; add texts or --input FILE (- for standard input)");
     for (size_t i = 0; i < arguments.size(); ++i)
       take({{arguments[i], std::nullopt}, std::vector<std::optional<std::string>>(columns.size()), i + 1});
     return;

@@ -183,13 +183,13 @@ void apply_recipe(const fs::path& file, ConvertOptions& options) {
   };
   for (const auto& [weights, sha] : recipe.source)
     if (!fs::exists(options.model / weights) || sha256_hex(options.model / weights) != sha) {
-      warn(fmt::format("it was made for other weights than {}: its figures do not hold for them",
+      warn(fmt::format("it was made for weights other than {}: its figures do not hold for them",
                        (options.model / weights).string()));
       break;
     }
   if (recipe.calibration.has_value() != options.calibration.has_value())
     warn(recipe.calibration ? "it was made with calibration, and --calibrate is not given: the matrices are "
-                              "rounded plainly, and its figures do not hold"
+                              "rounded to nearest, and its figures do not hold"
                             : "it was made without calibration: its figures do not hold for this conversion");
   if (!recipe.calibration || !options.calibration) return;
   options.calibration = calibrate::with_default_texts(std::move(*options.calibration));
@@ -199,7 +199,7 @@ void apply_recipe(const fs::path& file, ConvertOptions& options) {
       options.calibration->method != recipe.calibration->method ||
       options.calibration->limit != recipe.calibration->limit ||
       options.calibration->built_in != recipe.calibration->built_in)
-    warn("it was made with another calibration (other texts, method or limit): other bytes come of it");
+    warn("it was made with another calibration (other texts, method or limit): the bytes will differ");
 }
 
 }  // namespace mlxe

@@ -136,8 +136,8 @@ struct ThreadPool::State {
 ThreadPool::ThreadPool(int threads, const Warning& warning)
     : asked_(threads > 0 ? threads : available_cores()) {
   if (asked_ > kMostThreads)
-    throw Error(ErrorCode::usage, "threads: " + std::to_string(asked_) + " were asked for, at most " +
-                                      std::to_string(kMostThreads) + " can be used");
+    throw Error(ErrorCode::usage, "threads: found " + std::to_string(asked_) + ", expected at most " +
+                                      std::to_string(kMostThreads));
   state_ = std::make_unique<State>(asked_);
   state_->start(asked_ - 1);
   threads_ = static_cast<int>(state_->workers.size()) + 1;

@@ -42,7 +42,7 @@ std::vector<Gate> apply_gates(const Comparison& c, const GateLimits& limits,
       for (const auto& [key, value] : values)  // those of single layers would be dozens
         if (!key.starts_with("layer_")) known += (known.empty() ? "" : ", ") + key;
       throw Error(ErrorCode::usage,
-                  fmt::format("gate {}: this comparison measures no such thing; it has {}", name, known));
+                  fmt::format("gate {}: not measured by this comparison, expected one of {}", name, known));
     }
     set_gate(gates, s);
   }

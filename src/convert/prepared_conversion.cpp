@@ -133,7 +133,7 @@ void PreparedConversion::plan_weights(TensorPlan tensors) {
   plan_.dropped = std::move(tensors.dropped);
 }
 
-// What config.json gives for the whole model should be true of some of it.
+// The scheme that config.json gives for the whole model must be that of at least one tensor.
 void PreparedConversion::settle_scheme(const Policy& policy, const PlanRemarks& remarks) {
   global_ = options_.scheme;
   any_quantized_ = false;
@@ -142,7 +142,7 @@ void PreparedConversion::settle_scheme(const Policy& policy, const PlanRemarks& 
     throw Error(
         ErrorCode::usage,
         fmt::format("{}: no tensor of the model matches; patterns name modules without the prefix \"{}.\", "
-                    "`mlx-encoder inspect {}` lists them",
+                    "`mlx-encoder inspect {} --tensors` lists them",
                     listed(unmatched, kListedNames),
                     find_architecture(source_->checkpoint.config()).base_prefix, source_->folder()));
   const auto is_quantized = [](const PlannedTensor& t) { return t.scheme.mode != Mode::none; };

@@ -141,7 +141,7 @@ class TensorPlanner {
          .shape = tensor.shape,
          .role = role_name(tensor.role),
          .scheme = {.dtype = float_dtype(Dtype::f32)},
-         .reason = fmt::format("made up ({}): {}", zeros ? "zeros" : "identity", tensor.why)},
+         .reason = fmt::format("synthesized ({}): {}", zeros ? "zeros" : "identity", tensor.why)},
         zeros ? TensorJob::Origin::zeros : TensorJob::Origin::identity, {});
     plan_.remarks.notes.push_back(
         fmt::format("{}: written as {}; {}", tensor.name, zeros ? "zeros" : "the identity", tensor.why));

@@ -162,13 +162,17 @@ PolicyDecision Policy::fit(Scheme wanted, int64_t columns, std::string reason) c
       smaller.group_size = group;
       if (fits(smaller, columns))
         return {smaller,
-                fmt::format("group {} does not divide {}: {} used", wanted.group_size, columns, group), true};
+                fmt::format("group size {} does not divide {} columns: {} used", wanted.group_size, columns,
+                            group),
+                true};
     }
-  return {as_float(),
-          wanted.mode == Mode::affine && wanted.group_size > 32
-              ? fmt::format("no group of {} or less divides {}: kept float", wanted.group_size, columns)
-              : fmt::format("group {} does not divide {}: kept float", wanted.group_size, columns),
-          true};
+  return {
+      as_float(),
+      wanted.mode == Mode::affine && wanted.group_size > 32
+          ? fmt::format("no group size of {} or less divides {} columns: kept float", wanted.group_size,
+                        columns)
+          : fmt::format("group size {} does not divide {} columns: kept float", wanted.group_size, columns),
+      true};
 }
 
 std::vector<std::string> Policy::unmatched() const {

@@ -27,8 +27,8 @@ bool one_of(int value, std::initializer_list<int> legal) {
 }
 
 [[noreturn]] void illegal(const Scheme& scheme, const char* what, int found, const char* legal) {
-  throw Error(ErrorCode::usage, std::string(name(scheme.mode)) + " quantization: " + what + " " +
-                                    std::to_string(found) + " does not exist; use " + legal);
+  throw Error(ErrorCode::usage, std::string(name(scheme.mode)) + " quantization: found " + what + " " +
+                                    std::to_string(found) + ", expected " + legal);
 }
 
 // Throws unless bits and group size are the only legal pair of the mode.

@@ -64,15 +64,16 @@ TEST(Arguments, AnOptionThatDoesNotExistSuggestsTheNearest) {
 }
 
 TEST(Arguments, WhatIsMissingIsNamedWithWhatItIsFor) {
-  EXPECT_EQ(usage({"inspect"}), "inspect: FOLDER is missing: Model folder");
-  EXPECT_THAT(usage({"compare", kModel, kModel}), StartsWith("compare: --texts is missing: File of texts"));
+  EXPECT_EQ(usage({"inspect"}), "inspect: FOLDER is missing (Model folder)");
+  EXPECT_THAT(usage({"compare", kModel, kModel}), StartsWith("compare: --texts is missing (File of texts"));
   EXPECT_EQ(usage({"embed", kModel, "hi", "--threads"}), "--threads: its value is missing");
   EXPECT_EQ(usage({"embed", kModel, "hi", "--prompt-name", "--strict"}),
             "--prompt-name: its value is missing; --strict is an option");
 }
 
 TEST(Arguments, WhatIsTooMuchIsNamed) {
-  EXPECT_EQ(usage({"inspect", kModel, "x"}), "inspect: the argument \"x\" is one too many");
+  EXPECT_EQ(usage({"inspect", kModel, "x"}),
+            "inspect: unexpected argument \"x\"; see mlx-encoder inspect --help");
   EXPECT_EQ(usage({"embed", kModel, "hi", "--threads", "1", "--threads", "2"}),
             "--threads: given 2 times; give it once");
   EXPECT_EQ(usage({"embed", kModel, "hi", "--strict=maybe"}), "--strict: takes no value");

@@ -170,7 +170,7 @@ TEST(ConvertCommand, CalibratesOnAFileOfTexts) {
   EXPECT_THAT(refused({"-q", "--calibrate", broken}), HasSubstr("line 202"));
   EXPECT_THAT(refused({"-q", "--calibrate", folder / "none.tsv"}), HasSubstr("no such file"));
   EXPECT_THAT(refused({"--calibrate", texts}), HasSubstr("--calibrate needs -q"));
-  EXPECT_THAT(refused({"-q", "--method", "gptq"}), HasSubstr("--method needs --calibrate"));
+  EXPECT_THAT(refused({"-q", "--method", "gptq"}), HasSubstr("--method needs calibration; add --calibrate"));
   EXPECT_THAT(refused({"-q", "--calibrate", texts, "--method", "awq"}), HasSubstr("auto, rtn, mse or gptq"));
   EXPECT_THAT(refused({"-q", "--q-mode", "mxfp4", "--calibrate", texts}), HasSubstr("expected affine"));
 }
@@ -439,7 +439,7 @@ TEST(ConvertCommand, MistakesGetTheirExitStatusAndOneSentence) {
            {{"convert", "-q", bert, "--max-shard-size", "big"}, 2, "5GB"},
            {{"convert", "-q", "-d", bert}, 2, "-d"},
            {{"convert", "-q", folder / "absent"}, 4, "no such folder"},
-           {{"convert", "-q", bert, "--strict"}, 9, "group 64 does not divide 32"},
+           {{"convert", "-q", bert, "--strict"}, 9, "group size 64 does not divide 32 columns"},
            {{"inspect", folder / "absent"}, 4, "no such folder"},
        }) {
     std::vector<std::string> arguments = m.arguments;

@@ -180,14 +180,14 @@ TEST(Convert, SaysWhichGroupItFellBackToAndRefusesUnderStrict) {
   ConvertOptions options{.model = tiny("bert"), .output = folder / "out", .warning = heard.warning()};
   const ConversionPlan plan = plan_conversion(options);
   ASSERT_EQ(plan.warnings.size(), 1u);  // one sentence for all tensors, not one each
-  EXPECT_THAT(plan.warnings[0], HasSubstr("group 64 does not divide 32: 32 used"));
+  EXPECT_THAT(plan.warnings[0], HasSubstr("group size 64 does not divide 32 columns: 32 used"));
   EXPECT_EQ(heard.sentences, plan.warnings);
   EXPECT_EQ(planned(plan, "pooler.dense.weight").scheme.group_size, 32);
   EXPECT_THAT(planned(plan, "pooler.dense.weight").reason, HasSubstr("32 used"));
 
   options.strict = true;
   EXPECT_THAT(error_text([&] { convert(options); }, ErrorCode::strict),
-              HasSubstr("group 64 does not divide 32"));
+              HasSubstr("group size 64 does not divide 32 columns"));
   EXPECT_THAT(names_in(folder.path()), IsEmpty());
 }
 

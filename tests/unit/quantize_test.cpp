@@ -85,12 +85,11 @@ TEST(Scheme, OnlyWhatMlxHasIsLegal) {
   EXPECT_EQ(legal, 6 * 3);
   const auto text = [](Scheme s) { return error_text([&] { validate(s); }, ErrorCode::usage); };
   EXPECT_EQ(text({Mode::affine, 7, 64, Dtype::f16}),
-            "affine quantization: bits 7 does not exist; use 2, 3, 4, 5, 6 or 8");
+            "affine quantization: found bits 7, expected 2, 3, 4, 5, 6 or 8");
   EXPECT_EQ(text({Mode::affine, 4, 16, Dtype::f16}),
-            "affine quantization: group size 16 does not exist; use 32, 64 or 128");
-  EXPECT_EQ(text({Mode::mxfp4, 4, 64, Dtype::f16}),
-            "mxfp4 quantization: group size 64 does not exist; use 32");
-  EXPECT_EQ(text({Mode::nvfp4, 8, 16, Dtype::f16}), "nvfp4 quantization: bits 8 does not exist; use 4");
+            "affine quantization: found group size 16, expected 32, 64 or 128");
+  EXPECT_EQ(text({Mode::mxfp4, 4, 64, Dtype::f16}), "mxfp4 quantization: found group size 64, expected 32");
+  EXPECT_EQ(text({Mode::nvfp4, 8, 16, Dtype::f16}), "nvfp4 quantization: found bits 8, expected 4");
   EXPECT_THAT(text({Mode::affine, 4, 64, Dtype::f64}), HasSubstr("dtype F64 can't be written"));
   EXPECT_THAT(text({Mode::none, 0, 0, Dtype::i8}), HasSubstr("dtype I8 can't be written"));
 }

@@ -81,7 +81,7 @@ TEST(ThreadPool, ServesCallersAtTheSameTime) {
 
 TEST(ThreadPool, RefusesMoreThreadsThanAnyMachineRuns) {
   const std::string said = test::error_text([] { ThreadPool pool(100'000); }, ErrorCode::usage);
-  EXPECT_THAT(said, testing::HasSubstr("100000 were asked for, at most 1024"));
+  EXPECT_THAT(said, testing::HasSubstr("found 100000, expected at most 1024"));
 }
 
 // The whole stack of a thread counts as address space: under a low limit, few threads start.

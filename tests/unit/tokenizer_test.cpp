@@ -80,7 +80,7 @@ TEST(Tokenizer, truncates_to_a_length_that_counts_special_tokens) {
   EXPECT_THAT(tokenizer.encode("hello world hello", options).ids, ElementsAre(2, 3));
   options.max_length = 1;
   EXPECT_THAT(error_text([&] { tokenizer.encode("hello", options); }, ErrorCode::usage),
-              HasSubstr("a maximum of 1 tokens leaves no room for 2 special ones"));
+              HasSubstr("found a limit of 1 tokens, expected at least the 2 special tokens"));
   options.max_length = 4;
   options.truncation = Truncation::only_second;
   EXPECT_THAT(error_text([&] { tokenizer.encode("hello world hello", options); }, ErrorCode::usage),

@@ -65,7 +65,7 @@ pub fn encode(
     if limit > 0 && limit < special {
         return Err(Failure::new(
             Status::Usage,
-            format!("a maximum of {limit} tokens leaves no room for {special} special ones"),
+            format!("found a limit of {limit} tokens, expected at least the {special} special tokens; raise the limit"),
         ));
     }
     // Which tokens of the end are kept depends on the whole text.
