@@ -122,7 +122,7 @@ Progress CalibrationNotice::watch(Progress inner) {
 
 void CalibrationNotice::say_time() const {
   if (begin_)
-    std::cerr << fmt::format("note: it took {:.0f} s\n",
+    std::cerr << fmt::format("note: calibrating took {:.0f} s\n",
                              std::chrono::duration<double>(end_ - *begin_).count());
 }
 

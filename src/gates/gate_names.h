@@ -1,4 +1,4 @@
-// Everything a gate can stand on: its name, which way is good, and which commands measure it. One list for
+// All values that a gate can limit: the name, which way is good, and which commands measure it. One list for
 // quality.toml, matrix.toml and --gate-limit; docs/gates.md is this for users.
 #pragma once
 

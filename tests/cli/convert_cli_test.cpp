@@ -223,7 +223,7 @@ TEST(ConvertCommand, CalibratesByItselfBelowEightBits) {
   EXPECT_FALSE(four.json["calibration"].empty());
   EXPECT_THAT(four.outcome.err,
               HasSubstr("note: calibrating on the built-in text, the default below 8 bits"));
-  EXPECT_THAT(four.outcome.err, HasSubstr("note: it took "));
+  EXPECT_THAT(four.outcome.err, HasSubstr("note: calibrating took "));
   const Converted asked = converted(tiny("bert"), {"-q", "--q-bits", "4", "--calibrate", "default"});
   EXPECT_EQ(four.weights, asked.weights);
   EXPECT_THAT(asked.outcome.err, Not(HasSubstr("calibrating")));
