@@ -1,4 +1,4 @@
-// What was measured before, in a JSON file: docs/json/baseline.md.
+// Earlier measurements in a JSON file: docs/json/baseline.md.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,7 @@ namespace mlxe {
 
 struct BaselineValue {
   double value = 0;
-  std::string version, date, machine;  // of the run that found it
+  std::string version, date, machine;  // of the run that measured it
 };
 
 class Baseline {
@@ -21,7 +21,7 @@ class Baseline {
   // Errors: not_found, io, format.
   explicit Baseline(const std::filesystem::path& file);
 
-  // The same command's value, else any other's of the model.
+  // The value measured by the same command; else the value of another command, for the same model.
   std::optional<BaselineValue> find(const std::string& model, const std::string& name, MeasuredBy by) const;
   void put(const Measured& found);
   std::string to_json() const;
@@ -30,10 +30,10 @@ class Baseline {
   std::vector<Measured> runs_;
 };
 
-// Adds what was found to a baseline, made if missing; replaces what the same command said of the same model.
-// Processes that share the file wait for one another. Errors: format (the file is something else), io.
+// Adds measured values to a baseline. Creates the file if it is missing. Replaces the values of the same command and
+// model. Processes that share the file wait for one another. Errors: format (the file is not a baseline), io.
 void save_baseline(const std::filesystem::path& file, const Measured& found);
-// For who saves after long work: throws now what save_baseline would throw then.
+// To call before long work: throws the errors that save_baseline would throw after it.
 void require_baseline_place(const std::filesystem::path& file);
 
 }  // namespace mlxe

@@ -1,4 +1,4 @@
-// Gates on figures that were found: which limits are set, and whether they hold.
+// Gates on measured values: their limits, and whether they hold.
 #pragma once
 
 #include <map>
@@ -13,18 +13,18 @@ namespace mlxe {
 
 using GateValues = std::map<std::string, double>;  // by the gate's name
 
-// Of "pooled_vector.cosine".
+// For a name such as "pooled_vector.cosine".
 GateSetting gate_setting(std::string_view name, std::optional<double> limit);
 
 bool holds(const Gate& gate);  // false for NaN
 
-// Puts `gate` in the place of the one of its name, else at the end.
+// Replaces the gate of the same name by `gate`, or appends `gate`.
 void put_gate(std::vector<Gate>& gates, Gate gate);
 
-// Adds a gate, moves the limit of one, or removes it.
+// Adds a gate, changes its limit, or removes it.
 void set_gate(std::vector<Gate>& gates, const GateSetting& setting);
 
-// Gives each gate its value and says whether it passed. `values` has one for each.
+// Sets the value of each gate and whether it passed. `values` must have all of them.
 void judge(std::vector<Gate>& gates, const GateValues& values);
 
 }  // namespace mlxe

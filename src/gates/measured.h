@@ -1,4 +1,4 @@
-// What a command found of one model, by the names gates have.
+// The values that a command measured for one model, by the names of their gates.
 #pragma once
 
 #include <string>

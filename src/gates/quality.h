@@ -1,4 +1,4 @@
-// Gates in a file, quality.toml. docs/gates.md is this for users.
+// Gates in a file, quality.toml. docs/gates.md describes it for users.
 #pragma once
 
 #include <filesystem>
@@ -15,8 +15,8 @@ namespace mlxe {
 struct QualityLimit {
   std::string name, where;  // "pooled_vector.cosine", "quality.toml:12"
   std::optional<double> limit;
-  std::optional<double> change;  // or this much worse than the baseline, as a share of its value
-                                 // neither: no such gate, though it be a default one
+  std::optional<double> change;  // or the allowed change from the baseline, as a share of its value
+                                 // neither: the gate is off, even a default gate
 };
 
 struct QualityFile {
@@ -28,20 +28,19 @@ struct QualityFile {
   std::vector<Section> sections;
 };
 
-// Errors: those of read_toml; format (an unknown key or gate, a limit that is none: file and line);
-// not_found (a baseline that limits are relative to).
+// Errors: those of read_toml; format (an unknown key or gate, an invalid limit; names file and line);
+// not_found (the baseline of relative limits).
 QualityFile read_quality_file(const std::filesystem::path& path);
 
 struct QualityCheck {
   std::vector<Gate> gates;
-  std::vector<std::string> unmeasured;  // gates the file has for this model without a value here
+  std::vector<std::string> unmeasured;  // gates of the file for this model that this command did not measure
 };
 
-// `gates` (the default ones) with those the file has for the model put in their place or added; those named
-// in `fixed`, set by hand, stay. Of several sections that match, the last one counts. A gate this command
-// measures, but not of this model or with these options, is told to `warn`; one of other commands is only
-// listed.
-// Errors: not_found, format (the baseline is missing, is none, or has no such value).
+// Applies the gates of the file for this model to `gates` (the default gates): replaces or adds them. Gates in `fixed`,
+// set on the command line, stay. If several sections match, the last one wins. `warn` gets each gate that this command
+// can measure but did not measure with this model and these options. Gates of other commands are only listed.
+// Errors: not_found, format (the baseline is missing, is not a baseline, or has no such value).
 QualityCheck check_quality(const QualityFile& file, const Measured& found, std::vector<Gate> gates,
                            const std::set<std::string>& fixed, const Warning& warn);
 

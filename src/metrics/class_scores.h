@@ -1,4 +1,4 @@
-// How well predicted classes meet gold ones.
+// Compares predicted classes with gold classes.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace mlxe {
 
-// Over the classes that occur in gold or predicted; a class never predicted right has an F1 of 0. As in
+// Over the classes that occur in gold or predictions. A class that was never predicted correctly has an F1 of 0. As in
 // sklearn.metrics: f1_score(average="macro"), (average="weighted"), matthews_corrcoef (0 where a side is
 // constant).
 struct ClassScores {
@@ -23,12 +23,12 @@ struct ClassCount {
   double f1() const;
 };
 
-// Of two sides of one length, at least one item, classes numbered from 0 to `classes` - 1.
+// `gold` and `predicted` have the same length, at least 1. Classes are 0 to `classes` - 1.
 class ClassComparison {
  public:
   ClassComparison(std::vector<int64_t> gold, std::vector<int64_t> predicted, int64_t classes);
 
-  // As if item i stood there counts[i] times.
+  // Item i counts counts[i] times.
   std::vector<ClassCount> count(Counts counts) const;  // by class
   ClassScores scores(Counts counts) const;
 

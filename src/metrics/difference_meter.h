@@ -9,7 +9,7 @@
 
 namespace mlxe {
 
-// Cosine of two rows of equal length. Two rows of zeros count as 1 (nothing differs), one as 0. Exactly 1 for
+// Cosine of two rows of equal length. 1 if both rows are zero (nothing differs), 0 if one is. Exactly 1 for
 // equal rows: sqrt(x * x) is x in binary floating point.
 double row_cosine(std::span<const float> a, std::span<const float> b);
 
@@ -21,7 +21,7 @@ class LowTail {
 
   void add(double value, int64_t from);  // throws internal after `count` values
   double mean() const;
-  // The value a fraction 0.01 (n - 1) into the sorted values, linear between neighbours (numpy.percentile).
+  // The sorted values at position 0.01 (n - 1), linearly interpolated (numpy.percentile).
   double p1() const;
   double min() const { return min_; }
   int64_t argmin() const { return argmin_; }  // `from` of the minimum, the first of several
@@ -34,12 +34,12 @@ class LowTail {
   std::vector<double> lowest_;  // a heap, its largest value first
 };
 
-// Is fed the rows of both matrices text by text; `rows` in all.
+// Takes the rows of both matrices text by text, `rows` in total.
 class DifferenceMeter {
  public:
   DifferenceMeter(int64_t rows, int64_t columns);
 
-  // The rows of one text (a token each, or one). Returns the cosine of the last.
+  // Adds the rows of one text: one, or one for each token. Returns the cosine of the last row.
   double add(std::span<const float> original, std::span<const float> quantized, int64_t text);
   Difference result() const;
 

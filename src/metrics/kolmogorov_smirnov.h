@@ -1,4 +1,4 @@
-// The two-sample Kolmogorov-Smirnov test: do two samples come from one distribution?
+// The two-sample Kolmogorov-Smirnov test: whether two samples come from one distribution.
 #pragma once
 
 #include <span>
@@ -10,9 +10,8 @@ struct KolmogorovSmirnov {
   double p = 1;          // of a D this large or larger if both came from one distribution (two-sided, exact)
 };
 
-// Of two samples of the same size n >= 1, in any order. With D = h / n the p-value is Gnedenko and Korolyuk's
-// exact one for every n, 2 * sum over k >= 1 of (-1)^(k-1) C(2n, n - kh) / C(2n, n): an asymptotic form is
-// needed for unequal sizes only. Errors: usage (sizes), numeric (a value is not a number).
+// For two samples of the same size n >= 1, in any order. The p-value is exact for every n (Gnedenko and Korolyuk),
+// with D = h / n: 2 * sum over k >= 1 of (-1)^(k-1) C(2n, n - kh) / C(2n, n). Errors: usage (sizes), numeric (NaN).
 KolmogorovSmirnov kolmogorov_smirnov(std::span<const double> a, std::span<const double> b);
 
 }  // namespace mlxe

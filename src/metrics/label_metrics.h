@@ -1,4 +1,4 @@
-// What a conversion does to a classifier's decisions.
+// The effect of a conversion on a classifier's decisions.
 #pragma once
 
 #include <cstdint>
@@ -13,18 +13,18 @@
 
 namespace mlxe {
 
-// softmax of the logits; sigmoid of each for multi-label heads and heads with one output. Float64.
-// Empty for regression, whose outputs are no probabilities.
+// Softmax of the logits. For multi-label heads and heads with one output: sigmoid of each. Float64. Empty for
+// regression, whose outputs are not probabilities.
 std::vector<double> probabilities(ProblemType problem, std::span<const float> logits);
 
-// Indices of the labels these probabilities decide for: the best one, or each above 0.5 (maybe none) where
-// every label has a probability of its own.
+// Indices of the predicted labels: the most probable one or, if every label has an independent probability, all above
+// 0.5 (maybe none).
 std::vector<int64_t> decided_labels(ProblemType problem, std::span<const double> p);
 
 // Gathers LabelDifference, a text or token at a time.
 class LabelMeter {
  public:
-  // `listed`: how many flips are kept by name, those of the largest margin.
+  // `listed`: number of flips to list, those with the largest margins.
   LabelMeter(ProblemType problem, std::vector<std::string> labels, size_t listed);
 
   // Logits. `place`: text, sequence and token of a Flip.

@@ -1,6 +1,5 @@
-// How well a ranking puts what is relevant first, for one query. Definitions are ranx's: a document is
-// relevant from a relevance of 1 on, gains are the relevances themselves, a query without a relevant document
-// scores 0.
+// Ranking metrics of one query, as ranx defines them: a document is relevant if its relevance is at least 1, gains are
+// the relevances themselves, and a query without a relevant document scores 0.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +14,8 @@ struct RelevantDocument {
 };
 using RankedQuery = std::vector<RelevantDocument>;  // all relevant documents of a query, by rank
 
-// Ranks documents by falling score. Equal scores count against the model: what is less relevant goes first,
-// or a model that scores everything alike would look good on data that lists what is relevant first.
+// Ranks documents by falling score. Of equal scores, the less relevant document goes first. Otherwise a model that
+// scores all documents equally would look good on data that lists relevant documents first.
 RankedQuery rank_relevant(std::span<const double> scores, std::span<const double> relevances);
 
 double reciprocal_rank(const RankedQuery& query);

@@ -1,5 +1,5 @@
-// Labelled spans in sequences of tags ("B-person", "I-person", "O"), and how well predicted ones meet gold
-// ones, by seqeval's rules.
+// Finds labelled spans in sequences of tags ("B-person", "I-person", "O") and compares predicted with gold spans, by
+// seqeval's rules.
 #pragma once
 
 #include <compare>
@@ -20,7 +20,7 @@ struct TagSpan {
   auto operator<=>(const TagSpan&) const = default;
 };
 
-// In order. Errors: format (strict schemes: a tag of another prefix, named).
+// Spans in order. Errors: format (a strict scheme, and a tag with another prefix; names the tag).
 std::vector<TagSpan> tag_spans(std::span<const std::string> tags, Tagging tagging);
 
 struct SpanScores {
@@ -28,16 +28,16 @@ struct SpanScores {
 };
 struct SpanCount {
   int64_t right = 0, predicted = 0, gold = 0;
-  SpanScores scores() const;  // each 0 where it would divide by 0
+  SpanScores scores() const;  // each 0 if it would divide by 0
 };
 
-// A span is right if type, begin and end are. Over sentences, gold and predicted as long as each other.
+// A span is correct if type, begin and end are. Gold and predicted sentences have the same lengths.
 class SpanComparison {
  public:
   using Sentences = std::vector<std::vector<std::string>>;
   SpanComparison(const Sentences& gold, const Sentences& predicted, Tagging tagging);
 
-  // As if sentence i stood there counts[i] times. Types that occur in gold or predicted.
+  // Sentence i counts counts[i] times. Includes the types that occur in gold or predictions.
   std::map<std::string, SpanCount> count(Counts counts) const;
   SpanScores micro(Counts counts) const;     // over all spans; seqeval's default average
   SpanScores macro(Counts counts) const;     // mean over types

@@ -1,5 +1,5 @@
-// How far a conversion moves sentence vectors, measured by how far the vectors of different texts lie from
-// one another: VectorSpace (mlx_encoder/difference.h).
+// How far a conversion moves sentence vectors, relative to the distance between vectors of different texts: VectorSpace
+// (mlx_encoder/difference.h).
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,16 @@
 
 namespace mlxe {
 
-// The k of a set of texts: a tenth of the others, at least 1 and at most 10. Neighbours picked at random
-// would be kept with probability k / (texts - 1): at most a tenth from 11 texts on.
+// k for a set of texts: a tenth of the other texts, at least 1 and at most 10. Random neighbours would be kept with
+// probability k / (texts - 1): at most 0.1 from 11 texts on.
 int64_t neighbours_of(int64_t texts);
 
-// The mean cosine between each two of the rows added. A row of zeros has a cosine of 0 to every other.
+// The mean cosine over all pairs of added rows. A row of zeros has cosine 0 to every other row.
 class MeanCosine {
  public:
   void add(std::span<const float> row);
   int64_t rows() const { return rows_; }
-  double value() const;  // of two rows and more; else 1
+  double value() const;  // 1 with fewer than two rows
   // (1 - cosine) / (1 - value()), where `cosine` is the mean cosine of the rows to their quantized twins.
   double relative_error(double cosine) const;
 
@@ -30,20 +30,20 @@ class MeanCosine {
   int64_t rows_ = 0;
 };
 
-// Gathers VectorSpace, a text at a time. Memory: the vectors of at most kComparedTexts texts, both sides.
+// Computes VectorSpace, a text at a time. Memory: the vectors of at most kComparedTexts texts, both sides.
 class VectorSpaceMeter {
  public:
-  // Of more texts, so many take part in the search for neighbours, spread evenly over all.
+  // Largest number of texts in the search for neighbours. Of more texts, so many are taken, spread evenly.
   static constexpr size_t kComparedTexts = 4096;
 
-  // different: indices of the sequences of different texts, ascending. most: of them to look for neighbours
-  // among.
+  // different: indices of the sequences of different texts, ascending. most: number of them in the search for
+  // neighbours.
   explicit VectorSpaceMeter(std::span<const size_t> different, size_t most = kComparedTexts);
 
-  // The vectors of sequence `index`, in any order. Passes over sequences that are not in `different`.
+  // Adds the vectors of sequence `index`, in any order. Ignores sequences that are not in `different`.
   void add(size_t index, std::span<const float> original, std::span<const float> quantized);
-  // cosine: mean over all texts, of the original's vectors with the quantized side's. Needs every sequence in
-  // `different`. None with fewer than three of them. threads 0: all cores.
+  // cosine: mean cosine between the original's and the quantized side's vectors, over all texts. All sequences of
+  // `different` must have been added. None with fewer than three of them. threads 0: all cores.
   std::optional<VectorSpace> result(double cosine, int threads) const;
 
  private:
