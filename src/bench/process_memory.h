@@ -1,12 +1,11 @@
-// What this process has in memory.
+// Memory of this process.
 #pragma once
 
 #include <cstdint>
 
 namespace mlxe {
 
-// Bytes resident, mapped files included: at the highest so far, and now (the highest where the system does
-// not say).
+// Resident bytes, with mapped files: the peak so far, and now (the peak if the system does not report it).
 uint64_t peak_bytes();
 uint64_t resident_bytes();
 

@@ -1,4 +1,4 @@
-// The gates a comparison has by default: docs/gates.md.
+// The default gates of a comparison: docs/gates.md.
 #pragma once
 
 #include <span>
@@ -8,9 +8,9 @@
 
 namespace mlxe {
 
-// The default gates with `settings` applied, in order of the tensors and measured on `comparison`, whose
-// differences are complete. `limits` is with_defaults(). Errors: usage (a tensor or metric that is not
-// there).
+// The default gates with `settings` applied, in the order of the tensors, judged on `comparison`. The differences of
+// `comparison` must be complete. `limits`: the result of with_defaults(). Errors: usage (a tensor or metric that the
+// comparison does not have).
 std::vector<Gate> apply_gates(const Comparison& comparison, const GateLimits& limits,
                               std::span<const GateSetting> settings);
 

@@ -1,4 +1,4 @@
-// Whether the engine on either side of a comparison can be relied on.
+// Checks of the engine on either side of a comparison: repeatability, and independence from the batch.
 #pragma once
 
 #include <span>
@@ -8,10 +8,10 @@
 
 namespace mlxe {
 
-// How much of the largest value a text's output may change among others.
+// Largest change of a text's output in a batch, relative to the largest value.
 double batch_tolerance(const EngineInfo& engine);
 
-// Tries both sides on a few of the sequences, of all lengths, and fills in what was found.
+// Runs both sides on a few of the sequences, of all lengths, and sets EngineChecks.
 void check_engines(const Sides& sides, std::span<const Sequence> sequences, EngineChecks& original,
                    EngineChecks& quantized);
 

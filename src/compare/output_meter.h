@@ -1,4 +1,4 @@
-// What users see of a model, original against another run of it: last hidden state, vectors or logits,
+// Differences between the original's outputs and those of another run: last hidden state, vectors or logits,
 // probabilities, labels, and scores against gold values.
 #pragma once
 
@@ -20,11 +20,11 @@ class OutputMeter {
  public:
   explicit OutputMeter(const OutputTask& task);
 
-  // Sequences [first, first + count) come next, in any order; the parts of a pair lie in one window.
+  // Announces sequences [first, first + count), which follow in any order. Both texts of a pair are in one window.
   void begin_window(size_t first, size_t count);
-  // One sequence's token vectors and output row (rows, by token), of the original and of the other. Returns
-  // the cosine of the listed tensor, by token their mean. Throws unsupported when the outputs differ in
-  // width.
+  // Adds one sequence: token vectors and the output row (rows, if by token), of the original and of the other run.
+  // Returns the cosine of the listed tensor (if by token, the mean cosine). Throws unsupported if the outputs have
+  // different widths.
   double add(size_t index, const Sequence& sequence, std::array<std::span<const float>, 2> tokens,
              std::array<std::span<const float>, 2> output);
   void end_window(std::span<const Sequence> sequences);
@@ -33,7 +33,7 @@ class OutputMeter {
   std::optional<VectorSpace> vectors(int threads) const;  // of sentence vectors
   std::optional<LabelDifference> labels() const;
   std::vector<TaskScore> scores() const;
-  std::vector<Drift> drift() const;  // similarities or confidences, where there are two or more; values
+  std::vector<Drift> drift() const;  // similarities or confidences, if there are at least two; values
 
  private:
   void keep_values(size_t index, std::array<std::span<const float>, 2> output);

@@ -1,4 +1,4 @@
-// What of a model's output is compared, and with which gold values.
+// The outputs of a model to compare, and their gold values.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,10 @@
 
 namespace mlxe {
 
-// The same for every run that is compared with the original.
+// Shared by all runs that are compared with the original.
 struct OutputTask {
   bool classifier = false;  // logits, else sentence vectors
-  bool by_token = false;    // of a token classifier: a row of logits a token
+  bool by_token = false;    // token classifier: a row of logits per token
   ProblemType problem = ProblemType::single_label;
   std::vector<std::string> labels;
   std::vector<int64_t> gold;   // indices of labels, one a text, or empty
@@ -31,9 +31,8 @@ struct OutputTask {
   const char* listed() const { return has_probabilities() ? "probabilities" : output(); }
 };
 
-// Without the sequences, which are counted once the texts are tokenized. Gold values that can't be used with
-// this model are said to be ignored. Errors: usage (not one gold value a text), format (a gold label the
-// model has not).
+// Makes a task without sequences, which are known after the texts are tokenized. Warns of gold values that can't be used
+// with this model. Errors: usage (not one gold value for each text), format (a gold label that the model does not have).
 OutputTask output_task(const Sides& sides, const CompareInput& input, const Warning& warn);
 
 }  // namespace mlxe

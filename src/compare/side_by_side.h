@@ -1,4 +1,4 @@
-// Every sequence through all sides of a comparison, batch by batch, and what their results differ in.
+// Runs every sequence on all sides of a comparison, batch by batch, and measures the differences.
 #pragma once
 
 #include <optional>
@@ -15,19 +15,19 @@ namespace mlxe {
 
 std::string layer_name(size_t index);  // "embeddings", "layer 1", ...
 
-// Memory does not grow with the sequences beyond a few numbers each: activations live for one batch.
+// Memory: a few numbers for each sequence, and the activations of one batch.
 class SideBySide {
  public:
-  // `task` is complete. What is given must outlive this. Errors: usage (the sequences hold no tokens).
+  // `task` must be complete. All arguments must outlive this object. Errors: usage (the sequences hold no tokens).
   SideBySide(const Sides& sides, const OutputTask& task, std::span<const Sequence> sequences);
 
   // Errors: those of TextRunner::run and OutputMeter::add. progress: in sequences.
   void run(const Progress& progress);
 
-  // Once run.
+  // After run().
   std::vector<NamedDifference> layers() const;
   const OutputMeter& exact() const { return *exact_; }
-  const OutputMeter& fast() const { return *fast_; }  // where sides.fast()
+  const OutputMeter& fast() const { return *fast_; }  // if sides.fast()
   const std::vector<double>& text_cosines() const { return text_cosines_; }
 
  private:

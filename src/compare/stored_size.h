@@ -1,4 +1,4 @@
-// What a folder stores, in bytes and bits, and in what.
+// The size of a folder in bytes and bits, by part and scheme.
 #pragma once
 
 #include "encoder/text_runner.h"
@@ -10,8 +10,8 @@ namespace mlxe {
 // Errors: those of Checkpoint::stored.
 StoredSize stored_size(const TextRunner& runner);
 
-// The cosine a conversion stored like this should keep. A weight that carries the scale of a fake
-// quantization counts as 8 bits, which is what its rounding was.
+// The limit of the cosine for a conversion stored like this. A weight with the scale of a fake quantization counts as 8
+// bits, because it was rounded to 8 bits.
 ExpectedCosine expected_cosine(const Checkpoint& checkpoint);
 
 }  // namespace mlxe

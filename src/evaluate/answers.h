@@ -1,4 +1,4 @@
-// One model over the items of a task: what it says, ready to be scored.
+// The answers of one model to the items of a task.
 #pragma once
 
 #include <filesystem>
@@ -25,8 +25,8 @@ struct Answers {
 Answers run_task(const std::filesystem::path& folder, const std::string& side, Task task,
                  const TaskData& data, const EvaluateOptions& options);
 
-// evaluate(), for several models beside one original: that runs for the first of them only. The answers are
-// of the same original, data and options each time.
+// evaluate() for several models with one original, which runs only for the first of them. Original, data and options
+// must be the same in each call.
 Evaluation evaluate_beside(const std::filesystem::path& model, const std::filesystem::path& original,
                            std::optional<Answers>& original_answers, Task task, const TaskData& data,
                            const EvaluateOptions& options);

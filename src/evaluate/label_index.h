@@ -1,4 +1,4 @@
-// Reading the gold labels of a data file as a model's.
+// Maps the gold labels of a data file to the labels of a model.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,8 @@ namespace mlxe {
 
 struct GoldLabels {
   std::vector<int64_t> indices;  // into the model's labels; complete unless `misfit`
-  std::optional<size_t>
-      misfit;              // the first label that is none of the model's, as the labels before it are read
-  bool by_number = false;  // all were read as numbers
+  std::optional<size_t> misfit;  // the first label that the model does not have
+  bool by_number = false;        // all labels were read as numbers
 };
 
 // A label is a class name (case ignored) or a class number. If one class's name is another class's number

@@ -1,4 +1,4 @@
-// Charts as SVG documents: light, 760 pixels wide, ready to be put inside an HTML page.
+// Charts as SVG documents: white background, 760 pixels wide, can be embedded in an HTML page.
 //
 // Texts may hold anything; they are escaped. A value that is not finite is left out (a gap in a line). A
 // chart with nothing to draw says "no data".
@@ -15,7 +15,7 @@ struct ChartSeries {
   std::vector<double> values;
 };
 
-// Upright bars from zero, the series side by side; values[i] belongs to categories[i].
+// Vertical bars from zero, the series side by side; values[i] belongs to categories[i].
 struct BarChart {
   std::string title, y_label;
   std::vector<std::string> categories;
@@ -23,7 +23,7 @@ struct BarChart {
 };
 std::string to_svg(const BarChart& chart);
 
-// One lying bar a row, its parts end to end: where the bytes go. values[i] >= 0 belongs to rows[i].
+// A horizontal bar for each row, its parts stacked. values[i] >= 0 belongs to rows[i].
 struct StackedBars {
   std::string title, x_label;
   std::vector<std::string> rows;
@@ -48,7 +48,7 @@ struct LineChart {
 };
 std::string to_svg(const LineChart& chart);
 
-// How often values fall into each of `bins` equal bins over all of them, in percent of a series' values.
+// A histogram: percentage of a series' values in each of `bins` equal bins, which are the same for all series.
 struct Histogram {
   std::string title, x_label;
   std::vector<ChartSeries> series;

@@ -1,4 +1,4 @@
-// What the JSON of several reports has in common; docs/json/compare.md describes it.
+// JSON objects that several reports share; docs/json/compare.md describes them.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,7 +9,7 @@
 
 namespace mlxe {
 
-// JSON has no NaN (a correlation with a constant): null.
+// null for NaN (a correlation with a constant), which JSON lacks.
 nlohmann::ordered_json json_number(double value);
 nlohmann::ordered_json vectors_json(const VectorSpace& space);
 nlohmann::ordered_json gates_json(std::span<const Gate> gates);

@@ -1,4 +1,4 @@
-// What a conversion changes about answers: scores against gold values, labels that changed.
+// Tables of scores against gold values and of changed labels.
 #pragma once
 
 #include "report/tables.h"

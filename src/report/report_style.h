@@ -1,4 +1,4 @@
-// The look of the HTML report: one style sheet, fit for screen and paper, nothing fetched.
+// The look of the HTML report: one style sheet for screen and paper. Loads no other files.
 #pragma once
 
 namespace mlxe {

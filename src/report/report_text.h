@@ -1,4 +1,4 @@
-// Foreign text (model folders, sentences, labels) made safe to put into a report.
+// Escapes foreign text (model folders, sentences, labels) for a report.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ std::string html_escape(std::string_view text);
 // For a table cell or a line of GitHub Markdown: markup characters escaped, line breaks made spaces.
 std::string markdown_escape(std::string_view text);
 
-// At most `characters` code points, an ellipsis for what is left out.
+// At most `characters` code points. A cut text ends with an ellipsis.
 std::string shortened(std::string_view text, size_t characters);
 
 }  // namespace mlxe

@@ -1,4 +1,4 @@
-// What a conversion saves: bytes by part and scheme, memory, time.
+// Tables of bytes by part and scheme, memory and time.
 #pragma once
 
 #include "report/tables.h"

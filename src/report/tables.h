@@ -1,4 +1,4 @@
-// A comparison as tables of words: what the terminal, the Markdown and the HTML report all show.
+// A comparison as tables of text, for the terminal, the Markdown report and the HTML report.
 #pragma once
 
 #include <string>
@@ -21,11 +21,11 @@ struct Table {
   std::string note;                            // one line below, may be empty
 };
 
-// Those the comparison has something for, in the order to show them.
+// The tables that the comparison has data for, in the order to show them.
 std::vector<Table> tables(const Comparison& comparison);
 
 std::string sentence(std::string text);  // first letter upper case, a full stop at the end
-// What a tensor is called in prose: "sentence vectors" for "pooled_vector".
+// The name of a tensor in prose: "sentence vectors" for "pooled_vector".
 std::string prose_name(const std::string& tensor);
 
 }  // namespace mlxe

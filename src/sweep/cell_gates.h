@@ -8,13 +8,13 @@
 
 namespace mlxe {
 
-// Of figures that both measure (labels.flips, task.accuracy), those of the evaluation count.
+// If both measure a value (labels.flips, task.accuracy), that of the evaluation counts.
 
-// Fraction of items whose label changed; nothing where there are no labels.
+// Fraction of items whose label changed; none without labels.
 std::optional<double> flips_of(const Comparison& comparison, const std::optional<Evaluation>& evaluation);
 
-// The comparison's own gates, then the scheme's settings, then the model's; a setting of something this model
-// has not (labels, a task) changes nothing.
+// The comparison's gates with the scheme's settings, then the model's settings, applied. A setting of a value that this
+// model does not have (labels, a task) is ignored.
 std::vector<Gate> cell_gates(const Comparison& comparison, const std::optional<Evaluation>& evaluation,
                              const SweepScheme& scheme, const SweepModel& model);
 

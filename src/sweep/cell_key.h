@@ -1,4 +1,4 @@
-// What a cell of a sweep is made from. Two cells of one key are the same, and the second need not be made.
+// The key of a cell identifies all its inputs. A cell with the key of an existing record is not made again.
 #pragma once
 
 #include <filesystem>
@@ -14,15 +14,16 @@ namespace mlxe {
 class FileHashes {
  public:
   const std::string& of(const std::filesystem::path& file);  // errors: not_found, io
-  // Of a folder: of the names and hashes of all files in it.
+  // For a folder: the SHA-256 of the names and hashes of its files.
   const std::string& of_tree(const std::filesystem::path& path);
 
  private:
   std::map<std::filesystem::path, std::string> known_;
 };
 
-// The tool's version; the plan (every option of the conversion, calibration texts too) and the source files;
-// what is measured on, how, and the gates. No paths of this machine: a copy of the folder keeps its cells.
+// Consists of the program's version, the plan (all options of the conversion, with calibration texts), the source files,
+// the texts and data, the options of the measurement, and the gates. Holds no paths, so that a copied folder keeps its
+// cells.
 // Errors: those of plan_conversion for `conversion`; not_found, io.
 nlohmann::json cell_key(const SweepModel& model, const SweepScheme& scheme, const ConvertOptions& conversion,
                         const SweepOptions& options, FileHashes& hashes);

@@ -1,4 +1,4 @@
-// A cell as JSON: in the table (matrix.json), and in its record beside what it was made from.
+// A cell as JSON: in the table (matrix.json), and in its record, together with its key.
 //
 //   {"made_from": {...}, "cell": {...}, "comparison": as `compare --json`, "evaluation": as `evaluate
 //   --json`}
@@ -16,8 +16,8 @@ inline constexpr int kRecordVersion = 2;
 
 nlohmann::ordered_json cell_json(const SweepCell& cell);  // docs/json/matrix.md
 
-// The cell of the record in `file`, as CellState::recorded, if that was made from `key`; nothing where there
-// is none, it was made from something else, or this version can't read it.
+// The cell in the record `file`, as CellState::recorded, if the record has this `key`. None if the file is missing, has
+// another key, or can't be read by this version.
 std::optional<SweepCell> read_record(const std::filesystem::path& file, const nlohmann::json& key);
 
 }  // namespace mlxe

@@ -1,4 +1,4 @@
-// What a model of a sweep is measured on.
+// The texts and items on which a model of a sweep is measured.
 #pragma once
 
 #include <optional>
@@ -11,11 +11,11 @@ namespace mlxe {
 struct ModelItems {
   CompareInput compared;
   std::optional<TaskData> task;
-  std::optional<Answers> original_answers;  // to the task, once its model ran
+  std::optional<Answers> original_answers;  // set after the original ran
 };
 
-// Without `texts`, those of the task's items are compared: sentences, pairs, queries and documents. Errors:
-// those of reading the files.
+// Without `texts`, the texts of the task's items are compared: sentences, pairs, queries and documents. Errors: those of
+// reading the files.
 ModelItems read_items(const SweepModel& model);
 
 }  // namespace mlxe

@@ -1,4 +1,4 @@
-// A sweep as a table of words: what the terminal and matrix.md show.
+// A sweep as a table of text, for the terminal and matrix.md.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace mlxe {
 
 Table sweep_table(const SweepResult& result);
 
-// A sentence for each model: what to take of it.
+// A sentence for each model: its recommended scheme.
 std::vector<std::string> recommendations(const SweepResult& result);
 // A sentence for each gate that failed, and each cell that could not be made.
 std::vector<std::string> problems(const SweepResult& result);

@@ -1,5 +1,5 @@
-// One table of a TOML file, taken key by key: what nobody asked for, and values of another type, are errors
-// that name the line.
+// Reads one table of a TOML file key by key. Keys that were not read, and values of another type, are errors that name
+// the line.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +13,14 @@ namespace mlxe {
 
 class TomlTable {
  public:
-  // The table at `pointer` ("" is the whole file). Errors: format (it is no table).
+  // The table at `pointer` ("" is the whole file). Errors: format (it is not a table).
   TomlTable(const TomlFile& file, std::string pointer);
 
   bool has(const std::string& key) const { return object_.contains(key); }
 
-  // Values; of a key that is missing `otherwise`. Errors: format (another type, a negative number).
+  // The value of a key, or `otherwise` if the key is missing. Errors: format (another type, a negative number).
   std::string text(const std::string& key, const std::string& otherwise = "");
-  std::string text_or_number(const std::string& key);  // as it would be written on the command line
+  std::string text_or_number(const std::string& key);  // as on the command line
   int64_t whole(const std::string& key, int64_t otherwise);
   bool truth(const std::string& key, bool otherwise);
   std::vector<std::string> texts(const std::string& key);
@@ -29,7 +29,7 @@ class TomlTable {
   std::string where(const std::string& key) const;  // "matrix.toml:12"
   std::string where() const { return file_.where(pointer_); }
 
-  // Errors: format (keys nothing asked for).
+  // Errors: format (a key that was not read).
   void expect_no_others() const;
 
  private:

@@ -1,5 +1,5 @@
-// Sentences of tagged words: a word and its tag a line (the first and the last column, by tabs or else
-// spaces), an empty line or one that begins with -DOCSTART- after a sentence.
+// Sentences of tagged words. A line holds a word and its tag: the first and the last column, separated by tabs or else
+// spaces. An empty line, or a line that begins with -DOCSTART-, ends a sentence.
 #pragma once
 
 #include <filesystem>

@@ -17,18 +17,17 @@ struct Row {
   nlohmann::ordered_json cells;
 };
 
-// What a file's content is: `given`, or if that is empty the file's ending, or if it has none "txt"; in lower
-// case.
+// The format of a file in lower case: `given`; if that is empty, the file's ending; if there is none, "txt".
 std::string file_format(const std::filesystem::path& file, const std::string& given);
 
-// The same of a file of rows: "txt", "tsv" or "jsonl". Errors: usage (another one).
+// The same for a file of rows: "txt", "tsv" or "jsonl". Errors: usage (another format).
 std::string row_format(const std::filesystem::path& file, const std::string& given);
 
 // Calls `take` with each row until it returns false; `format` as row_format takes it. Errors: not_found, io,
 // usage (another format, no rows), format (a malformed row: file and line).
 void read_rows(const std::filesystem::path& file, const std::string& format,
                const std::function<bool(const Row&)>& take);
-// The same of an open stream, called `where` in messages; `format` is one that row_format gave.
+// The same for an open stream, called `where` in messages. `format`: a result of row_format().
 void read_rows(std::istream& stream, const std::string& where, const std::string& format,
                const std::function<bool(const Row&)>& take);
 

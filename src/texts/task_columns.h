@@ -1,4 +1,4 @@
-// Where in a row the parts of a task's item are: the text, the label, the score.
+// Finds the parts of a task's item (text, label, score, ...) in the columns of a row.
 #pragma once
 
 #include <filesystem>
@@ -12,22 +12,22 @@
 
 namespace mlxe {
 
-// A part of an item, and the columns it is usually found in.
+// A part of an item, and the usual names of its column.
 struct TaskRole {
   const char* name;
   std::vector<std::string> usual;
 };
 
-// Finds the roles' columns in the first row, and their cells in every one.
+// Finds the columns of the roles in the first row, and their cells in every row.
 class TaskColumns {
  public:
-  // Errors: usage (options.columns names a role the task has not).
+  // Errors: usage (options.columns names a role that the task does not have).
   TaskColumns(Task task, const std::filesystem::path& file, const TaskDataOptions& options);
 
   bool has(const Row& row, const std::string& role);
 
-  // Cells. Errors: usage (no such column: names the role), format (another type, or the column is missing from
-  // this row: file and line).
+  // Cells. Errors: usage (no such column: names the role), format (another type, or this row lacks the column; names
+  // file and line).
   std::string text(const Row& row, const std::string& role);  // a string, or a number as it is written
   double number(const Row& row, const std::string& role);     // finite
   std::vector<std::string> texts(const Row& row,

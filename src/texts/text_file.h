@@ -1,4 +1,4 @@
-// Files of texts without gold answers, or with columns a caller knows by name.
+// Files of texts, with or without further columns.
 //
 // Formats, by the file's ending:
 //   .txt    a text a line
@@ -21,8 +21,8 @@
 
 namespace mlxe {
 
-// One text and, of the columns asked for, what its row holds: nothing where it has no such cell (a .tsv
-// file's header, a .jsonl object's strings and numbers; other formats have none).
+// One text, and the cells of the requested columns. A cell is empty if the row does not have it. (Only .tsv files and
+// .jsonl objects have further columns.)
 struct TextRow {
   TextInput input;
   std::vector<std::optional<std::string>> cells;
@@ -31,8 +31,8 @@ struct TextRow {
 
 // Calls `take` with each text in order. `format` is "txt", "tsv", "jsonl" or "conll", of a file empty: by its
 // ending; `where` names a stream in messages. Errors: usage (another format, no texts at all), not_found, io,
-// format (a malformed row, named by line). `warning` hears of a .tsv file whose first column is taken for
-// want of a known name.
+// format (a malformed row, named by line). Warns of a .tsv file without a known column, whose first
+// column is then taken.
 void read_text_rows(std::istream& stream, const std::string& format, const std::string& where,
                     std::span<const std::string> columns, const std::function<void(TextRow)>& take,
                     const Warning& warning = {});
