@@ -88,8 +88,8 @@ ByDefault calibrates_by_default(const ConvertArguments& o) {
   return target(o) ? ByDefault::yes : ByDefault::if_narrow;
 }
 
-// Sets what is known of calibrating before anything is planned. `texts`: the texts of a target. A calibration
-// by default uses them, and the last third of them is held out. Returns whether the plan has to decide.
+// Sets the calibration, as far as it is known before the plan. `texts`: the texts of a target. A default calibration
+// uses them; every third one is held out. Returns whether the plan decides if there is a calibration.
 bool set_calibration(const ConvertArguments& o, std::vector<TextInput>& texts, CalibrationNotice& notice,
                      ConvertOptions& options) {
   if (o.calibration.is_given()) {

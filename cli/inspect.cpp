@@ -1,4 +1,4 @@
-// mlx-encoder inspect: what a model folder stores, and who can load it.
+// mlx-encoder inspect: what a model folder stores, and which programs can load it.
 #include <fmt/format.h>
 
 #include <algorithm>

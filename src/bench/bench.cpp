@@ -33,7 +33,7 @@ uint64_t matrix_bytes(const Checkpoint& checkpoint, const Plan& plan) {
   return bytes;
 }
 
-// What is computed of each batch.
+// The results to compute for each batch.
 RunRequest wanted(const Model& model, bool first_token, const std::filesystem::path& folder) {
   if (!first_token) return {.wanted = {Output::hidden}};
   for (const Output o : {Output::text_logits, Output::pooled})

@@ -64,7 +64,7 @@ class Measuring {
     return chosen;
   }
 
-  // Fewer where a pass over all of them would take longer than half of what is allowed.
+  // Fewer texts if a pass over all would take longer than half of the time limit.
   size_t affordable(size_t count) {
     const Clock::time_point start = Clock::now();
     size_t tried = 0;

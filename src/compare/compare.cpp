@@ -38,7 +38,7 @@ class Comparing {
 
   Comparison result() {
     describe();
-    set_gates();  // a mistyped gate is said before the long run, with values of zero
+    set_gates();  // with zeros for values, so that a mistyped gate is reported before the long run
     sequences_ =
         tokenize_both(sides_.original(), sides_.quantized(), input_.texts,
                       sides_.classifies_texts() ? Pairs::together : Pairs::apart, options_.threads, warn_);
@@ -64,7 +64,7 @@ class Comparing {
     };
   }
 
-  // Everything that is known before a text is run, and what will be measured, as zeros.
+  // Sets everything that is known before the run, and zeros for the values that will be measured.
   void describe() {
     for (auto [runner, model] :
          {std::pair(&sides_.original(), &out_.original), std::pair(&sides_.quantized(), &out_.quantized)}) {

@@ -1,4 +1,4 @@
-// What a comparison says as a whole.
+// The overall result of a comparison: gates and verdict.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Where a calibration notes its finished steps.
+// The folder in which a calibration records its finished steps.
 #pragma once
 
 #include <filesystem>
@@ -7,9 +7,9 @@
 
 namespace mlxe {
 
-// A folder for one conversion, in a hidden folder beside the output. It goes when the conversion is written or
-// has failed; a killed process leaves it, and the same conversion goes on from it. What other conversions to
-// the same output have left stays.
+// A folder for one conversion, in a hidden folder beside the output. It is removed when the conversion succeeds or
+// fails. A killed process leaves it, and the same conversion resumes from it. Folders of other conversions to the same
+// output are not touched.
 class CalibrationJournal {
  public:
   CalibrationJournal(const std::filesystem::path& output, const std::string& plan_digest);
@@ -18,7 +18,7 @@ class CalibrationJournal {
   CalibrationJournal& operator=(const CalibrationJournal&) = delete;
 
   const std::filesystem::path& folder() const noexcept { return folder_; }
-  // A note if another calibration has left steps.
+  // A note if another calibration has left steps there.
   std::optional<std::string> left_behind() const;
 
  private:

@@ -17,14 +17,15 @@ struct CarriedFile {
 };
 
 struct CarriedFiles {
-  std::vector<CarriedFile> carried;                // sorted
-  std::vector<std::filesystem::path> left_behind;  // files and folders at the top that are not, sorted
+  std::vector<CarriedFile> carried;  // sorted
+  std::vector<std::filesystem::path>
+      left_behind;  // files and folders at the top level that are not carried, sorted
 };
 
-// Carried: the tokenizer's files, those of the sentence-transformers modules, every other JSON, licences.
-// Never: weights and their index (a stale index makes loaders look for shards that are gone), config.json,
-// README.md and mlx_encoder*.json, which are written anew, nor the chart of an allocation. Of a transformer
-// in a folder of its own the files go to the written folder itself.
+// Carries the tokenizer's files, the files of sentence-transformers modules, all other JSON files and licences. Does not
+// carry: weights and their index (a stale index makes loaders look for missing shards); config.json, README.md and
+// mlx_encoder*.json, which are written anew; the chart of an allocation. Files of a transformer in a folder of its own
+// go to the written folder itself.
 CarriedFiles find_carried_files(const std::filesystem::path& folder, const SentenceModules& sentence);
 
 // Errors: io, not_found.

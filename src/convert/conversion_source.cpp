@@ -29,7 +29,7 @@ Warning ConversionSource::warn() {
 }
 
 void ConversionSource::read_sentence() {
-  // That mean pooling is assumed is for whoever runs the model.
+  // No warning of assumed mean pooling: it concerns only running the model.
   sentence = read_sentence_modules(checkpoint.folder(), warn(), ExpectVectors::no);
   check_dense(sentence, checkpoint.folder());
   if (!mlx_embeddings) return;

@@ -1,4 +1,4 @@
-// What a conversion reads: opened once, shared by every plan that is made of it.
+// The source of a conversion: opened once, shared by all plans made from it.
 #pragma once
 
 #include <optional>
@@ -17,14 +17,14 @@ namespace mlxe {
 
 struct ConversionSource {
   // Reads headers and small files of options.model; of the other options only layout and strict matter (under
-  // strict the files of a converted folder are hashed). `known`: its tokenizer, if somebody has loaded it.
+  // strict the files of a converted folder are hashed). `known`: its tokenizer, if it is loaded already.
   // Errors: those of reading a folder; unsupported (the layout can't hold the model).
   explicit ConversionSource(const ConvertOptions& options, std::optional<FolderTokenizer> known = {});
   ConversionSource(const ConversionSource&) = delete;
   ConversionSource& operator=(const ConversionSource&) = delete;
 
   std::string folder() const { return checkpoint.folder().string(); }
-  // All that decides the output, relative to the folder.
+  // All files that the output depends on, relative to the folder.
   std::vector<std::string> files() const;
 
   FolderStamp stamp;                  // made before anything was read

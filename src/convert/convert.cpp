@@ -13,7 +13,7 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-// What config.json says its floats are; converted folders say it of what stayed float.
+// The dtype of floats by config.json. (In converted folders: of the tensors that stayed float.)
 Dtype stored_dtype(const fs::path& model) {
   const Config config = Config::read(model / "config.json");
   for (const char* key : {"dtype", "torch_dtype"}) {

@@ -1,4 +1,4 @@
-// Floats that were quantized before carry that error into every conversion.
+// Detects floats that were quantized before, whose error remains in every conversion.
 #pragma once
 
 #include <span>
@@ -9,8 +9,8 @@
 
 namespace mlxe {
 
-// A warning if the source says so itself or its values do; else empty. Of matrices that were never quantized
-// no more than the first rows are read.
+// A warning if the source's files or its values show an earlier quantization; else empty. Reads only the first rows of
+// matrices that were never quantized.
 std::string earlier_quantization(const ConversionSource& source, std::span<const TensorJob> jobs);
 
 }  // namespace mlxe

@@ -1,5 +1,5 @@
 // The small files that a conversion writes itself: config.json, the index of the weights, README.md, and
-// modules.json where the transformer had a folder of its own.
+// modules.json if the transformer had a folder of its own.
 #pragma once
 
 #include <map>

@@ -1,4 +1,4 @@
-// The tokenizer of a model folder, loaded once for all who ask about it.
+// The tokenizer of a model folder, loaded once.
 #pragma once
 
 #include <filesystem>
@@ -14,20 +14,20 @@ struct FolderTokenizer {
   enum class State {
     loaded,
     none,
-    foreign,  // only files this program leaves to others, a SentencePiece model without tokenizer.json
+    foreign,  // only files that this program can't read: a SentencePiece model without tokenizer.json
     broken,   // a file is damaged or of an unknown kind
   };
   State state = State::none;
   std::shared_ptr<const Tokenizer> tokenizer;  // if loaded
-  ErrorCode code = ErrorCode::not_found;       // of loading it, unless loaded
-  std::string why;                             // the same: one sentence
+  ErrorCode code = ErrorCode::not_found;       // the error of loading it, unless loaded
+  std::string why;                             // that error's sentence
 
   // Errors: `code` with `why`.
   void require_loaded() const;
   void require_unbroken() const;
 };
 
-// Loads it as a run does.
+// Loads the tokenizer as a run does.
 FolderTokenizer load_folder_tokenizer(const std::filesystem::path& folder);
 
 }  // namespace mlxe

@@ -1,4 +1,4 @@
-// What inspect_model() says beside what it finds in each tensor.
+// Parts of inspect_model() that are not about single tensors.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,12 @@ namespace mlxe {
 
 double bits_per_weight(uint64_t bytes, uint64_t parameters);
 
-// A folder whose quantization is somebody else's: what can be said without understanding it. `error`: why it
-// can't be read. Errors: those of reading config.json and headers.
+// Inspects a folder with an unknown quantization, without decoding it. `error`: why it can't be read.
+// Errors: those of reading config.json and headers.
 Inspection inspect_foreign(const std::filesystem::path& folder, const Error& error);
 
-// Fills in mode_at_8_bits and bytes_at_8_bits: of the mode that quantizes more matrices, int8, which needs no
-// groups, only where rows have a length that no group divides. Both stay where no conversion is possible.
+// Sets mode_at_8_bits and bytes_at_8_bits for the mode that quantizes more matrices: affine, or int8 if no group size
+// divides the rows. Both keep their defaults if no conversion is possible.
 void predict_size_at_8_bits(const std::filesystem::path& folder, const FolderTokenizer& tokenizer,
                             Inspection& inspection);
 

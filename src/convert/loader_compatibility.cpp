@@ -139,7 +139,7 @@ class MlxEmbeddingsJudge {
 
   void check_config(const Model& model) {
     try {
-      const MlxEmbeddingsLayout layout(model, checkpoint_);  // says what can't be computed
+      const MlxEmbeddingsLayout layout(model, checkpoint_);  // throws what it can't compute
       for (std::string& caveat :
            mlx_embeddings_caveats(read_sentence_modules(checkpoint_.folder()), tokenizer_.tokenizer.get()))
         caveats_.push_back(std::move(caveat));
@@ -197,7 +197,7 @@ ReaderVerdict judge_mlx_embeddings(Checkpoint& checkpoint, const FolderTokenizer
   }
 }
 
-// What mlx_lm.utils.load_model and its relatives rely on, whatever the architecture.
+// Requirements of mlx_lm.utils.load_model and similar loaders, for any architecture.
 ReaderVerdict judge_mlx_lm_layout(const Checkpoint& checkpoint) {
   std::vector<std::string> why;
   for (const CheckpointFile& file : checkpoint.files())

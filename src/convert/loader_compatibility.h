@@ -1,4 +1,4 @@
-// Who can load a model folder, and why not.
+// Which programs can load a model folder, and why others can't.
 #pragma once
 
 #include <filesystem>
@@ -15,13 +15,13 @@ class Checkpoint;
 // folder's.
 std::vector<ReaderVerdict> judge_loaders(Checkpoint& checkpoint, const FolderTokenizer& tokenizer);
 
-// What `--layout mlx-embeddings` promises of the folder `written`, to be `output`. Errors: unsupported (every
-// reason why not), those of Checkpoint::open.
+// Checks the promise of `--layout mlx-embeddings` on the folder `written`, which will be named `output`. Errors:
+// unsupported (all reasons why mlx-embeddings can't load it), those of Checkpoint::open.
 void require_mlx_embeddings_loads(const std::filesystem::path& written, const FolderTokenizer& tokenizer,
                                   const std::filesystem::path& output);
 
-// Loads model and modules of a folder as a run does and binds all weights to an engine. Errors: what a run
-// would end with.
+// Loads model and modules of a folder as a run does and binds all weights to an engine. Errors: those
+// of a run.
 void load_as_a_run(const std::filesystem::path& folder);
 
 }  // namespace mlxe

@@ -1,6 +1,6 @@
-// How a model is spelled for Python's mlx-embeddings: a bare encoder under the names of BERT or XLM-RoBERTa.
+// The layout of Python's mlx-embeddings: an encoder without heads, under the names of BERT or XLM-RoBERTa.
 //
-// Its loader (mlx_embeddings/utils.py, models/{bert,xlm_roberta}.py, 0.1.0) takes tensors without a prefix
+// The loader (mlx_embeddings/utils.py, models/{bert,xlm_roberta}.py, 0.1.0) takes tensors without a prefix
 // and refuses a folder with one tensor too many or too few. It always computes exact GELU, and its
 // text_embeds are always the normalized mean of the token vectors.
 #pragma once
@@ -19,15 +19,15 @@
 
 namespace mlxe {
 
-// The models of mlx-embeddings that are encoders.
+// The encoders of mlx-embeddings.
 enum class MlxEmbeddingsModel { bert, xlm_roberta, modernbert };
-// The one it loads a folder with this model_type as; nullopt: none.
+// The encoder that loads a folder with this model_type. None if there is no such encoder.
 std::optional<MlxEmbeddingsModel> mlx_embeddings_model(std::string_view model_type) noexcept;
 
-// Whether a model of this type can be written for it.
+// Whether a model of this type can be written for mlx-embeddings.
 bool has_mlx_embeddings_layout(std::string_view model_type) noexcept;
 
-// A tensor the loader asks for and the model does not have.
+// A tensor that the loader requires and the model does not have.
 struct SynthesizedTensor {
   enum class Fill { zeros, identity };
   std::string name;
@@ -44,10 +44,10 @@ class MlxEmbeddingsLayout {
   // Errors: unsupported (an architecture or activation that no model of mlx-embeddings computes).
   MlxEmbeddingsLayout(const Model& model, const Checkpoint& checkpoint);
 
-  // The loader's name for a tensor with this canonical name; nullopt: it has no place for it.
+  // The loader's name for a tensor with this canonical name. None if the loader has no such tensor.
   std::optional<std::string> name(std::string_view canonical) const;
   const std::vector<SynthesizedTensor>& synthesized() const noexcept { return synthesized_; }
-  // config.json of the written folder, before quantization is entered.
+  // config.json of the written folder, before quantization is added.
   const nlohmann::json& config() const noexcept { return *config_; }
 
  private:
@@ -56,8 +56,8 @@ class MlxEmbeddingsLayout {
   std::shared_ptr<const nlohmann::json> config_;
 };
 
-// What mlx-embeddings does differently with the model's folder: one sentence each. `tokenizer`: the folder's;
-// null: it has none that loads.
+// Differences between mlx-embeddings and mlx-encoder with the model's folder, one sentence each. `tokenizer`: the
+// folder's; null if none could be loaded.
 std::vector<std::string> mlx_embeddings_caveats(const SentenceModules& sentence, const Tokenizer* tokenizer);
 
 }  // namespace mlxe

@@ -29,7 +29,7 @@ std::string text_of(const fs::path& file) {
 
 struct Card {
   std::string text;
-  size_t begin = 0, end = 0;  // what stands between the marks
+  size_t begin = 0, end = 0;  // the text between the marks
 };
 
 Card read_card(const fs::path& folder) {

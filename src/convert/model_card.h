@@ -1,4 +1,4 @@
-// README.md of a converted folder: what is stored how, and how to load it.
+// README.md of a converted folder: the stored schemes and how to load the folder.
 #pragma once
 
 #include <filesystem>
@@ -14,7 +14,7 @@ struct CardFacts {
   std::string front_matter;  // lines reused from the source's card: its license and task
   std::string model_type;
   Layout layout = Layout::hf;
-  Mode mode = Mode::none;       // asked for; the card says what was stored
+  Mode mode = Mode::none;       // as requested; the card gives the stored one
   bool sentence_model = false;  // has sentence-transformers modules
   bool token_classifier = false;
   bool classifier = false;  // has a sequence classifier that is written
@@ -26,11 +26,10 @@ std::string model_card(const CardFacts& facts, const ConversionPlan& plan);
 // license_name, license_link, language, pipeline_tag), each ended by a line break; empty without any.
 std::string reusable_front_matter(const std::filesystem::path& readme);
 
-// Puts `markdown` between the card's measurement marks, replacing what is there: how `compare` enters its
-// numbers. The card is replaced in one step or stays as it was. Errors: not_found, format (no marks), io.
+// Replaces the text between the card's measurement marks by `markdown`. `compare` enters its figures this way. The card
+// is replaced in one step or not at all. Errors: not_found, format (no marks), io.
 void insert_measurements(const std::filesystem::path& folder, const std::string& markdown);
-// Throws what insert_measurements() would where the folder has no card with marks: to be asked before
-// measuring.
+// To call before measuring: throws the errors of insert_measurements() for a folder without a card with marks.
 void require_measurement_place(const std::filesystem::path& folder);
 
 }  // namespace mlxe

@@ -17,8 +17,8 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-// Empty where no calibration was asked for, or nothing is rounded. The report names tensors as written; what
-// is said joins `warnings`.
+// Empty if no calibration was requested, or nothing is rounded. The report has the names of the written tensors.
+// Appends warnings to `warnings`.
 CalibratedWeights calibrate_planned(const PreparedConversion& prepared, const fs::path& scratch,
                                     const fs::path& journal, const Progress& progress,
                                     std::vector<std::string>& warnings) {

@@ -1,4 +1,4 @@
-// A conversion that is written and verified, and has no name yet.
+// A conversion that is written and verified, in a hidden folder.
 #pragma once
 
 #include <filesystem>
@@ -8,13 +8,13 @@
 
 namespace mlxe {
 
-// Its folder goes unless commit() names it.
+// Removes its folder, unless commit() was called.
 class PendingConversion {
  public:
   // PreparedConversion::write().
   PendingConversion(const PreparedConversion& prepared, const FolderClaim& claim, const Progress& progress);
 
-  // Files may be added to it.
+  // Files may be added to this folder.
   const std::filesystem::path& folder() const noexcept { return pending_.path(); }
   // Gives the folder its name. Errors: as PendingFolder::commit.
   Conversion commit();

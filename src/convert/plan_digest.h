@@ -1,4 +1,4 @@
-// What identifies a conversion beside its source's files.
+// Hashes that, with the hashes of the source's files, identify a conversion.
 #pragma once
 
 #include <optional>
@@ -11,8 +11,8 @@
 
 namespace mlxe {
 
-// SHA-256 of all that decides the output: this program's version, the tensors and files, config.json, the
-// calibration. `jobs` are beside plan.tensors.
+// SHA-256 of everything else that the output depends on: this program's version, the tensors and files, config.json, the
+// calibration. `jobs` has one entry for each of plan.tensors.
 std::string plan_digest(const ConversionPlan& plan, std::span<const TensorJob> jobs,
                         const std::string& config, const std::optional<Calibration>& calibration);
 

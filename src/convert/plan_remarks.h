@@ -1,4 +1,4 @@
-// What a plan has to say of its tensors: gathered one by one, said once for all that are alike.
+// Warnings and notes about tensors of a plan. Equal remarks are combined into one sentence.
 #pragma once
 
 #include <map>
@@ -9,7 +9,7 @@
 
 namespace mlxe {
 
-inline constexpr size_t kListedNames = 8;  // that a message spells out
+inline constexpr size_t kListedNames = 8;  // largest number of names in a message
 
 enum class Purpose { convert, dequantize };
 

@@ -151,7 +151,7 @@ void PreparedConversion::settle_scheme(const Policy& policy, const PlanRemarks& 
   any_quantized_ = first != plan_.tensors.end();
   if (any_quantized_ && std::ranges::none_of(plan_.tensors, as_asked)) global_ = first->scheme;
   if (any_quantized_) return;
-  // A quantized model was asked for, and what would be written is a cast one.
+  // A quantized model was requested, but all tensors would be floats.
   if (!remarks.fallbacks.empty())
     throw Error(ErrorCode::usage,
                 fmt::format("{}: no tensor can be stored as {}: {}; quantize with mode int8 (--q-mode int8), "
@@ -215,7 +215,7 @@ bool PreparedConversion::is_written() const {
     found = Provenance::read(options_.output);
   } catch (const Error&) {
   }
-  if (!found) return false;  // PendingFolder says what is wrong with it
+  if (!found) return false;  // PendingFolder reports the error
   const auto other = [&](const char* what) {
     if (options_.if_done == IfDone::renew) return false;
     throw Error(ErrorCode::usage,

@@ -1,7 +1,7 @@
-// A conversion worked out down to the byte. Two phases: prepare() plans and writes nothing; write() writes
-// what was planned, verifies it and plans nothing anew.
+// A conversion in two phases. prepare() makes a plan, exact to the byte, and writes nothing. write() writes and verifies
+// the planned tensors and makes no further decisions.
 //
-//   PreparedConversion conversion = prepare(options);      // plan(): what would be written
+//   PreparedConversion conversion = prepare(options);      // plan() is what write() will write
 //   conversion = conversion.with(scheme, allocation);      // another plan of the same source
 //   conversion.write(claim, progress).commit();
 #pragma once
@@ -24,7 +24,7 @@ class PendingConversion;
 // Copies share the source. Const members are thread-safe.
 class PreparedConversion {
  public:
-  // Says nothing through options.warning: report_warnings() does. Errors: those of plan_conversion, but
+  // Does not call options.warning: report_warnings() does. Errors: those of plan_conversion, but
   // strict.
   PreparedConversion(std::shared_ptr<const ConversionSource> source, const ConvertOptions& options,
                      Purpose purpose = Purpose::convert);
@@ -35,27 +35,27 @@ class PreparedConversion {
   const WeightJobs& weights() const noexcept { return weights_; }
   // Contents by file name: config.json, the index, README.md.
   const std::map<std::string, std::string>& texts() const noexcept { return texts_; }
-  // SHA-256 of all that decides the output beside the source's files, for mlx_encoder.json.
+  // SHA-256 of everything but the source's files that the output depends on, for mlx_encoder.json.
   std::string digest() const;
-  // Files of the output that mlx_encoder.json vouches for.
+  // Files of the output whose hashes mlx_encoder.json records.
   std::vector<std::string> output_files() const;
 
   // The same conversion with options.scheme and options.allocation replaced; reads no weights. Errors: as the
   // constructor.
   PreparedConversion with(const Scheme& scheme, std::map<std::string, Scheme> allocation) const;
-  // Has write() calibrate; the plan stays. Errors: usage (the scheme is not affine).
+  // Makes write() calibrate. The plan does not change. Errors: usage (the scheme is not affine).
   void calibrate(const Calibration& calibration);
 
-  // Tells options.warning the plan's warnings. Errors: strict (there are some).
+  // Passes the plan's warnings to options.warning. Errors: strict (if there are any).
   void report_warnings() const;
-  // Whether options.output holds this very conversion. Errors: usage (something else that must stay).
+  // Whether options.output holds this very conversion. Errors: usage (it holds anything else that must stay).
   bool is_written() const;
 
   // Writes the folder under a hidden name and verifies it. `claim` is of options.output and outlives the
   // result. Errors: those of convert().
   PendingConversion write(const FolderClaim& claim, const Progress& progress) const;
   // Reopens a written folder as any reader would and compares each planned tensor: name, dtype, shape, bytes.
-  // Then loads it as a run does. Errors: internal (something is not as planned), unsupported (mlx-embeddings
+  // Then loads it as a run does. Errors: internal (a tensor is not as planned), unsupported (mlx-embeddings
   // would not load it, and the layout promises that), io.
   void verify(const std::filesystem::path& folder) const;
 

@@ -69,7 +69,7 @@ class TensorPlanner {
   }
 
  private:
-  // What stays float is written in the asked-for dtype; the fake baseline leaves it as it is.
+  // Float tensors are written in the requested dtype. The fake baseline leaves their dtype unchanged.
   Dtype float_dtype(Dtype source) const {
     if (scheme_.mode != Mode::fake) return scheme_.dtype;
     return source == Dtype::f64 ? Dtype::f32 : source;
@@ -147,7 +147,7 @@ class TensorPlanner {
         fmt::format("{}: written as {}; {}", tensor.name, zeros ? "zeros" : "the identity", tensor.why));
   }
 
-  // What the model does not read.
+  // Plans a tensor that the model does not read.
   void plan_unread(const CheckpointTensor& tensor) {
     if (tensor.role == TensorRole::buffer) {
       drop(tensor, "a constant every loader makes itself");

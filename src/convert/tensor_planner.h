@@ -1,4 +1,4 @@
-// What becomes of each tensor of a source: written in which scheme and from what, or dropped.
+// Decides for each tensor of a source whether it is written, and in which scheme.
 #pragma once
 
 #include <map>
@@ -14,7 +14,7 @@
 
 namespace mlxe {
 
-// How one tensor of the output comes about.
+// The origin of one tensor of the output.
 struct TensorJob {
   enum class Origin {
     stored,    // from `source`, converted to the planned scheme
@@ -23,25 +23,25 @@ struct TensorJob {
   };
   Origin origin = Origin::stored;
   StoredWeight source;                 // points into ConversionSource::checkpoint
-  std::vector<TensorSpec> components;  // codes, scales, biases as far as the scheme has them
+  std::vector<TensorSpec> components;  // codes, scales and biases, if the scheme has them
 };
 
 struct TensorPlan {
   std::vector<PlannedTensor> tensors;
-  std::vector<TensorJob> jobs;                               // beside `tensors`
+  std::vector<TensorJob> jobs;                               // one for each of `tensors`
   std::vector<std::pair<std::string, std::string>> dropped;  // as ConversionPlan::dropped
-  // Two tensors the source ties but stores both; only the first is written. Compared when weights are read.
+  // Pairs of tied tensors that the source stores twice. Only the first is written. Compared when weights are read.
   std::vector<std::pair<StoredWeight, StoredWeight>> tied;
   std::map<std::string, std::string> canonical_modules;  // of model tensors, by written name
   PlanRemarks remarks;
 };
 
-// Of options: scheme. `policy` decides it for the model's tensors. Errors: format (all missing or misshapen
-// tensors in one message).
+// Reads only the scheme of the options. `policy` decides the scheme of each tensor of the model. Errors: format (all
+// missing or misshapen tensors in one message).
 TensorPlan plan_tensors(const ConversionSource& source, const ConvertOptions& options, Policy& policy);
 
-// "encoder.layer.0.output.dense": what "quantization" in config.json calls a matrix, its module, or the
-// tensor where that is no module's weight.
+// The key of a matrix in config.json's "quantization": its module ("encoder.layer.0.output.dense"), or the tensor's
+// name if it is not the weight of a module.
 std::string module_or_tensor(const std::string& tensor);
 
 }  // namespace mlxe

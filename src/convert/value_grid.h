@@ -1,8 +1,8 @@
-// Telling floats that were quantized once from floats that never were.
+// Detects floats that were quantized before.
 //
-// Values that went through b-bit rounding lie on an even grid of at most 2^b points: k * step + offset.
-// Weights as training leaves them do not, in whatever float type they are stored: their distinct values run
-// into the thousands within a few rows, and what few there are in a short row don't share a step.
+// Values that were rounded to b bits lie on an even grid of at most 2^b points: k * step + offset. Trained weights do
+// not, whatever their float type: a few rows have thousands of distinct values, and the few values of a short row have
+// no common step.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +24,12 @@ struct ValueGrid {
   double step = 0;   // (for rows: of that row)
 };
 
-// Looks for one grid over the whole matrix, then for a grid of its own in every row. `row` fills in the
-// values of one row; it is called for as many rows as it takes, every one if there is a grid. `dtype` is what
-// the values are stored in: half floats blur a grid. The chance to take independent random values for a grid
-// is below 1e-9 (value_grid.cpp).
+// Looks for one grid over the whole matrix, then for one grid per row. `row` writes the values of one row; it is called
+// until the rows read exclude a grid. `dtype`: that of the stored values, as 16-bit floats blur a grid. The probability that
+// independent random values are taken for a grid is below 1e-9 (value_grid.cpp).
 std::optional<ValueGrid> find_value_grid(int64_t rows, int64_t columns, Dtype dtype,
                                          const std::function<void(int64_t row, std::span<float> out)>& row);
-// The same of a tensor of a checkpoint; none of what is quantized or no matrix.
+// The same for a tensor of a checkpoint. None if the tensor is stored quantized or is not a matrix.
 std::optional<ValueGrid> find_value_grid(const Checkpoint& checkpoint, const StoredWeight& weight);
 
 // "255 distinct values a row on an even grid of step 0.0021, stored as F32"

@@ -1,4 +1,4 @@
-// The weight files of a conversion: which tensors go into which, made from what.
+// The weight files of a conversion: their tensors and the origin of each tensor.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct Shard {
 };
 
 struct WeightJobs {
-  std::vector<TensorJob> tensors;  // beside ConversionPlan::tensors
+  std::vector<TensorJob> tensors;  // one for each of ConversionPlan::tensors
   std::vector<Shard> shards;
   SafetensorsWriter::Metadata metadata;
   std::vector<std::pair<StoredWeight, StoredWeight>> tied;  // as TensorPlan::tied
@@ -28,7 +28,7 @@ struct WeightJobs {
   uint64_t bytes_in(const std::filesystem::path& folder) const;
 };
 
-// Cuts the tensors into files of at most `most_bytes` each, but one tensor at least.
+// Distributes the tensors over files of at most `most_bytes`. A file has at least one tensor.
 std::vector<Shard> cut_into_shards(const std::vector<PlannedTensor>& tensors, uint64_t most_bytes);
 
 }  // namespace mlxe

@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kRowsAtOnce = 64;  // of a matrix being dequantized, by one thread
 
-// Any tensor as a matrix: rows are what shares a scale, and what an error names.
+// Any tensor as a matrix. Errors name the row.
 std::pair<int64_t, int64_t> as_matrix(const Shape& shape) {
   if (shape.empty()) return {1, 1};
   const int64_t columns = shape.back();
@@ -83,7 +83,7 @@ class WeightWriter {
   void copy(const TensorJob& job, const PlannedTensor& planned, SafetensorsWriter& file) {
     const StoredWeight& source = job.source;
     if (is_mlx(source.scheme.mode) || source.scheme.mode == Mode::int8)
-      try {  // what gives NaN or infinity must not be passed on
+      try {  // values that decode to NaN or infinity are an error
         floats_.resize(static_cast<size_t>(planned.shape[1]));
         for (int64_t row = 0; row < planned.shape[0]; ++row)
           dequantize_rows({source.codes, source.scales, source.biases}, source.scheme, planned.shape[0],

@@ -8,8 +8,8 @@
 
 namespace mlxe {
 
-// Writes every shard into `folder`, taking from `calibrated` what is there. Memory: near the largest tensor.
-// Tells `progress` bytes of the source done, stage "converting". Errors: numeric (names tensor and row), io,
+// Writes every shard into `folder`. Tensors in `calibrated` are taken from there. Memory: near the largest tensor.
+// Reports progress in bytes of the source, stage "converting". Errors: numeric (names tensor and row), io,
 // strict.
 void write_weights(const PreparedConversion& prepared, const CalibratedWeights& calibrated,
                    const std::filesystem::path& folder, const Progress& progress);

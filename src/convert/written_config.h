@@ -11,9 +11,9 @@
 namespace mlxe {
 
 struct StoredForm {
-  Scheme scheme;                            // what was asked for; decides "quantization" or "mlx_encoder"
-  bool any_quantized = false;               // some matrix really is stored in it
-  std::optional<Dtype> dtype;               // of what stays float; unset: as the source has it
+  Scheme scheme;                            // as requested; decides between "quantization" and "mlx_encoder"
+  bool any_quantized = false;               // whether some matrix is stored in it
+  std::optional<Dtype> dtype;               // of float tensors; unset: that of the source
   std::map<std::string, Scheme> overrides;  // by module path; MLX modes only
 };
 

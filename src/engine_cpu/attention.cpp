@@ -134,7 +134,7 @@ void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tens
   }
 }
 
-// Scores of one query become weights. `bias`: what is added to the scaled scores, or null.
+// Converts the scores of one query to weights. `bias`: added to the scaled scores, or null.
 void CpuOps::weigh(float* scores, int64_t n, float factor, const float* bias) {
   if (bias == nullptr) return kernels_.softmax(scores, factor, n);
   kernels_.scale(scores, factor, n, scores);

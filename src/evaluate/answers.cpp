@@ -85,7 +85,7 @@ class TaskRun {
   }
 
  private:
-  // Messages number the texts of one list: which list is said before.
+  // Messages number the texts of one list, so they begin with the name of the list.
   Warning warning() {
     return [this](std::string_view sentence) {
       if (options_.warning)
@@ -115,7 +115,7 @@ class TaskRun {
     return !info.labels.empty();
   }
 
-  // f(), which runs the texts of `list`: what it says of a text names the list too.
+  // Calls f(), which runs the texts of `list`. Adds the name of the list to its warnings and errors.
   template <class F>
   auto over(const char* list, F&& f) {
     list_ = list;

@@ -186,7 +186,7 @@ class Evaluating {
     if (tagged()) gold_tags_ = gold_tags(data_, evaluated.label_names, options_.tagging, options_.warning);
     if (!original.empty()) {
       if (labelled())
-        gold_indices(data_, evaluated.label_names, options_.warning);  // said before the second run
+        gold_indices(data_, evaluated.label_names, options_.warning);  // warns before the second run
       if (!known) known = run_task(original, "original", out_.task, data_, options_);
       before = known;
       out_.original = before->model;

@@ -105,7 +105,7 @@ std::string to_html(const Comparison& c) {
       html_escape(title) + "</title>\n<style>" + kReportStyle + "</style></head>\n<body><main>\n";
   out += page_header(c) + cards(c);
   for (const Table& t : tables(c)) {
-    // Each picture stands before the table of what it shows.
+    // Each chart is before the table of the same figures.
     if (t.id == "summary") out += speed_bars(c);
     if (t.id == "parts") out += size_chart(c);
     if (t.id == "tensors") out += cosine_chart(c);

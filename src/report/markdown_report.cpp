@@ -30,7 +30,7 @@ std::string section(const Table& t, std::string_view heading) {
   return out;
 }
 
-// The card's first line: what one wants to know, each figure in a code span, which readers draw as a box.
+// The card's first line: the most important figures, each in a code span, which viewers draw as a box.
 std::string badges(const Comparison& c) {
   const StoredSize &x = c.original.size, &y = c.quantized.size;
   std::vector<std::string> all{fmt::format("{:.2f} bits a weight", y.bits_per_weight),

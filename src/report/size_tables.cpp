@@ -71,7 +71,7 @@ Table summary_table(const Comparison& c) {
   return t;
 }
 
-// What each part of the conversion is stored as, beside what it took before.
+// The scheme and bytes of each part, beside the bytes in the original.
 Table parts_table(const Comparison& c) {
   Table t{"parts",
           "What is stored how",
@@ -80,7 +80,7 @@ Table parts_table(const Comparison& c) {
           {},
           {}};
   for (const StoredSize::Group& g : c.quantized.size.groups) {
-    int64_t parameters = 0;  // of what the original stores the same tensors in, if that is one group
+    int64_t parameters = 0;  // of the original's group of the same tensors, if it is one group
     uint64_t bytes = 0;
     for (const StoredSize::Group& o : c.original.size.groups)
       if (o.part == g.part) {

@@ -130,7 +130,7 @@ Table run(const Comparison& c) {
   return t;
 }
 
-// What int8 or bfloat16 activations add to what the stored weights cost, side by side.
+// The error of the stored weights beside the error with int8 or bfloat16 activations.
 Table run_mode(const Comparison& c) {
   const RunMode& m = *c.run_mode;
   Table t{"run_mode",

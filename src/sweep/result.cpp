@@ -1,4 +1,4 @@
-// What the cells say together.
+// Conclusions from all cells: recommendation and exit status.
 #include <algorithm>
 
 #include "mlx_encoder/matrix.h"

@@ -66,7 +66,7 @@ class Reader {
     return written.empty() ? fs::path() : (base_ / written).lexically_normal();
   }
 
-  // Whether this model has what a gate stands on is seen once the model is measured.
+  // Only the measurement shows whether this model has the value of a gate.
   std::vector<GateSetting> gates(TomlTable& table) {
     std::vector<GateSetting> settings;
     for (const std::string& text : table.texts("gates")) {

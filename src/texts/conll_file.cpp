@@ -10,7 +10,7 @@ namespace {
 
 using TakeLine = std::function<bool(const std::string& line, size_t number)>;
 
-// `lines` calls what it is given with each line of what is called `where`.
+// `lines` calls its argument with each line. `where` names the source in messages.
 void read(const std::string& where, const std::function<void(const TakeLine&)>& lines,
           const std::function<bool(ConllSentence)>& take) {
   ConllSentence sentence;

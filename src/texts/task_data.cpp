@@ -1,4 +1,4 @@
-// What each task reads from a file; docs/evaluate.md describes it.
+// Reads the items of each task from a file; docs/evaluate.md describes the columns.
 #include "mlx_encoder/task_data.h"
 
 #include <fmt/format.h>
@@ -154,7 +154,7 @@ TaskData read_retrieval(const fs::path& folder, const TaskDataOptions& options) 
         fmt::format("{}: not a folder; retrieval reads corpus.jsonl, queries.jsonl and qrels/test.tsv of one",
                     folder.string()));
   if (!options.columns.empty())
-    TaskColumns(Task::retrieval, folder, options);  // says that there are none to name
+    TaskColumns(Task::retrieval, folder, options);  // throws if columns are named: retrieval has none
   TaskData data{.source = folder.string()};
   Ids documents, queries;
   const fs::path corpus = folder / "corpus.jsonl", asked = folder / "queries.jsonl",

@@ -9,7 +9,7 @@
 namespace mlxe {
 namespace {
 
-// What the columns of texts and of their pairs are usually called.
+// Usual names of the columns of texts and of their pairs.
 constexpr const char* kTextColumns[] = {"text", "sentence", "query", "premise", "sentence1", "text1"};
 constexpr const char* kPairColumns[] = {"text_pair", "passage", "hypothesis", "sentence2", "text2"};
 
