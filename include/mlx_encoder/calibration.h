@@ -41,8 +41,8 @@ struct Calibration {
 // The calibration of one matrix. Errors are relative. For a linear: root mean square error of its outputs
 // on the calibration texts, relative to the original model's outputs. For a table: error of its values.
 struct TensorCalibration {
-  std::string name;                   // as written
-  std::string method;                 // "gptq", "mse" or "rtn"
+  std::string name;                 // as written
+  std::string method;               // "gptq", "mse" or "rtn"
   double rtn_error = 0, error = 0;  // with round-to-nearest; as written
 };
 

@@ -12,7 +12,7 @@ namespace mlxe::allocate {
 // What a model's users read, and what allocations are judged by: text logits, token logits, or a vector a text.
 Output output_of(const Model& model) noexcept;
 
-// The role of a matrix in the run.
+// What a matrix does in the run.
 enum class MatrixRole { table, query, key, value, attention_out, up, down, head, projection };
 // "table", "query", ..., "attention_out", "up", "down", "head", "projection".
 const char* name(MatrixRole role) noexcept;

@@ -13,7 +13,7 @@
 namespace mlxe::allocate {
 namespace {
 
-constexpr int64_t kChunkTokens = 512;  // of the texts that a thread runs together
+constexpr int64_t kChunkTokens = 512;  // of texts a thread takes through the layers together
 
 cpu::Weight float_weight(const std::string& name, const Shape& shape, const std::vector<float>& values) {
   return cpu::Weight({.name = name,

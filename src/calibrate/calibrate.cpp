@@ -352,7 +352,7 @@ CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Ca
                                     const Warning& warning, const Progress& progress,
                                     const std::filesystem::path& scratch,
                                     const std::filesystem::path& journal) {
-  LoadedModel loaded = load_model(model, {});  // warnings were given by the plan
+  LoadedModel loaded = load_model(model, {});  // the plan has said what there is to say
   Tokenizer tokenizer = Tokenizer::load(model, warning);
   if (loaded.sentence.do_lower_case) tokenizer.lower_case_first();
   ThreadPool pool(threads, warning);

@@ -17,8 +17,8 @@ struct CalibrationOps::Group {
 
 namespace {
 
-// Largest number of tokens of a part, unless it is a single text.
-constexpr int64_t kPartTokens = 512;
+constexpr int64_t kPartTokens =
+    512;  // of the texts that go through a step together, at most if they are several
 
 CalibrationOps::Tensor shared(CalibrationOps::Node node) {
   return std::make_shared<const CalibrationOps::Node>(std::move(node));

@@ -157,7 +157,7 @@ struct Coverage {
   }
 };
 
-// Texts, and the tokens of each.
+// Texts and their tokens, one for one.
 struct Tokenized {
   std::vector<EncodeInput> inputs;
   std::vector<Encoding> encodings;
@@ -185,7 +185,7 @@ struct Tokenized {
   }
 };
 
-// The built-in lines that the vocabulary covers.
+// Of the built-in lines those the vocabulary covers.
 Tokenized covered(const std::vector<EncodeInput>& lines, const Tokenizer& tokenizer, int64_t most_of_one) {
   Tokenized result;
   for (const EncodeInput& line : lines) try {

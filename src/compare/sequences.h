@@ -27,8 +27,8 @@ enum class Pairs {
   apart,     // two sequences, as sentence embeddings are compared
 };
 
-// Tokenizes all texts on `threads` threads (0: all cores). With Pairs::apart (embeddings) each side's default prompt is
-// put before the texts. The two sequences of a pair are neighbours. Warns of truncation.
+// Tokenizes all texts on `threads` threads (0: all cores), with each side's default prompt where texts are
+// embedded (Pairs::apart). The two sequences of a pair are neighbours. Truncation is said through `warn`.
 // Errors: format (not UTF-8, or the ids differ: names the text and the first difference).
 std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner& quantized,
                                     std::span<const TextInput> texts, Pairs pairs, int threads,
@@ -37,7 +37,7 @@ std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner
 // Indices of the sequences with different token ids, ascending: the first sequence for each list of ids.
 std::vector<size_t> different_sequences(std::span<const Sequence> sequences);
 
-// Indices of all sequences, those with the fewest tokens first.
+// Indices of all, the fewest tokens first.
 std::vector<size_t> by_length(std::span<const Sequence> sequences);
 
 }  // namespace mlxe

@@ -139,7 +139,7 @@ class MlxEmbeddingsJudge {
 
   void check_config(const Model& model) {
     try {
-      const MlxEmbeddingsLayout layout(model, checkpoint_);  // throws what it can't compute
+      const MlxEmbeddingsLayout layout(model, checkpoint_);  // says what can't be computed
       for (std::string& caveat :
            mlx_embeddings_caveats(read_sentence_modules(checkpoint_.folder()), tokenizer_.tokenizer.get()))
         caveats_.push_back(std::move(caveat));

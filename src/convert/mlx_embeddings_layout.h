@@ -1,6 +1,6 @@
-// The layout of Python's mlx-embeddings: an encoder without heads, under the names of BERT or XLM-RoBERTa.
+// How a model is spelled for Python's mlx-embeddings: a bare encoder under the names of BERT or XLM-RoBERTa.
 //
-// The loader (mlx_embeddings/utils.py, models/{bert,xlm_roberta}.py, 0.1.0) takes tensors without a prefix
+// Its loader (mlx_embeddings/utils.py, models/{bert,xlm_roberta}.py, 0.1.0) takes tensors without a prefix
 // and refuses a folder with one tensor too many or too few. It always computes exact GELU, and its
 // text_embeds are always the normalized mean of the token vectors.
 #pragma once
@@ -19,9 +19,9 @@
 
 namespace mlxe {
 
-// The encoders of mlx-embeddings.
+// The models of mlx-embeddings that are encoders.
 enum class MlxEmbeddingsModel { bert, xlm_roberta, modernbert };
-// The encoder that loads a folder with this model_type. None if there is no such encoder.
+// The one it loads a folder with this model_type as; nullopt: none.
 std::optional<MlxEmbeddingsModel> mlx_embeddings_model(std::string_view model_type) noexcept;
 
 // Whether a model of this type can be written for mlx-embeddings.
@@ -44,7 +44,7 @@ class MlxEmbeddingsLayout {
   // Errors: unsupported (an architecture or activation that no model of mlx-embeddings computes).
   MlxEmbeddingsLayout(const Model& model, const Checkpoint& checkpoint);
 
-  // The loader's name for a tensor with this canonical name. None if the loader has no such tensor.
+  // The loader's name for a tensor with this canonical name; nullopt: it has no place for it.
   std::optional<std::string> name(std::string_view canonical) const;
   const std::vector<SynthesizedTensor>& synthesized() const noexcept { return synthesized_; }
   // config.json of the written folder, before quantization is added.
@@ -56,8 +56,8 @@ class MlxEmbeddingsLayout {
   std::shared_ptr<const nlohmann::json> config_;
 };
 
-// Differences between mlx-embeddings and mlx-encoder with the model's folder, one sentence each. `tokenizer`: the
-// folder's; null if none could be loaded.
+// What mlx-embeddings does differently with the model's folder: one sentence each. `tokenizer`: the folder's;
+// null: it has none that loads.
 std::vector<std::string> mlx_embeddings_caveats(const SentenceModules& sentence, const Tokenizer* tokenizer);
 
 }  // namespace mlxe

@@ -4,7 +4,7 @@
 
 namespace mlxe {
 
-// Of relative positions: the original's default, which its attention uses whatever config.json says.
+// Buckets of relative positions. The original's attention always uses this default, whatever config.json says.
 inline constexpr int64_t kMPNetBuckets = 32;
 
 // Mirrors transformers/models/mpnet/modeling_mpnet.py (MPNetModel): BERT without token types, with one bias of relative

@@ -85,7 +85,7 @@ class Narrowing {
     narrowed_.first_head = narrowed_.ops.size();
   }
 
-  // Outputs of which first tokens alone are read, then the others.
+  // Appends outputs of which only first tokens are read, then the others.
   void add(const PlanOp& op) {
     if (reads_first_alone(op)) {
       if (read_[at(op.outputs[0])] != 0) all_[at(op.outputs[0])] = first(op.inputs[0]);

@@ -1,4 +1,4 @@
-// A plan as a person reads it, who knows the paper.
+// A plan as text for readers who know the model's paper.
 #pragma once
 
 #include <functional>
@@ -8,7 +8,7 @@
 
 namespace mlxe {
 
-// How a tensor is stored, by its name: "affine 8-bit g64 float16"; empty: nothing is said.
+// The stored scheme of a tensor, by its name: "affine 8-bit g64 float16"; empty: not printed.
 using StoredAs = std::function<std::string(const std::string& tensor)>;
 
 // Layers that are alike are printed once, heads by the names of their outputs. A letter is a value, x what the layer before gives and then what this one gives; T is the number of

@@ -11,7 +11,7 @@ namespace mlxe {
 // The row of a table of `buckets` rows for `distance` = position of the key - position of the query. Half of the rows
 // are for keys after the query. Of a half, the first half has a row for each distance; the others are spaced
 // logarithmically up to `max_distance`, beyond which all distances share the last row. The arithmetic is float32, as in
-// transformers' relative_position_bucket: a distance on the edge of two buckets goes where the original puts it.
+// transformers' relative_position_bucket: a distance between two buckets then gets the bucket of the original.
 inline int64_t relative_bucket(int64_t distance, int64_t buckets, int64_t max_distance) noexcept {
   const int64_t half = buckets / 2, exact = half / 2, first = distance > 0 ? half : 0;
   const int64_t steps = std::abs(distance);

@@ -114,7 +114,7 @@ TEST_F(Allocate, ATargetCalibratesByItself) {
   EXPECT_FALSE(json::parse(o.out)["calibration"].empty());
   const std::string recipe = path("out") + "/mlx_encoder_recipe.json";
   EXPECT_EQ(json::parse(read_file(recipe))["calibration"]["built_in_text"], true);
-  // The recipe calibrates, too: the same texts give the same bytes; without texts, it uses the built-in text.
+  // A recipe with calibration: the same texts give the same bytes. Without texts, it uses the built-in text.
   const auto replayed = [&](const std::string& name, std::vector<std::string> more) {
     more.insert(more.begin(), {"--recipe", recipe});
     const Outcome done = convert(more, name);

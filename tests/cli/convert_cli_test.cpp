@@ -282,7 +282,7 @@ TEST(ConvertCommand, SaysThatItWouldCalibrate) {
   EXPECT_THAT(dry.outcome.err, Not(HasSubstr("took")));
 }
 
-TEST(ConvertCommand, RoundsAModelWithoutTokenizerPlainlyAndSaysSo) {
+TEST(ConvertCommand, RoundsAModelWithoutTokenizerToNearestAndSaysSo) {
   const TemporaryFolder folder;
   const std::string model = folder / "model";
   fs::copy(tiny("bert"), model, fs::copy_options::recursive);

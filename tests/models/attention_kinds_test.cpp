@@ -63,10 +63,11 @@ double mean_angle(const Matrix& a, const Matrix& b) {
 
 class AttentionKinds : public testing::TestWithParam<Kind> {};
 
-// int8_engine_test.cpp derives a mean of 2.5e-4 over two layers of ten products; the layers here have as many. The bound
-// is twice that. What leaves a gate is a product of two values: its tails are longer, about 5.5 deviations in a group of
-// 64 instead of 2.6. The noise of rounding it is (5.5 / 2.6)^2 = 4.5 times as large, that of the two factors adds up. One
-// of ten products with 4.5 and one with 2 times the noise make 1.5 times the sum; 2 is allowed.
+// int8_engine_test.cpp derives a mean of 2.5e-4 over two layers with ten products. The layers here also have ten. The
+// bound is twice that mean. The output of a gate is a product of two values and has longer tails: about 5.5 deviations
+// in a group of 64, instead of 2.6. Its rounding noise is therefore (5.5 / 2.6)^2 = 4.5 times as large. The noise of the
+// two factors adds up, which doubles it. One product of ten with 4.5 times the noise and one with twice the noise make
+// 1.5 times the sum. A factor of 2 is allowed.
 constexpr double kAngle = 5e-4;
 double bound_of(Kind kind) {
   return kind == Kind::modernbert ? 2 * kAngle : kAngle;

@@ -1,4 +1,4 @@
-// Files of a model that are written to while it is loaded or in use.
+// A model whose files are written to while it is loaded or in use.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -354,7 +354,7 @@ TEST(CpuEngine, EveryActivationOfTheFeedForward) {
   }
 }
 
-// ---- what goes wrong
+// ---- errors
 
 class Refused : public testing::Test {
  protected:

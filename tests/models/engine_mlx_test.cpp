@@ -167,8 +167,8 @@ INSTANTIATE_TEST_SUITE_P(Schemes, MlxEngineCase,
                                          Case{"bert_fake", Kind::bert, of(Mode::fake, 8, 0)}),
                          [](const auto& instance) { return std::string(instance.param.name); });
 
-// Longer than the blocks of queries that attention with a window is cut into, on either engine. An angle of
-// rotary positions is rounded to float32, which adds up to its size times 2^-24, the length in radians.
+// The texts are longer than the blocks of queries of windowed attention, on both engines. Angles of rotary positions
+// are rounded to float32. This adds an error of at most 2^-24 times the angle, which is at most the length in radians.
 TEST(MlxEngine, WindowsOfLongTexts) {
   SKIP_WITHOUT_MLX();
   Pair pair(Kind::modernbert, kFloat);

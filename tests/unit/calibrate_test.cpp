@@ -86,9 +86,9 @@ TEST(Moments, AreThoseOfAPlainLoopInDouble) {
     mean[i % kColumns] += static_cast<double>(x[i]) / kTokens;
     mean0[i % kColumns] += static_cast<double>(x0[i]) / kTokens;
   }
-  // Centred inputs are up to about 20 and rounded to bfloat16: a product of two is off by at most 2^-8 of
-  // 400, evenly spread (a standard deviation of 0.6 of that at most, less for smaller values), and the mean
-  // of 700 by that over their root; five of those. Differences (drift) are no larger.
+  // Centred inputs are at most about 20 and rounded to bfloat16. The error of a product of two is at most 400 * 2^-8 and
+  // evenly distributed: a standard deviation of at most 0.6 of that. The standard deviation of the mean of 700 products
+  // is smaller by sqrt(700). Five standard deviations are allowed. Differences (drift) are not larger.
   const double kTolerance = 5 * 0.6 * 400 / 256 / std::sqrt(kTokens);
   for (size_t a = 0; a < kColumns; ++a) {
     EXPECT_NEAR(m.mean[a], mean[a], 1e-6);
@@ -139,7 +139,8 @@ TEST(Moments, KeepSmallProductsOfManyTokens) {
   for (int64_t t = 0; t < kPart; ++t) std::fill_n(x.row(t), kFew, t % 2 == 0 ? kAside : -kAside);
   for (int64_t part = 0; part < kParts; ++part) sums.add(x, x, x, std::vector<float>(kPart, 1.0f));
   const Moments m = sums.finish();
-  // A part's sum is exact (500 * 91^2 < 2^24); adding it to those before may lose half a last place of them.
+  // The sum of a part is exact (500 * 91^2 < 2^24). Adding it to the earlier sum rounds by at most half a unit in the
+  // last place.
   const double variance = static_cast<double>(kAside) * static_cast<double>(kAside);
   const double tolerance = kParts * 0x1p-24 * variance;
   EXPECT_NEAR(m.covariance[kFew + 2], variance, tolerance);

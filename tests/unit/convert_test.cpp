@@ -95,7 +95,7 @@ TEST(Convert, PredictsEveryByteOfTheFolder) {
     }
 }
 
-// ---- what is stored
+// ---- stored schemes
 
 TEST(Convert, StoresTheBytesOfQuantize) {
   const RawTensors source = test::read_tensors(tiny("bert_f16") / "model.safetensors");
@@ -649,7 +649,7 @@ TEST(Convert, DequantizeTakesTheDtypeOfConfig) {
             Dtype::bf16);
 }
 
-// ---- what mlx-embeddings reads
+// ---- the layout of mlx-embeddings
 
 TEST(MlxEmbeddingsLayout, IsABareEncoderThatComputesTheSame) {
   for (const char* model : {"bert", "bert_prefix", "distilbert", "distilbert_cls", "roberta", "roberta_cls",

@@ -1,4 +1,4 @@
-// The two phases of a conversion: what is planned is what is written, and nothing is planned twice.
+// The two phases of a conversion: write() writes the plan, and nothing is planned twice.
 #include "convert/prepared_conversion.h"
 
 #include <gmock/gmock.h>
@@ -90,7 +90,7 @@ TEST(PendingConversion, GetsItsNameByCommitAlone) {
   EXPECT_THAT(error_text([&] { four.is_written(); }, ErrorCode::usage), HasSubstr("another conversion"));
 }
 
-// One that waits for its name looks like nothing that was killed.
+// A conversion that waits for its name is not taken for the remains of a killed one.
 TEST(PendingConversion, LeavesNoStepsOfItsCalibration) {
   const TemporaryFolder folder;
   const Calibration calibration{.texts = {{.text = "a text", .pair = {}}, {.text = "another", .pair = {}}},
