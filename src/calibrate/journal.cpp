@@ -16,14 +16,14 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char *kKey = "key", *kReport = "report", *kMatrix = "matrix ", *kVector = "vector ";
-constexpr const char* kPieces[] = {" codes", " scales", " biases"};
+constexpr const char* kComponents[] = {" codes", " scales", " biases"};
 
 nlohmann::ordered_json to_json(const TensorCalibration& entry) {
   return {
       {"name", entry.name}, {"method", entry.method}, {"rtn_error", entry.rtn_error}, {"error", entry.error}};
 }
 
-std::array<const std::vector<std::byte>*, 3> pieces(const QuantizedMatrix& m) {
+std::array<const std::vector<std::byte>*, 3> components(const QuantizedMatrix& m) {
   return {&m.codes, &m.scales, &m.biases};
 }
 
@@ -47,14 +47,14 @@ CalibratedWeights Journal::read(const std::map<std::string, Scheme>& schemes) {
       for (const auto& entry : parse_json(step.metadata().at(kReport), file(steps_).string())) {
         const std::string name = entry.at("name");
         of_step.report.push_back({name, entry.at("method"), entry.at("rtn_error"), entry.at("error")});
-        const auto bytes = [&](const char* piece) {
-          const TensorView* view = step.find(kMatrix + name + piece);
-          if (view == nullptr) throw Error(ErrorCode::format, name + piece + " is missing");
+        const auto bytes = [&](const char* component) {
+          const TensorView* view = step.find(kMatrix + name + component);
+          if (view == nullptr) throw Error(ErrorCode::format, name + component + " is missing");
           return std::vector<std::byte>(view->data.begin(), view->data.end());
         };
         QuantizedMatrix m{
             .scheme = schemes.at(name), .rows = entry.at("rows"), .columns = entry.at("columns")};
-        m.codes = bytes(kPieces[0]), m.scales = bytes(kPieces[1]), m.biases = bytes(kPieces[2]);
+        m.codes = bytes(kComponents[0]), m.scales = bytes(kComponents[1]), m.biases = bytes(kComponents[2]);
         if (m.codes.size() + m.scales.size() + m.biases.size() != stored_bytes(m.scheme, m.rows, m.columns))
           throw Error(ErrorCode::format, name + " has another size");
         of_step.matrices[name] = std::move(m);
@@ -91,7 +91,7 @@ void Journal::add(const CalibratedWeights& all, const std::map<std::string, std:
     report.push_back(to_json(entry));
     report.back()["rows"] = m.rows;
     report.back()["columns"] = m.columns;
-    for (size_t i = 0; i < 3; ++i) put(kMatrix + entry.name + kPieces[i], Dtype::u8, *pieces(m)[i]);
+    for (size_t i = 0; i < 3; ++i) put(kMatrix + entry.name + kComponents[i], Dtype::u8, *components(m)[i]);
     if (const auto bias = bias_of.find(entry.name); bias != bias_of.end())
       put(kVector + bias->second, Dtype::f32, std::as_bytes(std::span(all.vectors.at(bias->second))));
   }

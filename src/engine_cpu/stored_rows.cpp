@@ -12,8 +12,8 @@ namespace {
 constexpr int64_t kPart = 1024;      // columns decoded at a time
 constexpr int64_t kMostScales = 64;  // of kPart columns, in groups of at least 16
 
-const std::byte* row_of(std::span<const std::byte> piece, int64_t rows, int64_t row) {
-  return piece.data() + piece.size() / static_cast<size_t>(rows) * static_cast<size_t>(row);
+const std::byte* row_of(std::span<const std::byte> component, int64_t rows, int64_t row) {
+  return component.data() + component.size() / static_cast<size_t>(rows) * static_cast<size_t>(row);
 }
 
 void decode_part(const StoredWeight& w, int64_t row, int64_t first, int64_t count, float* out) {

@@ -15,12 +15,12 @@ namespace {
 
 // Checks the sizes that later reads rely on.
 void check_sizes(const StoredWeight& w) {
-  const auto fail = [&](const char* piece, uint64_t found, uint64_t expected) {
+  const auto fail = [&](const char* component, uint64_t found, uint64_t expected) {
     throw Error(ErrorCode::format,
-                fmt::format("{}: {} hold {} bytes, {} as {} takes {}; the file is damaged", w.name, piece,
+                fmt::format("{}: {} hold {} bytes, {} as {} takes {}; the file is damaged", w.name, component,
                             found, to_string(w.shape), to_string(w.scheme), expected));
   };
-  PieceSizes expected;
+  ComponentBytes expected;
   if (is_plain(w.scheme)) {
     if (!is_float(w.dtype))
       throw Error(ErrorCode::unsupported,
@@ -32,7 +32,7 @@ void check_sizes(const StoredWeight& w) {
   if (w.shape.size() != 2)
     throw Error(ErrorCode::format,
                 fmt::format("{}: {} is quantized but not 2-D", w.name, to_string(w.shape)));
-  expected = piece_sizes(w.scheme, w.shape[0], w.shape[1]);
+  expected = component_bytes(w.scheme, w.shape[0], w.shape[1]);
   if (w.codes.size() != expected.codes) fail("codes", w.codes.size(), expected.codes);
   if (w.scales.size() != expected.scales) fail("scales", w.scales.size(), expected.scales);
   if (w.biases.size() != expected.biases) fail("biases", w.biases.size(), expected.biases);

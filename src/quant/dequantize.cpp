@@ -11,9 +11,10 @@
 namespace mlxe {
 namespace {
 
-void check_piece(std::span<const std::byte> piece, uint64_t expected, const char* what) {
-  if (piece.size() != expected)
-    throw Error(ErrorCode::format, fmt::format("{}: {} bytes, expected {}", what, piece.size(), expected));
+void check_component(std::span<const std::byte> component, uint64_t expected, const char* what) {
+  if (component.size() != expected)
+    throw Error(ErrorCode::format,
+                fmt::format("{}: {} bytes, expected {}", what, component.size(), expected));
 }
 
 // One thread's reader of one matrix.
@@ -76,8 +77,8 @@ class Dequantizer {
     check_finite(row, {out, columns_}, "value");
   }
 
-  const std::byte* at(std::span<const std::byte> piece, size_t row) const {
-    return piece.data() + piece.size() / rows_ * row;
+  const std::byte* at(std::span<const std::byte> component, size_t row) const {
+    return component.data() + component.size() / rows_ * row;
   }
 
   void load(const std::byte* from, Dtype dtype, std::span<float> to) const {
@@ -113,10 +114,10 @@ MatrixView view(const QuantizedMatrix& matrix) noexcept {
 
 void dequantize_rows(const MatrixView& matrix, const Scheme& scheme, int64_t rows, int64_t columns,
                      int64_t first, int64_t count, std::span<float> out) {
-  const PieceSizes sizes = piece_sizes(scheme, rows, columns);
-  check_piece(matrix.codes, sizes.codes, "codes");
-  check_piece(matrix.scales, sizes.scales, "scales");
-  check_piece(matrix.biases, sizes.biases, scheme.mode == Mode::affine ? "biases" : "zero points");
+  const ComponentBytes sizes = component_bytes(scheme, rows, columns);
+  check_component(matrix.codes, sizes.codes, "codes");
+  check_component(matrix.scales, sizes.scales, "scales");
+  check_component(matrix.biases, sizes.biases, scheme.mode == Mode::affine ? "biases" : "zero points");
   if (first < 0 || count < 0 || count > rows - first)
     throw Error(ErrorCode::usage, fmt::format("dequantize: rows {} to {} of {}", first, first + count, rows));
   if (out.size() != static_cast<uint64_t>(count) * static_cast<uint64_t>(columns))

@@ -13,13 +13,13 @@ class ThreadPool;
 
 // Bytes of each stored component of a [rows, columns] matrix; see QuantizedMatrix for the components.
 // Errors: usage (the scheme is illegal, or the shape does not fit it).
-struct PieceSizes {
+struct ComponentBytes {
   uint64_t codes = 0, scales = 0, biases = 0;
   uint64_t total() const noexcept { return codes + scales + biases; }
 };
-PieceSizes piece_sizes(const Scheme& scheme, int64_t rows, int64_t columns);
+ComponentBytes component_bytes(const Scheme& scheme, int64_t rows, int64_t columns);
 
-struct MatrixPieces {  // to write
+struct MatrixComponents {  // to write
   std::span<std::byte> codes, scales, biases;
 };
 struct MatrixView {  // to read
@@ -29,12 +29,12 @@ MatrixView view(const QuantizedMatrix& matrix) noexcept;
 
 QuantizedMatrix empty_matrix(const Scheme& scheme, int64_t rows, int64_t columns);  // all bytes 0
 
-// quantize() into `out`, whose spans have exactly piece_sizes() bytes and any alignment. Threads share the
+// quantize() into `out`, whose spans have exactly component_bytes() bytes and any alignment. Threads share the
 // rows. In every scheme except `fake` rows are independent: a large matrix may be quantized in slices of
 // rows, with the same bytes. Errors: usage; numeric (the text begins with "row R, column C: ", the first
 // bad value of `values`).
 void quantize_into(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
-                   const Scheme& scheme, const MatrixPieces& out, ThreadPool& pool);
+                   const Scheme& scheme, const MatrixComponents& out, ThreadPool& pool);
 // quantize() on the threads of `pool`.
 QuantizedMatrix quantize(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
                          const Scheme& scheme, ThreadPool& pool);

@@ -44,7 +44,7 @@ struct Scratch {
 class Quantizer {
  public:
   Quantizer(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
-            const Scheme& scheme, const MatrixPieces& out)
+            const Scheme& scheme, const MatrixComponents& out)
       : values_(values), source_(source), rows_(rows), columns_(columns), scheme_(scheme), out_(out) {}
 
   void run(ThreadPool& pool) {
@@ -162,8 +162,8 @@ class Quantizer {
   }
 
   // The first byte of row `row` of a component. All rows have the same size.
-  std::byte* at(std::span<std::byte> piece, int64_t row) const {
-    return piece.data() + piece.size() / static_cast<size_t>(rows_) * static_cast<size_t>(row);
+  std::byte* at(std::span<std::byte> component, int64_t row) const {
+    return component.data() + component.size() / static_cast<size_t>(rows_) * static_cast<size_t>(row);
   }
   uint8_t* codes_at(int64_t row) const { return reinterpret_cast<uint8_t*>(at(out_.codes, row)); }
 
@@ -271,7 +271,7 @@ class Quantizer {
   Dtype source_;
   int64_t rows_, columns_;
   Scheme scheme_;
-  MatrixPieces out_;
+  MatrixComponents out_;
   Int8Grid tensor_grid_{};
   std::atomic<int64_t> first_bad_{kNone};
 };
@@ -279,8 +279,8 @@ class Quantizer {
 }  // namespace
 
 void quantize_into(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
-                   const Scheme& scheme, const MatrixPieces& out, ThreadPool& pool) {
-  const PieceSizes sizes = piece_sizes(scheme, rows, columns);
+                   const Scheme& scheme, const MatrixComponents& out, ThreadPool& pool) {
+  const ComponentBytes sizes = component_bytes(scheme, rows, columns);
   if (!is_float(source))
     throw Error(ErrorCode::usage,
                 fmt::format("quantize: values of dtype {}; expected a float dtype", name(source)));
@@ -297,7 +297,7 @@ void quantize_into(std::span<const std::byte> values, Dtype source, int64_t rows
 }
 
 QuantizedMatrix empty_matrix(const Scheme& scheme, int64_t rows, int64_t columns) {
-  const PieceSizes sizes = piece_sizes(scheme, rows, columns);
+  const ComponentBytes sizes = component_bytes(scheme, rows, columns);
   return {scheme,
           rows,
           columns,

@@ -105,7 +105,7 @@ bool fits(const Scheme& scheme, int64_t columns) noexcept {
   return columns > 0 && (scheme.group_size == 0 || columns % scheme.group_size == 0);
 }
 
-PieceSizes piece_sizes(const Scheme& scheme, int64_t rows, int64_t columns) {
+ComponentBytes component_bytes(const Scheme& scheme, int64_t rows, int64_t columns) {
   validate(scheme);
   constexpr int64_t kLargest = int64_t{1} << 56;  // keeps every product below in range
   if (rows < 0 || columns < 0 || (columns > 0 && rows > kLargest / columns))
@@ -136,7 +136,7 @@ PieceSizes piece_sizes(const Scheme& scheme, int64_t rows, int64_t columns) {
 }
 
 uint64_t stored_bytes(const Scheme& scheme, int64_t rows, int64_t columns) {
-  return piece_sizes(scheme, rows, columns).total();
+  return component_bytes(scheme, rows, columns).total();
 }
 
 }  // namespace mlxe

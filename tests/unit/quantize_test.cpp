@@ -134,7 +134,7 @@ TEST(Quantize, EveryPieceHasThePredictedSize) {
   const std::vector<float> values = normal_values(6 * 128);
   for (const Scheme& scheme : kAll) {
     const QuantizedMatrix m = quantize_floats(values, 6, scheme);
-    const PieceSizes sizes = piece_sizes(scheme, 6, 128);
+    const ComponentBytes sizes = component_bytes(scheme, 6, 128);
     EXPECT_EQ(m.codes.size(), sizes.codes) << to_string(scheme);
     EXPECT_EQ(m.scales.size(), sizes.scales) << to_string(scheme);
     EXPECT_EQ(m.biases.size(), sizes.biases) << to_string(scheme);
