@@ -48,10 +48,11 @@ class TargetedConverter {
                .request = request_of(options_, target, texts),
                .calibration = {}};
     if (texts.size() < kFewestTexts)
-      throw Error(ErrorCode::usage,
-                  fmt::format("{}: found {} text{}, at least {} are needed to measure what fewer bits cost, "
-                              "better some hundreds like those the model will see",
-                              origin_.target, texts.size(), texts.size() == 1 ? "" : "s", kFewestTexts));
+      throw Error(
+          ErrorCode::usage,
+          fmt::format("{}: found {} text{}, expected at least {} to measure the cost of fewer bits, better "
+                      "some hundreds like those the model will see",
+                      origin_.target, texts.size(), texts.size() == 1 ? "" : "s", kFewestTexts));
     texts_ = split(std::move(texts), kHeldOutEvery);
     if (!options.calibration) return;
     if (!own_texts) options_.calibration->texts = texts_.fitted;
@@ -83,7 +84,8 @@ class TargetedConverter {
     ChosenFor chosen_for = matrices_to_choose_for(base, runner.tensors());
     if (chosen_for.matrices.empty())
       throw Error(ErrorCode::usage,
-                  fmt::format("{}: --keep and --set leave no matrix to choose bits for", origin_.target));
+                  fmt::format("{}: --keep and --set leave no matrix to choose bits for; give fewer patterns",
+                              origin_.target));
     plan_progress(runner, chosen_for.matrices);
     const std::vector<TensorCosts> rounded = measure_target_costs(
         runner, chosen_for.matrices, options_.scheme.dtype, whole_->part("measuring", measuring_work_));
@@ -139,8 +141,8 @@ class TargetedConverter {
     for (const Sequence& s : sequences) tokens += static_cast<int64_t>(s.ids.size());
     if (tokens < kWantedTokens)
       warn(
-          fmt::format("found {} tokens in the {} texts fewer bits are measured on, at least {} are wanted: "
-                      "the allocation may fit these texts and no others",
+          fmt::format("found {} tokens in {} texts to measure costs on, expected at least {}: the allocation "
+                      "may suit only these texts",
                       tokens, sequences.size(), kWantedTokens));
     return sequences;
   }

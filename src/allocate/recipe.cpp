@@ -156,7 +156,7 @@ void check_fits(const Recipe& recipe, const ConvertOptions& options, const std::
       continue;
     }
     if (it->second->shape != planned.shape)
-      fail(fmt::format("{} is {} in it, {} in the model", it->first, to_string(it->second->shape),
+      fail(fmt::format("{} is {} in the recipe, {} in the model", it->first, to_string(it->second->shape),
                        to_string(planned.shape)));
     left.erase(it);
   }

@@ -30,7 +30,7 @@ void check(const SensitivityOptions& o) {
   }
   if (o.texts.size() < allocate::kFewestTexts)
     throw Error(ErrorCode::usage,
-                fmt::format("sensitivity: found {} text{}, at least {} are needed, better some hundreds like "
+                fmt::format("sensitivity: found {} text{}, expected at least {}, better some hundreds, like "
                             "those the model will see",
                             o.texts.size(), o.texts.size() == 1 ? "" : "s", allocate::kFewestTexts));
 }
@@ -76,8 +76,8 @@ Sensitivity measure_sensitivity(const SensitivityOptions& options) {
   for (const Sequence& s : sequences) result.tokens += static_cast<int64_t>(s.ids.size());
   if (result.tokens < allocate::kWantedTokens && options.warning)
     options.warning(
-        fmt::format("sensitivity: {} tokens in {} texts, at least {} are wanted: the figures may "
-                    "hold for these texts and no others",
+        fmt::format("sensitivity: found {} tokens in {} texts, expected at least {}: the figures may "
+                    "hold only for these texts",
                     result.tokens, result.texts, allocate::kWantedTokens));
 
   ThreadPool pool(options.threads);

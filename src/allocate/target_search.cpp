@@ -66,13 +66,13 @@ TrialConversion TargetSearch::by_measuring(double vector_spread, SensitivityRunn
   search(space_.frontier(), how, measure, space_.rest_bytes(), nearest);
   if (smallest) return *std::move(smallest);
   const Dtype dtype = space_.float_dtype();
-  throw Error(ErrorCode::usage,
-              fmt::format("{} {}: not even every matrix as a float of {} reaches it; the nearest is {}, "
-                          "nothing was written",
-                          option_of(target_.kind), target_.text, to_string(Scheme{.dtype = dtype}),
-                          flips      ? fmt::format("{:.3f} %", 100 * nearest)
-                          : relative ? fmt::format("{:.6f}", nearest / unit)
-                                     : fmt::format("{:.6f}", 1 - nearest)));
+  throw Error(
+      ErrorCode::usage,
+      fmt::format("{} {}: not met even with all matrices as {}; the nearest is {}, nothing was written",
+                  option_of(target_.kind), target_.text, to_string(Scheme{.dtype = dtype}),
+                  flips      ? fmt::format("{:.3f} %", 100 * nearest)
+                  : relative ? fmt::format("{:.6f}", nearest / unit)
+                             : fmt::format("{:.6f}", 1 - nearest)));
 }
 
 }  // namespace mlxe::allocate

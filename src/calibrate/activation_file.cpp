@@ -82,7 +82,7 @@ int64_t ActivationFile::put(size_t slot, const cpu::Tensor& rows, ThreadPool& po
 cpu::Tensor ActivationFile::get(size_t slot, int64_t version, cpu::Arena& arena, ThreadPool& pool) {
   const Slot& s = slots_[slot];
   if (s.version != version)
-    throw Error(ErrorCode::internal, "calibration: activations are read that others have taken the place of");
+    throw Error(ErrorCode::internal, "calibration: activations were read after they had been replaced");
   const auto rows = static_cast<int64_t>(s.scales.size());
   codes_.resize(static_cast<size_t>(rows * s.columns));
   auto* bytes = reinterpret_cast<char*>(codes_.data());

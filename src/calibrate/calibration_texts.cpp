@@ -88,12 +88,12 @@ void check_inputs(const std::vector<EncodeInput>& inputs, const Model& model, co
   if (10 * different.size() <= inputs.size()) {
     std::vector<std::string> examples;
     for (const auto& [text, pair] : different) examples.push_back(printable(text));
-    warn(
-        fmt::format("found only {} different text{} among {} ({}): labels, it seems; give the column of the "
-                    "texts, under the name `text`",
-                    different.size(), different.size() == 1 ? "" : "s", inputs.size(), listed(examples, 3)));
+    warn(fmt::format(
+        "found only {} different text{} among {} ({}), which look like labels; give the column of the "
+        "texts, under the name `text`",
+        different.size(), different.size() == 1 ? "" : "s", inputs.size(), listed(examples, 3)));
   } else if (2 * different.size() < inputs.size()) {
-    warn(fmt::format("{} of the {} texts repeat another; {} different ones teach no more than themselves",
+    warn(fmt::format("{} of the {} texts repeat another text: only {} different texts count",
                      inputs.size() - different.size(), inputs.size(), different.size()));
   }
   if (pairs == 0 && model.has(Output::text_logits) && are_of_pairs(model.labels))
@@ -276,8 +276,8 @@ Batch tokenize(const Calibration& wanted, const LoadedModel& model, const Tokeni
   }
   if (coverage.tokens < enough)
     warn(
-        fmt::format("found {} tokens in {} texts, at least {} are wanted for matrices of {} columns: the "
-                    "result may fit these texts and no others",
+        fmt::format("found {} tokens in {} texts, expected at least {} for matrices of {} columns: the "
+                    "result may suit only these texts",
                     coverage.tokens, batch.texts(), enough, widest_input));
   return batch;
 }

@@ -15,7 +15,7 @@ std::vector<int64_t> gold_indices(const std::vector<std::string>& gold,
                                   const std::vector<std::string>& labels, const Warning& warn) {
   GoldLabels read = read_gold_labels(gold, labels, warn);
   if (!read.misfit) return std::move(read.indices);
-  throw Error(ErrorCode::format, fmt::format("text {}: the gold label \"{}\" is none of the model's: {}",
+  throw Error(ErrorCode::format, fmt::format("text {}: the gold label \"{}\" is not one of the model's: {}",
                                              *read.misfit + 1, gold[*read.misfit], fmt::join(labels, ", ")));
 }
 
@@ -44,7 +44,7 @@ OutputTask output_task(const Sides& sides, const CompareInput& input, const Warn
     if (outputs > 1 && task.problem == ProblemType::single_label)
       task.gold = gold_indices(input.labels, model.labels, warn);
     else
-      warn(fmt::format("the gold labels are ignored: this is no classifier of one label a text{}",
+      warn(fmt::format("the gold labels are ignored: the model is not a classifier with one label per text{}",
                        task.by_token ? "; evaluate --task ner takes those of words" : ""));
   }
   if (!input.scores.empty()) {

@@ -156,7 +156,7 @@ void PreparedConversion::settle_scheme(const Policy& policy, const PlanRemarks& 
     throw Error(ErrorCode::usage,
                 fmt::format("{}: no tensor can be stored as {}: {}; quantize with mode int8 (--q-mode int8), "
                             "which has a scale a row instead of groups, or only cast (leave -q out); --keep "
-                            "'*' says that all shall stay float",
+                            "'*' stores all matrices as float",
                             source_->folder(), to_string(options_.scheme),
                             fmt::join(remarks.counted_fallbacks(), "; ")));
   plan_.warnings.push_back(fmt::format("{}: nothing is left to be stored as {}; all stay float",

@@ -77,7 +77,7 @@ std::vector<std::string> gold_tags(const TaskData& data, const std::vector<std::
     if (gold[i] != "O" && !model_types.contains(type_of(gold[i])))
       throw Error(
           ErrorCode::format,
-          fmt::format("{}: line {}: the tag \"{}\" is none of the model's; the model has {}, the data {}",
+          fmt::format("{}: line {}: the tag \"{}\" is not one of the model's; the model has {}, the data {}",
                       data.source, data.lines[i], data.labels[i],
                       listed(std::vector(model_types.begin(), model_types.end()), kListedLabels),
                       listed(std::vector(data_types.begin(), data_types.end()), kListedLabels)));
@@ -124,12 +124,13 @@ std::vector<int64_t> gold_indices(const TaskData& data, const std::vector<std::s
       std::ranges::all_of(names, [](const std::string& n) { return n.starts_with("LABEL_"); });
   throw Error(
       ErrorCode::format,
-      fmt::format("{}: line {}: the label \"{}\" is none of the model's{}; the model has {}, the data {}; {}",
-                  data.source, data.lines[*read.misfit], data.labels[*read.misfit],
-                  read.by_number ? " numbers, as the labels before it are" : "", listed(names, kListedLabels),
-                  listed(there, kListedLabels),
-                  unnamed ? "config.json's id2label names none: give their numbers in the data"
-                          : "give one of these names or its number"));
+      fmt::format(
+          "{}: line {}: the label \"{}\" is not one of the model's{}; the model has {}, the data {}; {}",
+          data.source, data.lines[*read.misfit], data.labels[*read.misfit],
+          read.by_number ? " numbers, as the labels before it are" : "", listed(names, kListedLabels),
+          listed(there, kListedLabels),
+          unnamed ? "config.json's id2label names none: give their numbers in the data"
+                  : "give one of these names or its number"));
 }
 
 // The original's predictions, numbered as the evaluated model numbers its labels.

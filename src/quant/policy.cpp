@@ -75,9 +75,8 @@ Policy::Policy(const Scheme& scheme, std::span<const std::string> keep, std::spa
     : scheme_(scheme), allocation_(std::move(allocation)) {
   validate(scheme_);
   if (scheme_.mode == Mode::none && !(keep.empty() && set.empty()))
-    throw Error(ErrorCode::usage,
-                fmt::format("{}: nothing is quantized, so there is nothing to except; add -q",
-                            keep.empty() ? "--set " + set[0] : "--keep " + keep[0]));
+    throw Error(ErrorCode::usage, fmt::format("{}: found no quantization to make an exception from; add -q",
+                                              keep.empty() ? "--set " + set[0] : "--keep " + keep[0]));
   for (const std::string& entry : set) rules_.push_back(parse_set(entry));
   for (const std::string& pattern : keep) {
     if (pattern.empty()) throw Error(ErrorCode::usage, "--keep: the pattern is empty");

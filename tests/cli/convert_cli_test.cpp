@@ -364,7 +364,7 @@ TEST(ConvertCommand, SaysWhatIsWrongWithCalibrationTexts) {
   const Outcome warned = calibrate("few.txt", few);
   EXPECT_EQ(warned.status, 0);
   EXPECT_THAT(warned.err,
-              HasSubstr("warning: calibration: found 8 tokens in 2 texts, at least 256 are wanted"));
+              HasSubstr("warning: calibration: found 8 tokens in 2 texts, expected at least 256"));
   EXPECT_THAT(nlohmann::json::parse(calibrate("few.txt", few, {"--json"}).out)["warnings"].dump(),
               HasSubstr("found 8 tokens in 2 texts"));
   fails(9, "few.txt", few, "found 8 tokens in 2 texts", {"--strict"});

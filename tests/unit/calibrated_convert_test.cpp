@@ -329,7 +329,7 @@ TEST(CalibratedConvert, SaysWhatIsWrongWithTheTextsAndLeavesNothing) {
     fs::remove_all(o.output);
     return all;
   };
-  EXPECT_THAT(said(texts(20)), HasSubstr("tokens in 20 texts, at least 256 are wanted"));
+  EXPECT_THAT(said(texts(20)), HasSubstr("tokens in 20 texts, expected at least 256"));
   Calibration foreign = texts(20);
   for (TextInput& text : foreign.texts) text.text = "\u0416\u0436 \u0429\u0449";
   EXPECT_THAT(said(foreign), HasSubstr("(100 %) are unknown"));

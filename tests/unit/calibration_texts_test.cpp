@@ -137,7 +137,7 @@ TEST(CalibrationTexts, TooFewAreCountedInTokens) {
   EXPECT_EQ(wanted_tokens(kWidest), 256);
   const std::string few = said(sentences(20));
   EXPECT_THAT(few,
-              HasSubstr("found 160 tokens in 20 texts, at least 256 are wanted for matrices of 64 columns"));
+              HasSubstr("found 160 tokens in 20 texts, expected at least 256 for matrices of 64 columns"));
   Calibration limited = sentences();
   limited.limit = 31;
   EXPECT_THAT(said(limited), HasSubstr("found 248 tokens in 31 texts"));
@@ -174,7 +174,7 @@ TEST(CalibrationTexts, LabelsAndNumbersAreNotTakenForTexts) {
     dates.texts[i].text += fmt::format(" {}", i);
   }
   EXPECT_THAT(said(labels), HasSubstr("found only 3 different texts among 60 (\"contradiction\", "
-                                      "\"entailment\", \"neutral\"): labels, it seems"));
+                                      "\"entailment\", \"neutral\"), which look like labels"));
   EXPECT_THAT(said(numbers), HasSubstr("60 of the 60 texts are numbers"));
   EXPECT_THAT(said(dates), IsEmpty());
 }
@@ -302,8 +302,8 @@ TEST(BuiltInText, ChangesNothingThatIsSaidOfTheTexts) {
   for (size_t i = 0; i < labels.texts.size(); ++i) labels.texts[i].text = i % 2 ? "neutral" : "entailment";
   const std::string before = said(labels);
   labels.built_in = BuiltInText::mixed_in;
-  EXPECT_THAT(said(labels), HasSubstr("labels, it seems"));
-  EXPECT_THAT(before, HasSubstr("labels, it seems"));
+  EXPECT_THAT(said(labels), HasSubstr("which look like labels"));
+  EXPECT_THAT(before, HasSubstr("which look like labels"));
 }
 
 // Lines that the vocabulary spells letter by letter, or does not know, are left out.
