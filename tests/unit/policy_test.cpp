@@ -347,8 +347,8 @@ TEST(Policy, WrongOptions) {
            {kInt8, {}, {"x=4"}, "int8 can't be mixed with other bits"},
            {kFake, {}, {"x=4"}, "fake can't be mixed with other bits"},
            {kAffine8, {""}, {}, "--keep: the pattern is empty"},
-           {kNone, {"x"}, {}, "--keep x: nothing is quantized"},
-           {kNone, {}, {"x=4"}, "--set x=4: nothing is quantized"},
+           {kNone, {"x"}, {}, "--keep x: found no quantization"},
+           {kNone, {}, {"x=4"}, "--set x=4: found no quantization"},
            {affine(4, 48), {}, {}, "group size 48 does not exist"},
        })
     EXPECT_THAT(test::error_text([&] { Policy(wrong.scheme, wrong.keep, wrong.set); }, ErrorCode::usage),

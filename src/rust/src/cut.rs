@@ -1,14 +1,14 @@
 //! Where to cut a text that is far longer than its limit, before it is tokenized.
 //!
-//! A cut lies before a single space between two ASCII letters or digits, or (`ideographs`) between two unified CJK
-//! ideographs. The tokens of the text before the cut are then the first tokens of the whole text:
-//! - The allowed normalizers change single characters, or runs of combining marks or of spaces. A letter and one
-//!   space end every such run. BERT's normalizer puts spaces around ideographs.
-//! - The allowed pre-tokenizers end a word at a space, whatever follows. Every model tokenizes word by word.
-//! - No added token spans a cut, because none holds a letter beside a space, a single space, or an ideograph.
-//!   An added token that strips the spaces beside it strips at most the space after the cut.
-//! The normalizer is run on each letter, because a Precompiled normalizer may map any text to any other.
-//! Other tokenizers get the whole text.
+//! A cut lies before a single space between two ASCII letters or digits, or (`ideographs`) between two of CJK's
+//! unified ideographs. The tokens of what lies before it are then the first tokens of the whole text:
+//! - The normalizers allowed here change single characters, or runs of combining marks or of spaces; a letter and one
+//!   space end every such run. BERT's puts spaces around ideographs.
+//! - The pre-tokenizers allowed here end a word at a space, whatever follows, and every model tokenizes word by word.
+//! - No added token reaches over a cut, because none holds a letter beside a space, one space alone, or an ideograph.
+//!   One that takes the spaces beside it takes at most the space after the cut.
+//! What the normalizer makes of each letter is tried out, as a Precompiled one may map anything to anything.
+//! The texts of all other tokenizers are not cut.
 
 use serde_json::{json, Value};
 use tokenizers::tokenizer::{NormalizedString, Normalizer, PreTokenizedString, PreTokenizer};
@@ -71,7 +71,7 @@ fn members<'a>(part: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     part.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// Whether the normalized text before a cut is independent of the text after it.
+/// Whether a normalizer changes what lies before a cut without regard to what follows.
 fn is_local(normalizer: &Value) -> bool {
     if normalizer.is_null() {
         return true;
@@ -128,8 +128,7 @@ fn isolates_ideographs(normalizer: &Value) -> bool {
     }
 }
 
-/// Whether the normalizer keeps two letters with a space between them, and the pre-tokenizer makes two words of
-/// them.
+/// Whether letters with a space between them stay that, and become two words.
 fn keeps_letters_and_spaces(tokenizer: &Tokenizer) -> bool {
     let letters = ('0'..='9').chain('A'..='Z').chain('a'..='z');
     let mut pairs = letters.map(|letter| format!("{letter} {letter}"));

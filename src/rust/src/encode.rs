@@ -41,7 +41,7 @@ pub struct Encoded {
     pub at_least: bool,
 }
 
-/// Tokens of `text`: the whole text, or (`cut`) only its beginning.
+/// Tokens of `text`, which is the whole text or (`cut`) as much of it as matters.
 struct Part<'a> {
     text: &'a str,
     encoding: Encoding,
@@ -68,11 +68,11 @@ pub fn encode(
             format!("found a limit of {limit} tokens, expected at least the {special} special tokens; raise the limit"),
         ));
     }
-    // Which tokens of the end are kept depends on the whole text.
+    // What is kept of the end of a text depends on all of it.
     let cut = cut.filter(|_| limit > 0 && options.keep_end == 0);
     let mut parts = parts(tokenizer, cut, text, pair, limit)?;
-    // If both texts are too long and the room for tokens is odd, the longer text keeps one token more. To know the
-    // longer one, both texts must be tokenized whole.
+    // Of two texts that are both too long one keeps a token more where their room is odd: the longer one. Which that
+    // is only whole texts tell.
     let longest_first = !matches!(options.strategy, 1 | 2);
     if let (true, Some(second)) = (longest_first && limit.wrapping_sub(special) % 2 == 1, &parts.1) {
         if (parts.0.cut || second.cut) && parts.0.encoding.len().min(second.encoding.len()) > limit {
@@ -137,7 +137,7 @@ fn encode_part<'a>(
     type_id: u32,
     limit: usize,
 ) -> tokenizers::Result<Part<'a>> {
-    // 16 bytes a token is a generous guess. If they are too few, four times as many are tried: all earlier trials
+    // Tokens of 16 bytes are long ones; where that is not enough, four times as much is tried, so that all trials
     // together cost a third of the last.
     let mut size = 4096 + 16 * limit.min(text.len());
     while let Some(cut) = cut.filter(|_| size < text.len() / 4) {
