@@ -79,8 +79,7 @@ class TargetedConverter {
     output_ = options_.layout == Layout::mlx_embeddings ? Output::sentence : output_of(original.model());
     problem_ = original.model().problem_type;
     check_target();
-    ThreadPool pool(options_.threads);
-    SensitivityRunner runner(original, output_, sequences_for_costs(original), pool);
+    SensitivityRunner runner(original, output_, sequences_for_costs(original));
     ChosenFor chosen_for = matrices_to_choose_for(base, runner.tensors());
     if (chosen_for.matrices.empty())
       throw Error(ErrorCode::usage,
@@ -134,8 +133,7 @@ class TargetedConverter {
   std::vector<Sequence> sequences_for_costs(const TextRunner& original) {
     const Pairs pairs = output_ == Output::text_logits ? Pairs::together : Pairs::apart;
     std::vector<Sequence> sequences =
-        spread(tokenize_both(original, original, texts_.fitted, pairs, options_.threads, options_.warning),
-               kCostTokens);
+        spread(tokenize_both(original, original, texts_.fitted, pairs, options_.warning), kCostTokens);
     result_.texts = static_cast<int64_t>(sequences.size());
     int64_t tokens = 0;
     for (const Sequence& s : sequences) tokens += static_cast<int64_t>(s.ids.size());

@@ -67,8 +67,7 @@ Sensitivity measure_sensitivity(const SensitivityOptions& options) {
   const Output output = allocate::output_of(original.model());
   const auto pairs = output == Output::text_logits ? Pairs::together : Pairs::apart;
   const std::vector<Sequence> sequences = allocate::spread(
-      tokenize_both(original, original, options.texts, pairs, options.threads, options.warning),
-      options.most_tokens);
+      tokenize_both(original, original, options.texts, pairs, options.warning), options.most_tokens);
   Sensitivity result{.metric = allocate::cost_name(output, original.model().problem_type),
                      .rows = output == Output::token_logits ? "tokens" : "texts",
                      .labels = allocate::has_labels(output, original.model().problem_type),
@@ -80,8 +79,7 @@ Sensitivity measure_sensitivity(const SensitivityOptions& options) {
                     "hold only for these texts",
                     result.tokens, result.texts, allocate::kWantedTokens));
 
-  ThreadPool pool(options.threads);
-  allocate::SensitivityRunner runner(original, output, sequences, pool);
+  allocate::SensitivityRunner runner(original, output, sequences);
   const std::set<std::string> quantized =
       quantizable(original.model(), {Mode::affine, options.bits[0], options.group_size, options.dtype});
   std::vector<TensorUse> tensors;

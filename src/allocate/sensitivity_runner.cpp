@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
+#include "encoder/text_batches.h"
 #include "mlx_encoder/error.h"
 #include "models/forward.h"
 #include "quant/matrix.h"
@@ -13,7 +13,7 @@
 namespace mlxe::allocate {
 namespace {
 
-constexpr int64_t kChunkTokens = 512;  // of texts a thread takes through the layers together
+
 
 cpu::Weight float_weight(const std::string& name, const Shape& shape, const std::vector<float>& values) {
   return cpu::Weight({.name = name,
@@ -26,11 +26,14 @@ cpu::Weight float_weight(const std::string& name, const Shape& shape, const std:
 }  // namespace
 
 SensitivityRunner::SensitivityRunner(const TextRunner& original, Output output,
-                                     const std::vector<Sequence>& sequences, ThreadPool& pool)
-    : output_(output), pool_(pool), model_(original.model()), tensors_(trace(original.model(), output)) {
+                                     const std::vector<Sequence>& sequences)
+    : output_(output),
+      pool_(original.pool()),
+      model_(original.model()),
+      tensors_(trace(original.model(), output)) {
   bind(original);
   cut(sequences);
-  for (int i = 0; i < pool.threads(); ++i) workspaces_.push_back(std::make_unique<cpu::Workspace>());
+  for (int i = 0; i < pool_.threads(); ++i) workspaces_.push_back(std::make_unique<cpu::Workspace>());
   pool_.parallel_for(static_cast<int64_t>(chunks_.size()), [&](int64_t i, int slot) {
     Chunk& chunk = chunks_[static_cast<size_t>(i)];
     chunk.output = run(chunk, 0, slot, LayerInputs::store);
@@ -51,15 +54,9 @@ void SensitivityRunner::bind(const TextRunner& original) {
 }
 
 void SensitivityRunner::cut(const std::vector<Sequence>& sequences) {
-  std::vector<size_t> order(sequences.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_sort(order, {}, [&](size_t i) { return sequences[i].ids.size(); });
-  for (const size_t i : order) {
-    const Sequence& s = sequences[i];
-    const auto length = static_cast<int64_t>(s.ids.size());
-    if (chunks_.empty() || chunks_.back().request.batch.tokens() + length > kChunkTokens)
-      chunks_.push_back({.request = {.wanted = {output_}}});
-    chunks_.back().request.batch.append(s.ids, s.type_ids[0], s.pool_from[0]);
+  for (const TextBatch& batch : batches_by_length(lengths_of(sequences), kPartTokens)) {
+    chunks_.push_back({.request = {.wanted = {output_}}});
+    for (const size_t i : batch) append(chunks_.back().request, sequences[i], Side::original);
   }
 }
 

@@ -21,9 +21,9 @@ namespace mlxe::allocate {
 
 class SensitivityRunner {
  public:
-  // `original` must outlive this. Errors: numeric (the original's output is not finite).
-  SensitivityRunner(const TextRunner& original, Output output, const std::vector<Sequence>& sequences,
-                    ThreadPool& pool);
+  // Works on the threads of `original`, which must outlive this. Errors: numeric (the original's output is
+  // not finite).
+  SensitivityRunner(const TextRunner& original, Output output, const std::vector<Sequence>& sequences);
 
   const std::vector<TensorUse>& tensors() const noexcept { return tensors_; }
   int stages() const noexcept { return static_cast<int>(model_.layers()) + 2; }

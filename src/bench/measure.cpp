@@ -27,6 +27,8 @@ class Measuring {
       : options_(options), texts_(texts.begin(), texts.end()), runner_(folder, options.encoder) {
     const bool classifies = runner_.model().has(Output::text_logits);
     job_.wanted = {classifies ? Output::text_logits : Output::sentence};
+    job_.rules.prompt =
+        runner_.texts().default_prompt(classifies ? PromptUse::classification : PromptUse::embedding);
     if (classifies) return;
     // An embedding model makes one vector of each text of a pair.
     for (size_t i = 0, n = texts_.size(); i < n; ++i)
@@ -53,7 +55,7 @@ class Measuring {
 
  private:
   void run(std::span<const TextInput> texts) {
-    runner_.run(texts, job_, [](size_t, const RunResult&, const Batch&, int64_t) {});
+    runner_.run(texts, job_, [](const TextRunner::TextResult&) {});
   }
 
   // `count` texts spread evenly over all.
@@ -102,7 +104,8 @@ class Measuring {
   void throughput() {
     const std::vector<TextInput> chosen = sample(affordable(texts_.size()));
     int64_t tokens = 0;
-    for (const TextInput& text : chosen) tokens += static_cast<int64_t>(runner_.encode(text).ids.size());
+    for (const TextInput& text : chosen)
+      tokens += static_cast<int64_t>(runner_.texts().encode(view_of(text), job_.rules).ids.size());
     std::vector<double> rates;
     const Clock::time_point start = Clock::now();
     do {

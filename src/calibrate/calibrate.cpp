@@ -353,13 +353,12 @@ CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Ca
                                     const std::filesystem::path& scratch,
                                     const std::filesystem::path& journal) {
   LoadedModel loaded = load_model(model, {});  // the plan has said what there is to say
-  Tokenizer tokenizer = Tokenizer::load(model, warning);
-  if (loaded.sentence.do_lower_case) tokenizer.lower_case_first();
+  const TextTokenizer tokenizer(Tokenizer::load(model, warning), loaded);
   ThreadPool pool(threads, warning);
   int64_t widest_input = 0;
   for (const auto& [name, scheme] : schemes)
     widest_input = std::max(widest_input, loaded.checkpoint.stored(name).shape[1]);
-  const Batch batch = calibrate::tokenize(calibration, loaded, tokenizer, widest_input, pool, warning);
+  const Batch batch = calibrate::tokenize(calibration, loaded.model, tokenizer, widest_input, pool, warning);
 #ifdef __GLIBC__
   ::malloc_trim(0);  // returns the pages of many small freed blocks (texts, tokens) to the system
 #endif

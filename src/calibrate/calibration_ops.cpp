@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "encoder/text_batches.h"
+
 namespace mlxe::calibrate {
 
 static_assert(EncoderOps<CalibrationOps>);
@@ -16,9 +18,6 @@ struct CalibrationOps::Group {
 };
 
 namespace {
-
-constexpr int64_t kPartTokens =
-    512;  // of the texts that go through a step together, at most if they are several
 
 CalibrationOps::Tensor shared(CalibrationOps::Node node) {
   return std::make_shared<const CalibrationOps::Node>(std::move(node));
@@ -35,13 +34,16 @@ CalibrationOps::CalibrationOps(const std::deque<cpu::Weight>& original,
       original_(original, workspace_, &pool, {}),
       changed_(changed, workspace_, &pool, {}),
       scratch_(scratch) {
-  for (int64_t text = 0; text < batch.texts(); ++text) {
-    const int32_t first = batch.offsets[static_cast<size_t>(text)];
-    const auto count = static_cast<size_t>(batch.length(text));
-    if (parts_.empty() || parts_.back().batch.tokens() + batch.length(text) > kPartTokens)
-      parts_.push_back({.batch = {}, .first_token = first});
-    parts_.back().batch.append(std::span(batch.ids).subspan(static_cast<size_t>(first), count),
-                               std::span(batch.token_types).subspan(static_cast<size_t>(first), count));
+  std::vector<size_t> lengths;
+  for (int64_t text = 0; text < batch.texts(); ++text)
+    lengths.push_back(static_cast<size_t>(batch.length(text)));
+  for (const TextBatch& texts : batches_in_order(lengths, kPartTokens)) {
+    parts_.push_back({.batch = {}, .first_token = batch.offsets[texts.front()]});
+    for (const size_t text : texts) {
+      const auto first = static_cast<size_t>(batch.offsets[text]);
+      parts_.back().batch.append(std::span(batch.ids).subspan(first, lengths[text]),
+                                 std::span(batch.token_types).subspan(first, lengths[text]));
+    }
   }
 }
 

@@ -157,6 +157,9 @@ struct Coverage {
   }
 };
 
+// A text without tokens is left out of the batch. No prompt: what `calibration` gives is run as it is.
+const TextRules kRules{.without_tokens = WithoutTokens::accept};
+
 // Texts and their tokens, one for one.
 struct Tokenized {
   std::vector<EncodeInput> inputs;
@@ -186,12 +189,12 @@ struct Tokenized {
 };
 
 // Of the built-in lines those the vocabulary covers.
-Tokenized covered(const std::vector<EncodeInput>& lines, const Tokenizer& tokenizer, int64_t most_of_one) {
+Tokenized covered(const std::vector<EncodeInput>& lines, const TextTokenizer& tokenizer) {
   Tokenized result;
   for (const EncodeInput& line : lines) try {
-      Encoding e = tokenizer.encode(line.text, line.pair, {.max_length = most_of_one});
+      Encoding e = tokenizer.encode(line, kRules);
       Coverage coverage;
-      coverage.add(line, e, tokenizer.special_ids().unk);
+      coverage.add(line, e, tokenizer.tokenizer().special_ids().unk);
       if (coverage.knows_few() || coverage.spells()) continue;
       result.inputs.push_back(line);
       result.encodings.push_back(std::move(e));
@@ -221,23 +224,23 @@ int64_t wanted_tokens(int64_t widest_input) {
   return std::min(kTokensPerColumn * widest_input, kTokens);
 }
 
-Batch tokenize(const Calibration& wanted, const LoadedModel& model, const Tokenizer& tokenizer,
+Batch tokenize(const Calibration& wanted, const Model& model, const TextTokenizer& tokenizer,
                int64_t widest_input, ThreadPool& pool, const Warning& warning) {
   const Say warn = [&](const std::string& sentence) {
     if (warning) warning("calibration: " + sentence);
   };
   const Calibration calibration = with_default_texts(wanted);
-  const std::optional<int32_t> unk = tokenizer.special_ids().unk;
-  const int64_t most_of_one = token_limit(model, tokenizer.model_max_length()),
-                most = most_tokens(widest_input);
+  const std::optional<int32_t> unk = tokenizer.tokenizer().special_ids().unk;
+  const int64_t most = most_tokens(widest_input);
   const auto encode = [&](std::vector<EncodeInput> inputs) {
-    std::vector<Encoding> encodings = tokenizer.encode_batch(inputs, {.max_length = most_of_one}, pool);
+    std::vector<Encoding> encodings =
+        tokenizer.encode_all(inputs, kRules, pool, [](size_t i) { return i + 1; });
     return Tokenized{std::move(inputs), std::move(encodings)};
   };
 
-  std::vector<EncodeInput> inputs = inputs_of(
-      calibration.texts, model.model.has(Output::text_logits) ? Pairs::together : Pairs::apart, warn);
-  if (!inputs.empty()) check_inputs(inputs, model.model, warn);
+  std::vector<EncodeInput> inputs =
+      inputs_of(calibration.texts, model.has(Output::text_logits) ? Pairs::together : Pairs::apart, warn);
+  if (!inputs.empty()) check_inputs(inputs, model, warn);
   if (calibration.limit > 0 && calibration.limit < inputs.size()) {
     std::vector<EncodeInput> some;
     for (const size_t i : spread(inputs.size(), calibration.limit)) some.push_back(inputs[i]);
@@ -263,12 +266,12 @@ Batch tokenize(const Calibration& wanted, const LoadedModel& model, const Tokeni
                             calibration.texts.size(), calibration.texts.size() == 1 ? "" : "s", enough));
   coverage.check(warn);
   if (truncated > 0)
-    warn(
-        fmt::format("{} of the {} texts were truncated to {} tokens", truncated, batch.texts(), most_of_one));
+    warn(fmt::format("{} of the {} texts were truncated to {} tokens", truncated, batch.texts(),
+                     tokenizer.max_tokens()));
   if (calibration.built_in == BuiltInText::mixed_in) {
     const std::vector<TextInput> lines = default_calibration_texts();
     const Tokenized built_in =
-        covered(inputs_of(lines, any_pair ? Pairs::together : Pairs::apart, warn), tokenizer, most_of_one);
+        covered(inputs_of(lines, any_pair ? Pairs::together : Pairs::apart, warn), tokenizer);
     const auto share =
         static_cast<int64_t>(static_cast<double>(batch.tokens()) * kBuiltInShare / (1 - kBuiltInShare));
     for (const size_t i : built_in.append(std::max(most - batch.tokens(), share), batch))

@@ -1,10 +1,10 @@
 // The texts a model is calibrated on, as token ids.
 #pragma once
 
-#include "encoder/model_loader.h"
+#include "encoder/text_tokenizer.h"
 #include "mlx_encoder/calibration.h"
 #include "models/batch.h"
-#include "tokenizer/tokenizer.h"
+#include "models/model.h"
 
 namespace mlxe {
 
@@ -31,7 +31,7 @@ inline constexpr double kBuiltInShare = 1.0 / 3;
 // texts that will hardly do, with figures: empty ones (left out), repeated ones, numbers or labels instead of
 // texts, single ones for a model of pairs, too few tokens, truncated ones, and what the vocabulary does not
 // know or spells letter by letter. Errors: usage (no tokens in what was given), format (a text is not UTF-8).
-Batch tokenize(const Calibration& calibration, const LoadedModel& model, const Tokenizer& tokenizer,
+Batch tokenize(const Calibration& calibration, const Model& model, const TextTokenizer& tokenizer,
                int64_t widest_input, ThreadPool& pool, const Warning& warning);
 
 }  // namespace calibrate

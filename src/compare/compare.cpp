@@ -39,9 +39,8 @@ class Comparing {
   Comparison result() {
     describe();
     set_gates();  // a mistyped gate is said before the long run, with values of zero
-    sequences_ =
-        tokenize_both(sides_.original(), sides_.quantized(), input_.texts,
-                      sides_.classifies_texts() ? Pairs::together : Pairs::apart, options_.threads, warn_);
+    sequences_ = tokenize_both(sides_.original(), sides_.quantized(), input_.texts,
+                               sides_.classifies_texts() ? Pairs::together : Pairs::apart, warn_);
     count();
     SideBySide run(sides_, task_, sequences_);
     run.run(options_.progress);
@@ -134,8 +133,8 @@ class Comparing {
       flip.content = text.pair ? text.text + "  //  " + *text.pair : text.text;
       if (flip.token < 0) continue;
       const std::vector<int32_t>& ids = sequences_[static_cast<size_t>(flip.sequence)].ids;
-      flip.content =
-          sides_.original().tokenizer().token(ids[static_cast<size_t>(flip.token)]) + ": " + flip.content;
+      flip.content = sides_.original().texts().tokenizer().token(ids[static_cast<size_t>(flip.token)]) +
+                     ": " + flip.content;
     }
   }
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "encoder/text_batches.h"
+
 namespace mlxe {
 namespace {
 
@@ -21,14 +23,16 @@ double batch_tolerance(const EngineInfo& engine) {
 void check_engines(const Sides& sides, std::span<const Sequence> sequences, EngineChecks& original,
                    EngineChecks& quantized) {
   // Evenly spaced through the sequences sorted by length.
-  const std::vector<size_t> order = by_length(sequences);
+  const std::vector<size_t> order = by_length(lengths_of(sequences));
   const size_t n = std::min(kCheckedTexts, order.size());
   std::array<RunRequest, 2> together = sides.requests();
   std::vector<std::array<RunRequest, 2>> alone(n, sides.requests());
   for (size_t i = 0; i < n; ++i) {
     const Sequence& s = sequences[order[n == 1 ? 0 : i * (order.size() - 1) / (n - 1)]];
-    Sides::append(together, s);
-    Sides::append(alone[i], s);
+    for (const Side side : {Side::original, Side::quantized}) {
+      append(together[static_cast<size_t>(side)], s, side);
+      append(alone[i][static_cast<size_t>(side)], s, side);
+    }
   }
   for (int side = 0; side < 2; ++side) {
     const TextRunner& runner = side == 0 ? sides.original() : sides.quantized();

@@ -4,39 +4,20 @@
 
 #include <algorithm>
 #include <atomic>
-#include <numeric>
 #include <set>
 #include <string>
 
-#include "base/thread_pool.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
 namespace {
 
-struct Prompt {
-  std::string text;
-  int32_t pool_from = 0;
-};
-
-// The prompt `embed`, or `classify` for a pair read together, puts before a text unless told otherwise.
-Prompt default_prompt(const TextRunner& runner, Pairs pairs) {
-  if (pairs == Pairs::together) return {mlxe::default_prompt(runner.sentence(), PromptUse::classification)};
-  Prompt prompt{mlxe::default_prompt(runner.sentence(), PromptUse::embedding)};
-  if (prompt.text.empty() || runner.model().plan.pools_prompt) return prompt;
-  // Without a trailing special token, as sentence-transformers counts.
-  const Encoding e = runner.encode({prompt.text, std::nullopt});
-  const bool closes = !e.sequence.empty() && e.sequence.back() < 0;
-  prompt.pool_from = static_cast<int32_t>(e.ids.size()) - (closes ? 1 : 0);
-  return prompt;
-}
-
 [[noreturn]] void disagree(const TextRunner& a, const TextRunner& b, const Encoding& x, const Encoding& y) {
   const auto [p, q] = std::ranges::mismatch(x.ids, y.ids);
   const auto token = [](const TextRunner& side, const Encoding& e, auto at) {
     if (at == e.ids.end()) return fmt::format("none (it has {})", e.ids.size());
-    return fmt::format("{} {}", *at, printable(side.tokenizer().token(*at)));
+    return fmt::format("{} {}", *at, printable(side.texts().tokenizer().token(*at)));
   };
   throw Error(
       ErrorCode::format,
@@ -49,44 +30,41 @@ Prompt default_prompt(const TextRunner& runner, Pairs pairs) {
 }  // namespace
 
 std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner& quantized,
-                                    std::span<const TextInput> texts, Pairs pairs, int threads,
-                                    const Warning& warn) {
+                                    std::span<const TextInput> texts, Pairs pairs, const Warning& warn) {
   std::vector<Sequence> sequences;
   for (size_t i = 0; i < texts.size(); ++i) {
     sequences.push_back({.text = static_cast<int64_t>(i)});
     if (pairs == Pairs::apart && texts[i].pair)
       sequences.push_back({.text = static_cast<int64_t>(i), .part = 1});
   }
-  const std::array sides{&original, &quantized};
-  const std::array prompts{default_prompt(original, pairs), default_prompt(quantized, pairs)};
+  const std::array sides{&original.texts(), &quantized.texts()};
+  const PromptUse use = pairs == Pairs::together ? PromptUse::classification : PromptUse::embedding;
+  const std::array rules{TextRules{.prompt = sides[0]->default_prompt(use)},
+                         TextRules{.prompt = sides[1]->default_prompt(use)}};
 
   std::atomic<int64_t> truncated{0};
-  ThreadPool pool(threads);
-  pool.parallel_for(static_cast<int64_t>(sequences.size()), [&](int64_t i, int) {
-    Sequence& s = sequences[i];
-    const TextInput& text = texts[s.text];
+  original.pool().parallel_for(static_cast<int64_t>(sequences.size()), [&](int64_t i, int) {
+    Sequence& s = sequences[static_cast<size_t>(i)];
+    const TextInput& text = texts[static_cast<size_t>(s.text)];
+    const EncodeInput input =
+        pairs == Pairs::together ? view_of(text) : EncodeInput{s.part == 0 ? text.text : *text.pair, {}};
     try {
       std::array<Encoding, 2> e;
-      for (int side = 0; side < 2; ++side) {
-        if (pairs == Pairs::apart)
-          e[side] = sides[side]->encode(
-              {prompts[side].text + (s.part == 0 ? text.text : *text.pair), std::nullopt});
-        else
-          e[side] = sides[side]->encode({prompts[side].text + text.text, text.pair});
-        s.type_ids[side] = std::move(e[side].type_ids);
-        s.pool_from[side] = prompts[side].pool_from;
-        TextRunner::require_tokens(e[side], s.pool_from[side]);
+      for (size_t side = 0; side < 2; ++side) {
+        e[side] = side == 1 && sides[1] == sides[0] ? e[0] : sides[side]->encode(input, rules[side]);
+        s.pool_from[side] = rules[side].prompt.pool_from;
       }
       if (e[0].ids != e[1].ids) disagree(original, quantized, e[0], e[1]);
       if (e[0].dropped_tokens > 0) ++truncated;
       s.ids = std::move(e[0].ids);
+      s.type_ids = {std::move(e[0].type_ids), std::move(e[1].type_ids)};
     } catch (const Error& error) {
       throw Error(error.code(), fmt::format("text {}: {}", s.text + 1, error.what()));
     }
   });
   if (truncated > 0 && warn)
     warn(fmt::format("{} of {} texts are longer than {} tokens and were truncated, on both sides alike",
-                     truncated.load(), sequences.size(), original.max_tokens()));
+                     truncated.load(), sequences.size(), original.texts().max_tokens()));
   return sequences;
 }
 
@@ -99,11 +77,16 @@ std::vector<size_t> different_sequences(std::span<const Sequence> sequences) {
   return different;
 }
 
-std::vector<size_t> by_length(std::span<const Sequence> sequences) {
-  std::vector<size_t> order(sequences.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_sort(order, {}, [&](size_t i) { return sequences[i].ids.size(); });
-  return order;
+std::vector<size_t> lengths_of(std::span<const Sequence> sequences) {
+  std::vector<size_t> lengths;
+  for (const Sequence& s : sequences) lengths.push_back(s.ids.size());
+  return lengths;
+}
+
+void append(RunRequest& request, const Sequence& sequence, Side side) {
+  const auto which = static_cast<size_t>(side);
+  request.batch.append(sequence.ids, sequence.type_ids[which], sequence.pool_from[which]);
+  request.numbers.push_back(static_cast<size_t>(sequence.text) + 1);
 }
 
 }  // namespace mlxe

@@ -27,17 +27,20 @@ enum class Pairs {
   apart,     // two sequences, as sentence embeddings are compared
 };
 
-// Tokenizes all texts on `threads` threads (0: all cores), with each side's default prompt where texts are
-// embedded (Pairs::apart). The two sequences of a pair are neighbours. Truncation is said through `warn`.
+// Tokenizes all texts, in parallel, with each side's default prompt: for embedding (Pairs::apart) or for
+// classification. The two sequences of a pair are neighbours. Warns of truncated texts.
 // Errors: format (not UTF-8, or the ids differ: names the text and the first difference).
 std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner& quantized,
-                                    std::span<const TextInput> texts, Pairs pairs, int threads,
-                                    const Warning& warn);
+                                    std::span<const TextInput> texts, Pairs pairs, const Warning& warn);
 
 // Indices of the sequences with different token ids, ascending: the first sequence for each list of ids.
 std::vector<size_t> different_sequences(std::span<const Sequence> sequences);
 
-// Indices of all, the fewest tokens first.
-std::vector<size_t> by_length(std::span<const Sequence> sequences);
+// Number of tokens of each, for by_length and batches_by_length (text_batches.h).
+std::vector<size_t> lengths_of(std::span<const Sequence> sequences);
+
+// Adds a sequence to the batch of one side.
+enum class Side { original, quantized };
+void append(RunRequest& request, const Sequence& sequence, Side side);
 
 }  // namespace mlxe

@@ -4,18 +4,10 @@
 
 #include <algorithm>
 
+#include "encoder/text_batches.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
-namespace {
-
-// Tokens of a batch: with it the activations of every layer of both sides are held at once. 2048 tokens of a
-// 12-layer, 768-wide model are 2 * 13 * 2048 * 768 * 4 bytes = 160 MB.
-constexpr int64_t kBatchTokens = 2048;
-// Sequences sorted by length together, so that an engine that pads wastes little.
-constexpr size_t kWindow = 1024;
-
-}  // namespace
 
 std::string layer_name(size_t index) {
   return index == 0 ? "embeddings" : fmt::format("layer {}", index);
@@ -32,7 +24,7 @@ SideBySide::SideBySide(const Sides& sides, const OutputTask& task, std::span<con
 
 void SideBySide::run(const Progress& progress) {
   for (size_t begin = 0, end; begin < sequences_.size(); begin = end) {
-    end = std::min(begin + kWindow, sequences_.size());
+    end = std::min(begin + kLayerBatches.window, sequences_.size());
     if (end < sequences_.size() && sequences_[end].part == 1) ++end;  // a pair stays in one window
     run_window(begin, end);
     if (progress) progress("texts", end, sequences_.size());
@@ -41,17 +33,14 @@ void SideBySide::run(const Progress& progress) {
 
 void SideBySide::run_window(size_t begin, size_t end) {
   const std::span<const Sequence> window = sequences_.subspan(begin, end - begin);
-  const std::vector<size_t> order = by_length(window);
   for (auto* meter : {&exact_, &fast_})
     if (*meter) (*meter)->begin_window(begin, window.size());
-  for (size_t next = 0; next < order.size();) {
+  for (const TextBatch& batch : batches_by_length(lengths_of(window), kLayerBatches.tokens)) {
     std::array<RunRequest, 2> requests = sides_.requests();
-    const size_t first = next;
-    do {
-      Sides::append(requests, window[order[next++]]);
-    } while (next < order.size() &&
-             requests[0].batch.tokens() + static_cast<int64_t>(window[order[next]].ids.size()) <=
-                 kBatchTokens);
+    for (const size_t i : batch) {
+      append(requests[0], window[i], Side::original);
+      append(requests[1], window[i], Side::quantized);
+    }
     const RunResult original = sides_.original().run(requests[0]),
                     quantized = sides_.quantized().run(requests[1]);
     RunResult fast;
@@ -60,8 +49,8 @@ void SideBySide::run_window(size_t begin, size_t end) {
       requests[1].wanted.add(Output::hidden);
       fast = sides_.fast()->run(requests[1]);
     }
-    for (size_t i = first; i < next; ++i)
-      take(begin + order[i], original, quantized, fast, requests[0].batch, static_cast<int64_t>(i - first));
+    for (size_t i = 0; i < batch.size(); ++i)
+      take(begin + batch[i], original, quantized, fast, requests[0].batch, static_cast<int64_t>(i));
   }
   for (auto* meter : {&exact_, &fast_})
     if (*meter) (*meter)->end_window(sequences_);

@@ -71,13 +71,6 @@ std::array<RunRequest, 2> Sides::requests() const {
   return {request, request};
 }
 
-void Sides::append(std::array<RunRequest, 2>& requests, const Sequence& sequence) {
-  for (int side = 0; side < 2; ++side) {
-    requests[side].batch.append(sequence.ids, sequence.type_ids[side], sequence.pool_from[side]);
-    requests[side].numbers.push_back(static_cast<size_t>(sequence.text) + 1);
-  }
-}
-
 std::span<const float> Sides::output_of(const RunResult& result, const Batch& batch, int64_t position) const {
   const Matrix& output = result[seen_];
   if (!by_token()) return rows_of(output, position);

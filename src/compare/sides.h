@@ -33,7 +33,6 @@ class Sides {
 
   // Two requests, one a side, for all layers and what users see.
   std::array<RunRequest, 2> requests() const;
-  static void append(std::array<RunRequest, 2>& requests, const Sequence& sequence);
 
   // What users see of text `position` of the batch: one row; of a token classifier one row a token.
   std::span<const float> output_of(const RunResult& result, const Batch& batch, int64_t position) const;

@@ -54,7 +54,7 @@ struct Encoder::Impl {
             .layers = model.layers(),
             .hidden_size = model.hidden_size(),
             .vocab_size = model.vocab_size(),
-            .max_tokens = runner.max_tokens(),
+            .max_tokens = runner.texts().max_tokens(),
             .dimension = model.plan.columns(Output::sentence),
             .problem_type = model.has(Output::text_logits) ? name(model.problem_type) : "",
             .score_function = model.has(Output::text_logits) ? mlxe::name(runner.score_function()) : "",
@@ -67,30 +67,22 @@ struct Encoder::Impl {
             .activations = engine.activations};
   }
 
-  std::string prompt(const EmbedOptions& options) const {
+  Prompt prompt(const EmbedOptions& options) const {
+    const TextTokenizer& texts = runner.texts();
     const std::string& chosen = options.prompt_name;
     if (options.prompt && !chosen.empty())
       throw Error(
           ErrorCode::usage,
           fmt::format("a literal prompt and the prompt name \"{}\" were given; give one of the two", chosen));
-    if (options.prompt) return *options.prompt;
-    if (chosen.empty()) return mlxe::default_prompt(runner.sentence(), PromptUse::embedding);
+    if (options.prompt) return texts.prompt(*options.prompt);
+    if (chosen.empty()) return texts.default_prompt(PromptUse::embedding);
     const auto found = info.prompts.find(chosen);
-    if (found != info.prompts.end()) return found->second;
+    if (found != info.prompts.end()) return texts.prompt(found->second);
     std::string known;
     for (const auto& [key, text] : info.prompts) known += (known.empty() ? "" : ", ") + key;
     throw Error(ErrorCode::usage,
                 fmt::format("prompt \"{}\": this model has {}; name one of them or give a literal prompt",
                             chosen, known.empty() ? "no prompts" : "the prompts " + known));
-  }
-
-  // Number of prompt tokens that pooling skips (0 unless the model's pooling excludes the prompt). As in
-  // sentence-transformers, a trailing special token does not count.
-  int32_t prompt_tokens(const std::string& prompt) const {
-    if (prompt.empty() || runner.model().plan.pools_prompt) return 0;
-    const Encoding e = runner.encode({prompt, std::nullopt});
-    const bool closes = !e.sequence.empty() && e.sequence.back() < 0;
-    return static_cast<int32_t>(e.ids.size()) - (closes ? 1 : 0);
   }
 
   std::vector<std::vector<float>> logits(std::span<const TextInput> texts, TextRunner::Job job) const {
@@ -103,9 +95,9 @@ struct Encoder::Impl {
               runner.checkpoint().folder().string()));
     job.wanted = {Output::text_logits};
     std::vector<std::vector<float>> all(texts.size());
-    runner.run(texts, job, [&](size_t text, const RunResult& result, const Batch&, int64_t i) {
-      const auto values = row(result[Output::text_logits], i);
-      all[text].assign(values.begin(), values.end());
+    runner.run(texts, job, [&](const TextRunner::TextResult& r) {
+      const auto values = row(r.result[Output::text_logits], r.position);
+      all[r.text].assign(values.begin(), values.end());
     });
     return all;
   }
@@ -141,16 +133,15 @@ const ModelInfo& Encoder::info() const noexcept {
 Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& options) const {
   TextRunner::Job job;
   job.wanted = {Output::sentence};
-  job.prefix = impl_->prompt(options);
-  job.pool_from = impl_->prompt_tokens(job.prefix);
+  job.rules.prompt = impl_->prompt(options);
   job.first_text = options.first_text;
   job.progress = options.progress;
   Vectors vectors{static_cast<int64_t>(texts.size()), impl_->info.dimension, {}};
   vectors.values.resize(texts.size() * static_cast<size_t>(vectors.columns));
   const std::vector<TextInput> inputs(texts.begin(), texts.end());
-  impl_->runner.run(inputs, job, [&](size_t text, const RunResult& result, const Batch&, int64_t i) {
-    std::ranges::copy(row(result[Output::sentence], i),
-                      vectors.values.begin() + static_cast<int64_t>(text) * vectors.columns);
+  impl_->runner.run(inputs, job, [&](const TextRunner::TextResult& r) {
+    std::ranges::copy(row(r.result[Output::sentence], r.position),
+                      vectors.values.begin() + static_cast<int64_t>(r.text) * vectors.columns);
   });
   return vectors;
 }
@@ -158,7 +149,7 @@ Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& o
 std::vector<Prediction> Encoder::classify(std::span<const TextInput> texts,
                                           const ClassifyOptions& options) const {
   TextRunner::Job job;
-  job.prefix = default_prompt(impl_->runner.sentence(), PromptUse::classification);
+  job.rules.prompt = impl_->runner.texts().default_prompt(PromptUse::classification);
   job.first_text = options.first_text;
   job.progress = options.progress;
   std::vector<Prediction> predictions;
@@ -202,7 +193,7 @@ std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> 
   job.runs_each = labels.size();
   job.progress = options.progress;
   // Only the text is truncated, never the hypothesis, as in transformers' pipeline.
-  job.truncation = Truncation::only_first;
+  job.rules.truncation = Truncation::only_first;
   const auto logits = impl_->logits(pairs, std::move(job));
 
   std::vector<std::vector<float>> scores(texts.size());
@@ -231,17 +222,18 @@ std::vector<std::vector<TokenScores>> Encoder::score_tokens(std::span<const std:
                     runner.checkpoint().folder().string()));
   TextRunner::Job job;
   job.wanted = {Output::token_logits};
+  job.rules.without_tokens = WithoutTokens::accept;
   job.first_text = options.first_text;
   job.progress = options.progress;
   const std::vector<TextInput> inputs(texts.begin(), texts.end());
   std::vector<std::vector<TokenScores>> all(texts.size());
-  runner.run(inputs, job, [&](size_t text, const RunResult& result, const Batch& batch, int64_t position) {
-    const Encoding e = runner.encode(inputs[text]);
+  runner.run(inputs, job, [&](const TextRunner::TextResult& r) {
+    const Encoding& e = r.encoding;
     for (size_t i = 0; i < e.ids.size(); ++i) {
       if (e.sequence[i] < 0) continue;
-      const auto logits = row(result[Output::token_logits],
-                              batch.offsets[static_cast<size_t>(position)] + static_cast<int64_t>(i));
-      all[text].push_back(
+      const auto logits = row(r.result[Output::token_logits],
+                              r.batch.offsets[static_cast<size_t>(r.position)] + static_cast<int64_t>(i));
+      all[r.text].push_back(
           {.begin = e.code_point_offsets[i].first,
            .end = e.code_point_offsets[i].second,
            .continues_word = i > 0 && e.word_ids[i] >= 0 && e.word_ids[i] == e.word_ids[i - 1],
@@ -252,7 +244,8 @@ std::vector<std::vector<TokenScores>> Encoder::score_tokens(std::span<const std:
 }
 
 Tokens Encoder::tokenize(const TextInput& text) const {
-  const Encoding e = impl_->runner.encode(text);
+  const TextTokenizer& texts = impl_->runner.texts();
+  const Encoding e = texts.encode(view_of(text), {.without_tokens = WithoutTokens::accept});
   Tokens tokens{.ids = e.ids,
                 .type_ids = e.type_ids,
                 .tokens = {},
@@ -260,7 +253,7 @@ Tokens Encoder::tokenize(const TextInput& text) const {
                 .sequence = e.sequence,
                 .dropped = e.dropped_tokens,
                 .dropped_more = e.dropped_more};
-  for (int32_t id : e.ids) tokens.tokens.push_back(impl_->runner.tokenizer().token(id));
+  for (int32_t id : e.ids) tokens.tokens.push_back(texts.tokenizer().token(id));
   return tokens;
 }
 

@@ -1,5 +1,4 @@
-// Runs texts through tokenizer and engine: tokenizes them in parallel, sorts them by length inside a
-// window, and runs them in batches of a token budget. Shared by Encoder and `compare`.
+// Runs texts through tokenizer (text_tokenizer.h) and engine, in the batches of text_batches.h.
 #pragma once
 
 #include <functional>
@@ -11,9 +10,9 @@
 
 #include "base/thread_pool.h"
 #include "encoder/model_loader.h"
+#include "encoder/text_tokenizer.h"
 #include "format/folder_stamp.h"
 #include "mlx_encoder/encoder.h"
-#include "tokenizer/tokenizer.h"
 
 namespace mlxe {
 
@@ -28,35 +27,32 @@ class TextRunner {
 
   const Model& model() const noexcept { return loaded_.model; }
   const Checkpoint& checkpoint() const noexcept { return loaded_.checkpoint; }
-  const Tokenizer& tokenizer() const noexcept { return tokenizer_; }
+  const TextTokenizer& texts() const noexcept { return texts_; }
   EngineInfo engine_info() const { return engine_->info(); }
   const SentenceModules& sentence() const noexcept { return loaded_.sentence; }
   ScoreFunction score_function() const noexcept { return loaded_.score_function; }
-  int64_t max_tokens() const noexcept { return max_tokens_; }
-
-  Encoding encode(const TextInput& text, Truncation truncation = Truncation::longest_first) const;
-  // Encodes without truncation.
-  Encoding encode_whole(const TextInput& text) const;
-  // Throws format if a text has no token, or only tokens of a prompt that pooling skips: its vector or
-  // label would be computed from nothing.
-  static void require_tokens(const Encoding& encoding, int32_t pool_from);
+  // For work between runs, on as many threads as the runs have.
+  ThreadPool& pool() const noexcept { return *pool_; }
 
   struct Job {
     Outputs wanted;
-    std::string prefix;     // put before each text
-    int32_t pool_from = 0;  // number of prefix tokens that pooling skips
-    Truncation truncation = Truncation::longest_first;
-    size_t first_text = 0;  // added to the number of a text in messages (index / runs_each)
-    size_t runs_each = 1;   // number of inputs for each text of the user
-    Progress progress;      // in texts
+    TextRules rules;
+    size_t first_text = 0;   // added to the number of a text in messages (index / runs_each)
+    size_t runs_each = 1;    // number of inputs for each text of the user
+    Progress progress = {};  // in texts
   };
-  // Runs all texts. Calls `take` once for each text, in any order but never concurrently, with the text's
-  // index, the result of its batch, and its position in that batch. A token classifier accepts texts
-  // without tokens; `take` is not called for them. Errors with the number of the text: those of
-  // Tokenizer::encode, format (require_tokens), numeric (NaN or infinity). Errors at the end: io (the
-  // weights were written to meanwhile).
-  using Take =
-      std::function<void(size_t text, const RunResult& result, const Batch& batch, int64_t position)>;
+  struct TextResult {
+    size_t text;  // its index
+    const Encoding& encoding;
+    const RunResult& result;  // of the whole batch
+    const Batch& batch;
+    int64_t position;  // of the text in the batch
+  };
+  // Runs all texts. Calls `take` once for each text, in any order but never concurrently. `take` is not
+  // called for texts without tokens (WithoutTokens::accept). Errors with the number of the text: those of
+  // TextTokenizer::encode, numeric (NaN or infinity). Errors at the end: io (the weights were written to
+  // meanwhile).
+  using Take = std::function<void(const TextResult&)>;
   void run(std::span<const TextInput> texts, const Job& job, const Take& take) const;
 
   // Runs token ids (benchmarks, goldens) on the engine.
@@ -68,10 +64,9 @@ class TextRunner {
   TextRunner(const FolderStamp& before, const std::filesystem::path& folder, const EncoderOptions& options);
 
   LoadedModel loaded_;
-  Tokenizer tokenizer_;
+  TextTokenizer texts_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<ThreadPool> pool_;  // for the tokenizer
-  int64_t max_tokens_;
   Warning warning_;
 };
 

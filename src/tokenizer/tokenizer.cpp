@@ -2,11 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <exception>
-#include <mutex>
 
 #include "base/mapped_file.h"
-#include "base/thread_pool.h"
 #include "format/module_path.h"
 #include "mlx_encoder/error.h"
 #include "tokenizer/backend.h"
@@ -214,23 +211,6 @@ Encoding Tokenizer::encode(std::string_view text, std::optional<std::string_view
   Encoding encoding = state_->backend.encode(text, pair, options, state_->cut_from);
   if (!state_->gives_type_ids) std::fill(encoding.type_ids.begin(), encoding.type_ids.end(), 0);
   return encoding;
-}
-
-std::vector<Encoding> Tokenizer::encode_batch(std::span<const EncodeInput> inputs,
-                                              const EncodeOptions& options, ThreadPool& pool) const {
-  std::vector<Encoding> results(inputs.size());
-  std::vector<std::exception_ptr> problems(inputs.size());
-  pool.parallel_for(static_cast<int64_t>(inputs.size()), [&](int64_t i, int) {
-    try {
-      results[i] = encode(inputs[i].text, inputs[i].pair, options);
-    } catch (const Error& error) {
-      problems[i] =
-          std::make_exception_ptr(Error(error.code(), "text " + std::to_string(i + 1) + ": " + error.what()));
-    }
-  });
-  for (const std::exception_ptr& problem : problems)
-    if (problem) std::rethrow_exception(problem);
-  return results;
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, SpecialTokens special) const {

@@ -15,8 +15,6 @@
 
 namespace mlxe {
 
-class ThreadPool;
-
 // The files of a folder that Tokenizer::load may read, besides config.json.
 inline constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
                                                   "tokenizer_config.json",
@@ -94,10 +92,6 @@ class Tokenizer {
   Encoding encode(std::string_view text, const EncodeOptions& options = {}) const;
   Encoding encode(std::string_view text, std::optional<std::string_view> pair,
                   const EncodeOptions& options = {}) const;
-  // Results have the order of the inputs and are the same for any number of threads. Errors: those of
-  // encode, for the first text with an error; the message gives its number from 1.
-  std::vector<Encoding> encode_batch(std::span<const EncodeInput> inputs, const EncodeOptions& options,
-                                     ThreadPool& pool) const;
 
   // Ids without a token are left out, as in Hugging Face. Errors: usage (a negative id).
   std::string decode(std::span<const int32_t> ids, SpecialTokens special = SpecialTokens::skip) const;

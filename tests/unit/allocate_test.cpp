@@ -294,9 +294,8 @@ TEST(Sensitivity, RefusesWhatItCantMeasure) {
 // one than an extrapolation from 4 bits alone.
 TEST(Costs, OfAWidthBetweenTwoAreInferredFromBoth) {
   const TextRunner runner(tiny("st_mean_norm"), {.engine = EngineKind::cpu, .threads = 1, .warning = {}});
-  const std::vector<Sequence> sequences = tokenize_both(runner, runner, texts(80), Pairs::apart, 1, {});
-  ThreadPool pool(1);
-  allocate::SensitivityRunner sensitivity(runner, Output::sentence, sequences, pool);
+  const std::vector<Sequence> sequences = tokenize_both(runner, runner, texts(80), Pairs::apart, {});
+  allocate::SensitivityRunner sensitivity(runner, Output::sentence, sequences);
   const auto costs = [&](std::vector<int> bits, std::vector<int> others) {
     return allocate::measure_costs(
         sensitivity, sensitivity.tensors(),

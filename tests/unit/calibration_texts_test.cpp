@@ -66,11 +66,11 @@ TEST(DefaultCalibrationTexts, SufficeForMiniLM) {
   const std::filesystem::path folder = test::minilm_folder();
   if (folder.empty()) GTEST_SKIP() << test::kNoMiniLm;
   const LoadedModel loaded = load_model(folder, {});
-  const Tokenizer tokenizer = Tokenizer::load(folder, {});
+  const TextTokenizer tokenizer(Tokenizer::load(folder, {}), loaded);
   ThreadPool pool(1);
   const Calibration calibration;
   std::string warnings;
-  const Batch batch = tokenize(calibration, loaded, tokenizer, 4096, pool,
+  const Batch batch = tokenize(calibration, loaded.model, tokenizer, 4096, pool,
                                [&](std::string_view sentence) { warnings += sentence; });
   EXPECT_THAT(warnings, IsEmpty());
   EXPECT_GE(batch.tokens() - 2 * batch.texts(), 20'000);  // without [CLS] and [SEP]
@@ -85,10 +85,10 @@ struct Heard {
 
 Heard tokenized(const Calibration& calibration, const char* model = "bert") {
   const LoadedModel loaded = load_model(tiny(model), {});
-  const Tokenizer tokenizer = Tokenizer::load(tiny(model), {});
+  const TextTokenizer tokenizer(Tokenizer::load(tiny(model), {}), loaded);
   ThreadPool pool(1);
   Heard heard;
-  heard.batch = tokenize(calibration, loaded, tokenizer, kWidest, pool,
+  heard.batch = tokenize(calibration, loaded.model, tokenizer, kWidest, pool,
                          [&](std::string_view sentence) { heard.warnings += std::string(sentence) + "\n"; });
   return heard;
 }
@@ -258,7 +258,9 @@ struct RealTokenizer {
   std::filesystem::path folder = test::minilm_folder();
   Batch tokenized(const Calibration& calibration) const {
     ThreadPool pool(1);
-    return tokenize(calibration, load_model(folder, {}), Tokenizer::load(folder, {}), kWidest, pool, {});
+    const LoadedModel loaded = load_model(folder, {});
+    const TextTokenizer tokenizer(Tokenizer::load(folder, {}), loaded);
+    return tokenize(calibration, loaded.model, tokenizer, kWidest, pool, {});
   }
 };
 
@@ -321,12 +323,12 @@ TEST(BuiltInText, BringsOnlyLinesTheVocabularyCovers) {
 TEST(BuiltInText, ComesInPairsWherePairsWereGiven) {
   const std::filesystem::path folder = test::minilm_folder();
   if (folder.empty()) GTEST_SKIP() << test::kNoMiniLm;
-  const Tokenizer tokenizer = Tokenizer::load(folder, {});
   const LoadedModel classifier = load_model(tiny("bert_prefix"), {});
+  const TextTokenizer tokenizer(Tokenizer::load(folder, {}), classifier);
   const auto second_texts_beside = [&](Calibration calibration) {  // tokens of them, in built-in lines
     calibration.built_in = BuiltInText::mixed_in;
     ThreadPool pool(1);
-    const Batch batch = tokenize(calibration, classifier, tokenizer, kWidest, pool, {});
+    const Batch batch = tokenize(calibration, classifier.model, tokenizer, kWidest, pool, {});
     EXPECT_GT(batch.texts(), 300);
     return std::count(batch.token_types.begin() + batch.offsets[60], batch.token_types.end(), 1);
   };

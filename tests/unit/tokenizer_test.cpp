@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "base/thread_pool.h"
 #include "test_files.h"
 
 namespace mlxe::tokenizer_test {
@@ -109,34 +108,6 @@ TEST(Tokenizer, text_that_is_not_utf8_names_the_byte) {
               HasSubstr("second text is not UTF-8 at byte 1"));
   EXPECT_THAT(error_text([&] { tokenizer.encode("\xed\xa0\x80"); }, ErrorCode::format),  // a lone surrogate
               HasSubstr("at byte 0"));
-}
-
-TEST(Tokenizer, a_batch_is_its_texts_one_by_one_for_any_number_of_threads) {
-  const Tokenizer tokenizer =
-      Tokenizer::load(std::filesystem::path(MLXE_TEST_DATA) / "tokenizers/roberta", {});
-  std::vector<std::string> texts;
-  for (int i = 0; i < 500; ++i)
-    texts.push_back("the harbour " + std::to_string(i * 7919) + (i % 3 ? " bridge" : ""));
-  std::vector<EncodeInput> inputs;
-  for (const std::string& text : texts)
-    inputs.push_back({text, text.size() % 2 ? std::optional<std::string_view>(text) : std::nullopt});
-  for (const int threads : {1, 2, 5}) {
-    ThreadPool pool(threads);
-    const auto batch = tokenizer.encode_batch(inputs, {}, pool);
-    ASSERT_EQ(batch.size(), inputs.size());
-    for (size_t i = 0; i < inputs.size(); ++i)
-      EXPECT_EQ(batch[i].ids, tokenizer.encode(inputs[i].text, inputs[i].pair).ids);
-  }
-}
-
-TEST(Tokenizer, a_batch_names_the_first_bad_text) {
-  const BertFolder folder;
-  const Tokenizer tokenizer = folder.load();
-  ThreadPool pool(2);
-  const std::vector<EncodeInput> inputs{{"fine", {}}, {"a\xff", {}}, {"fine", {}}, {"ab\xff", {}}};
-  EXPECT_THAT(error_text([&] { tokenizer.encode_batch(inputs, {}, pool); }, ErrorCode::format),
-              HasSubstr("text 2: text is not UTF-8 at byte 1"));
-  EXPECT_TRUE(tokenizer.encode_batch({}, {}, pool).empty());
 }
 
 TEST(Tokenizer, refuses_ids_it_does_not_have) {

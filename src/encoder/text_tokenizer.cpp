@@ -1,0 +1,87 @@
+#include "encoder/text_tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/thread_pool.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace {
+
+void require_tokens(const Encoding& encoding, int32_t pool_from) {
+  const auto length = static_cast<int32_t>(encoding.ids.size());
+  if (length == 0)
+    throw Error(
+        ErrorCode::format,
+        "no token to compute from: the text is empty or holds nothing that the tokenizer keeps, and it adds "
+        "no special tokens; leave the text out");
+  if (pool_from >= length)
+    throw Error(
+        ErrorCode::format,
+        "no token to pool beside those of the prompt, which this model leaves out; leave the text out, or "
+        "shorten the prompt");
+}
+
+}  // namespace
+
+EncodeInput view_of(const TextInput& text) {
+  return {text.text, text.pair};
+}
+
+TextTokenizer::TextTokenizer(Tokenizer tokenizer, const LoadedModel& model, int64_t max_length,
+                             const Warning& warn)
+    : tokenizer_(std::move(tokenizer)),
+      max_tokens_(token_limit(model, tokenizer_.model_max_length(), warn)),
+      pools_prompt_(model.model.plan.pools_prompt),
+      embedding_prompt_(mlxe::default_prompt(model.sentence, PromptUse::embedding)),
+      classification_prompt_(mlxe::default_prompt(model.sentence, PromptUse::classification)) {
+  if (model.sentence.do_lower_case) tokenizer_.lower_case_first();
+  if (max_length > 0) max_tokens_ = std::min(max_tokens_, max_length);
+}
+
+Prompt TextTokenizer::prompt(std::string text) const {
+  Prompt prompt{std::move(text)};
+  if (prompt.text.empty() || pools_prompt_) return prompt;
+  const Encoding e = encode({prompt.text, std::nullopt}, {.without_tokens = WithoutTokens::accept});
+  const bool closes = !e.sequence.empty() && e.sequence.back() < 0;
+  prompt.pool_from = static_cast<int32_t>(e.ids.size()) - (closes ? 1 : 0);
+  return prompt;
+}
+
+Prompt TextTokenizer::default_prompt(PromptUse use) const {
+  if (use == PromptUse::embedding) return prompt(embedding_prompt_);
+  return {classification_prompt_};
+}
+
+Encoding TextTokenizer::encode(const EncodeInput& text, const TextRules& rules) const {
+  std::string prompted;
+  std::string_view first = text.text;
+  if (!rules.prompt.text.empty()) {
+    prompted.append(rules.prompt.text).append(text.text);
+    first = prompted;
+  }
+  Encoding e =
+      tokenizer_.encode(first, text.pair, {.max_length = max_tokens_, .truncation = rules.truncation});
+  if (rules.without_tokens == WithoutTokens::refuse) require_tokens(e, rules.prompt.pool_from);
+  return e;
+}
+
+std::vector<Encoding> TextTokenizer::encode_all(std::span<const EncodeInput> texts, const TextRules& rules,
+                                                ThreadPool& pool,
+                                                const std::function<size_t(size_t)>& number) const {
+  std::vector<Encoding> encodings(texts.size());
+  pool.parallel_for(static_cast<int64_t>(texts.size()), [&](int64_t i, int) {
+    const auto text = static_cast<size_t>(i);
+    try {
+      encodings[text] = encode(texts[text], rules);
+    } catch (const Error& e) {
+      throw Error(e.code(), fmt::format("text {}: {}", number(text), e.what()));
+    }
+  });
+  return encodings;
+}
+
+}  // namespace mlxe

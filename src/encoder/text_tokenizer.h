@@ -1,0 +1,66 @@
+// Texts to token ids, as a model folder says: lower case, the limit on tokens, prompts. No engine.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "encoder/model_loader.h"
+#include "mlx_encoder/types.h"
+#include "tokenizer/tokenizer.h"
+
+namespace mlxe {
+
+class ThreadPool;
+
+// What is put before each text.
+struct Prompt {
+  std::string text;
+  int32_t pool_from = 0;  // number of its tokens that pooling skips
+};
+
+enum class WithoutTokens { refuse, accept };
+
+// How the texts of a job become tokens.
+struct TextRules {
+  Prompt prompt;
+  Truncation truncation = Truncation::longest_first;
+  // Of a text that has no token to compute from.
+  WithoutTokens without_tokens = WithoutTokens::refuse;
+};
+
+EncodeInput view_of(const TextInput& text);
+
+class TextTokenizer {
+ public:
+  // `max_length`: most tokens of a text; 0, or more than the model's own limit: that limit. Puts the
+  // tokenizer's texts in lower case if `model` says so. Warns as token_limit.
+  TextTokenizer(Tokenizer tokenizer, const LoadedModel& model, int64_t max_length = 0,
+                const Warning& warn = {});
+
+  const Tokenizer& tokenizer() const noexcept { return tokenizer_; }
+  int64_t max_tokens() const noexcept { return max_tokens_; }
+
+  // `text` as a prompt. As in sentence-transformers, a trailing special token does not count to `pool_from`.
+  Prompt prompt(std::string text) const;
+  // The folder's default; empty if it has none.
+  Prompt default_prompt(PromptUse use) const;
+
+  // Errors: those of Tokenizer::encode; format (WithoutTokens::refuse: no token, or only tokens of a prompt
+  // that pooling skips, so that a vector or label would be computed from nothing).
+  Encoding encode(const EncodeInput& text, const TextRules& rules = {}) const;
+  // All texts, in parallel. Errors: those of encode, for the first text with an error: "text N: ...", where N
+  // is number(index).
+  std::vector<Encoding> encode_all(std::span<const EncodeInput> texts, const TextRules& rules,
+                                   ThreadPool& pool, const std::function<size_t(size_t index)>& number) const;
+
+ private:
+  Tokenizer tokenizer_;
+  int64_t max_tokens_;
+  bool pools_prompt_;
+  std::string embedding_prompt_, classification_prompt_;
+};
+
+}  // namespace mlxe
