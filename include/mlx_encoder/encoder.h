@@ -42,7 +42,7 @@ struct EncoderOptions {
   Activations activations = Activations::automatic;
   int threads = 0;         // of the cpu engine; 0: all cores
   int64_t max_length = 0;  // most tokens of a text, special tokens included; 0: the model's limit
-  Warning warning;         // called for everything that is ignored, assumed or truncated
+  Warning warning;         // called for everything that is ignored, assumed or truncated; see CallReport
 };
 
 struct ModelInfo {
@@ -71,18 +71,37 @@ struct Vectors {
 // Cosine of the angle between two vectors of equal length; 0 if either is all zero.
 float cosine(std::span<const float> a, std::span<const float> b);
 
+// A text that was truncated to ModelInfo::max_tokens.
+struct TruncatedText {
+  size_t text = 0;            // index into the texts of the call
+  int32_t dropped = 0;        // tokens removed; of zero_shot: the most, over the labels
+  bool dropped_more = false;  // more were removed, as in Tokens
+
+  bool operator==(const TruncatedText&) const = default;
+};
+
+// What a call has to say besides its results. With a report, the warnings of the call go there and not to
+// EncoderOptions::warning, so those of concurrent calls do not mix. A call adds to its report, also if it
+// throws; the caller keeps a report for each call.
+struct CallReport {
+  std::vector<TruncatedText> truncated;  // in the order of the texts
+  std::vector<std::string> warnings;
+};
+
 struct EmbedOptions {
   std::string prompt_name;            // one of ModelInfo::prompts; empty: the model's default
   std::optional<std::string> prompt;  // a literal prompt, instead of a named one; both are an error (usage)
   // For callers that stream texts in windows: the number of texts before this call. Messages number texts
   // from 1 over all windows.
   size_t first_text = 0;
-  Progress progress;  // in texts
+  Progress progress;             // in texts
+  CallReport* report = nullptr;  // filled by the call
 };
 
 struct ClassifyOptions {
-  size_t first_text = 0;  // as in EmbedOptions
-  Progress progress;      // in texts
+  size_t first_text = 0;         // as in EmbedOptions
+  Progress progress;             // in texts
+  CallReport* report = nullptr;  // filled by the call
 };
 
 struct Prediction {
@@ -93,9 +112,10 @@ struct Prediction {
 
 struct ZeroShotOptions {
   std::string hypothesis_template = "This example is {}.";
-  bool multi_label = false;  // scores each label on its own (entailment against contradiction)
-  size_t first_text = 0;     // as in EmbedOptions
-  Progress progress;         // in pairs of a text and a label
+  bool multi_label = false;      // scores each label on its own (entailment against contradiction)
+  size_t first_text = 0;         // as in EmbedOptions
+  Progress progress;             // in pairs of a text and a label
+  CallReport* report = nullptr;  // filled by the call
 };
 
 // A token classifier's scores of one token of a text.

@@ -136,6 +136,7 @@ Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& o
   job.rules.prompt = impl_->prompt(options);
   job.first_text = options.first_text;
   job.progress = options.progress;
+  job.report = options.report;
   Vectors vectors{static_cast<int64_t>(texts.size()), impl_->info.dimension, {}};
   vectors.values.resize(texts.size() * static_cast<size_t>(vectors.columns));
   const std::vector<TextInput> inputs(texts.begin(), texts.end());
@@ -152,6 +153,7 @@ std::vector<Prediction> Encoder::classify(std::span<const TextInput> texts,
   job.rules.prompt = impl_->runner.texts().default_prompt(PromptUse::classification);
   job.first_text = options.first_text;
   job.progress = options.progress;
+  job.report = options.report;
   std::vector<Prediction> predictions;
   for (std::vector<float>& logits : impl_->logits(texts, std::move(job))) {
     Prediction p{.best = std::ranges::max_element(logits) - logits.begin(),
@@ -192,6 +194,7 @@ std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> 
   job.first_text = options.first_text;
   job.runs_each = labels.size();
   job.progress = options.progress;
+  job.report = options.report;
   // Only the text is truncated, never the hypothesis, as in transformers' pipeline.
   job.rules.truncation = Truncation::only_first;
   const auto logits = impl_->logits(pairs, std::move(job));
@@ -225,6 +228,7 @@ std::vector<std::vector<TokenScores>> Encoder::score_tokens(std::span<const std:
   job.rules.without_tokens = WithoutTokens::accept;
   job.first_text = options.first_text;
   job.progress = options.progress;
+  job.report = options.report;
   const std::vector<TextInput> inputs(texts.begin(), texts.end());
   std::vector<std::vector<TokenScores>> all(texts.size());
   runner.run(inputs, job, [&](const TextRunner::TextResult& r) {

@@ -37,17 +37,23 @@ std::vector<std::string> files_read(const LoadedModel& loaded, const FolderStamp
   return files;
 }
 
-// Warns of the truncated texts of a call: of the first few, and of their number.
+// Reports the truncated texts of a call: all of them to its report, the first few and a summary as warnings.
 class TruncationNotes {
  public:
-  TruncationNotes(int64_t max_tokens, const Warning& warning) : max_tokens_(max_tokens), warning_(warning) {}
+  TruncationNotes(int64_t max_tokens, CallReport* report, const Warning& warning)
+      : max_tokens_(max_tokens), report_(report), warning_(warning) {}
 
-  // `number`: of the text, in messages.
-  void add(size_t number, const Encoding& e) {
+  // `text`: its index in the call; `number`: its number in messages. Texts come in order.
+  void add(size_t text, size_t number, const Encoding& e) {
     if (e.dropped_tokens == 0) return;
     if (++count_ <= kNamed)
       warn(fmt::format("text {}: truncated to {} tokens, {}{} dropped", number, max_tokens_,
                        e.dropped_more ? "more than " : "", e.dropped_tokens));
+    if (report_ == nullptr) return;
+    std::vector<TruncatedText>& all = report_->truncated;
+    if (all.empty() || all.back().text != text) all.push_back({.text = text});
+    all.back().dropped = std::max(all.back().dropped, e.dropped_tokens);
+    all.back().dropped_more |= e.dropped_more;
   }
 
   void finish(const char* what, size_t first, size_t last) {
@@ -59,11 +65,15 @@ class TruncationNotes {
  private:
   static constexpr size_t kNamed = 3;
 
-  void warn(const std::string& sentence) {
-    if (warning_) warning_(sentence);
+  void warn(std::string sentence) {
+    if (report_ != nullptr)
+      report_->warnings.push_back(std::move(sentence));
+    else if (warning_)
+      warning_(sentence);
   }
 
   int64_t max_tokens_;
+  CallReport* report_;
   const Warning& warning_;
   size_t count_ = 0;
 };
@@ -98,7 +108,7 @@ TextRunner::TextRunner(const FolderStamp& before, const std::filesystem::path& f
 
 void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Take& take) const {
   const auto number = [&](size_t i) { return job.first_text + i / job.runs_each + 1; };
-  TruncationNotes truncations(texts_.max_tokens(), warning_);
+  TruncationNotes truncations(texts_.max_tokens(), job.report, warning_);
   for (size_t begin = 0; begin < texts.size(); begin += kResultBatches.window) {
     std::vector<EncodeInput> window;
     for (const TextInput& text : texts.subspan(begin, std::min(kResultBatches.window, texts.size() - begin)))
@@ -107,7 +117,7 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
         texts_.encode_all(window, job.rules, *pool_, [&](size_t i) { return number(begin + i); });
     std::vector<size_t> lengths;
     for (size_t i = 0; i < encodings.size(); ++i) {
-      truncations.add(number(begin + i), encodings[i]);
+      truncations.add((begin + i) / job.runs_each, number(begin + i), encodings[i]);
       lengths.push_back(encodings[i].ids.size());
     }
     RunResult result;

@@ -37,9 +37,10 @@ class TextRunner {
   struct Job {
     Outputs wanted;
     TextRules rules;
-    size_t first_text = 0;   // added to the number of a text in messages (index / runs_each)
-    size_t runs_each = 1;    // number of inputs for each text of the user
-    Progress progress = {};  // in texts
+    size_t first_text = 0;         // added to the number of a text in messages (index / runs_each)
+    size_t runs_each = 1;          // number of inputs for each text of the user
+    Progress progress = {};        // in texts
+    CallReport* report = nullptr;  // see EmbedOptions
   };
   struct TextResult {
     size_t text;  // its index
