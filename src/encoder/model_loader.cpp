@@ -100,15 +100,4 @@ void bind(LoadedModel& loaded, Engine& engine) {
     p.handle = engine.add(stored_weight(loaded.checkpoint, loaded.sentence, p));
 }
 
-int64_t token_limit(const LoadedModel& loaded, int64_t model_max_length, const Warning& warn) {
-  const int64_t positions = loaded.model.max_tokens();
-  const auto& stated = loaded.sentence.max_seq_length;
-  if (!stated) return model_max_length > 0 ? std::min(model_max_length, positions) : positions;
-  if (*stated > positions && warn)
-    warn(fmt::format(
-        "{}: sentence-transformers' max_seq_length is {}, the model has {} positions; texts are cut there",
-        loaded.checkpoint.folder().string(), *stated, positions));
-  return std::min(*stated, positions);
-}
-
 }  // namespace mlxe

@@ -37,9 +37,4 @@ StoredWeight stored_weight(const Checkpoint& checkpoint, const SentenceModules& 
 // outlive the engine.
 void bind(LoadedModel& loaded, Engine& engine);
 
-// The most tokens of a text, as in sentence-transformers: max_seq_length of sentence_bert_config.json; if
-// that is absent or null, the tokenizer's `model_max_length` (0: none). Never more than the model has
-// positions; warns if a file asks for more.
-int64_t token_limit(const LoadedModel& loaded, int64_t model_max_length, const Warning& warn = {});
-
 }  // namespace mlxe

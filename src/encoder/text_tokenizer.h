@@ -35,8 +35,8 @@ EncodeInput view_of(const TextInput& text);
 
 class TextTokenizer {
  public:
-  // `max_length`: most tokens of a text; 0, or more than the model's own limit: that limit. Puts the
-  // tokenizer's texts in lower case if `model` says so. Warns as token_limit.
+  // `max_length`: most tokens of a text; 0, or more than the model's own limit: that limit. Puts texts in
+  // lower case if `model` says so. Warns if the folder's limit is more than the model has positions.
   TextTokenizer(Tokenizer tokenizer, const LoadedModel& model, int64_t max_length = 0,
                 const Warning& warn = {});
 

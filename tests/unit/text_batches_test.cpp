@@ -53,8 +53,7 @@ TEST(TextTokenizer, EncodesTextsTogetherAsOneByOneForAnyNumberOfThreads) {
     ThreadPool pool(threads);
     const std::vector<Encoding> all = encode_all(tokenizer, inputs, pool);
     ASSERT_EQ(all.size(), inputs.size());
-    for (size_t i = 0; i < inputs.size(); ++i)
-      EXPECT_EQ(all[i].ids, tokenizer.tokenizer().encode(inputs[i].text, inputs[i].pair).ids);
+    for (size_t i = 0; i < inputs.size(); ++i) EXPECT_EQ(all[i].ids, tokenizer.encode(inputs[i]).ids);
   }
 }
 
