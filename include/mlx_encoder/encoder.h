@@ -40,7 +40,7 @@ namespace mlxe {
 struct EncoderOptions {
   EngineKind engine = EngineKind::automatic;
   Activations activations = Activations::automatic;
-  int threads = 0;         // of the cpu engine; 0: all cores
+  int threads = 0;         // of tokenizer and cpu engine, which share them; 0: all cores
   int64_t max_length = 0;  // most tokens of a text, special tokens included; 0: the model's limit
   Warning warning;         // called for everything that is ignored, assumed or truncated; see CallReport
 };

@@ -91,7 +91,7 @@ class TargetedConverter {
     const AllocationSpace space(
         base, options_.calibration ? after_calibration(rounded, options_, calibrating()) : rounded,
         std::move(chosen_for.fixed));
-    const HeldOutTexts held_out(original, output_, texts_.held_out, kProofTokens, options_.threads);
+    const HeldOutTexts held_out(original, output_, texts_.held_out, kProofTokens);
     result_.held_out_texts = held_out.sequences();
 
     Trials trials(claim, space, held_out);

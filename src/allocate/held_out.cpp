@@ -38,8 +38,8 @@ Pairs pairs_of(Output output) {
 }  // namespace
 
 HeldOutTexts::HeldOutTexts(const TextRunner& original, Output output, const std::vector<TextInput>& texts,
-                           int64_t most_tokens, int threads)
-    : original_(original), output_(output), texts_(texts), most_tokens_(most_tokens), threads_(threads) {
+                           int64_t most_tokens)
+    : original_(original), output_(output), texts_(texts), most_tokens_(most_tokens) {
   const std::vector<Sequence> sequences =
       spread(tokenize_both(original, original, texts_, pairs_of(output_), {}), most_tokens_);
   original_outputs_ = outputs(original, sequences, Side::original, output_);
@@ -50,9 +50,9 @@ HeldOutTexts::HeldOutTexts(const TextRunner& original, Output output, const std:
 }
 
 HeldOut HeldOutTexts::measure(const std::filesystem::path& folder) const {
-  const TextRunner converted(
-      folder,
-      {.engine = EngineKind::cpu, .activations = Activations::float32, .threads = threads_, .warning = {}});
+  const TextRunner converted(folder,
+                             {.engine = EngineKind::cpu, .activations = Activations::float32, .warning = {}},
+                             original_.pool());
   const std::vector<Sequence> sequences =
       spread(tokenize_both(original_, converted, texts_, pairs_of(output_), {}), most_tokens_);
   const std::vector<Matrix> found = outputs(converted, sequences, Side::quantized, output_);

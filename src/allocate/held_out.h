@@ -12,9 +12,10 @@ namespace mlxe::allocate {
 
 class HeldOutTexts {
  public:
-  // Runs the original on about `most_tokens` tokens of them. `original` must outlive this.
+  // Runs the original on about `most_tokens` tokens of them. `original` must outlive this; all models run on
+  // its threads.
   HeldOutTexts(const TextRunner& original, Output output, const std::vector<TextInput>& texts,
-               int64_t most_tokens, int threads);
+               int64_t most_tokens);
 
   int64_t sequences() const noexcept { return static_cast<int64_t>(original_outputs_.size()); }
   // 1 - mean cosine between the original's sentence vectors of different texts; 0 for other outputs.
@@ -27,7 +28,6 @@ class HeldOutTexts {
   Output output_;
   std::vector<TextInput> texts_;
   int64_t most_tokens_;
-  int threads_;
   std::vector<Matrix> original_outputs_;  // by sequence
   double spread_ = 0;
 };

@@ -28,7 +28,7 @@ cpu::Weight float_weight(const std::string& name, const Shape& shape, const std:
 SensitivityRunner::SensitivityRunner(const TextRunner& original, Output output,
                                      const std::vector<Sequence>& sequences)
     : output_(output),
-      pool_(original.pool()),
+      pool_(*original.pool()),
       model_(original.model()),
       tensors_(trace(original.model(), output)) {
   bind(original);

@@ -43,7 +43,7 @@ std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner
                          TextRules{.prompt = sides[1]->default_prompt(use)}};
 
   std::atomic<int64_t> truncated{0};
-  original.pool().parallel_for(static_cast<int64_t>(sequences.size()), [&](int64_t i, int) {
+  original.pool()->parallel_for(static_cast<int64_t>(sequences.size()), [&](int64_t i, int) {
     Sequence& s = sequences[static_cast<size_t>(i)];
     const TextInput& text = texts[static_cast<size_t>(s.text)];
     const EncodeInput input =

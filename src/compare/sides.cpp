@@ -54,11 +54,11 @@ std::span<const float> rows_of(const Matrix& matrix, int64_t first, int64_t coun
 Sides::Sides(const std::filesystem::path& original, const std::filesystem::path& quantized,
              const CompareOptions& options, const Warning& warning)
     : original_(original, encoder_options(options, Activations::float32, warning)),
-      quantized_(quantized, encoder_options(options, Activations::float32, warning)),
+      quantized_(quantized, encoder_options(options, Activations::float32, warning), original_.pool()),
       seen_(seen_of(original_.model(), quantized_.model())) {
   const bool cpu_only = needs_cpu_engine(options.engine, options.run_mode);
   if (options.run_mode != Activations::float32 && (cpu_only || quantized_.engine_info().engine == "cpu")) {
-    fast_.emplace(quantized, encoder_options(options, options.run_mode, warning));
+    fast_.emplace(quantized, encoder_options(options, options.run_mode, warning), original_.pool());
     if (fast_->engine_info().activations == Activations::float32) fast_.reset();
   }
   check_same_model(original_, quantized_);

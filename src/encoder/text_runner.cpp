@@ -11,12 +11,12 @@
 namespace mlxe {
 namespace {
 
-std::unique_ptr<Engine> make_engine(const EncoderOptions& options) {
+std::unique_ptr<Engine> make_engine(const EncoderOptions& options, std::shared_ptr<ThreadPool> pool) {
   const EngineOptions engine{.threads = options.threads, .activations = options.activations};
   const bool needs_cpu = needs_cpu_engine(options.engine, options.activations);
   const bool mlx = options.engine == EngineKind::mlx ||
                    (options.engine == EngineKind::automatic && !needs_cpu && mlx_has_gpu());
-  return mlx ? make_mlx_engine(engine) : make_cpu_engine(engine);
+  return mlx ? make_mlx_engine(engine) : make_cpu_engine(engine, std::move(pool));
 }
 
 // The files of the model and its tokenizer, relative to the folder. Includes every tokenizer file that
@@ -90,15 +90,16 @@ bool needs_cpu_engine(EngineKind engine, Activations activations) {
   return true;
 }
 
-TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions& options)
-    : TextRunner(FolderStamp(folder), folder, options) {}
+TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions& options,
+                       std::shared_ptr<ThreadPool> pool)
+    : TextRunner(FolderStamp(folder), folder, options, std::move(pool)) {}
 
 TextRunner::TextRunner(const FolderStamp& before, const std::filesystem::path& folder,
-                       const EncoderOptions& options)
+                       const EncoderOptions& options, std::shared_ptr<ThreadPool> pool)
     : loaded_(load_model(folder, options.warning)),
       texts_(Tokenizer::load(folder, options.warning), loaded_, options.max_length, options.warning),
-      engine_(make_engine(options)),
-      pool_(std::make_unique<ThreadPool>(options.threads)),
+      pool_(pool ? std::move(pool) : std::make_shared<ThreadPool>(options.threads)),
+      engine_(make_engine(options, pool_)),
       warning_(options.warning) {
   bind(loaded_, *engine_);
   if (warning_)

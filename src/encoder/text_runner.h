@@ -22,8 +22,11 @@ bool needs_cpu_engine(EngineKind engine, Activations activations);
 
 class TextRunner {
  public:
-  // Errors: those of load_model and Tokenizer::load; io (a file of the model changed while it was read).
-  TextRunner(const std::filesystem::path& folder, const EncoderOptions& options);
+  // `pool`: the threads of tokenizer and cpu engine, shared with other runners; none: a pool of
+  // options.threads. Errors: those of load_model and Tokenizer::load; io (a file of the model changed while
+  // it was read).
+  TextRunner(const std::filesystem::path& folder, const EncoderOptions& options,
+             std::shared_ptr<ThreadPool> pool = nullptr);
 
   const Model& model() const noexcept { return loaded_.model; }
   const Checkpoint& checkpoint() const noexcept { return loaded_.checkpoint; }
@@ -31,8 +34,7 @@ class TextRunner {
   EngineInfo engine_info() const { return engine_->info(); }
   const SentenceModules& sentence() const noexcept { return loaded_.sentence; }
   ScoreFunction score_function() const noexcept { return loaded_.score_function; }
-  // For work between runs, on as many threads as the runs have.
-  ThreadPool& pool() const noexcept { return *pool_; }
+  const std::shared_ptr<ThreadPool>& pool() const noexcept { return pool_; }
 
   struct Job {
     Outputs wanted;
@@ -62,12 +64,13 @@ class TextRunner {
   void run(const RunRequest& request, RunResult& result) const;
 
  private:
-  TextRunner(const FolderStamp& before, const std::filesystem::path& folder, const EncoderOptions& options);
+  TextRunner(const FolderStamp& before, const std::filesystem::path& folder, const EncoderOptions& options,
+             std::shared_ptr<ThreadPool> pool);
 
   LoadedModel loaded_;
   TextTokenizer texts_;
+  std::shared_ptr<ThreadPool> pool_;
   std::unique_ptr<Engine> engine_;
-  std::unique_ptr<ThreadPool> pool_;  // for the tokenizer
   Warning warning_;
 };
 

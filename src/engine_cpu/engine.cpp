@@ -145,10 +145,11 @@ std::vector<WeightId> linear_weights(const Model& model) {
 
 class CpuEngine : public Engine {
  public:
-  explicit CpuEngine(const EngineOptions& options)
+  CpuEngine(const EngineOptions& options, std::shared_ptr<ThreadPool> pool)
       : isa_(active_variant()),
         activations_(chosen(options.activations)),
-        pool_(options.threads),
+        shared_pool_(pool ? std::move(pool) : std::make_shared<ThreadPool>(options.threads)),
+        pool_(*shared_pool_),
         queue_(std::max(1, available_cores() / pool_.threads()),
                [this](const Model& m, const RunRequest& q, RunResult& r) { run_now(m, q, r); }) {}
 
@@ -279,7 +280,8 @@ class CpuEngine : public Engine {
   Isa isa_;
   Activations activations_;
   bool has_codes_ = false;  // some matrix is quantized
-  ThreadPool pool_;
+  std::shared_ptr<ThreadPool> shared_pool_;
+  ThreadPool& pool_;
   std::deque<Weight> weights_;
   std::once_flag packed_once_;
   MemoryBlock packed_memory_;
@@ -292,8 +294,8 @@ class CpuEngine : public Engine {
 }  // namespace
 }  // namespace cpu
 
-std::unique_ptr<Engine> make_cpu_engine(const EngineOptions& options) {
-  return std::make_unique<cpu::CpuEngine>(options);
+std::unique_ptr<Engine> make_cpu_engine(const EngineOptions& options, std::shared_ptr<ThreadPool> pool) {
+  return std::make_unique<cpu::CpuEngine>(options, std::move(pool));
 }
 
 }  // namespace mlxe

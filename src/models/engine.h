@@ -13,6 +13,8 @@
 
 namespace mlxe {
 
+class ThreadPool;
+
 struct RunRequest {
   Batch batch;
   Outputs wanted;               // nothing else is computed
@@ -77,7 +79,9 @@ class Engine {
   virtual EngineInfo info() const = 0;
 };
 
-std::unique_ptr<Engine> make_cpu_engine(const EngineOptions& options);
+// `pool`: the threads to use, shared with the caller; none: a pool of options.threads.
+std::unique_ptr<Engine> make_cpu_engine(const EngineOptions& options,
+                                        std::shared_ptr<ThreadPool> pool = nullptr);
 // Throws unsupported, with what is missing, where MLX can't be had.
 std::unique_ptr<Engine> make_mlx_engine(const EngineOptions& options);
 // Whether MLX can be had and has a GPU. Loads MLX only on a machine that may have one.

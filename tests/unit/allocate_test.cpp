@@ -390,7 +390,7 @@ TEST(HeldOutTexts, OfATokenClassifierAgreeWithCompare) {
   convert(o);
   const TextRunner runner(model, {.engine = EngineKind::cpu, .activations = Activations::float32});
   const HeldOut proof =
-      allocate::HeldOutTexts(runner, Output::token_logits, inputs, 1 << 20, 1).measure(o.output);
+      allocate::HeldOutTexts(runner, Output::token_logits, inputs, 1 << 20).measure(o.output);
   const Comparison c = compare(model, o.output, {.texts = inputs}, {.engine = EngineKind::cpu});
   EXPECT_EQ(c.output, "logits");
   EXPECT_EQ(c.tensor("probabilities").rows, proof.rows);

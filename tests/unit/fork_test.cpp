@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <thread>
 
@@ -88,6 +90,19 @@ TEST(Fork, ChildUsesAndDestroysAnEncoder) {
             }),
             0);
   EXPECT_EQ(encoder->embed({"hello world", "a cat"}).values, before.values);
+}
+
+// Tokenizer and engine share one pool: three threads with the caller's.
+TEST(Fork, AnEncoderStartsItsThreadsOnce) {
+  const auto threads = [] {
+    const std::filesystem::directory_iterator tasks("/proc/self/task");
+    return std::distance(begin(tasks), end(tasks));
+  };
+  if (!std::filesystem::exists("/proc/self/task")) GTEST_SKIP() << "no /proc/self/task";
+  const auto before = threads();
+  const Encoder encoder =
+      Encoder::load(test::tiny("st_mean_norm"), {.engine = EngineKind::cpu, .threads = 3});
+  EXPECT_EQ(threads() - before, 2);
 }
 
 // In a child that was forked during a call, calls throw. They do not wait for locks that stay held.
