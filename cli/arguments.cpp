@@ -21,14 +21,26 @@ namespace {
 // Arguments whose values are texts: they may be empty, and may look like an option.
 constexpr std::string_view kTexts[] = {"text", "--pair", "--prompt"};
 
-// CLI11 reads a value "[a,b]" as a list and drops the brackets. A zero byte appended to the value prevents
-// this; it is removed when the value is checked. (No argument of a program contains a zero byte.)
-constexpr char kBracketGuard = '\0';
+// A zero byte beside a value keeps CLI11 from reading more into it. It is removed when the value is checked.
+// (No argument of a program contains a zero byte.)
+//   after a final "]"            else "[a,b]" is a list, which loses its brackets
+//   before what follows "--"     else "-b" is an option
+constexpr char kGuard = '\0';
+
+bool follows_mark(const std::string& value) {
+  return !value.empty() && value.front() == kGuard;
+}
 
 std::string unguarded(std::string value) {
-  if (!value.empty() && value.back() == kBracketGuard) value.pop_back();
+  if (value.size() > 1 && value.back() == kGuard) value.pop_back();
+  if (follows_mark(value)) value.erase(0, 1);
   return value;
 }
+
+// CLI11 leaves a command at "--" if each of its positional arguments has a value, although `text` may take
+// more. So "--" is replaced by a hidden flag with a name that nobody types. It ends a list of values as "--"
+// does.
+constexpr const char* kMark = "--\x7f";
 
 bool holds_text(const CLI::Option& option) {
   return std::ranges::find(kTexts, option.get_name()) != std::end(kTexts);
@@ -78,13 +90,38 @@ void add_checks(const CLI::App& command, CLI::Option& option) {
   const bool is_text = holds_text(option);
   option.transform(validator(
       [&command, is_text, check = check_of_type(option.get_type_name())](std::string& value) -> std::string {
+        const bool may_be_option = !follows_mark(value);
         value = unguarded(value);
         if (is_text) return {};
         if (value.empty()) return "the value is empty; is a variable unset?";
-        if (value.starts_with("--") && command.get_option_no_throw(value) != nullptr)
+        if (may_be_option && value.starts_with("--") && command.get_option_no_throw(value) != nullptr)
           return fmt::format("its value is missing; {} is an option", value);
         return check(value);
       }));
+}
+
+// The index of the first "--" that is not the value of an option; the number of arguments if there is none.
+size_t find_mark(const CLI::App& command, const std::vector<std::string>& arguments) {
+  for (size_t i = 1; i < arguments.size(); ++i) {
+    if (arguments[i] == "--") return i;
+    const CLI::Option* option =
+        arguments[i].starts_with('-') ? command.get_option_no_throw(arguments[i]) : nullptr;
+    if (option != nullptr && option->get_items_expected_min() > 0) ++i;
+  }
+  return arguments.size();
+}
+
+// Guards the arguments as described at kGuard and kMark. The first one names the command.
+void guard(const CLI::App& app, std::vector<std::string>& arguments) {
+  const auto commands = app.get_subcommands([&](const CLI::App* command) {
+    return !arguments.empty() && command->get_name() == arguments.front();
+  });
+  const size_t mark = commands.empty() ? arguments.size() : find_mark(*commands.front(), arguments);
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i].ends_with(']')) arguments[i] += kGuard;
+    if (i > mark) arguments[i].insert(0, 1, kGuard);
+  }
+  if (mark < arguments.size()) arguments[mark] = kMark;
 }
 
 // Refuses "--gates=": CLI11 would take the next argument as the value.
@@ -100,6 +137,7 @@ void refuse_empty_assignments(const std::vector<std::string>& arguments) {
 std::vector<std::string> option_names(const CLI::App& command) {
   std::vector<std::string> names;
   for (const CLI::Option* option : command.get_options()) {
+    if (option->get_group().empty()) continue;  // hidden
     for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
     for (const std::string& name : option->get_snames()) names.push_back("-" + name);
   }
@@ -138,17 +176,16 @@ std::string unknown_command(const std::string& name, const CLI::App& app) {
 // The error text about arguments that no option took. Empty if there are none.
 std::string about_leftovers(const CLI::App* command, const CLI::App& app) {
   std::vector<std::string> left = app.remaining(true);
-  for (std::string& argument : left) argument = unguarded(std::move(argument));
   const auto is_option = [](const std::string& a) { return a.size() > 1 && a.front() == '-'; };
   if (command == nullptr && !left.empty() && !is_option(left.front()))
-    return unknown_command(left.front(), app);
+    return unknown_command(unguarded(left.front()), app);
   const auto mark = std::ranges::find(left, "--");
   const auto option = std::find_if(left.begin(), mark, is_option);
-  if (option != mark) return unknown_option(*option, command, app);
+  if (option != mark) return unknown_option(unguarded(*option), command, app);
   const auto argument = std::ranges::find_if(left, [](const std::string& a) { return a != "--"; });
   if (argument == left.end() || command == nullptr) return {};
   return fmt::format("{0}: unexpected argument {1}; see mlx-encoder {0} --help", command->get_name(),
-                     printable(*argument));
+                     printable(unguarded(*argument)));
 }
 
 // The error text about a command's options that are missing, repeated or without a value.
@@ -202,12 +239,13 @@ CLI::Validator between(double lowest, double highest) {
 }
 
 std::optional<int> parse_arguments(CLI::App& app, int argc, char** argv) {
-  for (CLI::App* command : app.get_subcommands({}))
+  for (CLI::App* command : app.get_subcommands({})) {
     for (CLI::Option* option : command->get_options()) add_checks(*command, *option);
+    command->add_flag(kMark)->group("");
+  }
   std::vector<std::string> arguments(argv + 1, argv + argc);
   refuse_empty_assignments(arguments);
-  for (std::string& a : arguments)
-    if (a.ends_with(']')) a += kBracketGuard;
+  guard(app, arguments);
   std::ranges::reverse(arguments);  // CLI11 expects them in reverse order
   try {
     app.parse(std::move(arguments));

@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "command.h"
+#include "encoder/text_batches.h"
 #include "mlx_encoder/encoder.h"
 #include "texts/text_file.h"
 
 namespace mlxe::cli {
 
-inline constexpr size_t kWindow = 4096;  // most texts in memory at a time
+// Most texts in memory at a time: whole windows of a run.
+inline constexpr size_t kWindow = 2 * kResultBatches.window;
 
 // Formats: src/texts/text_file.h; standard input: --input-format, else lines.
 struct TextSource {

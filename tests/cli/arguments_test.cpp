@@ -158,6 +158,47 @@ TEST(Arguments, TextsAreTakenAsTheyAre) {
   EXPECT_NE(prompt.out, bare.out);
 }
 
+// Texts after "--" join those before it, in every command that takes texts as arguments.
+TEST(Arguments, TextsThatBeginWithADashFollowOthers) {
+  const std::string data = MLXE_TEST_DATA "/tiny/";
+  const std::vector<std::vector<std::string>> commands{
+      {"embed", kModel},
+      {"classify", data + "distilbert_cls"},
+      {"zero-shot", data + "distilbert_nli", "--labels", "the,cat"},
+      {"tag", data + "bert_ner"},
+      {"similarity", kModel},
+      {"tokenize", kModel}};
+  for (const std::vector<std::string>& command : commands) {
+    SCOPED_TRACE(command.front());
+    const auto run = [&](std::vector<std::string> texts) {
+      std::vector<std::string> arguments = command;
+      arguments.insert(arguments.end(), {"--engine", "cpu", "--json"});
+      arguments.insert(arguments.end(), texts.begin(), texts.end());
+      const Outcome outcome = run_program(arguments);
+      EXPECT_EQ(outcome.status, 0) << outcome.err;
+      return outcome.out;
+    };
+    const std::string all = run({"--", "the cat", "-b", "--json", "--", "embed"});
+    EXPECT_NE(all, "");
+    EXPECT_EQ(run({"the cat", "--", "-b", "--json", "--", "embed"}), all);
+    EXPECT_NE(run({"the cat", "--", "b", "--json", "--", "embed"}), all) << "the dash is part of the text";
+  }
+}
+
+TEST(Arguments, AfterTheMarkNothingIsAnOption) {
+  EXPECT_EQ(usage({"inspect", kModel, "--", "--json"}), "inspect: the argument \"--json\" is one too many");
+  const Outcome folder = run_program({"inspect", "--", "--json"});
+  EXPECT_EQ(folder.status, 4) << "a folder of that name";
+  EXPECT_THAT(folder.err, HasSubstr("--json"));
+  // A list of values ends at the mark; an option's only value may be "--".
+  EXPECT_EQ(
+      run_program({"zero-shot", MLXE_TEST_DATA "/tiny/distilbert_nli", "--labels", "the", "--", "-b"}).status,
+      0);
+  EXPECT_EQ(run_program({"embed", kModel, "--prompt", "--", "the cat"}).status, 0);
+  EXPECT_THAT(usage({"embed", kModel, "--prompt", "--", "-b"}), HasSubstr("embed has no option \"-b\""));
+  EXPECT_THAT(run_program({"embed", "--help"}).out, Not(HasSubstr("\x7f")));
+}
+
 TEST(Arguments, HelpAndVersionArePrintedToStandardOutput) {
   for (const std::vector<std::string>& asked :
        {std::vector<std::string>{"--help"}, {"--version"}, {"convert", "--help"}, {"convert", "-h"}}) {
