@@ -86,9 +86,9 @@ class Tokenizer {
 
   // If truncation cuts the end of a text, and the tokenizer allows it (src/rust/src/cut.rs), only the
   // beginning of a long text is tokenized: time and memory depend on max_length, not on the text. The
-  // tokens are the same. Errors: format (not UTF-8: names the byte; a word outside a vocabulary without
-  // unknown token), usage (no room for the special tokens in max_length; only_first or only_second can't
-  // cut enough).
+  // tokens are the same. A giant word that is one unknown token is shortened meanwhile (shorten.rs). Errors:
+  // format (not UTF-8: names the byte; a word outside a vocabulary without unknown token), usage (no room for
+  // the special tokens in max_length; only_first or only_second can't cut enough).
   Encoding encode(std::string_view text, const EncodeOptions& options = {}) const;
   Encoding encode(std::string_view text, std::optional<std::string_view> pair,
                   const EncodeOptions& options = {}) const;

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -157,6 +159,147 @@ TEST(Cut, IsNotMadeInAWord) {
   EXPECT_EQ(late.ids,
             tokenizer.encode(words + text.substr(words.size(), 600), EncodeOptions{.max_length = 16}).ids);
   EXPECT_TRUE(late.dropped_more);
+}
+
+// Letters, digits and the punctuation of base64, without a space.
+std::string base64(unsigned seed, size_t bytes) {
+  static const std::string letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::mt19937 random(seed);
+  std::string text;
+  while (text.size() < bytes) text += letters[random() % letters.size()];
+  return text;
+}
+
+TEST(Cut, IsMadeBeforePunctuationWhereItEndsAWord) {
+  for (const char* name : {"bert_cased", "bert_uncased", "roberta", "tiny/roberta", "tiny/st_mean_norm"}) {
+    SCOPED_TRACE(name);
+    expect_first_tokens(Tokenizer::load(folder_of(name), {}), base64(1, 200'000), true);
+  }
+  // Its pre-tokenizer splits at spaces alone: the whole text is one word of a Unigram.
+  expect_first_tokens(Tokenizer::load(folder_of("xlm_roberta"), {}), base64(1, 60'000), false);
+}
+
+// What follows may make another character of the punctuation: '<' and U+0338 are U+226E under NFC, which is
+// none to BERT, so that a word goes on. (Tabs end words, and no cut is made at them.)
+TEST(Cut, IsNotMadeBeforePunctuationThatMayBeAnother) {
+  std::string composed, replaced, added;
+  while (composed.size() < 60'000) composed += "ab<\u0338cd\t", replaced += "ab-cd\t", added += "x-y\t";
+  const auto with = [](const std::function<void(json&)>& change, const std::string& text) {
+    test::TemporaryFolder folder;
+    json tokenizer = read_json(folder_of("bert_uncased") / "tokenizer.json");
+    change(tokenizer);
+    test::write_file(folder / "tokenizer.json", tokenizer.dump());
+    const Tokenizer loaded = Tokenizer::load(folder.path(), {});
+    const Encoding whole = loaded.encode(text, EncodeOptions{.add_special_tokens = false});
+    const Encoding got = loaded.encode(text, EncodeOptions{.add_special_tokens = false, .max_length = 5});
+    EXPECT_EQ(got.ids, first(whole.ids, 5));
+    EXPECT_EQ(got.offsets, first(whole.offsets, 5));
+    return got.dropped_more;
+  };
+  EXPECT_FALSE(with([](json& t) { t["normalizer"] = {{"type", "NFC"}}; }, composed));
+  const json dashes_removed{{"type", "Replace"}, {"pattern", {{"String", "-"}}}, {"content", ""}};
+  EXPECT_FALSE(with([&](json& t) { t["normalizer"] = dashes_removed; }, replaced));
+  EXPECT_TRUE(with([](json& t) { t["normalizer"] = {{"type", "NFC"}}; }, replaced)) << "a dash is a dash";
+  const auto add = [](const char* content) {
+    return [=](json& t) {
+      t["added_tokens"].push_back({{"id", 1599},
+                                   {"content", content},
+                                   {"single_word", false},
+                                   {"lstrip", false},
+                                   {"rstrip", false},
+                                   {"normalized", true},
+                                   {"special", false}});
+    };
+  };
+  EXPECT_FALSE(with(add("x-y"), added));
+  EXPECT_TRUE(with(add("x*y"), added));
+}
+
+// Giant words, beside words, punctuation and characters of several bytes.
+std::string giant_words(size_t letters) {
+  return "hello \u00e9\u00e9" + std::string(letters, 'a') + "\u0301\u4e2d" + std::string(letters, 'Z') +
+         "7,World " + std::string(letters, '4') + "[MASK]" + std::string(2 * letters, 'b') + " hello";
+}
+
+TEST(GiantWord, IsTheUnknownTokenWhateverItsLength) {
+  for (const char* name : {"bert_cased", "bert_uncased", "tiny/st_mean_norm"}) {
+    SCOPED_TRACE(name);
+    const Tokenizer tokenizer = Tokenizer::load(folder_of(name), {});
+    for (const size_t letters : {4'000, 4'200, 9'000, 100'000}) {
+      SCOPED_TRACE(letters);
+      const std::string text = giant_words(letters);
+      const Encoding whole = tokenizer.encode(text, text);
+      ASSERT_LT(whole.ids.size(), 40u);
+      for (const int64_t limit : {10, 15, 100}) {
+        const Encoding got = tokenizer.encode(text, EncodeOptions{.max_length = limit});
+        const Encoding alone = tokenizer.encode(text);
+        const size_t count = std::min<size_t>(static_cast<size_t>(limit), alone.ids.size()) - 1;
+        EXPECT_EQ(first(got.ids, count), first(alone.ids, count));
+        EXPECT_EQ(first(got.offsets, count), first(alone.offsets, count));
+        EXPECT_EQ(first(got.code_point_offsets, count), first(alone.code_point_offsets, count));
+        EXPECT_EQ(first(got.word_ids, count), first(alone.word_ids, count));
+        EXPECT_EQ(got.dropped_tokens, static_cast<int32_t>(alone.ids.size() - got.ids.size()));
+      }
+      const Encoding pair = tokenizer.encode(text, text, EncodeOptions{.max_length = 100});
+      EXPECT_EQ(pair.ids, whole.ids);
+      EXPECT_EQ(pair.offsets, whole.offsets);
+      EXPECT_EQ(pair.code_point_offsets, whole.code_point_offsets);
+    }
+    // The twin: with other lengths the same tokens, and other offsets.
+    const Encoding a = tokenizer.encode(giant_words(5'000)), b = tokenizer.encode(giant_words(5'001));
+    EXPECT_EQ(a.ids, b.ids);
+    EXPECT_NE(a.offsets, b.offsets);
+    EXPECT_NE(a.code_point_offsets, b.code_point_offsets);
+  }
+}
+
+// The time for a word of 2 MB is that of a short one and of reading it: far less than of tokenizing it.
+TEST(GiantWord, CostsNoMoreThanReadingIt) {
+  const Tokenizer tokenizer = Tokenizer::load(folder_of("bert_uncased"), {});
+  const std::string text = "hello " + std::string(2'000'000, 'a') + " hello";
+  const Encoding short_word = tokenizer.encode("hello " + std::string(200, 'a') + " hello");
+  const auto seconds = [&](const EncodeOptions& options) {
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(tokenizer.encode(text, options).ids, short_word.ids);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  EXPECT_LT(10 * seconds({.max_length = 16}), seconds({}));
+}
+
+// Where a run of letters is not one word the text is left as it is: an added token of letters, a
+// pre-tokenizer that splits digits off, a model without a limit on words.
+TEST(GiantWord, IsLeftWholeWhereItMayBeSeveral) {
+  std::string text = "hello ";
+  while (text.size() < 20'000) text += "abc1";
+  const auto same = [&](const std::string& name, const std::function<void(json&)>& change) {
+    test::TemporaryFolder folder;
+    json tokenizer = read_json(folder_of(name) / "tokenizer.json");
+    change(tokenizer);
+    test::write_file(folder / "tokenizer.json", tokenizer.dump());
+    const Tokenizer loaded = Tokenizer::load(folder.path(), {});
+    const Encoding whole = loaded.encode(text);
+    EXPECT_GT(whole.ids.size(), 1000u);
+    const Encoding got = loaded.encode(text, EncodeOptions{.max_length = 30'000});
+    EXPECT_EQ(got.ids, whole.ids);
+    EXPECT_EQ(got.offsets, whole.offsets);
+  };
+  same("bert_uncased", [](json& t) {
+    t["added_tokens"].push_back({{"id", 1599},
+                                 {"content", "bc1"},
+                                 {"single_word", false},
+                                 {"lstrip", false},
+                                 {"rstrip", false},
+                                 {"normalized", true},
+                                 {"special", false}});
+  });
+  same("bert_uncased", [](json& t) {
+    t["pre_tokenizer"] = {
+        {"type", "Sequence"},
+        {"pretokenizers",
+         {{{"type", "BertPreTokenizer"}}, {{"type", "Digits"}, {"individual_digits", true}}}}};
+  });
+  same("roberta", [](json&) {});
+  same("xlm_roberta", [](json&) {});
 }
 
 TEST(Cut, IsNotMadeWhereTheBeginningIsDropped) {

@@ -1,15 +1,20 @@
 //! Where to cut a text that is far longer than its limit, before it is tokenized.
 //!
-//! A cut lies before a single space between two ASCII letters or digits, or (`ideographs`) between two of CJK's
-//! unified ideographs. The tokens of what lies before it are then the first tokens of the whole text:
+//! A cut lies before a single space between two ASCII letters or digits, before ASCII punctuation between two, or
+//! (`ideographs`) between two of CJK's unified ideographs. The tokens of what lies before it are then the first tokens
+//! of the whole text:
 //! - The normalizers allowed here change single characters, or runs of combining marks or of spaces; a letter and one
 //!   space end every such run. BERT's puts spaces around ideographs.
 //! - The pre-tokenizers allowed here end a word at a space, whatever follows, and every model tokenizes word by word.
 //! - No added token reaches over a cut, because none holds a letter beside a space, one space alone, or an ideograph.
 //!   One that takes the spaces beside it takes at most the space after the cut.
 //! What the normalizer makes of each letter is tried out, as a Precompiled one may map anything to anything.
-//! The texts of all other tokenizers are not cut.
+//! - Punctuation counts if the normalizer keeps it and the pre-tokenizer ends a word before it, which is tried out too,
+//!   if no Replace and no added token holds it, and if more of it leads to a letter: a combining mark may change it.
+//! The texts of all other tokenizers are not cut. Neither is a word: what BPE and Unigram make of its beginning depends
+//! on all of it. shorten.rs has the one exception.
 
+use crate::shorten::ShortenRule;
 use serde_json::{json, Value};
 use tokenizers::tokenizer::{NormalizedString, Normalizer, PreTokenizedString, PreTokenizer};
 use tokenizers::{NormalizerWrapper, Tokenizer};
@@ -18,7 +23,12 @@ use tokenizers::{NormalizerWrapper, Tokenizer};
 pub struct CutRule {
     spaces: bool,
     ideographs: bool,
+    punctuation: u128, // a bit for each ASCII character
+    pub shorten: Option<ShortenRule>,
 }
+
+/// Most punctuation between the letters on both sides of a cut.
+const MOST_PUNCTUATION: usize = 16;
 
 impl CutRule {
     pub fn of(tokenizer: &Tokenizer) -> Self {
@@ -28,12 +38,20 @@ impl CutRule {
         if !known || !keeps_letters_and_spaces(tokenizer) {
             return CutRule::default();
         }
-        let mut rule = CutRule { spaces: true, ideographs: isolates_ideographs(&normalizer) };
+        let mut rule = CutRule {
+            spaces: true,
+            ideographs: isolates_ideographs(&normalizer),
+            punctuation: punctuation(tokenizer, &normalizer),
+            shorten: ShortenRule::of(tokenizer),
+        };
         for token in tokenizer.get_added_tokens_decoder().values() {
             for content in [token.content.clone(), normalized(tokenizer.get_normalizer(), &token.content)] {
                 let only_spaces = content.bytes().all(|byte| byte == b' ');
                 rule.spaces &= !content.contains(' ') || (only_spaces && content.len() > 1);
                 rule.ideographs &= !content.chars().any(is_ideograph);
+                for byte in content.bytes().filter(u8::is_ascii) {
+                    rule.punctuation &= !(1 << byte);
+                }
             }
         }
         rule
@@ -41,7 +59,9 @@ impl CutRule {
 
     /// The longest part of `text` that ends at a cut and has `size / 2` to `size` bytes. `text` has more than `size`.
     pub fn before<'a>(&self, text: &'a str, size: usize) -> Option<&'a str> {
-        let cut = (size / 2..=size).rev().find(|&at| self.cuts_at(text, at))?;
+        let last = |cuts: &dyn Fn(usize) -> bool| (size / 2..=size).rev().find(|&at| cuts(at));
+        let cut = last(&|at| self.cuts_at(text, at))
+            .or_else(|| last(&|at| self.cuts_at_punctuation(text.as_bytes(), at)))?;
         Some(&text[..cut])
     }
 
@@ -56,6 +76,14 @@ impl CutRule {
             && text[at..].starts_with(is_ideograph)
             && text[..at].ends_with(is_ideograph)
     }
+
+    fn cuts_at_punctuation(&self, text: &[u8], at: usize) -> bool {
+        let splits = |byte: u8| byte.is_ascii() && (self.punctuation >> byte) & 1 == 1;
+        let mut rest = text[at..].iter().take(MOST_PUNCTUATION);
+        splits(text[at])
+            && text[at - 1].is_ascii_alphanumeric()
+            && rest.find(|&&byte| !splits(byte)).is_some_and(u8::is_ascii_alphanumeric)
+    }
 }
 
 /// The block U+4E00. No character of it decomposes, combines or changes case.
@@ -63,16 +91,16 @@ fn is_ideograph(character: char) -> bool {
     ('\u{4e00}'..='\u{9fff}').contains(&character)
 }
 
-fn kind(part: &Value) -> &str {
+pub fn kind(part: &Value) -> &str {
     part.get("type").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn members<'a>(part: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+pub fn members<'a>(part: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     part.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// Whether a normalizer changes what lies before a cut without regard to what follows.
-fn is_local(normalizer: &Value) -> bool {
+pub fn is_local(normalizer: &Value) -> bool {
     if normalizer.is_null() {
         return true;
     }
@@ -129,7 +157,7 @@ fn isolates_ideographs(normalizer: &Value) -> bool {
 }
 
 /// Whether letters with a space between them stay that, and become two words.
-fn keeps_letters_and_spaces(tokenizer: &Tokenizer) -> bool {
+pub fn keeps_letters_and_spaces(tokenizer: &Tokenizer) -> bool {
     let letters = ('0'..='9').chain('A'..='Z').chain('a'..='z');
     let mut pairs = letters.map(|letter| format!("{letter} {letter}"));
     pairs.all(|text| {
@@ -142,7 +170,7 @@ fn keeps_letters_and_spaces(tokenizer: &Tokenizer) -> bool {
     }) && words(tokenizer, "a b") == Some(2)
 }
 
-fn normalized(normalizer: Option<&NormalizerWrapper>, text: &str) -> String {
+pub fn normalized(normalizer: Option<&NormalizerWrapper>, text: &str) -> String {
     let mut text = NormalizedString::from(text);
     match normalizer.map_or(Ok(()), |normalizer| normalizer.normalize(&mut text)) {
         Ok(()) => text.get().to_string(),
@@ -151,7 +179,33 @@ fn normalized(normalizer: Option<&NormalizerWrapper>, text: &str) -> String {
 }
 
 fn words(tokenizer: &Tokenizer, text: &str) -> Option<usize> {
+    Some(word_ends(tokenizer, text)?.len())
+}
+
+fn word_ends(tokenizer: &Tokenizer, text: &str) -> Option<Vec<usize>> {
     let mut pieces = PreTokenizedString::from(text);
     tokenizer.get_pre_tokenizer()?.pre_tokenize(&mut pieces).ok()?;
-    Some(pieces.get_splits(tokenizers::OffsetReferential::Original, tokenizers::OffsetType::Byte).len())
+    let words = pieces.get_splits(tokenizers::OffsetReferential::Original, tokenizers::OffsetType::Byte);
+    Some(words.iter().map(|(_, (_, end), _)| *end).collect())
+}
+
+/// The punctuation before which a word of letters or digits ends, whatever follows. "_" is a letter to some.
+fn punctuation(tokenizer: &Tokenizer, normalizer: &Value) -> u128 {
+    let splits = |mark: char| {
+        ["a", "1"].iter().all(|letter| {
+            let text = format!("{letter}{mark}{letter}");
+            normalized(tokenizer.get_normalizer(), &text) == text
+                && word_ends(tokenizer, &text).is_some_and(|ends| ends.first() == Some(&1))
+        })
+    };
+    let marks = (0..128u8).map(char::from).filter(|c| c.is_ascii_punctuation() && *c != '_');
+    let marks = marks.filter(|mark| !is_replaced(normalizer, *mark) && splits(*mark));
+    marks.fold(0, |bits, mark| bits | 1 << mark as u32)
+}
+
+/// Whether a Replace of the normalizer looks for `mark`, alone or beside others.
+fn is_replaced(normalizer: &Value, mark: char) -> bool {
+    let pattern = normalizer["pattern"].get("String").and_then(Value::as_str);
+    pattern.is_some_and(|text| text.contains(mark))
+        || members(normalizer, "normalizers").any(|member| is_replaced(member, mark))
 }

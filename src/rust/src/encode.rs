@@ -5,6 +5,7 @@
 
 use crate::cut::CutRule;
 use crate::edge::{Failure, Status};
+use crate::shorten::{ShortenRule, Shortened};
 use tokenizers::tokenizer::{OffsetType, PreTokenizer};
 use tokenizers::utils::truncation::{
     truncate_encodings, TruncationDirection, TruncationParams, TruncationStrategy,
@@ -41,17 +42,32 @@ pub struct Encoded {
     pub at_least: bool,
 }
 
-/// Tokens of `text`, which is the whole text or (`cut`) as much of it as matters.
+/// The tokens of a text's first `size` bytes, once shortened: all of them or (`cut`) as many as matter.
 struct Part<'a> {
-    text: &'a str,
+    text: Shortened<'a>,
+    size: usize,
     encoding: Encoding,
     cut: bool,
 }
 
-/// `cut`: where texts may be cut before they are tokenized. None: they are tokenized whole.
+impl Part<'_> {
+    fn text(&self) -> &str {
+        &self.text.text[..self.size]
+    }
+}
+
+/// How much of a text is tokenized.
+#[derive(Clone, Copy)]
+struct Work<'r> {
+    shorten: Option<&'r ShortenRule>,
+    cut: Option<&'r CutRule>,
+    limit: usize, // in tokens
+}
+
+/// Without a rule where to `cut` texts they are tokenized whole.
 pub fn encode(
     tokenizer: &Tokenizer,
-    cut: Option<&CutRule>,
+    rule: Option<&CutRule>,
     text: &str,
     pair: Option<&str>,
     options: EncodeOptions,
@@ -68,21 +84,23 @@ pub fn encode(
             format!("found a limit of {limit} tokens, expected at least the {special} special tokens; raise the limit"),
         ));
     }
+    let rule = rule.filter(|_| limit > 0);
     // What is kept of the end of a text depends on all of it.
-    let cut = cut.filter(|_| limit > 0 && options.keep_end == 0);
-    let mut parts = parts(tokenizer, cut, text, pair, limit)?;
+    let cut = rule.filter(|_| options.keep_end == 0);
+    let work = Work { shorten: rule.and_then(|rule| rule.shorten.as_ref()), cut, limit };
+    let mut parts = parts(tokenizer, work, text, pair)?;
     // Of two texts that are both too long one keeps a token more where their room is odd: the longer one. Which that
     // is only whole texts tell.
     let longest_first = !matches!(options.strategy, 1 | 2);
     if let (true, Some(second)) = (longest_first && limit.wrapping_sub(special) % 2 == 1, &parts.1) {
         if (parts.0.cut || second.cut) && parts.0.encoding.len().min(second.encoding.len()) > limit {
-            parts = self::parts(tokenizer, None, text, pair, limit)?;
+            parts = self::parts(tokenizer, Work { cut: None, ..work }, text, pair)?;
         }
     }
-    let (first, second) = parts;
-    let (first_text, second_text) = (first.text, second.as_ref().map(|part| part.text));
-    let at_least = first.cut || second.as_ref().is_some_and(|part| part.cut);
-    let (mut first, mut second) = (first.encoding, second.map(|part| part.encoding));
+    let (mut first_part, mut second_part) = parts;
+    let at_least = first_part.cut || second_part.as_ref().is_some_and(|part| part.cut);
+    let mut first = std::mem::take(&mut first_part.encoding);
+    let mut second = second_part.as_mut().map(|part| std::mem::take(&mut part.encoding));
 
     let count =
         |first: &Encoding, second: &Option<Encoding>| first.len() + second.as_ref().map_or(0, Encoding::len);
@@ -110,7 +128,7 @@ pub fn encode(
     }
     let dropped = before - count(&first, &second);
     let encoding = tokenizer.post_process(first, second, add_special_tokens).map_err(failed)?;
-    Ok(Encoded { tokens: to_c(&encoding, first_text, second_text), dropped, at_least })
+    Ok(Encoded { tokens: to_c(&encoding, &first_part, second_part.as_ref()), dropped, at_least })
 }
 
 fn failed(reason: tokenizers::Error) -> Failure {
@@ -119,12 +137,11 @@ fn failed(reason: tokenizers::Error) -> Failure {
 
 fn parts<'a>(
     tokenizer: &Tokenizer,
-    cut: Option<&CutRule>,
+    work: Work,
     text: &'a str,
     pair: Option<&'a str>,
-    limit: usize,
 ) -> Result<(Part<'a>, Option<Part<'a>>), Failure> {
-    let part = |text, type_id| encode_part(tokenizer, cut, text, type_id, limit).map_err(failed);
+    let part = |text, type_id| encode_part(tokenizer, work, text, type_id).map_err(failed);
     Ok((part(text, 0)?, pair.map(|pair| part(pair, 1)).transpose()?))
 }
 
@@ -132,24 +149,27 @@ fn parts<'a>(
 /// are the first tokens of the whole text.
 fn encode_part<'a>(
     tokenizer: &Tokenizer,
-    cut: Option<&CutRule>,
+    work: Work,
     text: &'a str,
     type_id: u32,
-    limit: usize,
 ) -> tokenizers::Result<Part<'a>> {
+    let short = work.shorten.map_or_else(|| Shortened::whole(text), |rule| rule.apply(text));
+    let text: &str = &short.text;
     // Tokens of 16 bytes are long ones; where that is not enough, four times as much is tried, so that all trials
     // together cost a third of the last.
-    let mut size = 4096 + 16 * limit.min(text.len());
-    while let Some(cut) = cut.filter(|_| size < text.len() / 4) {
+    let mut size = 4096 + 16 * work.limit.min(text.len());
+    while let Some(cut) = work.cut.filter(|_| size < text.len() / 4) {
         if let Some(part) = cut.before(text, size) {
             let encoding = encode_one(tokenizer, part, type_id)?;
-            if encoding.len() > limit {
-                return Ok(Part { text: part, encoding, cut: true });
+            if encoding.len() > work.limit {
+                let size = part.len();
+                return Ok(Part { text: short, size, encoding, cut: true });
             }
         }
         size *= 4;
     }
-    Ok(Part { text, encoding: encode_one(tokenizer, text, type_id)?, cut: false })
+    let (size, encoding) = (text.len(), encode_one(tokenizer, text, type_id)?);
+    Ok(Part { text: short, size, encoding, cut: false })
 }
 
 /// One text, without special tokens; offsets count code points, as the post-processors expect them.
@@ -205,15 +225,22 @@ impl Bytes {
     }
 }
 
-fn to_c(encoding: &Encoding, text: &str, pair: Option<&str>) -> Vec<Token> {
-    let bytes = [Bytes::of(text), Bytes::of(pair.unwrap_or_default())];
+fn to_c(encoding: &Encoding, first: &Part, second: Option<&Part>) -> Vec<Token> {
+    let parts = [first, second.unwrap_or(first)];
+    let bytes = parts.map(|part| Bytes::of(part.text()));
     let sequences = encoding.get_sequence_ids();
     (0..encoding.len())
         .map(|i| {
             let special = encoding.get_special_tokens_mask()[i] != 0;
             let sequence = if special { None } else { sequences[i] };
             let (begin, end) = encoding.get_offsets()[i];
-            let byte_of = |code_point| sequence.map_or(0, |s| bytes[s.min(1)].at(code_point) as i32);
+            let byte_of = |code_point| {
+                let byte = |s: usize| parts[s].text.byte_in_text(bytes[s].at(code_point));
+                sequence.map_or(0, |s| byte(s.min(1)) as i32)
+            };
+            let code_point_of = |code_point| {
+                sequence.map_or(code_point, |s| parts[s.min(1)].text.code_point_in_text(code_point)) as i32
+            };
             Token {
                 id: encoding.get_ids()[i] as i32,
                 type_id: encoding.get_type_ids()[i] as i32,
@@ -221,8 +248,8 @@ fn to_c(encoding: &Encoding, text: &str, pair: Option<&str>) -> Vec<Token> {
                 word: encoding.get_word_ids()[i].map_or(-1, |w| w as i32),
                 byte_begin: byte_of(begin),
                 byte_end: byte_of(end),
-                code_point_begin: begin as i32,
-                code_point_end: end as i32,
+                code_point_begin: code_point_of(begin),
+                code_point_end: code_point_of(end),
             }
         })
         .collect()

@@ -12,6 +12,7 @@ mod encode;
 mod memory;
 mod progress;
 mod sha256;
+mod shorten;
 mod tokenizer;
 mod tokenizer_error;
 mod toml_text;
