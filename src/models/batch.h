@@ -40,14 +40,6 @@ struct Batch {
     return p;
   }
 
-  // The first token of each text, alone.
-  Batch first_tokens() const {
-    Batch firsts;
-    for (const int32_t row : first_rows())
-      firsts.append(std::span(ids).subspan(row, 1), std::span(token_types).subspan(row, 1));
-    return firsts;
-  }
-
   // The row of each text's first token (CLS).
   std::span<const int32_t> first_rows() const { return std::span(offsets).first(offsets.size() - 1); }
 };
