@@ -135,7 +135,7 @@ TEST_F(Allocate, ATargetCalibratesByItself) {
 TEST_F(Allocate, SaysWhatDoesNotGoTogether) {
   const std::string texts = path("texts.txt");
   refused({"--target-bits", "8"}, "add --texts FILE or --calibrate FILE");
-  refused({"--target-bits", "8", "--texts", path("few.txt")}, "found 2 texts, at least 24");
+  refused({"--target-bits", "8", "--texts", path("few.txt")}, "found 2 texts, expected at least 24");
   refused({"--target-bits", "8", "--target-size", "1MB", "--texts", texts}, "give one");
   refused({"--target-bits", "8", "--texts", texts, "-q", "--q-bits", "4"}, "leave --q-bits out");
   refused({"--target-bits", "8", "--texts", texts, "--keep", "*"}, "leave no matrix");

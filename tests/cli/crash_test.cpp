@@ -77,7 +77,7 @@ TEST(Crash, DeeplyNestedRowsAreRefused) {
 
 TEST(Crash, MoreThreadsThanAnyMachineRunsAreRefused) {
   expect_one_sentence(run_program({"embed", kModel, "hi", "--threads", "100000"}), 2,
-                      "threads: 100000 were asked for");
+                      "threads: found 100000");
 }
 
 TEST(Crash, FewerThreadsThanAskedForDoTheWorkAndAreTold) {

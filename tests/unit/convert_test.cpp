@@ -202,7 +202,7 @@ TEST(Convert, ASchemeThatFitsNoMatrixIsAnErrorUnlessAllShallStayFloat) {
       options.strict = strict;
       const std::string text = error_text([&] { convert(options); }, ErrorCode::usage);
       EXPECT_THAT(text, HasSubstr("no tensor can be stored as " + to_string(scheme)));
-      EXPECT_THAT(text, ::testing::ContainsRegex("divides? 24: kept float"));
+      EXPECT_THAT(text, ::testing::ContainsRegex("divides? 24 columns: kept float"));
       EXPECT_THAT(text, HasSubstr("--q-mode int8"));
       EXPECT_EQ(error_text([&] { plan_conversion(options); }, ErrorCode::usage), text);
     }

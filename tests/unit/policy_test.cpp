@@ -349,7 +349,7 @@ TEST(Policy, WrongOptions) {
            {kAffine8, {""}, {}, "--keep: the pattern is empty"},
            {kNone, {"x"}, {}, "--keep x: found no quantization"},
            {kNone, {}, {"x=4"}, "--set x=4: found no quantization"},
-           {affine(4, 48), {}, {}, "group size 48 does not exist"},
+           {affine(4, 48), {}, {}, "found group size 48"},
        })
     EXPECT_THAT(test::error_text([&] { Policy(wrong.scheme, wrong.keep, wrong.set); }, ErrorCode::usage),
                 HasSubstr(wrong.text));
