@@ -613,7 +613,10 @@ TEST(Recipe, OfAnotherModelNamesTheTensor) {
     return refused(folder / "changed.json", o.model, ErrorCode::format);
   };
   EXPECT_THAT(changed([](auto& j) { j["tensors"].erase(0); }), HasSubstr(" is not in it"));
-  EXPECT_THAT(changed([](auto& j) { j["tensors"][0]["shape"] = {3, 4}; }), HasSubstr("is [3, 4] in the recipe"));
+  EXPECT_THAT(changed([](auto& j) {
+                j["tensors"][0]["shape"] = {3, 4};
+              }),
+              HasSubstr("is [3, 4] in the recipe"));
   EXPECT_THAT(changed([](auto& j) { j["tensors"][0]["name"] = "nobody.weight"; }), HasSubstr(" is not in "));
   EXPECT_THAT(changed([](auto& j) { j["tensors"][0]["bits"] = 7; }), HasSubstr("7"));
   EXPECT_THAT(changed([](auto& j) { j["tensors"] = "all"; }), HasSubstr("expected a recipe"));
