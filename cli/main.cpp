@@ -1,6 +1,5 @@
 // mlx-encoder, the program. Parses arguments, runs one command, and reports an error as one sentence and an
 // exit status.
-#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <iostream>
@@ -23,6 +22,7 @@
 #include "print_json.h"
 #include "safe_output.h"
 #include "signals.h"
+#include "standard_descriptors.h"
 
 namespace mlxe::cli {
 
@@ -75,7 +75,7 @@ int fail(ErrorCode code, const std::string& message, bool json) {
 
 int main(int argc, char** argv) {
   using namespace mlxe;
-  std::signal(SIGPIPE, SIG_DFL);  // `mlx-encoder embed ... | head` ends without an error
+  cli::open_closed_standard_descriptors();
   const bool json = cli::wants_json(argc, argv);
   cli::install_last_words(json);
   cli::remove_leftovers_on_signals();

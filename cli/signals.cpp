@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <initializer_list>
 #include <system_error>
 #include <thread>
 
@@ -12,11 +13,17 @@
 namespace mlxe::cli {
 namespace {
 
-// The signals that end the process, except those that the parent process ignores (nohup, `&` in a script).
+// All that end a process that does nothing about them, apart from those of a crash and of a profiler.
+constexpr std::initializer_list<int> kEnding{SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,
+                                             SIGALRM, SIGXCPU, SIGUSR1, SIGUSR2};
+
+pthread_t cleaner;  // the thread that waits for signals; set before the handler of SIGPIPE is installed
+
+// The ending signals, except those that the parent process ignores (nohup, `&` in a script).
 sigset_t ending_signals() {
   sigset_t set;
   ::sigemptyset(&set);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+  for (const int signal : kEnding) {
     struct sigaction action {};
     if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler != SIG_IGN) ::sigaddset(&set, signal);
   }
@@ -34,14 +41,29 @@ void wait_for_signal(sigset_t set) {
   ::raise(signal);
 }
 
+// SIGPIPE comes to the thread that writes, so the waiting thread does not see it. The writing thread goes no
+// further: an error about the pipe would only change the exit status.
+void on_broken_pipe(int) {
+  ::pthread_kill(cleaner, SIGPIPE);
+  for (;;) ::pause();
+}
+
 }  // namespace
 
 void remove_leftovers_on_signals() {
   ::signal(SIGXFSZ, SIG_IGN);
-  const sigset_t set = ending_signals();
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_DFL);  // also where the parent ignores it: `mlx-encoder embed ... | head` just ends
+  sigset_t set = ending_signals(), broken_pipe;
+  ::sigemptyset(&broken_pipe);
+  ::sigaddset(&broken_pipe, SIGPIPE);
+  ::sigaddset(&set, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);  // the new thread inherits this
   try {
-    std::thread(wait_for_signal, set).detach();
+    std::thread waiting(wait_for_signal, set);
+    cleaner = waiting.native_handle();
+    waiting.detach();
+    ::signal(SIGPIPE, on_broken_pipe);
+    ::pthread_sigmask(SIG_UNBLOCK, &broken_pipe, nullptr);
   } catch (const std::system_error&) {  // no thread: signals end the process without removing anything
     ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   }

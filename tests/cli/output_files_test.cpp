@@ -173,7 +173,7 @@ TEST_F(OutputFiles, ASignalLeavesNothing) {
   const std::vector<std::string> embedding{"embed", model_, "--input", input, "-o", folder_ / "v.npy"};
   for (const auto& [command, begun] :
        {std::pair(embedding, ".v.npy.partial-"), {calibrated, ".out.partial-"}})
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGALRM, SIGXCPU, SIGUSR1}) {
       const pid_t pid = start_program(command, scratch_.path());
       ASSERT_TRUE(has_begun(pid, begun));
       ::kill(pid, signal);
@@ -183,6 +183,52 @@ TEST_F(OutputFiles, ASignalLeavesNothing) {
       EXPECT_THAT(left, ElementsAre("t.txt"));
       fs::remove_all(folder_ / ".out.calibration");
     }
+}
+
+// As in `mlx-encoder embed ... 2>&1 | head -1`: the second warning finds no reader.
+TEST_F(OutputFiles, AReaderOfTheWarningsThatGoesAwayLeavesNothing) {
+  std::string words;
+  for (int i = 0; i < 60; ++i) words += "cat ";
+  const std::string model = model_, input = texts("t.txt", words, 20'000);
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t pid =
+      start_program({"embed", model, "--input", input, "-o", folder_ / "v.npy"}, scratch_.path(), [&] {
+        ::signal(SIGPIPE, SIG_IGN);  // as some parents leave it
+        ::dup2(ends[1], STDERR_FILENO);
+        ::close(ends[0]);
+        ::close(ends[1]);
+      });
+  ::close(ends[1]);
+  char first = 0;
+  EXPECT_EQ(::read(ends[0], &first, 1), 1);
+  ::close(ends[0]);
+  EXPECT_EQ(finish_program(pid, scratch_.path()).status, 128 + SIGPIPE);
+  EXPECT_THAT(names_in(folder_.path()), ElementsAre("t.txt"));
+}
+
+// The next file that is opened would get the number of the closed stream, and what is printed.
+TEST_F(OutputFiles, NothingIsPrintedIntoAFileWhereAStandardStreamIsClosed) {
+  std::string words;
+  for (int i = 0; i < 60; ++i) words += "cat ";
+  const std::string npy = folder_ / "v.npy", input = texts("t.txt", words, 3);
+  const std::vector<std::string> command{"embed", model_, "--input", input, "-o", npy};
+  ASSERT_EQ(run_program(command).status, 0);
+  const std::string right = test::read_file(npy);
+  for (const std::vector<int>& closed :
+       {std::vector<int>{0}, std::vector<int>{1}, std::vector<int>{2}, std::vector<int>{0, 1, 2}}) {
+    test::write_file(npy, "old");
+    const pid_t pid = start_program(command, scratch_.path(), [&] {
+      for (const int stream : closed) ::close(stream);
+    });
+    const int status = finish_program(pid, scratch_.path()).status;
+    const bool can_say_it = std::ranges::find(closed, STDOUT_FILENO) == closed.end();
+    EXPECT_EQ(status, can_say_it ? 0 : 5) << "output that goes nowhere is an error";
+    EXPECT_EQ(test::read_file(npy), right) << ::testing::PrintToString(closed);
+  }
+  const pid_t pid = start_program({"embed", model_, "--input", input, "-o", "/dev/stdout"}, scratch_.path(),
+                                  [] { ::close(STDERR_FILENO); });
+  EXPECT_EQ(finish_program(pid, scratch_.path()).out, right);
 }
 
 // As with nohup, or with `&` in a script.
