@@ -28,33 +28,35 @@ constexpr std::string_view kWeightNames[] = {"model",      "pytorch_model", "tf_
                                              "rust_model", "adapter_model", "openvino_model"};
 constexpr std::string_view kWeightEndings[] = {".safetensors", ".index.json", ".bin",     ".onnx",
                                                ".h5",          ".ot",         ".msgpack", ".xml"};
+// In the model's folder, and in the folders of its modules.
+constexpr std::string_view kModuleFiles[] = {"config.json",
+                                             "sentence_bert_config.json",
+                                             "tokenizer.json",
+                                             "tokenizer_config.json",
+                                             "special_tokens_map.json",
+                                             "added_tokens.json",
+                                             "vocab.json",
+                                             "vocab.txt",
+                                             "merges.txt",
+                                             "spiece.model",
+                                             "tokenizer.model",
+                                             "sentencepiece.bpe.model",
+                                             ".DS_Store"};
+// In the model's folder alone.
 constexpr std::string_view kModelFiles[] = {kProvenanceFile,
                                             kRecipeFile,
                                             kParetoFile,
-                                            "config.json",
                                             "README.md",
-                                            "tokenizer.json",
-                                            "tokenizer_config.json",
-                                            "special_tokens_map.json",
-                                            "added_tokens.json",
-                                            "vocab.json",
-                                            "vocab.txt",
-                                            "merges.txt",
-                                            "spiece.model",
-                                            "tokenizer.model",
-                                            "sentencepiece.bpe.model",
                                             "chat_template.jinja",
                                             "generation_config.json",
                                             "preprocessor_config.json",
                                             "processor_config.json",
                                             "quantize_config.json",
                                             "modules.json",
-                                            "sentence_bert_config.json",
                                             "config_sentence_transformers.json",
                                             "data_config.json",
                                             "train_script.py",  // sentence-transformers' own models have it
-                                            ".gitattributes",
-                                            ".DS_Store"};
+                                            ".gitattributes"};
 constexpr std::string_view kBeginnings[] = {"LICENSE", "LICENCE", "NOTICE", "COPYING"};
 
 bool starts_with_any(std::string_view name, std::span<const std::string_view> beginnings) {
@@ -68,9 +70,16 @@ bool is_weights(std::string_view name) {
                      [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
-bool is_known(std::string_view name) {
-  return is_weights(name) || starts_with_any(name, kBeginnings) ||
-         std::find(std::begin(kModelFiles), std::end(kModelFiles), name) != std::end(kModelFiles);
+bool is_one_of(std::string_view name, std::span<const std::string_view> names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool is_of_module(std::string_view name) {
+  return is_weights(name) || is_one_of(name, kModuleFiles);
+}
+
+bool is_of_model(std::string_view name) {
+  return is_of_module(name) || is_one_of(name, kModelFiles) || starts_with_any(name, kBeginnings);
 }
 
 nlohmann::json json_or_null(const fs::path& file) {
@@ -108,6 +117,17 @@ std::set<std::string> written_files(const nlohmann::json& provenance) {
   return files;
 }
 
+// The folders that modules.json names: "1_Pooling".
+std::set<fs::path> module_folders(const fs::path& folder) {
+  std::set<fs::path> folders;
+  const nlohmann::json modules = json_or_null(folder / "modules.json");
+  if (!modules.is_array()) return folders;
+  for (const nlohmann::json& module : modules)
+    if (module.is_object() && module.contains("path") && module["path"].is_string())
+      folders.insert((fs::path(module["path"].get<std::string>()) / "").lexically_normal().parent_path());
+  return folders;
+}
+
 bool is_two_hex_digits(std::string_view text) {
   return text.size() == 2 && std::isxdigit(static_cast<unsigned char>(text[0])) != 0 &&
          std::isxdigit(static_cast<unsigned char>(text[1])) != 0;
@@ -142,24 +162,32 @@ std::string provenance_path(std::string_view name) {
   return path;
 }
 
+ModelFiles::ModelFiles(const fs::path& folder)
+    : written_(written_files(json_or_null(folder / kProvenanceFile))), modules_(module_folders(folder)) {}
+
+bool ModelFiles::has(const fs::path& file) const {
+  const std::string name = file.filename().string(), path = file.generic_string();
+  if (written_.contains(provenance_name(path)) || path.starts_with(".cache/huggingface/")) return true;
+  return file.has_parent_path() ? modules_.contains(file.parent_path()) && is_of_module(name)
+                                : is_of_model(name);
+}
+
 void require_only_a_model(const fs::path& folder) {
-  const nlohmann::json provenance = json_or_null(folder / kProvenanceFile);
-  require_a_model(folder, provenance);
-  const std::set<std::string> written = written_files(provenance);
+  require_a_model(folder, json_or_null(folder / kProvenanceFile));
+  const ModelFiles files(folder);
   std::vector<std::string> others;
   walk(folder, [&](const fs::directory_entry& entry) {
     if (entry.is_directory() && !entry.is_symlink()) return;
-    const std::string file = entry.path().lexically_relative(folder).generic_string();
-    const bool is_cache = file.starts_with(".cache/huggingface/");
-    if (!is_known(entry.path().filename().string()) && !is_cache && !written.contains(provenance_name(file)))
-      others.push_back(file);
+    const fs::path file = entry.path().lexically_relative(folder);
+    if (!files.has(file)) others.push_back(file.generic_string());
   });
   if (others.empty()) return;
   std::sort(others.begin(), others.end());
-  throw Error(ErrorCode::usage,
-              fmt::format("{}: holds files that are no part of a model, so it is not replaced; move them or "
-                          "choose another folder: {}",
-                          folder.string(), listed(others, kOthersListed)));
+  throw Error(
+      ErrorCode::usage,
+      fmt::format("{}: holds files that are no part of its model, so it is not replaced; move them or "
+                  "choose another folder: {}",
+                  folder.string(), listed(others, kOthersListed)));
 }
 
 }  // namespace mlxe

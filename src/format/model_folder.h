@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -16,9 +17,21 @@ inline constexpr const char* kParetoFile = "mlx_encoder_pareto.svg";
 std::string provenance_name(std::string_view path);
 std::string provenance_path(std::string_view name);
 
+// The files that belong to the model of a folder: those that mlx_encoder.json names; with the names that Hugging
+// Face's tools use, those in the folder itself and, fewer, those in the folders that modules.json names; the
+// cache of a download. A file in another subfolder, such as another model's, belongs to something else.
+class ModelFiles {
+ public:
+  explicit ModelFiles(const std::filesystem::path& folder);
+  bool has(const std::filesystem::path& file) const;  // relative to the folder
+
+ private:
+  std::set<std::string> written_;  // as mlx_encoder.json spells them
+  std::set<std::filesystem::path> modules_;
+};
+
 // Throws unless the folder is a model folder and holds nothing else. A model folder has a config.json with
-// a model_type, and weights or mlx_encoder.json. Its files are those that mlx_encoder.json names, and those
-// with names that Hugging Face's tools use. Errors: usage (names the other files), io.
+// a model_type, and weights or mlx_encoder.json. Errors: usage (names the other files), io.
 void require_only_a_model(const std::filesystem::path& folder);
 
 }  // namespace mlxe

@@ -125,9 +125,10 @@ TEST_F(PendingFolderTest, ReplacesNothingButAModel) {
   test::write_file(target_ / "config.json", R"({"model_type": "bert"})");
   EXPECT_NO_THROW(FolderClaim(target_, IfExists::replace));
   for (const char* file : {"thesis.txt", "src/main.c", "report.html", "embeddings.safetensors", ".git/HEAD",
-                           "1_Pooling/notes.md"}) {
+                           "1_Pooling/notes.md", "notes/README.md", "b/model.safetensors",
+                           "1_Pooling/config.json", "onnx/model.onnx"}) {
     test::write_file(target_ / file, "precious");
-    EXPECT_THAT(refused(), AllOf(HasSubstr("no part of a model"), HasSubstr(file)));
+    EXPECT_THAT(refused(), AllOf(HasSubstr("no part of its model"), HasSubstr(file)));
     fs::remove(target_ / file);
   }
   fs::create_directory_symlink(folder_.path(), target_ / "data");
@@ -140,6 +141,28 @@ TEST_F(PendingFolderTest, ReplacesNothingButAModel) {
   test::write_file(target_ / "mlx_encoder.json", R"({"output": {"odd name.txt": {}}})");
   EXPECT_NO_THROW(FolderClaim(target_, IfExists::replace));
   EXPECT_EQ(test::read_file(target_ / "odd name.txt"), "carried over");
+}
+
+// Of the files in subfolders, the model's are those of its modules and those that mlx_encoder.json names.
+TEST_F(PendingFolderTest, LeavesSubfoldersThatAreNotTheModels) {
+  const auto refused = [&] { return error_of(target_, IfExists::replace); };
+  make_model(target_);
+  test::write_file(target_ / "modules.json",
+                   R"([{"path": ""}, {"path": "1_Pooling"}, {"path": "m/2_Dense/"}])");
+  for (const char* file : {"1_Pooling/config.json", "m/2_Dense/config.json", "m/2_Dense/model.safetensors"})
+    test::write_file(target_ / file, "{}");
+  EXPECT_NO_THROW(FolderClaim(target_, IfExists::replace));
+  for (const char* file :
+       {"1_Pooling/README.md", "1_Pooling/LICENSE", "1_Pooling/a/config.json", "m/config.json"}) {
+    test::write_file(target_ / file, "precious");
+    EXPECT_THAT(refused(), HasSubstr(file));
+    fs::remove(target_ / file);
+  }
+  make_model(target_ / "b");  // another model
+  EXPECT_THAT(refused(), AllOf(HasSubstr("b/config.json"), HasSubstr("b/model.safetensors")));
+  test::write_file(target_ / "mlx_encoder.json",
+                   R"({"output": {"b/config.json": {}, "b/model.safetensors": {}, "b/vocab.txt": {}}})");
+  EXPECT_NO_THROW(FolderClaim(target_, IfExists::replace));
 }
 
 // A file that appears in the old folder while the new one is written is not lost.
