@@ -20,6 +20,7 @@
 #include "mlx_encoder/inspect.h"
 #include "mlx_encoder/version.h"
 #include "print_json.h"
+#include "run_files.h"
 #include "safe_output.h"
 #include "signals.h"
 #include "standard_descriptors.h"
@@ -100,6 +101,7 @@ int main(int argc, char** argv) {
     add(app, run);
   try {
     if (const std::optional<int> shown = cli::parse_arguments(app, argc, argv)) return *shown;
+    cli::require_separate_files(app);
     const int status = run();
     std::cout.flush();
     if (!std::cout) return cli::fail(ErrorCode::io, "standard output: writing failed", false);

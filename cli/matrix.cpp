@@ -8,6 +8,7 @@
 
 #include "arguments.h"
 #include "command.h"
+#include "format/run_files.h"
 #include "print_table.h"
 #include "sweep/sweep_report.h"
 
@@ -21,9 +22,26 @@ struct MatrixArguments {
   bool dry_run = false, remove_models = false, stop = false, strict = false, json = false;
 };
 
+// The tables are written beside one another; the conversions have folders of their own.
+void check_files(const Sweep& sweep) {
+  std::vector<RunFile> inputs{{"the list", sweep.file}}, outputs;
+  for (const SweepModel& m : sweep.models)
+    for (const auto& [name, path] :
+         {std::pair("texts", m.texts), {"data", m.data}, {"calibration", m.calibration}})
+      if (!path.empty()) inputs.push_back({name, path});
+  for (const SweepScheme& s : sweep.schemes)
+    for (const auto& [name, path] :
+         {std::pair("recipe", s.recipe), {"calibrate", std::filesystem::path(s.calibrate)}})
+      if (!path.empty()) inputs.push_back({name, path});
+  for (const char* table : {"matrix.json", "matrix.md", "matrix.svg"})
+    outputs.push_back({"the table", sweep.output / table});
+  require_separate_files(inputs, outputs);
+}
+
 int run_or_plan(const MatrixArguments& o) {
   Sweep sweep = read_sweep(o.file, warnings(o.strict ? Strictness::strict : Strictness::warn));
   if (!o.output.empty()) sweep.output = o.output;
+  check_files(sweep);
   if (o.remove_models) sweep.folders = ConvertedFolders::remove;
   const SweepOptions options{.engine = parse_engine(o.engine),
                              .threads = o.threads,

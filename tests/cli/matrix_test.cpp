@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/file_lock.h"
 #include "model_folders.h"
 #include "run_program.h"
 
@@ -466,6 +468,17 @@ TEST_F(MatrixCommand, AKilledRunGoesOnWhereItStopped) {
   EXPECT_EQ(recorded, records);
   for (const auto& entry : fs::recursive_directory_iterator(out()))
     EXPECT_THAT(entry.path().filename().string(), Not(testing::StartsWith("."))) << "remains";
+}
+
+// Named in the list, where the arguments show nothing of it.
+TEST_F(MatrixCommand, ATableIsNoInput) {
+  put("matrix/matrix.md", "The cat sat.\n");
+  const std::string toml =
+      model("sentences", tiny("st_mean_norm"), "texts = 'matrix/matrix.md'\n") + scheme("8-bit", 8);
+  const Outcome o = run(toml);
+  EXPECT_EQ(o.status, 2) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("matrix.md: is the same file as texts "));
+  EXPECT_EQ(read_file(out() / "matrix.md"), "The cat sat.\n");
 }
 
 // ---- the file

@@ -1,0 +1,12 @@
+// Which arguments of a command name files that it reads or writes.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace mlxe::cli {
+
+// For the chosen command, once it is parsed: throws where an output is also an input, or where two outputs are
+// one file (format/run_files.h). Every option that names a file is listed in run_files.cpp. Errors: usage, io.
+void require_separate_files(const CLI::App& app);
+
+}  // namespace mlxe::cli

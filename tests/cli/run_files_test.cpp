@@ -1,0 +1,139 @@
+// An output that is an input of the same run, and two outputs that are one file.
+#include <gmock/gmock.h>
+
+#include "model_folders.h"
+#include "run_program.h"
+
+namespace mlxe::test::run_files_test {
+namespace {
+
+namespace fs = std::filesystem;
+using Command = std::vector<std::string>;
+using testing::AllOf;
+using testing::HasSubstr;
+
+class RunFiles : public testing::Test {
+ protected:
+  RunFiles() {
+    fs::copy(tiny("st_mean_norm"), folder / "m", fs::copy_options::recursive);
+    write_file(folder / "t.txt", "the cat\na dog\n");
+    write_file(folder / "d.tsv", "text\ttext_pair\tscore\nthe cat\ta dog\t1\na dog\tthe cat\t2\n");
+    fs::create_symlink("t.txt", folder / "link.txt");
+    fs::create_symlink("m", folder / "link");
+    fs::create_hard_link(folder / "t.txt", folder / "hard.txt");
+    fs::create_hard_link(folder / "m/model.safetensors", folder / "hard.safetensors");
+    fs::copy_file(folder / "t.txt", folder / "t.md");
+  }
+  std::string at(const char* name) const { return folder / name; }
+  // The outcome; fails the test if a file changed.
+  Outcome unchanged(const Command& command) const {
+    const auto contents = [&] {
+      std::map<std::string, std::string> all;
+      for (const auto& entry : fs::recursive_directory_iterator(folder.path()))
+        if (entry.is_regular_file()) all[entry.path()] = read_file(entry.path());
+      return all;
+    };
+    const auto before = contents();
+    const Outcome outcome = run_program(command);
+    EXPECT_EQ(before, contents()) << testing::PrintToString(command);
+    return outcome;
+  }
+  TemporaryFolder folder;
+};
+
+TEST_F(RunFiles, AnOutputIsNoInput) {
+  const std::string m = at("m"), text = at("t.txt"), other = tiny("st_mean_norm");
+  const auto embed_to = [&](const std::string& output, const std::string& model = {}) {
+    return Command{"embed", model.empty() ? m : model, "--input", text, "-o", output};
+  };
+  const auto compare_to = [&](const char* option, const std::string& output, const std::string& texts) {
+    return Command{"compare", other,        m,      "--texts", texts, "--input-format",
+                   "txt",     "--no-speed", option, output};
+  };
+  for (const auto& [command, file] : std::vector<std::pair<Command, std::string>>{
+           {embed_to(text), "--input " + text},
+           {embed_to(at("link.txt")), "--input"},
+           {embed_to(at("hard.txt")), "--input"},
+           {embed_to(at("m/../t.txt")), "--input"},
+           {embed_to(at("m/model.safetensors")), "is model.safetensors of the model " + m},
+           {embed_to(at("hard.safetensors")), "is model.safetensors of the model"},
+           {embed_to(at("link/tokenizer.json")), "is tokenizer.json of the model"},
+           {embed_to(at("m/tokenizer.json"), at("link")), "is tokenizer.json of the model"},
+           {embed_to(at("m/1_Pooling/config.json")), "is 1_Pooling/config.json of the model"},
+           {embed_to(at("m/vocab.json")), "is vocab.json of the model"},  // not there, but would be read
+           {compare_to("--report", at("t.md"), at("t.md")), "--texts"},
+           {compare_to("--report", at("m/README.md"), text), "is README.md of the model"},
+           {{"sensitivity", m, "--texts", text, "--plot", at("m/mlx_encoder_pareto.svg")}, "of the model"}}) {
+    const Outcome o = unchanged(command);
+    EXPECT_EQ(o.status, 2) << testing::PrintToString(command) << o.err;
+    EXPECT_THAT(o.err, AllOf(HasSubstr(file), HasSubstr("which this run reads; name another file")));
+  }
+}
+
+TEST_F(RunFiles, TwoOutputsAreTwoFiles) {
+  const auto compare = [&](const std::string& report, const std::string& baseline) {
+    return Command{"compare",    tiny("st_mean_norm"), at("m"), "--texts",         at("t.txt"),
+                   "--no-speed", "--report",           report,  "--save-baseline", baseline};
+  };
+  fs::create_symlink("r.md", folder / "r");
+  for (const char* baseline : {"r.md", "r", "m/../r.md"}) {
+    const Outcome o = unchanged(compare(at("r.md"), at(baseline)));
+    EXPECT_EQ(o.status, 2) << o.err;
+    EXPECT_THAT(o.err, HasSubstr("which this run writes, too; name another file"));
+  }
+  Command card = compare(at("m/README.md"), at("b.json"));
+  card.push_back("--update-card");
+  EXPECT_EQ(unchanged(card).status, 2);
+}
+
+TEST_F(RunFiles, AFolderThatIsReplacedHoldsNoInput) {
+  const Command convert{"convert", tiny("st_mean_norm"), "-q",     "--q-group-size",
+                        "32",      "--mlx-path",         at("out")};
+  ASSERT_EQ(run_program(convert).status, 0);
+  write_file(folder / "out/mlx_encoder_recipe.json", "{}");
+  Command again = convert;
+  again.erase(again.begin() + 2, again.begin() + 5);
+  again.insert(again.end(), {"--force", "--recipe", at("out/mlx_encoder_recipe.json")});
+  const Outcome o = unchanged(again);
+  EXPECT_EQ(o.status, 2) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("would be replaced with --recipe"));
+}
+
+// The shell opens the file; a program that reads what it appends would not end.
+TEST_F(RunFiles, StandardOutputIsNoInputEither) {
+  const Command command{"embed", at("m"), "--input", "-"};
+  const Outcome o =
+      finish_program(start_program(command, folder.path(),
+                                   [&] {
+                                     const std::string text = folder / "t.txt";
+                                     ::dup2(::open(text.c_str(), O_RDONLY), STDIN_FILENO);
+                                     ::dup2(::open(text.c_str(), O_WRONLY | O_APPEND), STDOUT_FILENO);
+                                   }),
+                     folder.path());
+  EXPECT_EQ(o.status, 2) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("standard output"));
+  EXPECT_EQ(read_file(folder / "t.txt"), "the cat\na dog\n");
+}
+
+// Twin: what is no model's file, a device for all, a baseline that is brought up to date.
+TEST_F(RunFiles, OtherFilesMayStandBesideOneAnother) {
+  const std::string m = at("converted"), text = at("t.txt");
+  ASSERT_EQ(run_program({"convert", at("m"), "-q", "--q-group-size", "32", "--mlx-path", m}).status, 0);
+  for (int round = 0; round < 2; ++round) {
+    for (const Command& command :
+         {Command{"embed", m, "--input", text, "-o", at("converted/v.npy")},
+          Command{"embed", m, "hi", "-o", "/dev/null"}, Command{"embed", m, "hi", "-o", "/dev/stdout"},
+          Command{"compare", m, m, "--texts", text, "--no-speed", "--report", at("converted/report.md"),
+                  "--save-baseline", at("b.json"), "--update-card"},
+          Command{"compare", m, m, "--texts", "/dev/null", "--no-speed", "--save-baseline", "/dev/null"}}) {
+      const Outcome o = run_program(command);
+      const bool has_texts =
+          std::ranges::find(command, "/dev/null") == command.end() || command[0] == "embed";
+      EXPECT_EQ(o.status, has_texts ? 0 : 2) << testing::PrintToString(command) << o.err;
+      EXPECT_THAT(o.err, testing::Not(HasSubstr("same file")));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mlxe::test::run_files_test
