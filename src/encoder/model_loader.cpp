@@ -62,7 +62,8 @@ void check_dense(const SentenceModules& sentence, const std::filesystem::path& f
   for (const SentenceModuleSpec& module : sentence.modules)
     if (const auto* dense = std::get_if<DenseSpec>(&module)) {
       check_finite(dense->weight, folder);
-      if (dense->bias) check_finite(*dense->bias, folder);
+      for (const auto* optional : {&dense->bias, &dense->residual})
+        if (*optional) check_finite(**optional, folder);
     }
 }
 

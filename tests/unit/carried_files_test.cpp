@@ -85,11 +85,16 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(CarriedFiles, ADenseModuleWithNaNEndsTheConversion) {
   for (const auto& [tensor, at, where] :
        {std::tuple("linear.weight", size_t{33}, "2_Dense/linear.weight, row 1, column 1 is nan"),
-        std::tuple("linear.bias", size_t{2}, "2_Dense/linear.bias, row 2, column 0 is nan")}) {
+        std::tuple("linear.bias", size_t{2}, "2_Dense/linear.bias, row 2, column 0 is nan"),
+        std::tuple("residual.weight", size_t{34}, "2_Dense/residual.weight, row 1, column 2 is nan")}) {
     const TemporaryFolder folder;
     const fs::path model = folder / "model";
     fs::copy(tiny("st_dense"), model, fs::copy_options::recursive);
+    nlohmann::json config = read_json(model / "2_Dense/config.json");
+    config["use_residual"] = true;
+    test::write_file(model / "2_Dense/config.json", config.dump());
     test::RawTensors tensors = test::read_tensors(model / "2_Dense/model.safetensors");
+    tensors["residual.weight"] = tensors.at("linear.weight");
     ASSERT_EQ(tensors.at("linear.weight").shape.back(), 32);
     std::vector<float> values = test::floats(tensors.at(tensor));
     values[at] = std::numeric_limits<float>::quiet_NaN();
