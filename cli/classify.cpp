@@ -83,7 +83,7 @@ int classify(const ClassifyCommand& o) {
   const std::vector<std::string> labels = distinct(encoder.info().labels);
   size_t done = 0;
   o.texts.read(kWindow, [&](std::vector<TextInput> window) {
-    o.pair.apply(window);
+    o.pair.apply(window, done);
     const auto predictions = encoder.classify(window, {.first_text = done, .progress = progress()});
     for (size_t i = 0; i < predictions.size(); ++i) {
       const Prediction& p = predictions[i];
@@ -107,8 +107,7 @@ int zero_shot(const ZeroShotCommand& o) {
   const Encoder encoder = o.run.load();
   size_t done = 0;
   o.texts.read(kWindow, [&](std::vector<TextInput> window) {
-    std::vector<std::string> texts;
-    for (const TextInput& t : window) texts.push_back(t.text);
+    const std::vector<std::string> texts = single_texts(std::move(window), done, "zero-shot");
     ZeroShotOptions options = o.options;
     options.first_text = done;
     options.progress = progress();
@@ -134,7 +133,7 @@ void add_classify(CLI::App& app, Run& run) {
   auto o = std::make_shared<ClassifyCommand>();
   o->run.add_to(*command);
   o->texts.add_to(*command);
-  o->pair.add_to(*command, "Second text of every pair (an input file may have a text_pair of its own)");
+  o->pair.add_to(*command, "Second text of every pair, where the input has none of its own");
   command->callback([o, &run] { run = [o] { return classify(*o); }; });
 }
 

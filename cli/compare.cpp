@@ -44,6 +44,7 @@ struct CompareArguments {
   std::vector<std::string> gates;
   std::filesystem::path gates_file, save_baseline;
   double seconds = 2;
+  const CLI::Option* seconds_option = nullptr;
   std::filesystem::path report;
   std::string command;
 };
@@ -119,6 +120,8 @@ void print_tables(const Comparison& c) {
 }
 
 int compare_models(const CompareArguments& o) {
+  if (o.no_speed && o.seconds_option->count() > 0)
+    throw Error(ErrorCode::usage, "--seconds: nothing is timed with --no-speed; leave one out");
   if (!o.report.empty() && ending_of(o.report) != ".html" && ending_of(o.report) != ".md")
     throw Error(ErrorCode::usage,
                 fmt::format("--report {}: expected a name that ends in .html or .md", o.report.string()));
@@ -254,10 +257,11 @@ void add_compare(CLI::App& app, Run& run) {
       ->take_all();
   add_quality(*command, o->gates_file, &o->save_baseline);
   command->add_flag("--no-speed", o->no_speed, "Do not measure time and memory");
-  command->add_option("--seconds", o->seconds, "Seconds for latency, and for throughput, of each model")
-      ->check(above(0))
-      ->check(between(0, kMostSeconds))
-      ->capture_default_str();
+  o->seconds_option =
+      command->add_option("--seconds", o->seconds, "Seconds for latency, and for throughput, of each model")
+          ->check(above(0))
+          ->check(between(0, kMostSeconds))
+          ->capture_default_str();
   command->add_option("--report", o->report, "Write a report: FILE.html or FILE.md");
   command->add_flag("--update-card", o->update_card,
                     "Write the figures into the README.md that convert wrote into the converted folder");

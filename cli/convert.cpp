@@ -35,6 +35,7 @@ struct ConvertArguments {
   std::vector<CLI::Option*> need_quantize, need_target;
   std::vector<CLI::Option*> allocating;  // each chooses bits for single matrices
   std::vector<CLI::Option*> uniform;     // one width for all
+  std::vector<CLI::Option*> not_of_dequantize;
 
   // The given option that chooses bits for each matrix; null if there is none. Throws usage if there are
   // several.
@@ -117,6 +118,9 @@ void check(const ConvertArguments& o) {
   o.calibration.check();
   if (o.dequantize && (o.quantize || o.dry_run || o.allocation() != nullptr))
     throw Error(ErrorCode::usage, "-d can't be combined with -q, a target, a preset, a recipe or --dry-run");
+  for (const CLI::Option* option : o.not_of_dequantize)
+    if (o.dequantize && option->count() > 0)
+      throw Error(ErrorCode::usage, fmt::format("-d can't be combined with {}", option->get_name()));
   const CLI::Option* allocates = o.allocation();
   if (allocates != nullptr)
     for (const CLI::Option* option : o.uniform)
@@ -273,11 +277,14 @@ void add_convert(CLI::App& app, Run& run) {
   command->add_option("--dtype", o->folder.dtype,
                       "Dtype of float tensors and of scales: float16, bfloat16 or float32 [float16]");
   command->add_flag("-d,--dequantize", o->dequantize, "The same as the dequantize command");
-  command
-      ->add_option("--layout", o->layout,
-                   "hf: Hugging Face's names; mlx-embeddings: what Python's mlx-embeddings loads unchanged")
-      ->capture_default_str();
+  o->not_of_dequantize.push_back(
+      command
+          ->add_option(
+              "--layout", o->layout,
+              "hf: Hugging Face's names; mlx-embeddings: what Python's mlx-embeddings loads unchanged")
+          ->capture_default_str());
   add_quality(*command, o->gates, nullptr);
+  o->not_of_dequantize.push_back(command->get_option("--gates"));
   command->add_flag("--dry-run", o->dry_run,
                     "Print the scheme of each tensor and the exact size; write nothing");
   command->footer(

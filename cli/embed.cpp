@@ -37,15 +37,8 @@ int embed(const EmbedArguments& o) {
   if (!o.output.empty()) npy = std::make_unique<NpyWriter>(o.output, encoder.info().dimension);
   int64_t done = 0;
   o.texts.read(kWindow, [&](std::vector<TextInput> window) {
-    std::vector<std::string> texts;
-    for (TextInput& t : window) {
-      if (t.pair)
-        throw Error(ErrorCode::usage,
-                    fmt::format("text {} is a pair; embed takes single texts (a file of pairs is for "
-                                "classify and compare)",
-                                done + static_cast<int64_t>(texts.size()) + 1));
-      texts.push_back(std::move(t.text));
-    }
+    const std::vector<std::string> texts =
+        single_texts(std::move(window), static_cast<size_t>(done), "embed");
     options.first_text = static_cast<size_t>(done);
     const Vectors vectors = encoder.embed(texts, options);
     if (npy) npy->append(vectors.values);

@@ -34,7 +34,31 @@ struct EvaluateArguments {
   std::string tagging = "lenient";
   size_t flips = 0;
   std::filesystem::path gates, save_baseline;
+  const CLI::App* command = nullptr;
 };
+
+// Errors: usage (an option that this run has no use for).
+void require_effects(const EvaluateArguments& o, Task task) {
+  static const std::pair<const char*, std::vector<Task>> of_tasks[] = {
+      {"--qrels", {Task::retrieval}},
+      {"--tagging", {Task::ner}},
+      {"--query-prompt", {Task::rerank, Task::retrieval}},
+      {"--document-prompt", {Task::rerank, Task::retrieval}},
+      {"--flips", {Task::classification, Task::nli, Task::ner}},
+      {"--input-format", {Task::similarity, Task::classification, Task::nli, Task::ner, Task::rerank}}};
+  const auto given = [&](const char* option) { return o.command->get_option(option)->count() > 0; };
+  for (const auto& [option, tasks] : of_tasks)
+    if (given(option) && std::ranges::find(tasks, task) == tasks.end()) {
+      std::vector<const char*> names;
+      for (const Task t : tasks) names.push_back(name(t));
+      throw Error(ErrorCode::usage, fmt::format("{}: the task {} has no use for it; leave it out, or use {}",
+                                                option, name(task), fmt::join(names, ", ")));
+    }
+  for (const char* option : {"--flips", "--resamples", "--confidence", "--seed"})
+    if (given(option) && o.original.empty())
+      throw Error(ErrorCode::usage,
+                  fmt::format("{}: nothing is compared; add --original FOLDER, or leave it out", option));
+}
 
 std::string number(double value) {
   return std::isfinite(value) ? fmt::format("{:.4f}", value) : "none";
@@ -122,11 +146,7 @@ int evaluate_model(EvaluateArguments o) {
     o.reading.columns[c.substr(0, equals)] = c.substr(equals + 1);
   }
   const Task task = parse_task(o.task);
-  if (!o.reading.qrels.empty() && task != Task::retrieval)
-    throw Error(
-        ErrorCode::usage,
-        fmt::format("--qrels: the task {} uses no judgements; leave it out, or use the task retrieval",
-                    o.task));
+  require_effects(o, task);
   o.evaluating.tagging = parse_tagging(o.tagging);
   o.evaluating.engine = parse_engine(o.run.engine);
   o.evaluating.activations = parse_activations(o.run.activations);
@@ -163,6 +183,7 @@ void add_evaluate(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
       "evaluate", "Score a model on a task; with --original also test whether a conversion scores as well");
   auto o = std::make_shared<EvaluateArguments>();
+  o->command = command;
   o->run.activations = "f32";  // judges only the stored weights, as in compare
   o->run.add_to(*command);
   command->add_option("--original", o->original, "Folder of the original model, to run on the same items");

@@ -77,7 +77,7 @@ int tokenize(const SimilarityArguments& o) {
   const Encoder encoder = o.run.load();
   size_t done = 0;
   o.texts.read(kWindow, [&](std::vector<TextInput> window) {
-    o.pair.apply(window);
+    o.pair.apply(window, done);
     for (const TextInput& text : window) {
       const Tokens t = encoder.tokenize(text);
       if (o.run.json) {

@@ -36,13 +36,7 @@ int tag(const TagArguments& o) {
   const std::vector<std::string>& labels = encoder.info().token_labels;
   size_t done = 0;
   o.texts.read(kWindow, [&](std::vector<TextInput> window) {
-    std::vector<std::string> texts;
-    for (TextInput& t : window) {
-      if (t.pair)
-        throw Error(ErrorCode::usage,
-                    fmt::format("text {} is a pair; tag takes single texts", done + texts.size() + 1));
-      texts.push_back(std::move(t.text));
-    }
+    const std::vector<std::string> texts = single_texts(std::move(window), done, "tag");
     const auto tokens = encoder.score_tokens(texts, {.first_text = done, .progress = progress()});
     for (size_t i = 0; i < texts.size(); ++i) {
       nlohmann::json found = nlohmann::json::array();

@@ -1,5 +1,7 @@
 #include "texts.h"
 
+#include <fmt/format.h>
+
 #include <iostream>
 #include <utility>
 
@@ -25,6 +27,9 @@ void TextSource::read_rows(const std::vector<std::string>& columns,
   if (input.empty()) {
     if (arguments.empty())
       throw Error(ErrorCode::usage, "no texts were given; add texts or --input FILE (- for standard input)");
+    if (!format.empty())
+      throw Error(ErrorCode::usage,
+                  "--input-format applies to a file of texts; add --input FILE, or leave it out");
     for (size_t i = 0; i < arguments.size(); ++i)
       take({{arguments[i], std::nullopt}, std::vector<std::optional<std::string>>(columns.size()), i + 1});
     return;
@@ -51,9 +56,28 @@ void PairOption::add_to(CLI::App& command, const std::string& description) {
   option = command.add_option("--pair", text, description);
 }
 
-void PairOption::apply(std::vector<TextInput>& texts) const {
+void PairOption::apply(std::vector<TextInput>& texts, size_t first_text) const {
   if (option->count() == 0) return;
-  for (TextInput& t : texts) t.pair = text;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (texts[i].pair)
+      throw Error(ErrorCode::usage,
+                  fmt::format("text {} has a second text of its own; leave --pair out", first_text + i + 1));
+    texts[i].pair = text;
+  }
+}
+
+std::vector<std::string> single_texts(std::vector<TextInput> texts, size_t first_text,
+                                      const std::string& command) {
+  std::vector<std::string> single;
+  for (TextInput& t : texts) {
+    if (t.pair)
+      throw Error(ErrorCode::usage,
+                  fmt::format("text {} is a pair; {} takes single texts (a file of pairs is for classify and "
+                              "compare)",
+                              first_text + single.size() + 1, command));
+    single.push_back(std::move(t.text));
+  }
+  return single;
 }
 
 void RunOptions::add_to(CLI::App& command) {

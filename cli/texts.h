@@ -36,6 +36,10 @@ struct TextSource {
   void read(size_t size, const std::function<void(std::vector<TextInput>)>& window) const;
 };
 
+// Of a command that takes no pairs. `first_text`: the number of the texts before these. Errors: usage (a pair).
+std::vector<std::string> single_texts(std::vector<TextInput> texts, size_t first_text,
+                                      const std::string& command);
+
 // --pair TEXT: the second text for every input text. An empty TEXT is a second text, too, like an empty
 // text_pair in a file.
 struct PairOption {
@@ -43,7 +47,8 @@ struct PairOption {
   CLI::Option* option = nullptr;
 
   void add_to(CLI::App& command, const std::string& description);
-  void apply(std::vector<TextInput>& texts) const;
+  // Errors: usage (a text has a second text already).
+  void apply(std::vector<TextInput>& texts, size_t first_text) const;
 };
 
 // Options of every command that runs a model.

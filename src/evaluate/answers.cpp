@@ -256,6 +256,12 @@ class TaskRun {
   }
 
   std::vector<RankedQuery> ranked_by_pairs() {
+    if (!options_.query_prompt.empty() || !options_.document_prompt.empty())
+      throw Error(
+          ErrorCode::usage,
+          fmt::format("{}: a cross-encoder reads a query and a document as one pair, without prompts of "
+                      "their own; leave out --query-prompt and --document-prompt",
+                      folder_));
     std::vector<TextInput> pairs;
     for (const TaskQuery& q : data_.queries)
       for (const JudgedDocument& d : q.documents) pairs.push_back({q.text, data_.documents[d.document]});

@@ -110,6 +110,68 @@ TEST(Options, OfWhichOneWouldBeIgnoredAreUsageErrors) {
   }
 }
 
+TEST(Options, WithoutEffectAreUsageErrors) {
+  const TemporaryFolder folder;
+  const std::string model = tiny("st_prompts"), classifier = tiny("bert_prefix"), tagger = tiny("bert_ner"),
+                    data = folder / "d.tsv", out = folder / "out", gates = folder / "g.toml";
+  write_file(data, "text\ttext_pair\tscore\nthe cat\ta dog\t1\na dog\tthe cat\t2\n");
+  write_file(gates, "[gates]\n");
+  const auto evaluate = [&](std::vector<std::string> more) {
+    std::vector<std::string> all{"evaluate", model, "--task", "similarity", "--data", data};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  EXPECT_EQ(run_program(evaluate({})).status, 0);
+  EXPECT_EQ(run_program(evaluate({"--original", model, "--resamples", "9", "--seed", "3"})).status, 0);
+  for (const auto& [arguments, named] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"embed", model, "hi", "--input-format", "nonsense"}, "--input-format"},
+           {evaluate({"--query-prompt", "query"}), "--query-prompt"},
+           {evaluate({"--document-prompt", "query"}), "--document-prompt"},
+           {evaluate({"--tagging", "BIOES"}), "--tagging"},
+           {evaluate({"--original", model, "--flips", "3"}), "--flips"},
+           {evaluate({"--qrels", data}), "--qrels"},
+           {evaluate({"--resamples", "10"}), "--resamples"},
+           {evaluate({"--confidence", "0.9"}), "--confidence"},
+           {evaluate({"--seed", "3"}), "--seed"},
+           {{"evaluate", classifier, "--task", "nli", "--data", data, "--flips", "3"}, "--flips"},
+           {{"evaluate", model, "--task", "retrieval", "--data", folder.path(), "--input-format", "tsv"},
+            "--input-format"},
+           {{"compare", model, model, "--texts", data, "--no-speed", "--seconds", "1"}, "--seconds"},
+           {{"convert", model, "-d", "--gates", gates, "--mlx-path", out}, "--gates"},
+           {{"convert", model, "-d", "--layout", "mlx-embeddings", "--mlx-path", out}, "--layout"}}) {
+    const Outcome o = run_program(arguments);
+    EXPECT_EQ(o.status, 2) << testing::PrintToString(arguments) << o.err;
+    EXPECT_THAT(o.err, HasSubstr(named));
+    EXPECT_THAT(o.out, IsEmpty());
+    EXPECT_FALSE(fs::exists(out));
+  }
+}
+
+TEST(SecondText, IsNeverDropped) {
+  const std::string single = R"({"text": "the cat"})"
+                             "\n",
+                    pair = R"({"text": "a", "text_pair": "b"})"
+                           "\n";
+  const auto run = [&](std::vector<std::string> command) {
+    command.insert(command.end(), {"--input", "-", "--input-format", "jsonl", "--engine", "cpu"});
+    EXPECT_EQ(run_program(command, single).status, 0) << testing::PrintToString(command);
+    return run_program(command, single + pair);
+  };
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"zero-shot", tiny("distilbert_nli"), "--labels", "x,y"},
+                                             {"embed", tiny("st_mean_norm")},
+                                             {"tag", tiny("bert_ner")}}) {
+    const Outcome o = run(command);
+    EXPECT_EQ(o.status, 2);
+    EXPECT_THAT(o.err, HasSubstr("text 2 is a pair; " + command[0] + " takes single texts"));
+  }
+  for (const char* command : {"classify", "tokenize"}) {
+    const Outcome o = run({command, tiny("bert_prefix"), "--pair", "other"});
+    EXPECT_EQ(o.status, 2);
+    EXPECT_THAT(o.err, HasSubstr("text 2 has a second text of its own; leave --pair out"));
+  }
+}
+
 TEST(EmptyText, IsAnErrorThatNamesIt) {
   const TemporaryFolder folder;
   for (const auto& [command, name] :
