@@ -15,8 +15,15 @@ std::vector<int64_t> gold_indices(const std::vector<std::string>& gold,
                                   const std::vector<std::string>& labels, const Warning& warn) {
   GoldLabels read = read_gold_labels(gold, labels, warn);
   if (!read.misfit) return std::move(read.indices);
+  const std::string& misfit = gold[*read.misfit];
+  if (ClassNames(labels).classes(misfit).size() > 1)
+    throw Error(
+        ErrorCode::format,
+        fmt::format("text {}: several of the model's classes have the name of the gold label \"{}\"; give "
+                    "their numbers",
+                    *read.misfit + 1, misfit));
   throw Error(ErrorCode::format, fmt::format("text {}: the gold label \"{}\" is not one of the model's: {}",
-                                             *read.misfit + 1, gold[*read.misfit], fmt::join(labels, ", ")));
+                                             *read.misfit + 1, misfit, fmt::join(labels, ", ")));
 }
 
 void check_lengths(const CompareInput& input) {

@@ -6,7 +6,6 @@
 #include <set>
 
 #include "base/file_errors.h"
-#include "base/text.h"
 #include "base/wording.h"
 #include "evaluate/answers.h"
 #include "evaluate/label_index.h"
@@ -118,6 +117,13 @@ std::vector<int64_t> gold_indices(const TaskData& data, const std::vector<std::s
                                   const Warning& warn) {
   GoldLabels read = read_gold_labels(data.labels, names, warn);
   if (!read.misfit) return std::move(read.indices);
+  const std::string& misfit = data.labels[*read.misfit];
+  const ClassNames by_name(names);
+  if (const auto& several = by_name.classes(misfit); several.size() > 1)
+    throw Error(
+        ErrorCode::format,
+        fmt::format("{}: line {}: the label \"{}\" is the name of the model's classes {}; give numbers",
+                    data.source, data.lines[*read.misfit], misfit, fmt::join(several, " and ")));
   const std::set<std::string> all(data.labels.begin(), data.labels.end());
   const std::vector<std::string> there(all.begin(), all.end());
   const bool unnamed =
@@ -126,7 +132,7 @@ std::vector<int64_t> gold_indices(const TaskData& data, const std::vector<std::s
       ErrorCode::format,
       fmt::format(
           "{}: line {}: the label \"{}\" is not one of the model's{}; the model has {}, the data {}; {}",
-          data.source, data.lines[*read.misfit], data.labels[*read.misfit],
+          data.source, data.lines[*read.misfit], misfit,
           read.by_number ? " numbers, as the labels before it are" : "", listed(names, kListedLabels),
           listed(there, kListedLabels),
           unnamed ? "config.json's id2label names none: give their numbers in the data"
@@ -135,20 +141,26 @@ std::vector<int64_t> gold_indices(const TaskData& data, const std::vector<std::s
 
 // The original's predictions, numbered as the evaluated model numbers its labels.
 void renumber(Answers& original, const Answers& evaluated) {
+  if (original.label_names == evaluated.label_names) return;
+  const ClassNames names(evaluated.label_names);
   std::vector<int64_t> number;
   for (const std::string& label : original.label_names) {
-    const auto found = std::ranges::find_if(evaluated.label_names, [&](const std::string& other) {
-      return lowercase(other) == lowercase(label);
-    });
-    if (found == evaluated.label_names.end() || original.label_names.size() != evaluated.label_names.size())
+    const std::vector<int64_t>& found = names.classes(label);
+    if (found.size() != 1 || original.label_names.size() != evaluated.label_names.size())
       throw Error(ErrorCode::unsupported,
                   fmt::format("{} has the labels {}, {} has {}; expected a model and a conversion of it",
                               original.model.folder, listed(original.label_names, kListedLabels),
                               evaluated.model.folder, listed(evaluated.label_names, kListedLabels)));
-    number.push_back(found - evaluated.label_names.begin());
+    number.push_back(found[0]);
   }
   for (int64_t& label : original.labels) label = number[static_cast<size_t>(label)];
   original.label_names = evaluated.label_names;
+}
+
+// The name of a class; with its number where other classes have the same.
+std::string distinct(const std::vector<std::string>& names, int64_t index) {
+  const std::string& name = names[static_cast<size_t>(index)];
+  return std::ranges::count(names, name) == 1 ? name : fmt::format("{} ({})", name, index);
 }
 
 bool judged(const TaskQuery& query) {
@@ -247,17 +259,16 @@ class Evaluating {
     const auto counts = once(gold_.size());
     const std::vector<ClassCount> after = comparison(evaluated).count(counts);
     for (size_t i = 0; i < names.size(); ++i)
-      out_.labels.push_back(
-          {names[i], after[i].gold, after[i].precision(), after[i].recall(), after[i].f1(), {}});
+      out_.labels.push_back({distinct(names, static_cast<int64_t>(i)),
+                             after[i].gold,
+                             after[i].precision(),
+                             after[i].recall(),
+                             after[i].f1(),
+                             {}});
     if (!original) return;
     const std::vector<ClassCount> before = comparison(*original).count(counts);
     for (size_t i = 0; i < names.size(); ++i) out_.labels[i].original_f1 = before[i].f1();
-    const auto named = [&](const std::vector<int64_t>& labels) {
-      std::vector<std::string> all;
-      for (int64_t i : labels) all.push_back(names[static_cast<size_t>(i)]);
-      return all;
-    };
-    list_flips(named(gold_), named(original->labels), named(evaluated.labels));
+    list_flips(gold_, original->labels, evaluated.labels, [&](int64_t i) { return distinct(names, i); });
   }
 
   void compare_tags(const Answers& evaluated, const std::optional<Answers>& original) {
@@ -269,17 +280,20 @@ class Evaluating {
       out_.labels.push_back({type, count.gold, s.precision, s.recall, s.f1, {}});
       if (original) out_.labels.back().original_f1 = before[type].scores().f1;
     }
-    if (original) list_flips(gold_tags_, original->tags, evaluated.tags);
+    if (original)
+      list_flips(gold_tags_, original->tags, evaluated.tags, [](const std::string& tag) { return tag; });
   }
 
-  void list_flips(const std::vector<std::string>& gold, const std::vector<std::string>& original,
-                  const std::vector<std::string>& evaluated) {
+  // `name` of a label or class.
+  template <class Label>
+  void list_flips(const std::vector<Label>& gold, const std::vector<Label>& original,
+                  const std::vector<Label>& evaluated, const auto& name_of) {
     int64_t only_original = 0, only_evaluated = 0;
     for (size_t i = 0; i < gold.size(); ++i) {
       if (original[i] == evaluated[i]) continue;
       only_original += original[i] == gold[i];
       only_evaluated += evaluated[i] == gold[i];
-      out_.flips.push_back({i, gold[i], original[i], evaluated[i]});
+      out_.flips.push_back({i, name_of(gold[i]), name_of(original[i]), name_of(evaluated[i])});
     }
     out_.mcnemar = mcnemar(only_original, only_evaluated);
   }

@@ -1,42 +1,55 @@
 #include "evaluate/label_index.h"
 
-#include <map>
-
 #include "base/text.h"
 
 namespace mlxe {
 namespace {
 
-using Classes = std::map<std::string, int64_t>;
-
-// The classes of the labels, up to the first that is not known.
-std::vector<int64_t> indices_of(std::span<const std::string> gold, const Classes& known) {
+// The classes of the labels, up to the first that is not known. `class_of`: -1 where it is not.
+std::vector<int64_t> indices_of(std::span<const std::string> gold, const auto& class_of) {
   std::vector<int64_t> indices;
   for (const std::string& label : gold) {
-    const auto found = known.find(lowercase(label));
-    if (found == known.end()) break;
-    indices.push_back(found->second);
+    const int64_t found = class_of(label);
+    if (found < 0) break;
+    indices.push_back(found);
   }
   return indices;
 }
 
 }  // namespace
 
+ClassNames::ClassNames(std::span<const std::string> names) {
+  for (size_t i = 0; i < names.size(); ++i) {
+    exact_[names[i]].push_back(static_cast<int64_t>(i));
+    lower_case_[lowercase(names[i])].push_back(static_cast<int64_t>(i));
+  }
+}
+
+const std::vector<int64_t>& ClassNames::classes(const std::string& label) const {
+  static const std::vector<int64_t> none;
+  if (const auto found = exact_.find(label); found != exact_.end()) return found->second;
+  const auto found = lower_case_.find(lowercase(label));
+  return found == lower_case_.end() ? none : found->second;
+}
+
 GoldLabels read_gold_labels(std::span<const std::string> gold, std::span<const std::string> names,
                             const Warning& warn) {
-  Classes by_name, by_number;
-  for (size_t i = 0; i < names.size(); ++i) {
-    by_name.emplace(lowercase(names[i]), static_cast<int64_t>(i));
-    by_number.emplace(std::to_string(i), static_cast<int64_t>(i));
-  }
+  const ClassNames by_name(names);
+  std::map<std::string, int64_t> by_number;
+  for (size_t i = 0; i < names.size(); ++i) by_number.emplace(std::to_string(i), static_cast<int64_t>(i));
   bool ambiguous = false;
-  for (const auto& [name, index] : by_name) {
-    const auto number = by_number.find(name);
-    ambiguous |= number != by_number.end() && number->second != index;
-  }
-  std::vector<int64_t> numbered = indices_of(gold, by_number);
-  if (!ambiguous) by_name.insert(by_number.begin(), by_number.end());
-  std::vector<int64_t> named = indices_of(gold, by_name);
+  for (const auto& [number, index] : by_number)
+    for (const int64_t named : by_name.classes(number)) ambiguous |= named != index;
+  const auto numbered_class = [&](const std::string& label) {
+    const auto found = by_number.find(label);
+    return found == by_number.end() ? -1 : found->second;
+  };
+  std::vector<int64_t> numbered = indices_of(gold, numbered_class);
+  std::vector<int64_t> named = indices_of(gold, [&](const std::string& label) {
+    const std::vector<int64_t>& classes = by_name.classes(label);
+    if (classes.empty() && !ambiguous) return numbered_class(label);
+    return classes.size() == 1 ? classes[0] : -1;
+  });
 
   const bool all_named = named.size() == gold.size(), all_numbered = numbered.size() == gold.size();
   if (all_named && all_numbered && named != numbered && warn)

@@ -172,6 +172,24 @@ TEST(SecondText, IsNeverDropped) {
   }
 }
 
+TEST(GoldLabels, OfANameThatTwoClassesHaveAreRefused) {
+  const TemporaryFolder folder;
+  const std::string model = folder / "m", data = folder / "d.tsv";
+  fs::copy(tiny("bert_prefix"), model, fs::copy_options::recursive);
+  change_config(model, [](json& c) { c["id2label"] = {{"0", "calm"}, {"1", "calm"}, {"2", "stormy"}}; });
+  const std::vector<std::string> command{"evaluate", model, "--task", "classification",
+                                         "--data",   data,  "--json"};
+  write_file(data, "text\tlabel\nthe cat\tstormy\na dog\tcalm\n");
+  const Outcome o = run_program(command);
+  EXPECT_EQ(o.status, 6);
+  EXPECT_THAT(
+      o.err,
+      HasSubstr("line 3: the label \"calm\" is the name of the model's classes 0 and 1; give numbers"));
+  write_file(data, "text\tlabel\nthe cat\t2\na dog\t1\n");
+  const json labels = result(command)["labels"];
+  EXPECT_THAT(labels.dump(), AllOf(HasSubstr("calm (0)"), HasSubstr("calm (1)"), HasSubstr("\"stormy\"")));
+}
+
 TEST(EmptyText, IsAnErrorThatNamesIt) {
   const TemporaryFolder folder;
   for (const auto& [command, name] :

@@ -52,6 +52,18 @@ TEST(GoldLabels, ThatBothReadingsFitIsSaid) {
   EXPECT_THAT(heard.sentences, IsEmpty()) << "both mean the same";
 }
 
+TEST(GoldLabels, ANameOfSeveralClassesIsNoAnswer) {
+  test::Heard heard;
+  const Strings repeated{"calm", "calm", "stormy"}, cases{"US", "us", "Uk"};
+  EXPECT_EQ(read({"stormy", "calm"}, repeated, heard).misfit, 1u);
+  EXPECT_THAT(read({"stormy", "1", "0"}, repeated, heard).indices, ElementsAre(2, 1, 0))
+      << "numbers always work";
+  EXPECT_THAT(read({"us", "US", "UK"}, cases, heard).indices, ElementsAre(1, 0, 2))
+      << "the same letters first";
+  EXPECT_EQ(read({"US", "Us"}, cases, heard).misfit, 1u);
+  EXPECT_THAT(heard.sentences, IsEmpty());
+}
+
 TEST(Text, LinesAreCutAtEveryTab) {
   EXPECT_EQ(split_tabs("a\tb c\t"), (std::vector<std::string>{"a", "b c", ""}));
   EXPECT_EQ(split_tabs(""), (std::vector<std::string>{""}));
