@@ -204,8 +204,9 @@ void add_evaluate(CLI::App& app, Run& run) {
   command->add_option("--qrels", o->reading.qrels,
                       "Judgements for retrieval [qrels/test.tsv or qrels.tsv of the folder]");
   command
-      ->add_option("--tagging", o->tagging,
-                   "How tags form spans in ner: lenient (seqeval's default), or strict: IOB1, IOB2, BIOES")
+      ->add_option(
+          "--tagging", o->tagging,
+          "How tags form spans in ner: lenient (seqeval's default), or strict: IOB1, IOB2, BIOES, BILOU")
       ->capture_default_str();
   command->add_option("--limit", o->reading.limit, "Use only the first N items")->check(at_least(1));
   command->add_option("--query-prompt", o->evaluating.query_prompt,

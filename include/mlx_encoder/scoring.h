@@ -8,12 +8,15 @@ namespace mlxe {
 
 // How tags of words ("B-person", "I-person", "O") form spans; seqeval's rules.
 enum class Tagging {
-  lenient,  // seqeval's default: any scheme below, mixed or broken ones too (an I without a B begins a span)
-  iob1,     // iob1, iob2, bioes: seqeval's mode="strict"; tags the scheme does not allow begin or end no span
+  // seqeval's default: any scheme below, mixed or broken ones too (an I without a B begins a span). Beyond
+  // seqeval, L and U are read as E and S, and a type without a prefix ("ORG") is inside a span of that type.
+  lenient,
+  iob1,  // all others: seqeval's mode="strict"; tags the scheme does not allow begin or end no span
   iob2,
   bioes,
+  bilou,
 };
-Tagging parse_tagging(std::string_view spelling);  // "lenient", "IOB1", "IOB2", "BIOES"; throws usage
+Tagging parse_tagging(std::string_view spelling);  // "lenient", "IOB1", ..., case ignored; throws usage
 
 struct BootstrapOptions {
   int64_t resamples = 10000;

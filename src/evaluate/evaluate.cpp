@@ -58,8 +58,7 @@ SpanComparison::Sentences by_sentence(const TaskData& data, const std::vector<st
 }
 
 std::string type_of(const std::string& tag) {
-  const size_t dash = tag.find('-');
-  return dash == std::string::npos ? tag : tag.substr(dash + 1);
+  return tag.size() > 1 && tag[1] == '-' ? tag.substr(2) : tag;
 }
 
 // Gold tags, those given as numbers by the model's names. A type the model has no tag for is an error.

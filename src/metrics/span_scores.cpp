@@ -12,21 +12,27 @@
 namespace mlxe {
 namespace {
 
+constexpr char kNoPrefix = '?';
+
 struct Tag {
   char prefix = 'O';
   std::string type = "_";
 };
 
-Tag parse(const std::string& text) {
-  if (text.empty()) return {};
-  Tag tag{.prefix = text[0], .type = text.substr(1)};
-  if (const size_t dash = tag.type.find('-'); dash != std::string::npos) tag.type.erase(0, dash + 1);
-  if (tag.type.empty()) tag.type = "_";
-  return tag;
-}
-
 bool one_of(char c, std::string_view set) {
   return set.find(c) != std::string_view::npos;
+}
+
+// A tag is a prefix, a dash and a type; or a type alone ("ORG"), which is inside a span of it; or a prefix alone.
+// In BILOU, L and U are what E and S are in BIOES; the lenient reading takes them, too.
+Tag parse(const std::string& text, Tagging tagging) {
+  if (text.empty() || text == "O") return {};
+  const bool has_prefix = text.size() == 1 || (text[1] == '-' && one_of(text[0], "BIESLU"));
+  if (!has_prefix) return {.prefix = tagging == Tagging::lenient ? 'I' : kNoPrefix, .type = text};
+  Tag tag{.prefix = text[0], .type = text.size() > 2 ? text.substr(2) : "_"};
+  if (tagging == Tagging::lenient || tagging == Tagging::bilou)
+    tag.prefix = tag.prefix == 'L' ? 'E' : tag.prefix == 'U' ? 'S' : tag.prefix;
+  return tag;
 }
 
 // Does a span end before `tag`, does one begin at it: conlleval's rules.
@@ -58,7 +64,7 @@ std::vector<TagSpan> lenient_spans(std::span<const Tag> tags) {
 
 // A strict scheme, by a tag and the one before it.
 struct Scheme {
-  std::string_view name, prefixes;
+  std::string_view name, prefixes;  // as parse() gives them
   bool (*starts)(const Tag& before, const Tag& tag);
   bool (*continues)(const Tag& before, const Tag& tag);
   bool (*closed)(const Tag& last, const Tag& next);  // may a span end between these?
@@ -86,7 +92,17 @@ const Scheme& scheme(Tagging tagging) {
                             [](const Tag&, const Tag& tag) { return one_of(tag.prefix, "BS"); },
                             [](const Tag& before, const Tag& tag) { return inside(before, tag, "IE"); },
                             [](const Tag& last, const Tag&) { return one_of(last.prefix, "ES"); }};
-  return tagging == Tagging::iob1 ? iob1 : tagging == Tagging::iob2 ? iob2 : bioes;
+  static const Scheme bilou{"BILOU", bioes.prefixes, bioes.starts, bioes.continues, bioes.closed};
+  switch (tagging) {
+    case Tagging::iob1:
+      return iob1;
+    case Tagging::iob2:
+      return iob2;
+    case Tagging::bilou:
+      return bilou;
+    default:
+      return bioes;
+  }
 }
 
 std::vector<TagSpan> strict_spans(std::span<const Tag> tags, const Scheme& s) {
@@ -127,17 +143,22 @@ Tagging parse_tagging(std::string_view spelling) {
   if (text == "iob1") return Tagging::iob1;
   if (text == "iob2") return Tagging::iob2;
   if (text == "bioes") return Tagging::bioes;
-  throw Error(ErrorCode::usage,
-              fmt::format("the tagging \"{}\" is unknown; expected lenient, IOB1, IOB2 or BIOES", spelling));
+  if (text == "bilou") return Tagging::bilou;
+  throw Error(
+      ErrorCode::usage,
+      fmt::format("the tagging \"{}\" is unknown; expected lenient, IOB1, IOB2, BIOES or BILOU", spelling));
 }
 
 std::vector<TagSpan> tag_spans(std::span<const std::string> tags, Tagging tagging) {
   std::vector<Tag> parsed;
   for (const std::string& text : tags) {
-    parsed.push_back(parse(text));
-    if (tagging != Tagging::lenient && !one_of(parsed.back().prefix, scheme(tagging).prefixes))
-      throw Error(ErrorCode::format, fmt::format("the tag \"{}\": {} has tags of {} only", text,
-                                                 scheme(tagging).name, scheme(tagging).prefixes));
+    parsed.push_back(parse(text, tagging));
+    const bool is_bilou = tagging == Tagging::bilou;
+    const bool of_bioes = is_bilou && !text.empty() && one_of(text[0], "ES");
+    if (tagging != Tagging::lenient && (of_bioes || !one_of(parsed.back().prefix, scheme(tagging).prefixes)))
+      throw Error(ErrorCode::format,
+                  fmt::format("the tag \"{}\": {} has tags of {} only", text, scheme(tagging).name,
+                              is_bilou ? "BILOU" : scheme(tagging).prefixes));
   }
   return tagging == Tagging::lenient ? lenient_spans(parsed) : strict_spans(parsed, scheme(tagging));
 }

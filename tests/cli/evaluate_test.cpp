@@ -305,7 +305,7 @@ TEST_F(Evaluate, TagsThatDoNotFit) {
           {"line 2: the tag \"S-person\": IOB2"});
   refused(run("bert_ner", "ner", file("w.conll", "\n\n")), 2, {"holds no words"});
   refused(run("bert_ner", "ner", file("w.conll", kConll), {"--tagging", "IOE"}), 2,
-          {"lenient, IOB1, IOB2 or BIOES"});
+          {"lenient, IOB1, IOB2, BIOES or BILOU"});
   refused(run("bert_ner", "ner", file("w.jsonl", R"({"tokens": ["a", "b"], "ner_tags": ["O"]})")), 6,
           {"line 1: 2 words, but 1 tags"});
   refused(run("bert", "ner", file("w.conll", kConll)), 7, {"no token classification head"});

@@ -173,6 +173,31 @@ TEST(SpanScores, SchemesReadTheSameTagsDifferently) {
   EXPECT_THAT(tag_spans({}, Tagging::lenient), IsEmpty());
 }
 
+// As `tag` reads them. In BILOU, U and L end a span as S and E do in BIOES.
+TEST(SpanScores, BilouIsBioesByOtherLetters) {
+  const std::vector<std::string> bilou{"U-x", "U-x", "B-x", "I-x", "L-x", "L-x", "B-y", "O", "U-y"};
+  std::vector<std::string> bioes = bilou;
+  for (std::string& tag : bioes) tag[0] = tag[0] == 'U' ? 'S' : tag[0] == 'L' ? 'E' : tag[0];
+  EXPECT_EQ(tag_spans(bilou, Tagging::lenient), tag_spans(bioes, Tagging::lenient));
+  EXPECT_EQ(tag_spans(bilou, Tagging::bilou), tag_spans(bioes, Tagging::bioes));
+  EXPECT_THAT(tag_spans(bilou, Tagging::bilou),
+              ElementsAre(TagSpan{"x", 0, 1}, TagSpan{"x", 1, 2}, TagSpan{"x", 2, 5}, TagSpan{"y", 8, 9}));
+  for (const auto& [tag, tagging] : {std::pair("S-x", Tagging::bilou), {"U-x", Tagging::bioes}})
+    test::error_text([&, t = tagging, one = std::vector<std::string>{tag}] { tag_spans(one, t); },
+                     ErrorCode::format);
+  EXPECT_EQ(parse_tagging("BILOU"), Tagging::bilou);
+}
+
+TEST(SpanScores, ATypeWithoutAPrefixIsAType) {
+  const std::vector<std::string> tags{"ORG", "ORG", "PER", "O", "OTHER", "O-TYPE", "X-ray", "B"};
+  EXPECT_THAT(tag_spans(std::span(tags).first(7), Tagging::lenient),
+              ElementsAre(TagSpan{"ORG", 0, 2}, TagSpan{"PER", 2, 3}, TagSpan{"OTHER", 4, 5},
+                          TagSpan{"O-TYPE", 5, 6}, TagSpan{"X-ray", 6, 7}));
+  EXPECT_THAT(tag_spans(std::span(tags).subspan(7), Tagging::lenient), ElementsAre(TagSpan{"_", 0, 1}));
+  EXPECT_THAT(test::error_text([&] { tag_spans(tags, Tagging::iob2); }, ErrorCode::format),
+              testing::HasSubstr("the tag \"ORG\": IOB2 has tags of IOB only"));
+}
+
 TEST(SpanScores, CountsAreAsGoodAsCopiesAndNothingFoundIsZero) {
   const SpanComparison::Sentences gold{{"B-a", "I-a"}, {"B-b"}, {"O"}},
       predicted{{"B-a", "I-a"}, {"O"}, {"B-b"}};
