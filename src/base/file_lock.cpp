@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,7 +34,8 @@ std::string holder(int fd) {
   const ssize_t size = ::pread(fd, text, sizeof text, 0);
   long pid = 0;
   std::from_chars(text, text + (size > 0 ? size : 0), pid);
-  if (pid <= 0) return "another process";
+  // A lock that could only be opened for reading names its last holder.
+  if (pid <= 0 || (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH)) return "another process";
   return pid == ::getpid() ? "this process" : fmt::format("process {}", pid);
 }
 
@@ -47,9 +49,21 @@ FileLock::FileLock(const fs::path& target, IfLocked if_locked, std::string_view 
 
 bool FileLock::try_to_lock(const fs::path& target, IfLocked if_locked, std::string_view doing) {
   fd_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+  const int error = errno;
+  struct stat left {};
+  const bool exists = fd_ < 0 && ::lstat(file_.c_str(), &left) == 0;
+  // A killed process of another user may have left it. Reading is enough for a lock.
+  if (exists && (error == EACCES || error == EPERM))
+    fd_ = ::open(file_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd_ < 0 && exists && errno == ENOENT) return false;  // its holder has just removed it
+  if (fd_ < 0 && exists)
+    throw Error(
+        ErrorCode::io,
+        fmt::format("{}: the lock of {} can't be opened: {}; remove it if no other process writes there",
+                    file_.string(), target.filename().string(), std::strerror(error)));
   if (fd_ < 0)
     throw Error(ErrorCode::io,
-                fmt::format("{}: can't be created: {}", target.string(), std::strerror(errno)));
+                fmt::format("{}: can't be created: {}", target.string(), std::strerror(error)));
   int failed = ::flock(fd_, LOCK_EX | LOCK_NB);
   if (failed != 0 && errno == EWOULDBLOCK && if_locked == IfLocked::refuse) {
     const std::string who = holder(fd_);

@@ -53,6 +53,44 @@ TEST(FileLock, NamesItsHolderAndGoesWithIt) {
   ::close(ready[0]), ::close(ready[1]);
 }
 
+// As a process of another user leaves it when it is killed: `sudo mlx-encoder convert ...`.
+TEST(FileLock, OneThatMayOnlyBeReadIsTakenAllTheSame) {
+  const test::TemporaryFolder folder;
+  const fs::path target = folder / "out", file = folder / ".out.lock";
+  fs::permissions(folder.path(), fs::perms::all);
+  const auto as_another_user = [&](const std::function<void()>& work) {
+    return status_of(in_a_process([&] {
+      if (::geteuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0)) ::_exit(9);
+      work();
+    }));
+  };
+  test::write_file(file, "1\n");
+  fs::permissions(file, fs::perms(0444));
+  EXPECT_EQ(as_another_user([&] {
+              const FileLock lock(target, IfLocked::refuse, "is busy");
+              bool refused = false;
+              try {
+                const FileLock second(target, IfLocked::refuse, "is busy");
+              } catch (const Error&) {
+                refused = true;
+              }
+              if (!refused) ::_exit(1);
+            }),
+            0);
+  EXPECT_FALSE(fs::exists(file));
+
+  test::write_file(file, "1\n");
+  fs::permissions(file, fs::perms::none);
+  EXPECT_EQ(as_another_user([&] {
+              const std::string text =
+                  test::error_text([&] { FileLock(target, IfLocked::refuse, "is busy"); }, ErrorCode::io);
+              const bool named =
+                  text.starts_with(file.string() + ": the lock of out can't be opened: Permission denied");
+              ::_exit(named ? 0 : 1);
+            }),
+            0);
+}
+
 // Each process adds one to a number in a file. Without the lock some additions would be lost.
 TEST(FileLock, OneAtATimeOfManyThatWait) {
   const test::TemporaryFolder folder;
