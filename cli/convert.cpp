@@ -83,23 +83,23 @@ enum class ByDefault {
   if_narrow,  // if the plan has matrices below 8 bits
 };
 
-ByDefault calibrates_by_default(const ConvertArguments& o) {
+ByDefault calibrates_by_default(const ConvertArguments& o, const std::optional<allocate::Recipe>& recipe) {
   if (!o.calibration.is_unsaid()) return ByDefault::no;
-  if (!o.recipe.empty()) return allocate::Recipe::read(o.recipe).calibration ? ByDefault::yes : ByDefault::no;
+  if (recipe) return recipe->calibration ? ByDefault::yes : ByDefault::no;
   return target(o) ? ByDefault::yes : ByDefault::if_narrow;
 }
 
 // Sets the calibration, as far as it is known before the plan. `texts`: the texts of a target. A default calibration
 // uses them; every third one is held out. Returns whether the plan decides if there is a calibration.
-bool set_calibration(const ConvertArguments& o, std::vector<TextInput>& texts, CalibrationNotice& notice,
-                     ConvertOptions& options) {
+bool set_calibration(const ConvertArguments& o, const std::optional<allocate::Recipe>& recipe,
+                     std::vector<TextInput>& texts, CalibrationNotice& notice, ConvertOptions& options) {
   if (o.calibration.is_given()) {
     const bool built_in = o.calibration.texts == "default";
     options.calibration = o.calibration.on(built_in ? std::vector<TextInput>{}
                                                     : read_all_texts(o.calibration.texts, options.strict));
     return false;
   }
-  const ByDefault by_default = calibrates_by_default(o);
+  const ByDefault by_default = calibrates_by_default(o, recipe);
   if (by_default == ByDefault::no) {
     o.calibration.expect_no_details();
   } else if (by_default == ByDefault::yes && can_calibrate(load_folder_tokenizer(options.model), options)) {
@@ -163,10 +163,12 @@ int convert(const ConvertArguments& o) {
     options.scheme = {Mode::affine, 8, o.group_size ? o.group_size : 64, options.scheme.dtype};
     apply_preset(o.preset, options);
   }
+  std::optional<allocate::Recipe> recipe;
+  if (!o.recipe.empty()) recipe = allocate::Recipe::read(o.recipe);
   std::vector<TextInput> texts;  // for a target
   if (!o.texts.empty()) texts = read_all_texts(o.texts, options.strict);
   CalibrationNotice notice(wanted ? "two thirds of the texts and the built-in text" : "the built-in text");
-  const bool plan_decides = set_calibration(o, texts, notice, options);
+  const bool plan_decides = set_calibration(o, recipe, texts, notice, options);
   const auto checked_gates = [&](const Conversion& conversion, const Warning& warning) {
     return quality ? std::optional(check_quality(*quality, to_gate_values(conversion), {}, {}, warning))
                    : std::nullopt;
@@ -183,9 +185,9 @@ int convert(const ConvertArguments& o) {
         convert_to_target(options, *wanted, texts, o.dry_run ? Outcome::discard : Outcome::commit);
     return finish(proved, proved.conversion, o.dry_run ? Written::no : Written::yes);
   }
-  if (!o.recipe.empty()) {
+  if (recipe) {
     const Dtype asked = options.scheme.dtype;
-    apply_recipe(o.recipe, options);
+    allocate::apply(*recipe, o.recipe, options);
     if (!o.folder.dtype.empty() && asked != options.scheme.dtype)
       throw Error(ErrorCode::usage,
                   fmt::format("--dtype {}: {} was made for {}; leave --dtype out", o.folder.dtype,

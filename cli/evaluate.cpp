@@ -159,7 +159,7 @@ int evaluate_model(EvaluateArguments o) {
   std::optional<QualityFile> quality;  // read before the long run, so that mistakes are reported at once
   if (!o.gates.empty()) quality = read_quality_file(o.gates);
   if (!o.save_baseline.empty()) require_baseline_place(o.save_baseline);
-  const TaskData data = read_task_data(task, o.data, o.reading);
+  const TaskData data = read_task_data(task, o.data == "-" ? "/dev/stdin" : o.data, o.reading);
   const Evaluation e = evaluate(o.run.folder, o.original, task, data, o.evaluating);
   QualityCheck check;
   if (quality) check = check_quality(*quality, to_gate_values(e), {}, {}, o.evaluating.warning);
@@ -192,7 +192,8 @@ void add_evaluate(CLI::App& app, Run& run) {
   command
       ->add_option(
           "--data", o->data,
-          "Items with gold answers: a .tsv or .jsonl file; retrieval: a folder in the layout of BEIR")
+          "Items with gold answers: a .tsv or .jsonl file, or - for standard input; retrieval: a folder in "
+          "the layout of BEIR")
       ->required();
   command->add_option("--input-format", o->reading.format,
                       "tsv, jsonl or (ner) conll [by the file's ending]");

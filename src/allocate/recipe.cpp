@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/sha256.h"
+#include "base/whole_file.h"
 #include "calibrate/calibration_texts.h"
 #include "convert/plan_digest.h"
 #include "convert/prepared_conversion.h"
@@ -92,7 +93,7 @@ std::string Recipe::text() const {
 }
 
 Recipe Recipe::read(const fs::path& file) {
-  const json object = read_json(file);
+  const json object = parse_json(read_whole_file(file, kMaxJsonBytes), file.string());
   const auto malformed = [&](const std::string& why) {
     return Error(ErrorCode::format, fmt::format("{}: {}; expected a recipe as mlx-encoder writes it "
                                                 "(docs/mixed.md)",
@@ -166,7 +167,10 @@ void check_fits(const Recipe& recipe, const ConvertOptions& options, const std::
 }  // namespace
 
 void apply_recipe(const fs::path& file, ConvertOptions& options) {
-  const Recipe recipe = Recipe::read(file);
+  allocate::apply(Recipe::read(file), file, options);
+}
+
+void allocate::apply(const Recipe& recipe, const fs::path& file, ConvertOptions& options) {
   if (!options.keep.empty() || !options.overrides.empty())
     throw Error(ErrorCode::usage, fmt::format("--recipe {}: it says how every matrix is stored; leave --keep "
                                               "and --set out",

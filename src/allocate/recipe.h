@@ -54,6 +54,10 @@ struct Recipe {
   std::map<std::string, Scheme> allocation() const;
 };
 
+// What apply_recipe (mlx_encoder/allocate.h) does, with a recipe that was read from `file` before: a pipe can
+// be read only once.
+void apply(const Recipe& recipe, const std::filesystem::path& file, ConvertOptions& options);
+
 // Holds out the last of every `every` texts, to measure the result on; 0: none.
 struct Split {
   std::vector<TextInput> fitted, held_out;

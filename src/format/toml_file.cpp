@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "base/mapped_file.h"
+#include "base/whole_file.h"
 #include "mlx_encoder/error.h"
 #include "rust/mlxe_rust.h"
 
@@ -19,13 +19,12 @@ std::string TomlFile::where(const std::string& pointer) const {
 }
 
 TomlFile read_toml(const std::filesystem::path& path) {
-  const MappedFile mapped(path);
-  const auto bytes = mapped.bytes();
-  if (bytes.size() > kMaxTomlBytes)
-    throw Error(ErrorCode::format, fmt::format("{}: {} bytes of TOML, expected at most {}", path.string(),
-                                               bytes.size(), kMaxTomlBytes));
+  const std::string file = read_whole_file(path, kMaxTomlBytes);
+  if (file.size() > kMaxTomlBytes)
+    throw Error(ErrorCode::format, fmt::format("{}: expected at most {} bytes of TOML, found more",
+                                               path.string(), kMaxTomlBytes));
   MlxeString text{}, error{};
-  const int status = mlxe_toml_json(reinterpret_cast<const char*>(bytes.data()), bytes.size(), &text, &error);
+  const int status = mlxe_toml_json(file.data(), file.size(), &text, &error);
   const MlxeString& filled = status == MLXE_OK ? text : error;
   const std::string result(filled.data, filled.size);
   mlxe_free_string(filled);

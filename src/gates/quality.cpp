@@ -36,7 +36,9 @@ class Reading {
       if (!baseline.is_string() || baseline.get_ref<const std::string&>().empty())
         throw wrong(toml_.where("/baseline"),
                     fmt::format("baseline is {}, expected the name of a file", shown(baseline)));
-      file.baseline = toml_.path.parent_path() / baseline.get_ref<const std::string&>();
+      // A pipe lies in no folder of the user's.
+      const bool is_file = std::filesystem::is_regular_file(toml_.path);
+      file.baseline = (is_file ? toml_.path.parent_path() : "") / baseline.get_ref<const std::string&>();
     }
     has_baseline_ = !file.baseline.empty();
     file.sections.push_back({"*", gates(toml_.values, "")});

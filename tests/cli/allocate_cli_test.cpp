@@ -1,6 +1,12 @@
 // `sensitivity`, and `convert` to targets, by presets and from recipes, as a user runs them.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <thread>
 
 #include "model_folders.h"
 #include "run_program.h"
@@ -93,6 +99,16 @@ TEST_F(Allocate, ATargetGivesAFolderWithItsProof) {
   EXPECT_EQ(read_file(folder_ / "again" / "model.safetensors"),
             read_file(folder_ / "out" / "model.safetensors"));
   EXPECT_EQ(read_file(folder_ / "again" / "config.json"), read_file(folder_ / "out" / "config.json"));
+  const std::string pipe = path("pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::thread writer([&] { std::ofstream(pipe) << read_file(recipe); });
+  const Outcome piped = convert({"--recipe", pipe}, "piped");
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);  // where the program has not read it
+  writer.join();
+  ::close(reader);
+  ASSERT_EQ(piped.status, 0) << piped.err;
+  EXPECT_EQ(read_file(folder_ / "piped" / "model.safetensors"),
+            read_file(folder_ / "out" / "model.safetensors"));
   // The twin: the same tool with another recipe.
   json changed = json::parse(read_file(recipe));
   changed["tensors"][0]["bits"] = changed["tensors"][0]["bits"] == 8 ? 6 : 8;

@@ -1,7 +1,9 @@
 // Inputs other than plain files, and control characters that must never reach a terminal.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -35,7 +37,11 @@ class Pipe {
     EXPECT_EQ(::mkfifo(path_.c_str(), 0600), 0);
     writer_ = std::thread([this] { std::ofstream(path_) << content_; });
   }
-  ~Pipe() { writer_.join(); }
+  ~Pipe() {
+    const int reader = ::open(path_.c_str(), O_RDONLY | O_NONBLOCK);  // where nobody else has read it
+    writer_.join();
+    ::close(reader);
+  }
   Pipe(const Pipe&) = delete;
   Pipe& operator=(const Pipe&) = delete;
 
@@ -78,6 +84,13 @@ TEST(Input, PipesAndStandardInputAreReadWhereFilesAre) {
     EXPECT_EQ(evaluated.status, 0) << evaluated.err;
     EXPECT_THAT(evaluated.out, HasSubstr("3 items"));
   }
+  const std::string items =
+      "text\ttext_pair\tscore\nThe cat\tThe road\t1\nThe river\tThe sea\t0.5\na\tb\t0\n";
+  const Outcome evaluated = run_program(
+      {"evaluate", kModel, "--engine", "cpu", "--task", "similarity", "--input-format", "tsv", "--data", "-"},
+      items);
+  EXPECT_EQ(evaluated.status, 0) << evaluated.err;
+  EXPECT_THAT(evaluated.out, HasSubstr("3 items"));
   fs::remove(pipe);
   {
     const Pipe writer(pipe, texts);
@@ -85,6 +98,19 @@ TEST(Input, PipesAndStandardInputAreReadWhereFilesAre) {
                                            "--calibrate", pipe, "--mlx-path", folder / "out", "--json"});
     EXPECT_EQ(converted.status, 0) << converted.err;
     EXPECT_TRUE(nlohmann::json::parse(converted.out).contains("calibration"));
+  }
+}
+
+TEST(Input, LimitsMayComeFromAPipe) {
+  const TemporaryFolder folder;
+  const std::string pipe = folder / "pipe";
+  write_file(folder / "t.txt", "The cat was home\nThe river\n");
+  for (const auto& [limit, status] : {std::pair("0.5", 0), {"1.5", 3}}) {
+    fs::remove(pipe);
+    const Pipe writer(pipe, std::string("[gates]\npooled_vector.cosine = ") + limit + "\n");
+    const Outcome o = run_program({"compare", kModel, kModel, "--no-speed", "--engine", "cpu", "--texts",
+                                   folder / "t.txt", "--gates", pipe});
+    EXPECT_EQ(o.status, status) << o.err;
   }
 }
 
