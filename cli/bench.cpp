@@ -31,7 +31,7 @@ struct BenchArguments {
   std::string engine = "auto", activations = "auto";
   int threads = 0;
   double seconds = 2;
-  bool first_token = false, json = false;
+  bool first_token = false, strict = false, json = false;
 };
 
 struct Row {
@@ -119,6 +119,8 @@ int bench_models(const BenchArguments& o) {
   parse_activations(o.activations);
   std::vector<BatchShape> shapes;
   for (const std::string& s : o.shapes) shapes.push_back(parse_batch_shape(s));
+  const Strictness strictness = o.strict ? Strictness::strict : Strictness::warn;
+  for (const auto& folder : o.folders) tell_changed_files(folder, strictness, warnings(strictness));
   const Progress draw = progress();
   const size_t total = o.folders.size() * shapes.size();
   std::vector<Row> rows;
@@ -133,7 +135,8 @@ int bench_models(const BenchArguments& o) {
                                            .activations = o.activations,
                                            .threads = o.threads,
                                            .seconds = o.seconds,
-                                           .first_token = o.first_token},
+                                           .first_token = o.first_token,
+                                           .strict = o.strict},
                                           shape)});
     }
   draw("batches", total, total);
@@ -166,6 +169,7 @@ void add_bench(CLI::App& app, Run& run) {
       ->capture_default_str();
   command->add_flag("--first-token", o->first_token,
                     "Compute only first tokens in the last layer, as a classifier or pooler needs");
+  command->add_flag("--strict", o->strict, "Every warning is an error");
   command->add_flag("--json", o->json, "Machine-readable output");
   command->callback([o, &run] { run = [o] { return bench_models(*o); }; });
 }

@@ -134,7 +134,16 @@ nlohmann::json plan_json(const Plan& plan, const std::string& folder, const Stor
   return {{"folder", folder}, {"values", values}, {"ops", ops}, {"layers", layers}, {"outputs", outputs}};
 }
 
+// Names the files that differ from the record in mlx_encoder.json. Returns the exit status.
+int report_changes(const std::vector<std::string>& changes) {
+  if (changes.empty()) return 0;
+  std::cerr << "mlx-encoder: " << cleaned(listed(changes, kListedChanges, "; ")) << '\n';
+  return exit_status(ErrorCode::format);
+}
+
 int print_plan(const InspectArguments& o) {
+  if (o.tensors)
+    throw Error(ErrorCode::usage, "--plan and --tensors print different things; give one of the two");
   const LoadedModel loaded = load_model(o.folder, warnings(Strictness::warn));
   const StoredAs stored = [&](const std::string& tensor) {
     const auto& all = loaded.model.plan.parameters;
@@ -146,7 +155,7 @@ int print_plan(const InspectArguments& o) {
     print_json(plan_json(loaded.model.plan, o.folder, stored));
   else
     std::cout << to_text(loaded.model.plan, loaded.model.plan.whole, stored);
-  return 0;
+  return report_changes(changed_files(o.folder));
 }
 
 }  // namespace
@@ -170,9 +179,7 @@ void add_inspect(CLI::App& app, Run& run) {
         print_json(to_json(in, o->folder));
       else
         print(in, *o);
-      if (in.changes.empty()) return 0;
-      std::cerr << "mlx-encoder: " << cleaned(listed(in.changes, kListedChanges, "; ")) << '\n';
-      return exit_status(ErrorCode::format);
+      return report_changes(in.changes);
     };
   });
 }

@@ -54,7 +54,7 @@ int measure_model(const MeasureArguments& o) {
                                .activations = parse_activations(o.run.activations),
                                .threads = o.run.threads,
                                .max_length = o.run.max_length,
-                               .warning = warnings(Strictness::warn)};
+                               .warning = warnings(o.run.strictness())};
   auto started = kStarted;
   if (o.started != 0)
     started = std::chrono::steady_clock::time_point(std::chrono::steady_clock::duration(o.started));

@@ -81,7 +81,7 @@ std::string read_all(std::FILE* file) {
 
 ErrorCode code_of(const std::string& name_of_code) {
   for (ErrorCode code : {ErrorCode::usage, ErrorCode::not_found, ErrorCode::io, ErrorCode::format,
-                         ErrorCode::unsupported, ErrorCode::numeric})
+                         ErrorCode::unsupported, ErrorCode::numeric, ErrorCode::strict})
     if (name_of_code == name(code)) return code;
   return ErrorCode::internal;
 }
@@ -97,6 +97,7 @@ nlohmann::ordered_json run_once(const MeasureRequest& r, std::FILE* input,
                                      "--threads",       std::to_string(r.threads),
                                      "--seconds",       fmt::format("{}", r.seconds)};
   if (r.max_length > 0) arguments.insert(arguments.end(), {"--max-length", std::to_string(r.max_length)});
+  if (r.strict) arguments.emplace_back("--strict");
   arguments.insert(arguments.end(), more.begin(), more.end());
   const Lifeline lifeline;
   arguments.insert(arguments.end(), {"--lifeline", std::to_string(lifeline.end_of_child())});

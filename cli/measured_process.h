@@ -18,6 +18,7 @@ struct MeasureRequest {
   int64_t max_length = 0;
   double seconds = 2;        // time for latency, and for throughput; or for the runs of a batch
   bool first_token = false;  // of a batch: compute only the first token of each text in the last layer
+  bool strict = false;       // warnings are errors
 };
 
 // Starts one process after another: one that is not counted and brings the files into the cache, one that

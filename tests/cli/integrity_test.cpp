@@ -34,6 +34,8 @@ class Tampering : public ::testing::Test {
 
 TEST_F(Tampering, OfTheWeightsIsSaidByInspectAndUnderStrict) {
   EXPECT_EQ(run_program({"inspect", folder}).status, 0);
+  EXPECT_EQ(run_program({"inspect", folder, "--plan"}).status, 0);
+  EXPECT_EQ(run_program({"inspect", folder, "--plan", "--tensors"}).status, 2) << "one would be ignored";
   EXPECT_EQ(run_program({"embed", folder, "hello", "--strict"}).status, 0);
   flip("model.safetensors");
   const auto names_the_file = AllOf(HasSubstr(folder + "/model.safetensors"), HasSubstr("SHA-256"));
@@ -43,6 +45,9 @@ TEST_F(Tampering, OfTheWeightsIsSaidByInspectAndUnderStrict) {
   EXPECT_THAT(text.out, HasSubstr("not as it was converted"));
   EXPECT_THAT(text.out, names_the_file);
   EXPECT_THAT(text.err, names_the_file);
+  const Outcome plan = run_program({"inspect", folder, "--plan"});
+  EXPECT_EQ(plan.status, 6);
+  EXPECT_THAT(plan.err, names_the_file);
   const Outcome json = run_program({"inspect", folder, "--json"});
   EXPECT_EQ(json.status, 6);
   const nlohmann::json object = nlohmann::json::parse(json.out);
@@ -56,6 +61,7 @@ TEST_F(Tampering, OfTheWeightsIsSaidByInspectAndUnderStrict) {
            {"tokenize", folder, "hello", "--strict"},
            {"similarity", folder, "hello", "you", "--strict"},
            {"compare", tiny("st_mean_norm"), folder, "--texts", texts, "--strict", "--no-speed"},
+           {"bench", folder, "--strict", "--shapes", "1x4", "--seconds", "0"},
            {"convert", folder, "--strict", "--dry-run"}}) {
     const Outcome o = run_program(command);
     EXPECT_EQ(o.status, 9) << command[0] << o.err;
