@@ -222,6 +222,13 @@ void OutputFile::put_into_place() {
 void OutputFile::failed(const char* what, int error) const {
   if ((error == ENOSPC || error == EDQUOT) && node_ < 0 && size_ && free_space(path_) < *size_)
     throw_no_space(path_, *size_);
+  if (error == EFAULT)  // no fault of this file: the bytes come from a mapping
+    throw Error(
+        ErrorCode::io,
+        fmt::format(
+            "{}: can't be written: the file that its bytes are read from became shorter or unreadable "
+            "meanwhile; run again when nothing writes to it",
+            path_.string()));
   throw Error(ErrorCode::io, fmt::format("{}: can't be {}: {}", path_.string(), what, std::strerror(error)));
 }
 

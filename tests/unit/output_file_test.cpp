@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "base/leftovers.h"
+#include "base/mapped_file.h"
 #include "test_files.h"
 
 namespace mlxe::output_file_test {
@@ -226,6 +227,17 @@ TEST_F(OutputFileTest, AFreshFileIsWrittenWhereItStandsAndGoesWhenAbandoned) {
   EXPECT_THAT(names(), IsEmpty());
   write_whole_file(file_, "x", Placement::fresh);
   EXPECT_EQ(test::read_file(file_), "x");
+}
+
+// A carried file that shrinks while it is copied: write() then finds no bytes, and the output is not to blame.
+TEST_F(OutputFileTest, BytesThatAreGoneAreTheSourcesFault) {
+  const fs::path source = folder_ / "source";
+  test::write_file(source, std::string(size_t{4} << 20, 'x'));
+  const MappedFile mapped(source);
+  OutputFile out(folder_ / "out");
+  fs::resize_file(source, 0);
+  EXPECT_THAT(test::error_text([&] { out.write(mapped.bytes()); }, ErrorCode::io),
+              HasSubstr("out: can't be written: the file that its bytes are read from became shorter"));
 }
 
 TEST_F(OutputFileTest, AnnouncedSizesAreKept) {
