@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <string>
 #include <system_error>
 
@@ -45,6 +46,12 @@ bool exchange(const fs::path& a, const fs::path& b) {
 
 void rename_or_throw(const fs::path& from, const fs::path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) file_failed(to, "put into place", errno);
+}
+
+// Needs leftovers::hold(). A signal that ends the program then removes the folder, too.
+void leave_to_signals(const fs::path& folder) noexcept try {
+  if (!folder.empty()) leftovers::add(folder);
+} catch (const std::bad_alloc&) {  // it is removed unless a signal comes first
 }
 
 // Throws if something exists at the target that must not be replaced.
@@ -134,16 +141,24 @@ void PendingFolder::put_into_place() {
       rename_or_throw(target, old);
       if (::rename(path_.c_str(), target.c_str()) != 0) {
         const int error = errno;
-        ::rename(old.c_str(), target.c_str());
-        file_failed(target, "put into place", error);
+        if (::rename(old.c_str(), target.c_str()) == 0) file_failed(target, "put into place", error);
+        throw Error(
+            ErrorCode::io,
+            fmt::format("{}: can't be put into place: {}; the folder that was there is now called {}, "
+                        "rename it back",
+                        target.string(), std::strerror(error), old.string()));
       }
     }
     leftovers::drop(path_);
     path_.clear();
+    leave_to_signals(old);
   }
   sync_folder(target.parent_path());
+  if (old.empty()) return;
   std::error_code ignored;
-  if (!old.empty()) fs::remove_all(old, ignored);
+  fs::remove_all(old, ignored);
+  const auto held = leftovers::hold();
+  leftovers::drop(old);
 }
 
 }  // namespace mlxe

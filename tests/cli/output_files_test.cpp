@@ -293,6 +293,49 @@ TEST_F(OutputFiles, AReportThatCannotBeWrittenLeavesTheOldOne) {
   EXPECT_THAT(names_in(folder_.path()), ElementsAre("q", "r.html", "t.txt"));
 }
 
+#ifdef __linux__
+// On a volume that can't exchange two folders in one step.
+TEST_F(OutputFiles, AModelFolderIsReplacedInTwoSteps) {
+  const fs::path faults = fs::path(MLXE_BUILD_DIR) / "tests/libmlxe_faults.so";
+  if (!fs::exists(faults)) GTEST_SKIP() << faults << " is not built";
+  const std::string out = folder_ / "out";
+  ASSERT_EQ(run_program(convert_to(out)).status, 0);
+  std::vector<std::string> again = convert_to(out, "4");
+  again.insert(again.end(), {"--force", "--calibrate", "none"});
+  const auto with = [&](const char* fault) {
+    return finish_program(start_program(again, scratch_.path(),
+                                        [&] {
+                                          ::setenv("LD_PRELOAD", faults.c_str(), 1);
+                                          ::setenv("MLXE_NO_EXCHANGE", "1", 1);
+                                          ::setenv("MLXE_FAULT", fault, 1);
+                                        }),
+                          scratch_.path());
+  };
+  const auto bits = [&](const fs::path& folder) {
+    return read_json(folder / "config.json")["quantization"]["bits"];
+  };
+  for (const char* fault : {"rename:1", "rename:2"}) {  // the old one to its new name; the new one into place
+    const Outcome o = with(fault);
+    EXPECT_EQ(o.status, 5) << o.err;
+    EXPECT_THAT(o.err, HasSubstr(": can't be put into place: Input/output error"));
+    EXPECT_EQ(bits(out), 8);
+    EXPECT_THAT(names_in(folder_.path()), ElementsAre("out"));
+  }
+  const Outcome lost = with("rename:2+");  // the way back fails, too
+  EXPECT_EQ(lost.status, 5);
+  ASSERT_EQ(names_in(folder_.path()).size(), 1u);
+  const fs::path left = folder_ / names_in(folder_.path())[0];
+  EXPECT_THAT(left.filename().string(), StartsWith(".out.replaced-"));
+  EXPECT_THAT(lost.err,
+              HasSubstr("the folder that was there is now called " + left.string() + ", rename it back"));
+  EXPECT_EQ(bits(left), 8);
+  fs::rename(left, out);
+  EXPECT_EQ(with("").status, 0);
+  EXPECT_EQ(bits(out), 4);
+  EXPECT_THAT(names_in(folder_.path()), ElementsAre("out"));
+}
+#endif
+
 // The models do not exist, either; that error would come only when the work begins.
 TEST_F(OutputFiles, APlaceThatCannotBeWrittenIsSaidBeforeTheWork) {
   const std::string input = texts("t.txt", "the cat", 3), lost = folder_ / "no/such/folder/x";

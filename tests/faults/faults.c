@@ -2,6 +2,7 @@
  *
  *   MLXE_FAULT=KIND:N       the N-th call of KIND, from 1, counted over all threads from main() on
  *   MLXE_FAULT=KIND:N+      that call and all after it
+ *   MLXE_NO_EXCHANGE=1      two files can't be exchanged in one step, as on many network volumes (not counted)
  *   MLXE_FAULT_HIT=FILE     is created when a call fails
  *   MLXE_FAULT_COUNTS=FILE  gets "KIND CALLS" lines when the program exits
  *   MLXE_FAULT_STACKS=FILE  gets, for each call stack that allocates, the numbers of its first and its last call
@@ -235,6 +236,7 @@ int rename(const char* from, const char* to) {
   return fails(kRename) ? fail(EIO) : (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 int renameat2(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) {
+  if (flags != 0 && getenv("MLXE_NO_EXCHANGE")) return fail(EINVAL);
   return fails(kRename) ? fail(EIO) : (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
 }
 
