@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/output_file.h"
 #include "base/wording.h"
 #include "command.h"
 #include "mlx_encoder/error.h"
@@ -28,6 +29,7 @@ struct EmbedArguments {
 };
 
 int embed(const EmbedArguments& o) {
+  if (!o.output.empty()) require_writable(o.output);  // said before the model is loaded
   const Encoder encoder = o.run.load();
   EmbedOptions options{
       .prompt_name = o.prompt_name, .prompt = std::nullopt, .first_text = 0, .progress = progress()};

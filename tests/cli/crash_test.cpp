@@ -188,6 +188,33 @@ TEST(Crash, AFifoInAModelFolderIsNotWaitedFor) {
   }
 }
 
+// Every file that a model's folder may have, where it is read and where it is replaced.
+TEST(Crash, AFifoUnderAnyNameIsNotWaitedFor) {
+  for (const char* file :
+       {"vocab.txt", "merges.txt", "special_tokens_map.json", "added_tokens.json",
+        "model.safetensors.index.json", "1_Pooling/config.json", "2_Dense/config.json",
+        "2_Dense/model.safetensors", "sentence_bert_config.json", "config_sentence_transformers.json",
+        "mlx_encoder.json", "README.md", "mlx_encoder_recipe.json"}) {
+    const TemporaryFolder folder;
+    const fs::path model = folder / "m";
+    fs::copy(tiny("st_dense"), model, fs::copy_options::recursive);
+    fs::remove(model / file);
+    ASSERT_EQ(::mkfifo((model / file).c_str(), 0600), 0);
+    for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+             {"embed", model, "hi"},
+             {"inspect", model},
+             {"convert", model, "-q", "--q-group-size", "32", "--mlx-path", folder / "out"},
+             {"convert", kModel, "-q", "--q-group-size", "32", "--mlx-path", model, "--force"}}) {
+      std::string command = "timeout 20 '" MLXE_PROGRAM "'";
+      for (const std::string& a : arguments) command += " '" + a + "'";
+      const int status = std::system((command + " >/dev/null 2>&1").c_str());
+      ASSERT_TRUE(WIFEXITED(status));
+      EXPECT_NE(WEXITSTATUS(status), 124) << arguments[0] << " waits for " << file;
+      EXPECT_NE(WEXITSTATUS(status), 1) << arguments[0] << " " << file;
+    }
+  }
+}
+
 #ifdef __linux__
 // Whether the process has the file mapped and now waits for input.
 bool waits_with(pid_t process, const std::string& mapped) {

@@ -470,6 +470,20 @@ TEST_F(MatrixCommand, AKilledRunGoesOnWhereItStopped) {
     EXPECT_THAT(entry.path().filename().string(), Not(testing::StartsWith("."))) << "remains";
 }
 
+TEST_F(MatrixCommand, OneAtATimeWritesAFolder) {
+  const std::string toml = sentences() + scheme("8-bit", 8);
+  fs::create_directories(out());
+  {
+    const FileLock other(out() / "matrix.json", IfLocked::refuse, "is running a matrix into this folder");
+    const Outcome o = run(toml);
+    EXPECT_EQ(o.status, 2) << o.err;
+    EXPECT_THAT(o.err, AllOf(HasSubstr("process " + std::to_string(::getpid())),
+                             HasSubstr("is running a matrix into this folder; wait until it is done")));
+    EXPECT_THAT(names_in(out()), testing::ElementsAre(".matrix.json.lock"));
+  }
+  EXPECT_EQ(states(result(toml)), "measured");
+}
+
 // Named in the list, where the arguments show nothing of it.
 TEST_F(MatrixCommand, ATableIsNoInput) {
   put("matrix/matrix.md", "The cat sat.\n");

@@ -249,27 +249,30 @@ TEST_F(OutputFiles, AnIgnoredSignalStaysIgnored) {
 #ifdef __linux__
 TEST_F(OutputFiles, AMeasuringProcessEndsWithItsParent) {
   if (!fs::exists("/proc/thread-self/children")) GTEST_SKIP() << "this kernel does not list children";
-  const pid_t pid = start_program({"bench", model_, "--shapes", "1x4", "--seconds", "60"}, scratch_.path());
-  const fs::path children = "/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children";
-  pid_t child = 0;
-  // The first measuring process ends soon; the second measures until it is stopped.
-  for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-       std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(std::chrono::milliseconds(300))) {
-    pid_t now = 0;
-    std::ifstream(children) >> now;
-    if (now != 0 && now == child) break;
-    child = now;
+  for (const int signal : {SIGKILL, SIGTERM}) {
+    const pid_t pid = start_program({"bench", model_, "--shapes", "1x4", "--seconds", "60"}, scratch_.path());
+    const fs::path children = "/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children";
+    pid_t child = 0;
+    // The first measuring process ends soon; the second measures until it is stopped.
+    for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+         std::chrono::steady_clock::now() < end;
+         std::this_thread::sleep_for(std::chrono::milliseconds(300))) {
+      pid_t now = 0;
+      std::ifstream(children) >> now;
+      if (now != 0 && now == child) break;
+      child = now;
+    }
+    ASSERT_NE(child, 0);
+    ::kill(pid, signal);
+    EXPECT_EQ(finish_program(pid, scratch_.path()).status, 128 + signal);
+    bool gone = false;
+    for (int i = 0; i < 400 && !gone; ++i, std::this_thread::sleep_for(kMoment)) {
+      std::ifstream stat("/proc/" + std::to_string(child) + "/stat");
+      std::string number, name, state;
+      gone = !(stat >> number >> name >> state) || state == "Z";
+    }
+    EXPECT_TRUE(gone) << signal;
   }
-  ASSERT_NE(child, 0);
-  ::kill(pid, SIGKILL);
-  finish_program(pid, scratch_.path());
-  bool gone = false;
-  for (int i = 0; i < 400 && !gone; ++i, std::this_thread::sleep_for(kMoment)) {
-    std::ifstream stat("/proc/" + std::to_string(child) + "/stat");
-    std::string number, name, state;
-    gone = !(stat >> number >> name >> state) || state == "Z";
-  }
-  EXPECT_TRUE(gone);
 }
 #endif
 
@@ -346,11 +349,121 @@ TEST_F(OutputFiles, APlaceThatCannotBeWrittenIsSaidBeforeTheWork) {
            {{"compare", "absent", "absent", "--texts", input, "--report", dangling}, dangling},
            {{"compare", "absent", "absent", "--texts", input, "--save-baseline", lost}, lost},
            {{"evaluate", "absent", "--task", "similarity", "--data", input, "--save-baseline", lost}, lost},
+           {{"embed", "absent", "hi", "-o", lost}, lost},
            {{"sensitivity", "absent", "--texts", input, "--plot", lost + ".svg"}, lost + ".svg"}}) {
     const Outcome outcome = run_program(command);
     EXPECT_EQ(outcome.status, 5) << outcome.err;
     EXPECT_THAT(outcome.err, HasSubstr(where + ": can't be created: No such file or directory"));
   }
+}
+
+TEST_F(OutputFiles, ABaselineOfSeveralProcessesKeepsAllRuns) {
+  const std::string input = texts("t.txt", "the cat", 3), baseline = folder_ / "b.json",
+                    data = folder_ / "d.tsv";
+  test::write_file(data, "text\ttext_pair\tscore\nthe cat\ta dog\t1\na dog\tthe cat\t2\n");
+  std::vector<std::vector<std::string>> commands{
+      {"evaluate", model_, "--task", "similarity", "--data", data, "--save-baseline", baseline}};
+  for (const char* name : {"a", "b", "c"}) {
+    ASSERT_EQ(run_program(convert_to(folder_ / name)).status, 0);
+    commands.push_back(
+        {"compare", model_, folder_ / name, "--texts", input, "--no-speed", "--save-baseline", baseline});
+  }
+  for (const Outcome& one : at_once(commands)) EXPECT_EQ(one.status, 0) << one.err;
+  EXPECT_EQ(read_json(baseline)["runs"].size(), 4u);
+  EXPECT_THAT(names_in(folder_.path()), ElementsAre("a", "b", "b.json", "c", "d.tsv", "t.txt"));
+}
+
+TEST_F(OutputFiles, ForceReplacesNothingButAModel) {
+  const std::string quantized = folder_ / "q", other = folder_ / "home";
+  ASSERT_EQ(run_program(convert_to(quantized)).status, 0);
+  const auto refused = [&](const char* named) {
+    std::vector<std::string> convert = convert_to(other);
+    convert.emplace_back("--force");
+    for (const auto& command :
+         {convert, std::vector<std::string>{"dequantize", quantized, "--mlx-path", other, "--force"}}) {
+      const Outcome o = run_program(command);
+      EXPECT_EQ(o.status, 2) << o.err;
+      EXPECT_THAT(o.err, HasSubstr(named));
+      EXPECT_EQ(test::read_file(folder_ / "home/thesis.txt"), "precious");
+      EXPECT_EQ(test::read_file(folder_ / "home/src/main.c"), "precious");
+    }
+  };
+  test::write_file(folder_ / "home/thesis.txt", "precious");
+  test::write_file(folder_ / "home/src/main.c", "precious");
+  test::write_file(folder_ / "home/config.json", "{}");
+  refused("is not a model folder");
+  fs::copy(quantized, other, fs::copy_options::overwrite_existing | fs::copy_options::recursive);
+  refused("src/main.c, thesis.txt");
+}
+
+// A model inside the folder of another, and a folder of notes whose name a model's files have, too.
+TEST_F(OutputFiles, ForceLeavesWhatIsInsideAModelsFolder) {
+  const std::string out = folder_ / "models", inner = folder_ / "models/b";
+  ASSERT_EQ(run_program(convert_to(out)).status, 0);
+  std::vector<std::string> again = convert_to(out, "4");
+  again.insert(again.end(), {"--force", "--calibrate", "none"});
+  ASSERT_EQ(run_program(convert_to(inner)).status, 0);
+  const Outcome o = run_program(again);
+  EXPECT_EQ(o.status, 2) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("b/config.json"));
+  EXPECT_TRUE(fs::exists(folder_ / "models/b/model.safetensors"));
+  fs::remove_all(inner);
+  test::write_file(folder_ / "models/notes/README.md", "precious");
+  EXPECT_EQ(run_program(again).status, 2);
+  EXPECT_EQ(test::read_file(folder_ / "models/notes/README.md"), "precious");
+  fs::remove_all(folder_ / "models/notes");
+  EXPECT_EQ(run_program(again).status, 0);
+}
+
+// As for `embed -o`: links are followed, pipes and devices written through.
+TEST_F(OutputFiles, ReportsPlotsAndBaselinesGoWhereLinksPoint) {
+  const std::string input = texts("t.txt", "the cat sat on the mat and looked at the dog", 40);
+  const auto compare = [&](const char* option, const std::string& output) {
+    return std::vector<std::string>{"compare",  model_, model_,       "--texts", input,
+                                    "--engine", "cpu",  "--no-speed", option,    output};
+  };
+  const auto sensitivity = [&](const std::string& output) {
+    return std::vector<std::string>{"sensitivity", model_,   "--texts", input,    "--q-group-size",
+                                    "32",          "--bits", "4",       "--plot", output};
+  };
+  for (const auto& [command, name, holds] :
+       std::vector<std::tuple<std::vector<std::string>, std::string, std::string>>{
+           {compare("--report", folder_ / "r.html"), "r.html", "<html"},
+           {compare("--report", folder_ / "r.md"), "r.md", "# What the conversion cost"},
+           {compare("--save-baseline", folder_ / "b.json"), "b.json", "\"runs\""},
+           {sensitivity(folder_ / "p.svg"), "p.svg", "<svg"}}) {
+    const fs::path link = folder_ / name, target = folder_ / "target";
+    fs::create_symlink("target", link);
+    ASSERT_EQ(run_program(command).status, 0) << name;
+    EXPECT_TRUE(fs::is_symlink(link)) << name;
+    EXPECT_THAT(test::read_file(target), HasSubstr(holds));
+    fs::remove(link);
+    fs::remove(target);
+
+    ASSERT_EQ(::mkfifo(link.c_str(), 0600), 0);
+    std::string read;
+    std::thread reader([&] { read = test::read_file(link); });
+    const Outcome piped = run_program(command);
+    EXPECT_EQ(piped.status, 0) << name << piped.err;
+    if (piped.status != 0) std::ofstream(link) << "";  // or the reader would wait
+    reader.join();
+    EXPECT_TRUE(fs::is_fifo(link)) << name;
+    EXPECT_THAT(read, HasSubstr(holds)) << name;
+    fs::remove(link);
+
+    fs::create_symlink("/dev/null", link);
+    EXPECT_EQ(run_program(command).status, 0) << name;
+    EXPECT_TRUE(fs::is_symlink(link)) << name;
+    fs::remove(link);
+  }
+  ASSERT_EQ(run_program(convert_to(folder_ / "m")).status, 0);
+  fs::rename(folder_ / "m/README.md", folder_ / "card.md");
+  fs::create_symlink("../card.md", folder_ / "m/README.md");
+  ASSERT_EQ(
+      run_program({"compare", model_, folder_ / "m", "--texts", input, "--no-speed", "--update-card"}).status,
+      0);
+  EXPECT_TRUE(fs::is_symlink(folder_ / "m/README.md"));
+  EXPECT_THAT(test::read_file(folder_ / "card.md"), HasSubstr("cosine"));
 }
 
 TEST_F(OutputFiles, TheFileSystemsErrorsArePathAndReason) {
