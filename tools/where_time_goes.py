@@ -18,7 +18,7 @@ OPERATIONS = [
     ("attention", r"attend|pack_keys|pack_values|softmax|attention|transpose|score|VectorProducts"),
     ("activations to codes or bfloat16", r"quantize|round|quantize_activations"),
     ("GELU", r"gelu|erf"),
-    ("layer norm, residual sum", r"layer_norm|::add\b"),
+    ("layer norm, residual sum", r"layer_norm|::norm\b|::add\b"),
     ("memory from the system", r"page_fault|clear_page|\[k\]|_raw_spin|list_del|alloc|free|mmap|madvise"),
     ("copies and checks of results", r"memmove|memcpy|check_finite|read\(|append|pool"),
 ]

@@ -46,6 +46,7 @@ void add_op(Uses& uses, const Plan& plan, const PlanOp& op, int stage) {
       uses.add(op.modules[i], role_of(plan.whole, op, op.outputs[i]), stage);
   if (op.kind == OpKind::feed_forward) {
     uses.add(op.modules[0], MatrixRole::up, stage);
+    if (op.modules.size() > 2) uses.add(op.modules[2], MatrixRole::gate, stage);
     uses.add(op.modules[1], MatrixRole::down, stage);
   }
 }
@@ -59,8 +60,8 @@ Output output_of(const Model& model) noexcept {
 }
 
 const char* name(MatrixRole role) noexcept {
-  constexpr std::array kNames{"table", "query", "key",  "value",     "attention_out",
-                              "up",    "down",  "head", "projection"};
+  constexpr std::array kNames{"table", "query", "key",  "value", "attention_out",
+                              "up",    "gate",  "down", "head",  "projection"};
   return kNames[static_cast<size_t>(role)];
 }
 

@@ -13,8 +13,8 @@ namespace mlxe::allocate {
 Output output_of(const Model& model) noexcept;
 
 // What a matrix does in the run.
-enum class MatrixRole { table, query, key, value, attention_out, up, down, head, projection };
-// "table", "query", ..., "attention_out", "up", "down", "head", "projection".
+enum class MatrixRole { table, query, key, value, attention_out, up, gate, down, head, projection };
+// "table", "query", ..., "attention_out", "up", "gate", "down", "head", "projection".
 const char* name(MatrixRole role) noexcept;
 
 struct TensorUse {

@@ -39,14 +39,18 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
   std::optional<Tensor> biases;
   if (spec.relative_bias) biases = relative_biases(*spec.relative_bias, spec.heads, longest);
   const RotaryTable* rotary = spec.rotary ? &workspace_.rotary.at(spec.rotary->base, size, longest) : nullptr;
-  // Number of heads in a unit of work: enough to fill 64 columns, which are then quantized or rounded while
+  std::optional<RowNorm> query_norm, key_norm;
+  if (spec.norms) query_norm = resolve(spec.norms->query, size), key_norm = resolve(spec.norms->key, size);
+  const int64_t behind = spec.window > 0 ? spec.window : longest, ahead = spec.causal ? 0 : behind;
+  // Number of heads of keys in a unit of work: enough to fill 64 columns, which are then quantized or rounded while
   // they are in cache.
-  const int64_t together = out.has_operand() && kInt8Alignment % size == 0 ? kInt8Alignment / size : 1;
-  const bool whole_groups = together * size % kInt8Alignment == 0;
-  const int64_t units = (spec.heads + together - 1) / together;
+  const int64_t group = spec.group(), kv_heads = spec.heads / group, width = group * size;
+  const int64_t together = out.has_operand() && kInt8Alignment % width == 0 ? kInt8Alignment / width : 1;
+  const bool whole_groups = together * width % kInt8Alignment == 0;
+  const int64_t units = (kv_heads + together - 1) / together;
   loop(batch.texts() * units, [&](int64_t unit, int slot) {
     const int64_t text = unit / units, first = unit % units * together;
-    const int64_t last = std::min(first + together, spec.heads);
+    const int64_t last = std::min(first + together, kv_heads);
     const int64_t row = batch.offsets[static_cast<size_t>(text)], tokens = batch.length(text);
     const int64_t first_query = one_query ? text : row, queries = one_query ? 1 : tokens;
     for (int64_t head = first; head < last; ++head)
@@ -55,15 +59,21 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
               .queries = queries,
               .first_row = row,
               .tokens = tokens,
-              .first_column = head * size,
+              .first_column = head * width,
+              .kv_column = head * size,
               .size = size,
-              .bias = biases ? biases->row(head) + longest - 1 : nullptr,
+              .count = group,
+              .bias = biases ? biases->row(head * group) + longest - 1 : nullptr,
+              .bias_stride = biases ? biases->stride() : 0,
               .rotary = rotary,
-              .window = spec.window},
+              .query_norm = query_norm ? &*query_norm : nullptr,
+              .key_norm = key_norm ? &*key_norm : nullptr,
+              .behind = behind,
+              .ahead = ahead},
              out, slot);
     if (out.has_operand() && whole_groups)
-      quantize_activations(out.row(first_query) + first * size, out.stride(), out,
-                           {first_query, queries, first * size, (last - first) * size});
+      quantize_activations(out.row(first_query) + first * width, out.stride(), out,
+                           {first_query, queries, first * width, (last - first) * width});
   });
   if (out.has_operand() && !whole_groups)
     loop_rows(out.rows(), [&](int64_t first, int64_t rows, int) { quantize_activations(out, first, rows); });
@@ -72,7 +82,8 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
 
 void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot) {
   const Tensor &q = qkv[0], &k = qkv[1], &v = qkv[2];
-  const bool plain = head.bias == nullptr && head.rotary == nullptr && head.window == 0;
+  const bool made_rows = head.rotary != nullptr || head.query_norm != nullptr;
+  const bool plain = head.bias == nullptr && !made_rows && head.count == 1 && head.sees_all();
   if (plain && out.has_operand() && bf16_.attend != nullptr && head.size % 32 == 0) {
     const int64_t bytes = bf16_.attend_bytes(head.tokens, head.size);
     const auto at = [&](const Tensor& t, int64_t row) { return t.row(row) + head.first_column; };
@@ -84,53 +95,65 @@ void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tens
   }
   const int64_t n = head.tokens, panel = kernels_.panel, padded = up_to_multiple(n, panel);
   const int64_t seen =  // keys of a block of queries, at most
-      head.window > 0 ? std::min(padded, up_to_multiple(2 * head.window + kQueries, panel) + panel) : padded;
-  const int64_t turned_rows = head.rotary != nullptr ? std::max(panel, kQueries) : 0;
-  float* key_tiles = scratch(slot, padded * head.size + kQueries * seen + turned_rows * head.size);
+      std::min(padded, up_to_multiple(head.behind + head.ahead + kQueries, panel) + panel);
+  const int64_t made = made_rows ? std::max(panel, kQueries) : 0;
+  float* key_tiles = scratch(slot, padded * head.size + kQueries * seen + made * head.size);
   float* scores = key_tiles + padded * head.size;
-  float* turned = scores + kQueries * seen;
-  // Rows of queries or keys, of positions from `position` on, and the distance of two.
+  float* made_values = scores + kQueries * seen;
+  // Rows of queries or keys, normalized and turned, and the distance of two.
   struct Rows {
     const float* values;
     int64_t stride;
   };
-  const auto rows_of = [&](const Tensor& t, int64_t first, int64_t position, int64_t count) -> Rows {
-    const float* rows = t.row(first + position) + head.first_column;
-    if (head.rotary == nullptr) return {rows, t.stride()};
-    for (int64_t m = 0; m < count; ++m)
-      head.rotary->turn(rows + m * t.stride(), position + m, turned + m * head.size);
-    return {turned, head.size};
+  const auto rows_of = [&](const float* rows, int64_t stride, int64_t position, int64_t count,
+                           const RowNorm* norm) -> Rows {
+    if (!made_rows) return {rows, stride};
+    for (int64_t m = 0; m < count; ++m) {
+      const float* row = rows + m * stride;
+      float* values = made_values + m * head.size;
+      if (norm != nullptr) {
+        kernels_.norm(row, nullptr, norm->weight, norm->bias, norm->epsilon, norm->centered, head.size,
+                      values);
+        row = values;
+      }
+      if (head.rotary != nullptr) head.rotary->turn(row, position + m, values);
+    }
+    return {made_values, head.size};
   };
 
   for (int64_t j = 0; j < n; j += panel) {
     const int64_t count = std::min(panel, n - j);
-    const Rows keys = rows_of(k, head.first_row, j, count);
+    const Rows keys =
+        rows_of(k.row(head.first_row + j) + head.kv_column, k.stride(), j, count, head.key_norm);
     kernels_.pack(keys.values, keys.stride, count, head.size, key_tiles + j * head.size);
   }
   const float factor = 1 / std::sqrt(static_cast<float>(head.size));
   for (int64_t i = 0; i < head.queries; i += kQueries) {
     const int64_t queries = std::min(kQueries, head.queries - i);
     // Of the keys the block sees; the first one begins a tile.
-    const int64_t first = head.window > 0 ? std::max<int64_t>(0, i - head.window) / panel * panel : 0;
-    const int64_t last = head.window > 0 ? std::min(n, i + queries + head.window) : n;
-    const Rows block = rows_of(q, head.first_query, i, queries);
-    for (int64_t j = first; j < last; j += panel)
-      kernels_.matmul(block.values, block.stride, queries, key_tiles + j * head.size, panel, head.size,
-                      kZeroRow, 0, scores + (j - first), seen, std::min(panel, last - j));
-    for (int64_t m = 0; m < queries; ++m) {
-      float* row = scores + m * seen;
-      const int64_t from = head.window > 0 ? std::max(first, i + m - head.window) : 0;
-      const int64_t to = head.window > 0 ? std::min(last, i + m + head.window + 1) : n;
-      weigh(row + (from - first), to - from, factor,
-            head.bias == nullptr ? nullptr : head.bias + from - (i + m));
-      std::fill(row, row + (from - first), 0.0f);
-      std::fill(row + (to - first), row + (last - first), 0.0f);
+    const int64_t first = std::max<int64_t>(0, i - head.behind) / panel * panel;
+    const int64_t last = std::min(n, i + queries + head.ahead);
+    for (int64_t h = 0; h < head.count; ++h) {
+      const int64_t column = head.first_column + h * head.size;
+      const Rows block =
+          rows_of(q.row(head.first_query + i) + column, q.stride(), i, queries, head.query_norm);
+      for (int64_t j = first; j < last; j += panel)
+        kernels_.matmul(block.values, block.stride, queries, key_tiles + j * head.size, panel, head.size,
+                        kZeroRow, 0, scores + (j - first), seen, std::min(panel, last - j));
+      for (int64_t m = 0; m < queries; ++m) {
+        float* row = scores + m * seen;
+        const int64_t from = std::max(first, i + m - head.behind),
+                      to = std::min(last, i + m + head.ahead + 1);
+        weigh(row + (from - first), to - from, factor,
+              head.bias == nullptr ? nullptr : head.bias + h * head.bias_stride + from - (i + m));
+        std::fill(row, row + (from - first), 0.0f);
+        std::fill(row + (to - first), row + (last - first), 0.0f);
+      }
+      for (int64_t c = 0; c < head.size; c += panel)
+        kernels_.matmul(scores, seen, queries, v.row(head.first_row + first) + head.kv_column + c, v.stride(),
+                        last - first, kZeroRow, 0, out.row(head.first_query + i) + column + c, out.stride(),
+                        std::min(panel, head.size - c));
     }
-    for (int64_t c = 0; c < head.size; c += panel)
-      kernels_.matmul(scores, seen, queries, v.row(head.first_row + first) + head.first_column + c,
-                      v.stride(), last - first, kZeroRow, 0,
-                      out.row(head.first_query + i) + head.first_column + c, out.stride(),
-                      std::min(panel, head.size - c));
   }
 }
 

@@ -89,32 +89,26 @@ Tensor CpuOps::embed(std::span<const Lookup> lookups) {
   return x;
 }
 
-const float* CpuOps::bias_of(const LayerNorm& norm) {
-  if (norm.bias != kNoWeight) return vector(norm.bias, norm.size);
-  if (static_cast<int64_t>(workspace_.zeros.size()) < norm.size)
-    workspace_.zeros.resize(static_cast<size_t>(norm.size));
-  return workspace_.zeros.data();
+CpuOps::RowNorm CpuOps::resolve(const LayerNorm& norm, int64_t columns) {
+  RowNorm resolved{vector(norm.weight, columns), nullptr, norm.epsilon, norm.kind == NormKind::layer};
+  if (norm.bias != kNoWeight) {
+    resolved.bias = vector(norm.bias, columns);
+    return resolved;
+  }
+  if (static_cast<int64_t>(workspace_.zeros.size()) < columns)
+    workspace_.zeros.resize(static_cast<size_t>(columns));
+  resolved.bias = workspace_.zeros.data();
+  return resolved;
 }
 
-Tensor CpuOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
-  const float *weight = vector(norm.weight, x.columns()), *bias = bias_of(norm);
-  Tensor y = workspace_.arena.tensor(x.rows(), x.columns());
-  add_operand(y);
-  loop_rows(x.rows(), [&](int64_t first, int64_t rows, int) {
-    for (int64_t m = first; m < first + rows; ++m)
-      kernels_.layer_norm(x.row(m), nullptr, weight, bias, norm.epsilon, x.columns(), y.row(m));
-    if (y.has_operand()) quantize_activations(y, first, rows);
-  });
-  return y;
-}
-
-Tensor CpuOps::add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm) {
-  const float *weight = vector(norm.weight, a.columns()), *bias = bias_of(norm);
+Tensor CpuOps::layer_norm(const Tensor& a, const Tensor* b, const LayerNorm& norm) {
+  const RowNorm row = resolve(norm, a.columns());
   Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
   add_operand(y);
   loop_rows(a.rows(), [&](int64_t first, int64_t rows, int) {
     for (int64_t m = first; m < first + rows; ++m)
-      kernels_.layer_norm(a.row(m), b.row(m), weight, bias, norm.epsilon, a.columns(), y.row(m));
+      kernels_.norm(a.row(m), b == nullptr ? nullptr : b->row(m), row.weight, row.bias, row.epsilon,
+                    row.centered, a.columns(), y.row(m));
     if (y.has_operand()) quantize_activations(y, first, rows);
   });
   return y;

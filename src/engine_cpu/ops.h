@@ -40,8 +40,10 @@ class CpuOps {
   Tensor linear(const Tensor& x, const Linear& l) { return linear(x, l, Activation::identity); }
   std::vector<Tensor> linears(const Tensor& x, std::span<const Linear> ls);
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
-  Tensor layer_norm(const Tensor& x, const LayerNorm& norm);
-  Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm);
+  Tensor layer_norm(const Tensor& x, const LayerNorm& norm) { return layer_norm(x, nullptr, norm); }
+  Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm) {
+    return layer_norm(a, &b, norm);
+  }
   Tensor feed_forward(const Tensor& x, const FeedForward& f);
   Tensor activate(const Tensor& x, Activation activation);
   Tensor take(const Tensor& x, std::span<const int32_t> rows);
@@ -95,14 +97,25 @@ class CpuOps {
   void quantize_activations(const Tensor& x, int64_t first_row, int64_t rows) {
     quantize_activations(x.row(first_row), x.stride(), x, {first_row, rows, 0, x.columns()});
   }
-  // One head of one text.
+  // A norm whose weights are resolved and checked, as a kernel takes it.
+  struct RowNorm {
+    const float *weight, *bias;  // bias: zeros where the norm has none, valid until a wider one is resolved
+    float epsilon;
+    bool centered;
+  };
+  RowNorm resolve(const LayerNorm& norm, int64_t columns);
+  Tensor layer_norm(const Tensor& a, const Tensor* b, const LayerNorm& norm);  // of a + b; b may be null
+  // One head of keys and values of one text, and the `count` consecutive heads of queries that read it.
   struct Head {
     int64_t first_query, queries;  // rows of q and of the result
     int64_t first_row, tokens;     // rows of k and v
-    int64_t first_column, size;
-    const float* bias;          // of distance 0, or null
-    const RotaryTable* rotary;  // or null
-    int64_t window;             // as AttentionSpec's
+    int64_t first_column, kv_column, size, count;
+    const float* bias;                     // of distance 0, or null
+    int64_t bias_stride;                   // to the next head's
+    const RotaryTable* rotary;             // or null
+    const RowNorm *query_norm, *key_norm;  // or null
+    int64_t behind, ahead;                 // how far from it a query sees keys before and after it
+    bool sees_all() const noexcept { return behind >= tokens && ahead >= tokens; }
   };
   // [heads, 2 longest - 1]: the bias of each distance from -(longest - 1) on.
   Tensor relative_biases(const RelativeBias& bias, int64_t heads, int64_t longest);
@@ -111,8 +124,6 @@ class CpuOps {
 
   const Weight& weight(WeightId id) const;
   const float* vector(WeightId id, int64_t size) const;  // throws format if it has another size
-  // A norm's bias; zeros where it has none.
-  const float* bias_of(const LayerNorm& norm);
   const Weight& matrix(WeightId id, int64_t rows, int64_t columns) const;
   float* scratch(int slot, int64_t floats);    // aligned, not initialised; valid until the next call
   uint8_t* expanded(int slot, int64_t bytes);  // a second such memory, for expanded codes

@@ -42,9 +42,10 @@ struct Kernels {
 
   // out = (x - mean) / sqrt(variance + epsilon) * weight + bias
   //   x         a + b, or a if b is null; out may be a or b
+  //   mean      of x; 0 for an RMS norm, which is not `centered`
   //   variance  the mean of (x - mean)^2 over n values, in a second pass
-  void (*layer_norm)(const float* a, const float* b, const float* weight, const float* bias, float epsilon,
-                     int64_t n, float* out);
+  void (*norm)(const float* a, const float* b, const float* weight, const float* bias, float epsilon,
+               bool centered, int64_t n, float* out);
   // x = exp(factor * (x - max)) / sum
   void (*softmax)(float* x, float factor, int64_t n);
   // out = x / max(|x|, 1e-12), |x| the Euclidean length; out may be x

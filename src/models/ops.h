@@ -73,11 +73,22 @@ struct Rotary {
   float base = 10000;
 };
 
+// Norms of each head's query and key, before rotary positions. All heads share the weights.
+struct HeadNorms {
+  LayerNorm query, key;
+};
+
 struct AttentionSpec {
   int64_t heads = 1;
+  int64_t kv_heads =
+      0;  // of keys and values, each read by heads / kv_heads consecutive heads; 0: as many as heads
   std::optional<RelativeBias> relative_bias = {};
   std::optional<Rotary> rotary = {};
-  int64_t window = 0;  // a query sees keys at most this far from it, on either side; 0: all
+  std::optional<HeadNorms> norms = {};
+  int64_t window = 0;   // a query sees keys at most this far from it, on either side; 0: all
+  bool causal = false;  // a query sees no key after it
+
+  int64_t group() const noexcept { return kv_heads > 0 ? heads / kv_heads : 1; }  // heads that share a key
 };
 
 // down(activation(up(x))), or with a gate down(activation(gate(x)) * up(x)).
@@ -101,8 +112,9 @@ concept EncoderOps = requires(E e, const typename E::Tensor& x, const std::vecto
     e.attention(xs, spec, batch)
     }
     -> std::same_as<typename E::Tensor>;  // xs = {q, k, v}, each [T, D]; softmax(q k^T / sqrt(D/H) + bias) v;
-                                          // q may be [B, D]: the query of each text's first token
-  { e.layer_norm(x, n) } -> std::same_as<typename E::Tensor>;
+                                          // q may be [B, D]: the query of each text's first token;
+                                          // k and v are [T, D / group] where heads share them
+  { e.layer_norm(x, n) } -> std::same_as<typename E::Tensor>;         // of either kind
   { e.add_layer_norm(x, x, n) } -> std::same_as<typename E::Tensor>;  // layer_norm(a + b)
   { e.feed_forward(x, f) } -> std::same_as<typename E::Tensor>;
   { e.activate(x, a) } -> std::same_as<typename E::Tensor>;

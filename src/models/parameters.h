@@ -60,12 +60,18 @@ struct Linear {
   }
 };
 
+enum class NormKind {
+  layer,  // (x - mean) / sqrt(variance + epsilon) * weight + bias
+  rms,    // x / sqrt(mean of x^2 + epsilon) * weight
+};
+
 struct LayerNorm {
   WeightId weight = kNoWeight;
   WeightId bias = kNoWeight;
   float epsilon = 0;
   int64_t size = 0;
   Bias has_bias = Bias::yes;
+  NormKind kind = NormKind::layer;
 };
 
 struct Embedding {

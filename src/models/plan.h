@@ -76,7 +76,8 @@ struct PlanOp {
   std::vector<ValueId> inputs;                   // attention: query, key, value
   std::vector<ValueId> outputs;                  // linears: one for each module; others: one
   std::vector<int> modules = {};                 // indices into Plan::modules; feed_forward: up, down, gate;
-                                                 // attention: the table of its relative bias, if it has one
+                                                 // attention: the table of its relative bias or the norms of
+                                                 // queries and keys, if it has them
   std::vector<RowRange> ranges = {};             // linears, feed_forward: of each module; empty: all rows
   std::vector<RowIndex> rows = {};               // lookup: of each table
   AttentionSpec attention = {};                  // attention

@@ -34,11 +34,16 @@ ValueId PlanBuilder::linear(const std::string& name, ValueId x, int64_t out, Bia
 
 std::vector<ValueId> PlanBuilder::linears(std::span<const std::string> names, ValueId x, int64_t out,
                                           Bias bias, Role role) {
+  return linears(names, x, std::vector<int64_t>(names.size(), out), bias, role);
+}
+
+std::vector<ValueId> PlanBuilder::linears(std::span<const std::string> names, ValueId x,
+                                          std::span<const int64_t> outs, Bias bias, Role role) {
   PlanOp op{.kind = OpKind::linears, .inputs = {x}, .outputs = {}};
-  for (const std::string& name : names) {
+  for (size_t i = 0; i < names.size(); ++i) {
     op.modules.push_back(
-        module(name, Linear{.in = columns(x), .out = out, .has_bias = bias}, role, component_));
-    op.outputs.push_back(value(prefix_ + name, out, rows(x)));
+        module(names[i], Linear{.in = columns(x), .out = outs[i], .has_bias = bias}, role, component_));
+    op.outputs.push_back(value(prefix_ + names[i], outs[i], rows(x)));
   }
   std::vector<ValueId> outputs = op.outputs;
   plan_.whole.ops.push_back(std::move(op));
@@ -61,12 +66,16 @@ std::vector<ValueId> PlanBuilder::fused_linears(const std::string& name, int cou
 }
 
 ValueId PlanBuilder::attention(const std::string& name, const std::vector<ValueId>& qkv, AttentionSpec spec,
-                               std::optional<int> bias_table) {
+                               std::optional<int> bias_table, std::span<const std::string> norms) {
   require(qkv.size() == 3, name, fmt::format("attention of {} values", qkv.size()));
   const int64_t width = columns(qkv[0]);
-  for (const ValueId x : qkv)
-    require(columns(x) == width, name,
-            fmt::format("queries have {} columns, keys or values {}", width, columns(x)));
+  require(spec.kv_heads == 0 || (spec.kv_heads > 0 && spec.heads % spec.kv_heads == 0), name,
+          fmt::format("{} heads of keys do not divide {} of queries", spec.kv_heads, spec.heads));
+  const std::string share =
+      spec.kv_heads == 0 ? "" : fmt::format(" for {} of {} heads", spec.kv_heads, spec.heads);
+  for (const ValueId x : {qkv[1], qkv[2]})
+    require(columns(x) * spec.group() == width, name,
+            fmt::format("queries have {} columns, keys or values {}{}", width, columns(x), share));
   require(spec.heads > 0 && width % spec.heads == 0, name,
           fmt::format("{} heads do not divide {} columns", spec.heads, width));
   require(!spec.rotary || width / spec.heads % 2 == 0, name,
@@ -83,12 +92,27 @@ ValueId PlanBuilder::attention(const std::string& name, const std::vector<ValueI
             fmt::format("biases of {} heads, of {}", own, spec.heads));
     op.modules = {*bias_table};
   }
+  require(norms.size() == (spec.norms ? 2 : 0), name, "the norms of queries and keys have a name each");
+  if (spec.norms)
+    for (LayerNorm* norm : {&op.attention.norms->query, &op.attention.norms->key}) {
+      norm->size = width / spec.heads;
+      op.modules.push_back(
+          module(norms[norm == &op.attention.norms->key], *norm, Role::norm, Component::norms));
+    }
   return append(std::move(op), prefix_ + name, width);
 }
 
 ValueId PlanBuilder::layer_norm(const std::string& name, ValueId x, float epsilon, Bias bias) {
   const int norm = module(name, LayerNorm{.epsilon = epsilon, .size = columns(x), .has_bias = bias},
                           Role::norm, Component::norms);
+  return append({.kind = OpKind::layer_norm, .inputs = {x}, .outputs = {}, .modules = {norm}}, prefix_ + name,
+                columns(x));
+}
+
+ValueId PlanBuilder::rms_norm(const std::string& name, ValueId x, float epsilon) {
+  const LayerNorm weights{
+      .epsilon = epsilon, .size = columns(x), .has_bias = Bias::no, .kind = NormKind::rms};
+  const int norm = module(name, weights, Role::norm, Component::norms);
   return append({.kind = OpKind::layer_norm, .inputs = {x}, .outputs = {}, .modules = {norm}}, prefix_ + name,
                 columns(x));
 }
@@ -133,6 +157,24 @@ ValueId PlanBuilder::gated_feed_forward(const std::string& gate_and_up, const st
                  .outputs = {},
                  .modules = {fused, second, fused},
                  .ranges = {{width, width}, {}, {0, width}},
+                 .activation = activation},
+                prefix_ + down, out);
+}
+
+ValueId PlanBuilder::gated_feed_forward(const std::string& gate, const std::string& up,
+                                        const std::string& down, ValueId x, int64_t width,
+                                        Activation activation, Bias bias) {
+  const int64_t out = columns(x);
+  const Linear wide{.in = out, .out = width, .has_bias = bias};
+  const auto part = [&](const std::string& name, const Linear& linear) {
+    return module(name, linear, Role::linear, Component::feed_forward);
+  };
+  const int first = part(gate, wide), second = part(up, wide),
+            third = part(down, Linear{.in = width, .out = out, .has_bias = bias});
+  return append({.kind = OpKind::feed_forward,
+                 .inputs = {x},
+                 .outputs = {},
+                 .modules = {second, third, first},
                  .activation = activation},
                 prefix_ + down, out);
 }

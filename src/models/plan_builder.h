@@ -28,12 +28,17 @@ class PlanBuilder {
   // Several of one input and one width.
   std::vector<ValueId> linears(std::span<const std::string> names, ValueId x, int64_t out,
                                Bias bias = Bias::yes, Role role = Role::linear);
+  // Several of one input, of these widths.
+  std::vector<ValueId> linears(std::span<const std::string> names, ValueId x, std::span<const int64_t> outs,
+                               Bias bias = Bias::yes, Role role = Role::linear);
   // The same of one matrix that holds the rows of all, `count` times `out`.
   std::vector<ValueId> fused_linears(const std::string& name, int count, ValueId x, int64_t out, Bias bias);
-  // `qkv`: queries, keys, values, all of one width. `bias_table`: of spec.relative_bias.
+  // `qkv`: queries, keys, values, all of one width, or keys and values of spec.kv_heads. `bias_table`: of
+  // spec.relative_bias. `norms`: names of spec.norms, whose sizes the builder sets.
   ValueId attention(const std::string& name, const std::vector<ValueId>& qkv, AttentionSpec spec,
-                    std::optional<int> bias_table = {});
+                    std::optional<int> bias_table = {}, std::span<const std::string> norms = {});
   ValueId layer_norm(const std::string& name, ValueId x, float epsilon, Bias bias = Bias::yes);
+  ValueId rms_norm(const std::string& name, ValueId x, float epsilon);
   ValueId add(const std::string& name, ValueId a, ValueId b);
   // layer_norm(a + b)
   ValueId add_layer_norm(const std::string& name, ValueId a, ValueId b, float epsilon);
@@ -43,6 +48,9 @@ class PlanBuilder {
   // down(activation(gate(x)) * up(x)) of one matrix that holds the rows of the gate, then those of up.
   ValueId gated_feed_forward(const std::string& gate_and_up, const std::string& down, ValueId x,
                              int64_t width, Activation activation, Bias bias);
+  // The same of three matrices.
+  ValueId gated_feed_forward(const std::string& gate, const std::string& up, const std::string& down,
+                             ValueId x, int64_t width, Activation activation, Bias bias);
 
   // The row of each text's first token.
   ValueId take_first(ValueId x);

@@ -108,7 +108,10 @@ class Writer {
 
   // `last`: the value that goes by x.
   Row row_of(const PlanOp& op, ValueId last, const std::string& prefix) {
-    Row row{.op = op.kind == OpKind::linears && op.modules.size() > 1 ? "linears" : name(op.kind)};
+    const bool rms = op.kind == OpKind::layer_norm && plan_.norm(op.modules[0]).kind == NormKind::rms;
+    Row row{.op = op.kind == OpKind::linears && op.modules.size() > 1 ? "linears"
+                  : rms                                               ? "rms norm"
+                                                                      : name(op.kind)};
     for (const ValueId id : op.inputs) row.inputs += (row.inputs.empty() ? "" : " ") + named(id);
     for (const ValueId id : op.outputs) {
       names_[id] = id == last ? "x" : letter();
@@ -155,6 +158,9 @@ class Writer {
     if (op.kind == OpKind::activation) parts.push_back(name(op.activation));
     if (op.kind == OpKind::pool) parts.push_back(name(op.pooling));
     if (op.kind == OpKind::attention) parts.push_back(fmt::format("{} heads", op.attention.heads));
+    if (op.attention.kv_heads > 0)
+      parts.push_back(fmt::format("{} of keys and values", op.attention.kv_heads));
+    if (op.attention.causal) parts.push_back("causal");
     if (op.attention.window > 0)
       parts.push_back(fmt::format("{} tokens to either side", op.attention.window));
     if (op.attention.rotary) parts.push_back(fmt::format("rotary, base {}", op.attention.rotary->base));

@@ -68,7 +68,9 @@ void run_plan(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch
   };
   const auto attention_of = [&](const PlanOp& op) {
     AttentionSpec spec = op.attention;
-    if (spec.relative_bias) spec.relative_bias->table = plan.table(op.modules[0]);
+    size_t next = 0;
+    if (spec.relative_bias) spec.relative_bias->table = plan.table(op.modules[next++]);
+    if (spec.norms) spec.norms = HeadNorms{plan.norm(op.modules[next]), plan.norm(op.modules[next + 1])};
     return spec;
   };
   const auto feed_forward_of = [&](const PlanOp& op) {

@@ -387,8 +387,8 @@ void bench_rows(Bench& bench) {
   bench.add("gelu_tanh", shape, 8.0 * kValues, Peak::none,
             [&] { k.gelu_tanh(large.data(), kStreamColumns, kStreamRows, kStreamColumns); });
   const auto layer_norm = [&](int64_t, int64_t at) {
-    k.layer_norm(x.data() + at, nullptr, weight.data(), weight.data(), 1e-12f, kStreamColumns,
-                 out.data() + at);
+    k.norm(x.data() + at, nullptr, weight.data(), weight.data(), 1e-12f, true, kStreamColumns,
+           out.data() + at);
   };
   bench.add("layer_norm", shape, 8.0 * kValues, Peak::none, each_row(layer_norm));
   const auto softmax = [&](int64_t, int64_t at) { k.softmax(out.data() + at, 0.125f, kStreamColumns); };

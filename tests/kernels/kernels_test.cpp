@@ -243,7 +243,7 @@ TEST_P(EveryVariant, LayerNormIsBiasedAndHasEpsilonInsideTheRoot) {
         for (float& v : values) v += shift;
         if (n == 1 && epsilon < 0.1f) continue;  // 0 / sqrt(epsilon): all rounding
         Guarded x(values), w(randoms(n, 2)), b(randoms(n, 3)), y(n);
-        k_.layer_norm(x.data(), nullptr, w.data(), b.data(), epsilon, n, y.data());
+        k_.norm(x.data(), nullptr, w.data(), b.data(), epsilon, true, n, y.data());
         double spread, ignored, farthest = 0;
         const auto exact = exact_layer_norm(x, w, b, epsilon, n, static_cast<double>(n), spread);
         const auto unbiased = exact_layer_norm(x, w, b, epsilon, n, static_cast<double>(n - 1), ignored);
@@ -261,12 +261,44 @@ TEST_P(EveryVariant, LayerNormIsBiasedAndHasEpsilonInsideTheRoot) {
         // layer_norm(a, b) gives the same as layer_norm(a + b).
         Guarded left(randoms(n, 4)), right(randoms(n, 5)), both(n), z(n);
         k_.add(left.data(), right.data(), n, both.data());
-        k_.layer_norm(both.data(), nullptr, w.data(), b.data(), epsilon, n, z.data());
-        k_.layer_norm(left.data(), right.data(), w.data(), b.data(), epsilon, n, left.data());
+        k_.norm(both.data(), nullptr, w.data(), b.data(), epsilon, true, n, z.data());
+        k_.norm(left.data(), right.data(), w.data(), b.data(), epsilon, true, n, left.data());
         EXPECT_TRUE(same_bits(left.data(), z.data(), n));
         EXPECT_TRUE(left.intact());
-        k_.layer_norm(x.data(), nullptr, w.data(), b.data(), epsilon, n, x.data());  // in place
+        k_.norm(x.data(), nullptr, w.data(), b.data(), epsilon, true, n, x.data());  // in place
         EXPECT_TRUE(same_bits(x.data(), y.data(), n));
+      }
+}
+
+// As above without the mean: the twin is the norm with it.
+TEST_P(EveryVariant, AnRmsNormKeepsTheMean) {
+  for (int64_t n : kSizes)
+    for (float shift : {0.0f, 30.0f})
+      for (float epsilon : {1e-6f, 0.5f}) {
+        std::vector<float> values = randoms(n, 1);
+        for (float& v : values) v += shift;
+        Guarded x(values), w(randoms(n, 2)), zeros(std::vector<float>(static_cast<size_t>(n))), y(n), z(n);
+        k_.norm(x.data(), nullptr, w.data(), zeros.data(), epsilon, false, n, y.data());
+        k_.norm(x.data(), nullptr, w.data(), zeros.data(), epsilon, true, n, z.data());
+        double squares = 0, farthest = 0;
+        for (int64_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+        const double length = std::sqrt(squares / static_cast<double>(n) + static_cast<double>(epsilon));
+        for (int64_t i = 0; i < n; ++i) {
+          const double exact = x[i] / length * w[i];
+          const double tolerance = static_cast<double>(n + 8) * u * std::abs(exact);
+          EXPECT_NEAR(y[i], exact, tolerance) << n;
+          farthest = std::max(farthest, std::abs(z[i] - exact) - 2 * tolerance);
+        }
+        EXPECT_GT(farthest, 0) << "the tolerance would let a mean pass, n = " << n;
+        EXPECT_TRUE(y.intact());
+        Guarded left(randoms(n, 4)), right(randoms(n, 5)), both(n);
+        k_.add(left.data(), right.data(), n, both.data());
+        k_.norm(both.data(), nullptr, w.data(), zeros.data(), epsilon, false, n, z.data());
+        k_.norm(left.data(), right.data(), w.data(), zeros.data(), epsilon, false, n, left.data());
+        EXPECT_TRUE(same_bits(left.data(), z.data(), n));
+        x[n / 2] = kNan;
+        k_.norm(x.data(), nullptr, w.data(), zeros.data(), epsilon, false, n, x.data());
+        for (int64_t i : {int64_t{0}, n / 2, n - 1}) EXPECT_TRUE(std::isnan(x[i])) << i;
       }
 }
 

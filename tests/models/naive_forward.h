@@ -3,7 +3,10 @@
 // Gimpel 2016 (GELU). Names and epsilon as in transformers' modeling_bert.py.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <string>
@@ -66,24 +69,75 @@ inline double gelu(double x) {
   return x * std::erfc(-x / std::sqrt(2.0)) / 2;
 }
 
-inline Mat attention(const Mat& q, const Mat& k, const Mat& v, int64_t heads) {
-  const int64_t size = q.columns / heads, n = q.rows;
+// Zhang and Sennrich 2019 (RMS norm), of each row.
+inline Mat rms_norm(Mat x, const Mat& scale, double epsilon) {
+  for (int64_t m = 0; m < x.rows; ++m) {
+    double squares = 0;
+    for (int64_t i = 0; i < x.columns; ++i) squares += x.at(m, i) * x.at(m, i);
+    const double length = std::sqrt(squares / static_cast<double>(x.columns) + epsilon);
+    for (int64_t i = 0; i < x.columns; ++i) x.at(m, i) = x.at(m, i) / length * scale.at(0, i);
+  }
+  return x;
+}
+
+// Columns [first, first + count) of each row.
+inline Mat columns_of(const Mat& x, int64_t first, int64_t count) {
+  Mat y(x.rows, count);
+  for (int64_t m = 0; m < x.rows; ++m)
+    for (int64_t i = 0; i < count; ++i) y.at(m, i) = x.at(m, first + i);
+  return y;
+}
+
+// Su et al. 2021, with the pairs of GPT-NeoX: columns i and i + n/2.
+inline Mat rotated(const Mat& x, double base) {
+  Mat y = x;
+  const int64_t half = x.columns / 2;
+  for (int64_t m = 0; m < x.rows; ++m)
+    for (int64_t i = 0; i < half; ++i) {
+      const double angle = static_cast<double>(m) *
+                           std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(x.columns));
+      y.at(m, i) = x.at(m, i) * std::cos(angle) - x.at(m, i + half) * std::sin(angle);
+      y.at(m, i + half) = x.at(m, i + half) * std::cos(angle) + x.at(m, i) * std::sin(angle);
+    }
+  return y;
+}
+
+struct AttentionKind {
+  int64_t heads, kv_heads;  // consecutive heads share keys and values (Ainslie et al. 2023)
+  bool causal = false;
+  int64_t window = 0;                  // 0: none
+  double rotary_base = 0;              // 0: none
+  Mat query_norm = {}, key_norm = {};  // empty: none
+  double epsilon = 0;
+};
+
+inline Mat attention(const Mat& q, const Mat& k, const Mat& v, const AttentionKind& kind) {
+  const int64_t size = q.columns / kind.heads, n = q.rows;
+  const auto made = [&](const Mat& x, int64_t head, const Mat& norm) {
+    Mat y = columns_of(x, head * size, size);
+    if (!norm.v.empty()) y = rms_norm(y, norm, kind.epsilon);
+    return kind.rotary_base > 0 ? rotated(y, kind.rotary_base) : y;
+  };
   Mat out(n, q.columns);
-  for (int64_t h = 0; h < heads; ++h)
+  for (int64_t h = 0; h < kind.heads; ++h) {
+    const int64_t shared = h / (kind.heads / kind.kv_heads);
+    const Mat queries = made(q, h, kind.query_norm), keys = made(k, shared, kind.key_norm);
     for (int64_t i = 0; i < n; ++i) {
-      std::vector<double> p(static_cast<size_t>(n));
+      std::vector<double> p(static_cast<size_t>(n), -HUGE_VAL);
       double largest = -HUGE_VAL, sum = 0;
       for (int64_t j = 0; j < n; ++j) {
+        if ((kind.causal && j > i) || (kind.window > 0 && std::abs(i - j) > kind.window)) continue;
         double dot = 0;
-        for (int64_t c = 0; c < size; ++c) dot += q.at(i, h * size + c) * k.at(j, h * size + c);
+        for (int64_t c = 0; c < size; ++c) dot += queries.at(i, c) * keys.at(j, c);
         p[static_cast<size_t>(j)] = dot / std::sqrt(static_cast<double>(size));
         largest = std::max(largest, p[static_cast<size_t>(j)]);
       }
       for (double& e : p) sum += e = std::exp(e - largest);
       for (int64_t j = 0; j < n; ++j)
         for (int64_t c = 0; c < size; ++c)
-          out.at(i, h * size + c) += p[static_cast<size_t>(j)] / sum * v.at(j, h * size + c);
+          out.at(i, h * size + c) += p[static_cast<size_t>(j)] / sum * v.at(j, shared * size + c);
     }
+  }
   return out;
 }
 
@@ -107,9 +161,9 @@ struct Bert {
     std::vector<Mat> all{x};
     for (int64_t l = 0; l < layers; ++l) {
       const std::string p = "encoder.layer." + std::to_string(l) + ".";
-      const Mat a = attention(linear(x, weights, p + "attention.self.query"),
-                              linear(x, weights, p + "attention.self.key"),
-                              linear(x, weights, p + "attention.self.value"), heads);
+      const Mat a = attention(
+          linear(x, weights, p + "attention.self.query"), linear(x, weights, p + "attention.self.key"),
+          linear(x, weights, p + "attention.self.value"), {.heads = heads, .kv_heads = heads});
       const Mat o = linear(a, weights, p + "attention.output.dense");
       x = layer_norm(add(x, o), weights, p + "attention.output.LayerNorm", epsilon);
       const Mat up = apply(linear(x, weights, p + "intermediate.dense"), activation);

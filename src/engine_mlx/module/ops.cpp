@@ -120,16 +120,17 @@ std::optional<mx::array> MlxOps::attention_mask(const AttentionSpec& spec, const
   if (chunk.mask)
     mask =
         mx::slice(*chunk.mask, {0, 0, 0, block.first_key}, {chunk.texts, 1, 1, block.first_key + block.keys});
-  if (spec.window == 0 && !spec.relative_bias) return mask;
+  if (spec.window == 0 && !spec.causal && !spec.relative_bias) return mask;
   const auto range = [](int first, int count) { return mx::arange(first, first + count, mx::int32); };
   const mx::array distance =  // from each query to each key, [queries, keys]
       mx::subtract(mx::reshape(range(block.first_key, block.keys), {1, block.keys}),
                    mx::reshape(range(block.first_query, block.queries), {block.queries, 1}));
-  if (spec.window > 0) {
-    const mx::array near = mx::less_equal(mx::abs(distance), mx::array(static_cast<int32_t>(spec.window)));
-    const mx::array seen = mx::reshape(near, {1, 1, block.queries, block.keys});
+  const auto see = [&](const mx::array& keys) {
+    const mx::array seen = mx::reshape(keys, {1, 1, block.queries, block.keys});
     mask = mask ? mx::logical_and(*mask, seen) : seen;
-  }
+  };
+  if (spec.window > 0) see(mx::less_equal(mx::abs(distance), mx::array(static_cast<int32_t>(spec.window))));
+  if (spec.causal) see(mx::less_equal(distance, mx::array(0)));
   if (!spec.relative_bias) return mask;
   const RelativeBias& bias = *spec.relative_bias;
   const int lowest = block.first_key - (block.first_query + block.queries - 1);
@@ -142,8 +143,9 @@ std::optional<mx::array> MlxOps::attention_mask(const AttentionSpec& spec, const
   return mask ? mx::where(*mask, all, constant(-std::numeric_limits<float>::infinity(), all)) : all;
 }
 
-// q, k, v: [texts, heads, queries or length, head size]. A block of queries meets the keys it can see, so that the
-// scores of a window, or of a very long text, are never a matrix of all tokens by all tokens.
+// q, k, v: [texts, heads, queries or length, head size]; k and v may have fewer heads. A block of queries meets the
+// keys it can see, so that the scores of a window, or of a very long text, are never a matrix of all tokens by all
+// tokens.
 mx::array MlxOps::attend(const mx::array& q, const mx::array& k, const mx::array& v,
                          const AttentionSpec& spec, const PaddedLayout::Chunk& chunk) const {
   constexpr int64_t kScores = int64_t{1} << 26;  // floats of one block
@@ -158,9 +160,10 @@ mx::array MlxOps::attend(const mx::array& q, const mx::array& k, const mx::array
   for (int i = 0; i < queries; i += step) {
     const int count = std::min(step, queries - i);
     const int first = window > 0 ? std::max(0, i - window) : 0;
-    const int last = window > 0 ? std::min(length, i + count + window) : length;
+    const int ahead = spec.causal ? 0 : window > 0 ? window : length;
+    const int last = std::min(length, i + count + ahead);
     const auto rows = [&](const mx::array& x, int from, int to) {
-      return mx::slice(x, {0, 0, from, 0}, {texts, heads, to, size});
+      return mx::slice(x, {0, 0, from, 0}, {texts, x.shape(1), to, size});
     };
     const std::optional<mx::array> mask = attention_mask(spec, chunk, {i, count, first, last - first});
     blocks.push_back(mx::fast::scaled_dot_product_attention(
@@ -172,22 +175,26 @@ mx::array MlxOps::attend(const mx::array& q, const mx::array& k, const mx::array
 
 mx::array MlxOps::attention(const std::vector<mx::array>& qkv, AttentionSpec spec, const Batch&) const {
   const int columns = qkv[0].shape(1), heads = static_cast<int>(spec.heads), size = columns / heads;
+  const int kv_heads = heads / static_cast<int>(spec.group());
   const bool one_query = qkv[0].shape(0) != qkv[1].shape(0);  // a text
   const auto query_of = [&](const PaddedLayout::Chunk& chunk) {
     const mx::array own = mx::slice(qkv[0], {chunk.first_text, 0}, {chunk.first_text + chunk.texts, columns});
     return mx::reshape(own, {chunk.texts, heads, 1, size});
   };
-  const auto turned = [&](const mx::array& x) {
-    return spec.rotary ? mx::fast::rope(x, size, false, spec.rotary->base, 1.0f, 0) : x;
+  const auto turned = [&](const mx::array& x, LayerNorm HeadNorms::*norm) {
+    const mx::array y = spec.norms ? normalized(x, *spec.norms.*norm) : x;
+    return spec.rotary ? mx::fast::rope(y, size, false, spec.rotary->base, 1.0f, 0) : y;
   };
   std::vector<mx::array> results;
   for (const PaddedLayout::Chunk& chunk : layout_.chunks()) {
-    const auto split = [&](const mx::array& x) {
+    const auto split = [&](const mx::array& x, int count) {
       const mx::array padded = PaddedLayout::pad(x, chunk);
-      return mx::transpose(mx::reshape(padded, {chunk.texts, chunk.length, heads, size}), {0, 2, 1, 3});
+      return mx::transpose(mx::reshape(padded, {chunk.texts, chunk.length, count, size}), {0, 2, 1, 3});
     };
-    const mx::array heads_out = attend(turned(one_query ? query_of(chunk) : split(qkv[0])),
-                                       turned(split(qkv[1])), split(qkv[2]), spec, chunk);
+    const mx::array queries = one_query ? query_of(chunk) : split(qkv[0], heads);
+    const mx::array heads_out =
+        attend(turned(queries, &HeadNorms::query), turned(split(qkv[1], kv_heads), &HeadNorms::key),
+               split(qkv[2], kv_heads), spec, chunk);
     const mx::array merged = mx::reshape(mx::transpose(heads_out, {0, 2, 1, 3}),
                                          {chunk.texts, one_query ? 1 : chunk.length, columns});
     results.push_back(one_query ? mx::reshape(merged, {chunk.texts, columns})
@@ -197,10 +204,16 @@ mx::array MlxOps::attention(const std::vector<mx::array>& qkv, AttentionSpec spe
   return results.size() == 1 ? results[0] : mx::concatenate(results, 0);
 }
 
-mx::array MlxOps::layer_norm(const mx::array& x, const LayerNorm& n) const {
+mx::array MlxOps::normalized(const mx::array& x, const LayerNorm& n) const {
+  const mx::array& weight = weights_.at(n.weight).codes;
+  if (n.kind == NormKind::rms) return mx::fast::rms_norm(x, weight, n.epsilon);
   std::optional<mx::array> bias;
   if (n.bias != kNoWeight) bias = weights_.at(n.bias).codes;
-  mx::array y = mx::fast::layer_norm(x, weights_.at(n.weight).codes, bias, n.epsilon);
+  return mx::fast::layer_norm(x, weight, bias, n.epsilon);
+}
+
+mx::array MlxOps::layer_norm(const mx::array& x, const LayerNorm& n) const {
+  mx::array y = normalized(x, n);
   settle(y);
   return y;
 }

@@ -35,6 +35,7 @@ class MlxOps {
   Matrix read(const Tensor& x) const;
 
  private:
+  Tensor normalized(const Tensor& x, const LayerNorm& n) const;  // along the last axis
   struct ScoreBlock;
   // Which keys are seen (bool), or with a relative bias what is added to the scores (-infinity where not seen);
   // [1 or texts, 1 or heads, 1 or queries, keys]. Empty: all are, and nothing is.

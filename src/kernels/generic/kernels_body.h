@@ -72,16 +72,19 @@ struct KernelsBody {
         n, out, [](Float a, Float b) { return V::larger_or_nan(a, b); }, x, static_cast<const float*>(out));
   }
 
-  static void layer_norm(const float* a, const float* b, const float* weight, const float* bias,
-                         float epsilon, int64_t n, float* out) {
+  static void norm(const float* a, const float* b, const float* weight, const float* bias, float epsilon,
+                   bool centered, int64_t n, float* out) {
     const float* x = b == nullptr ? a : out;
-    const float total = b == nullptr ? sum(n, [a](int64_t i, int64_t count) { return load(a + i, count); })
-                                     : sum(n, [a, b, out](int64_t i, int64_t count) {
-                                         const Float both = V::add(load(a + i, count), load(b + i, count));
-                                         store(both, out + i, count);
-                                         return both;
-                                       });
-    const Float mean = V::set(total / static_cast<float>(n));
+    float total = 0;
+    if (b != nullptr)
+      total = sum(n, [a, b, out](int64_t i, int64_t count) {
+        const Float both = V::add(load(a + i, count), load(b + i, count));
+        store(both, out + i, count);
+        return both;
+      });
+    else if (centered)
+      total = sum(n, [a](int64_t i, int64_t count) { return load(a + i, count); });
+    const Float mean = V::set(centered ? total / static_cast<float>(n) : 0.0f);
     const float squares = sum(n, [mean, x](int64_t i, int64_t count) {
       const Float d = V::sub(load(x + i, count), mean);
       return V::mul(d, d);
@@ -145,7 +148,7 @@ struct KernelsBody {
         .add_scaled = add_scaled,
         .scale = scale,
         .max_into = max_into,
-        .layer_norm = layer_norm,
+        .norm = norm,
         .softmax = softmax,
         .normalize = normalize,
         .relu = activate<mlxe::relu<V>>,

@@ -44,13 +44,13 @@ void max_into(const float* x, int64_t n, float* out) {
     if (x[i] > out[i] || x[i] != x[i]) out[i] = x[i];
 }
 
-void layer_norm(const float* a, const float* b, const float* weight, const float* bias, float epsilon,
-                int64_t n, float* out) {
+void norm(const float* a, const float* b, const float* weight, const float* bias, float epsilon,
+          bool centered, int64_t n, float* out) {
   const float* x = b == nullptr ? a : out;
   if (b != nullptr) add(a, b, n, out);
   float sum = 0, squares = 0;
   for (int64_t i = 0; i < n; ++i) sum += x[i];
-  const float mean = sum / static_cast<float>(n);
+  const float mean = centered ? sum / static_cast<float>(n) : 0;
   for (int64_t i = 0; i < n; ++i) squares += (x[i] - mean) * (x[i] - mean);
   const float factor = 1 / std::sqrt(squares / static_cast<float>(n) + epsilon);
   for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - mean) * factor * weight[i] + bias[i];
@@ -124,7 +124,7 @@ const Kernels kKernelsScalar{
     .add_scaled = add_scaled,
     .scale = scale,
     .max_into = max_into,
-    .layer_norm = layer_norm,
+    .norm = norm,
     .softmax = softmax,
     .normalize = normalize,
     .relu = each<relu>,

@@ -1,0 +1,302 @@
+// What a decoder's layer has beside BERT's: RMS norms, heads that share keys, heads of another width, norms of queries
+// and keys, a causal mask. Against a naive forward pass in double precision, and against itself.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "models/engine.h"
+#include "models/naive_forward.h"
+#include "models/plan_builder.h"
+#include "models/plan_text.h"
+#include "models/random_model.h"
+#include "models/tiny_bert.h"
+#include "test_files.h"
+
+namespace mlxe::test::decoder_layer_test {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int64_t kSize = 32;  // of a head: four have 128 columns, the model 64
+constexpr int kLayers = 2;
+constexpr float kEpsilon = 1e-6f, kBase = 10000;
+constexpr LayerNorm kRms{.epsilon = kEpsilon, .has_bias = Bias::no, .kind = NormKind::rms};
+
+struct Case {
+  const char* name;
+  AttentionSpec spec;
+  // What the naive forward gets wrong in the twin.
+  std::function<void(naive::AttentionKind&, naive::Weights&)> damage;
+};
+
+// The two heads of keys in the other order.
+void swap_key_heads(naive::AttentionKind&, naive::Weights& w) {
+  naive::Mat& keys = w.at("layers.1.key.weight");
+  std::swap_ranges(keys.v.begin(), keys.v.begin() + kSize * kHidden, keys.v.begin() + kSize * kHidden);
+}
+
+std::vector<Case> cases() {
+  using Kind = naive::AttentionKind;
+  return {
+      {"grouped", {.heads = 4, .kv_heads = 2}, swap_key_heads},
+      {"one_key_head", {.heads = 4, .kv_heads = 1}, [](Kind& k, auto&) { k.causal = true; }},
+      {"causal", {.heads = 4, .causal = true}, [](Kind& k, auto&) { k.causal = false; }},
+      {"causal_window", {.heads = 4, .window = 7, .causal = true}, [](Kind& k, auto&) { ++k.window; }},
+      {"norms",
+       {.heads = 4, .norms = HeadNorms{kRms, kRms}},
+       [](Kind& k, auto&) { k.key_norm = k.query_norm; }},
+      {"all",
+       {.heads = 4, .kv_heads = 2, .rotary = Rotary{kBase}, .norms = HeadNorms{kRms, kRms}, .causal = true},
+       [](Kind& k, auto&) { k.rotary_base *= 1.1; }},
+  };
+}
+
+Plan plan_of(const AttentionSpec& spec) {
+  PlanBuilder p;
+  ValueId x = p.lookup(std::array{std::pair(p.table("words", kVocabulary, kHidden), RowIndex::ids)});
+  p.end_layer(x);
+  const int64_t width = spec.heads * kSize, kv_width = width / spec.group();
+  for (int i = 0; i < kLayers; ++i) {
+    p.scope("layers." + std::to_string(i) + ".");
+    const std::array<std::string, 3> names{"query", "key", "value"};
+    const std::array<std::string, 2> norms{"query_norm", "key_norm"};
+    const std::vector<ValueId> qkv =
+        p.linears(names, p.rms_norm("norm1", x, kEpsilon), std::array{width, kv_width, kv_width}, Bias::no);
+    const ValueId a =
+        p.attention("self", qkv, spec, {},
+                    spec.norms ? std::span<const std::string>(norms) : std::span<const std::string>());
+    x = p.add("add1", p.linear("out", a, kHidden, Bias::no), x);
+    const ValueId f = p.gated_feed_forward("gate", "up", "down", p.rms_norm("norm2", x, kEpsilon),
+                                           kFeedForward, Activation::silu, Bias::no);
+    x = p.add("add2", f, x);
+    if (i + 1 == kLayers) {
+      p.scope("");
+      x = p.rms_norm("norm", x, kEpsilon);
+    }
+    p.end_layer(x);
+  }
+  Plan plan = p.finish();
+  plan.vocab_size = kVocabulary;
+  plan.max_tokens = kPositions;
+  return plan;
+}
+
+naive::AttentionKind kind_of(const AttentionSpec& spec) {
+  return {.heads = spec.heads,
+          .kv_heads = spec.heads / spec.group(),
+          .causal = spec.causal,
+          .window = spec.window,
+          .rotary_base = spec.rotary ? static_cast<double>(spec.rotary->base) : 0,
+          .epsilon = static_cast<double>(kEpsilon)};
+}
+
+double silu(double x) {
+  return x / (1 + std::exp(-x));
+}
+
+// Token vectors of one text after the embeddings and after each layer. `damage` as in Case, of the last layer.
+std::vector<naive::Mat> naive_layers(const Case& c, naive::Weights w, const std::vector<int32_t>& ids,
+                                     bool damaged) {
+  const auto epsilon = static_cast<double>(kEpsilon);
+  const auto times = [&](const naive::Mat& x, const std::string& name) {
+    return naive::linear(x, w.at(name + ".weight"), {});
+  };
+  naive::Mat x(static_cast<int64_t>(ids.size()), kHidden);
+  for (int64_t t = 0; t < x.rows; ++t)
+    for (int64_t i = 0; i < kHidden; ++i)
+      x.at(t, i) = w.at("words.weight").at(ids[static_cast<size_t>(t)], i);
+  std::vector<naive::Mat> all{x};
+  for (int layer = 0; layer < kLayers; ++layer) {
+    const std::string p = "layers." + std::to_string(layer) + ".";
+    naive::AttentionKind kind = kind_of(c.spec);
+    if (c.spec.norms)
+      kind.query_norm = w.at(p + "query_norm.weight"), kind.key_norm = w.at(p + "key_norm.weight");
+    if (damaged && layer == 1) c.damage(kind, w);
+    const naive::Mat in = naive::rms_norm(x, w.at(p + "norm1.weight"), epsilon);
+    const naive::Mat a =
+        naive::attention(times(in, p + "query"), times(in, p + "key"), times(in, p + "value"), kind);
+    x = naive::add(x, times(a, p + "out"));
+    const naive::Mat f = naive::rms_norm(x, w.at(p + "norm2.weight"), epsilon);
+    naive::Mat inner = naive::apply(times(f, p + "gate"), silu);
+    const naive::Mat up = times(f, p + "up");
+    for (size_t i = 0; i < inner.v.size(); ++i) inner.v[i] *= up.v[i];
+    x = naive::add(x, times(inner, p + "down"));
+    if (layer + 1 == kLayers) x = naive::rms_norm(x, w.at("norm.weight"), epsilon);
+    all.push_back(x);
+  }
+  return all;
+}
+
+constexpr Scheme kFloats{.dtype = Dtype::f32};
+constexpr Scheme kAffine8{.mode = Mode::affine, .bits = 8, .group_size = 64, .dtype = Dtype::f16};
+
+// A case on an engine. Two of one scheme have the same weights.
+struct Loaded {
+  RandomWeights weights;
+  std::unique_ptr<Engine> engine;
+  Model model;
+  naive::Weights exact;  // of floats
+
+  Loaded(const Case& c, std::unique_ptr<Engine> on, const Scheme& scheme = kFloats)
+      : weights(scheme), engine(std::move(on)), model{.model_type = "tiny", .encoder = plan_of(c.spec)} {
+    const Linear square{.in = kHidden, .out = kHidden};
+    model.classifier = SequenceClassifier{
+        .transform = {.dense_name = "dense", .dense = square, .activation = Activation::tanh},
+        .out_name = "classifier",
+        .out = {.in = kHidden, .out = 3}};
+    fill(model, [&](const ParameterSpec& spec) {
+      const StoredWeight& stored = weights.store(spec);
+      if (stored.scheme.mode == Mode::none && stored.dtype == Dtype::f32) {
+        naive::Mat& m = exact[spec.name] =
+            naive::Mat(spec.shape.size() == 2 ? spec.shape[0] : 1, spec.shape.back());
+        std::vector<float> values(m.v.size());
+        std::memcpy(values.data(), stored.codes.data(), stored.codes.size());
+        std::ranges::copy(values, m.v.begin());
+      }
+      return engine->add(stored);
+    });
+  }
+  Loaded(const Case& c, Activations activations, const Scheme& scheme, int threads = 2)
+      : Loaded(c, make_cpu_engine({.threads = threads, .activations = activations}), scheme) {}
+
+  RunResult run(const Batch& batch, bool hidden = true) {
+    RunResult result;
+    engine->run(model, {.batch = batch, .layers = hidden, .hidden = hidden, .logits = true}, result);
+    return result;
+  }
+};
+
+class DecoderLayer : public testing::TestWithParam<Case> {};
+
+const std::vector<int> kLengths{5, 33, 1, 64, 129};
+
+// The largest error of a layer of the engine's, relative to the layer's largest value.
+double largest_error(const Case& c, std::unique_ptr<Engine> engine, bool damaged,
+                     const std::vector<int>& lengths = kLengths) {
+  Loaded loaded(c, std::move(engine));
+  const Batch batch = random_batch(lengths);
+  const RunResult found = loaded.run(batch);
+  double error = 0;
+  for (int64_t text = 0; text < batch.texts(); ++text) {
+    const std::vector<naive::Mat> layers = naive_layers(c, loaded.exact, single(batch, text).ids, damaged);
+    EXPECT_EQ(layers.size(), found.layers.size());
+    for (size_t layer = 0; layer < layers.size(); ++layer) {
+      double largest = 0, difference = 0;
+      const float* rows =
+          found.layers[layer].values.data() + int64_t{batch.offsets[static_cast<size_t>(text)]} * kHidden;
+      for (size_t i = 0; i < layers[layer].v.size(); ++i) {
+        largest = std::max(largest, std::abs(layers[layer].v[i]));
+        const double d = std::abs(static_cast<double>(rows[i]) - layers[layer].v[i]);
+        if (!(d <= difference)) difference = d;  // keeps a NaN
+      }
+      error = std::max(error, difference / largest);
+    }
+  }
+  return error;
+}
+
+// engine_mlx_test.cpp derives 1e-5 for some ten float32 sums in a row. A rotary angle is rounded to float32, which adds
+// its size, the longest text's length in radians, times 2^-24.
+constexpr double kTolerance = 1e-5 + 129 * 0x1p-24;
+
+TEST_P(DecoderLayer, EqualsTheNaiveForward) {
+  EXPECT_LE(largest_error(GetParam(), make_cpu_engine({.threads = 2}), false), kTolerance);
+}
+
+TEST_P(DecoderLayer, EqualsTheNaiveForwardOnMlx) {
+  if (!std::filesystem::exists(MLXE_BUILD_DIR "/libmlxe_engine_mlx.so"))
+    GTEST_SKIP() << "this build has no MLX module (MLXE_WITH_MLX=OFF)";
+  EXPECT_LE(largest_error(GetParam(), make_mlx_engine({}), false), kTolerance);
+  EXPECT_LE(largest_error(GetParam(), make_mlx_engine({}), false, {40, 40}), kTolerance)
+      << "texts of one length, which need no mask for padding";
+}
+
+TEST_P(DecoderLayer, AWrongAttentionShows) {
+  EXPECT_GT(largest_error(GetParam(), make_cpu_engine({.threads = 2}), true), 10 * kTolerance);
+}
+
+double mean_angle(const Matrix& a, const Matrix& b) {
+  double sum = 0;
+  for (int64_t r = 0; r < a.rows; ++r) {
+    double ab = 0, aa = 0, bb = 0;
+    for (int64_t i = r * a.columns; i < (r + 1) * a.columns; ++i) {
+      const double x = a.values[static_cast<size_t>(i)], y = b.values[static_cast<size_t>(i)];
+      ab += x * y, aa += x * x, bb += y * y;
+    }
+    sum += 1 - ab / std::sqrt(aa * bb);
+  }
+  return sum / static_cast<double>(a.rows);
+}
+
+// attention_kinds_test.cpp derives the bound of 8-bit activations with a gate; that of bfloat16's is half of
+// bf16_engine_test.cpp's worst angle, doubled for the gate.
+TEST_P(DecoderLayer, LowPrecisionActivationsAreNearFloat32) {
+  const Batch batch = random_batch(kLengths);
+  const Matrix exact = Loaded(GetParam(), Activations::float32, kAffine8).run(batch).hidden;
+  const auto angle = [&](Activations activations) {
+    return mean_angle(Loaded(GetParam(), activations, kAffine8).run(batch).hidden, exact);
+  };
+  EXPECT_LE(angle(Activations::int8), 1e-3);
+  EXPECT_GT(angle(Activations::int8), 1e-6) << "activations are not 8-bit at all";
+  EXPECT_LE(angle(Activations::bf16), 1.5e-4);
+  EXPECT_GT(angle(Activations::bf16), 1e-7) << "activations are not bfloat16 at all";
+}
+
+TEST_P(DecoderLayer, ATextHasTheSameBitsAloneAndInABatchOnAnyNumberOfThreads) {
+  const Batch batch = random_batch({33, 1, 2, 32, 129, 31, 64});
+  for (const Activations activations : {Activations::float32, Activations::int8, Activations::bf16}) {
+    Loaded two(GetParam(), activations, kAffine8), one(GetParam(), activations, kAffine8, 1);
+    const Matrix together = two.run(batch).hidden;
+    for (int64_t text = 0; text < batch.texts(); ++text) {
+      const Matrix own = one.run(single(batch, text)).hidden;
+      EXPECT_TRUE(std::equal(
+          own.values.begin(), own.values.end(),
+          together.values.begin() + int64_t{batch.offsets[static_cast<size_t>(text)]} * own.columns))
+          << "text " << text;
+    }
+  }
+}
+
+TEST_P(DecoderLayer, HeadsOfTheFirstTokenKeepTheirBits) {
+  const Batch batch = random_batch({9, 1, 30, 129});
+  for (const Activations activations : {Activations::float32, Activations::int8}) {
+    Loaded loaded(GetParam(), activations, kAffine8);
+    EXPECT_EQ(loaded.run(batch, false).logits.values, loaded.run(batch).logits.values);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, DecoderLayer, testing::ValuesIn(cases()),
+                         [](const auto& c) { return std::string(c.param.name); });
+
+TEST(DecoderPlan, IsPrintedAndCheckedWithItsHeads) {
+  const Plan plan = plan_of(cases().back().spec);
+  EXPECT_THAT(to_text(plan, plan.whole, [](const std::string&) { return std::string(); }),
+              HasSubstr("query_norm, key_norm, 4 heads, 2 of keys and values, causal, rotary, base 10000"));
+  EXPECT_THAT(to_text(plan, plan.whole, [](const std::string&) { return std::string(); }),
+              HasSubstr("rms norm"));
+  PlanBuilder p;
+  const ValueId x = p.lookup(std::array{std::pair(p.table("words", 10, 8), RowIndex::ids)});
+  EXPECT_THAT(error_text(
+                  [&] {
+                    p.attention("self", {x, x, x}, {.heads = 4, .kv_heads = 3});
+                  },
+                  ErrorCode::internal),
+              HasSubstr("self: 3 heads of keys do not divide 4 of queries"));
+  EXPECT_THAT(error_text(
+                  [&] {
+                    p.attention("self", {x, x, x}, {.heads = 4, .kv_heads = 2});
+                  },
+                  ErrorCode::internal),
+              HasSubstr("self: queries have 8 columns, keys or values 8 for 2 of 4 heads"));
+}
+
+}  // namespace
+}  // namespace mlxe::test::decoder_layer_test
