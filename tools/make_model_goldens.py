@@ -53,7 +53,7 @@ def fill(model, seed):
         digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
         random = np.random.default_rng(int.from_bytes(digest[:8], "little"))
         value = random.standard_normal(tuple(tensor.shape))
-        if "embeddings" in name and tensor.ndim == 2:
+        if "embed" in name and tensor.ndim == 2:
             value *= 0.05
             value[:, random.integers(tensor.shape[1])] *= 8
         elif tensor.ndim == 2:
@@ -257,7 +257,8 @@ BERT = dict(hidden_size=32, num_attention_heads=4, num_hidden_layers=2, intermed
 TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.wordpiece_without_token_types,
               "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram,
               "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece,
-              "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class}
+              "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class,
+              "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen}
 
 
 def labels(*names):
@@ -281,6 +282,9 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
         config = BERT | dict(num_hidden_layers=3, intermediate_size=48, global_attn_every_n_layers=2,
                              local_attention=8, reference_compile=False, pad_token_id=1, bos_token_id=0,
                              cls_token_id=0, eos_token_id=2, sep_token_id=2) | options
+    elif kind == "qwen3":  # the first token after the alphabet and 50 merges ends a text
+        config = BERT | dict(num_key_value_heads=2, head_dim=16, rope_theta=1e6, pad_token_id=306,
+                             eos_token_id=308) | options
     else:
         config = BERT | options
     if kind.endswith("roberta") or kind in ("camembert", "mpnet"):  # positions start at pad_token_id + 1
@@ -349,6 +353,15 @@ def old_names(name, seed):
     state["bert.embeddings.position_ids"] = torch.arange(MAX_TOKENS).unsqueeze(0)
     save_file({n: t.clone() for n, t in state.items()}, folder / "model.safetensors", {"format": "pt"})
     golden_of(folder, SHORT, seed)
+
+
+def language_model(kind, **options):
+    """The encoder inside a language model: a prefix, and an output matrix that nobody asks for."""
+    def make(name, seed):
+        folder = new_folder(name)
+        make_model(folder, kind, seed, transformers.AutoModelForCausalLM, **options).save_pretrained(folder)
+        golden_of(folder, SHORT, seed)
+    return make
 
 
 def sentence(modes, kind="bert", dense=False, normalize=False, prompts=None, include_prompt=True, newest=False):
@@ -428,6 +441,9 @@ FOLDERS = {
     "modernbert_cls": classifier("modernbert", classifier_pooling="mean", norm_bias=True, attention_bias=True,
                                  mlp_bias=True, classifier_bias=True, **labels("calm", "windy", "stormy")),
     "modernbert_ner": plain("modernbert", SHORT, AutoModelForTokenClassification, num_hidden_layers=2, **TAGS),
+    # layer 0 sees all tokens before, layer 1 seven
+    "qwen3": plain("qwen3", SHORT, use_sliding_window=True, sliding_window=8, max_window_layers=1),
+    "qwen3_lm": language_model("qwen3", num_hidden_layers=1, attention_bias=True, tie_word_embeddings=False),
     "st_mean_norm": sentence(("mean",), normalize=True),
     "st_cls": sentence(("cls",)),
     "st_max": sentence(("max",)),
@@ -437,6 +453,7 @@ FOLDERS = {
     "st_concat": sentence(("cls", "max", "mean")),
     "st_concat_newest": sentence(("mean", "cls", "max"), newest=True),  # in the order of the list
     "st_dense": sentence(("mean",), dense=True, normalize=True, newest=True),
+    "st_qwen3": sentence(("lasttoken",), kind="qwen3", normalize=True, prompts=PROMPTS),
     "st_prompts": sentence(("mean",), prompts=PROMPTS, include_prompt=False),
 }
 

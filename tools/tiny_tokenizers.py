@@ -7,9 +7,9 @@ whatever that library's version or thread count.
 import math
 from collections import Counter
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import (BertTokenizerFast, DistilBertTokenizerFast, MPNetTokenizerFast, PreTrainedTokenizerFast,
-                          RobertaTokenizerFast, XLMRobertaTokenizerFast)
+                          Qwen2TokenizerFast, RobertaTokenizerFast, XLMRobertaTokenizerFast)
 
 CORPUS = """
 The ferry left the harbour before the sun was up, and the town was still asleep behind it.
@@ -85,9 +85,8 @@ def wordpiece_of_mpnet(folder, max_length, json_file=True):
     return wordpiece(folder, max_length, json_file, MPNetTokenizerFast, ("<s>", "<pad>", "</s>", "[UNK]", "<mask>"))
 
 
-def byte_level_bpe(folder, max_length, json_file=True, tokenizer_class=RobertaTokenizerFast, **special):
+def learnt_merges(splitter):
     counts = Counter()
-    splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
     for line in CORPUS.strip().splitlines():
         counts.update(tuple(piece) for piece, _ in splitter.pre_tokenize_str(line))
     merges = []
@@ -107,6 +106,12 @@ def byte_level_bpe(folder, max_length, json_file=True, tokenizer_class=RobertaTo
                 i += 2 if joined else 1
             merged[tuple(symbols)] += n
         counts = merged
+    return merges
+
+
+def byte_level_bpe(folder, max_length, json_file=True, tokenizer_class=RobertaTokenizerFast, **special):
+    splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    merges = learnt_merges(splitter)
     pieces = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     pieces += ["".join(pair) for pair in merges] + ["<mask>"]
     bpe = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, merges))
@@ -125,6 +130,29 @@ def byte_level_bpe_without_class(folder, max_length, json_file=True):
     return byte_level_bpe(folder, max_length, json_file, PreTrainedTokenizerFast, pad_token="<pad>", cls_token="<s>",
                           sep_token="</s>", unk_token="<unk>", mask_token="<mask>",
                           model_input_names=["input_ids", "attention_mask"])
+
+
+def byte_level_bpe_of_qwen(folder, max_length, json_file=True):
+    """As Qwen3-Embedding has it: no token before the text, <|endoftext|> after it."""
+    pattern = Regex(r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
+                    r"\s+(?!\S)|\s+")
+    splitter = pre_tokenizers.Sequence([pre_tokenizers.Split(pattern, "isolated"),
+                                        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    merges = learnt_merges(splitter)
+    pieces = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *("".join(pair) for pair in merges)]
+    end = len(pieces)
+    bpe = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, merges))
+    bpe.normalizer = normalizers.NFC()
+    bpe.pre_tokenizer = splitter
+    bpe.decoder = decoders.ByteLevel()
+    bpe.add_special_tokens([AddedToken(t, special=True) for t in ("<|endoftext|>", "<|im_start|>", "<|im_end|>")])
+    bpe.post_processor = processors.Sequence([
+        processors.ByteLevel(trim_offsets=False),
+        processors.TemplateProcessing("$A <|endoftext|>", "$A $B <|endoftext|>", [("<|endoftext|>", end)])])
+    tokenizer = Qwen2TokenizerFast(tokenizer_object=bpe, model_max_length=max_length, unk_token=None,
+                                   eos_token="<|im_end|>", pad_token="<|endoftext|>", padding_side="left")
+    save(tokenizer, folder, json_file)
+    return tokenizer
 
 
 def unigram(folder, max_length):

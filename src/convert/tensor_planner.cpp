@@ -192,7 +192,10 @@ class TensorPlanner {
       return nullptr;
     };
     if (const CheckpointTensor* bias = find_in(kTiedBiases)) return bias;
-    return checkpoint_.config().get_or<bool>("tie_word_embeddings", true) ? find_in(kTiedWeights) : nullptr;
+    const Config& config = checkpoint_.config();
+    if (config.get_or<bool>("tie_word_embeddings", false))
+      if (const CheckpointTensor* weight = find_in(kWeightsTiedWhereSaid)) return weight;
+    return config.get_or<bool>("tie_word_embeddings", true) ? find_in(kTiedWeights) : nullptr;
   }
 
   void leave_out(const CheckpointTensor& tensor) {

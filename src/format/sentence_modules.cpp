@@ -29,10 +29,10 @@ class SentenceReader {
     read_library_config(saved);
     if (!saved) {
       say_text_config_is_not_read();
-      return assume_mean("has no modules.json");
+      return assume_pooling("has no modules.json");
     }
     read_text_config();
-    if (foreign_kind_) return assume_mean(fmt::format("was saved as a {}", printable(*foreign_kind_)));
+    if (foreign_kind_) return assume_pooling(fmt::format("was saved as a {}", printable(*foreign_kind_)));
     result_.declared = true;
     result_.files.emplace_back("modules.json");
     read_modules();
@@ -44,12 +44,25 @@ class SentenceReader {
     if (warn_) warn_(sentence);
   }
 
-  SentenceModules assume_mean(const std::string& reason) {
+  SentenceModules assume_pooling(const std::string& reason) {
+    const bool last = is_language_model();
     if (expect_ == ExpectVectors::yes)
-      tell(fmt::format("{}: {}; mean pooling was assumed, as sentence-transformers does", folder_.string(),
-                       reason));
-    result_.modules = {PoolingSpec{}};
+      tell(fmt::format("{}: {}; {} pooling was assumed, as sentence-transformers does", folder_.string(),
+                       reason, last ? "last-token" : "mean"));
+    result_.modules = {PoolingSpec{.kinds = {last ? PoolingKind::last_token : PoolingKind::mean}}};
     return std::move(result_);
+  }
+
+  // sentence-transformers goes by the first class that config.json names.
+  bool is_language_model() const {
+    const fs::path file = folder_ / transformer_folder_ / "config.json";
+    if (!fs::exists(file)) return false;
+    const nlohmann::json config = read_json(file);
+    const auto classes = config.find("architectures");
+    const auto causal = config.find("is_causal");
+    return classes != config.end() && classes->is_array() && !classes->empty() &&
+           classes->front().is_string() && classes->front().get<std::string>().ends_with("ForCausalLM") &&
+           (causal == config.end() || *causal != false);
   }
 
   // Reads config_sentence_transformers.json. The CrossEncoder's settings count only if the model was

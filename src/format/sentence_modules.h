@@ -48,7 +48,7 @@ enum class Similarity { cosine, dot, euclidean, manhattan };
 struct SentenceModules {
   // Exactly one is a PoolingSpec. Modules before it read each token's vector, modules after it the text's.
   std::vector<SentenceModuleSpec> modules;
-  bool declared = false;                     // modules.json is there; otherwise mean pooling is assumed
+  bool declared = false;                     // modules.json is there; otherwise a pooling is assumed
   std::filesystem::path transformer;         // the transformer's folder, relative; empty: the model's own
   bool cross_encoder = false;                // saved as a CrossEncoder: it scores texts and pairs
   std::optional<std::string> activation_fn;  // a CrossEncoder's function of logits to scores: a Python class
@@ -65,7 +65,7 @@ struct SentenceModules {
 enum class PromptUse { embedding, classification };
 std::string default_prompt(const SentenceModules& modules, PromptUse use);
 
-// Whether the caller wants sentence vectors. If not (a classifier), assuming mean pooling gives no warning.
+// Whether the caller wants sentence vectors. If not (a classifier), assuming a pooling gives no warning.
 enum class ExpectVectors { yes, no };
 
 // Warns of everything it ignores or assumes. Errors: format (missing or contradicting values), unsupported

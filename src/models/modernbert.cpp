@@ -9,32 +9,11 @@
 
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
+#include "models/layer_types.h"
 #include "models/plan_builder.h"
 
 namespace mlxe {
 namespace {
-
-constexpr const char* kFull = "full_attention";
-constexpr const char* kSliding = "sliding_attention";
-
-// A name of layer_types for each layer.
-std::vector<std::string> layer_types(const Config& c, int64_t layers) {
-  const int64_t every = c.positive_or("global_attn_every_n_layers", 3);
-  std::vector<std::string> types;
-  for (int64_t i = 0; i < layers; ++i) types.emplace_back(i % every == 0 ? kFull : kSliding);
-  if (!c.has("layer_types")) return types;
-  types = c.get<std::vector<std::string>>("layer_types");
-  if (static_cast<int64_t>(types.size()) != layers)
-    throw Error(ErrorCode::format,
-                fmt::format("{}: \"layer_types\" has {} entries, \"num_hidden_layers\" is {}", c.where(),
-                            types.size(), layers));
-  for (const std::string& type : types)
-    if (type != kFull && type != kSliding)
-      throw Error(ErrorCode::unsupported,
-                  fmt::format("{}: \"layer_types\" has {}; this version knows {} and {}", c.where(),
-                              printable(type), kFull, kSliding));
-  return types;
-}
 
 float rotary_base(const Config& c, const char* type, double otherwise) {
   if (!c.has("rope_parameters")) return static_cast<float>(otherwise);
@@ -74,10 +53,14 @@ ModernBertConfig read_modernbert_config(const Config& c) {
   // null: that of the layers that see all; absent: 10,000.
   const bool as_global = c.json().contains("local_rope_theta") && !c.has("local_rope_theta");
   const double local = c.non_negative_number_or("local_rope_theta", as_global ? global : 10000);
-  const float full_base = rotary_base(c, kFull, global), sliding_base = rotary_base(c, kSliding, local);
+  const float full_base = rotary_base(c, kFullAttention, global),
+              sliding_base = rotary_base(c, kSlidingAttention, local);
   const int64_t window = c.positive_or("local_attention", 128) / 2;
-  for (const std::string& type : layer_types(c, c.positive("num_hidden_layers"))) {
-    const bool slides = type == kSliding;
+  const int64_t every = c.positive_or("global_attn_every_n_layers", 3);
+  std::vector<bool> otherwise;
+  for (int64_t i = 0, layers = c.positive("num_hidden_layers"); i < layers; ++i)
+    otherwise.push_back(i % every != 0);
+  for (const bool slides : sliding_layers(c, otherwise)) {
     config.layers.push_back({.heads = config.heads,
                              .rotary = Rotary{slides ? sliding_base : full_base},
                              .window = slides ? window : 0});

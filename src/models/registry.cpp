@@ -15,6 +15,7 @@
 #include "models/distilbert.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
+#include "models/qwen3.h"
 
 namespace mlxe {
 namespace {
@@ -102,7 +103,7 @@ SequenceClassifier distilbert_classifier(const Config&) {
   return {.transform = {"pre_classifier", Activation::relu}, .out = "classifier"};
 }
 
-constexpr std::array<Architecture, 9> kArchitectures{{
+constexpr std::array<Architecture, 10> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -122,6 +123,7 @@ constexpr std::array<Architecture, 9> kArchitectures{{
      roberta_classifier, "tests/data/tiny/mpnet"},
     {"modernbert", "model", "ModernBertForSequenceClassification", "ModernBertForTokenClassification",
      make_modernbert, modernbert_classifier, "tests/data/tiny/modernbert", modernbert_transform},
+    {"qwen3", "model", nullptr, nullptr, make_qwen3, nullptr, "tests/data/tiny/qwen3"},
 }};
 
 ProblemType problem_type(const Config& c) {
@@ -146,8 +148,8 @@ std::vector<std::string> class_names(const Config& config) {
 
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
-  for (const std::string_view family :
-       {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra", "MPNet", "ModernBert"})
+  for (const std::string_view family : {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra",
+                                        "MPNet", "ModernBert", "Qwen3"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;
@@ -166,6 +168,7 @@ Head head_of_weights(const Checkpoint& checkpoint, const Architecture& architect
 // model (RobertaForSequenceClassification of an xlm-roberta) counts by its ending, and where no class of
 // transformers is named, the tensors decide. Both are said.
 Head find_head(const Checkpoint& checkpoint, const Architecture& architecture, const Warning& warn) {
+  if (architecture.classifier == nullptr) return Head::none;
   const Config& config = checkpoint.config();
   const std::vector<std::string> classes = class_names(config);
   const auto note = [&](Head head, const std::string& why) {

@@ -11,8 +11,9 @@
 namespace mlxe {
 
 struct Architecture {
-  const char* model_type;               // config.json's "model_type"
-  const char* base_prefix;              // transformers' base_model_prefix: "bert" in bert.encoder.layer...
+  const char* model_type;   // config.json's "model_type"
+  const char* base_prefix;  // transformers' base_model_prefix: "bert" in bert.encoder.layer...
+  // Null, all three with `classifier`, where no head of the architecture is computed.
   const char* sequence_classification;  // class in "architectures" whose head is a SequenceClassifier
   const char* token_classification;     // the same with a TokenClassifier
   Model (*make)(const Config& config);  // the encoder, without heads

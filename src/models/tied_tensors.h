@@ -14,6 +14,10 @@ inline constexpr std::pair<std::string_view, std::string_view> kTiedWeights[] = 
     {"lm_head.decoder.weight", "embeddings.word_embeddings.weight"},
     {"vocab_projector.weight", "embeddings.word_embeddings.weight"},
 };
+// The same of Qwen3, which are tied only if config.json says "tie_word_embeddings": true.
+inline constexpr std::pair<std::string_view, std::string_view> kWeightsTiedWhereSaid[] = {
+    {"lm_head.weight", "embed_tokens.weight"},
+};
 inline constexpr std::pair<std::string_view, std::string_view> kTiedBiases[] = {
     {"cls.predictions.decoder.bias", "cls.predictions.bias"},
     {"lm_head.decoder.bias", "lm_head.bias"},

@@ -146,13 +146,11 @@ struct Loaded {
   naive::Weights exact;  // of floats
 
   Loaded(const Case& c, std::unique_ptr<Engine> on, const Scheme& scheme = kFloats)
-      : weights(scheme), engine(std::move(on)), model{.model_type = "tiny", .encoder = plan_of(c.spec)} {
-    const Linear square{.in = kHidden, .out = kHidden};
-    model.classifier = SequenceClassifier{
-        .transform = {.dense_name = "dense", .dense = square, .activation = Activation::tanh},
-        .out_name = "classifier",
-        .out = {.in = kHidden, .out = 3}};
-    fill(model, [&](const ParameterSpec& spec) {
+      : weights(scheme), engine(std::move(on)), model{.model_type = "tiny", .plan = plan_of(c.spec)} {
+    PlanBuilder heads(std::move(model.plan));
+    add_classifier(heads, {.transform = {"dense", Activation::tanh}, .out = "classifier"}, 3);
+    model.plan = heads.finish();
+    fill(model, [&](const Parameter& spec) {
       const StoredWeight& stored = weights.store(spec);
       if (stored.scheme.mode == Mode::none && stored.dtype == Dtype::f32) {
         naive::Mat& m = exact[spec.name] =
@@ -169,7 +167,9 @@ struct Loaded {
 
   RunResult run(const Batch& batch, bool hidden = true) {
     RunResult result;
-    engine->run(model, {.batch = batch, .layers = hidden, .hidden = hidden, .logits = true}, result);
+    Outputs wanted{Output::text_logits};
+    if (hidden) wanted.add(Outputs{Output::layers, Output::hidden});
+    engine->run(model, {.batch = batch, .wanted = wanted}, result);
     return result;
   }
 };
@@ -240,9 +240,9 @@ double mean_angle(const Matrix& a, const Matrix& b) {
 // bf16_engine_test.cpp's worst angle, doubled for the gate.
 TEST_P(DecoderLayer, LowPrecisionActivationsAreNearFloat32) {
   const Batch batch = random_batch(kLengths);
-  const Matrix exact = Loaded(GetParam(), Activations::float32, kAffine8).run(batch).hidden;
+  const Matrix exact = Loaded(GetParam(), Activations::float32, kAffine8).run(batch)[Output::hidden];
   const auto angle = [&](Activations activations) {
-    return mean_angle(Loaded(GetParam(), activations, kAffine8).run(batch).hidden, exact);
+    return mean_angle(Loaded(GetParam(), activations, kAffine8).run(batch)[Output::hidden], exact);
   };
   EXPECT_LE(angle(Activations::int8), 1e-3);
   EXPECT_GT(angle(Activations::int8), 1e-6) << "activations are not 8-bit at all";
@@ -254,9 +254,9 @@ TEST_P(DecoderLayer, ATextHasTheSameBitsAloneAndInABatchOnAnyNumberOfThreads) {
   const Batch batch = random_batch({33, 1, 2, 32, 129, 31, 64});
   for (const Activations activations : {Activations::float32, Activations::int8, Activations::bf16}) {
     Loaded two(GetParam(), activations, kAffine8), one(GetParam(), activations, kAffine8, 1);
-    const Matrix together = two.run(batch).hidden;
+    const Matrix together = two.run(batch)[Output::hidden];
     for (int64_t text = 0; text < batch.texts(); ++text) {
-      const Matrix own = one.run(single(batch, text)).hidden;
+      const Matrix own = one.run(single(batch, text))[Output::hidden];
       EXPECT_TRUE(std::equal(
           own.values.begin(), own.values.end(),
           together.values.begin() + int64_t{batch.offsets[static_cast<size_t>(text)]} * own.columns))
@@ -269,7 +269,8 @@ TEST_P(DecoderLayer, HeadsOfTheFirstTokenKeepTheirBits) {
   const Batch batch = random_batch({9, 1, 30, 129});
   for (const Activations activations : {Activations::float32, Activations::int8}) {
     Loaded loaded(GetParam(), activations, kAffine8);
-    EXPECT_EQ(loaded.run(batch, false).logits.values, loaded.run(batch).logits.values);
+    EXPECT_EQ(loaded.run(batch, false)[Output::text_logits].values,
+              loaded.run(batch)[Output::text_logits].values);
   }
 }
 

@@ -140,32 +140,30 @@ constexpr Scheme of(Mode mode, int bits, int group) {
   return {.mode = mode, .bits = bits, .group_size = group, .dtype = Dtype::f16};
 }
 
-INSTANTIATE_TEST_SUITE_P(Schemes, MlxEngineCase,
-                         testing::Values(Case{"bert_f32", Kind::bert, plain(Dtype::f32)},
-                                         Case{"bert_f16", Kind::bert, plain(Dtype::f16)},
-                                         Case{"bert_bf16", Kind::bert, plain(Dtype::bf16)},
-                                         Case{"distilbert_f32", Kind::distilbert, plain(Dtype::f32)},
-                                         Case{"roberta_f32", Kind::roberta, plain(Dtype::f32)},
-                                         Case{"mpnet_f32", Kind::mpnet, plain(Dtype::f32)},
-                                         Case{"mpnet_affine8", Kind::mpnet, affine(8, 64)},
-                                         Case{"modernbert_f32", Kind::modernbert, plain(Dtype::f32)},
-                                         Case{"modernbert_affine4", Kind::modernbert, affine(4, 64)},
-                                         Case{"bert_affine2", Kind::bert, affine(2, 32)},
-                                         Case{"bert_affine3", Kind::bert, affine(3, 64)},
-                                         Case{"bert_affine4", Kind::bert, affine(4, 64)},
-                                         Case{"bert_affine5", Kind::bert, affine(5, 32)},
-                                         Case{"bert_affine6", Kind::bert, affine(6, 64)},
-                                         Case{"bert_affine8", Kind::bert, affine(8, 64)},
-                                         Case{"bert_affine8_f32", Kind::bert, affine(8, 32, Dtype::f32)},
-                                         Case{"bert_affine4_bf16", Kind::bert, affine(4, 64, Dtype::bf16)},
-                                         Case{"distilbert_affine8", Kind::distilbert, affine(8, 64)},
-                                         Case{"roberta_affine4", Kind::roberta, affine(4, 32)},
-                                         Case{"bert_mxfp4", Kind::bert, of(Mode::mxfp4, 4, 32)},
-                                         Case{"bert_mxfp8", Kind::bert, of(Mode::mxfp8, 8, 32)},
-                                         Case{"bert_nvfp4", Kind::bert, of(Mode::nvfp4, 4, 16)},
-                                         Case{"bert_int8", Kind::bert, of(Mode::int8, 8, 0)},
-                                         Case{"bert_fake", Kind::bert, of(Mode::fake, 8, 0)}),
-                         [](const auto& instance) { return std::string(instance.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Schemes, MlxEngineCase,
+    testing::Values(
+        Case{"bert_f32", Kind::bert, plain(Dtype::f32)}, Case{"bert_f16", Kind::bert, plain(Dtype::f16)},
+        Case{"bert_bf16", Kind::bert, plain(Dtype::bf16)},
+        Case{"distilbert_f32", Kind::distilbert, plain(Dtype::f32)},
+        Case{"roberta_f32", Kind::roberta, plain(Dtype::f32)},
+        Case{"mpnet_f32", Kind::mpnet, plain(Dtype::f32)}, Case{"mpnet_affine8", Kind::mpnet, affine(8, 64)},
+        Case{"modernbert_f32", Kind::modernbert, plain(Dtype::f32)},
+        Case{"modernbert_affine4", Kind::modernbert, affine(4, 64)},
+        Case{"qwen3_f32", Kind::qwen3, plain(Dtype::f32)}, Case{"qwen3_affine4", Kind::qwen3, affine(4, 64)},
+        Case{"bert_affine2", Kind::bert, affine(2, 32)}, Case{"bert_affine3", Kind::bert, affine(3, 64)},
+        Case{"bert_affine4", Kind::bert, affine(4, 64)}, Case{"bert_affine5", Kind::bert, affine(5, 32)},
+        Case{"bert_affine6", Kind::bert, affine(6, 64)}, Case{"bert_affine8", Kind::bert, affine(8, 64)},
+        Case{"bert_affine8_f32", Kind::bert, affine(8, 32, Dtype::f32)},
+        Case{"bert_affine4_bf16", Kind::bert, affine(4, 64, Dtype::bf16)},
+        Case{"distilbert_affine8", Kind::distilbert, affine(8, 64)},
+        Case{"roberta_affine4", Kind::roberta, affine(4, 32)},
+        Case{"bert_mxfp4", Kind::bert, of(Mode::mxfp4, 4, 32)},
+        Case{"bert_mxfp8", Kind::bert, of(Mode::mxfp8, 8, 32)},
+        Case{"bert_nvfp4", Kind::bert, of(Mode::nvfp4, 4, 16)},
+        Case{"bert_int8", Kind::bert, of(Mode::int8, 8, 0)},
+        Case{"bert_fake", Kind::bert, of(Mode::fake, 8, 0)}),
+    [](const auto& instance) { return std::string(instance.param.name); });
 
 // The texts are longer than the blocks of queries of windowed attention, on both engines. Angles of rotary positions
 // are rounded to float32. This adds an error of at most 2^-24 times the angle, which is at most the length in radians.

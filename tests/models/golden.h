@@ -55,6 +55,8 @@ inline constexpr const char* kTinyNames[] = {"bert",
                                              "modernbert",
                                              "modernbert_cls",
                                              "modernbert_ner",
+                                             "qwen3",
+                                             "qwen3_lm",
                                              "bert_ner",
                                              "distilbert_ner",
                                              "roberta_ner",
@@ -67,6 +69,7 @@ inline constexpr const char* kTinyNames[] = {"bert",
                                              "st_concat",
                                              "st_concat_newest",
                                              "st_dense",
+                                             "st_qwen3",
                                              "st_prompts"};
 
 // The real all-MiniLM-L6-v2: MLXE_MINILM_DIR, else where `make deps` installs its package:

@@ -17,12 +17,13 @@
 #include "models/model.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
+#include "models/qwen3.h"
 
 namespace mlxe::test {
 
 inline constexpr int64_t kVocabulary = 96, kHidden = 64, kFeedForward = 128, kHeads = 4, kPositions = 160;
 
-enum class Kind { bert, distilbert, roberta, mpnet, modernbert };
+enum class Kind { bert, distilbert, roberta, mpnet, modernbert, qwen3 };
 
 inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf) {
   const BertConfig bert_config{.vocab_size = kVocabulary,
@@ -54,11 +55,28 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
       .norm_bias = Bias::no,
       .attention_bias = Bias::no,
       .mlp_bias = Bias::no};
+  const LayerNorm rms{.epsilon = 1e-6f, .has_bias = Bias::no, .kind = NormKind::rms};
+  AttentionSpec decoder{.heads = kHeads,
+                        .kv_heads = kHeads / 2,
+                        .rotary = Rotary{1e6f},
+                        .norms = HeadNorms{rms, rms},
+                        .causal = true};
+  Qwen3Config qwen3_config{.vocab_size = kVocabulary,
+                           .hidden_size = kHidden,
+                           .intermediate_size = kFeedForward,
+                           .max_positions = kPositions,
+                           .head_size = 32,
+                           .layers = {decoder, decoder},
+                           .norm_epsilon = 1e-6f,
+                           .activation = activation,
+                           .attention_bias = Bias::yes};
+  qwen3_config.layers[1].window = 7;
   Model model{.model_type = "tiny",
               .plan = kind == Kind::distilbert   ? mlxe::distilbert(distilbert_config)
                       : kind == Kind::roberta    ? mlxe::roberta(bert_config, 1)
                       : kind == Kind::mpnet      ? mlxe::mpnet(bert_config, 32)
                       : kind == Kind::modernbert ? mlxe::modernbert(modernbert_config)
+                      : kind == Kind::qwen3      ? mlxe::qwen3(qwen3_config)
                                                  : mlxe::bert(bert_config),
               .labels = {"a", "b", "c"}};
   PlanBuilder heads(std::move(model.plan));

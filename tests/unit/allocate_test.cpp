@@ -216,10 +216,17 @@ TEST(Trace, FindsWhatTheOutputReadsAndWhere) {
   EXPECT_EQ(with_head.back().matrix, allocate::MatrixRole::head);
 }
 
+TEST(Trace, FindsEveryMatrixOfADecoder) {
+  std::vector<std::string> roles;
+  for (const auto& u : allocate::trace(load_model(tiny("qwen3_lm"), {}).model, Output::sentence))
+    roles.emplace_back(name(u.matrix));
+  EXPECT_THAT(roles, ElementsAre("table", "query", "key", "value", "attention_out", "up", "gate", "down"));
+}
+
 // The cost that compare() measures for a folder with one matrix at 4 bits and all others float32.
-double cost_by_folder(const std::string& matrix, const std::vector<TextInput>& inputs) {
+double cost_by_folder(const char* model, const std::string& matrix, const std::vector<TextInput>& inputs) {
   const TemporaryFolder folder;
-  ConvertOptions o = options(tiny("st_mean_norm"), folder / "out");
+  ConvertOptions o = options(tiny(model), folder / "out");
   o.scheme = {Mode::affine, 4, 32, Dtype::f32};
   for (const PlannedTensor& t : plan_conversion(o).tensors)
     if (t.shape.size() == 2) o.allocation[t.name] = {.dtype = Dtype::f32};
@@ -241,7 +248,7 @@ TEST(Sensitivity, IsWhatAFolderWithThatMatrixAloneCosts) {
     if (t.name != "embeddings.word_embeddings.weight" && t.layer != 1) continue;
     // The same kernels run on the same values. Only the order of summing 60 cosines near 1 differs: at most
     // 60 * 2^-53.
-    EXPECT_NEAR(t.widths[0].cost, cost_by_folder(t.name, inputs), 1e-13) << t.name;
+    EXPECT_NEAR(t.widths[0].cost, cost_by_folder("st_mean_norm", t.name, inputs), 1e-13) << t.name;
   }
   std::ranges::sort(costs);  // the twin: no two matrices cost the same
   for (size_t i = 1; i < costs.size(); ++i) EXPECT_GT(costs[i] - costs[i - 1], 1e-12);
@@ -251,6 +258,17 @@ TEST(Sensitivity, IsWhatAFolderWithThatMatrixAloneCosts) {
   EXPECT_LT(s.wholes[0].cost, 2 * s.wholes[0].sum);
   EXPECT_GT(s.wholes[0].cost, 0.5 * s.wholes[0].sum);
   EXPECT_THAT(to_svg(s), HasSubstr("<svg"));
+}
+
+TEST(Sensitivity, OfADecoderIsWhatAFolderWithThatMatrixAloneCosts) {
+  const std::vector<TextInput> inputs = texts(60);
+  const Sensitivity s = measure_sensitivity(
+      {.model = tiny("st_qwen3"), .texts = inputs, .bits = {4}, .group_size = 32, .dtype = Dtype::f32});
+  EXPECT_EQ(s.tensors.size(), 15U);
+  for (const TensorSensitivity& t : s.tensors) {
+    if (t.layer == 0) continue;
+    EXPECT_NEAR(t.widths[0].cost, cost_by_folder("st_qwen3", t.name, inputs), 1e-13) << t.name;
+  }
 }
 
 TEST(Sensitivity, FewerBitsCostMoreAndThreadsChangeNothing) {

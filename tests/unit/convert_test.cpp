@@ -65,7 +65,7 @@ const Named kSchemes[] = {
 TEST(Convert, PredictsEveryByteOfTheFolder) {
   for (const char* model :
        {"bert", "bert_old_names", "bert_sharded", "bert_f64", "bert_f16", "bert_odd", "distilbert_cls",
-        "roberta_cls", "xlm_roberta", "electra", "mpnet", "modernbert", "st_dense"})
+        "roberta_cls", "xlm_roberta", "electra", "mpnet", "modernbert", "qwen3", "qwen3_lm", "st_dense"})
     for (const Named& scheme : kSchemes) {
       SCOPED_TRACE(std::string(model) + ", " + scheme.name);
       const TemporaryFolder folder;
@@ -687,6 +687,22 @@ TEST(MlxEmbeddingsLayout, IsABareEncoderThatComputesTheSame) {
       // The bits are equal: the arithmetic differs only by the zeros that are added for DistilBERT.
       EXPECT_EQ(test::hidden_of(folder / "theirs").values, test::hidden_of(folder / "hf").values);
     }
+}
+
+// lm_head.weight is a copy only where config.json says so: the default of a Qwen3 is another than a BERT's.
+TEST(Convert, AnOutputMatrixIsTiedWhereConfigSaysSo) {
+  const TemporaryFolder folder;
+  const fs::path source = test::changed_copy(tiny("qwen3_lm"), folder / "source", [](RawTensors& t) {
+    t["lm_head.weight"] = t.at("model.embed_tokens.weight");
+  });
+  const auto has_copy = [&](const nlohmann::json& tied) {
+    test::change_config(source, [&](nlohmann::json& c) { c["tie_word_embeddings"] = tied; });
+    convert({.model = source, .output = folder / "out", .scheme = kAffine8g32, .if_done = IfDone::rewrite});
+    return test::read_tensors(folder / "out" / "model.safetensors").contains("lm_head.weight");
+  };
+  EXPECT_FALSE(has_copy(true));
+  EXPECT_TRUE(has_copy(false));
+  EXPECT_TRUE(has_copy(nullptr));
 }
 
 TEST(MlxEmbeddingsLayout, RefusesAnArchitectureTheReaderHasNoModelFor) {

@@ -89,6 +89,18 @@ TEST_F(SentenceModulesTest, WithoutModulesMeanIsAssumedAndSaid) {
   EXPECT_THAT(heard_.sentences, ElementsAre(HasSubstr("has no modules.json; mean pooling was assumed")));
 }
 
+TEST_F(SentenceModulesTest, OfALanguageModelTheLastTokenIsPooled) {
+  file("config.json", R"({"architectures": ["Qwen3ForCausalLM"]})");
+  EXPECT_THAT(kinds(), ElementsAre(PoolingKind::last_token));
+  EXPECT_THAT(heard_.sentences, ElementsAre(HasSubstr("last-token pooling was assumed")));
+  for (const char* other :
+       {R"({"architectures": ["Qwen3ForCausalLM"], "is_causal": false})",
+        R"({"architectures": ["Qwen3Model", "Qwen3ForCausalLM"]})", R"({"architectures": []})"}) {
+    file("config.json", other);
+    EXPECT_THAT(kinds(), ElementsAre(PoolingKind::mean)) << other;
+  }
+}
+
 TEST_F(SentenceModulesTest, AFolderOfAnotherKindIsAPlainEncoder) {
   modules({kTransformer});
   file("config_sentence_transformers.json", R"({"model_type": "CrossEncoder"})");

@@ -1,0 +1,132 @@
+#include "models/qwen3.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "mlx_encoder/error.h"
+#include "models/layer_types.h"
+#include "models/plan_builder.h"
+
+namespace mlxe {
+namespace {
+
+constexpr const char* kScaledRotary = "only plain rotary positions are computed";
+
+// "rope_theta" and "rope_scaling" of transformers 4, "rope_parameters" of 5. The base has no default here: those of the
+// two differ.
+float qwen3_rotary_base(const Config& c) {
+  double base = c.non_negative_number_or("rope_theta", 0);
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    c.harmless({key});
+    if (!c.has(key)) continue;
+    const Config own = c.object(key);
+    own.reject_unless("rope_type", {"default"}, kScaledRotary);
+    own.reject_unless("type", {"default"}, kScaledRotary);
+    base = own.non_negative_number_or("rope_theta", base);
+    if (const std::vector<std::string> unknown = own.unused_keys(); !unknown.empty())
+      throw Error(ErrorCode::unsupported,
+                  fmt::format("{}: has {}; {}", own.where(), printable(unknown[0]), kScaledRotary));
+  }
+  if (!(base > 0))
+    throw Error(ErrorCode::format, c.where() + ": no positive \"rope_theta\", the base of rotary positions");
+  return static_cast<float>(base);
+}
+
+// The largest distance to a token seen; 0: no layer slides. A window of W tokens counts the query's own.
+int64_t qwen3_window(const Config& c) {
+  const bool nulled = c.json().contains("sliding_window") && !c.has("sliding_window");
+  const int64_t tokens = c.positive_or("sliding_window", 4096);
+  if (!c.get_or<bool>("use_sliding_window", false) || nulled) return 0;
+  if (tokens == 1)
+    throw Error(ErrorCode::unsupported,
+                c.where() + ": \"sliding_window\" is 1; this version computes windows of two tokens or more");
+  return tokens - 1;
+}
+
+}  // namespace
+
+Qwen3Config read_qwen3_config(const Config& c) {
+  c.reject_unless("is_causal", {true}, "only attention to earlier tokens was compared with transformers");
+  Qwen3Config config{.vocab_size = c.positive("vocab_size"),
+                     .hidden_size = c.positive("hidden_size"),
+                     .intermediate_size = c.positive("intermediate_size"),
+                     .max_positions = c.positive("max_position_embeddings"),
+                     .head_size = c.positive_or("head_dim", 128),
+                     .layers = {},
+                     .norm_epsilon = static_cast<float>(c.non_negative_number_or("rms_norm_eps", 1e-6)),
+                     .activation = parse_activation(c.get_or<std::string>("hidden_act", "silu"),
+                                                    c.where() + ": \"hidden_act\""),
+                     .attention_bias = c.get_or<bool>("attention_bias", false) ? Bias::yes : Bias::no};
+  const int64_t heads = c.positive("num_attention_heads");
+  const bool as_heads = c.json().contains("num_key_value_heads") && !c.has("num_key_value_heads");
+  const int64_t kv_heads = c.positive_or("num_key_value_heads", as_heads ? heads : 32);
+  if (heads % kv_heads != 0)
+    throw Error(ErrorCode::format,
+                fmt::format("{}: \"num_key_value_heads\" is {}, which does not divide {} heads", c.where(),
+                            kv_heads, heads));
+  if (config.head_size % 2 != 0)
+    throw Error(ErrorCode::format,
+                fmt::format("{}: \"head_dim\" is {}, expected an even number", c.where(), config.head_size));
+  const LayerNorm norm{.epsilon = config.norm_epsilon, .has_bias = Bias::no, .kind = NormKind::rms};
+  const AttentionSpec spec{.heads = heads,
+                           .kv_heads = kv_heads,
+                           .rotary = Rotary{qwen3_rotary_base(c)},
+                           .norms = HeadNorms{norm, norm},
+                           .causal = true};
+  const int64_t window = qwen3_window(c), full_layers = c.positive_or("max_window_layers", 28);
+  std::vector<bool> slides;
+  for (int64_t i = 0, layers = c.positive("num_hidden_layers"); i < layers; ++i)
+    slides.push_back(window > 0 && i >= full_layers);
+  for (const bool slide : sliding_layers(c, slides)) {
+    if (slide && window == 0)
+      throw Error(ErrorCode::format, fmt::format("{}: \"layer_types\" has {}, but \"use_sliding_window\" or "
+                                                 "\"sliding_window\" allows none",
+                                                 c.where(), kSlidingAttention));
+    config.layers.push_back(spec);
+    if (slide) config.layers.back().window = window;
+  }
+  return config;
+}
+
+Plan qwen3(const Qwen3Config& c) {
+  PlanBuilder p;
+  const int words = p.table("embed_tokens", c.vocab_size, c.hidden_size);
+  ValueId x = p.lookup(std::array{std::pair(words, RowIndex::ids)});
+  p.end_layer(x);
+  const std::array<std::string, 3> qkv{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"};
+  const std::array<std::string, 2> norms{"self_attn.q_norm", "self_attn.k_norm"};
+  for (size_t i = 0; i < c.layers.size(); ++i) {
+    const AttentionSpec& spec = c.layers[i];
+    const int64_t width = spec.heads * c.head_size, kv_width = width / spec.group();
+    p.scope("layers." + std::to_string(i) + ".");
+    const ValueId in = p.rms_norm("input_layernorm", x, c.norm_epsilon);
+    const ValueId attended =
+        p.attention("self_attn", p.linears(qkv, in, std::array{width, kv_width, kv_width}, c.attention_bias),
+                    spec, {}, norms);
+    const ValueId a =
+        p.add("self_attn", p.linear("self_attn.o_proj", attended, c.hidden_size, c.attention_bias), x);
+    const ValueId f = p.gated_feed_forward("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
+                                           p.rms_norm("post_attention_layernorm", a, c.norm_epsilon),
+                                           c.intermediate_size, c.activation, Bias::no);
+    x = p.add("mlp", f, a);
+    if (i + 1 == c.layers.size()) {
+      p.scope("");
+      x = p.rms_norm("norm", x, c.norm_epsilon);
+    }
+    p.end_layer(x);
+  }
+  Plan plan = p.finish();
+  plan.vocab_size = c.vocab_size;
+  plan.max_tokens = c.max_positions;
+  return plan;
+}
+
+Model make_qwen3(const Config& c) {
+  return {.plan = qwen3(read_qwen3_config(c))};
+}
+
+}  // namespace mlxe
