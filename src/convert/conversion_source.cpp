@@ -40,7 +40,8 @@ void ConversionSource::read_sentence() {
           fmt::format("{}: mlx-embeddings loads no folder with a Dense module ({}): it takes its weights "
                       "for the encoder's; use --layout hf",
                       folder(), dense->folder));
-  for (std::string& caveat : mlx_embeddings_caveats(sentence, tokenizer.tokenizer.get()))
+  for (std::string& caveat :
+       mlx_embeddings_caveats(mlx_embeddings->model(), sentence, tokenizer.tokenizer.get()))
     warnings.push_back(std::move(caveat));
 }
 

@@ -73,10 +73,10 @@ class MlxEmbeddingsJudge {
     if (*theirs == MlxEmbeddingsModel::modernbert)
       caveats_.push_back("what it computes of a ModernBERT was not compared; it pools by classifier_pooling");
     else
-      check_config(model);
+      check_config(model, *theirs);
     check_tokenizer();
     check_subfolders();
-    check_quantization();
+    check_quantization(*theirs);
     if (const std::string f64 = f64_tensors(checkpoint_); !f64.empty()) why_.push_back(f64);
     ReaderVerdict result = verdict(kMlxEmbeddings, std::move(why_));
     result.why.insert(result.why.end(), caveats_.begin(), caveats_.end());
@@ -87,6 +87,7 @@ class MlxEmbeddingsJudge {
   // Beside the encoder. Its ModernBERT has heads for two classes, with fixed biases; BERT has a pooler always.
   std::set<std::string> names_of_heads(MlxEmbeddingsModel theirs) const {
     const Config& config = checkpoint_.config();
+    if (theirs == MlxEmbeddingsModel::qwen3) return {};
     if (theirs != MlxEmbeddingsModel::modernbert)
       return theirs == MlxEmbeddingsModel::bert || config.get_or<bool>("add_pooling_layer", true)
                  ? std::set<std::string>{"pooler.dense.weight", "pooler.dense.bias"}
@@ -106,10 +107,15 @@ class MlxEmbeddingsJudge {
     return names;
   }
 
-  // A tensor's name as the loader compares it: its ModernBERT adds "model." where that is missing.
+  // Its ModernBERT and Qwen3 add "model." to names where that is missing.
+  static bool adds_prefix(MlxEmbeddingsModel theirs) {
+    return theirs == MlxEmbeddingsModel::modernbert || theirs == MlxEmbeddingsModel::qwen3;
+  }
+  static constexpr std::string_view kPrefix = "model.";
+
+  // A tensor's name as the loader compares it, without that prefix.
   static std::string their_name(const CheckpointTensor& tensor, MlxEmbeddingsModel theirs) {
-    constexpr std::string_view kPrefix = "model.";
-    const bool prefixed = theirs == MlxEmbeddingsModel::modernbert && tensor.original.starts_with(kPrefix);
+    const bool prefixed = adds_prefix(theirs) && tensor.original.starts_with(kPrefix);
     return prefixed ? tensor.original.substr(kPrefix.size()) : tensor.original;
   }
 
@@ -123,6 +129,8 @@ class MlxEmbeddingsJudge {
       if (!present.contains(name)) missing.push_back(name);
     for (const CheckpointTensor& tensor : checkpoint_.tensors()) {
       if (tensor.original.find("position_ids") != std::string::npos) continue;
+      if (theirs == MlxEmbeddingsModel::qwen3 && tensor.original.find("lm_head.weight") != std::string::npos)
+        continue;
       const bool is_component = tensor.role == TensorRole::component && tensor.original.ends_with("s") &&
                                 wanted.contains(tensor.owner) &&
                                 their_name(tensor, theirs) == tensor.name;  // scales, biases
@@ -137,15 +145,35 @@ class MlxEmbeddingsJudge {
                                  listed(unexpected, kListedTensors)));
   }
 
-  void check_config(const Model& model) {
+  void check_config(const Model& model, MlxEmbeddingsModel theirs) {
+    const Config& config = checkpoint_.config();
+    if (theirs == MlxEmbeddingsModel::qwen3 &&
+        config.positive("hidden_size") % config.positive("num_attention_heads") != 0)
+      return why_.push_back("it asks for a \"hidden_size\" that \"num_attention_heads\" divides");
     try {
       const MlxEmbeddingsLayout layout(model, checkpoint_);  // says what can't be computed
-      for (std::string& caveat :
-           mlx_embeddings_caveats(read_sentence_modules(checkpoint_.folder()), tokenizer_.tokenizer.get()))
+      if (theirs == MlxEmbeddingsModel::qwen3) compare_qwen3_config(layout.config());
+      for (std::string& caveat : mlx_embeddings_caveats(theirs, read_sentence_modules(checkpoint_.folder()),
+                                                        tokenizer_.tokenizer.get()))
         caveats_.push_back(std::move(caveat));
     } catch (const Error& error) {
       caveats_.push_back(error.what());
     }
+  }
+
+  // Where config.json leaves out a key, or transformers 5 wrote it elsewhere, it has defaults of its own.
+  void compare_qwen3_config(const nlohmann::json& stated) {
+    const Config& config = checkpoint_.config();
+    const int64_t heads = config.positive("num_attention_heads");
+    const std::pair<const char*, int64_t> sizes[] = {{"num_key_value_heads", heads},
+                                                     {"head_dim", config.positive("hidden_size") / heads}};
+    for (const auto& [key, theirs] : sizes)
+      if (const int64_t read = config.positive_or(key, theirs); read != stated[key])
+        why_.push_back(fmt::format("config.json does not state {} {}, for which it takes {}", key,
+                                   stated[key].get<int64_t>(), read));
+    const auto base = static_cast<float>(config.non_negative_number_or("rope_theta", 1e6));
+    if (const float ours = stated["rope_theta"].get<float>(); base != ours)
+      caveats_.push_back(fmt::format("it reads \"rope_theta\" alone and takes {} for {}", base, ours));
   }
 
   void check_tokenizer() {
@@ -164,12 +192,14 @@ class MlxEmbeddingsJudge {
     });
   }
 
-  void check_quantization() {
+  void check_quantization(MlxEmbeddingsModel theirs) {
     const QuantizationConfig& quantization = checkpoint_.quantization();
     for (const CheckpointTensor& tensor : checkpoint_.tensors()) {
       if (tensor.role != TensorRole::weight || tensor.view.dtype != Dtype::u32) continue;
       const StoredWeight stored = checkpoint_.stored(tensor.name);
-      const std::string module = tensor.original.substr(0, tensor.original.rfind('.'));
+      const std::string name =
+          adds_prefix(theirs) ? std::string(kPrefix) + their_name(tensor, theirs) : tensor.original;
+      const std::string module = name.substr(0, name.rfind('.'));
       if (quantization.overrides().contains(module)) continue;
       Scheme global = *quantization.global();
       global.dtype = stored.scheme.dtype;

@@ -1,5 +1,7 @@
 #include "convert/mlx_embeddings_layout.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -70,6 +72,7 @@ constexpr MlxEmbeddingsRow kRows[] = {
     {.model_type = "camembert",
      .model = MlxEmbeddingsModel::xlm_roberta,
      .tokenizer_class = "CamembertTokenizer"},
+    {.model_type = "qwen3", .model = MlxEmbeddingsModel::qwen3},
 };
 
 constexpr double kEpsilon = 1e-12;  // of layer norms, transformers' default
@@ -82,13 +85,38 @@ const MlxEmbeddingsRow& row_of(const Model& model, const Config& config) {
                                           " for mlx-embeddings; use --layout hf");
 }
 
-void require_gelu(const MlxEmbeddingsRow& row, const Config& config) {
-  const auto spelling = config.get_or<std::string>(row.activation_key, "gelu");
+void require_activation(const MlxEmbeddingsRow& row, const Config& config) {
+  const bool qwen3 = row.model == MlxEmbeddingsModel::qwen3;
+  const auto spelling = config.get_or<std::string>(row.activation_key, qwen3 ? "silu" : "gelu");
   const std::string where = config.where() + ": \"" + row.activation_key + "\"";
-  if (parse_activation(spelling, where) != Activation::gelu_erf)
-    throw Error(ErrorCode::unsupported,
-                where + " is \"" + spelling +
-                    "\", but mlx-embeddings computes exact GELU in every model; use --layout hf");
+  if (parse_activation(spelling, where) != (qwen3 ? Activation::silu : Activation::gelu_erf))
+    throw Error(ErrorCode::unsupported, where + " is \"" + spelling + "\", but mlx-embeddings computes " +
+                                            (qwen3 ? "SiLU" : "exact GELU") +
+                                            " in every such model; use --layout hf");
+}
+
+// Its Qwen3 reads these keys alone, and not where transformers 5 writes them.
+json qwen3_config(const Model& model, const Config& source) {
+  json config = source.json();
+  for (const PlanOp& op : model.plan.whole.ops) {
+    if (op.kind != OpKind::attention) continue;
+    const AttentionSpec& spec = op.attention;
+    if (spec.window > 0)
+      throw Error(
+          ErrorCode::unsupported,
+          source.where() + ": a layer slides, but mlx-embeddings computes no windows; use --layout hf");
+    if (model.hidden_size() % spec.heads != 0)
+      throw Error(ErrorCode::unsupported,
+                  fmt::format("{}: {} heads do not divide \"hidden_size\" {}, which mlx-embeddings asks for; "
+                              "use --layout hf",
+                              source.where(), spec.heads, model.hidden_size()));
+    const PlanValue& queries = model.plan.whole.values[static_cast<size_t>(op.inputs[0])];
+    config["num_key_value_heads"] = spec.kv_heads;
+    config["head_dim"] = queries.columns / spec.heads;
+    config["rope_theta"] = static_cast<double>(spec.rotary->base);
+  }
+  for (const char* elsewhere : {"rope_parameters", "rope_scaling"}) config.erase(elsewhere);
+  return config;
 }
 
 // AutoTokenizer goes by model_type where nothing names the class.
@@ -101,6 +129,7 @@ bool names_its_tokenizer(const Checkpoint& checkpoint) {
 
 json loader_config(const MlxEmbeddingsRow& row, const Model& model, const Checkpoint& checkpoint) {
   const Config& source = checkpoint.config();
+  if (row.model == MlxEmbeddingsModel::qwen3) return qwen3_config(model, source);
   json config = source.json();
   for (const auto& [ours, theirs] : row.config_names) {
     const auto it = config.find(ours);
@@ -130,6 +159,7 @@ std::vector<SynthesizedTensor> missing_tensors(const MlxEmbeddingsRow& row, cons
                                                const Checkpoint& checkpoint) {
   using Fill = SynthesizedTensor::Fill;
   std::vector<SynthesizedTensor> missing;
+  if (row.model == MlxEmbeddingsModel::qwen3) return missing;
   const int64_t hidden = model.hidden_size();
   if (row.model == MlxEmbeddingsModel::bert && !checkpoint.has("pooler.dense.weight")) {
     const std::string why = "mlx-embeddings asks for a pooler, the model has none";
@@ -161,17 +191,27 @@ std::optional<MlxEmbeddingsModel> mlx_embeddings_model(std::string_view model_ty
   if (model_type == "bert") return MlxEmbeddingsModel::bert;
   if (model_type == "xlm-roberta" || model_type == "xlm_roberta") return MlxEmbeddingsModel::xlm_roberta;
   if (model_type == "modernbert") return MlxEmbeddingsModel::modernbert;
+  if (model_type == "qwen3") return MlxEmbeddingsModel::qwen3;
   return std::nullopt;
 }
 
 MlxEmbeddingsLayout::MlxEmbeddingsLayout(const Model& model, const Checkpoint& checkpoint)
     : row_(row_of(model, checkpoint.config())) {
-  require_gelu(row_, checkpoint.config());
+  require_activation(row_, checkpoint.config());
   config_ = std::make_shared<const json>(loader_config(row_, model, checkpoint));
   synthesized_ = missing_tensors(row_, model, checkpoint);
 }
 
+MlxEmbeddingsModel MlxEmbeddingsLayout::model() const noexcept {
+  return row_.model;
+}
+
 std::optional<std::string> MlxEmbeddingsLayout::name(std::string_view canonical) const {
+  if (row_.model == MlxEmbeddingsModel::qwen3) {
+    for (const std::string_view part : {"embed_tokens.", "layers.", "norm."})
+      if (canonical.starts_with(part)) return "model." + std::string(canonical);
+    return std::nullopt;
+  }
   for (const std::string_view same : {"embeddings.", "pooler.dense."})
     if (canonical.starts_with(same)) return std::string(canonical);
   if (!canonical.starts_with(row_.layers)) return std::nullopt;
@@ -187,23 +227,25 @@ std::optional<std::string> MlxEmbeddingsLayout::name(std::string_view canonical)
   return std::nullopt;
 }
 
-std::vector<std::string> mlx_embeddings_caveats(const SentenceModules& sentence, const Tokenizer* tokenizer) {
+std::vector<std::string> mlx_embeddings_caveats(MlxEmbeddingsModel model, const SentenceModules& sentence,
+                                                const Tokenizer* tokenizer) {
   std::vector<std::string> caveats;
   if (sentence.do_lower_case && tokenizer && is_case_sensitive(*tokenizer))
     caveats.push_back(
         "mlx-embeddings does not read sentence_bert_config.json, whose do_lower_case asks for texts in lower "
         "case; give it such");
-  if (!sentence.declared) return caveats;
+  const bool takes_last = model == MlxEmbeddingsModel::qwen3;
   if (!std::holds_alternative<PoolingSpec>(sentence.modules.front()))
     caveats.push_back(
         "mlx-embeddings pools the token vectors as the encoder gives them; this model has modules between, "
         "so apply them to its last_hidden_state and pool that yourself");
   for (const SentenceModuleSpec& module : sentence.modules) {
     const auto* pooling = std::get_if<PoolingSpec>(&module);
-    if (pooling && pooling->kinds != std::vector{PoolingKind::mean})
+    if (pooling && pooling->kinds != std::vector{takes_last ? PoolingKind::last_token : PoolingKind::mean})
       caveats.push_back(
-          "mlx-embeddings averages the token vectors whatever 1_Pooling says; this model pools otherwise, so "
-          "take its last_hidden_state and pool it yourself");
+          fmt::format("mlx-embeddings {} whatever 1_Pooling says; this model pools otherwise, so take its "
+                      "last_hidden_state and pool it yourself",
+                      takes_last ? "takes the last token's vector" : "averages the token vectors"));
   }
   return caveats;
 }

@@ -1,8 +1,8 @@
-// How a model is spelled for Python's mlx-embeddings: a bare encoder under the names of BERT or XLM-RoBERTa.
+// How a model is spelled for Python's mlx-embeddings: a bare encoder under the names of BERT, XLM-RoBERTa or Qwen3.
 //
-// Its loader (mlx_embeddings/utils.py, models/{bert,xlm_roberta}.py, 0.1.0) takes tensors without a prefix
-// and refuses a folder with one tensor too many or too few. It always computes exact GELU, and its
-// text_embeds are always the normalized mean of the token vectors.
+// Its loader (mlx_embeddings/utils.py, models/{bert,xlm_roberta,qwen3}.py, 0.1.0) refuses a folder with one tensor
+// too many or too few. BERT and XLM-RoBERTa have no prefix, exact GELU always, and text_embeds that are the normalized
+// mean of the token vectors always. Qwen3 has the prefix "model.", SiLU, no windows, and the last token's vector.
 #pragma once
 
 #include <memory>
@@ -20,7 +20,7 @@
 namespace mlxe {
 
 // The models of mlx-embeddings that are encoders.
-enum class MlxEmbeddingsModel { bert, xlm_roberta, modernbert };
+enum class MlxEmbeddingsModel { bert, xlm_roberta, modernbert, qwen3 };
 // The one it loads a folder with this model_type as; nullopt: none.
 std::optional<MlxEmbeddingsModel> mlx_embeddings_model(std::string_view model_type) noexcept;
 
@@ -41,9 +41,10 @@ struct MlxEmbeddingsRow;  // of an architecture
 
 class MlxEmbeddingsLayout {
  public:
-  // Errors: unsupported (an architecture or activation that no model of mlx-embeddings computes).
+  // Errors: unsupported (an architecture, activation or attention that no model of mlx-embeddings computes).
   MlxEmbeddingsLayout(const Model& model, const Checkpoint& checkpoint);
 
+  MlxEmbeddingsModel model() const noexcept;
   // The loader's name for a tensor with this canonical name; nullopt: it has no place for it.
   std::optional<std::string> name(std::string_view canonical) const;
   const std::vector<SynthesizedTensor>& synthesized() const noexcept { return synthesized_; }
@@ -58,6 +59,7 @@ class MlxEmbeddingsLayout {
 
 // What mlx-embeddings does differently with the model's folder: one sentence each. `tokenizer`: the folder's;
 // null: it has none that loads.
-std::vector<std::string> mlx_embeddings_caveats(const SentenceModules& sentence, const Tokenizer* tokenizer);
+std::vector<std::string> mlx_embeddings_caveats(MlxEmbeddingsModel model, const SentenceModules& sentence,
+                                                const Tokenizer* tokenizer);
 
 }  // namespace mlxe

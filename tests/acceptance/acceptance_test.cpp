@@ -384,15 +384,6 @@ TEST_F(SharedMaterial, NarrowTextsDoNoHarmBesideTheBuiltInText) {
   EXPECT_LT(first_percentile(BuiltInText::left_out), 0.974);
 }
 
-TEST_F(SharedMaterial, DistilBertBy4BitsOnTheBuiltInText) {
-  convert({.model = nli_model(), .output = folder_ / "4", .scheme = affine(4), .calibration = Calibration{}});
-  const Comparison c = compare(nli_model(), folder_ / "4", nli_input(),
-                               {.engine = EngineKind::cpu, .run_mode = Activations::float32});
-  const double flipped = 100.0 * static_cast<double>(c.labels->flips) / static_cast<double>(c.labels->texts);
-  fmt::print("NLI 4 bits on the built-in text: flips {:.2f} %\n", flipped);
-  EXPECT_LE(flipped, 3.5);
-}
-
 TEST_F(SharedMaterial, DistilBertOverNli) {
   // A part of the pairs. EvaluateDistilBertNli runs all of them, and compares the original with transformers.
   constexpr size_t kPairs = 1000;

@@ -66,7 +66,7 @@ def minilm_folder():
 CONVERSIONS = {
     "8-bit": ["-q", "--q-group-size", "32"],
     "8-bit, its layout": ["-q", "--q-group-size", "32", "--layout", "mlx-embeddings"],
-    "mixed, its layout": ["-q", "--q-group-size", "32", "--set", "*.layer.0.*=4:32", "--layout", "mlx-embeddings"],
+    "mixed, its layout": ["-q", "--q-group-size", "32", "--set", "*layer*.0.*=4:32", "--layout", "mlx-embeddings"],
     "mxfp4, its layout": ["-q", "--q-mode", "mxfp4", "--layout", "mlx-embeddings"],
     "calibrated, its layout": ["-q", "--q-bits", "4", "--q-group-size", "32", "--layout", "mlx-embeddings", "--calibrate"],
     "int8": ["-q", "--q-mode", "int8"],
@@ -102,7 +102,7 @@ def is_refused(program, *command):
 def check_verdicts(program, scratch):
     refused = []
     folders = {folder.name: folder for folder in sorted((ROOT / "tests/data/tiny").iterdir()) if folder.is_dir()}
-    for name in ("bert", "distilbert_cls", "roberta", "xlm_roberta", "st_dense"):
+    for name in ("bert", "distilbert_cls", "roberta", "xlm_roberta", "st_dense", "st_qwen3"):
         for how, options in CONVERSIONS.items():
             folders[f"{name} {how}"] = scratch / f"{name} {how}"
             if options[-1] == "--calibrate":

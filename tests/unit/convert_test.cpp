@@ -689,6 +689,40 @@ TEST(MlxEmbeddingsLayout, IsABareEncoderThatComputesTheSame) {
     }
 }
 
+// Qwen3 has a prefix there; what the language model adds is left out, as is rope_parameters, which it does not read.
+TEST(MlxEmbeddingsLayout, OfADecoderIsItsEncoder) {
+  const TemporaryFolder folder;
+  const fs::path source = folder / "source";
+  fs::copy(tiny("qwen3_lm"), source, fs::copy_options::recursive);
+  test::change_config(source, [](nlohmann::json& c) {
+    c.erase("rope_theta");
+    c["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 1e6}};
+  });
+  std::vector<std::string> heard;
+  convert({.model = source,
+           .output = folder / "theirs",
+           .scheme = kAffine8g32,
+           .layout = Layout::mlx_embeddings,
+           .warning = [&](std::string_view sentence) { heard.emplace_back(sentence); }});
+  EXPECT_THAT(heard, ::testing::Contains(HasSubstr("lm_head.weight")));
+  for (const auto& [name, tensor] : test::read_tensors(folder / "theirs" / "model.safetensors"))
+    EXPECT_TRUE(name.starts_with("model.")) << name;
+  const nlohmann::json config = config_of(folder / "theirs");
+  EXPECT_EQ(config["rope_theta"], 1e6);
+  EXPECT_FALSE(config.contains("rope_parameters"));
+  convert({.model = source, .output = folder / "hf", .scheme = kAffine8g32});
+  EXPECT_EQ(test::hidden_of(folder / "theirs").values, test::hidden_of(folder / "hf").values);
+  EXPECT_THAT(error_text(
+                  [&] {
+                    convert({.model = tiny("qwen3"),
+                             .output = folder / "windows",
+                             .scheme = kAffine8g32,
+                             .layout = Layout::mlx_embeddings});
+                  },
+                  ErrorCode::unsupported),
+              HasSubstr("mlx-embeddings computes no windows"));
+}
+
 // lm_head.weight is a copy only where config.json says so: the default of a Qwen3 is another than a BERT's.
 TEST(Convert, AnOutputMatrixIsTiedWhereConfigSaysSo) {
   const TemporaryFolder folder;

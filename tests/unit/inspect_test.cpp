@@ -193,6 +193,11 @@ TEST(Inspect, KnowsWhatMlxEmbeddingsLoads) {
   EXPECT_THAT(verdict(tiny("modernbert")).why, ElementsAre(HasSubstr("was not compared")));
   EXPECT_FALSE(verdict(tiny("modernbert_ner")).loads);
   EXPECT_FALSE(verdict(tiny("modernbert_cls")).loads);
+  // Its Qwen3 takes the last token's vector, adds the prefix and skips lm_head, but knows no windows.
+  EXPECT_THAT(verdict(tiny("st_qwen3")).why, ::testing::IsEmpty());
+  EXPECT_THAT(verdict(tiny("qwen3_lm")).why, ::testing::IsEmpty());
+  EXPECT_TRUE(verdict(tiny("qwen3")).loads);
+  EXPECT_THAT(verdict(tiny("qwen3")).why, Contains(HasSubstr("computes no windows")));
   EXPECT_TRUE(verdict(tiny("bert")).loads);
   EXPECT_TRUE(verdict(tiny("xlm_roberta")).loads);
   EXPECT_TRUE(verdict(converted(folder, "bert", kAffine4)).loads);
