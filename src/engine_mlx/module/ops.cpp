@@ -154,6 +154,8 @@ mx::array MlxOps::attend(const mx::array& q, const mx::array& k, const mx::array
             length = k.shape(2);
   const float scale = 1.0f / std::sqrt(static_cast<float>(size));
   const auto window = static_cast<int>(spec.window);
+  // MLX's own causal mask lets the last query see the last key, as here.
+  const bool by_mode = spec.causal && window == 0 && !spec.relative_bias && !chunk.mask;
   const auto fit = static_cast<int>(std::min<int64_t>(kScores / (int64_t{texts} * heads * length), queries));
   const int step = window > 0 ? std::min(kWindowQueries, queries) : std::max(1, fit);
   std::vector<mx::array> blocks;
@@ -165,9 +167,14 @@ mx::array MlxOps::attend(const mx::array& q, const mx::array& k, const mx::array
     const auto rows = [&](const mx::array& x, int from, int to) {
       return mx::slice(x, {0, 0, from, 0}, {texts, x.shape(1), to, size});
     };
-    const std::optional<mx::array> mask = attention_mask(spec, chunk, {i, count, first, last - first});
-    blocks.push_back(mx::fast::scaled_dot_product_attention(
-        rows(q, i, i + count), rows(k, first, last), rows(v, first, last), scale, mask ? "array" : "", mask));
+    std::optional<mx::array> mask;
+    if (!by_mode) mask = attention_mask(spec, chunk, {i, count, first, last - first});
+    blocks.push_back(mx::fast::scaled_dot_product_attention(rows(q, i, i + count), rows(k, first, last),
+                                                            rows(v, first, last), scale,
+                                                            by_mode ? "causal"
+                                                            : mask  ? "array"
+                                                                    : "",
+                                                            mask));
     if (step < queries) settle(blocks.back());
   }
   return blocks.size() == 1 ? blocks[0] : mx::concatenate(blocks, 2);
