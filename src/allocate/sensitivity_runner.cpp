@@ -13,8 +13,6 @@
 namespace mlxe::allocate {
 namespace {
 
-
-
 cpu::Weight float_weight(const std::string& name, const Shape& shape, const std::vector<float>& values) {
   return cpu::Weight({.name = name,
                       .scheme = {},

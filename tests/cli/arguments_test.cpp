@@ -186,7 +186,8 @@ TEST(Arguments, TextsThatBeginWithADashFollowOthers) {
 }
 
 TEST(Arguments, AfterTheMarkNothingIsAnOption) {
-  EXPECT_EQ(usage({"inspect", kModel, "--", "--json"}), "inspect: unexpected argument \"--json\"; see mlx-encoder inspect --help");
+  EXPECT_EQ(usage({"inspect", kModel, "--", "--json"}),
+            "inspect: unexpected argument \"--json\"; see mlx-encoder inspect --help");
   const Outcome folder = run_program({"inspect", "--", "--json"});
   EXPECT_EQ(folder.status, 4) << "a folder of that name";
   EXPECT_THAT(folder.err, HasSubstr("--json"));

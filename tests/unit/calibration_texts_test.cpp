@@ -182,7 +182,8 @@ TEST(CalibrationTexts, LabelsAndNumbersAreNotTakenForTexts) {
 TEST(CalibrationTexts, RepeatedOnesAreCounted) {
   Calibration calibration = sentences();
   for (size_t i = 0; i < 31; ++i) calibration.texts[i] = calibration.texts[59];
-  EXPECT_THAT(said(calibration), HasSubstr("31 of the 60 texts repeat another text: only 29 different texts"));
+  EXPECT_THAT(said(calibration),
+              HasSubstr("31 of the 60 texts repeat another text: only 29 different texts"));
   calibration.texts[0].text += " again";
   calibration.texts[1].text += " left";
   EXPECT_THAT(said(calibration), IsEmpty());
