@@ -16,7 +16,7 @@ OPERATIONS = [
     ("matrix products", r"matmul|vnni_matmul|\btile<|tiles<|int8_block|bf16_block|packed_|multiply|scale<"),
     ("weights to bfloat16 or bytes", r"[Dd]ecode|expand|read_bf16|unpack"),
     ("attention", r"attend|pack_keys|pack_values|softmax|attention|transpose|score|VectorProducts"),
-    ("activations to codes or bfloat16", r"quantize|round|quantize_activations"),
+    ("activations to codes or bfloat16", r"quantize|round"),
     ("GELU", r"gelu|erf"),
     ("layer norm, residual sum", r"layer_norm|::norm\b|::add\b"),
     ("memory from the system", r"page_fault|clear_page|\[k\]|_raw_spin|list_del|alloc|free|mmap|madvise"),

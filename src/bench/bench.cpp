@@ -37,12 +37,11 @@ uint64_t matrix_bytes(const Checkpoint& checkpoint, const Plan& plan) {
 RunRequest wanted(const Model& model, bool first_token, const std::filesystem::path& folder) {
   if (!first_token) return {.wanted = {Output::hidden}};
   for (const Output o : {Output::text_logits, Output::pooled})
-    if (model.has(o)) return {.wanted = {o}};
-  throw Error(
-      ErrorCode::usage,
-      fmt::format("{}: has neither a classifier nor a pooler, which read the first token alone; leave "
-                  "out --first-token",
-                  folder.string()));
+    if (model.plan.first_tokens.output(o) != kNoValue) return {.wanted = {o}};
+  throw Error(ErrorCode::usage,
+              fmt::format("{}: has neither a classifier nor a pooler that reads the first token alone; leave "
+                          "out --first-token",
+                          folder.string()));
 }
 
 // Of the encoder's matrices.

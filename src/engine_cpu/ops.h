@@ -33,7 +33,7 @@ class CpuOps {
  public:
   using Tensor = cpu::Tensor;
 
-  // `pool` null: everything runs on the calling thread. `form`: the format of activations for packed weights.
+  // `pool` null: everything runs on the calling thread. `format`: that of activations for packed weights.
   CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool, ActivationFormat format);
 
   Tensor embed(std::span<const Lookup> lookups);

@@ -48,7 +48,7 @@ class PlanBuilder {
   // down(activation(gate(x)) * up(x)) of one matrix that holds the rows of the gate, then those of up.
   ValueId gated_feed_forward(const std::string& gate_and_up, const std::string& down, ValueId x,
                              int64_t width, Activation activation, Bias bias);
-  // The same of three matrices.
+  // down(activation(gate(x)) * up(x)) of three matrices.
   ValueId gated_feed_forward(const std::string& gate, const std::string& up, const std::string& down,
                              ValueId x, int64_t width, Activation activation, Bias bias);
 

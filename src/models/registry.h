@@ -15,7 +15,7 @@ struct Architecture {
   const char* base_prefix;  // transformers' base_model_prefix: "bert" in bert.encoder.layer...
   // Null, all three with `classifier`, where no head of the architecture is computed.
   const char* sequence_classification;  // class in "architectures" whose head is a SequenceClassifier
-  const char* token_classification;     // the same with a TokenClassifier
+  const char* token_classification;     // the same, of a token classifier
   Model (*make)(const Config& config);  // the encoder, without heads
   SequenceClassifier (*classifier)(const Config& config);
   const char* proved_with;  // the checkpoint its parity was proved on (tests/models)
@@ -29,7 +29,7 @@ std::span<const Architecture> architectures() noexcept;
 const Architecture& find_architecture(const Config& config);
 
 // Canonicalizes the checkpoint's names and makes the model its folder describes: the encoder, the pooler and
-// a classifier where their tensors are there. The sentence pipeline is left empty. Every config key is
+// a classifier where their tensors are there. load_model adds the sentence pipeline. Every config key is
 // accounted for: keys nothing uses are said through `warn`.
 // Errors: unsupported (an architecture or a value), format (config.json contradicts itself).
 Model make_model(Checkpoint& checkpoint, const Warning& warn);
