@@ -81,8 +81,9 @@ struct Encoder::Impl {
     std::string known;
     for (const auto& [key, text] : info.prompts) known += (known.empty() ? "" : ", ") + key;
     throw Error(ErrorCode::usage,
-                fmt::format("prompt \"{}\": this model has {}; name one of them or give a literal prompt",
-                            chosen, known.empty() ? "no prompts" : "the prompts " + known));
+                fmt::format("prompt \"{}\": this model has {} a literal prompt", chosen,
+                            known.empty() ? "no prompts; give"
+                                          : "the prompts " + known + "; name one of them or give"));
   }
 
   std::vector<std::vector<float>> logits(std::span<const TextInput> texts, TextRunner::Job job) const {
@@ -172,7 +173,8 @@ std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> 
   const size_t hole = options.hypothesis_template.find("{}");
   if (hole == std::string::npos)
     throw Error(ErrorCode::usage,
-                fmt::format("zero-shot: the template \"{}\" has no {{}} for the label to go into",
+                fmt::format("zero-shot: the template \"{}\" has no {{}}; write {{}} where the label belongs, "
+                            "as in \"This example is {{}}.\"",
                             options.hypothesis_template));
   const std::vector<std::string>& names = impl_->info.labels;
   const int64_t entailment = label_starting(names, "entail");

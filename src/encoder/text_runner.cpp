@@ -85,7 +85,7 @@ bool needs_cpu_engine(EngineKind engine, Activations activations) {
   if (engine == EngineKind::mlx)
     throw Error(
         ErrorCode::usage,
-        fmt::format("engine mlx with {} activations: the mlx engine's are float32; leave out one of the two",
+        fmt::format("engine mlx: found {} activations, expected float32; choose float32 or the cpu engine",
                     name(activations)));
   return true;
 }

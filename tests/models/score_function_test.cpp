@@ -213,7 +213,7 @@ TEST(Options, OfWhichOneWouldBeIgnoredAreRefused) {
                                     {.engine = EngineKind::mlx, .activations = activations});
                     },
                     ErrorCode::usage),
-                HasSubstr("the mlx engine's are float32"));
+                HasSubstr("expected float32; choose float32 or the cpu engine"));
   const Encoder encoder = Encoder::load(test::tiny("st_prompts"), {.engine = EngineKind::cpu});
   const std::vector<std::string> texts{"the cat"};
   EXPECT_THAT(test::error_text([&] { encoder.embed(texts, {.prompt_name = "query", .prompt = ""}); },
