@@ -12,8 +12,8 @@ namespace mlxe::allocate {
 
 class HeldOutTexts {
  public:
-  // Runs the original on about `most_tokens` tokens of them. `original` must outlive this; all models run on
-  // its threads.
+  // Runs the original on about `most_tokens` tokens of the texts. `original` must outlive this. All models run on its
+  // threads.
   HeldOutTexts(const TextRunner& original, Output output, const std::vector<TextInput>& texts,
                int64_t most_tokens);
 

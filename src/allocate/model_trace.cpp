@@ -10,7 +10,7 @@ class Uses {
  public:
   explicit Uses(const Plan& plan) : plan_(plan) {}
 
-  // In the order of the run, each tensor where it is met first.
+  // Tensors in the order of their first use. Those of sentence-transformers modules are left out.
   void add(int module, MatrixRole matrix, int stage) {
     const ParameterId id = plan_.at(module).weight;
     if (!seen_.insert(id).second) return;
@@ -26,7 +26,8 @@ class Uses {
   std::set<ParameterId> seen_;
 };
 
-// The role of a linear next to an attention: of its query, key or value, or of its output.
+// The role of a linear outside the heads. An attention reads the result of a query, key or value; attention_out reads
+// the result of an attention.
 MatrixRole role_of(const PlanGraph& graph, const PlanOp& linears, ValueId result) {
   constexpr std::array kRoles{MatrixRole::query, MatrixRole::key, MatrixRole::value};
   for (const PlanOp& op : graph.ops) {

@@ -9,10 +9,11 @@
 
 namespace mlxe::allocate {
 
-// What a model's users read, and what allocations are judged by: text logits, token logits, or a vector a text.
+// The output that users read: text logits, token logits, or a vector for each text. Allocations are judged by its
+// error.
 Output output_of(const Model& model) noexcept;
 
-// What a matrix does in the run.
+// The role of a matrix in the run.
 enum class MatrixRole { table, query, key, value, attention_out, up, gate, down, head, projection };
 // "table", "query", ..., "attention_out", "up", "gate", "down", "head", "projection".
 const char* name(MatrixRole role) noexcept;
@@ -25,7 +26,7 @@ struct TensorUse {
   int stage = 0;  // 0: embeddings; 1 to L: layers; L + 1: heads
 };
 
-// Matrices the output reads, in the order of the run, each once: where it is met first.
+// Matrices of the checkpoint that the output depends on, in the order of their first use, each once.
 std::vector<TensorUse> trace(const Model& model, Output output);
 
 }  // namespace mlxe::allocate

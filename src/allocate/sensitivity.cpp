@@ -35,7 +35,7 @@ void check(const SensitivityOptions& o) {
                             o.texts.size(), o.texts.size() == 1 ? "" : "s", allocate::kFewestTexts));
 }
 
-// Matrices a conversion quantizes unless it is told otherwise.
+// Matrices that a conversion quantizes by default.
 std::set<std::string> quantizable(const Model& model, const Scheme& scheme) {
   Policy policy(scheme, {}, {});
   std::set<std::string> names;

@@ -41,7 +41,7 @@ class SensitivityRunner {
  private:
   struct Chunk {
     RunRequest request;
-    std::vector<Matrix> inputs;  // of each layer, and of the head last
+    std::vector<Matrix> inputs;  // of each layer; the last entry is the head's input
     Matrix output;
   };
   void bind(const TextRunner& original);

@@ -79,7 +79,7 @@ class Calibrator : public Fitter {
   const Parameter& spec(WeightId id) const { return loaded_.model.plan.parameter(id); }
   cpu::Weight& original(WeightId id) { return original_[static_cast<size_t>(id)]; }
   const cpu::Weight& original(WeightId id) const { return original_[static_cast<size_t>(id)]; }
-  // Null where the matrix stays float or is done.
+  // Null if the matrix stays float or is done.
   const Scheme* scheme(WeightId id) const {
     const auto it = schemes_.find(spec(id).name);
     return it == schemes_.end() || done_.contains(id) ? nullptr : &it->second;
@@ -319,7 +319,7 @@ class Calibrator : public Fitter {
   Journal journal_;
   std::deque<cpu::Weight> original_, changed_;
   std::set<WeightId> done_;
-  std::map<std::string, std::string> bias_of_;  // names of biases that were corrected, by their matrix's
+  std::map<std::string, std::string> bias_of_;  // names of corrected biases, by the name of the matrix
   CalibratedWeights result_;
 };
 
@@ -352,7 +352,7 @@ CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Ca
                                     const Warning& warning, const Progress& progress,
                                     const std::filesystem::path& scratch,
                                     const std::filesystem::path& journal) {
-  LoadedModel loaded = load_model(model, {});  // the plan has said what there is to say
+  LoadedModel loaded = load_model(model, {});  // warnings were given by the plan of the conversion
   const TextTokenizer tokenizer(Tokenizer::load(model, warning), loaded);
   ThreadPool pool(threads, warning);
   int64_t widest_input = 0;

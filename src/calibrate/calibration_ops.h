@@ -59,7 +59,7 @@ class CalibrationOps {
   };
   using Tensor = std::shared_ptr<const Node>;
 
-  // Both hold the same weights under the same handles. `scratch`: the folder of the activations' file.
+  // Both hold the same weights under the same handles. `scratch`: the folder of the activation files.
   CalibrationOps(const std::deque<cpu::Weight>& original, const std::deque<cpu::Weight>& changed,
                  const Batch& batch, const std::filesystem::path& scratch, ThreadPool& pool, Fitter& fitter);
 
@@ -79,7 +79,8 @@ class CalibrationOps {
   Tensor add(const Tensor& a, const Tensor& b);
   Tensor feed_forward(const Tensor& x, const FeedForward& f);
   Tensor activate(const Tensor& x, Activation activation);
-  // Returns x: heads that read first tokens, or the mean of a text, are fitted to all tokens, with weights.
+  // take and pool return x: a head that reads first tokens or the mean of a text is fitted to all tokens, with
+  // weights.
   Tensor take(const Tensor& x, std::span<const int32_t> rows);
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
   Tensor concatenate(const std::vector<Tensor>& parts);
@@ -91,7 +92,7 @@ class CalibrationOps {
     Batch batch;
     int32_t first_token;
   };
-  // A version in the activation file for each part.
+  // For each part, the version of its slot in an activation file.
   using Versions = std::vector<int64_t>;
   size_t slot(size_t part, Sides side) const { return 2 * part + (side == Sides::changed); }
   ActivationFile& sums(int64_t columns) {
@@ -117,7 +118,7 @@ class CalibrationOps {
   using Make = std::function<Part(size_t part, Sides sides)>;
   enum class Fit { as_made, as_stored };
   Tensor store(const Make& make, const LayerNorm* norm, Fit fit_to, std::shared_ptr<Versions> originals);
-  // a + b, through the norm if there is one.
+  // a + b, then the norm if it is not null.
   Tensor store_sum(const Tensor& a, const Tensor& b, const LayerNorm* norm);
 
   // Calls f(ops, side) for each requested side.

@@ -157,10 +157,10 @@ struct Coverage {
   }
 };
 
-// A text without tokens is left out of the batch. No prompt: what `calibration` gives is run as it is.
+// A text without tokens is left out of the batch. No prompt is added: calibration texts run as they are.
 const TextRules kRules{.without_tokens = WithoutTokens::accept};
 
-// Texts and their tokens, one for one.
+// Texts, and the tokens of each.
 struct Tokenized {
   std::vector<EncodeInput> inputs;
   std::vector<Encoding> encodings;
@@ -188,7 +188,7 @@ struct Tokenized {
   }
 };
 
-// Of the built-in lines those the vocabulary covers.
+// The built-in lines that the vocabulary covers.
 Tokenized covered(const std::vector<EncodeInput>& lines, const TextTokenizer& tokenizer) {
   Tokenized result;
   for (const EncodeInput& line : lines) try {

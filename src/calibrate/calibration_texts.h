@@ -25,12 +25,12 @@ int64_t wanted_tokens(int64_t widest_input);
 // Smallest share of built-in text among the tokens, if it is mixed in. docs/convert.md has figures.
 inline constexpr double kBuiltInShare = 1.0 / 3;
 
-// Takes texts spread evenly over all given: calibration.limit of them, or what most_tokens() hold. The
-// built-in text fills the rest and has at least its share, without the lines the vocabulary does not cover. A
-// pair is two texts for a model without classifier, and a built-in one also where no pair was given. Warns of
-// texts that will hardly do, with figures: empty ones (left out), repeated ones, numbers or labels instead of
-// texts, single ones for a model of pairs, too few tokens, truncated ones, and what the vocabulary does not
-// know or spells letter by letter. Errors: usage (no tokens in what was given), format (a text is not UTF-8).
+// Takes calibration.limit texts, or as many as most_tokens() hold, spread evenly over all given texts. Built-in texts,
+// if mixed in, fill the rest and have at least kBuiltInShare; built-in lines that the vocabulary does not cover are
+// left out. A pair counts as two texts if the model has no classifier. A built-in pair also does if no pair was given.
+// Warns, with figures, of unsuitable texts: empty texts (left out), repeated texts, numbers or labels, single texts
+// for a model of pairs, too few tokens, truncated texts, and texts that the vocabulary does not know or splits into
+// letters. Errors: usage (no tokens in the given texts), format (a text is not UTF-8).
 Batch tokenize(const Calibration& calibration, const Model& model, const TextTokenizer& tokenizer,
                int64_t widest_input, ThreadPool& pool, const Warning& warning);
 

@@ -38,7 +38,7 @@ class Comparing {
 
   Comparison result() {
     describe();
-    set_gates();  // a mistyped gate is said before the long run, with values of zero
+    set_gates();  // with zeros for values, so that a mistyped gate is reported before the long run
     sequences_ = tokenize_both(sides_.original(), sides_.quantized(), input_.texts,
                                sides_.classifies_texts() ? Pairs::together : Pairs::apart, warn_);
     count();

@@ -36,7 +36,7 @@ std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner
 // Indices of the sequences with different token ids, ascending: the first sequence for each list of ids.
 std::vector<size_t> different_sequences(std::span<const Sequence> sequences);
 
-// Number of tokens of each, for by_length and batches_by_length (text_batches.h).
+// Number of tokens of each sequence, for by_length and batches_by_length (text_batches.h).
 std::vector<size_t> lengths_of(std::span<const Sequence> sequences);
 
 // Adds a sequence to the batch of one side.

@@ -41,7 +41,7 @@ ReaderVerdict judge_own(const fs::path& folder, const FolderTokenizer& tokenizer
   }
 }
 
-// MLX has no float64 on a GPU and reads none from safetensors; empty where that is no problem.
+// Names F64 tensors, which MLX does not read from safetensors. Empty if there are none.
 std::string f64_tensors(const Checkpoint& checkpoint) {
   std::vector<std::string> names;
   for (const CheckpointTensor& tensor : checkpoint.tensors())
@@ -51,7 +51,7 @@ std::string f64_tensors(const Checkpoint& checkpoint) {
                                      listed(names, kListedTensors));
 }
 
-// Every problem mlx_embeddings.utils.load_model would meet; see MlxEmbeddingsLayout.
+// Finds every problem that mlx_embeddings.utils.load_model would have; see MlxEmbeddingsLayout.
 class MlxEmbeddingsJudge {
  public:
   MlxEmbeddingsJudge(Checkpoint& checkpoint, const FolderTokenizer& tokenizer)
@@ -84,7 +84,8 @@ class MlxEmbeddingsJudge {
   }
 
  private:
-  // Beside the encoder. Its ModernBERT has heads for two classes, with fixed biases; BERT has a pooler always.
+  // Names of the tensors of heads that the loader's model requires. Its ModernBERT has heads for two architectures,
+  // with fixed biases. Its BERT always has a pooler.
   std::set<std::string> names_of_heads(MlxEmbeddingsModel theirs) const {
     const Config& config = checkpoint_.config();
     if (theirs == MlxEmbeddingsModel::qwen3) return {};
@@ -107,7 +108,7 @@ class MlxEmbeddingsJudge {
     return names;
   }
 
-  // Its ModernBERT and Qwen3 add "model." to names where that is missing.
+  // The loader adds "model." to names without it, for ModernBERT and Qwen3.
   static bool adds_prefix(MlxEmbeddingsModel theirs) {
     return theirs == MlxEmbeddingsModel::modernbert || theirs == MlxEmbeddingsModel::qwen3;
   }
@@ -151,7 +152,7 @@ class MlxEmbeddingsJudge {
         config.positive("hidden_size") % config.positive("num_attention_heads") != 0)
       return why_.push_back("it asks for a \"hidden_size\" that \"num_attention_heads\" divides");
     try {
-      const MlxEmbeddingsLayout layout(model, checkpoint_);  // says what can't be computed
+      const MlxEmbeddingsLayout layout(model, checkpoint_);  // throws if the loader's model can't compute it
       if (theirs == MlxEmbeddingsModel::qwen3) compare_qwen3_config(layout.config());
       for (std::string& caveat : mlx_embeddings_caveats(theirs, read_sentence_modules(checkpoint_.folder()),
                                                         tokenizer_.tokenizer.get()))
@@ -161,7 +162,8 @@ class MlxEmbeddingsJudge {
     }
   }
 
-  // Where config.json leaves out a key, or transformers 5 wrote it elsewhere, it has defaults of its own.
+  // The loader has defaults of its own for keys that config.json lacks, and for those that transformers 5 writes
+  // elsewhere.
   void compare_qwen3_config(const nlohmann::json& stated) {
     const Config& config = checkpoint_.config();
     const int64_t heads = config.positive("num_attention_heads");

@@ -1,8 +1,9 @@
-// How a model is spelled for Python's mlx-embeddings: a bare encoder under the names of BERT, XLM-RoBERTa or Qwen3.
+// The layout of Python's mlx-embeddings: an encoder without heads, under the names of BERT, XLM-RoBERTa or Qwen3.
 //
-// Its loader (mlx_embeddings/utils.py, models/{bert,xlm_roberta,qwen3}.py, 0.1.0) refuses a folder with one tensor
-// too many or too few. BERT and XLM-RoBERTa have no prefix, exact GELU always, and text_embeds that are the normalized
-// mean of the token vectors always. Qwen3 has the prefix "model.", SiLU, no windows, and the last token's vector.
+// The loader (mlx_embeddings/utils.py, models/{bert,xlm_roberta,qwen3}.py, 0.1.0) refuses a folder with one tensor
+// too many or too few. Its BERT and XLM-RoBERTa take tensors without a prefix. They always compute exact GELU, and
+// text_embeds are always the normalized mean of the token vectors. Its Qwen3 takes tensors with the prefix "model.".
+// It always computes SiLU, has no sliding windows, and always takes the last token's vector.
 #pragma once
 
 #include <memory>
@@ -19,9 +20,9 @@
 
 namespace mlxe {
 
-// The models of mlx-embeddings that are encoders.
+// The encoders of mlx-embeddings.
 enum class MlxEmbeddingsModel { bert, xlm_roberta, modernbert, qwen3 };
-// The one it loads a folder with this model_type as; nullopt: none.
+// The encoder that loads a folder with this model_type. None if there is no such encoder.
 std::optional<MlxEmbeddingsModel> mlx_embeddings_model(std::string_view model_type) noexcept;
 
 // Whether a model of this type can be written for mlx-embeddings.
@@ -45,7 +46,7 @@ class MlxEmbeddingsLayout {
   MlxEmbeddingsLayout(const Model& model, const Checkpoint& checkpoint);
 
   MlxEmbeddingsModel model() const noexcept;
-  // The loader's name for a tensor with this canonical name; nullopt: it has no place for it.
+  // The loader's name for a tensor with this canonical name. None if the loader has no such tensor.
   std::optional<std::string> name(std::string_view canonical) const;
   const std::vector<SynthesizedTensor>& synthesized() const noexcept { return synthesized_; }
   // config.json of the written folder, before quantization is added.
@@ -57,8 +58,8 @@ class MlxEmbeddingsLayout {
   std::shared_ptr<const nlohmann::json> config_;
 };
 
-// What mlx-embeddings does differently with the model's folder: one sentence each. `tokenizer`: the folder's;
-// null: it has none that loads.
+// Differences between mlx-embeddings and mlx-encoder with the model's folder, one sentence each. `tokenizer`: the
+// folder's; null if none could be loaded.
 std::vector<std::string> mlx_embeddings_caveats(MlxEmbeddingsModel model, const SentenceModules& sentence,
                                                 const Tokenizer* tokenizer);
 

@@ -14,7 +14,7 @@
 namespace mlxe {
 namespace {
 
-// The name a tensor gets: the source's own without a wrapper's prefix, old endings brought up to date.
+// The name a tensor is written under: the source's, without a wrapper's prefix and with today's endings.
 std::string written_name(const CheckpointTensor& tensor, const std::string& foreign_prefix) {
   std::string name = tensor.original;
   if (name.starts_with(foreign_prefix)) name.erase(0, foreign_prefix.size());
@@ -75,7 +75,7 @@ class TensorPlanner {
     return source == Dtype::f64 ? Dtype::f32 : source;
   }
 
-  // What the source stores for the parameter; null after a problem was noted.
+  // The source's tensor for the parameter; null after a problem was recorded.
   const CheckpointTensor* find(const Parameter& spec, StoredWeight& stored) {
     const CheckpointTensor* tensor = checkpoint_.find(spec.name);
     if (!tensor) {

@@ -1,4 +1,4 @@
-// Which texts run together: the sizes of windows and batches, and the cut into batches.
+// Which texts run together: the sizes of windows and batches, and the division into batches.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,13 @@ struct BatchSizes {
   int64_t tokens;
 };
 
-// Of results: vectors, logits.
+// For results: vectors, logits.
 inline constexpr BatchSizes kResultBatches{2048, 4096};
-// Where the activations of every layer of two models are held at once: 2048 tokens of a 12-layer, 768-wide
-// model are 2 * 13 * 2048 * 768 * 4 bytes = 160 MB.
+// If the activations of every layer of two models are held at once: 2048 tokens of a 12-layer, 768-wide model
+// take 2 * 13 * 2048 * 768 * 4 bytes = 160 MB.
 inline constexpr BatchSizes kLayerBatches{1024, 2048};
-// Most tokens of the texts that one thread, or a step of calibration, takes through a layer together.
+// Most tokens of the texts that a thread of the sensitivity runner, or a step of calibration, runs through a
+// layer together.
 inline constexpr int64_t kPartTokens = 512;
 
 // Indices into the texts of one batch.
@@ -32,8 +33,8 @@ using TextBatch = std::vector<size_t>;
 // The indices of all texts, the shortest first; equal lengths keep their order.
 std::vector<size_t> by_length(std::span<const size_t> lengths);
 
-// Cuts the texts, in their order, into batches of at most `tokens` tokens, or of one longer text. Texts
-// without tokens are in no batch.
+// Divides the texts, in their order, into batches of at most `tokens` tokens. A longer text is a batch of its
+// own. Texts without tokens are in no batch.
 std::vector<TextBatch> batches_in_order(std::span<const size_t> lengths, int64_t tokens);
 
 // The same, in the order of by_length.

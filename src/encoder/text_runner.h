@@ -1,4 +1,4 @@
-// Runs texts through tokenizer (text_tokenizer.h) and engine, in the batches of text_batches.h.
+// Runs texts through a tokenizer (text_tokenizer.h) and an engine, in batches (text_batches.h).
 #pragma once
 
 #include <functional>
@@ -21,7 +21,7 @@ bool needs_cpu_engine(EngineKind engine, Activations activations);
 
 class TextRunner {
  public:
-  // `pool`: the threads of tokenizer and cpu engine, shared with other runners; none: a pool of
+  // `pool`: threads for the tokenizer and the cpu engine, may be shared with other runners; null: a new pool of
   // options.threads. Errors: those of load_model and Tokenizer::load; io (a file of the model changed while
   // it was read).
   TextRunner(const std::filesystem::path& folder, const EncoderOptions& options,
@@ -38,8 +38,8 @@ class TextRunner {
   struct Job {
     Outputs wanted;
     TextRules rules;
-    size_t first_text = 0;         // added to the number of a text in messages (index / runs_each)
-    size_t runs_each = 1;          // number of inputs for each text of the user
+    size_t first_text = 0;         // index of the first text, for the numbers of texts in messages
+    size_t runs_each = 1;          // number of consecutive inputs made of one text of the user
     Progress progress = {};        // in texts
     CallReport* report = nullptr;  // see EmbedOptions
   };
@@ -50,14 +50,14 @@ class TextRunner {
     const Batch& batch;
     int64_t position;  // of the text in the batch
   };
-  // Runs all texts. Calls `take` once for each text, in any order but never concurrently. `take` is not
-  // called for texts without tokens (WithoutTokens::accept). Errors with the number of the text: those of
-  // TextTokenizer::encode, numeric (NaN or infinity). Errors at the end: io (the weights were written to
-  // meanwhile).
+  // Runs all texts. Calls `take` once for each text, in any order but never concurrently. Does not call it for
+  // texts without tokens (WithoutTokens::accept). Errors with the number of the text: those of
+  // TextTokenizer::encode, numeric (NaN or infinity). Errors at the end: io (the weights were written to during
+  // the run).
   using Take = std::function<void(const TextResult&)>;
   void run(std::span<const TextInput> texts, const Job& job, const Take& take) const;
 
-  // Runs token ids (benchmarks, goldens) on the engine.
+  // Runs token ids on the engine, without the tokenizer (benchmarks, goldens).
   RunResult run(const RunRequest& request) const;
   // The same into `result`, whose memory is reused.
   void run(const RunRequest& request, RunResult& result) const;

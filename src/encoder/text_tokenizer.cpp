@@ -11,9 +11,8 @@
 namespace mlxe {
 namespace {
 
-// The most tokens of a text, as in sentence-transformers: max_seq_length of sentence_bert_config.json; if
-// that is absent or null, the tokenizer's `model_max_length` (0: none). Never more than the model has
-// positions.
+// Most tokens of a text, as in sentence-transformers: max_seq_length of sentence_bert_config.json. If that is
+// absent or null, the tokenizer's `model_max_length` (0: none). At most the number of the model's positions.
 int64_t token_limit(const LoadedModel& loaded, int64_t model_max_length, const Warning& warn) {
   const int64_t positions = loaded.model.max_tokens();
   const auto& stated = loaded.sentence.max_seq_length;

@@ -1,4 +1,4 @@
-// Texts to token ids, as a model folder says: lower case, the limit on tokens, prompts. No engine.
+// Turns texts into token ids by the settings of a model folder: lower case, token limit, prompts. Needs no engine.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace mlxe {
 
 class ThreadPool;
 
-// What is put before each text.
+// Text that is put before each text of a call.
 struct Prompt {
   std::string text;
   int32_t pool_from = 0;  // number of its tokens that pooling skips
@@ -27,7 +27,7 @@ enum class WithoutTokens { refuse, accept };
 struct TextRules {
   Prompt prompt;
   Truncation truncation = Truncation::longest_first;
-  // Of a text that has no token to compute from.
+  // What happens to a text that has no token to compute from.
   WithoutTokens without_tokens = WithoutTokens::refuse;
 };
 
@@ -35,15 +35,15 @@ EncodeInput view_of(const TextInput& text);
 
 class TextTokenizer {
  public:
-  // `max_length`: most tokens of a text; 0, or more than the model's own limit: that limit. Puts texts in
-  // lower case if `model` says so. Warns if the folder's limit is more than the model has positions.
+  // The token limit is the smaller of `max_length` (0: none) and the model's own. Puts texts in lower case if
+  // `model` says so. Warns if the folder's limit is more than the model has positions.
   TextTokenizer(Tokenizer tokenizer, const LoadedModel& model, int64_t max_length = 0,
                 const Warning& warn = {});
 
   const Tokenizer& tokenizer() const noexcept { return tokenizer_; }
   int64_t max_tokens() const noexcept { return max_tokens_; }
 
-  // `text` as a prompt. As in sentence-transformers, a trailing special token does not count to `pool_from`.
+  // `text` as a prompt. As in sentence-transformers, `pool_from` does not count a trailing special token.
   Prompt prompt(std::string text) const;
   // The folder's default; empty if it has none.
   Prompt default_prompt(PromptUse use) const;

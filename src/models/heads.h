@@ -1,4 +1,4 @@
-// What sits on an encoder: the pooler, a sequence or token classifier, a sentence-transformers pipeline. Each is a
+// The heads of an encoder: pooler, sequence classifier, token classifier, sentence-transformers pipeline. Each is a
 // function that records operations and an output.
 #pragma once
 
@@ -15,7 +15,7 @@ namespace mlxe {
 inline constexpr const char* kPoolerDense = "pooler.dense";
 void add_pooler(PlanBuilder& p);
 
-// norm(activation(dense(x))), with or without the norm: what comes before a classifier's last matrix.
+// norm(activation(dense(x))), the input of a classifier's last matrix. The norm is optional.
 struct HeadTransform {
   struct Norm {
     std::string name;
@@ -40,13 +40,13 @@ struct SequenceClassifier {
 };
 void add_classifier(PlanBuilder& p, const SequenceClassifier& head, int64_t labels);
 
-// BertForTokenClassification and its kin: a label for every token.
+// BertForTokenClassification and relatives: logits for every token.
 void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels);
 
-// sentence-transformers' modules after the transformer, in the order of modules.json. Exactly one pools: what stands
-// before it works on tokens' vectors, what stands after on texts'. Parameters are named as the modules' weights are.
-// The last head: none of the checkpoint's parameters may follow. Errors: format (widths that do not fit), unsupported
-// (an activation).
+// The sentence-transformers modules after the transformer, in the order of modules.json. Exactly one of them pools.
+// Modules before it work on token vectors, modules after it on text vectors. A parameter's name is the module's folder
+// and the name of the weight there. This is the last head, because no parameter of the checkpoint may follow. Errors:
+// format (widths do not fit), unsupported (an activation).
 void add_sentence_pipeline(PlanBuilder& p, std::span<const SentenceModuleSpec> modules);
 
 }  // namespace mlxe

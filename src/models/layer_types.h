@@ -1,4 +1,4 @@
-// "layer_types" of config.json: which layers see all tokens, and which a sliding window.
+// "layer_types" of config.json: which layers attend to all tokens, and which to a sliding window.
 #pragma once
 
 #include <fmt/format.h>
@@ -15,8 +15,8 @@ namespace mlxe {
 inline constexpr const char* kFullAttention = "full_attention";
 inline constexpr const char* kSlidingAttention = "sliding_attention";
 
-// For each layer whether it slides: as the key says, else `otherwise`. Errors: format (another number of entries),
-// unsupported (another kind of layer).
+// For each layer, whether it has a sliding window. Without the key: `otherwise`. Errors: format (not one entry for each
+// layer), unsupported (an unknown kind of layer).
 inline std::vector<bool> sliding_layers(const Config& c, std::vector<bool> otherwise) {
   if (!c.has("layer_types")) {
     c.harmless({"layer_types"});

@@ -1,4 +1,4 @@
-// What a run of a model can give. A new output is a row of kOutputTable, and whatever head records it.
+// What a run of a model can give. A new output needs a row in kOutputTable and a head that records it.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@ enum class OutputRows { tokens, texts };
 
 struct OutputEntry {
   Output output;
-  OutputRows rows;    // one row for each token of a batch, or for each text
+  OutputRows rows;    // a row for each token of a batch, or for each text
   const char* name;   // in JSON and in goldens
   const char* words;  // in messages; of layers, see check_finite()
 };

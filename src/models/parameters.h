@@ -1,4 +1,4 @@
-// What a model is made of: its parameters, and handles into an engine's weights.
+// A model's parameters, and modules that refer to an engine's weights by handles.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@ namespace mlxe {
 using WeightId = int;
 inline constexpr WeightId kNoWeight = -1;
 
-// The part of a model a parameter belongs to, as people read it: where the bytes go. Stated by whoever records the
-// parameter.
+// The part of a model that a parameter belongs to. Reports of sizes group tensors by it. The code that records a
+// parameter states it.
 enum class Component { embeddings, attention, feed_forward, norms, head };
 inline const char* name(Component component) noexcept {
   constexpr std::array kNames{"embeddings", "attention", "feed-forward", "norms", "head"};
@@ -29,8 +29,8 @@ inline constexpr ParameterId kNoParameter = -1;
 enum class ParameterFile { checkpoint, sentence_module };
 
 struct Parameter {
-  // As in the checkpoint, base-model prefix removed: "encoder.layer.0.output.dense.weight". Of a sentence-transformers
-  // module with its folder: "2_Dense/linear.weight".
+  // As in the checkpoint, without the base model's prefix: "encoder.layer.0.output.dense.weight". A parameter of a
+  // sentence-transformers module has the folder in front: "2_Dense/linear.weight".
   std::string name;
   Shape shape;
   Role role;
@@ -49,9 +49,9 @@ struct Linear {
   int64_t in = 0;
   int64_t out = 0;
   Bias has_bias = Bias::yes;
-  // Of one part of a fused matrix (Wqkv): rows [first_row, first_row + out) of `stored_rows`.
+  // A part of a fused matrix (Wqkv) is rows [first_row, first_row + out) of `stored_rows`.
   int64_t first_row = 0;
-  int64_t stored_rows = 0;  // 0: out
+  int64_t stored_rows = 0;  // 0: `out`, the matrix is not fused
 
   int64_t rows() const noexcept { return stored_rows > 0 ? stored_rows : out; }
   // All rows of the matrix.

@@ -1,7 +1,7 @@
-// A model as a list of operations, recorded once when the model is made: the encoder, then its heads. What needs the
-// order of a layer or of a head reads it here: engines, calibration, sensitivity, `bench`.
+// A model as a list of operations, recorded once when the model is made: the encoder's, then those of its heads.
+// Engines, calibration, sensitivity and `bench` all read this list.
 //
-// The operations are those of models/ops.h. Values are float matrices; a value is made by one operation.
+// The operations are those of models/ops.h. Values are float matrices. Each value is the output of one operation.
 #pragma once
 
 #include <algorithm>
@@ -30,23 +30,23 @@ inline constexpr ValueId kNoValue = -1;
 struct PlanValue {
   RowKind rows = RowKind::tokens;
   int64_t columns = 0;
-  std::string name;  // of the module that makes it
+  std::string name;  // of the module or operation that makes it
 };
 
-// A named set of weights, as the checkpoint has it: "encoder.layer.0.attention.self.query".
+// A named set of weights, as in the checkpoint: "encoder.layer.0.attention.self.query".
 struct PlanModule {
   std::string name;
-  // Sizes; Plan's table(), linear() and norm() add the handles.
+  // Sizes without handles. Plan::table(), linear() and norm() return them with handles.
   std::variant<Embedding, Linear, LayerNorm> weights;
   ParameterId weight = kNoParameter, bias = kNoParameter;
 };
 
-// What the rows of a table are looked up by.
+// What selects the row of a table for each token.
 enum class RowIndex {
   ids,
   token_types,
   positions,                // 0, 1, ... in each text
-  positions_after_padding,  // p + 1, p + 2, ... with the padding id p, which has position p itself
+  positions_after_padding,  // p + 1, p + 2, ... with the padding id p; padding itself has position p
 };
 
 enum class OpKind {
@@ -66,7 +66,7 @@ enum class OpKind {
 const char* name(OpKind kind) noexcept;
 const char* name(PoolingKind kind) noexcept;
 
-// Rows of a module's matrix; all where `count` is 0.
+// Rows of a module's matrix; all rows if `count` is 0.
 struct RowRange {
   int64_t first = 0, count = 0;
 };
@@ -76,17 +76,17 @@ struct PlanOp {
   std::vector<ValueId> inputs;                   // attention: query, key, value
   std::vector<ValueId> outputs;                  // linears: one for each module; others: one
   std::vector<int> modules = {};                 // indices into Plan::modules; feed_forward: up, down, gate;
-                                                 // attention: the table of its relative bias or the norms of
-                                                 // queries and keys, if it has them
-  std::vector<RowRange> ranges = {};             // linears, feed_forward: of each module; empty: all rows
-  std::vector<RowIndex> rows = {};               // lookup: of each table
+                                                 // attention: the table of relative biases, the norms of
+                                                 // queries and of keys, each if it has them
+  std::vector<RowRange> ranges = {};             // linears, feed_forward: for each module; empty: all rows
+  std::vector<RowIndex> rows = {};               // lookup: for each table
   AttentionSpec attention = {};                  // attention
   Activation activation = Activation::identity;  // feed_forward, activation
   PoolingKind pooling = PoolingKind::cls;        // pool
-  Outputs wanted_by = {};                        // what depends on it
+  Outputs wanted_by = {};                        // the outputs that depend on it
 };
 
-// A stretch of operations that ends with the value users know as a layer's output.
+// Consecutive operations, up to the first of the next layer. `output`: the value that users know as the layer's output.
 struct PlanLayer {
   size_t first_op = 0;
   ValueId output = 0;
@@ -102,9 +102,9 @@ struct PlanGraph {
   std::vector<PlanValue> values;
   std::vector<PlanOp> ops;
   std::vector<PlanLayer> layers;                       // the embeddings, then each layer
-  size_t first_head = 0;                               // operations from here on are of heads
-  std::array<ValueId, kOutputs> outputs = kNoOutputs;  // those of layers are `layers`
-  std::vector<size_t> last_reader;  // of each value, an index into ops; ops.size(): the result, outputs
+  size_t first_head = 0;                               // the operations from here on belong to heads
+  std::array<ValueId, kOutputs> outputs = kNoOutputs;  // none for Output::layers: `layers` has their values
+  std::vector<size_t> last_reader;  // of each value, an index into ops; ops.size() for result() and `outputs`
 
   ValueId result() const { return layers.back().output; }
   // One past the layer's last operation.
@@ -115,24 +115,24 @@ struct PlanGraph {
 };
 
 struct Plan {
-  // Each tensor once, in the order of the checkpoint. Modules that share one (a tie) have its index in common. Bound
-  // to an engine by their handles.
+  // Each tensor once, in the order of the checkpoint. Modules that share a tensor (tied weights) have the same index.
+  // Handles are set when the model is bound to an engine.
   std::vector<Parameter> parameters;
-  size_t of_encoder = 0;            // that many are the encoder's; after them come those of heads alone
+  size_t of_encoder = 0;            // number of the encoder's, which come first; the others belong to heads
   std::vector<PlanModule> modules;  // in the order of the checkpoint
   PlanGraph whole;                  // the encoder's result has a row for each token
-  // The encoder's result has the first tokens' rows alone; others are made as far as those need them. Of heads it has
-  // those that need no more.
+  // The encoder's result has only the row of each text's first token. Rows of other tokens are computed only as far as
+  // those need them. Has only the heads that need no other rows.
   PlanGraph first_tokens;
   int64_t vocab_size = 0, hidden_size = 0;
   int64_t token_types = 0;   // 0: the model has none
-  int64_t max_tokens = 0;    // of a text
+  int64_t max_tokens = 0;    // most tokens of a text
   int32_t padding_id = 0;    // for RowIndex::positions_after_padding
-  bool pools_prompt = true;  // whether poolings count the tokens of a prompt
+  bool pools_prompt = true;  // whether poolings include the tokens of a prompt
 
   int64_t layers() const { return static_cast<int64_t>(whole.layers.size()) - 1; }
 
-  // Of an output's rows.
+  // Number of columns of an output.
   int64_t columns(Output o) const { return whole.values[static_cast<size_t>(whole.output(o))].columns; }
   bool has(Output o) const { return o == Output::layers || whole.output(o) != kNoValue; }
 
@@ -147,7 +147,7 @@ struct Plan {
     linear.bias = handle(at(module).bias);
     return linear;
   }
-  // The linear that an operation makes of its i-th module.
+  // The operation's i-th module, reduced to the operation's range of rows.
   Linear linear(const PlanOp& op, size_t i) const {
     Linear l = linear(op.modules[i]);
     if (op.ranges.empty() || op.ranges[i].count == 0) return l;
@@ -164,7 +164,7 @@ struct Plan {
   }
 
   std::span<const Parameter> encoder_parameters() const { return std::span(parameters).first(of_encoder); }
-  // Without those in folders of sentence-transformers modules, which come last.
+  // Without the parameters of sentence-transformers modules, which come last.
   std::span<const Parameter> checkpoint_parameters() const {
     return std::span(parameters).first(in_checkpoint());
   }
@@ -178,12 +178,12 @@ struct Plan {
   WeightId handle(ParameterId id) const { return id == kNoParameter ? kNoWeight : parameter(id).handle; }
 };
 
-// Multiplications and additions of the encoder's linears over that many tokens and texts.
+// Number of multiplications and additions in the encoder's linears for this many tokens and texts.
 double linear_operations(const Plan& plan, const PlanGraph& graph, double tokens, double texts);
 
-// The graph cut down to what the first tokens' rows of its result depend on. Attention needs the keys and values of
-// all tokens, and queries of those that are read, poolings other than the first token's need all tokens; all other
-// operations work row by row. A pooling of first tokens is taken to skip no prompt.
+// The graph reduced to what the first tokens' rows of its result depend on, and to the heads that read no other rows.
+// Attention needs the keys and values of all tokens, and the queries of the rows that are read. A pooling needs all
+// tokens, except that of first tokens, which is assumed to skip no prompt. All other operations work row by row.
 PlanGraph narrow_to_first_tokens(const PlanGraph& whole);
 
 // Sets `last_reader` and `wanted_by`.

@@ -1,4 +1,4 @@
-// Records a Plan. The methods carry the names of models/ops.h and check shapes as they go.
+// Records a Plan. The methods have the names of models/ops.h. Each checks the shapes of its operands.
 #pragma once
 
 #include <optional>
@@ -11,30 +11,32 @@
 
 namespace mlxe {
 
-// Errors, of every method: internal, naming the module, where shapes do not fit.
+// Errors of every method: internal (shapes do not fit; names the module).
 class PlanBuilder {
  public:
   PlanBuilder() = default;
-  // Adds heads to an encoder, after those it has.
+  // Adds heads to an encoder, after the heads that it has.
   explicit PlanBuilder(Plan encoder);
 
-  // A table that lookups name by the result. Tables come before what reads them, in the order of the checkpoint.
+  // Returns the table's index, for lookup() and attention(). Tables are recorded before the operations that read them,
+  // in the order of the checkpoint.
   int table(const std::string& name, int64_t rows, int64_t columns, Role role = Role::embedding);
-  // The sum of rows of several tables, added in this order.
+  // The sum of one row of each table, added in this order.
   ValueId lookup(std::span<const std::pair<int, RowIndex>> tables);
   // x W^T + b, [tokens, out].
   ValueId linear(const std::string& name, ValueId x, int64_t out, Bias bias = Bias::yes,
                  Role role = Role::linear);
-  // Several of one input and one width.
+  // Several linears of one input, all `out` wide.
   std::vector<ValueId> linears(std::span<const std::string> names, ValueId x, int64_t out,
                                Bias bias = Bias::yes, Role role = Role::linear);
-  // Several of one input, of these widths.
+  // Several linears of one input, outs[i] wide.
   std::vector<ValueId> linears(std::span<const std::string> names, ValueId x, std::span<const int64_t> outs,
                                Bias bias = Bias::yes, Role role = Role::linear);
-  // The same of one matrix that holds the rows of all, `count` times `out`.
+  // `count` linears of one input, all `out` wide, whose rows one matrix stores in this order.
   std::vector<ValueId> fused_linears(const std::string& name, int count, ValueId x, int64_t out, Bias bias);
-  // `qkv`: queries, keys, values, all of one width, or keys and values of spec.kv_heads. `bias_table`: of
-  // spec.relative_bias. `norms`: names of spec.norms, whose sizes the builder sets.
+  // `qkv`: queries, keys and values, all of one width; with spec.kv_heads, keys and values have that width divided by
+  // spec.group(). `bias_table`: the table of spec.relative_bias. `norms`: the names of the norms in spec.norms, of
+  // queries and of keys; the builder sets their sizes.
   ValueId attention(const std::string& name, const std::vector<ValueId>& qkv, AttentionSpec spec,
                     std::optional<int> bias_table = {}, std::span<const std::string> norms = {});
   ValueId layer_norm(const std::string& name, ValueId x, float epsilon, Bias bias = Bias::yes);
@@ -42,13 +44,13 @@ class PlanBuilder {
   ValueId add(const std::string& name, ValueId a, ValueId b);
   // layer_norm(a + b)
   ValueId add_layer_norm(const std::string& name, ValueId a, ValueId b, float epsilon);
-  // down(activation(up(x))), as wide as x. `width`: of what is between them.
+  // down(activation(up(x))), as wide as x. `width`: the width of up(x).
   ValueId feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,
                        Activation activation);
-  // down(activation(gate(x)) * up(x)) of one matrix that holds the rows of the gate, then those of up.
+  // down(activation(gate(x)) * up(x)). One matrix stores the rows of the gate, then those of up.
   ValueId gated_feed_forward(const std::string& gate_and_up, const std::string& down, ValueId x,
                              int64_t width, Activation activation, Bias bias);
-  // down(activation(gate(x)) * up(x)) of three matrices.
+  // down(activation(gate(x)) * up(x)), with three matrices.
   ValueId gated_feed_forward(const std::string& gate, const std::string& up, const std::string& down,
                              ValueId x, int64_t width, Activation activation, Bias bias);
 
@@ -59,34 +61,35 @@ class PlanBuilder {
   ValueId activation(ValueId x, Activation activation);
   // Columns side by side.
   ValueId concatenate(const std::vector<ValueId>& parts);
-  // Rows to unit length.
+  // Scales rows to unit length.
   ValueId normalize(ValueId x);
 
-  // Names from here on begin with `prefix`.
+  // Sets the prefix of the names that follow.
   void scope(std::string prefix) { prefix_ = std::move(prefix); }
-  // What the linears from here on belong to, those of feed-forwards apart: the embeddings until the first
-  // end_layer(), then attention, unless this says otherwise.
+  // Sets the component of the linears that follow, except those of feed-forwards. The default is the embeddings up to
+  // the first end_layer(), then attention; for heads that are added to an encoder, the head.
   void component(Component of_linears) { component_ = of_linears; }
-  // Where the parameters from here on lie. None of the checkpoint come after one of a module.
+  // Sets the file of the parameters that follow. Parameters of the checkpoint come before those of
+  // sentence-transformers modules.
   void file(ParameterFile file) { file_ = file; }
-  // Ends the embeddings, the first time; then layer after layer.
+  // The first call ends the embeddings, each later call a layer.
   void end_layer(ValueId output);
 
-  // What the encoder gives, for heads.
+  // The encoder's result, which heads read.
   ValueId hidden() const { return plan_.whole.result(); }
   int64_t columns(ValueId id) const;
-  // Whether its poolings count the tokens of a prompt.
+  // Sets whether poolings include the tokens of a prompt.
   void pools_prompt(bool counts) { plan_.pools_prompt = counts; }
-  // Takes the place of an earlier value of that output.
+  // Sets the value of an output. Replaces an earlier one.
   void output(Output output, ValueId x);
 
-  // With both graphs. The caller fills in the rest.
+  // The plan, with both graphs and hidden_size. The caller sets the other sizes and ids.
   Plan finish();
 
  private:
   ValueId append(PlanOp op, const std::string& name, int64_t columns);
   ValueId value(const std::string& name, int64_t columns, RowKind rows);
-  // A module and its parameters: those an earlier module has under the same names, or new ones.
+  // Adds a module. Parameters that an earlier module has under the same names are shared, others are added.
   int module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights, Role role,
              Component component);
   ParameterId parameter(const std::string& name, const Shape& shape, Role role, Component component);
@@ -97,7 +100,7 @@ class PlanBuilder {
   std::string prefix_;
   Component component_ = Component::embeddings;
   ParameterFile file_ = ParameterFile::checkpoint;
-  bool heads_ = false;  // they are being added
+  bool heads_ = false;  // whether heads are being added
   size_t layer_start_ = 0;
 };
 

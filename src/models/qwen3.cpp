@@ -16,8 +16,8 @@ namespace {
 
 constexpr const char* kScaledRotary = "only plain rotary positions are computed";
 
-// "rope_theta" and "rope_scaling" of transformers 4, "rope_parameters" of 5. The base has no default here: those of the
-// two differ.
+// transformers 4 writes "rope_theta" and "rope_scaling", transformers 5 "rope_parameters". The base is required here,
+// because the defaults of the two versions differ.
 float qwen3_rotary_base(const Config& c) {
   double base = c.non_negative_number_or("rope_theta", 0);
   for (const char* key : {"rope_parameters", "rope_scaling"}) {
@@ -36,7 +36,8 @@ float qwen3_rotary_base(const Config& c) {
   return static_cast<float>(base);
 }
 
-// The largest distance to a token seen; 0: no layer slides. A window of W tokens counts the query's own.
+// Largest distance from a query to a key in sliding layers; 0: no layer slides. It is W - 1 for a "sliding_window" of W
+// tokens, which includes the query's own.
 int64_t qwen3_window(const Config& c) {
   const bool nulled = c.json().contains("sliding_window") && !c.has("sliding_window");
   const int64_t tokens = c.positive_or("sliding_window", 4096);

@@ -1,18 +1,20 @@
 //! Where to cut a text that is far longer than its limit, before it is tokenized.
 //!
 //! A cut lies before a single space between two ASCII letters or digits, before ASCII punctuation between two, or
-//! (`ideographs`) between two of CJK's unified ideographs. The tokens of what lies before it are then the first tokens
+//! (`ideographs`) between two unified CJK ideographs. The tokens of the text before the cut are then the first tokens
 //! of the whole text:
-//! - The normalizers allowed here change single characters, or runs of combining marks or of spaces; a letter and one
-//!   space end every such run. BERT's puts spaces around ideographs.
-//! - The pre-tokenizers allowed here end a word at a space, whatever follows, and every model tokenizes word by word.
-//! - No added token reaches over a cut, because none holds a letter beside a space, one space alone, or an ideograph.
-//!   One that takes the spaces beside it takes at most the space after the cut.
-//! What the normalizer makes of each letter is tried out, as a Precompiled one may map anything to anything.
-//! - Punctuation counts if the normalizer keeps it and the pre-tokenizer ends a word before it, which is tried out too,
-//!   if no Replace and no added token holds it, and if more of it leads to a letter: a combining mark may change it.
-//! The texts of all other tokenizers are not cut. Neither is a word: what BPE and Unigram make of its beginning depends
-//! on all of it. shorten.rs has the one exception.
+//! - The allowed normalizers change single characters, or runs of combining marks or of spaces. A letter and one
+//!   space end every such run. BERT's normalizer puts spaces around ideographs.
+//! - The allowed pre-tokenizers end a word at a space, whatever follows. Every model tokenizes word by word.
+//! - No added token spans a cut, because none holds a letter beside a space, a single space, or an ideograph.
+//!   An added token that strips the spaces beside it strips at most the space after the cut.
+//! - Punctuation allows a cut if the normalizer keeps it, the pre-tokenizer ends a word before it, and no Replace and
+//!   no added token holds it. Only such punctuation may stand between the cut and the next letter, because a combining
+//!   mark may change it.
+//! The normalizer is run on each letter, because a Precompiled normalizer may map any text to any other. Normalizer and
+//! pre-tokenizer are run on each punctuation character, too.
+//! Other tokenizers get the whole text. No word is cut, because the BPE and Unigram tokens of its beginning depend on
+//! the whole word; shorten.rs has the one exception.
 
 use crate::shorten::ShortenRule;
 use serde_json::{json, Value};
@@ -27,7 +29,7 @@ pub struct CutRule {
     pub shorten: Option<ShortenRule>,
 }
 
-/// Most punctuation between the letters on both sides of a cut.
+/// Most punctuation characters between the letters on both sides of a cut.
 const MOST_PUNCTUATION: usize = 16;
 
 impl CutRule {
@@ -99,7 +101,7 @@ pub fn members<'a>(part: &'a Value, name: &str) -> impl Iterator<Item = &'a Valu
     part.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// Whether a normalizer changes what lies before a cut without regard to what follows.
+/// Whether the normalized text before a cut is independent of the text after it.
 pub fn is_local(normalizer: &Value) -> bool {
     if normalizer.is_null() {
         return true;
@@ -156,7 +158,8 @@ fn isolates_ideographs(normalizer: &Value) -> bool {
     }
 }
 
-/// Whether letters with a space between them stay that, and become two words.
+/// Whether the normalizer keeps two letters with a space between them, and the pre-tokenizer makes two words of
+/// them.
 pub fn keeps_letters_and_spaces(tokenizer: &Tokenizer) -> bool {
     let letters = ('0'..='9').chain('A'..='Z').chain('a'..='z');
     let mut pairs = letters.map(|letter| format!("{letter} {letter}"));
@@ -189,7 +192,8 @@ fn word_ends(tokenizer: &Tokenizer, text: &str) -> Option<Vec<usize>> {
     Some(words.iter().map(|(_, (_, end), _)| *end).collect())
 }
 
-/// The punctuation before which a word of letters or digits ends, whatever follows. "_" is a letter to some.
+/// The punctuation before which a word of letters or digits ends, whatever follows. Some pre-tokenizers take "_" for a
+/// letter.
 fn punctuation(tokenizer: &Tokenizer, normalizer: &Value) -> u128 {
     let splits = |mark: char| {
         ["a", "1"].iter().all(|letter| {

@@ -42,7 +42,7 @@ pub struct Encoded {
     pub at_least: bool,
 }
 
-/// The tokens of a text's first `size` bytes, once shortened: all of them or (`cut`) as many as matter.
+/// Tokens of the first `size` bytes of a shortened text: of the whole text, or (`cut`) only of its beginning.
 struct Part<'a> {
     text: Shortened<'a>,
     size: usize,
@@ -64,7 +64,7 @@ struct Work<'r> {
     limit: usize, // in tokens
 }
 
-/// Without a rule where to `cut` texts they are tokenized whole.
+/// Without a `rule`, texts are tokenized whole.
 pub fn encode(
     tokenizer: &Tokenizer,
     rule: Option<&CutRule>,
@@ -85,12 +85,12 @@ pub fn encode(
         ));
     }
     let rule = rule.filter(|_| limit > 0);
-    // What is kept of the end of a text depends on all of it.
+    // Which tokens of the end are kept depends on the whole text.
     let cut = rule.filter(|_| options.keep_end == 0);
     let work = Work { shorten: rule.and_then(|rule| rule.shorten.as_ref()), cut, limit };
     let mut parts = parts(tokenizer, work, text, pair)?;
-    // Of two texts that are both too long one keeps a token more where their room is odd: the longer one. Which that
-    // is only whole texts tell.
+    // If both texts are too long and the room for tokens is odd, the longer text keeps one token more. To know the
+    // longer one, both texts must be tokenized whole.
     let longest_first = !matches!(options.strategy, 1 | 2);
     if let (true, Some(second)) = (longest_first && limit.wrapping_sub(special) % 2 == 1, &parts.1) {
         if (parts.0.cut || second.cut) && parts.0.encoding.len().min(second.encoding.len()) > limit {
@@ -145,8 +145,8 @@ fn parts<'a>(
     Ok((part(text, 0)?, pair.map(|pair| part(pair, 1)).transpose()?))
 }
 
-/// The tokens of a text, or, if `cut` allows it, of a beginning of the text that has more than `limit` tokens. Those
-/// are the first tokens of the whole text.
+/// Tokens of a text. If `cut` finds a cut, only of a beginning that has more than `limit` tokens; they are the first
+/// tokens of the whole text.
 fn encode_part<'a>(
     tokenizer: &Tokenizer,
     work: Work,
@@ -155,7 +155,7 @@ fn encode_part<'a>(
 ) -> tokenizers::Result<Part<'a>> {
     let short = work.shorten.map_or_else(|| Shortened::whole(text), |rule| rule.apply(text));
     let text: &str = &short.text;
-    // Tokens of 16 bytes are long ones; where that is not enough, four times as much is tried, so that all trials
+    // 16 bytes a token is a generous guess. If they are too few, four times as many are tried: all earlier trials
     // together cost a third of the last.
     let mut size = 4096 + 16 * work.limit.min(text.len());
     while let Some(cut) = work.cut.filter(|_| size < text.len() / 4) {

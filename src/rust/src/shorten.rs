@@ -1,24 +1,24 @@
-//! One giant word of ASCII letters and digits, shortened before it is tokenized.
+//! Shortens giant words of ASCII letters and digits before they are tokenized.
 //!
 //! WordPiece gives a word of more than `max_input_chars_per_word` characters one unknown token, whatever its letters
-//! are. A run of letters and digits beyond that may therefore lose its middle: the word stays too long, and only its
-//! length changes, which `Shortened::in_text` restores in the offsets. This holds where
-//! - the normalizer changes letters one by one (the conditions of cut.rs),
-//! - the pre-tokenizer never splits between two letters or digits,
-//! - no added token is made of letters and digits alone. Others reach into a run by less than their own length.
-//! No other word is shortened: what BPE and Unigram make of its beginning depends on all of it, and letters beyond ASCII
-//! may combine, decompose or vanish in the normalizer.
+//! are. The middle of a far longer run of letters and digits is therefore removed. The word stays too long, and only
+//! its length changes. `Shortened` converts offsets back to the original text. Conditions:
+//! - The normalizer changes letters one by one (the conditions of cut.rs).
+//! - The pre-tokenizer never splits between two letters or digits.
+//! - No added token consists of letters and digits alone. Other added tokens overlap a run by less than their length.
+//! No other word is shortened. The BPE and Unigram tokens of its beginning depend on the whole word, and letters beyond
+//! ASCII may combine, decompose or vanish in the normalizer.
 
 use crate::cut::{is_local, keeps_letters_and_spaces, kind, members, normalized};
 use serde_json::{json, Value};
 use std::borrow::Cow;
 use tokenizers::{ModelWrapper, Tokenizer};
 
-/// Shorter runs are left as they are: they cost little, and are not worth the search.
+/// Shorter runs are left unchanged, because they cost little.
 const LEAST_RUN: usize = 4096;
 
 pub struct ShortenRule {
-    keep: usize, // bytes of a run, at each of its ends
+    keep: usize, // bytes that stay at each end of a run
 }
 
 impl ShortenRule {
@@ -42,15 +42,15 @@ impl ShortenRule {
         Some(ShortenRule { keep: longest.checked_add(model.max_input_chars_per_word)?.checked_add(1)? })
     }
 
-    /// Looks at every LEAST_RUN-th byte only, as a run to shorten covers one of them.
+    /// Tests only every `least`-th byte, because every run to shorten covers one of them.
     pub fn apply<'a>(&self, text: &'a str) -> Shortened<'a> {
         let bytes = text.as_bytes();
         let least = self.keep.saturating_mul(4).max(LEAST_RUN);
         let is_letter = |at: &usize| bytes[*at].is_ascii_alphanumeric();
         let mut short = String::new();
         let mut removed = Vec::new();
-        let mut done = 0; // bytes of `text` that `short` stands for
-        let mut code_points = 0; // of `short`
+        let mut done = 0; // bytes of `text` that were copied to `short` or removed
+        let mut code_points = 0; // number of them in `short`
         let mut next = 0;
         while next < bytes.len() {
             if !is_letter(&next) {
@@ -77,7 +77,7 @@ impl ShortenRule {
     }
 }
 
-/// `count` ASCII characters that stood at `byte`, or `code_point`, of the shortened text.
+/// `count` ASCII characters, removed at position `byte` (in code points: `code_point`) of the shortened text.
 struct Removed {
     byte: usize,
     code_point: usize,
@@ -94,7 +94,7 @@ impl<'a> Shortened<'a> {
         Shortened { text: Cow::Borrowed(text), removed: Vec::new() }
     }
 
-    /// Where byte `byte` of the shortened text is in the text.
+    /// The position in the original text of a byte of the shortened text.
     pub fn byte_in_text(&self, byte: usize) -> usize {
         byte + self.removed.iter().filter(|r| r.byte < byte).map(|r| r.count).sum::<usize>()
     }
