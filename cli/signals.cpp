@@ -36,8 +36,12 @@ void wait_for_signal(sigset_t set) {
   while (::sigwait(&set, &signal) != 0) {
   }
   leftovers::remove_all();
+  // Only this one: a SIGPIPE that came meanwhile would run its handler here, which does not return.
+  sigset_t taken;
+  ::sigemptyset(&taken);
+  ::sigaddset(&taken, signal);
   ::signal(signal, SIG_DFL);
-  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  ::pthread_sigmask(SIG_UNBLOCK, &taken, nullptr);
   ::raise(signal);
 }
 

@@ -207,6 +207,32 @@ TEST_F(OutputFiles, AReaderOfTheWarningsThatGoesAwayLeavesNothing) {
   EXPECT_THAT(names_in(folder_.path()), ElementsAre("t.txt"));
 }
 
+// As Ctrl-C does in a pipeline whose reader ends at the same time: both signals are there at once.
+TEST_F(OutputFiles, ASignalTogetherWithABrokenPipeEndsTheProgram) {
+  const std::string input = texts("t.txt", "the cat", 100'000);
+  for (int run = 0; run < 20; ++run) {
+    const pid_t pid =
+        start_program({"embed", model_, "--input", input, "-o", folder_ / "v.npy"}, scratch_.path());
+    ASSERT_TRUE(has_begun(pid, ".v.npy.partial-"));
+    ::kill(pid, SIGSTOP);
+    ASSERT_EQ(::waitpid(pid, nullptr, WUNTRACED), pid);
+    for (const int signal : {SIGPIPE, SIGINT, SIGCONT}) ::kill(pid, signal);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    pid_t ended = 0;
+    int status = 0;
+    while ((ended = ::waitpid(pid, &status, WNOHANG)) == 0 && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(kMoment);
+    if (ended == 0) {
+      ::kill(pid, SIGKILL);
+      ::waitpid(pid, nullptr, 0);
+    }
+    ASSERT_EQ(ended, pid) << "hangs in run " << run;
+    ASSERT_TRUE(WIFSIGNALED(status)) << status;
+    EXPECT_THAT(WTERMSIG(status), ::testing::AnyOf(SIGINT, SIGPIPE));
+    EXPECT_THAT(names_in(folder_.path()), ElementsAre("t.txt"));
+  }
+}
+
 // The next file that is opened would get the number of the closed stream, and what is printed.
 TEST_F(OutputFiles, NothingIsPrintedIntoAFileWhereAStandardStreamIsClosed) {
   std::string words;
