@@ -41,6 +41,13 @@ bool lies_inside(const fs::path& relative) {
   return !relative.empty() && *relative.begin() != "..";
 }
 
+// A pipe without a name, as a shell's `|` and `<(...)` make it, has no real path and lies nowhere.
+bool lies_inside(const fs::path& file, const fs::path& folder) {
+  std::error_code failed;
+  const fs::path path = fs::canonical(file, failed);
+  return !failed && lies_inside(path.lexically_relative(folder));
+}
+
 // `input`: a folder.
 void check_model(const RunFile& input, const Output& output) {
   if (!fs::exists(input.path / "config.json")) return;
@@ -62,8 +69,7 @@ void check_input(const RunFile& input, const Output& output) {
   const bool same = output.found && output.found == identity(input.path);
   if (fs::is_directory(input.path)) {
     if (output.file.kind == RunFileKind::any) check_model(input, output);
-  } else if (same || (output.file.kind == RunFileKind::replaced && fs::exists(input.path) &&
-                      lies_inside(fs::canonical(input.path).lexically_relative(output.target)))) {
+  } else if (same || (output.file.kind == RunFileKind::replaced && lies_inside(input.path, output.target))) {
     refuse(output.file, fmt::format("{} {} {}, which this run reads",
                                     same ? "is the same file as" : "would be replaced with", input.name,
                                     input.path.string()));

@@ -99,6 +99,41 @@ TEST_F(RunFiles, AFolderThatIsReplacedHoldsNoInput) {
   EXPECT_THAT(o.err, HasSubstr("would be replaced with --recipe"));
 }
 
+// As in `cat t.txt | mlx-encoder convert ... --calibrate - --gates <(...)`: such a pipe has no real path.
+TEST_F(RunFiles, APipeWithoutANameIsNoPartOfAFolder) {
+  constexpr int kGates = 63;  // what bash takes first
+  const auto filled = [](const std::string& content) {
+    int ends[2];
+    EXPECT_EQ(::pipe(ends), 0);
+    EXPECT_EQ(::write(ends[1], content.data(), content.size()), static_cast<ssize_t>(content.size()));
+    ::close(ends[1]);
+    return ends[0];
+  };
+  const auto convert = [&](const Command& more) {
+    const int texts = filled("the cat\na dog\n"), gates = filled("[gates]\nlayers.relative_max = 0.5\n");
+    Command command{"convert",        at("m"), "-q",         "--q-bits",     "4",
+                    "--q-group-size", "32",    "--mlx-path", at("converted")};
+    command.insert(command.end(), more.begin(), more.end());
+    const Outcome o = finish_program(start_program(command, folder.path(),
+                                                   [&] {
+                                                     ::dup2(texts, STDIN_FILENO);
+                                                     ::dup2(gates, kGates);
+                                                   }),
+                                     folder.path());
+    ::close(texts);
+    ::close(gates);
+    return o;
+  };
+  for (const Command& more : {Command{"--calibrate", "-"},
+                              {"--calibrate", "/dev/stdin"},
+                              {"--calibrate", "none", "--gates", "/dev/fd/63"}}) {
+    fs::remove_all(folder / "converted");
+    const Outcome o = convert(more);
+    EXPECT_EQ(o.status, 0) << testing::PrintToString(more) << o.err;
+    EXPECT_TRUE(fs::exists(folder / "converted/config.json"));
+  }
+}
+
 // The shell opens the file; a program that reads what it appends would not end.
 TEST_F(RunFiles, StandardOutputIsNoInputEither) {
   const Command command{"embed", at("m"), "--input", "-"};
