@@ -50,7 +50,8 @@ bool lies_inside(const fs::path& file, const fs::path& folder) {
 
 // `input`: a folder.
 void check_model(const RunFile& input, const Output& output) {
-  if (!fs::exists(input.path / "config.json")) return;
+  // A model whose transformer is in a folder of its own has modules.json alone.
+  if (!fs::exists(input.path / "config.json") && !fs::exists(input.path / "modules.json")) return;
   const ModelFiles files(input.path);
   const auto refuse_file = [&](const fs::path& file) {
     refuse(output.file, fmt::format("is {} of the model {}, which this run reads", file.generic_string(),

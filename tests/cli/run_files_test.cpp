@@ -70,6 +70,27 @@ TEST_F(RunFiles, AnOutputIsNoInput) {
   }
 }
 
+// As older versions of sentence-transformers write it: the folder itself has no config.json.
+TEST_F(RunFiles, AModelsTransformerMayBeInAFolderOfItsOwn) {
+  const fs::path m = folder / "m", inner = m / "0_T";
+  fs::create_directory(inner);
+  for (const char* name : {"config.json", "sentence_bert_config.json", "model.safetensors", "tokenizer.json",
+                           "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"})
+    fs::rename(m / name, inner / name);
+  nlohmann::json modules = read_json(m / "modules.json");
+  modules[0]["path"] = "0_T";
+  write_file(m / "modules.json", modules.dump());
+  fs::create_hard_link(inner / "tokenizer.json", folder / "hard.json");
+  ASSERT_EQ(run_program({"embed", m, "hi", "-o", m / "0_T.npy"}).status, 0);
+  for (const auto& [output, file] : {std::pair("m/0_T/tokenizer.json", "0_T/tokenizer.json"),
+                                     {"hard.json", "0_T/tokenizer.json"},
+                                     {"m/modules.json", "modules.json"}}) {
+    const Outcome o = unchanged({"embed", m, "hi", "-o", at(output)});
+    EXPECT_EQ(o.status, 2) << output << o.err;
+    EXPECT_THAT(o.err, HasSubstr(std::string("is ") + file + " of the model"));
+  }
+}
+
 TEST_F(RunFiles, TwoOutputsAreTwoFiles) {
   const auto compare = [&](const std::string& report, const std::string& baseline) {
     return Command{"compare",    tiny("st_mean_norm"), at("m"), "--texts",         at("t.txt"),
