@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "base/file_errors.h"
@@ -163,13 +164,31 @@ std::string provenance_path(std::string_view name) {
 }
 
 ModelFiles::ModelFiles(const fs::path& folder)
-    : written_(written_files(json_or_null(folder / kProvenanceFile))), modules_(module_folders(folder)) {}
+    : folder_(folder),
+      written_(written_files(json_or_null(folder / kProvenanceFile))),
+      modules_(module_folders(folder)) {}
 
 bool ModelFiles::has(const fs::path& file) const {
   const std::string name = file.filename().string(), path = file.generic_string();
   if (written_.contains(provenance_name(path)) || path.starts_with(".cache/huggingface/")) return true;
   return file.has_parent_path() ? modules_.contains(file.parent_path()) && is_of_module(name)
                                 : is_of_model(name);
+}
+
+std::vector<fs::path> ModelFiles::found() const {
+  std::vector<fs::path> files;
+  std::error_code failed;
+  for (const std::string& name : written_)
+    if (const fs::path file = provenance_path(name); fs::exists(folder_ / file, failed))
+      files.push_back(file);
+  std::set<fs::path> places = modules_;
+  places.insert(fs::path());
+  for (const fs::path& place : places) {
+    fs::directory_iterator entry(folder_ / place, failed), end;
+    for (; !failed && entry != end; entry.increment(failed))
+      if (const fs::path file = place / entry->path().filename(); has(file)) files.push_back(file);
+  }
+  return files;
 }
 
 void require_only_a_model(const fs::path& folder) {

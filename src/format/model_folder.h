@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace mlxe {
 
@@ -24,8 +25,11 @@ class ModelFiles {
  public:
   explicit ModelFiles(const std::filesystem::path& folder);
   bool has(const std::filesystem::path& file) const;  // relative to the folder
+  // Those that exist, relative to the folder, without the cache of a download. Skips what cannot be read.
+  std::vector<std::filesystem::path> found() const;
 
  private:
+  std::filesystem::path folder_;
   std::set<std::string> written_;  // as mlx_encoder.json spells them
   std::set<std::filesystem::path> modules_;
 };

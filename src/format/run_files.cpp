@@ -60,10 +60,8 @@ void check_model(const RunFile& input, const Output& output) {
   const fs::path relative = output.target.lexically_relative(fs::canonical(input.path));
   if (lies_inside(relative) && files.has(relative)) refuse_file(relative);
   if (!output.found) return;
-  walk(input.path, [&](const fs::directory_entry& entry) {
-    const fs::path file = entry.path().lexically_relative(input.path);
-    if (identity(entry.path()) == output.found && files.has(file)) refuse_file(file);
-  });
+  for (const fs::path& file : files.found())
+    if (identity(input.path / file) == output.found) refuse_file(file);
 }
 
 void check_input(const RunFile& input, const Output& output) {

@@ -1,5 +1,9 @@
 // An output that is an input of the same run, and two outputs that are one file.
 #include <gmock/gmock.h>
+#ifdef __linux__
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#endif
 
 #include "model_folders.h"
 #include "run_program.h"
@@ -169,6 +173,23 @@ TEST_F(RunFiles, StandardOutputIsNoInputEither) {
   EXPECT_EQ(o.status, 2) << o.err;
   EXPECT_THAT(o.err, HasSubstr("standard output"));
   EXPECT_EQ(read_file(folder / "t.txt"), "the cat\na dog\n");
+}
+
+// A folder that is no part of the model, and that this process may not read.
+TEST_F(RunFiles, StandardOutputMayBeAFileWhereTheModelHoldsAnUnreadableFolder) {
+  const fs::path secret = folder / "m/secret";
+  fs::create_directory(secret);
+  fs::permissions(secret, fs::perms::none);
+  const Outcome o = finish_program(start_program({"embed", at("m"), "hi"}, folder.path(),
+                                                 [] {
+#ifdef __linux__
+                                                   ::prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE);  // if root
+                                                   ::prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH);
+#endif
+                                                 }),
+                                   folder.path());
+  fs::permissions(secret, fs::perms::owner_all);
+  EXPECT_EQ(o.status, 0) << o.err;
 }
 
 // Twin: what is no model's file, a device for all, a baseline that is brought up to date.
