@@ -41,7 +41,7 @@ void check_files(const Sweep& sweep) {
 int run_or_plan(const MatrixArguments& o) {
   Sweep sweep = read_sweep(o.file, warnings(o.strict ? Strictness::strict : Strictness::warn));
   if (!o.output.empty()) sweep.output = o.output;
-  check_files(sweep);
+  if (!o.dry_run) check_files(sweep);
   if (o.remove_models) sweep.folders = ConvertedFolders::remove;
   const SweepOptions options{.engine = parse_engine(o.engine),
                              .threads = o.threads,

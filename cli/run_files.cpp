@@ -26,14 +26,16 @@ bool is_one_of(std::string_view name, auto&& list) {
 
 void require_separate_files(const CLI::App& app) {
   std::vector<RunFile> inputs, outputs;
-  for (const CLI::App* command : app.get_subcommands())
+  for (const CLI::App* command : app.get_subcommands()) {
+    const CLI::Option* dry_run = command->get_option_no_throw("--dry-run");
+    const bool writes = dry_run == nullptr || dry_run->count() == 0;
     for (const CLI::Option* option : command->get_options()) {
       const std::string name = option->get_name();
       const RunFileKind kind = is_one_of(name, kFolders) ? RunFileKind::replaced : RunFileKind::any;
       std::vector<std::string> values = option->results();
       if (values.empty() && kind == RunFileKind::replaced) values = {option->get_default_str()};
       for (const std::string& value : values) {
-        if (is_one_of(name, kOutputs)) outputs.push_back({name, value, kind});
+        if (writes && is_one_of(name, kOutputs)) outputs.push_back({name, value, kind});
         if (name == "--update-card")
           outputs.push_back({name, command->get_option("quantized")->as<std::string>() + "/README.md",
                              RunFileKind::updated});
@@ -41,6 +43,7 @@ void require_separate_files(const CLI::App& app) {
         inputs.push_back({name, value == "-" ? "/dev/stdin" : value});
       }
     }
+  }
   mlxe::require_separate_files(inputs, outputs);
   // Alone, because an output may be named /dev/stdout.
   const RunFile printed{"standard output", "/dev/stdout"};

@@ -6,7 +6,8 @@
 namespace mlxe::cli {
 
 // For the chosen command, once it is parsed: throws where an output is also an input, or where two outputs are
-// one file (format/run_files.h). Every option that names a file is listed in run_files.cpp. Errors: usage, io.
+// one file (format/run_files.h). With --dry-run, standard output alone is one. Every option that names a file
+// is listed in run_files.cpp; matrix.cpp checks what the list of `matrix` names. Errors: usage, io.
 void require_separate_files(const CLI::App& app);
 
 }  // namespace mlxe::cli

@@ -33,8 +33,8 @@ struct Output {
 };
 
 [[noreturn]] void refuse(const RunFile& output, const std::string& why) {
-  throw Error(ErrorCode::usage,
-              fmt::format("{} {}: {}; name another file", output.name, output.path.string(), why));
+  throw Error(ErrorCode::usage, fmt::format("{} {}: {}; name another {}", output.name, output.path.string(),
+                                            why, output.kind == RunFileKind::replaced ? "folder" : "file"));
 }
 
 bool lies_inside(const fs::path& relative) {

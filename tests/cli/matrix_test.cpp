@@ -411,6 +411,15 @@ TEST_F(MatrixCommand, BitsAreChosenByPresetOrForATarget) {
             read_file(out() / "models/sentences/target/model.safetensors"));
 }
 
+TEST_F(MatrixCommand, ADryRunMayReadWhatARunWouldReplace) {
+  fs::create_directory(out());
+  put("matrix/matrix.md", kPairs);
+  const std::string toml = sentences("calibration = 'matrix/matrix.md'") + scheme("8-bit", 8);
+  EXPECT_THAT(run(toml).err, HasSubstr("is the same file as"));
+  EXPECT_EQ(states(result(toml, 0, {"--dry-run"})), "planned");
+  EXPECT_EQ(read_file(out() / "matrix.md"), kPairs);
+}
+
 TEST_F(MatrixCommand, DryRunPredictsAndWritesNothing) {
   const std::string toml = sentences() + nli("skip = ['4-bit']") + scheme("8-bit", 8) + scheme("4-bit", 4);
   const json planned = result(toml, 0, {"--dry-run"});

@@ -112,16 +112,21 @@ TEST_F(RunFiles, TwoOutputsAreTwoFiles) {
 }
 
 TEST_F(RunFiles, AFolderThatIsReplacedHoldsNoInput) {
-  const Command convert{"convert", tiny("st_mean_norm"), "-q",     "--q-group-size",
-                        "32",      "--mlx-path",         at("out")};
-  ASSERT_EQ(run_program(convert).status, 0);
-  write_file(folder / "out/mlx_encoder_recipe.json", "{}");
-  Command again = convert;
-  again.erase(again.begin() + 2, again.begin() + 5);
+  std::string texts;
+  for (int i = 0; i < 30; ++i) texts += "the cat " + std::to_string(i) + "\n";
+  write_file(folder / "texts.txt", texts);
+  const Command convert{"convert", tiny("st_mean_norm"), "--mlx-path", at("out")};
+  Command first = convert, again = convert;
+  first.insert(first.end(), {"--target-bits", "9", "--texts", at("texts.txt"), "--calibrate", "none"});
+  const Outcome made = run_program(first);
+  ASSERT_EQ(made.status, 0) << made.err;
   again.insert(again.end(), {"--force", "--recipe", at("out/mlx_encoder_recipe.json")});
   const Outcome o = unchanged(again);
   EXPECT_EQ(o.status, 2) << o.err;
-  EXPECT_THAT(o.err, HasSubstr("would be replaced with --recipe"));
+  EXPECT_THAT(o.err, AllOf(HasSubstr("would be replaced with --recipe"), HasSubstr("name another folder")));
+  again.push_back("--dry-run");
+  const Outcome planned = unchanged(again);
+  EXPECT_EQ(planned.status, 0) << planned.err;
 }
 
 // As in `cat t.txt | mlx-encoder convert ... --calibrate - --gates <(...)`: such a pipe has no real path.
