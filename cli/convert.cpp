@@ -89,8 +89,9 @@ ByDefault calibrates_by_default(const ConvertArguments& o, const std::optional<a
   return target(o) ? ByDefault::yes : ByDefault::if_narrow;
 }
 
-// Sets the calibration, as far as it is known before the plan. `texts`: the texts of a target. A default calibration
-// uses them; every third one is held out. Returns whether the plan decides if there is a calibration.
+// Sets the calibration, as far as it is known before the plan. `texts`: the texts of a target. A default
+// calibration uses them; every third one is held out. Returns whether the plan decides if there is a
+// calibration.
 bool set_calibration(const ConvertArguments& o, const std::optional<allocate::Recipe>& recipe,
                      std::vector<TextInput>& texts, CalibrationNotice& notice, ConvertOptions& options) {
   if (o.calibration.is_given()) {

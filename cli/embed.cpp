@@ -9,7 +9,6 @@
 #include "base/output_file.h"
 #include "base/wording.h"
 #include "command.h"
-#include "mlx_encoder/error.h"
 #include "npy.h"
 #include "print_json.h"
 #include "texts.h"

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
-#include "mlx_encoder/error.h"
 #include "print_json.h"
 #include "texts.h"
 
