@@ -48,7 +48,7 @@ void say(int stream, const char* text) noexcept {
 
 // The path of the file mapped at `address`, safe to print; "a file" if it is unknown.
 const char* mapped_at(uintptr_t address) noexcept {
-  static std::array<char, 4096> line;
+  thread_local std::array<char, 4096> line;  // several threads may fail at once
   std::FILE* maps = std::fopen("/proc/self/maps", "re");
   if (!maps) return "a file";
   while (std::fgets(line.data(), line.size(), maps)) {
@@ -74,7 +74,7 @@ void on_bus_error(int signal, siginfo_t* info, void*) {
     ::raise(signal);
     return;
   }
-  static std::array<char, 4400> sentence;
+  thread_local std::array<char, 4400> sentence;
   std::snprintf(sentence.data(), sentence.size(),
                 "%s: became shorter or unreadable while it was in use; run again when nothing writes to it",
                 mapped_at(reinterpret_cast<uintptr_t>(info->si_addr)));
