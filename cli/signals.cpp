@@ -46,10 +46,12 @@ void wait_for_signal(sigset_t set) {
 }
 
 // SIGPIPE comes to the thread that writes, so the waiting thread does not see it. The writing thread goes no
-// further: an error about the pipe would only change the exit status.
-void on_broken_pipe(int) {
+// further: an error about the pipe would only change the exit status. A SIGPIPE that another process sent
+// interrupts any code, also code that holds a lock which the waiting thread needs, so that goes on.
+void on_broken_pipe(int, siginfo_t* info, void*) {
   ::pthread_kill(cleaner, SIGPIPE);
-  for (;;) ::pause();
+  const bool was_sent = info->si_code == SI_USER && info->si_pid != 0 && info->si_pid != ::getpid();
+  while (!was_sent) ::pause();
 }
 
 }  // namespace
@@ -66,7 +68,10 @@ void remove_leftovers_on_signals() {
     std::thread waiting(wait_for_signal, set);
     cleaner = waiting.native_handle();
     waiting.detach();
-    ::signal(SIGPIPE, on_broken_pipe);
+    struct sigaction action {};
+    action.sa_sigaction = on_broken_pipe;
+    action.sa_flags = SA_SIGINFO | SA_RESTART;
+    ::sigaction(SIGPIPE, &action, nullptr);
     ::pthread_sigmask(SIG_UNBLOCK, &broken_pipe, nullptr);
   } catch (const std::system_error&) {  // no thread: signals end the process without removing anything
     ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
