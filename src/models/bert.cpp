@@ -35,8 +35,6 @@ Plan bert_with(const BertConfig& c, RowIndex positions) {
                         {.heads = c.heads});
   }
   Plan plan = p.finish();
-  plan.vocab_size = c.vocab_size;
-  plan.token_types = c.type_vocab_size;
   plan.max_tokens = c.max_positions;
   return plan;
 }

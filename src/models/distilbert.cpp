@@ -28,7 +28,6 @@ Plan distilbert(const DistilBertConfig& c) {
     x = post_norm_layer(p, names, {c.hidden_dim, c.activation, kEpsilon}, x, c.dim, {.heads = c.heads});
   }
   Plan plan = p.finish();
-  plan.vocab_size = c.vocab_size;
   plan.max_tokens = c.max_positions;
   return plan;
 }

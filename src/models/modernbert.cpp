@@ -91,7 +91,6 @@ Plan modernbert(const ModernBertConfig& c) {
     p.end_layer(x);
   }
   Plan plan = p.finish();
-  plan.vocab_size = c.vocab_size;
   plan.max_tokens = c.max_positions;
   return plan;
 }

@@ -35,7 +35,6 @@ Plan mpnet(const BertConfig& c, int64_t bias_rows) {
                         attention, distances);
   }
   Plan plan = p.finish();
-  plan.vocab_size = c.vocab_size;
   plan.padding_id = kPaddingId;
   plan.max_tokens = c.max_positions - kPaddingId - 1;
   return plan;

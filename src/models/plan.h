@@ -136,17 +136,9 @@ struct Plan {
   int64_t columns(Output o) const { return whole.values[static_cast<size_t>(whole.output(o))].columns; }
   bool has(Output o) const { return o == Output::layers || whole.output(o) != kNoValue; }
 
-  Embedding table(int module) const {
-    Embedding table = std::get<Embedding>(at(module).weights);
-    table.weight = handle(at(module).weight);
-    return table;
-  }
-  Linear linear(int module) const {
-    Linear linear = std::get<Linear>(at(module).weights);
-    linear.weight = handle(at(module).weight);
-    linear.bias = handle(at(module).bias);
-    return linear;
-  }
+  Embedding table(int module) const { return with_handles<Embedding>(module); }
+  Linear linear(int module) const { return with_handles<Linear>(module); }
+  LayerNorm norm(int module) const { return with_handles<LayerNorm>(module); }
   // The operation's i-th module, reduced to the operation's range of rows.
   Linear linear(const PlanOp& op, size_t i) const {
     Linear l = linear(op.modules[i]);
@@ -155,12 +147,6 @@ struct Plan {
     l.first_row = op.ranges[i].first;
     l.out = op.ranges[i].count;
     return l;
-  }
-  LayerNorm norm(int module) const {
-    LayerNorm norm = std::get<LayerNorm>(at(module).weights);
-    norm.weight = handle(at(module).weight);
-    norm.bias = handle(at(module).bias);
-    return norm;
   }
 
   std::span<const Parameter> encoder_parameters() const { return std::span(parameters).first(of_encoder); }
@@ -176,6 +162,16 @@ struct Plan {
   const PlanModule& at(int module) const { return modules[static_cast<size_t>(module)]; }
   const Parameter& parameter(ParameterId id) const { return parameters[static_cast<size_t>(id)]; }
   WeightId handle(ParameterId id) const { return id == kNoParameter ? kNoWeight : parameter(id).handle; }
+
+ private:
+  template <class Weights>
+  Weights with_handles(int module) const {
+    const PlanModule& m = at(module);
+    Weights weights = std::get<Weights>(m.weights);
+    weights.weight = handle(m.weight);
+    if constexpr (requires { weights.bias; }) weights.bias = handle(m.bias);
+    return weights;
+  }
 };
 
 // Number of multiplications and additions in the encoder's linears for this many tokens and texts.

@@ -20,8 +20,11 @@ ValueId PlanBuilder::lookup(std::span<const std::pair<int, RowIndex>> tables) {
   PlanOp op{.kind = OpKind::lookup, .inputs = {}, .outputs = {}};
   const int64_t width = plan_.table(tables[0].first).columns;
   for (const auto& [table, by] : tables) {
-    const int64_t own = plan_.table(table).columns;
-    require(own == width, plan_.at(table).name, fmt::format("adds {} columns to {}", own, width));
+    const Embedding sizes = plan_.table(table);
+    require(sizes.columns == width, plan_.at(table).name,
+            fmt::format("adds {} columns to {}", sizes.columns, width));
+    if (by == RowIndex::ids) plan_.vocab_size = sizes.rows;
+    if (by == RowIndex::token_types) plan_.token_types = sizes.rows;
     op.modules.push_back(table);
     op.rows.push_back(by);
   }

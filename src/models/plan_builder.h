@@ -21,7 +21,7 @@ class PlanBuilder {
   // Returns the table's index, for lookup() and attention(). Tables are recorded before the operations that read them,
   // in the order of the checkpoint.
   int table(const std::string& name, int64_t rows, int64_t columns, Role role = Role::embedding);
-  // The sum of one row of each table, added in this order.
+  // The sum of one row of each table, added in this order. Sets the plan's vocab_size and token_types.
   ValueId lookup(std::span<const std::pair<int, RowIndex>> tables);
   // x W^T + b, [tokens, out].
   ValueId linear(const std::string& name, ValueId x, int64_t out, Bias bias = Bias::yes,
@@ -66,9 +66,6 @@ class PlanBuilder {
 
   // Sets the prefix of the names that follow.
   void scope(std::string prefix) { prefix_ = std::move(prefix); }
-  // Sets the component of the linears that follow, except those of feed-forwards. The default is the embeddings up to
-  // the first end_layer(), then attention; for heads that are added to an encoder, the head.
-  void component(Component of_linears) { component_ = of_linears; }
   // Sets the file of the parameters that follow. Parameters of the checkpoint come before those of
   // sentence-transformers modules.
   void file(ParameterFile file) { file_ = file; }
@@ -98,7 +95,7 @@ class PlanBuilder {
 
   Plan plan_;
   std::string prefix_;
-  Component component_ = Component::embeddings;
+  Component component_ = Component::embeddings;  // of linears outside feed-forwards
   ParameterFile file_ = ParameterFile::checkpoint;
   bool heads_ = false;  // whether heads are being added
   size_t layer_start_ = 0;

@@ -121,7 +121,6 @@ Plan qwen3(const Qwen3Config& c) {
     p.end_layer(x);
   }
   Plan plan = p.finish();
-  plan.vocab_size = c.vocab_size;
   plan.max_tokens = c.max_positions;
   return plan;
 }

@@ -84,7 +84,6 @@ Plan plan_of(const AttentionSpec& spec) {
     p.end_layer(x);
   }
   Plan plan = p.finish();
-  plan.vocab_size = kVocabulary;
   plan.max_tokens = kPositions;
   return plan;
 }

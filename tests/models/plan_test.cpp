@@ -310,7 +310,6 @@ Plan unusual() {
     p.end_layer(x);
   }
   Plan plan = p.finish();
-  plan.vocab_size = kVocabulary;
   plan.max_tokens = kPositions;
   return plan;
 }
