@@ -131,9 +131,8 @@ class TargetedConverter {
   }
 
   std::vector<Sequence> sequences_for_costs(const TextRunner& original) {
-    const Pairs pairs = output_ == Output::text_logits ? Pairs::together : Pairs::apart;
-    std::vector<Sequence> sequences =
-        spread(tokenize_both(original, original, texts_.fitted, pairs, options_.warning), kCostTokens);
+    std::vector<Sequence> sequences = spread(
+        tokenize_both(original, original, texts_.fitted, pairs_of(output_), options_.warning), kCostTokens);
     result_.texts = static_cast<int64_t>(sequences.size());
     int64_t tokens = 0;
     for (const Sequence& s : sequences) tokens += static_cast<int64_t>(s.ids.size());

@@ -31,10 +31,6 @@ std::vector<Matrix> outputs(const TextRunner& runner, const std::vector<Sequence
   return result;
 }
 
-Pairs pairs_of(Output output) {
-  return output == Output::text_logits ? Pairs::together : Pairs::apart;
-}
-
 }  // namespace
 
 HeldOutTexts::HeldOutTexts(const TextRunner& original, Output output, const std::vector<TextInput>& texts,

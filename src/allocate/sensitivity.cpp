@@ -65,9 +65,9 @@ Sensitivity measure_sensitivity(const SensitivityOptions& options) {
                                             .threads = options.threads,
                                             .warning = options.warning});
   const Output output = allocate::output_of(original.model());
-  const auto pairs = output == Output::text_logits ? Pairs::together : Pairs::apart;
-  const std::vector<Sequence> sequences = allocate::spread(
-      tokenize_both(original, original, options.texts, pairs, options.warning), options.most_tokens);
+  const std::vector<Sequence> sequences =
+      allocate::spread(tokenize_both(original, original, options.texts, pairs_of(output), options.warning),
+                       options.most_tokens);
   Sensitivity result{.metric = allocate::cost_name(output, original.model().problem_type),
                      .rows = output == Output::token_logits ? "tokens" : "texts",
                      .labels = allocate::has_labels(output, original.model().problem_type),

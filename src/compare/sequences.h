@@ -8,6 +8,7 @@
 
 #include "encoder/text_runner.h"
 #include "mlx_encoder/encoder.h"
+#include "models/outputs.h"
 
 namespace mlxe {
 
@@ -26,6 +27,10 @@ enum class Pairs {
   together,  // one sequence a pair, as classifiers read it
   apart,     // two sequences, as sentence embeddings are compared
 };
+// How the model whose output is compared reads a pair.
+inline Pairs pairs_of(Output output) {
+  return output == Output::text_logits ? Pairs::together : Pairs::apart;
+}
 
 // Tokenizes all texts, in parallel, with each side's default prompt: for embedding (Pairs::apart) or for
 // classification. The two sequences of a pair are neighbours. Warns of truncated texts.
