@@ -6,9 +6,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
-#include <set>
 
 #include "command.h"
+#include "evaluate/label_index.h"
 #include "mlx_encoder/error.h"
 #include "print_json.h"
 #include "texts.h"
@@ -45,18 +45,6 @@ nlohmann::json scores_by_label(std::span<const float> scores, std::span<const st
   return object;
 }
 
-// Makes names unique, so that each class has its own key: a name of several classes gets the class's number.
-std::vector<std::string> distinct(std::vector<std::string> names) {
-  const std::multiset<std::string> all(names.begin(), names.end());
-  std::set<std::string> used;
-  for (size_t i = 0; i < names.size(); ++i) {
-    const std::string number = fmt::format(" ({})", i);
-    if (all.count(names[i]) > 1) names[i] += number;
-    while (!used.insert(names[i]).second) names[i] += number;
-  }
-  return names;
-}
-
 // Removes the space around labels, and empty labels, as in transformers' pipeline. A label that occurs
 // twice would get half the score each time, so it is taken once. Warns of labels that are left out.
 std::vector<std::string> candidate_labels(const std::vector<std::string>& given, const Warning& warn) {
@@ -80,7 +68,7 @@ std::vector<std::string> candidate_labels(const std::vector<std::string>& given,
 
 int classify(const ClassifyCommand& o) {
   const Encoder encoder = o.run.load();
-  const std::vector<std::string> labels = distinct(encoder.info().labels);
+  const std::vector<std::string> labels = distinct_names(encoder.info().labels);
   size_t done = 0;
   o.texts.read(kWindow, [&](std::vector<TextInput> window) {
     o.pair.apply(window, done);

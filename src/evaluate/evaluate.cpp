@@ -156,12 +156,6 @@ void renumber(Answers& original, const Answers& evaluated) {
   original.label_names = evaluated.label_names;
 }
 
-// The name of a class; with its number where other classes have the same.
-std::string distinct(const std::vector<std::string>& names, int64_t index) {
-  const std::string& name = names[static_cast<size_t>(index)];
-  return std::ranges::count(names, name) == 1 ? name : fmt::format("{} ({})", name, index);
-}
-
 bool judged(const TaskQuery& query) {
   return std::ranges::any_of(query.documents, [](const JudgedDocument& d) { return d.relevance >= 1; });
 }
@@ -253,21 +247,18 @@ class Evaluating {
   }
 
   void compare_labels(const Answers& evaluated, const std::optional<Answers>& original) {
-    const std::vector<std::string>& names = evaluated.label_names;
-    gold_ = gold_indices(data_, names, options_.warning);
+    gold_ = gold_indices(data_, evaluated.label_names, options_.warning);
+    const std::vector<std::string> names = distinct_names(evaluated.label_names);
     const auto counts = once(gold_.size());
     const std::vector<ClassCount> after = comparison(evaluated).count(counts);
     for (size_t i = 0; i < names.size(); ++i)
-      out_.labels.push_back({distinct(names, static_cast<int64_t>(i)),
-                             after[i].gold,
-                             after[i].precision(),
-                             after[i].recall(),
-                             after[i].f1(),
-                             {}});
+      out_.labels.push_back(
+          {names[i], after[i].gold, after[i].precision(), after[i].recall(), after[i].f1(), {}});
     if (!original) return;
     const std::vector<ClassCount> before = comparison(*original).count(counts);
     for (size_t i = 0; i < names.size(); ++i) out_.labels[i].original_f1 = before[i].f1();
-    list_flips(gold_, original->labels, evaluated.labels, [&](int64_t i) { return distinct(names, i); });
+    list_flips(gold_, original->labels, evaluated.labels,
+               [&](int64_t i) { return names[static_cast<size_t>(i)]; });
   }
 
   void compare_tags(const Answers& evaluated, const std::optional<Answers>& original) {

@@ -1,5 +1,9 @@
 #include "evaluate/label_index.h"
 
+#include <fmt/format.h>
+
+#include <set>
+
 #include "base/text.h"
 
 namespace mlxe {
@@ -30,6 +34,17 @@ const std::vector<int64_t>& ClassNames::classes(const std::string& label) const 
   if (const auto found = exact_.find(label); found != exact_.end()) return found->second;
   const auto found = lower_case_.find(lowercase(label));
   return found == lower_case_.end() ? none : found->second;
+}
+
+std::vector<std::string> distinct_names(std::vector<std::string> names) {
+  const std::multiset<std::string> all(names.begin(), names.end());
+  std::set<std::string> used;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string number = fmt::format(" ({})", i);
+    if (all.count(names[i]) > 1) names[i] += number;
+    while (!used.insert(names[i]).second) names[i] += number;
+  }
+  return names;
 }
 
 GoldLabels read_gold_labels(std::span<const std::string> gold, std::span<const std::string> names,

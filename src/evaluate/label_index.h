@@ -23,6 +23,9 @@ class ClassNames {
   std::map<std::string, std::vector<int64_t>> exact_, lower_case_;
 };
 
+// Makes names unique, so that each class has its own: a name of several classes gets the class's number, "a (2)".
+std::vector<std::string> distinct_names(std::vector<std::string> names);
+
 struct GoldLabels {
   std::vector<int64_t> indices;  // into the model's labels; complete unless `misfit`
   // The first label that the model does not have, or that several of its classes have.
