@@ -8,7 +8,8 @@
  *   MLXE_FAULT_STACKS=FILE  gets, for each call stack that allocates, the numbers of its first and its last call
  *
  * Kinds: open read write mmap rename fsync thread memory. What a library calls inside itself is not seen: fopen
- * counts as an open of its own, the pages that malloc maps do not count.
+ * counts as an open of its own, the pages that malloc maps do not count. Of the kind destructor, thread-local objects
+ * with a destructor, calls are counted and do not fail: where memory runs out in one, the C library ends the program.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -28,8 +29,8 @@
 #include <unistd.h>
 #include <unwind.h>
 
-enum Kind { kOpen, kRead, kWrite, kMmap, kRename, kFsync, kThread, kMemory, kKinds };
-static const char* const kNames[kKinds] = {"open", "read", "write", "mmap", "rename", "fsync", "thread", "memory"};
+enum Kind { kOpen, kRead, kWrite, kMmap, kRename, kFsync, kThread, kMemory, kDestructor, kKinds };
+static const char* const kNames[kKinds] = {"open", "read", "write", "mmap", "rename", "fsync", "thread", "memory", "destructor"};
 
 static atomic_int armed; /* from main() on */
 static atomic_long calls[kKinds];
@@ -248,4 +249,10 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
   typedef int Create(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
   if (fails(kThread)) return EAGAIN;
   return ((Create*)dlsym(RTLD_NEXT, "pthread_create"))(thread, attributes, run, argument);
+}
+
+int __cxa_thread_atexit_impl(void (*destroy)(void*), void* object, void* library) {
+  typedef int Register(void (*)(void*), void*, void*);
+  if (atomic_load(&armed)) atomic_fetch_add(&calls[kDestructor], 1);
+  return ((Register*)dlsym(RTLD_NEXT, "__cxa_thread_atexit_impl"))(destroy, object, library);
 }

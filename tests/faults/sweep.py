@@ -71,9 +71,15 @@ class Sweep:
         status, said = command.run(self.work, {"LD_PRELOAD": library, **record})
         assert status == 0, f"{command.name} undisturbed: status {status}: {said}"
         self.calls = {kind: int(n) for kind, n in (line.split() for line in counts.read_text().splitlines())}
+        if self.calls["destructor"] > 0:
+            self.problem(f"{command.name}: a thread-local object has a destructor; without memory to register it, abort()")
         self.stacks = sorted({int(n) for n in stacks.read_text().split()})
         self.whole = self.result()
         self.old = snapshot(command.before) if command.before else None
+
+    def problem(self, text: str) -> None:
+        self.problems.append(text)
+        print(text, flush=True)
 
     def result(self):
         return snapshot(self.work / self.command.output)
@@ -133,8 +139,7 @@ class Sweep:
                 break
             hit += 1
             if problem:
-                self.problems.append(problem)
-                print(problem, flush=True)
+                self.problem(problem)
         return hit
 
 

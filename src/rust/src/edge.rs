@@ -4,7 +4,9 @@ use std::any::Any;
 use std::cell::Cell;
 use std::ffi::c_char;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr::null_mut;
 use std::sync::Once;
+use std::thread::LocalKey;
 
 /// The statuses of `mlxe_rust.h`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,18 +102,45 @@ pub fn sentence(message: &str) -> String {
 
 /// Runs `body`; a panic becomes its text. Nothing is printed: the library never prints.
 pub fn quietly<T>(body: impl FnOnce() -> T) -> Result<T, String> {
-    thread_local!(static PLACE: Cell<Option<String>> = const { Cell::new(None) });
+    thread_local!(static PLACE: Slot<String> = const { Slot::new(null_mut()) });
     static SILENCE: Once = Once::new();
     // This library has its own copy of the Rust runtime, so the hook affects no other Rust code.
     SILENCE.call_once(|| {
         std::panic::set_hook(Box::new(|info| {
-            PLACE.set(info.location().map(|place| format!("{}:{}", short(place.file()), place.line())));
+            with_lent(&PLACE, |place| {
+                if let Some(at) = info.location() {
+                    *place = format!("{}:{}", short(at.file()), at.line());
+                }
+            });
         }));
     });
-    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
-        let place = PLACE.take().unwrap_or_default();
-        format!("{} ({place})", panic_text(payload.as_ref()))
-    })
+    let mut place = String::new();
+    let result = lend(&PLACE, &mut place, || catch_unwind(AssertUnwindSafe(body)));
+    result.map_err(|payload| format!("{} ({place})", panic_text(payload.as_ref())))
+}
+
+/// A variable that a caller lends to callbacks on its thread. It is a pointer because glibc ends the program if memory
+/// runs out while it registers the destructor of a thread-local object.
+pub type Slot<T> = Cell<*mut T>;
+
+/// Runs `body`, during which `with_lent` reaches `value`.
+pub fn lend<T, R>(slot: &'static LocalKey<Slot<T>>, value: &mut T, body: impl FnOnce() -> R) -> R {
+    struct Restore<T: 'static>(&'static LocalKey<Slot<T>>, *mut T);
+    impl<T> Drop for Restore<T> {
+        fn drop(&mut self) {
+            self.0.set(self.1);
+        }
+    }
+    let _restore = Restore(slot, slot.replace(value));
+    body()
+}
+
+/// Runs `body` on the value lent last on this thread, if there is one.
+pub fn with_lent<T>(slot: &'static LocalKey<Slot<T>>, body: impl FnOnce(&mut T)) {
+    // SAFETY: lend() takes the pointer back before the value's lifetime ends, and holds its only reference.
+    if let Some(value) = unsafe { slot.get().as_mut() } {
+        body(value);
+    }
 }
 
 /// The end of a path to a source file, without the folders of the machine that built the crate.

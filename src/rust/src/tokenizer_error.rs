@@ -1,10 +1,10 @@
 //! Why a tokenizer.json can't be used, in one sentence. Also collects the warnings that the crate logs.
 
-use crate::edge::{Failure, Status};
+use crate::edge::{lend, with_lent, Failure, Slot, Status};
 use log::{Level, Log, Metadata, Record};
 use serde::Deserialize;
 use serde_json::{json, Value};
-use std::cell::RefCell;
+use std::ptr::null_mut;
 use std::sync::Once;
 
 const KNOWN: [(&str, &[&str]); 5] = [
@@ -192,7 +192,7 @@ fn unknown_type<'a>(part: &'a Value, known: &[&str]) -> Option<&'a str> {
         .find_map(|member| unknown_type(member, known))
 }
 
-thread_local!(static NOTES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) });
+thread_local!(static NOTES: Slot<Vec<String>> = const { Slot::new(null_mut()) });
 
 struct Notebook;
 
@@ -201,12 +201,8 @@ impl Log for Notebook {
         metadata.level() <= Level::Warn
     }
     fn log(&self, record: &Record) {
-        NOTES.with_borrow_mut(|notes| {
-            if let Some(notes) = notes {
-                let text = record.args().to_string();
-                notes.push(text.trim_start_matches("Warning: ").to_string());
-            }
-        });
+        let text = record.args().to_string();
+        with_lent(&NOTES, |notes| notes.push(text.trim_start_matches("Warning: ").to_string()));
     }
     fn flush(&self) {}
 }
@@ -220,7 +216,7 @@ pub fn notes_during<T>(body: impl FnOnce() -> T) -> (T, Vec<String>) {
             log::set_max_level(log::LevelFilter::Warn);
         }
     });
-    NOTES.set(Some(Vec::new()));
-    let result = body();
-    (result, NOTES.take().unwrap_or_default())
+    let mut notes = Vec::new();
+    let result = lend(&NOTES, &mut notes, body);
+    (result, notes)
 }
