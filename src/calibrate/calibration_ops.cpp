@@ -234,12 +234,19 @@ CalibrationOps::Tensor CalibrationOps::feed_forward(const Tensor& x, const FeedF
   if (!f.gate) return linear(activate(linear(x, f.up), f.activation), f.down);
   const std::array both{*f.gate, f.up};
   const std::vector<Tensor> made = linears(x, both);
-  const Tensor gate = activate(made[0], f.activation), up = made[1];
-  const auto rows = [this, gate, up](size_t part, Sides sides) {
-    const Part g = gate->rows(part, sides), u = up->rows(part, sides);
-    return on(sides, [&](auto& ops, auto side) { return ops.multiply(g.*side, u.*side); });
+  return linear(multiply(activate(made[0], f.activation), made[1]), f.down);
+}
+
+CalibrationOps::Tensor CalibrationOps::multiply(const Tensor& a, const Tensor& b) {
+  const auto prepare = [a, b] {
+    a->prepare();
+    b->prepare();
   };
-  return linear(shared({.prepare = [gate] { gate->prepare(); }, .rows = rows}), f.down);
+  const auto rows = [this, a, b](size_t part, Sides sides) {
+    const Part left = a->rows(part, sides), right = b->rows(part, sides);
+    return on(sides, [&](auto& ops, auto side) { return ops.multiply(left.*side, right.*side); });
+  };
+  return shared({.prepare = prepare, .rows = rows});
 }
 
 CalibrationOps::Tensor CalibrationOps::row_by_row(

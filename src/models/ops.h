@@ -121,6 +121,7 @@ concept EncoderOps = requires(E e, const typename E::Tensor& x, const std::vecto
   { e.take(x, rows) } -> std::same_as<typename E::Tensor>;      // the named rows, in order
   { e.pool(x, p, batch) } -> std::same_as<typename E::Tensor>;  // [T, D] -> [B, D]
   { e.add(x, x) } -> std::same_as<typename E::Tensor>;          // two of one shape
+  { e.multiply(x, x) } -> std::same_as<typename E::Tensor>;     // element by element
   { e.concatenate(xs) } -> std::same_as<typename E::Tensor>;    // columns side by side
   { e.normalize(x) } -> std::same_as<typename E::Tensor>;  // rows to unit L2 norm (norm floored at 1e-12)
   { e.read(x) } -> std::same_as<Matrix>;                   // to host memory

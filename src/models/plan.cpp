@@ -159,6 +159,8 @@ const char* name(OpKind kind) noexcept {
       return "feed forward";
     case OpKind::add:
       return "add";
+    case OpKind::multiply:
+      return "multiply";
     case OpKind::take_first:
       return "first tokens";
     case OpKind::pool:

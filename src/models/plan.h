@@ -57,6 +57,7 @@ enum class OpKind {
   add_layer_norm,
   feed_forward,
   add,
+  multiply,
   take_first,  // the first token of each text
   pool,
   activation,

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "mlx_encoder/error.h"
+#include "models/fuse.h"
 
 namespace mlxe {
 
@@ -42,29 +43,19 @@ std::vector<ValueId> PlanBuilder::linears(std::span<const std::string> names, Va
 
 std::vector<ValueId> PlanBuilder::linears(std::span<const std::string> names, ValueId x,
                                           std::span<const int64_t> outs, Bias bias, Role role) {
-  PlanOp op{.kind = OpKind::linears, .inputs = {x}, .outputs = {}};
-  for (size_t i = 0; i < names.size(); ++i) {
-    op.modules.push_back(
-        module(names[i], Linear{.in = columns(x), .out = outs[i], .has_bias = bias}, role, component_));
-    op.outputs.push_back(value(prefix_ + names[i], outs[i], rows(x)));
-  }
-  std::vector<ValueId> outputs = op.outputs;
-  plan_.whole.ops.push_back(std::move(op));
+  std::vector<ValueId> outputs;
+  for (size_t i = 0; i < names.size(); ++i)
+    outputs.push_back(product(
+        module(names[i], Linear{.in = columns(x), .out = outs[i], .has_bias = bias}, role, component_), x));
   return outputs;
 }
 
 std::vector<ValueId> PlanBuilder::fused_linears(const std::string& name, int count, ValueId x, int64_t out,
                                                 Bias bias) {
-  PlanOp op{.kind = OpKind::linears, .inputs = {x}, .outputs = {}};
   const int fused =
       module(name, Linear{.in = columns(x), .out = count * out, .has_bias = bias}, Role::linear, component_);
-  for (int i = 0; i < count; ++i) {
-    op.modules.push_back(fused);
-    op.ranges.push_back({i * out, out});
-    op.outputs.push_back(value(prefix_ + name, out, rows(x)));
-  }
-  std::vector<ValueId> outputs = op.outputs;
-  plan_.whole.ops.push_back(std::move(op));
+  std::vector<ValueId> outputs;
+  for (int i = 0; i < count; ++i) outputs.push_back(product(fused, x, {i * out, out}));
   return outputs;
 }
 
@@ -126,60 +117,35 @@ ValueId PlanBuilder::add(const std::string& name, ValueId a, ValueId b) {
   return append({.kind = OpKind::add, .inputs = {a, b}, .outputs = {}}, prefix_ + name, columns(a));
 }
 
-ValueId PlanBuilder::add_layer_norm(const std::string& name, ValueId a, ValueId b, float epsilon) {
-  require(columns(a) == columns(b), name, fmt::format("adds {} columns to {}", columns(a), columns(b)));
-  require(rows(a) == rows(b), name, "adds rows of tokens to rows of texts");
-  const int norm =
-      module(name, LayerNorm{.epsilon = epsilon, .size = columns(a)}, Role::norm, Component::norms);
-  return append({.kind = OpKind::add_layer_norm, .inputs = {a, b}, .outputs = {}, .modules = {norm}},
-                prefix_ + name, columns(a));
+ValueId PlanBuilder::multiply(const std::string& name, ValueId a, ValueId b) {
+  require(columns(a) == columns(b), name, fmt::format("multiplies {} columns by {}", columns(a), columns(b)));
+  require(rows(a) == rows(b), name, "multiplies rows of tokens by rows of texts");
+  return append({.kind = OpKind::multiply, .inputs = {a, b}, .outputs = {}}, prefix_ + name, columns(a));
 }
 
 ValueId PlanBuilder::feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,
-                                  Activation activation) {
-  const int64_t out = columns(x);
-  const int first = module(up, Linear{.in = out, .out = width}, Role::linear, Component::feed_forward);
-  const int second = module(down, Linear{.in = width, .out = out}, Role::linear, Component::feed_forward);
-  return append({.kind = OpKind::feed_forward,
-                 .inputs = {x},
-                 .outputs = {},
-                 .modules = {first, second},
-                 .activation = activation},
-                prefix_ + down, out);
+                                  Activation act) {
+  const int first = feed_forward_module(up, columns(x), width, Bias::yes),
+            second = feed_forward_module(down, width, columns(x), Bias::yes);
+  return product(second, activation(product(first, x), act));
 }
 
 ValueId PlanBuilder::gated_feed_forward(const std::string& gate_and_up, const std::string& down, ValueId x,
-                                        int64_t width, Activation activation, Bias bias) {
-  const int64_t out = columns(x);
-  const int fused = module(gate_and_up, Linear{.in = out, .out = 2 * width, .has_bias = bias}, Role::linear,
-                           Component::feed_forward);
-  const int second =
-      module(down, Linear{.in = width, .out = out, .has_bias = bias}, Role::linear, Component::feed_forward);
-  return append({.kind = OpKind::feed_forward,
-                 .inputs = {x},
-                 .outputs = {},
-                 .modules = {fused, second, fused},
-                 .ranges = {{width, width}, {}, {0, width}},
-                 .activation = activation},
-                prefix_ + down, out);
+                                        int64_t width, Activation act, Bias bias) {
+  const int both = feed_forward_module(gate_and_up, columns(x), 2 * width, bias),
+            second = feed_forward_module(down, width, columns(x), bias);
+  const ValueId gate = activation(product(both, x, {0, width}), act), up = product(both, x, {width, width});
+  return product(second, multiply(gate_and_up, gate, up));
 }
 
 ValueId PlanBuilder::gated_feed_forward(const std::string& gate, const std::string& up,
-                                        const std::string& down, ValueId x, int64_t width,
-                                        Activation activation, Bias bias) {
-  const int64_t out = columns(x);
-  const Linear wide{.in = out, .out = width, .has_bias = bias};
-  const auto part = [&](const std::string& name, const Linear& linear) {
-    return module(name, linear, Role::linear, Component::feed_forward);
-  };
-  const int first = part(gate, wide), second = part(up, wide),
-            third = part(down, Linear{.in = width, .out = out, .has_bias = bias});
-  return append({.kind = OpKind::feed_forward,
-                 .inputs = {x},
-                 .outputs = {},
-                 .modules = {second, third, first},
-                 .activation = activation},
-                prefix_ + down, out);
+                                        const std::string& down, ValueId x, int64_t width, Activation act,
+                                        Bias bias) {
+  const int first = feed_forward_module(gate, columns(x), width, bias),
+            second = feed_forward_module(up, columns(x), width, bias),
+            third = feed_forward_module(down, width, columns(x), bias);
+  const ValueId active = activation(product(first, x), act);
+  return product(third, multiply(up, active, product(second, x)));
 }
 
 ValueId PlanBuilder::take_first(ValueId x) {
@@ -226,7 +192,7 @@ void PlanBuilder::output(Output output, ValueId x) {
   plan_.whole.outputs[index_of(output)] = x;
 }
 
-Plan PlanBuilder::finish() {
+Plan PlanBuilder::finish(Fused fused) {
   if (!heads_) {
     require(!plan_.whole.layers.empty() && layer_start_ == plan_.whole.ops.size(), "the model",
             "operations after the last layer");
@@ -234,10 +200,21 @@ Plan PlanBuilder::finish() {
     plan_.hidden_size = columns(hidden());
     plan_.of_encoder = plan_.parameters.size();
     output(Output::hidden, hidden());
+    if (fused == Fused::yes) plan_.whole = fuse(std::move(plan_.whole));
   }
   find_readers(plan_.whole);
   plan_.first_tokens = narrow_to_first_tokens(plan_.whole);
   return std::move(plan_);
+}
+
+int PlanBuilder::feed_forward_module(const std::string& name, int64_t in, int64_t out, Bias bias) {
+  return module(name, Linear{.in = in, .out = out, .has_bias = bias}, Role::linear, Component::feed_forward);
+}
+
+ValueId PlanBuilder::product(int linear, ValueId x, RowRange range) {
+  return append(
+      {.kind = OpKind::linears, .inputs = {x}, .outputs = {}, .modules = {linear}, .ranges = {range}},
+      plan_.at(linear).name, range.count > 0 ? range.count : plan_.linear(linear).out);
 }
 
 ValueId PlanBuilder::append(PlanOp op, const std::string& name, int64_t columns) {

@@ -1,4 +1,5 @@
-// Records a Plan. The methods have the names of models/ops.h. Each checks the shapes of its operands.
+// Records a Plan. The methods have the names of models/ops.h. Each checks the shapes of its operands. finish() fuses
+// what was recorded (models/fuse.h).
 #pragma once
 
 #include <optional>
@@ -42,8 +43,7 @@ class PlanBuilder {
   ValueId layer_norm(const std::string& name, ValueId x, float epsilon, Bias bias = Bias::yes);
   ValueId rms_norm(const std::string& name, ValueId x, float epsilon);
   ValueId add(const std::string& name, ValueId a, ValueId b);
-  // layer_norm(a + b)
-  ValueId add_layer_norm(const std::string& name, ValueId a, ValueId b, float epsilon);
+  ValueId multiply(const std::string& name, ValueId a, ValueId b);
   // down(activation(up(x))), as wide as x. `width`: the width of up(x).
   ValueId feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,
                        Activation activation);
@@ -80,11 +80,16 @@ class PlanBuilder {
   // Sets the value of an output. Replaces an earlier one.
   void output(Output output, ValueId x);
 
-  // The plan, with both graphs and hidden_size. The caller sets the other sizes and ids.
-  Plan finish();
+  // The plan, with both graphs and hidden_size. The caller sets the other sizes and ids. Fused::no leaves the
+  // encoder's operations as recorded, for tests of the pass.
+  enum class Fused { yes, no };
+  Plan finish(Fused fused = Fused::yes);
 
  private:
   ValueId append(PlanOp op, const std::string& name, int64_t columns);
+  int feed_forward_module(const std::string& name, int64_t in, int64_t out, Bias bias);
+  // x W^T + b with these rows of the module's matrix.
+  ValueId product(int linear, ValueId x, RowRange range = {});
   ValueId value(const std::string& name, int64_t columns, RowKind rows);
   // Adds a module. Parameters that an earlier module has under the same names are shared, others are added.
   int module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights, Role role,

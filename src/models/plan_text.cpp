@@ -106,12 +106,17 @@ class Writer {
     return all;
   }
 
+  std::string op_name(const PlanOp& op) const {
+    if (op.kind == OpKind::linears && op.modules.size() > 1) return "linears";
+    const bool norm = op.kind == OpKind::layer_norm || op.kind == OpKind::add_layer_norm;
+    if (norm && plan_.norm(op.modules[0]).kind == NormKind::rms)
+      return op.kind == OpKind::layer_norm ? "rms norm" : "add, rms norm";
+    return name(op.kind);
+  }
+
   // `last`: the value that goes by x.
   Row row_of(const PlanOp& op, ValueId last, const std::string& prefix) {
-    const bool rms = op.kind == OpKind::layer_norm && plan_.norm(op.modules[0]).kind == NormKind::rms;
-    Row row{.op = op.kind == OpKind::linears && op.modules.size() > 1 ? "linears"
-                  : rms                                               ? "rms norm"
-                                                                      : name(op.kind)};
+    Row row{.op = op_name(op)};
     for (const ValueId id : op.inputs) row.inputs += (row.inputs.empty() ? "" : " ") + named(id);
     for (const ValueId id : op.outputs) {
       names_[id] = id == last ? "x" : letter();

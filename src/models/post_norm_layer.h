@@ -29,10 +29,12 @@ inline ValueId post_norm_layer(PlanBuilder& p, const PostNormNames& names, const
                                std::optional<int> bias_table = {}) {
   const ValueId attended =
       p.attention(names.attention, p.linears(names.query_key_value, x, width), attention, bias_table);
-  const ValueId a = p.add_layer_norm(names.attention_norm, p.linear(names.attention_out, attended, width), x,
-                                     sizes.layer_norm_epsilon);
+  const auto add_norm = [&](const std::string& name, ValueId y, ValueId residual) {
+    return p.layer_norm(name, p.add(name, y, residual), sizes.layer_norm_epsilon);
+  };
+  const ValueId a = add_norm(names.attention_norm, p.linear(names.attention_out, attended, width), x);
   const ValueId f = p.feed_forward(names.up, names.down, a, sizes.intermediate_size, sizes.activation);
-  const ValueId y = p.add_layer_norm(names.norm, f, a, sizes.layer_norm_epsilon);
+  const ValueId y = add_norm(names.norm, f, a);
   p.end_layer(y);
   return y;
 }

@@ -95,6 +95,8 @@ void run_plan(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch
         return e.feed_forward(in(0), feed_forward_of(op));
       case OpKind::add:
         return e.add(in(0), in(1));
+      case OpKind::multiply:
+        return e.multiply(in(0), in(1));
       case OpKind::take_first:
         return e.take(in(0), batch.first_rows());
       case OpKind::pool:

@@ -133,8 +133,8 @@ TEST(Plan, ShapesThatDoNotFitAreAnErrorThatNamesTheModule) {
       HasSubstr("places: adds 4 columns to 8"));
   p.scope("layer.3.");
   const ValueId y = p.linear("up", x, 12);
-  EXPECT_THAT(error_text([&] { p.add_layer_norm("norm", y, x, 0); }, ErrorCode::internal),
-              HasSubstr("layer.3.norm: adds 12 columns to 8"));
+  EXPECT_THAT(error_text([&] { p.layer_norm("norm", p.add("sum", y, x), 0); }, ErrorCode::internal),
+              HasSubstr("layer.3.sum: adds 12 columns to 8"));
   EXPECT_THAT(error_text(
                   [&] {
                     p.attention("self", {x, y, x}, {.heads = 2});
@@ -304,9 +304,9 @@ Plan unusual() {
     const std::array<std::string, 2> names{"key", "value"};
     const std::vector<ValueId> kv = p.linears(names, first, kHidden);
     const ValueId a = p.attention("self", {q, kv[0], kv[1]}, {.heads = kHeads});
-    const ValueId b = p.add_layer_norm("norm1", p.linear("out", a, kHidden), x, 1e-5f);
+    const ValueId b = p.layer_norm("norm1", p.add("sum1", p.linear("out", a, kHidden), x), 1e-5f);
     const ValueId f = p.feed_forward("up", "down", b, kFeedForward, Activation::relu);
-    x = p.add_layer_norm("norm2", f, x, 1e-5f);
+    x = p.layer_norm("norm2", p.add("sum2", f, x), 1e-5f);
     p.end_layer(x);
   }
   Plan plan = p.finish();

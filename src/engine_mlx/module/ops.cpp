@@ -231,7 +231,7 @@ mx::array MlxOps::add_layer_norm(const mx::array& a, const mx::array& b, const L
 
 mx::array MlxOps::feed_forward(const mx::array& x, const FeedForward& f) const {
   if (!f.gate) return linear(activate(linear(x, f.up), f.activation), f.down);
-  return linear(mx::multiply(activate(linear(x, *f.gate), f.activation), linear(x, f.up)), f.down);
+  return linear(multiply(activate(linear(x, *f.gate), f.activation), linear(x, f.up)), f.down);
 }
 
 mx::array MlxOps::activate(const mx::array& x, Activation activation) const {
@@ -299,6 +299,10 @@ mx::array MlxOps::concatenate(const std::vector<mx::array>& xs) const {
 
 mx::array MlxOps::add(const mx::array& a, const mx::array& b) const {
   return mx::add(a, b);
+}
+
+mx::array MlxOps::multiply(const mx::array& a, const mx::array& b) const {
+  return mx::multiply(a, b);
 }
 
 mx::array MlxOps::normalize(const mx::array& x) const {
