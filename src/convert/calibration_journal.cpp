@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "base/output_path.h"
+#include "base/remove_tree.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
@@ -13,10 +14,9 @@ CalibrationJournal::CalibrationJournal(const fs::path& output, const std::string
     : all_(hidden_sibling(output, ".calibration")), folder_(all_ / plan_digest.substr(0, 16)) {}
 
 CalibrationJournal::~CalibrationJournal() {
+  remove_tree(folder_);
   std::error_code ignored;
-  fs::remove_all(folder_, ignored);
-  if (!fs::is_empty(all_, ignored)) return;
-  fs::remove(all_, ignored);
+  if (fs::is_empty(all_, ignored)) fs::remove(all_, ignored);
 }
 
 std::optional<std::string> CalibrationJournal::left_behind() const {

@@ -74,7 +74,9 @@ PendingConversion::PendingConversion(const PreparedConversion& prepared, const F
 }
 
 Conversion PendingConversion::commit() {
-  pending_.commit();
+  if (const fs::path old = pending_.commit(); !old.empty())
+    result_.plan.notes.push_back(fmt::format(
+        "{}: is the folder that was replaced, which could not be removed; remove it", old.string()));
   return std::move(result_);
 }
 

@@ -16,6 +16,7 @@
 #include "base/file_errors.h"
 #include "base/leftovers.h"
 #include "base/output_path.h"
+#include "base/remove_tree.h"
 #include "format/model_folder.h"
 #include "mlx_encoder/error.h"
 
@@ -111,19 +112,18 @@ void PendingFolder::make_folder() {
 
 PendingFolder::~PendingFolder() {
   if (!path_.empty()) {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
+    remove_tree(path_);
     const auto held = leftovers::hold();
     leftovers::drop(path_);
   }
   if (lock_ >= 0) ::close(lock_);
 }
 
-void PendingFolder::commit() {
-  with_file_errors([&] { put_into_place(); });
+fs::path PendingFolder::commit() {
+  return with_file_errors([&] { return put_into_place(); });
 }
 
-void PendingFolder::put_into_place() {
+fs::path PendingFolder::put_into_place() {
   claim_.require_replaceable();  // on a volume without locks another process may have finished first
   if (lock_ >= 0 && ::fsync(lock_) != 0) file_failed(path_, "written to the device", errno);
   const fs::path& target = claim_.target();
@@ -154,11 +154,12 @@ void PendingFolder::put_into_place() {
     leave_to_signals(old);
   }
   sync_folder(target.parent_path());
-  if (old.empty()) return;
-  std::error_code ignored;
-  fs::remove_all(old, ignored);
-  const auto held = leftovers::hold();
-  leftovers::drop(old);
+  if (old.empty() || remove_tree(old)) {
+    const auto held = leftovers::hold();
+    leftovers::drop(old);
+    old.clear();
+  }
+  return old;
 }
 
 }  // namespace mlxe

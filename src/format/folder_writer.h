@@ -52,13 +52,14 @@ class PendingFolder {
 
   const std::filesystem::path& path() const noexcept { return path_; }  // write here
 
-  // Renames the folder into place; exchanges it with an old folder in one step if the system can. Errors:
-  // usage (the target was created meanwhile and may not be replaced), io.
-  void commit();
+  // Renames the folder into place; exchanges it with an old folder in one step if the system can. Returns the hidden
+  // name of the old folder if that could not be removed, else an empty path. Errors: usage (the target was created
+  // meanwhile and may not be replaced), io.
+  std::filesystem::path commit();
 
  private:
   void make_folder();
-  void put_into_place();
+  std::filesystem::path put_into_place();
 
   const FolderClaim& claim_;
   std::filesystem::path path_;
