@@ -161,4 +161,23 @@ void PendingFolder::put_into_place() {
   leftovers::drop(old);
 }
 
+void remove_model_folder(const fs::path& folder) {
+  with_file_errors([&] {
+    if (fs::is_symlink(folder)) {
+      fs::remove(folder);
+      return;
+    }
+    const FolderClaim claim(folder, IfExists::replace);
+    const fs::path& target = claim.target();
+    if (!fs::exists(target)) return;
+    const fs::path renamed = make_partial_sibling(target, [&](const fs::path& sibling) {
+      return ::rename(target.c_str(), sibling.c_str()) == 0 ? 0 : errno;
+    });
+    if (renamed.empty()) file_failed(target, "removed", errno);
+    fs::remove_all(renamed);
+    const auto held = leftovers::hold();
+    leftovers::drop(renamed);
+  });
+}
+
 }  // namespace mlxe

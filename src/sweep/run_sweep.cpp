@@ -8,6 +8,7 @@
 #include "base/output_file.h"
 #include "convert/model_card.h"
 #include "evaluate/answers.h"
+#include "format/folder_writer.h"
 #include "mlx_encoder/matrix.h"
 #include "sweep/cell_gates.h"
 #include "sweep/cell_key.h"
@@ -119,11 +120,21 @@ class Run {
 
     insert_measurements(folder, to_card(c));
     write_whole_file(record_of(cell, ".html"), to_html(c));
-    if (sweep_.folders == ConvertedFolders::remove) fs::remove_all(folder);
+    if (sweep_.folders == ConvertedFolders::remove) remove_converted(cell);
     Json record{{"record_version", kRecordVersion}, {"made_from", key}, {"cell", cell_json(cell)}};
     record["comparison"] = Json::parse(to_json(c));
     if (e) record["evaluation"] = Json::parse(to_json(*e, *items_->task));
     write_whole_file(record_of(cell, ".json"), text_of(record));
+  }
+
+  // A folder that holds more than the model stays, which is told.
+  void remove_converted(SweepCell& cell) {
+    try {
+      remove_model_folder(folder_of(cell));
+    } catch (const Error& e) {
+      if (e.code() != ErrorCode::usage) throw;
+      warning(cell)(e.what());
+    }
   }
 
   Conversion converted(const ConvertOptions& conversion, const SweepModel& model, const SweepScheme& scheme) {
