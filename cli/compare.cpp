@@ -86,10 +86,10 @@ std::vector<double> numbers(const std::vector<std::string>& values) {
   return numbers;
 }
 
-CompareInput read_input(const CompareArguments& o) {
+CompareInput read_input(const CompareArguments& o, const Warning& warn) {
   CompareInput input;
   Gold labels{o.labels, "label"}, scores{o.scores, "score"};
-  o.texts.read_rows({labels.column(), scores.column()}, [&](TextRow row) {
+  o.texts.read_rows({labels.column(), scores.column()}, warn, [&](TextRow row) {
     const size_t index = input.texts.size();
     if (o.limit > 0 && index == o.limit) return;
     labels.take(row.cells[0], index, o.texts.where(), row.line);
@@ -130,9 +130,9 @@ int compare_models(const CompareArguments& o) {
   if (!o.report.empty()) report.emplace(o.report);
   if (!o.save_baseline.empty()) require_baseline_place(o.save_baseline);
   if (o.update_card) require_measurement_place(o.quantized);
-  const Warning warn = warnings(o.run.strictness());
+  const Warning warn = o.run.warning();
   for (const auto& folder : {o.original, o.quantized}) tell_changed_files(folder, o.run.strictness(), warn);
-  const CompareInput input = read_input(o);
+  const CompareInput input = read_input(o, warn);
   CompareOptions options{.engine = parse_engine(o.run.engine),
                          .threads = o.run.threads,
                          .max_length = o.run.max_length,

@@ -302,6 +302,27 @@ TEST_F(MatrixCommand, AFolderThatHoldsMoreThanTheModelIsNotRemoved) {
   EXPECT_THAT(names_in(out() / "models/sentences"), testing::IsEmpty());
 }
 
+TEST_F(MatrixCommand, TextsWithoutAColumnOfAKnownNameAreToldOfEachCell) {
+  const char* const kSaid = "none of the columns that its first line names";
+  const auto list = [&](const std::string& header) {
+    put("t.tsv", header + "\n1\tThe cat sat on the warm piano.\n2\tTake the second road.\n");
+    return model("a", tiny("st_mean_norm"), "texts = 't.tsv'") +
+           model("b", tiny("st_mean_norm"), "texts = 'texts.txt'") + scheme("plain", 8) +
+           scheme("more", 8, std::string(kNoGates) + "dtype = 'float32'") +
+           scheme("calibrated", 4, std::string(kNoGates) + "calibrate = 't.tsv'\ncalibrate_only = true");
+  };
+  const json unnamed = result(list("stars\treview"));
+  ASSERT_EQ(unnamed["cells"].size(), 6u);
+  for (size_t i = 0; i < 6; ++i)
+    EXPECT_EQ(unnamed["cells"][i]["warnings"].dump().find(kSaid) != std::string::npos, i < 3 || i == 5)
+        << unnamed["cells"][i];
+  EXPECT_EQ(result(list("stars\treview"), 9, {"--strict", "--out", (folder_ / "strict").string()})["status"],
+            9);
+  fs::remove_all(out());
+  const json named = result(list("stars\ttext"));
+  EXPECT_THAT(named.dump(), Not(HasSubstr(kSaid)));
+}
+
 TEST_F(MatrixCommand, ACellThatCantBeMadeIsSaidAndTheOthersGoOn) {
   const std::string missing = model("gone", folder_ / "gone", "texts = 'texts.txt'");
   const std::string toml = missing + sentences() + scheme("8-bit", 8);
