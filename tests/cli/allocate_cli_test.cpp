@@ -123,6 +123,25 @@ TEST_F(Allocate, ATargetGivesAFolderWithItsProof) {
   EXPECT_THAT(again.out, HasSubstr("nothing was written"));
 }
 
+TEST_F(Allocate, ATextIsNumberedAsInTheWholeFile) {
+  std::filesystem::copy(tiny("st_cls"), folder_ / "model", std::filesystem::copy_options::recursive);
+  json tokenizer = read_json(folder_ / "model/tokenizer.json");
+  tokenizer["post_processor"] = nullptr;
+  write_file(folder_ / "model/tokenizer.json", tokenizer.dump());
+  for (const int empty : {31, 33}) {  // one that costs are measured on, and one that is held out
+    std::string lines;
+    for (int line = 1; line <= 60; ++line)
+      lines += line == empty ? "\n" : fmt::format("the road {} was late {}\n", line, line * line);
+    write_file(folder_ / "t.txt", lines);
+    for (const char* calibrate : {"none", "default"}) {
+      const Outcome o = run_program({"convert", path("model"), "--mlx-path", path("out"), "--target-bits",
+                                     "8", "--texts", path("t.txt"), "--calibrate", calibrate});
+      EXPECT_EQ(o.status, 6);
+      EXPECT_THAT(o.err, HasSubstr(fmt::format("text {}: no token", empty)));
+    }
+  }
+}
+
 TEST_F(Allocate, ATargetCalibratesByItself) {
   const Outcome o = convert({"--target-bits", "8", "--texts", path("texts.txt"), "--json"});
   ASSERT_EQ(o.status, 0) << o.err;
