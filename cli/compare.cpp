@@ -119,12 +119,21 @@ void print_tables(const Comparison& c) {
       if (t.id == id) print_table(t);
 }
 
+using ReportWriter = std::string (*)(const Comparison&);
+
+// Writes the report that the name's ending asks for. Errors: usage (another ending).
+ReportWriter report_writer(const std::filesystem::path& file) {
+  const std::string ending = ending_of(file);
+  if (ending == ".html") return to_html;
+  if (ending == ".md") return to_markdown;
+  throw Error(ErrorCode::usage,
+              fmt::format("--report {}: expected a name that ends in .html or .md", file.string()));
+}
+
 int compare_models(const CompareArguments& o) {
   if (o.no_speed && o.seconds_option->count() > 0)
     throw Error(ErrorCode::usage, "--seconds: nothing is timed with --no-speed; leave one out");
-  if (!o.report.empty() && ending_of(o.report) != ".html" && ending_of(o.report) != ".md")
-    throw Error(ErrorCode::usage,
-                fmt::format("--report {}: expected a name that ends in .html or .md", o.report.string()));
+  const ReportWriter write_report = o.report.empty() ? nullptr : report_writer(o.report);
   // Opened before the long run, so that an output that can't be written is reported at once.
   std::optional<OutputFile> report;
   if (!o.report.empty()) report.emplace(o.report);
@@ -167,7 +176,7 @@ int compare_models(const CompareArguments& o) {
   }
   if (!o.save_baseline.empty()) save_baseline(o.save_baseline, to_gate_values(c));
   if (report) {
-    report->write(o.report.extension() == ".md" ? to_markdown(c) : to_html(c));
+    report->write(write_report(c));
     report->finish();
   }
   if (o.update_card) insert_measurements(o.quantized, to_card(c));

@@ -49,11 +49,11 @@ class Allocate : public testing::Test {
 TEST_F(Allocate, SensitivityPrintsATableJsonAndAPlot) {
   const std::vector<std::string> arguments{
       "sensitivity", tiny("bert").string(), "--texts", path("texts.txt"), "--bits",
-      "2,4",         "--q-group-size",      "32",      "--plot",          path("plot.svg")};
+      "2,4",         "--q-group-size",      "32",      "--plot",          path("plot.SVG")};
   const Outcome table = run_program(arguments);
   ASSERT_EQ(table.status, 0) << table.err;
   EXPECT_THAT(table.out, HasSubstr("all together, measured"));
-  EXPECT_THAT(read_file(folder_ / "plot.svg"), HasSubstr("<svg"));
+  EXPECT_THAT(read_file(folder_ / "plot.SVG"), HasSubstr("<svg"));
   std::vector<std::string> with_json = arguments;
   with_json.push_back("--json");
   const Outcome o = run_program(with_json);

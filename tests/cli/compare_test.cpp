@@ -405,5 +405,22 @@ TEST_F(Compare, WritesReports) {
               HasSubstr("&lt;script\\>alert(1)&lt;/script\\> &amp; \\| \\` \\*the cat\\*"));
 }
 
+TEST_F(Compare, TheEndingsOfReportsAreReadInAnyCase) {
+  const std::string file = texts("t.txt", "The cat\nA question\n");
+  const auto report = [&](const char* name) {
+    const std::string path = (folder_ / name).string();
+    EXPECT_EQ(run(tiny("st_mean_norm"), tiny("st_mean_norm"), file, {"--report", path}).status, 0) << name;
+    return read_file(path);
+  };
+  for (const char* name : {"r.md", "r.MD", "r.Md"})
+    EXPECT_THAT(report(name), testing::StartsWith("# ")) << name;
+  for (const char* name : {"r.html", "r.HTML", "r.Html"})
+    EXPECT_THAT(report(name), testing::StartsWith("<!DOCTYPE html>")) << name;
+  const Outcome o =
+      run(tiny("st_mean_norm"), tiny("st_mean_norm"), file, {"--report", (folder_ / "r.MDX").string()});
+  EXPECT_EQ(o.status, 2);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "r.MDX"));
+}
+
 }  // namespace
 }  // namespace mlxe::test::compare_test
