@@ -3,7 +3,8 @@
 #include <cstddef>
 #include <new>
 #include <set>
-#include <system_error>
+
+#include "base/remove_tree.h"
 
 namespace mlxe::leftovers {
 namespace {
@@ -39,11 +40,7 @@ void remove_all() noexcept {
   hold().release();  // stays locked
   for (const std::filesystem::path& path : registry().paths) {
     // While a folder is being removed, a file that another thread was opening may still appear in it.
-    std::error_code failed;
-    for (int attempt = 0; attempt < 3; ++attempt) {
-      std::filesystem::remove_all(path, failed);
-      if (!failed) break;
-    }
+    for (int attempt = 0; attempt < 3 && !remove_tree(path.c_str());) ++attempt;
   }
 }
 

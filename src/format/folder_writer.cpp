@@ -11,11 +11,11 @@
 #include <cstring>
 #include <new>
 #include <string>
-#include <system_error>
 
 #include "base/file_errors.h"
 #include "base/leftovers.h"
 #include "base/output_path.h"
+#include "base/remove_tree.h"
 #include "format/model_folder.h"
 #include "mlx_encoder/error.h"
 
@@ -111,8 +111,7 @@ void PendingFolder::make_folder() {
 
 PendingFolder::~PendingFolder() {
   if (!path_.empty()) {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
+    remove_tree(path_.c_str());
     const auto held = leftovers::hold();
     leftovers::drop(path_);
   }
@@ -155,8 +154,7 @@ void PendingFolder::put_into_place() {
   }
   sync_folder(target.parent_path());
   if (old.empty()) return;
-  std::error_code ignored;
-  fs::remove_all(old, ignored);
+  remove_tree(old.c_str());
   const auto held = leftovers::hold();
   leftovers::drop(old);
 }

@@ -1,7 +1,7 @@
 /* Preloaded into the program, makes one call of one kind fail, as a full disk or an exhausted system would.
  *
  *   MLXE_FAULT=KIND:N       the N-th call of KIND, from 1, counted over all threads from main() on
- *   MLXE_FAULT=KIND:N+      that call and all after it
+ *   MLXE_FAULT=KIND:N+      that call and all after it; of writes, not those to standard error, which is on no full disk
  *   MLXE_NO_EXCHANGE=1      two files can't be exchanged in one step, as on many network volumes (not counted)
  *   MLXE_FAULT_HIT=FILE     is created when a call fails
  *   MLXE_FAULT_COUNTS=FILE  gets "KIND CALLS" lines when the program exits
@@ -211,11 +211,13 @@ ssize_t pread(int fd, void* to, size_t size, off_t at) {
 }
 ssize_t pread64(int fd, void* to, size_t size, off64_t at) { return pread(fd, to, size, at); }
 
+static int write_fails(int fd) { return fails(kWrite) && !(all_after && fd == STDERR_FILENO); }
+
 ssize_t write(int fd, const void* from, size_t size) {
-  return fails(kWrite) ? fail(ENOSPC) : syscall(SYS_write, fd, from, size);
+  return write_fails(fd) ? fail(ENOSPC) : syscall(SYS_write, fd, from, size);
 }
 ssize_t writev(int fd, const struct iovec* parts, int count) {
-  return fails(kWrite) ? fail(ENOSPC) : syscall(SYS_writev, fd, parts, count);
+  return write_fails(fd) ? fail(ENOSPC) : syscall(SYS_writev, fd, parts, count);
 }
 ssize_t pwrite(int fd, const void* from, size_t size, off_t at) {
   return fails(kWrite) ? fail(ENOSPC) : syscall(SYS_pwrite64, fd, from, size, at);
