@@ -103,6 +103,7 @@ class TargetedConverter {
                   has_labels(output_, problem_) ? TargetSearch::Labels::some : TargetSearch::Labels::none,
                   [this](std::string_view sentence) { warn(std::string(sentence)); })
             : target_search.by_measuring(held_out.vector_spread(), runner, rounded);
+    original.checkpoint().require_unwritten();
     result_.one_width = target_search.chose_one_width();
     result_.trials = trials.all();
     result_.chosen = trials.trial(chosen);

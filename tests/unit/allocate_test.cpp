@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <random>
 #include <set>
 
@@ -489,6 +491,56 @@ TEST(TargetTexts, AreNumberedAsGiven) {
                            ErrorCode::numeric),
                 ::testing::StartsWith(fmt::format("text {}: NaN in the sentence vector", number)));
   }
+}
+
+// In the middle of the long phases: an error that names the file, and nothing is written.
+TEST(TargetSize, NoticesASourceThatChangesMeanwhile) {
+  for (const char* stage : {"measuring", "calibrating"})
+    for (const Outcome outcome : {Outcome::commit, Outcome::discard}) {
+      const TemporaryFolder folder;
+      fs::copy(tiny("st_dense"), folder / "model", fs::copy_options::recursive);
+      ConvertOptions o = options(folder / "model", folder / "out");
+      o.calibration = Calibration{.texts = texts(60), .built_in = BuiltInText::left_out};
+      bool done = false;
+      const auto change = [&](std::string_view at, uint64_t n, uint64_t) {
+        if (at != stage || n == 0 || std::exchange(done, true)) return;
+        ::usleep(20'000);  // file times have the system's tick as unit
+        std::fstream file(folder / "model/model.safetensors",
+                          std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(-1, std::ios::end);
+        file.put('\x01');
+      };
+      o.progress = change;
+      const auto run = [&] {
+        return convert_to_target(o, parse_target(TargetKind::bits, "6"), texts(), outcome);
+      };
+      EXPECT_THAT(error_text(run, ErrorCode::io), HasSubstr("model.safetensors")) << stage;
+      EXPECT_TRUE(done);
+      EXPECT_THAT(names_in(folder.path()), ElementsAre("model"));
+      if (outcome != Outcome::commit) continue;
+      o.progress = {};
+      run();
+      o.output = folder / "fresh";
+      run();
+      EXPECT_EQ(test::read_file(folder / "out/model.safetensors"),
+                test::read_file(folder / "fresh/model.safetensors"));
+    }
+}
+
+TEST(Sensitivity, NoticesASourceThatChangesMeanwhile) {
+  const TemporaryFolder folder;
+  fs::copy(tiny("bert"), folder / "model", fs::copy_options::recursive);
+  SensitivityOptions o{.model = folder / "model", .texts = texts(40), .bits = {4}, .group_size = 32};
+  EXPECT_NO_THROW(measure_sensitivity(o));
+  bool done = false;
+  o.progress = [&](std::string_view, uint64_t, uint64_t) {
+    if (std::exchange(done, true)) return;
+    ::usleep(20'000);
+    std::fstream file(folder / "model/model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-1, std::ios::end);
+    file.put('\x01');
+  };
+  EXPECT_THAT(error_text([&] { measure_sensitivity(o); }, ErrorCode::io), HasSubstr("model.safetensors"));
 }
 
 TEST(TargetSize, BeatsOneWidthOfTheSameSize) {
