@@ -275,6 +275,48 @@ TEST(Crash, AModelFileThatShrinksIsNamed) {
     }
   }
 }
+
+// The source becomes shorter while its weights are quantized, or their bytes decoded.
+TEST(Crash, AModelFileThatShrinksWhileItIsConvertedIsNamed) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers handle SIGBUS themselves";
+  constexpr size_t kBytes = size_t{64} << 20;
+  const TemporaryFolder folder, scratch;
+  const fs::path model = with_large_table(tiny("st_mean_norm"), folder / "model", kBytes);
+  const fs::path quantized = folder / "quantized";
+  ASSERT_EQ(
+      run_program({"convert", model.string(), "-q", "--q-group-size", "32", "--mlx-path", quantized.string()})
+          .status,
+      0);
+  for (const fs::path& source : {model, quantized})
+    for (const bool json : {false, true}) {
+      std::vector<std::string> command{source == model ? "convert" : "dequantize", source.string(),
+                                       "--mlx-path", (folder / "out").string()};
+      if (source == model) command.insert(command.end(), {"-q", "--q-group-size", "32"});
+      if (json) command.push_back("--json");
+      const fs::path weights = source / "model.safetensors", kept = folder / "kept";
+      fs::copy_file(weights, kept);
+      const pid_t pid = start_program(command, scratch.path());
+      const auto has_begun = [&] {
+        const std::vector<std::string> names = names_in(folder.path());
+        return std::any_of(names.begin(), names.end(),
+                           [](const std::string& name) { return name.starts_with(".out.partial-"); });
+      };
+      for (int polls = 0; polls < 20'000 && !has_begun(); ++polls)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      fs::resize_file(weights, 100);
+      const Outcome o = finish_program(pid, scratch.path());
+      EXPECT_TRUE(o.status == 5 || o.status == 6) << o.status << o.err;
+      const size_t sentence = o.err.find("mlx-encoder: ");  // after notes
+      ASSERT_NE(sentence, std::string::npos) << o.err;
+      EXPECT_THAT(o.err.substr(sentence), AllOf(HasSubstr("model.safetensors"), EndsWith("\n")));
+      EXPECT_EQ(std::count(o.err.begin() + static_cast<ptrdiff_t>(sentence), o.err.end(), '\n'), 1) << o.err;
+      if (json) {
+        EXPECT_EQ(nlohmann::json::parse(o.out)["error"]["code"], o.status == 5 ? "io" : "format");
+      }
+      fs::rename(kept, weights);
+      EXPECT_THAT(names_in(folder.path()), testing::ElementsAre("model", "quantized"));
+    }
+}
 #endif
 
 }  // namespace
