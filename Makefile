@@ -84,8 +84,9 @@ arm: deps-system  ## cpu engine built for AArch64, its tests under qemu as three
 	@tools/install_system.sh "$(APT_ARM)" ""
 	@cmake --preset arm64 -Wno-dev > /dev/null && cmake --build --preset arm64 && ctest --preset arm64 -j $(JOBS)
 
-faults: build  ## calls of the system made to fail, in commands that write something: each, allocations from each call stack (an hour)
+faults: build  ## calls of the system made to fail, in commands that write something: each, allocations from each call stack (two hours)
 	@$(PYTHON) tests/faults/sweep.py $(PROGRAM) $(BUILD)/tests/libmlxe_faults.so tests/data/tiny/st_mean_norm --stacks --jobs $(JOBS)
+	@$(PYTHON) tests/faults/sweep.py $(PROGRAM) $(BUILD)/tests/libmlxe_faults.so tests/data/tiny/st_mean_norm --stacks --lasting --jobs $(JOBS)
 
 fuzz: deps  ## libFuzzer targets, FUZZ_SECONDS (60) each
 	@tools/install_system.sh "$(APT_CHECK)" ""

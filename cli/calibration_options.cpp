@@ -63,8 +63,8 @@ Calibration CalibrationOptions::on(std::vector<TextInput> with) const {
 
 std::vector<TextInput> read_all_texts(const std::string& file, bool strict) {
   std::vector<TextInput> all;
-  const TextSource source{.input = file, .warning = warnings(strict ? Strictness::strict : Strictness::warn)};
-  source.read(kWindow,
+  const TextSource source{.arguments = {}, .input = file, .format = {}};
+  source.read(kWindow, warnings(strict ? Strictness::strict : Strictness::warn),
               [&](std::vector<TextInput> texts) { std::ranges::move(texts, std::back_inserter(all)); });
   return all;
 }

@@ -70,7 +70,7 @@ int classify(const ClassifyCommand& o) {
   const Encoder encoder = o.run.load();
   const std::vector<std::string> labels = distinct_names(encoder.info().labels);
   size_t done = 0;
-  o.texts.read(kWindow, [&](std::vector<TextInput> window) {
+  o.texts.read(kWindow, o.run.warning(), [&](std::vector<TextInput> window) {
     o.pair.apply(window, done);
     const auto predictions = encoder.classify(window, {.first_text = done, .progress = progress()});
     for (size_t i = 0; i < predictions.size(); ++i) {
@@ -90,11 +90,10 @@ int classify(const ClassifyCommand& o) {
 }
 
 int zero_shot(const ZeroShotCommand& o) {
-  const std::vector<std::string> labels =
-      candidate_labels(o.labels, warnings(o.run.strict ? Strictness::strict : Strictness::warn));
+  const std::vector<std::string> labels = candidate_labels(o.labels, o.run.warning());
   const Encoder encoder = o.run.load();
   size_t done = 0;
-  o.texts.read(kWindow, [&](std::vector<TextInput> window) {
+  o.texts.read(kWindow, o.run.warning(), [&](std::vector<TextInput> window) {
     const std::vector<std::string> texts = single_texts(std::move(window), done, "zero-shot");
     ZeroShotOptions options = o.options;
     options.first_text = done;

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
-#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -77,19 +75,19 @@ struct Gold {
 std::vector<double> numbers(const std::vector<std::string>& values) {
   std::vector<double> numbers;
   for (size_t i = 0; i < values.size(); ++i) {
-    char* end = nullptr;
-    numbers.push_back(std::strtod(values[i].c_str(), &end));
-    if (values[i].empty() || *end != '\0' || !std::isfinite(numbers.back()))
+    const std::optional<double> number = finite_number(values[i]);
+    if (!number)
       throw Error(ErrorCode::format,
                   fmt::format("text {}: the gold score \"{}\" is not a finite number", i + 1, values[i]));
+    numbers.push_back(*number);
   }
   return numbers;
 }
 
-CompareInput read_input(const CompareArguments& o) {
+CompareInput read_input(const CompareArguments& o, const Warning& warn) {
   CompareInput input;
   Gold labels{o.labels, "label"}, scores{o.scores, "score"};
-  o.texts.read_rows({labels.column(), scores.column()}, [&](TextRow row) {
+  o.texts.read_rows({labels.column(), scores.column()}, warn, [&](TextRow row) {
     const size_t index = input.texts.size();
     if (o.limit > 0 && index == o.limit) return;
     labels.take(row.cells[0], index, o.texts.where(), row.line);
@@ -119,20 +117,29 @@ void print_tables(const Comparison& c) {
       if (t.id == id) print_table(t);
 }
 
+using ReportWriter = std::string (*)(const Comparison&);
+
+// Writes the report that the name's ending asks for. Errors: usage (another ending).
+ReportWriter report_writer(const std::filesystem::path& file) {
+  const std::string ending = ending_of(file);
+  if (ending == ".html") return to_html;
+  if (ending == ".md") return to_markdown;
+  throw Error(ErrorCode::usage,
+              fmt::format("--report {}: expected a name that ends in .html or .md", file.string()));
+}
+
 int compare_models(const CompareArguments& o) {
   if (o.no_speed && o.seconds_option->count() > 0)
     throw Error(ErrorCode::usage, "--seconds: nothing is timed with --no-speed; leave one out");
-  if (!o.report.empty() && ending_of(o.report) != ".html" && ending_of(o.report) != ".md")
-    throw Error(ErrorCode::usage,
-                fmt::format("--report {}: expected a name that ends in .html or .md", o.report.string()));
+  const ReportWriter write_report = o.report.empty() ? nullptr : report_writer(o.report);
   // Opened before the long run, so that an output that can't be written is reported at once.
   std::optional<OutputFile> report;
   if (!o.report.empty()) report.emplace(o.report);
   if (!o.save_baseline.empty()) require_baseline_place(o.save_baseline);
   if (o.update_card) require_measurement_place(o.quantized);
-  const Warning warn = warnings(o.run.strictness());
+  const Warning warn = o.run.warning();
   for (const auto& folder : {o.original, o.quantized}) tell_changed_files(folder, o.run.strictness(), warn);
-  const CompareInput input = read_input(o);
+  const CompareInput input = read_input(o, warn);
   CompareOptions options{.engine = parse_engine(o.run.engine),
                          .threads = o.run.threads,
                          .max_length = o.run.max_length,
@@ -167,7 +174,7 @@ int compare_models(const CompareArguments& o) {
   }
   if (!o.save_baseline.empty()) save_baseline(o.save_baseline, to_gate_values(c));
   if (report) {
-    report->write(o.report.extension() == ".md" ? to_markdown(c) : to_html(c));
+    report->write(write_report(c));
     report->finish();
   }
   if (o.update_card) insert_measurements(o.quantized, to_card(c));

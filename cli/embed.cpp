@@ -37,7 +37,7 @@ int embed(const EmbedArguments& o) {
   std::unique_ptr<NpyWriter> npy;
   if (!o.output.empty()) npy = std::make_unique<NpyWriter>(o.output, encoder.info().dimension);
   int64_t done = 0;
-  o.texts.read(kWindow, [&](std::vector<TextInput> window) {
+  o.texts.read(kWindow, o.run.warning(), [&](std::vector<TextInput> window) {
     const std::vector<std::string> texts =
         single_texts(std::move(window), static_cast<size_t>(done), "embed");
     options.first_text = static_cast<size_t>(done);

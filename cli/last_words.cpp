@@ -93,9 +93,10 @@ void on_failed_new() {
   throw std::bad_alloc();
 }
 
-// After a failed allocation, libstdc++'s std::filesystem follows null pointers. Any other crash stays a
-// crash.
-void on_segmentation_fault(int signal) {
+// After a failed allocation, libstdc++'s std::filesystem follows null pointers or destroys what it never made; the
+// second damages the heap, which ends in abort(). Any other crash stays a crash. The heap may be locked: nothing here
+// allocates.
+void on_crash(int signal) {
   if (memory_ran_out) end_program(ErrorCode::io, "out of memory");
   ::signal(signal, SIG_DFL);
   ::raise(signal);
@@ -128,7 +129,7 @@ void install_last_words(bool json) noexcept {
   action.sa_flags = SA_SIGINFO;
   ::sigaction(SIGBUS, &action, nullptr);
   on_out_of_memory(on_no_memory);
-  ::signal(SIGSEGV, on_segmentation_fault);
+  for (const int signal : {SIGSEGV, SIGABRT}) ::signal(signal, on_crash);
 }
 
 }  // namespace mlxe::cli

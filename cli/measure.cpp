@@ -54,7 +54,7 @@ int measure_model(const MeasureArguments& o) {
                                .activations = parse_activations(o.run.activations),
                                .threads = o.run.threads,
                                .max_length = o.run.max_length,
-                               .warning = warnings(o.run.strictness())};
+                               .warning = o.run.warning()};
   auto started = kStarted;
   if (o.started != 0)
     started = std::chrono::steady_clock::time_point(std::chrono::steady_clock::duration(o.started));
@@ -66,7 +66,7 @@ int measure_model(const MeasureArguments& o) {
     return 0;
   }
   std::vector<TextInput> texts;
-  o.texts.read(kWindow, [&](std::vector<TextInput> window) {
+  o.texts.read(kWindow, o.run.warning(), [&](std::vector<TextInput> window) {
     texts.insert(texts.end(), std::move_iterator(window.begin()), std::move_iterator(window.end()));
   });
   const MeasureOptions options{

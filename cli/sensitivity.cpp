@@ -79,7 +79,7 @@ int measure(const SensitivityArguments& o) {
   std::optional<OutputFile> plot;  // opened before the long run, so that errors are reported at once
   if (!o.plot.empty()) plot.emplace(o.plot);
   TextSource{.arguments = {}, .input = o.texts, .format = {}}.read(
-      kWindow,
+      kWindow, warning,
       [&](std::vector<TextInput> texts) { std::ranges::move(texts, std::back_inserter(options.texts)); });
   const Sensitivity s = measure_sensitivity(options);
   if (plot) {

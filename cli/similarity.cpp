@@ -37,7 +37,7 @@ void print_matrix(const Encoder& encoder, const std::vector<std::string>& texts,
 int similarity(const SimilarityArguments& o) {
   const Encoder encoder = o.run.load();
   size_t done = 0;
-  o.texts.read(kWindow, [&](std::vector<TextInput> window) {
+  o.texts.read(kWindow, o.run.warning(), [&](std::vector<TextInput> window) {
     std::vector<std::string> left, right;
     for (TextInput& t : window) {
       left.push_back(std::move(t.text));
@@ -76,7 +76,7 @@ int similarity(const SimilarityArguments& o) {
 int tokenize(const SimilarityArguments& o) {
   const Encoder encoder = o.run.load();
   size_t done = 0;
-  o.texts.read(kWindow, [&](std::vector<TextInput> window) {
+  o.texts.read(kWindow, o.run.warning(), [&](std::vector<TextInput> window) {
     o.pair.apply(window, done);
     for (const TextInput& text : window) {
       const Tokens t = encoder.tokenize(text);

@@ -34,7 +34,7 @@ int tag(const TagArguments& o) {
   const Encoder encoder = o.run.load();
   const std::vector<std::string>& labels = encoder.info().token_labels;
   size_t done = 0;
-  o.texts.read(kWindow, [&](std::vector<TextInput> window) {
+  o.texts.read(kWindow, o.run.warning(), [&](std::vector<TextInput> window) {
     const std::vector<std::string> texts = single_texts(std::move(window), done, "tag");
     const auto tokens = encoder.score_tokens(texts, {.first_text = done, .progress = progress()});
     for (size_t i = 0; i < texts.size(); ++i) {

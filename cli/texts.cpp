@@ -22,7 +22,7 @@ std::string TextSource::where() const {
   return input == "-" ? "standard input" : input;
 }
 
-void TextSource::read_rows(const std::vector<std::string>& columns,
+void TextSource::read_rows(const std::vector<std::string>& columns, const Warning& warning,
                            const std::function<void(TextRow)>& take) const {
   if (input.empty()) {
     if (arguments.empty())
@@ -43,9 +43,10 @@ void TextSource::read_rows(const std::vector<std::string>& columns,
     read_text_rows(std::filesystem::path(input), format, columns, take, warning);
 }
 
-void TextSource::read(size_t size, const std::function<void(std::vector<TextInput>)>& window) const {
+void TextSource::read(size_t size, const Warning& warning,
+                      const std::function<void(std::vector<TextInput>)>& window) const {
   std::vector<TextInput> texts;
-  read_rows({}, [&](TextRow row) {
+  read_rows({}, warning, [&](TextRow row) {
     texts.push_back(std::move(row.input));
     if (texts.size() == size) window(std::exchange(texts, {}));
   });
@@ -99,7 +100,7 @@ void RunOptions::add_to(CLI::App& command) {
 }
 
 Encoder RunOptions::load() const {
-  const Warning warning = warnings(strictness());
+  const Warning warning = this->warning();
   tell_changed_files(folder, strictness(), warning);
   return Encoder::load(folder, {.engine = parse_engine(engine),
                                 .activations = parse_activations(activations),

@@ -22,18 +22,19 @@ struct TextSource {
   std::vector<std::string> arguments;
   std::string input;   // file, or "-"
   std::string format;  // "txt", "tsv", "jsonl", "conll"; empty: by ending
-  Warning warning;     // called for a .tsv file without a column of a known name
 
   void add_to(CLI::App& command);
 
   std::string where() const;  // name of the input, for messages
 
   // Calls `take` with each text in order. Errors: usage (no texts), not_found, io, format (a malformed row,
-  // with its line).
-  void read_rows(const std::vector<std::string>& columns, const std::function<void(TextRow)>& take) const;
+  // with its line). Warns of a .tsv file without a column of a known name.
+  void read_rows(const std::vector<std::string>& columns, const Warning& warning,
+                 const std::function<void(TextRow)>& take) const;
 
   // Calls `window` with the texts in order, up to `size` at a time.
-  void read(size_t size, const std::function<void(std::vector<TextInput>)>& window) const;
+  void read(size_t size, const Warning& warning,
+            const std::function<void(std::vector<TextInput>)>& window) const;
 };
 
 // Of a command that takes no pairs. `first_text`: the number of the texts before these. Errors: usage (a pair).
@@ -63,6 +64,7 @@ struct RunOptions {
 
   void add_to(CLI::App& command);
   Strictness strictness() const { return strict ? Strictness::strict : Strictness::warn; }
+  Warning warning() const { return warnings(strictness()); }
   Encoder load() const;
 };
 

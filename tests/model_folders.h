@@ -2,6 +2,7 @@
 // of a folder's model.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -86,6 +87,24 @@ inline void change_config(const std::filesystem::path& folder,
   nlohmann::json config = read_json(folder / "config.json");
   change(config);
   write_file(folder / "config.json", config.dump(2));
+}
+
+// A copy of a one-file folder whose table of words has `bytes` bytes, for commands that have to take a while.
+inline std::filesystem::path with_large_table(const std::filesystem::path& source,
+                                              const std::filesystem::path& target, size_t bytes) {
+  int64_t rows = 0;
+  changed_copy(source, target, [&](RawTensors& tensors) {
+    const auto table = std::find_if(tensors.begin(), tensors.end(), [](const auto& t) {
+      return t.first.ends_with("word_embeddings.weight");
+    });
+    const std::vector<float> few = floats(table->second);
+    rows = static_cast<int64_t>(bytes / sizeof(float)) / table->second.shape[1];
+    std::vector<float> many(static_cast<size_t>(rows * table->second.shape[1]));
+    for (size_t i = 0; i < many.size(); ++i) many[i] = few[i % few.size()];
+    table->second = float_tensor({rows, table->second.shape[1]}, many);
+  });
+  change_config(target, [&](nlohmann::json& config) { config["vocab_size"] = rows; });
+  return target;
 }
 
 // The token vectors after the last layer for two fixed texts of token ids, on the cpu engine.

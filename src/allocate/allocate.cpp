@@ -55,7 +55,7 @@ class TargetedConverter {
                       origin_.target, texts.size(), texts.size() == 1 ? "" : "s", kFewestTexts));
     texts_ = split(std::move(texts), kHeldOutEvery);
     if (!options.calibration) return;
-    if (!own_texts) options_.calibration->texts = texts_.fitted;
+    if (!own_texts) options_.calibration->texts = texts_.fitted.texts;
     origin_.calibration = {.method = options.calibration->method,
                            .limit = options.calibration->limit,
                            .texts = hash_of(options_.calibration->texts),
@@ -80,6 +80,9 @@ class TargetedConverter {
     problem_ = original.model().problem_type;
     check_target();
     SensitivityRunner runner(original, output_, sequences_for_costs(original));
+    // Before the long work, so that a text that can't be run is reported at once.
+    const HeldOutTexts held_out(original, output_, texts_.held_out, kProofTokens);
+    result_.held_out_texts = held_out.sequences();
     ChosenFor chosen_for = matrices_to_choose_for(base, runner.tensors());
     if (chosen_for.matrices.empty())
       throw Error(ErrorCode::usage,
@@ -91,8 +94,6 @@ class TargetedConverter {
     const AllocationSpace space(
         base, options_.calibration ? after_calibration(rounded, options_, calibrating()) : rounded,
         std::move(chosen_for.fixed));
-    const HeldOutTexts held_out(original, output_, texts_.held_out, kProofTokens);
-    result_.held_out_texts = held_out.sequences();
 
     Trials trials(claim, space, held_out);
     TargetSearch target_search(target_, space, trials, [this] { return calibrating(); });
@@ -102,6 +103,7 @@ class TargetedConverter {
                   has_labels(output_, problem_) ? TargetSearch::Labels::some : TargetSearch::Labels::none,
                   [this](std::string_view sentence) { warn(std::string(sentence)); })
             : target_search.by_measuring(held_out.vector_spread(), runner, rounded);
+    original.checkpoint().require_unwritten();
     result_.one_width = target_search.chose_one_width();
     result_.trials = trials.all();
     result_.chosen = trials.trial(chosen);
@@ -131,8 +133,10 @@ class TargetedConverter {
   }
 
   std::vector<Sequence> sequences_for_costs(const TextRunner& original) {
-    std::vector<Sequence> sequences = spread(
-        tokenize_both(original, original, texts_.fitted, pairs_of(output_), options_.warning), kCostTokens);
+    std::vector<Sequence> sequences =
+        spread(tokenize_both(original, original, texts_.fitted.texts, pairs_of(output_), options_.warning,
+                             texts_.fitted.numbers),
+               kCostTokens);
     result_.texts = static_cast<int64_t>(sequences.size());
     int64_t tokens = 0;
     for (const Sequence& s : sequences) tokens += static_cast<int64_t>(s.ids.size());

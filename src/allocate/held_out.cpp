@@ -1,7 +1,6 @@
 #include "allocate/held_out.h"
 
 #include "allocate/costs.h"
-#include "compare/sequences.h"
 #include "encoder/text_batches.h"
 #include "metrics/vector_space.h"
 
@@ -33,11 +32,10 @@ std::vector<Matrix> outputs(const TextRunner& runner, const std::vector<Sequence
 
 }  // namespace
 
-HeldOutTexts::HeldOutTexts(const TextRunner& original, Output output, const std::vector<TextInput>& texts,
+HeldOutTexts::HeldOutTexts(const TextRunner& original, Output output, NumberedTexts texts,
                            int64_t most_tokens)
-    : original_(original), output_(output), texts_(texts), most_tokens_(most_tokens) {
-  const std::vector<Sequence> sequences =
-      spread(tokenize_both(original, original, texts_, pairs_of(output_), {}), most_tokens_);
+    : original_(original), output_(output), texts_(std::move(texts)), most_tokens_(most_tokens) {
+  const std::vector<Sequence> sequences = sequences_with(original);
   original_outputs_ = outputs(original, sequences, Side::original, output_);
   if (output_ != Output::sentence) return;
   MeanCosine between;
@@ -45,12 +43,16 @@ HeldOutTexts::HeldOutTexts(const TextRunner& original, Output output, const std:
   spread_ = 1 - between.value();
 }
 
+std::vector<Sequence> HeldOutTexts::sequences_with(const TextRunner& other) const {
+  return spread(tokenize_both(original_, other, texts_.texts, pairs_of(output_), {}, texts_.numbers),
+                most_tokens_);
+}
+
 HeldOut HeldOutTexts::measure(const std::filesystem::path& folder) const {
   const TextRunner converted(folder,
                              {.engine = EngineKind::cpu, .activations = Activations::float32, .warning = {}},
                              original_.pool());
-  const std::vector<Sequence> sequences =
-      spread(tokenize_both(original_, converted, texts_, pairs_of(output_), {}), most_tokens_);
+  const std::vector<Sequence> sequences = sequences_with(converted);
   const std::vector<Matrix> found = outputs(converted, sequences, Side::quantized, output_);
   const ProblemType problem = original_.model().problem_type;
   CostMeter meter(output_, problem);

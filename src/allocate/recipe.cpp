@@ -122,10 +122,13 @@ std::map<std::string, Scheme> Recipe::allocation() const {
 }
 
 Split split(std::vector<TextInput> texts, size_t every) {
-  if (every == 0) return {std::move(texts), {}};
+  if (every == 0) return {.fitted = {std::move(texts), {}}, .held_out = {}};
   Split result;
-  for (size_t i = 0; i < texts.size(); ++i)
-    (i % every == every - 1 ? result.held_out : result.fitted).push_back(std::move(texts[i]));
+  for (size_t i = 0; i < texts.size(); ++i) {
+    NumberedTexts& part = i % every == every - 1 ? result.held_out : result.fitted;
+    part.texts.push_back(std::move(texts[i]));
+    part.numbers.push_back(i + 1);
+  }
   return result;
 }
 
@@ -198,7 +201,7 @@ void allocate::apply(const Recipe& recipe, const fs::path& file, ConvertOptions&
   if (!recipe.calibration || !options.calibration) return;
   options.calibration = calibrate::with_default_texts(std::move(*options.calibration));
   options.calibration->texts =
-      allocate::split(std::move(options.calibration->texts), recipe.calibration->held_out_every).fitted;
+      allocate::split(std::move(options.calibration->texts), recipe.calibration->held_out_every).fitted.texts;
   if (hash_of(options.calibration->texts) != recipe.calibration->texts ||
       options.calibration->method != recipe.calibration->method ||
       options.calibration->limit != recipe.calibration->limit ||

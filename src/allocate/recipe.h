@@ -58,9 +58,15 @@ struct Recipe {
 // be read only once.
 void apply(const Recipe& recipe, const std::filesystem::path& file, ConvertOptions& options);
 
+// Some of the given texts, and their numbers among all, for messages; no numbers: 1, 2, ...
+struct NumberedTexts {
+  std::vector<TextInput> texts;
+  std::vector<size_t> numbers;
+};
+
 // Holds out the last of every `every` texts, to measure the result on; 0: none.
 struct Split {
-  std::vector<TextInput> fitted, held_out;
+  NumberedTexts fitted, held_out;
 };
 Split split(std::vector<TextInput> texts, size_t every);
 

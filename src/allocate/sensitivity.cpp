@@ -116,6 +116,7 @@ Sensitivity measure_sensitivity(const SensitivityOptions& options) {
     whole.flips = found.flips;
     result.wholes.push_back(whole);
   }
+  original.checkpoint().require_unwritten();
   const auto four = std::ranges::find(options.bits, 4);
   const size_t width = four == options.bits.end() ? 0 : static_cast<size_t>(four - options.bits.begin());
   result.order_bits = options.bits[width];

@@ -34,13 +34,10 @@ SensitivityRunner::SensitivityRunner(const TextRunner& original, Output output,
   for (int i = 0; i < pool_.threads(); ++i) workspaces_.push_back(std::make_unique<cpu::Workspace>());
   pool_.parallel_for(static_cast<int64_t>(chunks_.size()), [&](int64_t i, int slot) {
     Chunk& chunk = chunks_[static_cast<size_t>(i)];
-    chunk.output = run(chunk, 0, slot, LayerInputs::store);
-    for (const float v : chunk.output.values)
-      if (!std::isfinite(v))
-        throw Error(ErrorCode::numeric,
-                    fmt::format("{}: the model's own output holds NaN or infinity, so nothing can be "
-                                "compared with it",
-                                original.checkpoint().folder().string()));
+    RunResult result;
+    result[output_] = run(chunk, 0, slot, LayerInputs::store);
+    check_finite(chunk.request, result);
+    chunk.output = std::move(result[output_]);
   });
 }
 

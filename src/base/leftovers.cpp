@@ -38,7 +38,10 @@ void drop(const std::filesystem::path& path) noexcept {
 
 void remove_all() noexcept {
   hold().release();  // stays locked
-  for (const std::filesystem::path& path : registry().paths) remove_tree(path);
+  for (const std::filesystem::path& path : registry().paths) {
+    // While a folder is being removed, a file that another thread was opening may still appear in it.
+    for (int attempt = 0; attempt < 3 && !remove_tree(path.c_str());) ++attempt;
+  }
 }
 
 }  // namespace mlxe::leftovers

@@ -97,7 +97,7 @@ void remove_stale_partials(const fs::path& target) noexcept try {
     // The pid may belong to another machine. Then that machine's process holds the lock.
     const int fd = ::open(entry->path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) continue;
-    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) remove_tree(entry->path());
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) remove_tree(entry->path().c_str());
     ::close(fd);
   }
 } catch (const std::exception&) {  // out of memory: a later call removes them

@@ -1,11 +1,10 @@
+// Removing a folder where memory may have run out.
 #pragma once
-
-#include <filesystem>
 
 namespace mlxe {
 
-// Removes a file, a link, or a folder and all it holds. False if something stays. Makes three attempts: memory may be
-// short for a moment, and a file that another thread was opening may appear in a folder that is being removed.
-bool remove_tree(const std::filesystem::path& path) noexcept;
+// Removes a file, or a folder with all that it holds; follows no link. On Linux it allocates nothing, so it also works
+// where memory has run out and in a signal handler. Returns whether nothing is left.
+bool remove_tree(const char* path) noexcept;
 
 }  // namespace mlxe

@@ -10,7 +10,6 @@
 #include <set>
 
 #include "base/cpu_features.h"
-#include "base/file_errors.h"
 #include "base/sha256.h"
 #include "base/thread_pool.h"
 #include "calibrate/calibration_ops.h"
@@ -323,20 +322,16 @@ class Calibrator : public Fitter {
   CalibratedWeights result_;
 };
 
-// Identifies everything that the results of a calibration depend on. Files of the model count by size and time.
-std::string key_of(const std::filesystem::path& model, const Calibration& calibration,
+// Identifies everything that the results of a calibration depend on, apart from the plan of its conversion. The weights
+// count by their files, as they were when they were mapped, whichever folder they are in.
+std::string key_of(const Checkpoint& model, const Calibration& calibration,
                    const std::map<std::string, Scheme>& schemes, const Batch& batch) {
   std::string text = fmt::format("{} {} {} {}", kVersion, conversion_sources_hash(), name(active_variant()),
                                  name(calibration.method));
   for (const auto& [tensor, scheme] : schemes) text += fmt::format("\n{} {}", tensor, to_string(scheme));
-  with_file_errors([&] {
-    std::map<std::string, std::string> files;
-    for (const auto& entry : std::filesystem::directory_iterator(model))
-      if (entry.is_regular_file())
-        files[entry.path().filename().string()] =
-            fmt::format("{} {}", entry.file_size(), entry.last_write_time().time_since_epoch().count());
-    for (const auto& [file, stamp] : files) text += fmt::format("\n{} {}", file, stamp);
-  });
+  for (const CheckpointFile& file : model.files())
+    text += fmt::format("\n{} {} {} {}", file.path.filename().string(), file.stamp.inode, file.stamp.size,
+                        file.stamp.modified);
   Sha256 hash;
   hash.update(std::as_bytes(std::span(text)));
   for (const std::vector<int32_t>* part : {&batch.ids, &batch.token_types, &batch.offsets})
@@ -362,7 +357,7 @@ CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Ca
 #ifdef __GLIBC__
   ::malloc_trim(0);  // returns the pages of many small freed blocks (texts, tokens) to the system
 #endif
-  calibrate::Journal steps(journal, calibrate::key_of(model, calibration, schemes, batch));
+  calibrate::Journal steps(journal, calibrate::key_of(loaded.checkpoint, calibration, schemes, batch));
   return calibrate::Calibrator(loaded, calibration, schemes, pool, progress, std::move(steps))
       .run(batch, scratch.empty() ? std::filesystem::temp_directory_path() : scratch);
 }

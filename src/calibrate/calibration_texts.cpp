@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <set>
 
 #include "base/text.h"
@@ -32,13 +31,6 @@ bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
 
-bool is_number(std::string_view text) {
-  const std::string copy(text);
-  char* end = nullptr;
-  std::strtod(copy.c_str(), &end);
-  return !copy.empty() && *end == '\0';
-}
-
 // Whether the labels are those of pairs of texts, as in natural language inference.
 bool are_of_pairs(const std::vector<std::string>& labels) {
   return std::ranges::any_of(labels, [](const std::string& label) {
@@ -50,18 +42,27 @@ bool are_of_pairs(const std::vector<std::string>& labels) {
 
 enum class Pairs { together, apart };
 
-// The texts as the model reads them, without empty ones.
-std::vector<EncodeInput> inputs_of(const std::vector<TextInput>& texts, Pairs pairs, const Say& warn) {
-  std::vector<EncodeInput> inputs;
-  size_t all = 0, empty = 0;
+// Texts as the model reads them, and the number of each among the given ones.
+struct Inputs {
+  std::vector<EncodeInput> texts;
+  std::vector<size_t> numbers;
+};
+
+// Without empty texts.
+Inputs inputs_of(const std::vector<TextInput>& texts, Pairs pairs, const Say& warn) {
+  Inputs inputs;
+  size_t all = 0, empty = 0, number = 0;
   const auto add = [&](const EncodeInput& input) {
     ++all;
-    if (is_blank(input.text) || (input.pair && is_blank(*input.pair)))
+    if (is_blank(input.text) || (input.pair && is_blank(*input.pair))) {
       ++empty;
-    else
-      inputs.push_back(input);
+      return;
+    }
+    inputs.texts.push_back(input);
+    inputs.numbers.push_back(number);
   };
   for (const TextInput& text : texts) {
+    ++number;
     if (pairs == Pairs::together && text.pair) {
       add({text.text, *text.pair});
       continue;
@@ -69,7 +70,7 @@ std::vector<EncodeInput> inputs_of(const std::vector<TextInput>& texts, Pairs pa
     add({text.text, std::nullopt});
     if (text.pair) add({*text.pair, std::nullopt});
   }
-  if (empty > 0 && !inputs.empty())
+  if (empty > 0 && !inputs.texts.empty())
     warn(fmt::format("{} of the {} texts {} empty and left out", empty, all, empty == 1 ? "is" : "are"));
   return inputs;
 }
@@ -79,7 +80,7 @@ void check_inputs(const std::vector<EncodeInput>& inputs, const Model& model, co
   size_t numbers = 0, pairs = 0;
   for (const EncodeInput& input : inputs) {
     different.emplace(input.text, input.pair.value_or(""));
-    numbers += !input.pair && is_number(input.text);
+    numbers += !input.pair && finite_number(input.text);
     pairs += input.pair.has_value();
   }
   if (2 * numbers > inputs.size())
@@ -232,22 +233,23 @@ Batch tokenize(const Calibration& wanted, const Model& model, const TextTokenize
   const Calibration calibration = with_default_texts(wanted);
   const std::optional<int32_t> unk = tokenizer.tokenizer().special_ids().unk;
   const int64_t most = most_tokens(widest_input);
-  const auto encode = [&](std::vector<EncodeInput> inputs) {
-    std::vector<Encoding> encodings =
-        tokenizer.encode_all(inputs, kRules, pool, [](size_t i) { return i + 1; });
-    return Tokenized{std::move(inputs), std::move(encodings)};
-  };
 
-  std::vector<EncodeInput> inputs =
+  Inputs inputs =
       inputs_of(calibration.texts, model.has(Output::text_logits) ? Pairs::together : Pairs::apart, warn);
-  if (!inputs.empty()) check_inputs(inputs, model, warn);
-  if (calibration.limit > 0 && calibration.limit < inputs.size()) {
-    std::vector<EncodeInput> some;
-    for (const size_t i : spread(inputs.size(), calibration.limit)) some.push_back(inputs[i]);
+  if (!inputs.texts.empty()) check_inputs(inputs.texts, model, warn);
+  if (calibration.limit > 0 && calibration.limit < inputs.texts.size()) {
+    Inputs some;
+    for (const size_t i : spread(inputs.texts.size(), calibration.limit)) {
+      some.texts.push_back(inputs.texts[i]);
+      some.numbers.push_back(inputs.numbers[i]);
+    }
     inputs = std::move(some);
   }
-  const bool any_pair = std::ranges::any_of(inputs, [](const EncodeInput& i) { return i.pair.has_value(); });
-  const Tokenized given = encode(std::move(inputs));
+  const bool any_pair =
+      std::ranges::any_of(inputs.texts, [](const EncodeInput& i) { return i.pair.has_value(); });
+  std::vector<Encoding> encodings =
+      tokenizer.encode_all(inputs.texts, kRules, pool, [&](size_t i) { return inputs.numbers[i]; });
+  const Tokenized given{std::move(inputs.texts), std::move(encodings)};
   Batch batch;
   Coverage coverage;
   int64_t truncated = 0;
@@ -271,7 +273,7 @@ Batch tokenize(const Calibration& wanted, const Model& model, const TextTokenize
   if (calibration.built_in == BuiltInText::mixed_in) {
     const std::vector<TextInput> lines = default_calibration_texts();
     const Tokenized built_in =
-        covered(inputs_of(lines, any_pair ? Pairs::together : Pairs::apart, warn), tokenizer);
+        covered(inputs_of(lines, any_pair ? Pairs::together : Pairs::apart, warn).texts, tokenizer);
     const auto share =
         static_cast<int64_t>(static_cast<double>(batch.tokens()) * kBuiltInShare / (1 - kBuiltInShare));
     for (const size_t i : built_in.append(std::max(most - batch.tokens(), share), batch))

@@ -30,12 +30,14 @@ namespace {
 }  // namespace
 
 std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner& quantized,
-                                    std::span<const TextInput> texts, Pairs pairs, const Warning& warn) {
+                                    std::span<const TextInput> texts, Pairs pairs, const Warning& warn,
+                                    std::span<const size_t> numbers) {
   std::vector<Sequence> sequences;
   for (size_t i = 0; i < texts.size(); ++i) {
-    sequences.push_back({.text = static_cast<int64_t>(i)});
-    if (pairs == Pairs::apart && texts[i].pair)
-      sequences.push_back({.text = static_cast<int64_t>(i), .part = 1});
+    sequences.push_back({.text = static_cast<int64_t>(i), .number = numbers.empty() ? i + 1 : numbers[i]});
+    if (pairs != Pairs::apart || !texts[i].pair) continue;
+    sequences.push_back(sequences.back());
+    sequences.back().part = 1;
   }
   const std::array sides{&original.texts(), &quantized.texts()};
   const PromptUse use = pairs == Pairs::together ? PromptUse::classification : PromptUse::embedding;
@@ -59,7 +61,7 @@ std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner
       s.ids = std::move(e[0].ids);
       s.type_ids = {std::move(e[0].type_ids), std::move(e[1].type_ids)};
     } catch (const Error& error) {
-      throw Error(error.code(), fmt::format("text {}: {}", s.text + 1, error.what()));
+      throw Error(error.code(), fmt::format("text {}: {}", s.number, error.what()));
     }
   });
   if (truncated > 0 && warn)
@@ -86,7 +88,7 @@ std::vector<size_t> lengths_of(std::span<const Sequence> sequences) {
 void append(RunRequest& request, const Sequence& sequence, Side side) {
   const auto which = static_cast<size_t>(side);
   request.batch.append(sequence.ids, sequence.type_ids[which], sequence.pool_from[which]);
-  request.numbers.push_back(static_cast<size_t>(sequence.text) + 1);
+  request.numbers.push_back(sequence.number);
 }
 
 }  // namespace mlxe

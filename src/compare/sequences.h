@@ -14,8 +14,9 @@ namespace mlxe {
 
 // One sequence to run. Rows can be compared only if both sides have the same token ids.
 struct Sequence {
-  int64_t text = 0;  // index into the texts
-  int part = 0;      // 1: the second text of a pair, if each text has a vector of its own
+  int64_t text = 0;   // index into the texts
+  size_t number = 0;  // of the text in messages
+  int part = 0;       // 1: the second text of a pair, if each text has a vector of its own
   std::vector<int32_t> ids;
   std::array<std::vector<int32_t>, 2>
       type_ids;                        // of the original and of the quantized side. A model written as
@@ -33,10 +34,12 @@ inline Pairs pairs_of(Output output) {
 }
 
 // Tokenizes all texts, in parallel, with each side's default prompt: for embedding (Pairs::apart) or for
-// classification. The two sequences of a pair are neighbours. Warns of truncated texts.
+// classification. The two sequences of a pair are neighbours. `numbers`: of the texts in messages; empty: 1, 2, ...
+// Warns of truncated texts.
 // Errors: format (not UTF-8, or the ids differ: names the text and the first difference).
 std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner& quantized,
-                                    std::span<const TextInput> texts, Pairs pairs, const Warning& warn);
+                                    std::span<const TextInput> texts, Pairs pairs, const Warning& warn,
+                                    std::span<const size_t> numbers = {});
 
 // Indices of the sequences with different token ids, ascending: the first sequence for each list of ids.
 std::vector<size_t> different_sequences(std::span<const Sequence> sequences);

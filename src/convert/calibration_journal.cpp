@@ -1,6 +1,7 @@
 #include "convert/calibration_journal.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <system_error>
 
@@ -14,9 +15,8 @@ CalibrationJournal::CalibrationJournal(const fs::path& output, const std::string
     : all_(hidden_sibling(output, ".calibration")), folder_(all_ / plan_digest.substr(0, 16)) {}
 
 CalibrationJournal::~CalibrationJournal() {
-  remove_tree(folder_);
-  std::error_code ignored;
-  if (fs::is_empty(all_, ignored)) fs::remove(all_, ignored);
+  remove_tree(folder_.c_str());
+  ::rmdir(all_.c_str());  // stays if it holds the steps of another calibration
 }
 
 std::optional<std::string> CalibrationJournal::left_behind() const {

@@ -31,13 +31,16 @@ Matrix rows_of(const Matrix& m, int64_t first, int64_t count) {
 
 }  // namespace
 
+// A condition variable that had waiters at the fork would wait for them forever.
+CallQueue::~CallQueue() {
+  if (interrupted()) (void)shared_.release();
+}
+
 void CallQueue::call(const Model& model, const RunRequest& request, RunResult& result) {
-  if (forks_ != fork_count()) {
-    if (under_way_.load() > 0)
-      throw Error(ErrorCode::usage,
-                  "the process was forked while the model was running; load the model in the child");
-    return run_(model, request, result);
-  }
+  if (interrupted())
+    throw Error(ErrorCode::usage,
+                "the process was forked while the model was running; load the model in the child");
+  if (forks_ != fork_count()) return run_(model, request, result);
   struct UnderWay {
     explicit UnderWay(std::atomic<int>& calls) : count(calls) { count.fetch_add(1); }
     ~UnderWay() { count.fetch_sub(1); }
@@ -51,31 +54,33 @@ void CallQueue::call_counted(const Model& model, const RunRequest& request, RunR
   if (2 * request.batch.tokens() > kMostTokens || request.batch.texts() == 0)
     return run_(model, request, result);
   Call own{model, request, result};
-  std::unique_lock lock(mutex_);
-  waiting_.push_back(&own);
+  Shared& s = *shared_;
+  std::unique_lock lock(s.mutex);
+  s.waiting.push_back(&own);
   while (!own.done) {
-    if (running_ == at_once_ || waiting_.empty()) {
-      changed_.wait(lock);
+    if (s.running == at_once_ || s.waiting.empty()) {
+      s.changed.wait(lock);
       continue;
     }
     const std::vector<Call*> calls = take();
-    ++running_;
+    ++s.running;
     lock.unlock();
     serve(calls);
     lock.lock();
-    --running_;
+    --s.running;
     for (Call* c : calls) c->done = true;
-    changed_.notify_all();
+    s.changed.notify_all();
   }
   lock.unlock();
   if (own.error) std::rethrow_exception(own.error);
 }
 
 std::vector<CallQueue::Call*> CallQueue::take() {
-  std::vector<Call*> calls{waiting_.front()};
-  waiting_.pop_front();
+  std::deque<Call*>& waiting = shared_->waiting;
+  std::vector<Call*> calls{waiting.front()};
+  waiting.pop_front();
   int64_t tokens = calls[0]->request.batch.tokens();
-  for (auto next = waiting_.begin(); next != waiting_.end();) {
+  for (auto next = waiting.begin(); next != waiting.end();) {
     const Call& c = **next;
     const int64_t sum = tokens + c.request.batch.tokens();
     const bool joins = &c.model == &calls[0]->model && same_kind(c.request, calls[0]->request);
@@ -85,7 +90,7 @@ std::vector<CallQueue::Call*> CallQueue::take() {
     }
     tokens = sum;
     calls.push_back(*next);
-    next = waiting_.erase(next);
+    next = waiting.erase(next);
   }
   return calls;
 }

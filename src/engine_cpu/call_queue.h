@@ -8,6 +8,7 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -22,6 +23,7 @@ class CallQueue {
 
   // `at_once`: number of concurrent runs, at least 1.
   CallQueue(int at_once, Run run) : at_once_(at_once), run_(std::move(run)) {}
+  ~CallQueue();
 
   // Runs the request, alone or in a batch. Throws the error that this request throws alone. In a process
   // forked after construction, calls run immediately; if a call was in progress at the fork, they throw
@@ -29,9 +31,13 @@ class CallQueue {
   void call(const Model& model, const RunRequest& request, RunResult& result);
 
   size_t waiting() const {  // calls that have not begun
-    const std::lock_guard lock(mutex_);
-    return waiting_.size();
+    const std::lock_guard lock(shared_->mutex);
+    return shared_->waiting.size();
   }
+
+  // Whether this process was forked while a call was in progress. What calls share may then be half changed, and
+  // the threads that would finish it are missing.
+  bool interrupted() const noexcept { return forks_ != fork_count() && under_way_.load() > 0; }
 
  private:
   struct Call {
@@ -50,10 +56,13 @@ class CallQueue {
   const Run run_;
   const int forks_ = fork_count();
   std::atomic<int> under_way_{0};  // calls in progress, in the process that constructed the queue
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Call*> waiting_;
-  int running_ = 0;
+  struct Shared {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::deque<Call*> waiting;
+    int running = 0;
+  };
+  std::unique_ptr<Shared> shared_ = std::make_unique<Shared>();
 };
 
 }  // namespace mlxe::cpu

@@ -153,6 +153,10 @@ class CpuEngine : public Engine {
         queue_(std::max(1, available_cores() / pool_.threads()),
                [this](const Model& m, const RunRequest& q, RunResult& r) { run_now(m, q, r); }) {}
 
+  ~CpuEngine() override {
+    if (queue_.interrupted()) (void)idle_.release();
+  }
+
   WeightId add(const StoredWeight& weight) override {
     weights_.emplace_back(weight);
     has_codes_ |= weights_.back().code_group() > 0;
@@ -252,28 +256,33 @@ class CpuEngine : public Engine {
     format_ = {activations_, int8 ? smallest : 0};
   }
 
+  struct IdleWorkspaces {
+    std::mutex mutex;
+    std::vector<std::unique_ptr<Workspace>> workspaces;
+  };
+
   // Borrows a workspace. The pool grows to the peak number of concurrent calls.
   class Loan {
    public:
-    explicit Loan(CpuEngine& engine) : engine_(engine) {
-      const std::lock_guard lock(engine_.workspaces_mutex_);
-      if (engine_.workspaces_.empty()) {
+    explicit Loan(CpuEngine& engine) : idle_(*engine.idle_) {
+      const std::lock_guard lock(idle_.mutex);
+      if (idle_.workspaces.empty()) {
         workspace_ = std::make_unique<Workspace>();
       } else {
-        workspace_ = std::move(engine_.workspaces_.back());
-        engine_.workspaces_.pop_back();
+        workspace_ = std::move(idle_.workspaces.back());
+        idle_.workspaces.pop_back();
       }
     }
     ~Loan() {
-      const std::lock_guard lock(engine_.workspaces_mutex_);
-      engine_.workspaces_.push_back(std::move(workspace_));
+      const std::lock_guard lock(idle_.mutex);
+      idle_.workspaces.push_back(std::move(workspace_));
     }
     Loan(const Loan&) = delete;
     Loan& operator=(const Loan&) = delete;
     Workspace& operator*() const { return *workspace_; }
 
    private:
-    CpuEngine& engine_;
+    IdleWorkspaces& idle_;
     std::unique_ptr<Workspace> workspace_;
   };
 
@@ -286,8 +295,7 @@ class CpuEngine : public Engine {
   std::once_flag packed_once_;
   MemoryBlock packed_memory_;
   ActivationFormat format_;  // format of activations; float32 until weights are packed
-  std::mutex workspaces_mutex_;
-  std::vector<std::unique_ptr<Workspace>> workspaces_;
+  std::unique_ptr<IdleWorkspaces> idle_ = std::make_unique<IdleWorkspaces>();
   CallQueue queue_;
 };
 

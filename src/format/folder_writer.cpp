@@ -112,7 +112,7 @@ void PendingFolder::make_folder() {
 
 PendingFolder::~PendingFolder() {
   if (!path_.empty()) {
-    remove_tree(path_);
+    remove_tree(path_.c_str());
     const auto held = leftovers::hold();
     leftovers::drop(path_);
   }
@@ -154,7 +154,7 @@ fs::path PendingFolder::put_into_place() {
     leave_to_signals(old);
   }
   sync_folder(target.parent_path());
-  if (old.empty() || remove_tree(old)) {
+  if (old.empty() || remove_tree(old.c_str())) {
     const auto held = leftovers::hold();
     leftovers::drop(old);
     old.clear();

@@ -66,4 +66,9 @@ class PendingFolder {
   int lock_ = -1;  // an flock on path_ shows that its process lives
 };
 
+// Removes a folder that holds a model and nothing else, in one step: a killed process leaves no half of it under its
+// name. Of a link, the link alone. Nothing happens where there is no folder. Errors: usage (it is another folder, holds
+// other files, or another process writes it), io.
+void remove_model_folder(const std::filesystem::path& folder);
+
 }  // namespace mlxe

@@ -202,11 +202,10 @@ void require_only_a_model(const fs::path& folder) {
   });
   if (others.empty()) return;
   std::sort(others.begin(), others.end());
-  throw Error(
-      ErrorCode::usage,
-      fmt::format("{}: holds files that are no part of its model, so it is not replaced; move them or "
-                  "choose another folder: {}",
-                  folder.string(), listed(others, kOthersListed)));
+  throw Error(ErrorCode::usage,
+              fmt::format("{}: holds files that are no part of its model, so the folder stays as it is; move "
+                          "them or choose another folder: {}",
+                          folder.string(), listed(others, kOthersListed)));
 }
 
 }  // namespace mlxe

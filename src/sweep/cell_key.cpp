@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/sha256.h"
+#include "base/text.h"
 #include "convert/prepared_conversion.h"
 #include "mlx_encoder/version.h"
 #include "quant/sources_hash.h"
@@ -68,11 +69,11 @@ nlohmann::json cell_key(const SweepModel& model, const SweepScheme& scheme, cons
     key["target"] = {option_of(scheme.target->kind), scheme.target->value};
     if (scheme.calibrate.empty()) key["target_texts"] = hashes.of(model.calibration);
   }
-  if (!model.texts.empty()) key["texts"] = {model.texts.extension().string(), hashes.of(model.texts)};
+  if (!model.texts.empty()) key["texts"] = {ending_of(model.texts), hashes.of(model.texts)};
   if (model.task) {
     key["task"] = {{"kind", name(*model.task)},
                    {"data", hashes.of_tree(model.data)},
-                   {"format", model.reading.format + model.data.extension().string()},
+                   {"format", model.reading.format + ending_of(model.data)},
                    {"columns", model.reading.columns},
                    {"tagging", static_cast<int>(model.tagging)}};
     if (!model.reading.qrels.empty()) key["task"]["qrels"] = hashes.of(model.reading.qrels);

@@ -50,7 +50,7 @@ ModelItems read_items(const SweepModel& model) {
     items.compared = items_of(*model.task, *items.task);
     return items;
   }
-  items.compared.texts = read_texts(model.texts);
+  items.compared.texts = read_texts(model.texts, collected_in(items.warnings));
   if (model.limit > 0 && items.compared.texts.size() > static_cast<size_t>(model.limit))
     items.compared.texts.resize(static_cast<size_t>(model.limit));
   return items;

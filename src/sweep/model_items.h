@@ -2,6 +2,8 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "evaluate/answers.h"
 #include "mlx_encoder/matrix.h"
@@ -11,6 +13,7 @@ namespace mlxe {
 struct ModelItems {
   CompareInput compared;
   std::optional<TaskData> task;
+  std::vector<std::string> warnings;        // of reading the files
   std::optional<Answers> original_answers;  // set after the original ran
 };
 

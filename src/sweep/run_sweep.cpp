@@ -8,6 +8,7 @@
 #include "base/output_file.h"
 #include "convert/model_card.h"
 #include "evaluate/answers.h"
+#include "format/folder_writer.h"
 #include "mlx_encoder/matrix.h"
 #include "sweep/cell_gates.h"
 #include "sweep/cell_key.h"
@@ -22,6 +23,12 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 enum class Doing { planning, running };
+
+// A file of texts, and what was said of it.
+struct TextsRead {
+  std::vector<TextInput> texts;
+  std::vector<std::string> warnings;
+};
 
 // Every cell in turn, or the plan of it.
 class Run {
@@ -91,10 +98,11 @@ class Run {
   void measure(SweepCell& cell, const SweepModel& model, const SweepScheme& scheme, ConvertOptions conversion,
                const nlohmann::json& key) {
     if (!items_) items_ = read_items(model);
+    repeat(items_->warnings, cell);
     conversion.warning = warning(cell);
     conversion.progress = progress();
     const fs::path folder = folder_of(cell);
-    cell.bytes = converted(conversion, model, scheme).bytes;
+    cell.bytes = converted(conversion, model, scheme, cell).bytes;
 
     Comparison c = compare(model.path, folder, items_->compared,
                            {.engine = options_.engine,
@@ -119,17 +127,28 @@ class Run {
 
     insert_measurements(folder, to_card(c));
     write_whole_file(record_of(cell, ".html"), to_html(c));
-    if (sweep_.folders == ConvertedFolders::remove) fs::remove_all(folder);
+    if (sweep_.folders == ConvertedFolders::remove) remove_converted(cell);
     Json record{{"record_version", kRecordVersion}, {"made_from", key}, {"cell", cell_json(cell)}};
     record["comparison"] = Json::parse(to_json(c));
     if (e) record["evaluation"] = Json::parse(to_json(*e, *items_->task));
     write_whole_file(record_of(cell, ".json"), text_of(record));
   }
 
-  Conversion converted(const ConvertOptions& conversion, const SweepModel& model, const SweepScheme& scheme) {
+  // A folder that holds more than the model stays, which is told.
+  void remove_converted(SweepCell& cell) {
+    try {
+      remove_model_folder(folder_of(cell));
+    } catch (const Error& e) {
+      if (e.code() != ErrorCode::usage) throw;
+      warning(cell)(e.what());
+    }
+  }
+
+  Conversion converted(const ConvertOptions& conversion, const SweepModel& model, const SweepScheme& scheme,
+                       SweepCell& cell) {
     if (!scheme.target) return convert(conversion);
     std::vector<TextInput> texts;
-    if (!conversion.calibration) texts = texts_of(model.calibration.string());
+    if (!conversion.calibration) texts = texts_of(model.calibration.string(), cell);
     return convert_to_target(conversion, *scheme.target, std::move(texts)).conversion;
   }
 
@@ -157,7 +176,7 @@ class Run {
     cell.difference = first.difference;
   }
 
-  ConvertOptions conversion_of(const SweepCell& cell, const SweepModel& model, const SweepScheme& scheme) {
+  ConvertOptions conversion_of(SweepCell& cell, const SweepModel& model, const SweepScheme& scheme) {
     ConvertOptions conversion{.model = model.path,
                               .output = folder_of(cell),
                               .scheme = scheme.scheme,
@@ -168,21 +187,32 @@ class Run {
                               .if_done = IfDone::renew,
                               .threads = options_.threads};
     if (!scheme.calibrate.empty())
-      conversion.calibration = Calibration{
-          .texts = texts_of(scheme.calibrate == "model" ? model.calibration.string() : scheme.calibrate),
-          .method = scheme.method,
-          .limit = scheme.calibrate_limit,
-          .built_in = scheme.built_in};
+      conversion.calibration =
+          Calibration{.texts = texts_of(
+                          scheme.calibrate == "model" ? model.calibration.string() : scheme.calibrate, cell),
+                      .method = scheme.method,
+                      .limit = scheme.calibrate_limit,
+                      .built_in = scheme.built_in};
     if (!scheme.recipe.empty()) apply_recipe(scheme.recipe, conversion);
     if (!scheme.preset.empty()) apply_preset(scheme.preset, conversion);
     return conversion;
   }
 
-  const std::vector<TextInput>& texts_of(const std::string& file) {
-    const auto found = calibration_texts_.find(file);
-    if (found != calibration_texts_.end()) return found->second;
-    // None stands for the built-in text.
-    return calibration_texts_[file] = file == "default" ? std::vector<TextInput>() : read_texts(file);
+  // The texts of a file, read once for all cells; each cell that uses them gets the warnings.
+  const std::vector<TextInput>& texts_of(const std::string& file, SweepCell& cell) {
+    if (!calibration_texts_.contains(file)) {
+      TextsRead read;
+      // None stands for the built-in text.
+      if (file != "default") read.texts = read_texts(file, collected_in(read.warnings));
+      calibration_texts_[file] = std::move(read);
+    }
+    const TextsRead& known = calibration_texts_.at(file);
+    repeat(known.warnings, cell);
+    return known.texts;
+  }
+
+  void repeat(const std::vector<std::string>& warnings, SweepCell& cell) {
+    for (const std::string& sentence : warnings) warning(cell)(sentence);
   }
 
   fs::path folder_of(const SweepCell& cell) const {
@@ -226,7 +256,7 @@ class Run {
   Doing doing_;
   SweepResult result_;
   FileHashes hashes_;
-  std::map<std::string, std::vector<TextInput>> calibration_texts_;
+  std::map<std::string, TextsRead> calibration_texts_;
   std::optional<ModelItems> items_;  // of the model in turn, once needed
   std::string label_;
 };

@@ -111,10 +111,15 @@ void read_text_rows(const std::filesystem::path& file, const std::string& format
   });
 }
 
-std::vector<TextInput> read_texts(const std::filesystem::path& file) {
+std::vector<TextInput> read_texts(const std::filesystem::path& file, const Warning& warning) {
   std::vector<TextInput> texts;
-  read_text_rows(file, "", {}, [&](TextRow row) { texts.push_back(std::move(row.input)); });
+  read_text_rows(
+      file, "", {}, [&](TextRow row) { texts.push_back(std::move(row.input)); }, warning);
   return texts;
+}
+
+Warning collected_in(std::vector<std::string>& sentences) {
+  return [&sentences](std::string_view sentence) { sentences.emplace_back(sentence); };
 }
 
 }  // namespace mlxe

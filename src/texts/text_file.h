@@ -35,12 +35,15 @@ struct TextRow {
 // column is then taken.
 void read_text_rows(std::istream& stream, const std::string& format, const std::string& where,
                     std::span<const std::string> columns, const std::function<void(TextRow)>& take,
-                    const Warning& warning = {});
+                    const Warning& warning);
 void read_text_rows(const std::filesystem::path& file, const std::string& format,
                     std::span<const std::string> columns, const std::function<void(TextRow)>& take,
-                    const Warning& warning = {});
+                    const Warning& warning);
 
-// The texts of a file alone. Errors: the same.
-std::vector<TextInput> read_texts(const std::filesystem::path& file);
+// The texts of a file alone. Errors and warnings: the same.
+std::vector<TextInput> read_texts(const std::filesystem::path& file, const Warning& warning);
+
+// Appends each warning to `sentences`, which must outlive the result.
+Warning collected_in(std::vector<std::string>& sentences);
 
 }  // namespace mlxe

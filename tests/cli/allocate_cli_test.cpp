@@ -49,11 +49,11 @@ class Allocate : public testing::Test {
 TEST_F(Allocate, SensitivityPrintsATableJsonAndAPlot) {
   const std::vector<std::string> arguments{
       "sensitivity", tiny("bert").string(), "--texts", path("texts.txt"), "--bits",
-      "2,4",         "--q-group-size",      "32",      "--plot",          path("plot.svg")};
+      "2,4",         "--q-group-size",      "32",      "--plot",          path("plot.SVG")};
   const Outcome table = run_program(arguments);
   ASSERT_EQ(table.status, 0) << table.err;
   EXPECT_THAT(table.out, HasSubstr("all together, measured"));
-  EXPECT_THAT(read_file(folder_ / "plot.svg"), HasSubstr("<svg"));
+  EXPECT_THAT(read_file(folder_ / "plot.SVG"), HasSubstr("<svg"));
   std::vector<std::string> with_json = arguments;
   with_json.push_back("--json");
   const Outcome o = run_program(with_json);
@@ -121,6 +121,25 @@ TEST_F(Allocate, ATargetGivesAFolderWithItsProof) {
   const Outcome again = convert(plain);
   EXPECT_EQ(again.status, 0) << again.err;
   EXPECT_THAT(again.out, HasSubstr("nothing was written"));
+}
+
+TEST_F(Allocate, ATextIsNumberedAsInTheWholeFile) {
+  std::filesystem::copy(tiny("st_cls"), folder_ / "model", std::filesystem::copy_options::recursive);
+  json tokenizer = read_json(folder_ / "model/tokenizer.json");
+  tokenizer["post_processor"] = nullptr;
+  write_file(folder_ / "model/tokenizer.json", tokenizer.dump());
+  for (const int empty : {31, 33}) {  // one that costs are measured on, and one that is held out
+    std::string lines;
+    for (int line = 1; line <= 60; ++line)
+      lines += line == empty ? "\n" : fmt::format("the road {} was late {}\n", line, line * line);
+    write_file(folder_ / "t.txt", lines);
+    for (const char* calibrate : {"none", "default"}) {
+      const Outcome o = run_program({"convert", path("model"), "--mlx-path", path("out"), "--target-bits",
+                                     "8", "--texts", path("t.txt"), "--calibrate", calibrate});
+      EXPECT_EQ(o.status, 6);
+      EXPECT_THAT(o.err, HasSubstr(fmt::format("text {}: no token", empty)));
+    }
+  }
 }
 
 TEST_F(Allocate, ATargetCalibratesByItself) {

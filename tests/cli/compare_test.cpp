@@ -237,6 +237,8 @@ TEST_F(Compare, GoldScoresGiveSpearmanOfBothSides) {
   EXPECT_EQ(j["texts"], 6) << "an embedding model makes a vector of each text of a pair";
   EXPECT_EQ(j["task"]["spearman"]["original"], j["task"]["spearman"]["quantized"]);
   EXPECT_GT(j["task"]["spearman"]["original"], 0);
+  const std::string hex = texts("hex.tsv", "text\tscore\nThe cat\t0x10\nA dog\t1\nThe road\t2\n");
+  EXPECT_EQ(run(tiny("st_mean_norm"), tiny("st_mean_norm"), hex, {}).status, 6);
 }
 
 TEST_F(Compare, GoldValuesAModelHasNoUseForAreSaidToBeIgnored) {
@@ -403,6 +405,23 @@ TEST_F(Compare, WritesReports) {
   EXPECT_THAT(read_file(html), HasSubstr("--report " + html)) << "the exact command";
   EXPECT_THAT(read_file(markdown),
               HasSubstr("&lt;script\\>alert(1)&lt;/script\\> &amp; \\| \\` \\*the cat\\*"));
+}
+
+TEST_F(Compare, TheEndingsOfReportsAreReadInAnyCase) {
+  const std::string file = texts("t.txt", "The cat\nA question\n");
+  const auto report = [&](const char* name) {
+    const std::string path = (folder_ / name).string();
+    EXPECT_EQ(run(tiny("st_mean_norm"), tiny("st_mean_norm"), file, {"--report", path}).status, 0) << name;
+    return read_file(path);
+  };
+  for (const char* name : {"r.md", "r.MD", "r.Md"})
+    EXPECT_THAT(report(name), testing::StartsWith("# ")) << name;
+  for (const char* name : {"r.html", "r.HTML", "r.Html"})
+    EXPECT_THAT(report(name), testing::StartsWith("<!DOCTYPE html>")) << name;
+  const Outcome o =
+      run(tiny("st_mean_norm"), tiny("st_mean_norm"), file, {"--report", (folder_ / "r.MDX").string()});
+  EXPECT_EQ(o.status, 2);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "r.MDX"));
 }
 
 }  // namespace

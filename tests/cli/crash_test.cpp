@@ -10,6 +10,7 @@
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 #include "model_folders.h"
@@ -44,6 +45,48 @@ Outcome run_limited(int64_t kib, const std::vector<std::string>& arguments) {
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(folder / "out"),
           read_file(folder / "err")};
+}
+
+// Converts a model while the n-th call of a kind fails (tests/faults/faults.c), under more settings of that library.
+Outcome convert_with_fault(const fs::path& folder, const std::string& kind_and_n, const std::string& more) {
+  const std::string command =
+      "(cd '" + folder.string() + "' && timeout 20 env TMPDIR=. " + more + " MLXE_FAULT=" + kind_and_n +
+      " LD_PRELOAD='" MLXE_BUILD_DIR "/tests/libmlxe_faults.so' '" MLXE_PROGRAM "' convert '" + kModel +
+      "' -q --q-group-size 32 --mlx-path model) >'" + (folder / "out").string() + "' 2>'" +
+      (folder / "err").string() + "'";
+  const int status = std::system(command.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(folder / "out"),
+          read_file(folder / "err")};
+}
+
+// libstdc++ damages the heap in some of its catch blocks. The C library ends the program when it meets the damage.
+TEST(Crash, AHeapDamagedByAFailedAllocationIsASentence) {
+  if (!fs::exists(MLXE_BUILD_DIR "/tests/libmlxe_faults.so"))
+    GTEST_SKIP() << "libmlxe_faults.so is not built";
+  const TemporaryFolder folder;
+  ASSERT_EQ(convert_with_fault(folder.path(), "none", "MLXE_FAULT_COUNTS=counts").status, 0);
+  std::istringstream counts(read_file(folder / "counts"));
+  std::string kind;
+  int64_t allocations = 0;
+  while (counts >> kind >> allocations && kind != "memory") continue;
+  fs::remove(folder / "counts");
+  int seen = 0;
+  for (const int quarter : {1, 2, 3})
+    for (int64_t n = allocations * quarter / 4, last = n + 20; n < last; ++n) {
+      fs::remove_all(folder / "model");
+      const std::string fault = "memory:" + std::to_string(n);
+      // Others fail inside the C library, which says so otherwise.
+      if (convert_with_fault(folder.path(), fault, "").err != "mlx-encoder: out of memory\n") continue;
+      expect_one_sentence(convert_with_fault(folder.path(), fault, "MLXE_FAULT_ABORTS=1"), 5,
+                          "out of memory");
+      EXPECT_THAT(names_in(folder.path()), testing::UnorderedElementsAre("out", "err")) << fault;
+      ++seen;
+      break;
+    }
+  EXPECT_GT(seen, 0);
+  // Twin: without a failed allocation, abort() is a crash. timeout passes the signal on.
+  fs::remove_all(folder / "model");
+  EXPECT_EQ(convert_with_fault(folder.path(), "open:10", "MLXE_FAULT_ABORTS=1").status, 128 + SIGABRT);
 }
 
 TEST(Crash, DeeplyNestedRowsAreRefused) {
@@ -274,6 +317,48 @@ TEST(Crash, AModelFileThatShrinksIsNamed) {
       EXPECT_EQ(nlohmann::json::parse(o.out)["error"]["code"], "io");
     }
   }
+}
+
+// The source becomes shorter while its weights are quantized, or their bytes decoded.
+TEST(Crash, AModelFileThatShrinksWhileItIsConvertedIsNamed) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers handle SIGBUS themselves";
+  constexpr size_t kBytes = size_t{64} << 20;
+  const TemporaryFolder folder, scratch;
+  const fs::path model = with_large_table(tiny("st_mean_norm"), folder / "model", kBytes);
+  const fs::path quantized = folder / "quantized";
+  ASSERT_EQ(
+      run_program({"convert", model.string(), "-q", "--q-group-size", "32", "--mlx-path", quantized.string()})
+          .status,
+      0);
+  for (const fs::path& source : {model, quantized})
+    for (const bool json : {false, true}) {
+      std::vector<std::string> command{source == model ? "convert" : "dequantize", source.string(),
+                                       "--mlx-path", (folder / "out").string()};
+      if (source == model) command.insert(command.end(), {"-q", "--q-group-size", "32"});
+      if (json) command.push_back("--json");
+      const fs::path weights = source / "model.safetensors", kept = folder / "kept";
+      fs::copy_file(weights, kept);
+      const pid_t pid = start_program(command, scratch.path());
+      const auto has_begun = [&] {
+        const std::vector<std::string> names = names_in(folder.path());
+        return std::any_of(names.begin(), names.end(),
+                           [](const std::string& name) { return name.starts_with(".out.partial-"); });
+      };
+      for (int polls = 0; polls < 20'000 && !has_begun(); ++polls)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      fs::resize_file(weights, 100);
+      const Outcome o = finish_program(pid, scratch.path());
+      EXPECT_TRUE(o.status == 5 || o.status == 6) << o.status << o.err;
+      const size_t sentence = o.err.find("mlx-encoder: ");  // after notes
+      ASSERT_NE(sentence, std::string::npos) << o.err;
+      EXPECT_THAT(o.err.substr(sentence), AllOf(HasSubstr("model.safetensors"), EndsWith("\n")));
+      EXPECT_EQ(std::count(o.err.begin() + static_cast<ptrdiff_t>(sentence), o.err.end(), '\n'), 1) << o.err;
+      if (json) {
+        EXPECT_EQ(nlohmann::json::parse(o.out)["error"]["code"], o.status == 5 ? "io" : "format");
+      }
+      fs::rename(kept, weights);
+      EXPECT_THAT(names_in(folder.path()), testing::ElementsAre("model", "quantized"));
+    }
 }
 #endif
 

@@ -251,6 +251,78 @@ TEST_F(MatrixCommand, ConvertedFoldersCanBeRemovedOnceMeasured) {
   EXPECT_FALSE(fs::exists(out() / "models/sentences/6-bit"));
 }
 
+// The conversion there is still the right one, so nothing is written before the folder is removed.
+TEST_F(MatrixCommand, AFolderThatHoldsMoreThanTheModelIsNotRemoved) {
+  const std::string again =
+      sentences("gates = ['pooled_vector.mse=1']") + scheme("8-bit", 8);  // a gate more: measured anew
+  const fs::path folder = out() / "models/sentences/8-bit";
+  const auto removed = [&](std::vector<std::string> more) {
+    fs::remove_all(out());
+    EXPECT_EQ(states(result(sentences() + scheme("8-bit", 8))), "measured");
+    more.insert(more.end(), {"--remove-models", "--json"});
+    return [this, again, more] { return run(again, more); };
+  };
+  for (const char* file : {"thesis.txt", "drafts/model.safetensors"}) {
+    const auto rerun = removed({});
+    write_file(folder / file, "mine");
+    const Outcome o = rerun();
+    EXPECT_EQ(o.status, 0) << o.err;
+    const json cell = json::parse(o.out)["cells"][0];
+    EXPECT_EQ(cell["state"], "measured");
+    EXPECT_THAT(cell["warnings"].dump(), AllOf(HasSubstr("no part of its model"), HasSubstr(file)));
+    EXPECT_THAT(o.err, HasSubstr(file));
+    EXPECT_EQ(read_file(folder / file), "mine");
+    EXPECT_TRUE(fs::exists(folder / "model.safetensors"));
+  }
+  {
+    const auto rerun = removed({"--strict"});
+    write_file(folder / "thesis.txt", "mine");
+    EXPECT_EQ(rerun().status, 9);
+    EXPECT_EQ(read_file(folder / "thesis.txt"), "mine");
+  }
+  {
+    const auto rerun = removed({});
+    const FileLock other(folder, IfLocked::refuse, "is writing this folder");
+    const Outcome o = rerun();
+    EXPECT_EQ(o.status, 0) << o.err;
+    EXPECT_THAT(o.err, HasSubstr("is writing this folder"));
+    EXPECT_TRUE(fs::exists(folder / "model.safetensors"));
+  }
+  {  // of a link, the link alone
+    const auto rerun = removed({});
+    fs::rename(folder, folder_ / "elsewhere");
+    fs::create_directory_symlink(folder_ / "elsewhere", folder);
+    EXPECT_EQ(rerun().status, 0);
+    EXPECT_FALSE(fs::is_symlink(folder));
+    EXPECT_TRUE(fs::exists(folder_ / "elsewhere/model.safetensors"));
+  }
+  // The twin: with nothing else in it, the folder is removed.
+  const Outcome o = removed({"--strict"})();
+  EXPECT_EQ(o.status, 0) << o.err;
+  EXPECT_THAT(names_in(out() / "models/sentences"), testing::IsEmpty());
+}
+
+TEST_F(MatrixCommand, TextsWithoutAColumnOfAKnownNameAreToldOfEachCell) {
+  const char* const kSaid = "none of the columns that its first line names";
+  const auto list = [&](const std::string& header) {
+    put("t.tsv", header + "\n1\tThe cat sat on the warm piano.\n2\tTake the second road.\n");
+    return model("a", tiny("st_mean_norm"), "texts = 't.tsv'") +
+           model("b", tiny("st_mean_norm"), "texts = 'texts.txt'") + scheme("plain", 8) +
+           scheme("more", 8, std::string(kNoGates) + "dtype = 'float32'") +
+           scheme("calibrated", 4, std::string(kNoGates) + "calibrate = 't.tsv'\ncalibrate_only = true");
+  };
+  const json unnamed = result(list("stars\treview"));
+  ASSERT_EQ(unnamed["cells"].size(), 6u);
+  for (size_t i = 0; i < 6; ++i)
+    EXPECT_EQ(unnamed["cells"][i]["warnings"].dump().find(kSaid) != std::string::npos, i < 3 || i == 5)
+        << unnamed["cells"][i];
+  EXPECT_EQ(result(list("stars\treview"), 9, {"--strict", "--out", (folder_ / "strict").string()})["status"],
+            9);
+  fs::remove_all(out());
+  const json named = result(list("stars\ttext"));
+  EXPECT_THAT(named.dump(), Not(HasSubstr(kSaid)));
+}
+
 TEST_F(MatrixCommand, ACellThatCantBeMadeIsSaidAndTheOthersGoOn) {
   const std::string missing = model("gone", folder_ / "gone", "texts = 'texts.txt'");
   const std::string toml = missing + sentences() + scheme("8-bit", 8);

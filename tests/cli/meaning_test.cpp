@@ -215,6 +215,56 @@ TEST(EmptyText, IsAnErrorThatNamesIt) {
   }
 }
 
+TEST(TextColumns, WithoutAKnownNameTheFirstIsTakenAndToldByEveryCommand) {
+  const TemporaryFolder folder;
+  const std::string file = (folder / "t.tsv").string();
+  const auto put = [&](const std::string& header, int rows) {
+    std::string lines = header + "\n";
+    for (int i = 0; i < rows; ++i)
+      lines += std::to_string(i) + "\tThe cat sat on piano " + std::to_string(i) + "\n";
+    write_file(file, lines);
+  };
+  const std::string vectors = tiny("st_mean_norm").string(), texts = "--input";
+  struct Case {
+    std::vector<std::string> command;
+    int rows = 4;
+    bool quiet = true;  // no other warning
+  };
+  for (const Case& c : {Case{{"embed", vectors, texts, file}},
+                        Case{{"classify", tiny("distilbert_cls").string(), texts, file}},
+                        Case{{"zero-shot", tiny("distilbert_nli").string(), "--labels", "a,b", texts, file}},
+                        Case{{"tag", tiny("bert_ner").string(), texts, file}},
+                        Case{{"tokenize", vectors, texts, file}}, Case{{"similarity", vectors, texts, file}},
+                        Case{{"compare", vectors, vectors, "--no-speed", "--engine", "cpu", "--texts", file}},
+                        Case{{"sensitivity", vectors, "--q-group-size", "32", "--texts", file}, 30, false},
+                        Case{{"convert", vectors, "--target-bits", "8", "--mlx-path",
+                              (folder / "out").string(), "--dry-run", "--texts", file},
+                             30,
+                             false}}) {
+    const auto run = [&](std::vector<std::string> more) {
+      std::vector<std::string> arguments = c.command;
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      return run_program(arguments);
+    };
+    const char* const kSaid = "t.tsv: none of the columns that its first line names";
+    for (const char* header : {"stars\treview", "stars\tTEXT"}) {
+      put(header, c.rows);
+      EXPECT_THAT(run({}).err, HasSubstr(kSaid)) << c.command[0];
+      EXPECT_EQ(run({"--strict"}).status, 9) << c.command[0];
+    }
+    put("stars\ttext", c.rows);
+    EXPECT_THAT(run({}).err, Not(HasSubstr(kSaid))) << c.command[0];
+    if (c.quiet) {
+      EXPECT_EQ(run({"--strict"}).status, 0) << c.command[0];
+    }
+  }
+  const auto from_stdin = [&](const std::string& rows) {
+    return run_program({"embed", vectors, "--input", "-", "--input-format", "tsv", "--strict"}, rows);
+  };
+  EXPECT_EQ(from_stdin("stars\treview\n1\tcat\n").status, 9);
+  EXPECT_EQ(from_stdin("stars\ttext\n1\tcat\n").status, 0);
+}
+
 TEST(GoldLabelsShared, AreNumbersWhereNotAllAreNames) {
   if (!fs::exists(kCases)) GTEST_SKIP() << kCases << " is not there";
   const auto accuracy = [](const char* data) {

@@ -185,6 +185,51 @@ TEST_F(OutputFiles, ASignalLeavesNothing) {
     }
 }
 
+// In each command that writes: nothing is left, and what was there is whole.
+TEST_F(OutputFiles, ASignalLeavesWhatWasThere) {
+  constexpr size_t kBytes = size_t{64} << 20;
+  const std::string large = test::with_large_table(model_, folder_ / "large", kBytes);
+  const std::string input = texts("t.txt", "the cat sat on a mat", 60'000);
+  ASSERT_EQ(run_program(convert_to(folder_ / "old")).status, 0);
+  ASSERT_EQ(
+      run_program({"convert", large, "-q", "--q-group-size", "32", "--mlx-path", folder_ / "large8"}).status,
+      0);
+  test::write_file(folder_ / "old.html", "an old report");
+  const std::string old_weights = test::read_file(folder_ / "old/model.safetensors");
+  const std::vector<std::string> before = names_in(folder_.path()), in_old = names_in(folder_ / "old");
+  const std::vector<std::string> converting{"convert", large, "-q", "--q-group-size", "32", "--mlx-path"};
+  const auto with = [](std::vector<std::string> command, const std::vector<std::string>& more) {
+    command.insert(command.end(), more.begin(), more.end());
+    return command;
+  };
+  for (const auto& [command, begun] : {
+           std::pair(with(converting, {folder_ / "new"}), ".new.partial-"),
+           {with(converting, {folder_ / "old", "--force"}), ".old.partial-"},
+           {{"dequantize", folder_ / "large8", "--mlx-path", folder_ / "new"}, ".new.partial-"},
+           {{"compare", model_, folder_ / "old", "--texts", input, "--no-speed", "--report",
+             folder_ / "old.html"},
+            ".old.html.partial-"},
+           {{"sensitivity", model_, "--q-group-size", "32", "--texts", input, "--tokens", "1000000", "--plot",
+             folder_ / "new.svg"},
+            ".new.svg.partial-"},
+           {{"convert", model_, "--target-bits", "8", "--texts", input, "--mlx-path", folder_ / "new"},
+            ".new.partial-"},
+       })
+    for (const int signal : {SIGTERM, SIGUSR2}) {
+      const pid_t pid = start_program(command, scratch_.path());
+      ASSERT_TRUE(has_begun(pid, begun)) << command[0] << test::read_file(scratch_ / "err");
+      ::kill(pid, signal);
+      EXPECT_EQ(finish_program(pid, scratch_.path()).status, 128 + signal) << command[0];
+      std::vector<std::string> left = names_in(folder_.path());
+      std::erase(left, ".new.calibration");  // finished steps stay: docs/exit-status.md
+      EXPECT_EQ(left, before) << command[0];
+      EXPECT_EQ(names_in(folder_ / "old"), in_old);
+      EXPECT_EQ(test::read_file(folder_ / "old/model.safetensors"), old_weights);
+      EXPECT_EQ(test::read_file(folder_ / "old.html"), "an old report");
+      fs::remove_all(folder_ / ".new.calibration");
+    }
+}
+
 // As in `mlx-encoder embed ... 2>&1 | head -1`: the second warning finds no reader.
 TEST_F(OutputFiles, AReaderOfTheWarningsThatGoesAwayLeavesNothing) {
   std::string words;
@@ -275,8 +320,14 @@ TEST_F(OutputFiles, AnIgnoredSignalStaysIgnored) {
 #ifdef __linux__
 TEST_F(OutputFiles, AMeasuringProcessEndsWithItsParent) {
   if (!fs::exists("/proc/thread-self/children")) GTEST_SKIP() << "this kernel does not list children";
-  for (const int signal : {SIGKILL, SIGTERM}) {
-    const pid_t pid = start_program({"bench", model_, "--shapes", "1x4", "--seconds", "60"}, scratch_.path());
+  ASSERT_EQ(run_program(convert_to(folder_ / "quantized")).status, 0);
+  const std::vector<std::string> bench{"bench", model_, "--shapes", "1x4", "--seconds", "60"};
+  const std::vector<std::string> compare{
+      "compare", model_,     folder_ / "quantized", "--texts", texts("t.txt", "the cat", 3), "--seconds",
+      "60",      "--report", folder_ / "r.html"};
+  const std::vector<std::string> before = names_in(folder_.path());
+  for (const auto& [command, signal] : {std::pair(bench, SIGKILL), {bench, SIGTERM}, {compare, SIGTERM}}) {
+    const pid_t pid = start_program(command, scratch_.path());
     const fs::path children = "/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children";
     pid_t child = 0;
     // The first measuring process ends soon; the second measures until it is stopped.
@@ -297,7 +348,8 @@ TEST_F(OutputFiles, AMeasuringProcessEndsWithItsParent) {
       std::string number, name, state;
       gone = !(stat >> number >> name >> state) || state == "Z";
     }
-    EXPECT_TRUE(gone) << signal;
+    EXPECT_TRUE(gone) << command[0] << signal;
+    EXPECT_EQ(names_in(folder_.path()), before);
   }
 }
 #endif

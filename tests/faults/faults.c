@@ -1,8 +1,10 @@
 /* Preloaded into the program, makes one call of one kind fail, as a full disk or an exhausted system would.
  *
  *   MLXE_FAULT=KIND:N       the N-th call of KIND, from 1, counted over all threads from main() on
- *   MLXE_FAULT=KIND:N+      that call and all after it
+ *   MLXE_FAULT=KIND:N+      that call and all after it; of writes, not those to standard error, which is on no full disk
  *   MLXE_NO_EXCHANGE=1      two files can't be exchanged in one step, as on many network volumes (not counted)
+ *   MLXE_FAULT_ABORTS=1     the allocation after the call that failed finds the heap damaged: it calls abort(), and from
+ *                           then on the heap is locked for ever
  *   MLXE_FAULT_HIT=FILE     is created when a call fails
  *   MLXE_FAULT_COUNTS=FILE  gets "KIND CALLS" lines when the program exits
  *   MLXE_FAULT_STACKS=FILE  gets, for each call stack that allocates, the numbers of its first and its last call
@@ -34,7 +36,7 @@ static const char* const kNames[kKinds] = {"open", "read", "write", "mmap", "ren
 
 static atomic_int armed; /* from main() on */
 static atomic_long calls[kKinds];
-static int failing_kind = -1, all_after;
+static int failing_kind = -1, all_after, aborts;
 static long first;
 static const char *hit_file, *counts_file, *stacks_file;
 
@@ -77,17 +79,28 @@ static void note_stack(long call) {
   inside_note = 0;
 }
 
+enum Heap { kSound, kDamaged, kLocked };
+static atomic_int heap;
+
+static void meet_damage(void) {
+  int damaged = kDamaged;
+  if (atomic_compare_exchange_strong(&heap, &damaged, kLocked)) abort();
+  while (atomic_load(&heap) == kLocked) pause();
+}
+
 /* Whether this call fails. */
 static int fails(enum Kind kind) {
   if (!atomic_load(&armed)) return 0;
   const long call = atomic_fetch_add(&calls[kind], 1) + 1;
   if (stacks_file && kind == kMemory) note_stack(call);
+  if (kind == kMemory) meet_damage();
   if ((int)kind != failing_kind) return 0;
   if (call != first && !(all_after && call > first)) return 0;
   if (hit_file) {
     const long fd = syscall(SYS_openat, AT_FDCWD, hit_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd >= 0) syscall(SYS_close, fd);
   }
+  if (aborts) atomic_store(&heap, kDamaged);
   return 1;
 }
 
@@ -104,6 +117,7 @@ static int armed_main(int argc, char** argv, char** environment) {
   hit_file = getenv("MLXE_FAULT_HIT");
   counts_file = getenv("MLXE_FAULT_COUNTS");
   stacks_file = getenv("MLXE_FAULT_STACKS");
+  aborts = getenv("MLXE_FAULT_ABORTS") != NULL;
   for (int k = 0; fault && k < kKinds; ++k) {
     const size_t size = strlen(kNames[k]);
     if (strncmp(fault, kNames[k], size) != 0 || fault[size] != ':') continue;
@@ -211,11 +225,13 @@ ssize_t pread(int fd, void* to, size_t size, off_t at) {
 }
 ssize_t pread64(int fd, void* to, size_t size, off64_t at) { return pread(fd, to, size, at); }
 
+static int write_fails(int fd) { return fails(kWrite) && !(all_after && fd == STDERR_FILENO); }
+
 ssize_t write(int fd, const void* from, size_t size) {
-  return fails(kWrite) ? fail(ENOSPC) : syscall(SYS_write, fd, from, size);
+  return write_fails(fd) ? fail(ENOSPC) : syscall(SYS_write, fd, from, size);
 }
 ssize_t writev(int fd, const struct iovec* parts, int count) {
-  return fails(kWrite) ? fail(ENOSPC) : syscall(SYS_writev, fd, parts, count);
+  return write_fails(fd) ? fail(ENOSPC) : syscall(SYS_writev, fd, parts, count);
 }
 ssize_t pwrite(int fd, const void* from, size_t size, off_t at) {
   return fails(kWrite) ? fail(ENOSPC) : syscall(SYS_pwrite64, fd, from, size, at);

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Makes the n-th call of each kind fail (faults.c), n = 1, 2, ... until none is hit, in commands that write something.
 
-    sweep.py PROGRAM LIBRARY MODEL [--points N] [--memory-points N | --stacks] [--jobs N] [--commands ...] [--kinds ...]
+    sweep.py PROGRAM LIBRARY MODEL [--points N] [--memory-points N | --stacks] [--lasting] [--jobs N] [--commands ...] [--kinds ...]
 
 After every run: the program ended by itself, with one sentence where its status is not 0; what it writes is as it was
 before, or whole and equal to what an undisturbed run writes; nothing else is left beside it. --points N takes N points
 of each command and kind, spread evenly, instead of all; --memory-points N does so for memory alone. --stacks takes, for
 memory, the first and the last call of each call stack that allocates (faults.c says how stacks are told apart).
+--lasting makes all calls after the n-th fail, too: a full disk stays full.
 """
 
 import argparse
@@ -62,8 +63,8 @@ class Command:
 
 
 class Sweep:
-    def __init__(self, command: Command, library: str, folder: pathlib.Path):
-        self.command, self.library = command, library
+    def __init__(self, command: Command, library: str, lasting: bool, folder: pathlib.Path):
+        self.command, self.library, self.lasting = command, library, lasting
         self.work, self.hit = folder / "work", folder / "hit"
         self.problems: list[str] = []
         counts, stacks = folder / "counts", folder / "stacks"
@@ -87,8 +88,9 @@ class Sweep:
     def run(self, kind: str, n: int) -> str | None:
         """The problem of a run whose n-th call fails, or ""; None if it made no n-th call."""
         self.hit.unlink(missing_ok=True)
-        where = f"{self.command.name}, {kind} {n}"
-        fault = {"LD_PRELOAD": self.library, "MLXE_FAULT": f"{kind}:{n}", "MLXE_FAULT_HIT": str(self.hit)}
+        calls = f"{n}+" if self.lasting else str(n)
+        where = f"{self.command.name}, {kind} {calls}"
+        fault = {"LD_PRELOAD": self.library, "MLXE_FAULT": f"{kind}:{calls}", "MLXE_FAULT_HIT": str(self.hit)}
         try:
             status, said = self.command.run(self.work, fault)
         except subprocess.TimeoutExpired:
@@ -170,6 +172,7 @@ def main() -> int:
     memory = parser.add_mutually_exclusive_group()
     memory.add_argument("--memory-points", type=int)
     memory.add_argument("--stacks", action="store_true")
+    parser.add_argument("--lasting", action="store_true")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--commands", nargs="*")
     parser.add_argument("--kinds", nargs="*", default=KINDS)
@@ -178,7 +181,7 @@ def main() -> int:
 
     def run(command: Command, folder: pathlib.Path) -> tuple[int, list[str]]:
         folder.mkdir()
-        sweep = Sweep(command, o.library, folder)
+        sweep = Sweep(command, o.library, o.lasting, folder)
         hits = {}
         for kind in o.kinds:
             count = o.memory_points or o.points if kind == "memory" else o.points

@@ -155,6 +155,20 @@ TEST(NotFinite, NamesTheTextOfTheWholeInput) {
     const std::vector<std::string> some{"the road and the road", "the cat", "late"};
     EXPECT_THAT(test::error_text([&] { tagger.score_tokens(some); }, ErrorCode::numeric),
                 HasSubstr("text 2, token 0: NaN in the logits"));
+    // Several runs of a text: its own number counts.
+    fs::remove_all(folder / "distilbert_nli");
+    const Encoder classifier = Encoder::load(damage("distilbert_nli"), {.engine = engine});
+    const std::vector<std::string> labels{"late", "road"};
+    EXPECT_THAT(test::error_text([&] { classifier.zero_shot(some, labels); }, ErrorCode::numeric),
+                HasSubstr("text 2: NaN in the logits"));
+    ZeroShotOptions second_window;
+    second_window.first_text = 4096;
+    EXPECT_THAT(
+        test::error_text([&] { classifier.zero_shot(some, labels, second_window); }, ErrorCode::numeric),
+        HasSubstr("text 4098: NaN in the logits"));
+    const std::vector<TextInput> pairs{{"late", "the road"}, {"the road", "the cat"}, {"late", std::nullopt}};
+    EXPECT_THAT(test::error_text([&] { classifier.classify(pairs); }, ErrorCode::numeric),
+                HasSubstr("text 2: NaN in the logits"));
   }
 }
 

@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <random>
 #include <set>
 
@@ -21,6 +23,7 @@
 #include "mlx_encoder/inspect.h"
 #include "mlx_encoder/sensitivity.h"
 #include "model_folders.h"
+#include "tokenizer/tokenizer.h"
 
 namespace mlxe::allocate_test {
 namespace {
@@ -408,7 +411,7 @@ TEST(HeldOutTexts, OfATokenClassifierAgreeWithCompare) {
   convert(o);
   const TextRunner runner(model, {.engine = EngineKind::cpu, .activations = Activations::float32});
   const HeldOut proof =
-      allocate::HeldOutTexts(runner, Output::token_logits, inputs, 1 << 20).measure(o.output);
+      allocate::HeldOutTexts(runner, Output::token_logits, {inputs, {}}, 1 << 20).measure(o.output);
   const Comparison c = compare(model, o.output, {.texts = inputs}, {.engine = EngineKind::cpu});
   EXPECT_EQ(c.output, "logits");
   EXPECT_EQ(c.tensor("probabilities").rows, proof.rows);
@@ -448,9 +451,96 @@ TEST(TargetSize, IsProvedOnTextsThatHadNoPartInIt) {
                    .cosine.mean;
   };
   const allocate::Split split = allocate::split(all, allocate::kHeldOutEvery);
-  EXPECT_EQ(split.held_out.size(), all.size() / 3);
-  EXPECT_NEAR(done.chosen.measured.cost, cost_on(split.held_out), 1e-12);
-  EXPECT_GT(std::abs(done.chosen.measured.cost - cost_on(split.fitted)), 1e-9);  // the twin
+  EXPECT_EQ(split.held_out.texts.size(), all.size() / 3);
+  EXPECT_NEAR(done.chosen.measured.cost, cost_on(split.held_out.texts), 1e-12);
+  EXPECT_GT(std::abs(done.chosen.measured.cost - cost_on(split.fitted.texts)), 1e-9);  // the twin
+}
+
+// Errors number a text as it was given, not as it stands in its part.
+TEST(TargetTexts, AreNumberedAsGiven) {
+  const TemporaryFolder folder;
+  fs::copy(tiny("st_cls"), folder / "bare", fs::copy_options::recursive);
+  nlohmann::json tokenizer = read_json(folder / "bare/tokenizer.json");
+  tokenizer["post_processor"] = nullptr;
+  test::write_file(folder / "bare/tokenizer.json", tokenizer.dump());
+  const int32_t cat = Tokenizer::load(tiny("st_cls"), {}).encode("cat").ids.at(1);
+  const fs::path damaged =
+      test::changed_copy(tiny("st_cls"), folder / "damaged", [&](test::RawTensors& tensors) {
+        const auto table = std::ranges::find_if(
+            tensors, [](const auto& t) { return t.first.ends_with("word_embeddings.weight"); });
+        std::vector<float> values = test::floats(table->second);
+        values[static_cast<size_t>(cat) * static_cast<size_t>(table->second.shape[1])] = NAN;
+        table->second = test::float_tensor(table->second.shape, values);
+      });
+  for (const size_t number : {1, 31, 33, 60}) {  // 33 and 60 are held out
+    std::vector<TextInput> inputs(60, {"the road was late", std::nullopt});
+    const auto error = [&](const fs::path& model, ErrorCode code) {
+      return error_text(
+          [&] {
+            convert_to_target(options(model, folder / "out"), parse_target(TargetKind::bits, "8"), inputs);
+          },
+          code);
+    };
+    inputs[number - 1].text = "";
+    EXPECT_THAT(error(folder / "bare", ErrorCode::format),
+                ::testing::StartsWith(fmt::format("text {}: no token", number)));
+    inputs[number - 1].text = "the cat was late and so was the road";  // of another length: sorted elsewhere
+    EXPECT_THAT(error(damaged, ErrorCode::numeric),
+                ::testing::StartsWith(fmt::format("text {}: NaN in the sentence vector", number)));
+    EXPECT_THAT(error_text([&] { measure_sensitivity({.model = damaged, .texts = inputs, .bits = {4}}); },
+                           ErrorCode::numeric),
+                ::testing::StartsWith(fmt::format("text {}: NaN in the sentence vector", number)));
+  }
+}
+
+// In the middle of the long phases: an error that names the file, and nothing is written.
+TEST(TargetSize, NoticesASourceThatChangesMeanwhile) {
+  for (const char* stage : {"measuring", "calibrating"})
+    for (const Outcome outcome : {Outcome::commit, Outcome::discard}) {
+      const TemporaryFolder folder;
+      fs::copy(tiny("st_dense"), folder / "model", fs::copy_options::recursive);
+      ConvertOptions o = options(folder / "model", folder / "out");
+      o.calibration = Calibration{.texts = texts(60), .built_in = BuiltInText::left_out};
+      bool done = false;
+      const auto change = [&](std::string_view at, uint64_t n, uint64_t) {
+        if (at != stage || n == 0 || std::exchange(done, true)) return;
+        ::usleep(20'000);  // file times have the system's tick as unit
+        std::fstream file(folder / "model/model.safetensors",
+                          std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(-1, std::ios::end);
+        file.put('\x01');
+      };
+      o.progress = change;
+      const auto run = [&] {
+        return convert_to_target(o, parse_target(TargetKind::bits, "6"), texts(), outcome);
+      };
+      EXPECT_THAT(error_text(run, ErrorCode::io), HasSubstr("model.safetensors")) << stage;
+      EXPECT_TRUE(done);
+      EXPECT_THAT(names_in(folder.path()), ElementsAre("model"));
+      if (outcome != Outcome::commit) continue;
+      o.progress = {};
+      run();
+      o.output = folder / "fresh";
+      run();
+      EXPECT_EQ(test::read_file(folder / "out/model.safetensors"),
+                test::read_file(folder / "fresh/model.safetensors"));
+    }
+}
+
+TEST(Sensitivity, NoticesASourceThatChangesMeanwhile) {
+  const TemporaryFolder folder;
+  fs::copy(tiny("bert"), folder / "model", fs::copy_options::recursive);
+  SensitivityOptions o{.model = folder / "model", .texts = texts(40), .bits = {4}, .group_size = 32};
+  EXPECT_NO_THROW(measure_sensitivity(o));
+  bool done = false;
+  o.progress = [&](std::string_view, uint64_t, uint64_t) {
+    if (std::exchange(done, true)) return;
+    ::usleep(20'000);
+    std::fstream file(folder / "model/model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-1, std::ios::end);
+    file.put('\x01');
+  };
+  EXPECT_THAT(error_text([&] { measure_sensitivity(o); }, ErrorCode::io), HasSubstr("model.safetensors"));
 }
 
 TEST(TargetSize, BeatsOneWidthOfTheSameSize) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <fstream>
 
 #include "base/sha256.h"
 #include "encoder/model_loader.h"
@@ -176,6 +177,70 @@ TEST(CalibratedConvert, GoesOnWhereAKilledOneStopped) {
     EXPECT_EQ(weights_hash(folder / "again"), weights_hash(folder / "whole"));
     EXPECT_EQ(resumed.calibration.size(), done.back());
     EXPECT_THAT(names_in(folder.path()), ::testing::UnorderedElementsAre("whole", "again"));
+  }
+}
+
+// Overwrites the weights in place, with the same size.
+void write_into(const fs::path& weights) {
+  ::usleep(20'000);  // file times have the system's tick as unit
+  std::fstream file(weights, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(-1, std::ios::end);
+  file.put('\x01');
+}
+
+// In the middle of the long phase: an error, nothing is written, and no step of it serves a later run.
+TEST(CalibratedConvert, NoticesASourceThatChangesMeanwhile) {
+  for (const char* stage : {"calibrating", "converting"}) {
+    const TemporaryFolder folder;
+    fs::copy(tiny("st_dense"), folder / "model", fs::copy_options::recursive);
+    ConvertOptions o = options(folder / "model", folder / "out");
+    bool done = false;
+    o.progress = [&](std::string_view at, uint64_t n, uint64_t) {
+      if (at == stage && n > 3 && !std::exchange(done, true)) write_into(folder / "model/model.safetensors");
+    };
+    EXPECT_THAT(error_text([&] { convert(o); }, ErrorCode::io),
+                ::testing::AllOf(HasSubstr("changed while it was read"), HasSubstr("model.safetensors")));
+    EXPECT_TRUE(done);
+    EXPECT_THAT(names_in(folder.path()), ::testing::ElementsAre("model"));
+    o.progress = {};
+    convert(o);
+    o.output = folder / "fresh";
+    convert(o);
+    EXPECT_EQ(weights_hash(folder / "out"), weights_hash(folder / "fresh"));
+  }
+}
+
+// The steps of a killed calibration are those of the weights it read, wherever they are.
+TEST(CalibratedConvert, GoesOnFromNoStepsOfOtherWeights) {
+  for (const bool nested : {false, true}) {
+    SCOPED_TRACE(nested);
+    const TemporaryFolder folder;
+    const fs::path model = folder / "model", inner = nested ? model / "0_Transformer" : model;
+    fs::copy(tiny("st_dense"), model, fs::copy_options::recursive);
+    if (nested) {
+      fs::create_directory(inner);
+      for (const auto& entry : fs::directory_iterator(tiny("st_dense"))) {
+        const std::string name = entry.path().filename().string();
+        if (entry.is_regular_file() && name != "modules.json" && name != "config_sentence_transformers.json")
+          fs::rename(model / name, inner / name);
+      }
+      nlohmann::json modules = read_json(model / "modules.json");
+      modules[0]["path"] = "0_Transformer";
+      test::write_file(model / "modules.json", modules.dump());
+    }
+    ConvertOptions o = options(model, folder / "out");
+    convert_and_die(o, 9);
+    ASSERT_TRUE(fs::exists(first_step(o.output)));
+    write_into(inner / "model.safetensors");
+    std::optional<uint64_t> first;
+    o.progress = [&](std::string_view stage, uint64_t n, uint64_t) {
+      if (stage == "calibrating" && !first) first = n;
+    };
+    convert(o);
+    EXPECT_EQ(first, 0u);
+    o.output = folder / "fresh";
+    convert(o);
+    EXPECT_EQ(weights_hash(folder / "out"), weights_hash(folder / "fresh"));
   }
 }
 

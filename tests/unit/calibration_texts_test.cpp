@@ -166,6 +166,22 @@ TEST(CalibrationTexts, EmptyOnesAreCountedAndLeftOut) {
   EXPECT_THAT(said(half), HasSubstr("1 of the 120 texts is empty"));
 }
 
+// Empty texts are left out, pairs are two texts, and a limit takes some: the number is that of the given text.
+TEST(CalibrationTexts, ErrorsNumberThemAsGiven) {
+  const auto error = [](Calibration calibration) {
+    return error_text([&] { tokenized(calibration); }, ErrorCode::format);
+  };
+  Calibration after_empty = sentences();
+  after_empty.texts[0].text = after_empty.texts[3].text = "";
+  after_empty.texts[8].text = "\xff";
+  EXPECT_THAT(error(after_empty), testing::StartsWith("text 9: "));
+  after_empty.limit = 29;  // of 58: every second
+  EXPECT_THAT(error(after_empty), testing::StartsWith("text 9: "));
+  Calibration of_pairs = pairs();
+  of_pairs.texts[8].pair = "\xff";
+  EXPECT_THAT(error(of_pairs), testing::StartsWith("text 9: "));
+}
+
 TEST(CalibrationTexts, LabelsAndNumbersAreNotTakenForTexts) {
   Calibration labels = sentences(), numbers = sentences(), dates = sentences();
   for (size_t i = 0; i < labels.texts.size(); ++i) {

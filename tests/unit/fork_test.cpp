@@ -106,9 +106,10 @@ TEST(Fork, AnEncoderStartsItsThreadsOnce) {
 }
 
 // In a child that was forked during a call, calls throw. They do not wait for locks that stay held.
-TEST(Fork, ChildOfABusyEncoderIsTold) {
-  const Encoder encoder =
-      Encoder::load(test::tiny("st_mean_norm"), {.engine = EngineKind::cpu, .threads = 2});
+TEST(Fork, ChildOfABusyEncoderIsToldAndMayDestroyIt) {
+  auto shared = std::make_unique<const Encoder>(
+      Encoder::load(test::tiny("st_mean_norm"), {.engine = EngineKind::cpu, .threads = 2}));
+  const Encoder& encoder = *shared;
   std::atomic<bool> stop{false};
   std::atomic<int> calls{0};
   std::vector<std::thread> callers;
@@ -131,6 +132,13 @@ TEST(Fork, ChildOfABusyEncoderIsTold) {
     });
     EXPECT_TRUE(status == 0 || status == 3) << status;
   }
+  // A condition variable that had waiters at the fork would wait for them when it is destroyed.
+  for (int repeat = 0; repeat < 20; ++repeat)
+    EXPECT_EQ(in_child([&] {
+                shared.reset();
+                return 0;
+              }),
+              0);
   stop = true;
   for (std::thread& t : callers) t.join();
 }
