@@ -5,7 +5,7 @@ sentence-transformers compute with them.
 
 Each folder gets golden.safetensors. A group of texts is stored ragged: `ids` [T], `token_types` [T], `offsets` [B + 1];
 groups are random token ids ("" prefix), `texts.` and `pairs.` (tokenized from texts.json), `query.` (the texts behind
-the prompt "query", with `pool_from` [B]). Results, float32:
+the prompt "query", with `pool_from` [B] if poolings leave it out). Results, float32:
     layers.N       [T, D]   after the embeddings (0) and after each layer, of the "" group
     pooler         [B, D]   logits, probabilities [B, labels]   sentence [B, D']   token_logits [T, labels]
 Every result is computed on the folder as saved, each text alone, in float32, and then checked: a padded batch gives
@@ -68,6 +68,8 @@ def fill(model, seed):
         elif name.endswith("weight"):  # of a layer norm
             value = 1 + 0.2 * value
             value[random.integers(value.size)] = 3.5
+            if getattr(model, "config", None) and model.config.model_type == "gemma3_text":  # which adds 1
+                value -= 1
         else:
             value *= 0.2
             if "norm" in name.lower():
@@ -198,16 +200,24 @@ def alone_and_together(texts):
     return [[i] for i in range(len(texts))], [list(range(len(texts)))]
 
 
+def load(folder, make, dtype):
+    """Of a language model, the encoder: AutoModel leaves a Gemma3TextModel of such a folder with random weights."""
+    if AutoConfig.from_pretrained(folder).architectures[0].endswith("ForCausalLM"):
+        return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).model.eval()
+    return make.from_pretrained(folder, dtype=dtype).eval()
+
+
 def golden_of(folder, lengths, seed, make=AutoModel):
     golden = Golden(folder)
-    single = make.from_pretrained(folder, dtype=torch.float32).eval()
-    exact = make.from_pretrained(folder, dtype=torch.float64).eval()
+    single, exact = (load(folder, make, dtype) for dtype in (torch.float32, torch.float64))
     config, tokenizer = single.config, AutoTokenizer.from_pretrained(folder)
     is_sentence, is_classifier = (folder / "modules.json").exists(), make is not AutoModel
     st = SentenceTransformer(str(folder), device="cpu") if not is_classifier else None
     st64 = SentenceTransformer(str(folder), device="cpu").double() if st else None
     if st:
         st.float()
+        st[0].auto_model.load_state_dict(single.state_dict())  # a Gemma3TextModel does not find its own
+        st64[0].auto_model.load_state_dict(exact.state_dict())
 
     def add(prefix, texts, wanted, sentence, pool_from=None):
         golden.group(prefix, texts, pool_from)
@@ -234,7 +244,7 @@ def golden_of(folder, lengths, seed, make=AutoModel):
         prompt = st.prompts["query"]
         texts = [tokenized(tokenizer, prompt + t) for t in tiny_tokenizers.TEXTS]
         skip = len(tokenizer(prompt)["input_ids"]) - 1  # without the closing special token
-        add("query.", texts, lambda name: False, True, [skip] * len(texts))
+        add("query.", texts, lambda name: False, True, None if st[1].include_prompt else [skip] * len(texts))
         encoded = st.encode(tiny_tokenizers.TEXTS, prompt_name="query", convert_to_tensor=True,
                             show_progress_bar=False)
         assert (encoded - golden.tensors["query.sentence"]).abs().max() <= 2e-6 * encoded.abs().max(), folder
@@ -258,7 +268,7 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram,
               "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece,
               "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class,
-              "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen}
+              "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen, "gemma3_text": tiny_tokenizers.bpe_of_gemma}
 
 
 def labels(*names):
@@ -285,6 +295,10 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
     elif kind == "qwen3":  # the first token after the alphabet and 50 merges ends a text
         config = BERT | dict(num_key_value_heads=2, head_dim=16, rope_theta=1e6, pad_token_id=306,
                              eos_token_id=308) | options
+    elif kind == "gemma3_text":  # layer 0 sees three tokens to either side, layer 1 all
+        config = BERT | dict(num_key_value_heads=2, head_dim=16, query_pre_attn_scalar=20, sliding_window=12,
+                             layer_types=["sliding_attention", "full_attention"],
+                             use_bidirectional_attention=True) | options
     else:
         config = BERT | options
     if kind.endswith("roberta") or kind in ("camembert", "mpnet"):  # positions start at pad_token_id + 1
@@ -364,16 +378,20 @@ def language_model(kind, **options):
     return make
 
 
-def sentence(modes, kind="bert", dense=False, normalize=False, prompts=None, include_prompt=True, newest=False):
-    """A sentence-transformers folder, in the layout almost all published ones have unless `newest`."""
+def sentence(modes, kind="bert", dense=(), normalize=False, prompts=None, include_prompt=True, newest=False,
+             **options):
+    """A sentence-transformers folder, in the layout almost all published ones have unless `newest`. `dense`: the widths
+    of Dense modules; one has a bias and a tanh, several have neither."""
     def make(name, seed):
         folder = new_folder(name)
-        model = make_model(folder, kind, seed, AutoModel)
+        model = make_model(folder, kind, seed, AutoModel, **options)
         model.save_pretrained(folder)
         width = model.config.hidden_size
         modules = [Transformer(str(folder), max_seq_length=24), Pooling(width, modes, include_prompt)]
-        if dense:
-            modules.append(fill(Dense(width, 24, activation_function=torch.nn.Tanh()), seed))
+        plain_dense = len(dense) > 1
+        for n, (inner, outer) in enumerate(zip((width, *dense), dense)):
+            activation = torch.nn.Identity() if plain_dense else torch.nn.Tanh()
+            modules.append(fill(Dense(inner, outer, bias=not plain_dense, activation_function=activation), seed + n))
         if normalize:
             modules.append(Normalize())
         st = SentenceTransformer(modules=modules, device="cpu", prompts=prompts)
@@ -444,6 +462,11 @@ FOLDERS = {
     # layer 0 sees all tokens before, layer 1 seven
     "qwen3": plain("qwen3", SHORT, use_sliding_window=True, sliding_window=8, max_window_layers=1),
     "qwen3_lm": language_model("qwen3", num_hidden_layers=1, attention_bias=True, tie_word_embeddings=False),
+    "gemma3": plain("gemma3_text", SHORT),
+    # a decoder: layer 0 sees seven tokens before, layer 1 all, whose positions lie closer together
+    "gemma3_lm": language_model("gemma3_text", attention_bias=True, sliding_window=8, intermediate_size=32, head_dim=8,
+                                rope_scaling={"rope_type": "linear", "factor": 4.0},
+                                use_bidirectional_attention=False, tie_word_embeddings=False),
     "st_mean_norm": sentence(("mean",), normalize=True),
     "st_cls": sentence(("cls",)),
     "st_max": sentence(("max",)),
@@ -452,8 +475,11 @@ FOLDERS = {
     "st_mean_sqrt_len": sentence(("mean_sqrt_len_tokens",), kind="distilbert"),
     "st_concat": sentence(("cls", "max", "mean")),
     "st_concat_newest": sentence(("mean", "cls", "max"), newest=True),  # in the order of the list
-    "st_dense": sentence(("mean",), dense=True, normalize=True, newest=True),
+    "st_dense": sentence(("mean",), dense=(24,), normalize=True, newest=True),
     "st_qwen3": sentence(("lasttoken",), kind="qwen3", normalize=True, prompts=PROMPTS),
+    # the window is halved whenever the configuration is read: when the model is made, saved again, and loaded
+    "st_gemma3": sentence(("mean",), kind="gemma3_text", dense=(48, 24), normalize=True, prompts=PROMPTS, newest=True,
+                          sliding_window=30),
     "st_prompts": sentence(("mean",), prompts=PROMPTS, include_prompt=False),
 }
 

@@ -8,8 +8,8 @@ import math
 from collections import Counter
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import (BertTokenizerFast, DistilBertTokenizerFast, MPNetTokenizerFast, PreTrainedTokenizerFast,
-                          Qwen2TokenizerFast, RobertaTokenizerFast, XLMRobertaTokenizerFast)
+from transformers import (BertTokenizerFast, DistilBertTokenizerFast, GemmaTokenizerFast, MPNetTokenizerFast,
+                          PreTrainedTokenizerFast, Qwen2TokenizerFast, RobertaTokenizerFast, XLMRobertaTokenizerFast)
 
 CORPUS = """
 The ferry left the harbour before the sun was up, and the town was still asleep behind it.
@@ -151,6 +151,24 @@ def byte_level_bpe_of_qwen(folder, max_length, json_file=True):
         processors.TemplateProcessing("$A <|endoftext|>", "$A $B <|endoftext|>", [("<|endoftext|>", end)])])
     tokenizer = Qwen2TokenizerFast(tokenizer_object=bpe, model_max_length=max_length, unk_token=None,
                                    eos_token="<|im_end|>", pad_token="<|endoftext|>", padding_side="left")
+    save(tokenizer, folder, json_file)
+    return tokenizer
+
+
+def bpe_of_gemma(folder, max_length, json_file=True):
+    """As EmbeddingGemma has it: spaces are ▁, a text is one word, unknown characters are bytes; <bos>, the text, <eos>."""
+    merges = learnt_merges(pre_tokenizers.Metaspace(prepend_scheme="never"))
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    letters = sorted({letter for line in CORPUS.strip().splitlines() for letter in line.replace(" ", "▁")})
+    pieces = [*special, *(f"<0x{byte:02X}>" for byte in range(256)), *letters, *("".join(pair) for pair in merges)]
+    bpe = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, merges, unk_token="<unk>", fuse_unk=True,
+                               byte_fallback=True))
+    bpe.normalizer = normalizers.Replace(" ", "▁")
+    bpe.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    bpe.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    bpe.add_special_tokens([AddedToken(t, special=True) for t in special])
+    tokenizer = GemmaTokenizerFast(tokenizer_object=bpe, model_max_length=max_length, add_eos_token=True,
+                                   mask_token="<mask>")
     save(tokenizer, folder, json_file)
     return tokenizer
 

@@ -180,7 +180,8 @@ CalibrationOps::Tensor CalibrationOps::attention(const std::vector<Tensor>& qkv,
 }
 
 CalibrationOps::Tensor CalibrationOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
-  if (x->stored)
+  // The sum that reads the norm of a linear (Gemma 3) is stored, and still has to read the earlier sum.
+  if (x->stored || x->group)
     return row_by_row(x, [this, norm](const Part& in, size_t, Sides sides) {
       return on(sides, [&](auto& ops, auto side) { return ops.layer_norm(in.*side, norm); });
     });

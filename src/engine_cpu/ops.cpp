@@ -82,7 +82,10 @@ Tensor CpuOps::embed(std::span<const Lookup> lookups) {
     for (int64_t t = first; t < first + rows; ++t)
       for (size_t i = 0; i < lookups.size(); ++i) {
         const Weight& table = weight(lookups[i].table.weight);
-        table.decode(lookups[i].rows[static_cast<size_t>(t)], 0, columns, i == 0 ? x.row(t) : row);
+        float* values = i == 0 ? x.row(t) : row;
+        table.decode(lookups[i].rows[static_cast<size_t>(t)], 0, columns, values);
+        if (const float scale = lookups[i].table.scale; scale != 1)
+          kernels_.scale(values, scale, columns, values);
         if (i > 0) kernels_.add(x.row(t), row, columns, x.row(t));
       }
   });
@@ -91,6 +94,12 @@ Tensor CpuOps::embed(std::span<const Lookup> lookups) {
 
 CpuOps::RowNorm CpuOps::resolve(const LayerNorm& norm, int64_t columns) {
   RowNorm resolved{vector(norm.weight, columns), nullptr, norm.epsilon, norm.kind == NormKind::layer};
+  if (norm.kind == NormKind::rms_one_plus) {
+    resolved.gains = workspace_.arena.tensor(1, columns);
+    float* gains = resolved.gains->row(0);
+    for (int64_t i = 0; i < columns; ++i) gains[i] = gain(norm.kind, resolved.weight[i]);
+    resolved.weight = gains;
+  }
   if (norm.bias != kNoWeight) {
     resolved.bias = vector(norm.bias, columns);
     return resolved;

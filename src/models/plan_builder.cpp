@@ -11,8 +11,8 @@ namespace mlxe {
 PlanBuilder::PlanBuilder(Plan encoder)
     : plan_(std::move(encoder)), component_(Component::head), heads_(true) {}
 
-int PlanBuilder::table(const std::string& name, int64_t rows, int64_t columns, Role role) {
-  return module(name, Embedding{.rows = rows, .columns = columns}, role,
+int PlanBuilder::table(const std::string& name, int64_t rows, int64_t columns, Role role, float scale) {
+  return module(name, Embedding{.rows = rows, .columns = columns, .scale = scale}, role,
                 role == Role::relative_bias ? Component::attention : Component::embeddings);
 }
 
@@ -112,9 +112,8 @@ ValueId PlanBuilder::layer_norm(const std::string& name, ValueId x, float epsilo
                 columns(x));
 }
 
-ValueId PlanBuilder::rms_norm(const std::string& name, ValueId x, float epsilon) {
-  const LayerNorm weights{
-      .epsilon = epsilon, .size = columns(x), .has_bias = Bias::no, .kind = NormKind::rms};
+ValueId PlanBuilder::rms_norm(const std::string& name, ValueId x, float epsilon, NormKind kind) {
+  const LayerNorm weights{.epsilon = epsilon, .size = columns(x), .has_bias = Bias::no, .kind = kind};
   const int norm = module(name, weights, Role::norm, Component::norms);
   return append({.kind = OpKind::layer_norm, .inputs = {x}, .outputs = {}, .modules = {norm}}, prefix_ + name,
                 columns(x));

@@ -20,7 +20,9 @@ class PlanBuilder {
 
   // Returns the table's index, for lookup() and attention(). Tables are recorded before the operations that read them,
   // in the order of the checkpoint.
-  int table(const std::string& name, int64_t rows, int64_t columns, Role role = Role::embedding);
+  // `scale`: what its rows are multiplied with.
+  int table(const std::string& name, int64_t rows, int64_t columns, Role role = Role::embedding,
+            float scale = 1);
   // The sum of one row of each table, added in this order. Sets the plan's vocab_size and token_types.
   ValueId lookup(std::span<const std::pair<int, RowIndex>> tables);
   // x W^T + b, [tokens, out].
@@ -40,7 +42,8 @@ class PlanBuilder {
   ValueId attention(const std::string& name, const std::vector<ValueId>& qkv, AttentionSpec spec,
                     std::optional<int> bias_table = {}, std::span<const std::string> norms = {});
   ValueId layer_norm(const std::string& name, ValueId x, float epsilon, Bias bias = Bias::yes);
-  ValueId rms_norm(const std::string& name, ValueId x, float epsilon);
+  // `kind`: one without a mean.
+  ValueId rms_norm(const std::string& name, ValueId x, float epsilon, NormKind kind = NormKind::rms);
   ValueId add(const std::string& name, ValueId a, ValueId b);
   // layer_norm(a + b)
   ValueId add_layer_norm(const std::string& name, ValueId a, ValueId b, float epsilon);

@@ -14,7 +14,7 @@ inline constexpr std::pair<std::string_view, std::string_view> kTiedWeights[] = 
     {"lm_head.decoder.weight", "embeddings.word_embeddings.weight"},
     {"vocab_projector.weight", "embeddings.word_embeddings.weight"},
 };
-// The same of Qwen3, which are tied only if config.json says "tie_word_embeddings": true.
+// The same of Qwen3 and Gemma 3, which are tied only if config.json says "tie_word_embeddings": true.
 inline constexpr std::pair<std::string_view, std::string_view> kWeightsTiedWhereSaid[] = {
     {"lm_head.weight", "embed_tokens.weight"},
 };
