@@ -60,6 +60,8 @@ def fill(model, seed):
             gain = 1.0
             if any(part in name for part in ("query", "key", "q_lin", "k_lin", "attn.q", "attn.k")):
                 gain = 0.6  # a softmax over several tokens, not over one
+            elif name.endswith(("SelfAttention.q.weight", "SelfAttention.k.weight")):
+                gain = 0.3  # the scores are not scaled
             elif name in ("classifier.weight", "classifier.out_proj.weight"):
                 gain = 3.0  # probabilities that are far from equal
             value *= gain / np.sqrt(tensor.shape[1])
@@ -202,7 +204,10 @@ def alone_and_together(texts):
 
 def load(folder, make, dtype):
     """Of a language model, the encoder: AutoModel leaves a Gemma3TextModel of such a folder with random weights."""
-    if AutoConfig.from_pretrained(folder).architectures[0].endswith("ForCausalLM"):
+    config = AutoConfig.from_pretrained(folder)
+    if config.model_type == "t5":
+        return transformers.T5EncoderModel.from_pretrained(folder, dtype=dtype).eval()
+    if config.architectures[0].endswith("ForCausalLM"):
         return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).model.eval()
     return make.from_pretrained(folder, dtype=dtype).eval()
 
@@ -268,7 +273,9 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram,
               "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece,
               "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class,
-              "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen, "gemma3_text": tiny_tokenizers.bpe_of_gemma}
+              "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen, "gemma3_text": tiny_tokenizers.bpe_of_gemma,
+              "t5": tiny_tokenizers.unigram_of_t5}
+WITHOUT_JSON = (tiny_tokenizers.unigram, tiny_tokenizers.unigram_of_t5)  # have no other files
 
 
 def labels(*names):
@@ -284,7 +291,7 @@ def new_folder(name):
 
 def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=True, **options):
     """Writes the tokenizer and returns a model of its vocabulary with random weights."""
-    arguments = {} if TOKENIZERS[kind] is tiny_tokenizers.unigram else {"json_file": tokenizer_json}
+    arguments = {} if TOKENIZERS[kind] in WITHOUT_JSON else {"json_file": tokenizer_json}
     vocabulary = len(TOKENIZERS[kind](folder, MAX_TOKENS, **arguments))
     if kind == "distilbert":
         config = dict(dim=32, n_heads=4, n_layers=2, hidden_dim=64, max_position_embeddings=MAX_TOKENS) | options
@@ -299,12 +306,17 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
         config = BERT | dict(num_key_value_heads=2, head_dim=16, query_pre_attn_scalar=20, sliding_window=12,
                              layer_types=["sliding_attention", "full_attention"],
                              use_bidirectional_attention=True) | options
+    elif kind == "t5":  # distances from 12 on share a bucket
+        config = dict(d_model=32, d_kv=16, d_ff=64, num_heads=4, num_layers=2, relative_attention_num_buckets=12,
+                      relative_attention_max_distance=12) | options
     else:
         config = BERT | options
     if kind.endswith("roberta") or kind in ("camembert", "mpnet"):  # positions start at pad_token_id + 1
         config |= dict(max_position_embeddings=MAX_TOKENS + 2, type_vocab_size=1, layer_norm_eps=1e-5,
                        pad_token_id=1, bos_token_id=0, eos_token_id=2)
-    model = auto.from_config(AutoConfig.for_model(kind, vocab_size=vocabulary, **config))
+    config = AutoConfig.for_model(kind, vocab_size=vocabulary, **config)
+    # AutoModel of a T5 is the encoder and the decoder.
+    model = transformers.T5EncoderModel(config) if (kind, auto) == ("t5", AutoModel) else auto.from_config(config)
     return fill(model.to(dtype), seed)
 
 
@@ -369,29 +381,28 @@ def old_names(name, seed):
     golden_of(folder, SHORT, seed)
 
 
-def language_model(kind, **options):
+def language_model(kind, auto=transformers.AutoModelForCausalLM, **options):
     """The encoder inside a language model: a prefix, and an output matrix that nobody asks for."""
     def make(name, seed):
         folder = new_folder(name)
-        make_model(folder, kind, seed, transformers.AutoModelForCausalLM, **options).save_pretrained(folder)
+        make_model(folder, kind, seed, auto, **options).save_pretrained(folder)
         golden_of(folder, SHORT, seed)
     return make
 
 
 def sentence(modes, kind="bert", dense=(), normalize=False, prompts=None, include_prompt=True, newest=False,
-             **options):
+             tanh=False, **options):
     """A sentence-transformers folder, in the layout almost all published ones have unless `newest`. `dense`: the widths
-    of Dense modules; one has a bias and a tanh, several have neither."""
+    of Dense modules, with a bias and a `tanh` or neither."""
     def make(name, seed):
         folder = new_folder(name)
         model = make_model(folder, kind, seed, AutoModel, **options)
         model.save_pretrained(folder)
         width = model.config.hidden_size
         modules = [Transformer(str(folder), max_seq_length=24), Pooling(width, modes, include_prompt)]
-        plain_dense = len(dense) > 1
         for n, (inner, outer) in enumerate(zip((width, *dense), dense)):
-            activation = torch.nn.Identity() if plain_dense else torch.nn.Tanh()
-            modules.append(fill(Dense(inner, outer, bias=not plain_dense, activation_function=activation), seed + n))
+            activation = torch.nn.Tanh() if tanh else torch.nn.Identity()
+            modules.append(fill(Dense(inner, outer, bias=tanh, activation_function=activation), seed + n))
         if normalize:
             modules.append(Normalize())
         st = SentenceTransformer(modules=modules, device="cpu", prompts=prompts)
@@ -467,6 +478,11 @@ FOLDERS = {
     "gemma3_lm": language_model("gemma3_text", attention_bias=True, sliding_window=8, intermediate_size=32, head_dim=8,
                                 rope_scaling={"rope_type": "linear", "factor": 4.0},
                                 use_bidirectional_attention=False, tie_word_embeddings=False),
+    "t5": plain("t5", SHORT),
+    "t5_gated": plain("t5", SHORT, feed_forward_proj="gated-gelu", num_layers=1, relative_attention_num_buckets=32,
+                      relative_attention_max_distance=20),
+    "t5_lm": language_model("t5", transformers.AutoModelForSeq2SeqLM, num_layers=1, num_decoder_layers=1, d_ff=32,
+                            d_kv=8, tie_word_embeddings=False),
     "st_mean_norm": sentence(("mean",), normalize=True),
     "st_cls": sentence(("cls",)),
     "st_max": sentence(("max",)),
@@ -475,11 +491,12 @@ FOLDERS = {
     "st_mean_sqrt_len": sentence(("mean_sqrt_len_tokens",), kind="distilbert"),
     "st_concat": sentence(("cls", "max", "mean")),
     "st_concat_newest": sentence(("mean", "cls", "max"), newest=True),  # in the order of the list
-    "st_dense": sentence(("mean",), dense=(24,), normalize=True, newest=True),
+    "st_dense": sentence(("mean",), dense=(24,), tanh=True, normalize=True, newest=True),
     "st_qwen3": sentence(("lasttoken",), kind="qwen3", normalize=True, prompts=PROMPTS),
     # the window is halved whenever the configuration is read: when the model is made, saved again, and loaded
     "st_gemma3": sentence(("mean",), kind="gemma3_text", dense=(48, 24), normalize=True, prompts=PROMPTS, newest=True,
                           sliding_window=30),
+    "st_t5": sentence(("mean",), kind="t5", dense=(24,), normalize=True),
     "st_prompts": sentence(("mean",), prompts=PROMPTS, include_prompt=False),
 }
 

@@ -135,10 +135,12 @@ ValueId PlanBuilder::add_layer_norm(const std::string& name, ValueId a, ValueId 
 }
 
 ValueId PlanBuilder::feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,
-                                  Activation activation) {
+                                  Activation activation, Bias bias) {
   const int64_t out = columns(x);
-  const int first = module(up, Linear{.in = out, .out = width}, Role::linear, Component::feed_forward);
-  const int second = module(down, Linear{.in = width, .out = out}, Role::linear, Component::feed_forward);
+  const int first =
+      module(up, Linear{.in = out, .out = width, .has_bias = bias}, Role::linear, Component::feed_forward);
+  const int second =
+      module(down, Linear{.in = width, .out = out, .has_bias = bias}, Role::linear, Component::feed_forward);
   return append({.kind = OpKind::feed_forward,
                  .inputs = {x},
                  .outputs = {},

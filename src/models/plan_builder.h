@@ -49,7 +49,7 @@ class PlanBuilder {
   ValueId add_layer_norm(const std::string& name, ValueId a, ValueId b, float epsilon);
   // down(activation(up(x))), as wide as x. `width`: the width of up(x).
   ValueId feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,
-                       Activation activation);
+                       Activation activation, Bias bias = Bias::yes);
   // down(activation(gate(x)) * up(x)). One matrix stores the rows of the gate, then those of up.
   ValueId gated_feed_forward(const std::string& gate_and_up, const std::string& down, ValueId x,
                              int64_t width, Activation activation, Bias bias);

@@ -27,6 +27,7 @@ constexpr std::array kKnownClasses{
     KnownClass{"XLMRobertaTokenizer", TokenizerFamily::xlm_roberta, false, "xlm-roberta"},
     KnownClass{"MPNetTokenizer", TokenizerFamily::generic, false, "mpnet"},
     KnownClass{"Qwen2Tokenizer", TokenizerFamily::generic, false, "qwen3"},
+    KnownClass{"T5Tokenizer", TokenizerFamily::generic, false, "t5"},
     KnownClass{"GemmaTokenizer", TokenizerFamily::gemma, false, "gemma3_text"},
     KnownClass{"PreTrainedTokenizer", TokenizerFamily::generic, true, ""},
     KnownClass{"TokenizersBackend", TokenizerFamily::generic, true, ""},  // its name since transformers 5

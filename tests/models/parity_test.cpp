@@ -77,12 +77,14 @@ TEST(TinyFolders, NameTheHeadsThatAreIgnored) {
   test::Heard heard;
   load_model(test::kTinyFolders / "bert_old_names", heard.warning());
   EXPECT_THAT(heard.sentences, ::testing::Contains(::testing::HasSubstr("cls.seq_relationship.weight")));
-  for (const char* language_model : {"qwen3_lm", "gemma3_lm"}) {
+  for (const char* language_model : {"qwen3_lm", "gemma3_lm", "t5_lm"}) {
     heard.sentences.clear();
     load_model(test::kTinyFolders / language_model, heard.warning());
     EXPECT_THAT(heard.sentences, ::testing::Contains(::testing::HasSubstr("lm_head.weight")))
         << language_model;
   }
+  EXPECT_THAT(heard.sentences,
+              ::testing::Contains(::testing::HasSubstr("decoder.block.0.layer.0.SelfAttention")));
 }
 
 }  // namespace
