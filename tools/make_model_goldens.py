@@ -69,13 +69,18 @@ def fill(model, seed):
                 value[:, random.integers(tensor.shape[1])] *= 4
         elif name.endswith("weight"):  # of a layer norm
             value = 1 + 0.2 * value
-            value[random.integers(value.size)] = 3.5
+            if "MobileBert" in type(model).__name__:  # nothing there keeps values small
+                value *= 0.5
+            else:
+                value[random.integers(value.size)] = 3.5
             if getattr(model, "config", None) and model.config.model_type == "gemma3_text":  # which adds 1
                 value -= 1
         else:
             value *= 0.2
             if "norm" in name.lower():
                 value[random.integers(value.size)] = -2.5
+        if "MobileBert" in type(model).__name__ and name.endswith("word_embeddings.weight"):
+            value[model.config.pad_token_id] = 0  # else a text's last token would depend on its padding
         tensor.copy_(torch.from_numpy(value))
     return model.eval()
 
@@ -272,6 +277,7 @@ BERT = dict(hidden_size=32, num_attention_heads=4, num_hidden_layers=2, intermed
 TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.wordpiece_without_token_types,
               "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram,
               "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece,
+              "mobilebert": tiny_tokenizers.wordpiece_of_mobilebert,
               "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class,
               "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen, "gemma3_text": tiny_tokenizers.bpe_of_gemma,
               "t5": tiny_tokenizers.unigram_of_t5}
@@ -306,6 +312,9 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
         config = BERT | dict(num_key_value_heads=2, head_dim=16, query_pre_attn_scalar=20, sliding_window=12,
                              layer_types=["sliding_attention", "full_attention"],
                              use_bidirectional_attention=True) | options
+    elif kind == "mobilebert":
+        config = BERT | dict(hidden_size=64, embedding_size=32, intra_bottleneck_size=32,
+                             intermediate_size=32, num_feedforward_networks=2, num_hidden_layers=1) | options
     elif kind == "t5":  # distances from 12 on share a bucket
         config = dict(d_model=32, d_kv=16, d_ff=64, num_heads=4, num_layers=2, relative_attention_num_buckets=12,
                       relative_attention_max_distance=12) | options
@@ -464,6 +473,8 @@ FOLDERS = {
     "camembert_ner": plain("camembert", SHORT, AutoModelForTokenClassification, **TAGS),
     "electra": plain("electra", SHORT, embedding_size=32, hidden_size=64, num_hidden_layers=1),
     "electra_cls": classifier("electra", embedding_size=32, **labels("calm", "windy", "stormy")),
+    "mobilebert": plain("mobilebert", [1, 2, 9]),
+    "mobilebert_cls": classifier("mobilebert", [1, 2, 9], **labels("calm", "windy", "stormy")),
     "mpnet": plain("mpnet", relative_attention_num_buckets=40),
     "mpnet_cls": classifier("mpnet", **labels("calm", "windy", "stormy")),
     "modernbert": plain("modernbert", SHORT),

@@ -8,7 +8,8 @@ import math
 from collections import Counter
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import (BertTokenizerFast, DistilBertTokenizerFast, GemmaTokenizerFast, MPNetTokenizerFast,
+from transformers import (BertTokenizerFast, DistilBertTokenizerFast, GemmaTokenizerFast,
+                          MobileBertTokenizerFast, MPNetTokenizerFast,
                           PreTrainedTokenizerFast, Qwen2TokenizerFast, RobertaTokenizerFast, T5TokenizerFast,
                           XLMRobertaTokenizerFast)
 
@@ -80,6 +81,10 @@ def wordpiece(folder, max_length, json_file=True, tokenizer_class=BertTokenizerF
 
 def wordpiece_without_token_types(folder, max_length, json_file=True):
     return wordpiece(folder, max_length, json_file, DistilBertTokenizerFast)
+
+
+def wordpiece_of_mobilebert(folder, max_length, json_file=True):
+    return wordpiece(folder, max_length, json_file, MobileBertTokenizerFast)
 
 
 def wordpiece_of_mpnet(folder, max_length, json_file=True):

@@ -106,7 +106,9 @@ class CpuOps {
     std::optional<Tensor> gains = {};  // what `weight` points to, if it is not what is stored
   };
   RowNorm resolve(const LayerNorm& norm, int64_t columns);
-  Tensor layer_norm(const Tensor& a, const Tensor* b, const LayerNorm& norm);  // of a + b; b may be null
+  // Of a + b; b may be null.
+  Tensor layer_norm(const Tensor& a, const Tensor* b, const LayerNorm& norm);
+  Tensor affine(const Tensor& a, const Tensor* b, const LayerNorm& norm);
   // One head of keys and values of one text, and the `count` consecutive heads of queries that read it.
   struct Head {
     int64_t first_query, queries;  // rows of q and of the result

@@ -45,16 +45,19 @@ struct Matrix {
   Values values;  // row-major
 };
 
-// Row rows[i] of the table, times the table's scale, is added to output row i.
+// Row rows[i] of the table, times the table's scale, is added to output row i; nothing if rows[i] is kNoRow.
 struct Lookup {
   Embedding table;
   std::span<const int32_t> rows;
+  bool gaps = false;  // whether a row may be kNoRow
 };
 
+inline constexpr int32_t kNoRow = -1;
+
 // Throws format where a row is not in the table `name` of `count` rows.
-inline void check_rows(std::span<const int32_t> rows, int64_t count, const std::string& name) {
-  for (const int32_t row : rows)
-    if (row < 0 || row >= count)
+inline void check_rows(const Lookup& lookup, int64_t count, const std::string& name) {
+  for (const int32_t row : lookup.rows)
+    if (row < (lookup.gaps ? kNoRow : 0) || row >= count)
       throw Error(ErrorCode::format, name + ": index " + std::to_string(row) + " is out of range (" +
                                          std::to_string(count) +
                                          " rows); the tokenizer may belong to another model, or the text is "

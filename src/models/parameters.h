@@ -64,6 +64,7 @@ enum class NormKind {
   layer,         // (x - mean) / sqrt(variance + epsilon) * weight + bias
   rms,           // x / sqrt(mean of x^2 + epsilon) * weight
   rms_one_plus,  // x / sqrt(mean of x^2 + epsilon) * (1 + weight)
+  affine,        // x * weight + bias
 };
 
 // What a norm of this kind multiplies with, of a stored weight.

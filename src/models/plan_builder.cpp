@@ -105,18 +105,29 @@ ValueId PlanBuilder::attention(const std::string& name, const std::vector<ValueI
   return append(std::move(op), prefix_ + name, width);
 }
 
+ValueId PlanBuilder::norm(const std::string& name, ValueId x, std::optional<ValueId> b, LayerNorm weights) {
+  PlanOp op{.kind = OpKind::layer_norm, .inputs = {x}, .outputs = {}};
+  if (b) {
+    require(columns(x) == columns(*b), name, fmt::format("adds {} columns to {}", columns(x), columns(*b)));
+    require(rows(x) == rows(*b), name, "adds rows of tokens to rows of texts");
+    op.kind = OpKind::add_layer_norm;
+    op.inputs.push_back(*b);
+  }
+  weights.size = columns(x);
+  op.modules = {module(name, weights, Role::norm, Component::norms)};
+  return append(std::move(op), prefix_ + name, columns(x));
+}
+
 ValueId PlanBuilder::layer_norm(const std::string& name, ValueId x, float epsilon, Bias bias) {
-  const int norm = module(name, LayerNorm{.epsilon = epsilon, .size = columns(x), .has_bias = bias},
-                          Role::norm, Component::norms);
-  return append({.kind = OpKind::layer_norm, .inputs = {x}, .outputs = {}, .modules = {norm}}, prefix_ + name,
-                columns(x));
+  return norm(name, x, {}, {.epsilon = epsilon, .has_bias = bias});
 }
 
 ValueId PlanBuilder::rms_norm(const std::string& name, ValueId x, float epsilon, NormKind kind) {
-  const LayerNorm weights{.epsilon = epsilon, .size = columns(x), .has_bias = Bias::no, .kind = kind};
-  const int norm = module(name, weights, Role::norm, Component::norms);
-  return append({.kind = OpKind::layer_norm, .inputs = {x}, .outputs = {}, .modules = {norm}}, prefix_ + name,
-                columns(x));
+  return norm(name, x, {}, {.epsilon = epsilon, .has_bias = Bias::no, .kind = kind});
+}
+
+ValueId PlanBuilder::affine(const std::string& name, ValueId x) {
+  return norm(name, x, {}, {.kind = NormKind::affine});
 }
 
 ValueId PlanBuilder::add(const std::string& name, ValueId a, ValueId b) {
@@ -126,12 +137,11 @@ ValueId PlanBuilder::add(const std::string& name, ValueId a, ValueId b) {
 }
 
 ValueId PlanBuilder::add_layer_norm(const std::string& name, ValueId a, ValueId b, float epsilon) {
-  require(columns(a) == columns(b), name, fmt::format("adds {} columns to {}", columns(a), columns(b)));
-  require(rows(a) == rows(b), name, "adds rows of tokens to rows of texts");
-  const int norm =
-      module(name, LayerNorm{.epsilon = epsilon, .size = columns(a)}, Role::norm, Component::norms);
-  return append({.kind = OpKind::add_layer_norm, .inputs = {a, b}, .outputs = {}, .modules = {norm}},
-                prefix_ + name, columns(a));
+  return norm(name, a, b, {.epsilon = epsilon});
+}
+
+ValueId PlanBuilder::add_affine(const std::string& name, ValueId a, ValueId b) {
+  return norm(name, a, b, {.kind = NormKind::affine});
 }
 
 ValueId PlanBuilder::feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,

@@ -42,11 +42,15 @@ class PlanBuilder {
   ValueId attention(const std::string& name, const std::vector<ValueId>& qkv, AttentionSpec spec,
                     std::optional<int> bias_table = {}, std::span<const std::string> norms = {});
   ValueId layer_norm(const std::string& name, ValueId x, float epsilon, Bias bias = Bias::yes);
+  // x * weight + bias
+  ValueId affine(const std::string& name, ValueId x);
   // `kind`: one without a mean.
   ValueId rms_norm(const std::string& name, ValueId x, float epsilon, NormKind kind = NormKind::rms);
   ValueId add(const std::string& name, ValueId a, ValueId b);
   // layer_norm(a + b)
   ValueId add_layer_norm(const std::string& name, ValueId a, ValueId b, float epsilon);
+  // (a + b) * weight + bias
+  ValueId add_affine(const std::string& name, ValueId a, ValueId b);
   // down(activation(up(x))), as wide as x. `width`: the width of up(x).
   ValueId feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,
                        Activation activation, Bias bias = Bias::yes);
@@ -88,6 +92,8 @@ class PlanBuilder {
 
  private:
   ValueId append(PlanOp op, const std::string& name, int64_t columns);
+  // Of x, or of x + b.
+  ValueId norm(const std::string& name, ValueId x, std::optional<ValueId> b, LayerNorm weights);
   ValueId value(const std::string& name, int64_t columns, RowKind rows);
   // Adds a module. Parameters that an earlier module has under the same names are shared, others are added.
   int module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights, Role role,

@@ -10,10 +10,11 @@
 namespace mlxe {
 namespace {
 
-constexpr std::array kIndexNames{"ids", "token types", "positions", "positions after padding"};
+constexpr std::array kIndexNames{"ids",         "ids of next tokens", "ids of previous tokens",
+                                 "token types", "positions",          "positions after padding"};
 
 const char* name(NormKind kind) noexcept {
-  constexpr std::array kNames{"layer norm", "rms norm", "rms norm, 1 + weight"};
+  constexpr std::array kNames{"layer norm", "rms norm", "rms norm, 1 + weight", "affine"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -113,9 +114,10 @@ class Writer {
 
   // `last`: the value that goes by x.
   Row row_of(const PlanOp& op, ValueId last, const std::string& prefix) {
-    Row row{.op = op.kind == OpKind::linears && op.modules.size() > 1 ? "linears"
-                  : op.kind == OpKind::layer_norm                     ? name(plan_.norm(op.modules[0]).kind)
-                                                                      : name(op.kind)};
+    Row row{.op = op.kind == OpKind::linears && op.modules.size() > 1 ? "linears" : name(op.kind)};
+    if (op.kind == OpKind::layer_norm || op.kind == OpKind::add_layer_norm)
+      row.op = std::string(op.kind == OpKind::add_layer_norm ? "add, " : "") +
+               name(plan_.norm(op.modules[0]).kind);
     for (const ValueId id : op.inputs) row.inputs += (row.inputs.empty() ? "" : " ") + named(id);
     for (const ValueId id : op.outputs) {
       names_[id] = id == last ? "x" : letter();

@@ -14,6 +14,7 @@
 #include "models/bert.h"
 #include "models/distilbert.h"
 #include "models/gemma3.h"
+#include "models/mobilebert.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
 #include "models/qwen3.h"
@@ -105,7 +106,7 @@ SequenceClassifier distilbert_classifier(const Config&) {
   return {.transform = {"pre_classifier", Activation::relu}, .out = "classifier"};
 }
 
-constexpr std::array<Architecture, 12> kArchitectures{{
+constexpr std::array<Architecture, 13> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -123,6 +124,8 @@ constexpr std::array<Architecture, 12> kArchitectures{{
      electra_classifier, "tests/data/tiny/electra"},
     {"mpnet", "mpnet", "MPNetForSequenceClassification", "MPNetForTokenClassification", make_mpnet,
      roberta_classifier, "tests/data/tiny/mpnet"},
+    {"mobilebert", "mobilebert", "MobileBertForSequenceClassification", "MobileBertForTokenClassification",
+     make_mobilebert, bert_classifier, "tests/data/tiny/mobilebert"},
     {"modernbert", "model", "ModernBertForSequenceClassification", "ModernBertForTokenClassification",
      make_modernbert, modernbert_classifier, "tests/data/tiny/modernbert", modernbert_transform},
     {"qwen3", "model", nullptr, nullptr, make_qwen3, nullptr, "tests/data/tiny/qwen3"},
@@ -154,8 +157,8 @@ std::vector<std::string> class_names(const Config& config) {
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
   for (const std::string_view family :
-       {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra", "MPNet", "ModernBert", "Qwen3",
-        "Gemma3", "Gemma3Text", "T5", "T5Encoder"})
+       {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra", "MPNet", "MobileBert",
+        "ModernBert", "Qwen3", "Gemma3", "Gemma3Text", "T5", "T5Encoder"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;

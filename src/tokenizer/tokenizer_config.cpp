@@ -23,6 +23,7 @@ constexpr std::array kKnownClasses{
     KnownClass{"BertTokenizer", TokenizerFamily::bert, true, "bert"},
     KnownClass{"DistilBertTokenizer", TokenizerFamily::bert, false, "distilbert"},
     KnownClass{"ElectraTokenizer", TokenizerFamily::bert, true, "electra"},
+    KnownClass{"MobileBertTokenizer", TokenizerFamily::bert, true, "mobilebert"},
     KnownClass{"RobertaTokenizer", TokenizerFamily::roberta, false, "roberta"},
     KnownClass{"XLMRobertaTokenizer", TokenizerFamily::xlm_roberta, false, "xlm-roberta"},
     KnownClass{"MPNetTokenizer", TokenizerFamily::generic, false, "mpnet"},

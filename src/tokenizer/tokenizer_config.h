@@ -13,7 +13,7 @@ namespace mlxe {
 
 // Tokenizer classes that are loaded in the same way.
 enum class TokenizerFamily {
-  bert,         // BertTokenizer, DistilBertTokenizer, ElectraTokenizer
+  bert,         // BertTokenizer, DistilBertTokenizer, ElectraTokenizer, MobileBertTokenizer
   roberta,      // RobertaTokenizer
   xlm_roberta,  // XLMRobertaTokenizer
   gemma,        // GemmaTokenizer

@@ -83,9 +83,10 @@ INSTANTIATE_TEST_SUITE_P(
                        ::testing::Values("bert", "bert_prefix", "bert_sharded", "distilbert",
                                          "distilbert_cls", "roberta", "roberta_cls", "xlm_roberta",
                                          "xlm_roberta_cls", "electra", "electra_cls", "camembert_ner",
-                                         "mpnet", "mpnet_cls", "modernbert", "modernbert_cls",
-                                         "modernbert_ner", "qwen3", "qwen3_lm", "st_qwen3", "gemma3",
-                                         "gemma3_lm", "st_gemma3", "t5", "t5_gated", "t5_lm", "st_t5")),
+                                         "mobilebert", "mobilebert_cls", "mpnet", "mpnet_cls", "modernbert",
+                                         "modernbert_cls", "modernbert_ner", "qwen3", "qwen3_lm", "st_qwen3",
+                                         "gemma3", "gemma3_lm", "st_gemma3", "t5", "t5_gated", "t5_lm",
+                                         "st_t5")),
     test::name_of);
 
 }  // namespace

@@ -36,17 +36,20 @@ mx::array indices(std::span<const int32_t> rows) {
 }
 
 mx::array look_up(const MlxWeight& table, const Lookup& lookup) {
-  check_rows(lookup.rows, lookup.table.rows, table.name);
-  const mx::array rows = indices(lookup.rows);
+  check_rows(lookup, lookup.table.rows, table.name);
+  const mx::array given = indices(lookup.rows);
+  const mx::array rows = lookup.gaps ? mx::maximum(given, mx::array(0)) : given;
   const mx::array codes = mx::take(table.codes, rows, 0);
-  const auto scaled = [&](const mx::array& x) {
-    return lookup.table.scale == 1 ? x : mx::multiply(x, constant(lookup.table.scale, x));
+  const auto finished = [&](mx::array x) {
+    if (lookup.table.scale != 1) x = mx::multiply(x, constant(lookup.table.scale, x));
+    if (!lookup.gaps) return x;
+    return mx::where(mx::expand_dims(mx::equal(given, mx::array(kNoRow)), 1), constant(0, x), x);
   };
-  if (!table.quantized()) return scaled(codes);
+  if (!table.quantized()) return finished(codes);
   std::optional<mx::array> biases;
   if (table.biases) biases = mx::take(*table.biases, rows, 0);
-  return scaled(mx::dequantize(codes, mx::take(*table.scales, rows, 0), biases, table.scheme.group_size,
-                               table.scheme.bits, mlx_mode(table.scheme.mode), std::nullopt, table.dtype));
+  return finished(mx::dequantize(codes, mx::take(*table.scales, rows, 0), biases, table.scheme.group_size,
+                                 table.scheme.bits, mlx_mode(table.scheme.mode), std::nullopt, table.dtype));
 }
 
 // Evaluates the queued operations before the next layer is built, so that only one layer's temporaries
@@ -217,6 +220,7 @@ mx::array MlxOps::attention(const std::vector<mx::array>& qkv, AttentionSpec spe
 mx::array MlxOps::normalized(const mx::array& x, const LayerNorm& n) const {
   const mx::array& weight = weights_.at(n.weight).codes;
   if (n.kind == NormKind::rms) return mx::fast::rms_norm(x, weight, n.epsilon);
+  if (n.kind == NormKind::affine) return mx::add(mx::multiply(x, weight), weights_.at(n.bias).codes);
   if (n.kind == NormKind::rms_one_plus)
     return mx::fast::rms_norm(x, mx::add(weight, constant(1, weight)), n.epsilon);
   std::optional<mx::array> bias;
