@@ -5,7 +5,7 @@ sentence-transformers compute with them.
 
 Each folder gets golden.safetensors. A group of texts is stored ragged: `ids` [T], `token_types` [T], `offsets` [B + 1];
 groups are random token ids ("" prefix), `texts.` and `pairs.` (tokenized from texts.json), `query.` (the texts behind
-the prompt "query", with `pool_from` [B]). Results, float32:
+the prompt "query", with `pool_from` [B] if poolings leave it out). Results, float32:
     layers.N       [T, D]   after the embeddings (0) and after each layer, of the "" group
     pooler         [B, D]   logits, probabilities [B, labels]   sentence [B, D']   token_logits [T, labels]
 Every result is computed on the folder as saved, each text alone, in float32, and then checked: a padded batch gives
@@ -60,6 +60,8 @@ def fill(model, seed):
             gain = 1.0
             if any(part in name for part in ("query", "key", "q_lin", "k_lin", "attn.q", "attn.k")):
                 gain = 0.6  # a softmax over several tokens, not over one
+            elif name.endswith(("SelfAttention.q.weight", "SelfAttention.k.weight")):
+                gain = 0.3  # the scores are not scaled
             elif name in ("classifier.weight", "classifier.out_proj.weight"):
                 gain = 3.0  # probabilities that are far from equal
             value *= gain / np.sqrt(tensor.shape[1])
@@ -67,11 +69,18 @@ def fill(model, seed):
                 value[:, random.integers(tensor.shape[1])] *= 4
         elif name.endswith("weight"):  # of a layer norm
             value = 1 + 0.2 * value
-            value[random.integers(value.size)] = 3.5
+            if "MobileBert" in type(model).__name__:  # nothing there keeps values small
+                value *= 0.5
+            else:
+                value[random.integers(value.size)] = 3.5
+            if getattr(model, "config", None) and model.config.model_type == "gemma3_text":  # which adds 1
+                value -= 1
         else:
             value *= 0.2
             if "norm" in name.lower():
                 value[random.integers(value.size)] = -2.5
+        if "MobileBert" in type(model).__name__ and name.endswith("word_embeddings.weight"):
+            value[model.config.pad_token_id] = 0  # else a text's last token would depend on its padding
         tensor.copy_(torch.from_numpy(value))
     return model.eval()
 
@@ -198,16 +207,27 @@ def alone_and_together(texts):
     return [[i] for i in range(len(texts))], [list(range(len(texts)))]
 
 
+def load(folder, make, dtype):
+    """Of a language model, the encoder: AutoModel leaves a Gemma3TextModel of such a folder with random weights."""
+    config = AutoConfig.from_pretrained(folder)
+    if config.model_type == "t5":
+        return transformers.T5EncoderModel.from_pretrained(folder, dtype=dtype).eval()
+    if config.architectures[0].endswith("ForCausalLM"):
+        return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).model.eval()
+    return make.from_pretrained(folder, dtype=dtype).eval()
+
+
 def golden_of(folder, lengths, seed, make=AutoModel):
     golden = Golden(folder)
-    single = make.from_pretrained(folder, dtype=torch.float32).eval()
-    exact = make.from_pretrained(folder, dtype=torch.float64).eval()
+    single, exact = (load(folder, make, dtype) for dtype in (torch.float32, torch.float64))
     config, tokenizer = single.config, AutoTokenizer.from_pretrained(folder)
     is_sentence, is_classifier = (folder / "modules.json").exists(), make is not AutoModel
     st = SentenceTransformer(str(folder), device="cpu") if not is_classifier else None
     st64 = SentenceTransformer(str(folder), device="cpu").double() if st else None
     if st:
         st.float()
+        st[0].auto_model.load_state_dict(single.state_dict())  # a Gemma3TextModel does not find its own
+        st64[0].auto_model.load_state_dict(exact.state_dict())
 
     def add(prefix, texts, wanted, sentence, pool_from=None):
         golden.group(prefix, texts, pool_from)
@@ -234,7 +254,7 @@ def golden_of(folder, lengths, seed, make=AutoModel):
         prompt = st.prompts["query"]
         texts = [tokenized(tokenizer, prompt + t) for t in tiny_tokenizers.TEXTS]
         skip = len(tokenizer(prompt)["input_ids"]) - 1  # without the closing special token
-        add("query.", texts, lambda name: False, True, [skip] * len(texts))
+        add("query.", texts, lambda name: False, True, None if st[1].include_prompt else [skip] * len(texts))
         encoded = st.encode(tiny_tokenizers.TEXTS, prompt_name="query", convert_to_tensor=True,
                             show_progress_bar=False)
         assert (encoded - golden.tensors["query.sentence"]).abs().max() <= 2e-6 * encoded.abs().max(), folder
@@ -257,8 +277,11 @@ BERT = dict(hidden_size=32, num_attention_heads=4, num_hidden_layers=2, intermed
 TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.wordpiece_without_token_types,
               "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram,
               "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece,
+              "mobilebert": tiny_tokenizers.wordpiece_of_mobilebert,
               "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class,
-              "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen}
+              "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen, "gemma3_text": tiny_tokenizers.bpe_of_gemma,
+              "t5": tiny_tokenizers.unigram_of_t5}
+WITHOUT_JSON = (tiny_tokenizers.unigram, tiny_tokenizers.unigram_of_t5)  # have no other files
 
 
 def labels(*names):
@@ -274,7 +297,7 @@ def new_folder(name):
 
 def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=True, **options):
     """Writes the tokenizer and returns a model of its vocabulary with random weights."""
-    arguments = {} if TOKENIZERS[kind] is tiny_tokenizers.unigram else {"json_file": tokenizer_json}
+    arguments = {} if TOKENIZERS[kind] in WITHOUT_JSON else {"json_file": tokenizer_json}
     vocabulary = len(TOKENIZERS[kind](folder, MAX_TOKENS, **arguments))
     if kind == "distilbert":
         config = dict(dim=32, n_heads=4, n_layers=2, hidden_dim=64, max_position_embeddings=MAX_TOKENS) | options
@@ -285,12 +308,24 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
     elif kind == "qwen3":  # the first token after the alphabet and 50 merges ends a text
         config = BERT | dict(num_key_value_heads=2, head_dim=16, rope_theta=1e6, pad_token_id=306,
                              eos_token_id=308) | options
+    elif kind == "gemma3_text":  # layer 0 sees three tokens to either side, layer 1 all
+        config = BERT | dict(num_key_value_heads=2, head_dim=16, query_pre_attn_scalar=20, sliding_window=12,
+                             layer_types=["sliding_attention", "full_attention"],
+                             use_bidirectional_attention=True) | options
+    elif kind == "mobilebert":
+        config = BERT | dict(hidden_size=64, embedding_size=32, intra_bottleneck_size=32,
+                             intermediate_size=32, num_feedforward_networks=2, num_hidden_layers=1) | options
+    elif kind == "t5":  # distances from 12 on share a bucket
+        config = dict(d_model=32, d_kv=16, d_ff=64, num_heads=4, num_layers=2, relative_attention_num_buckets=12,
+                      relative_attention_max_distance=12) | options
     else:
         config = BERT | options
     if kind.endswith("roberta") or kind in ("camembert", "mpnet"):  # positions start at pad_token_id + 1
         config |= dict(max_position_embeddings=MAX_TOKENS + 2, type_vocab_size=1, layer_norm_eps=1e-5,
                        pad_token_id=1, bos_token_id=0, eos_token_id=2)
-    model = auto.from_config(AutoConfig.for_model(kind, vocab_size=vocabulary, **config))
+    config = AutoConfig.for_model(kind, vocab_size=vocabulary, **config)
+    # AutoModel of a T5 is the encoder and the decoder.
+    model = transformers.T5EncoderModel(config) if (kind, auto) == ("t5", AutoModel) else auto.from_config(config)
     return fill(model.to(dtype), seed)
 
 
@@ -355,25 +390,28 @@ def old_names(name, seed):
     golden_of(folder, SHORT, seed)
 
 
-def language_model(kind, **options):
+def language_model(kind, auto=transformers.AutoModelForCausalLM, **options):
     """The encoder inside a language model: a prefix, and an output matrix that nobody asks for."""
     def make(name, seed):
         folder = new_folder(name)
-        make_model(folder, kind, seed, transformers.AutoModelForCausalLM, **options).save_pretrained(folder)
+        make_model(folder, kind, seed, auto, **options).save_pretrained(folder)
         golden_of(folder, SHORT, seed)
     return make
 
 
-def sentence(modes, kind="bert", dense=False, normalize=False, prompts=None, include_prompt=True, newest=False):
-    """A sentence-transformers folder, in the layout almost all published ones have unless `newest`."""
+def sentence(modes, kind="bert", dense=(), normalize=False, prompts=None, include_prompt=True, newest=False,
+             tanh=False, **options):
+    """A sentence-transformers folder, in the layout almost all published ones have unless `newest`. `dense`: the widths
+    of Dense modules, with a bias and a `tanh` or neither."""
     def make(name, seed):
         folder = new_folder(name)
-        model = make_model(folder, kind, seed, AutoModel)
+        model = make_model(folder, kind, seed, AutoModel, **options)
         model.save_pretrained(folder)
         width = model.config.hidden_size
         modules = [Transformer(str(folder), max_seq_length=24), Pooling(width, modes, include_prompt)]
-        if dense:
-            modules.append(fill(Dense(width, 24, activation_function=torch.nn.Tanh()), seed))
+        for n, (inner, outer) in enumerate(zip((width, *dense), dense)):
+            activation = torch.nn.Tanh() if tanh else torch.nn.Identity()
+            modules.append(fill(Dense(inner, outer, bias=tanh, activation_function=activation), seed + n))
         if normalize:
             modules.append(Normalize())
         st = SentenceTransformer(modules=modules, device="cpu", prompts=prompts)
@@ -435,6 +473,8 @@ FOLDERS = {
     "camembert_ner": plain("camembert", SHORT, AutoModelForTokenClassification, **TAGS),
     "electra": plain("electra", SHORT, embedding_size=32, hidden_size=64, num_hidden_layers=1),
     "electra_cls": classifier("electra", embedding_size=32, **labels("calm", "windy", "stormy")),
+    "mobilebert": plain("mobilebert", [1, 2, 9]),
+    "mobilebert_cls": classifier("mobilebert", [1, 2, 9], **labels("calm", "windy", "stormy")),
     "mpnet": plain("mpnet", relative_attention_num_buckets=40),
     "mpnet_cls": classifier("mpnet", **labels("calm", "windy", "stormy")),
     "modernbert": plain("modernbert", SHORT),
@@ -444,6 +484,16 @@ FOLDERS = {
     # layer 0 sees all tokens before, layer 1 seven
     "qwen3": plain("qwen3", SHORT, use_sliding_window=True, sliding_window=8, max_window_layers=1),
     "qwen3_lm": language_model("qwen3", num_hidden_layers=1, attention_bias=True, tie_word_embeddings=False),
+    "gemma3": plain("gemma3_text", SHORT),
+    # a decoder: layer 0 sees seven tokens before, layer 1 all, whose positions lie closer together
+    "gemma3_lm": language_model("gemma3_text", attention_bias=True, sliding_window=8, intermediate_size=32, head_dim=8,
+                                rope_scaling={"rope_type": "linear", "factor": 4.0},
+                                use_bidirectional_attention=False, tie_word_embeddings=False),
+    "t5": plain("t5", SHORT),
+    "t5_gated": plain("t5", SHORT, feed_forward_proj="gated-gelu", num_layers=1, relative_attention_num_buckets=32,
+                      relative_attention_max_distance=20),
+    "t5_lm": language_model("t5", transformers.AutoModelForSeq2SeqLM, num_layers=1, num_decoder_layers=1, d_ff=32,
+                            d_kv=8, tie_word_embeddings=False),
     "st_mean_norm": sentence(("mean",), normalize=True),
     "st_cls": sentence(("cls",)),
     "st_max": sentence(("max",)),
@@ -452,8 +502,12 @@ FOLDERS = {
     "st_mean_sqrt_len": sentence(("mean_sqrt_len_tokens",), kind="distilbert"),
     "st_concat": sentence(("cls", "max", "mean")),
     "st_concat_newest": sentence(("mean", "cls", "max"), newest=True),  # in the order of the list
-    "st_dense": sentence(("mean",), dense=True, normalize=True, newest=True),
+    "st_dense": sentence(("mean",), dense=(24,), tanh=True, normalize=True, newest=True),
     "st_qwen3": sentence(("lasttoken",), kind="qwen3", normalize=True, prompts=PROMPTS),
+    # the window is halved whenever the configuration is read: when the model is made, saved again, and loaded
+    "st_gemma3": sentence(("mean",), kind="gemma3_text", dense=(48, 24), normalize=True, prompts=PROMPTS, newest=True,
+                          sliding_window=30),
+    "st_t5": sentence(("mean",), kind="t5", dense=(24,), normalize=True),
     "st_prompts": sentence(("mean",), prompts=PROMPTS, include_prompt=False),
 }
 

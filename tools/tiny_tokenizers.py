@@ -8,8 +8,10 @@ import math
 from collections import Counter
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import (BertTokenizerFast, DistilBertTokenizerFast, MPNetTokenizerFast, PreTrainedTokenizerFast,
-                          Qwen2TokenizerFast, RobertaTokenizerFast, XLMRobertaTokenizerFast)
+from transformers import (BertTokenizerFast, DistilBertTokenizerFast, GemmaTokenizerFast,
+                          MobileBertTokenizerFast, MPNetTokenizerFast,
+                          PreTrainedTokenizerFast, Qwen2TokenizerFast, RobertaTokenizerFast, T5TokenizerFast,
+                          XLMRobertaTokenizerFast)
 
 CORPUS = """
 The ferry left the harbour before the sun was up, and the town was still asleep behind it.
@@ -79,6 +81,10 @@ def wordpiece(folder, max_length, json_file=True, tokenizer_class=BertTokenizerF
 
 def wordpiece_without_token_types(folder, max_length, json_file=True):
     return wordpiece(folder, max_length, json_file, DistilBertTokenizerFast)
+
+
+def wordpiece_of_mobilebert(folder, max_length, json_file=True):
+    return wordpiece(folder, max_length, json_file, MobileBertTokenizerFast)
 
 
 def wordpiece_of_mpnet(folder, max_length, json_file=True):
@@ -155,7 +161,26 @@ def byte_level_bpe_of_qwen(folder, max_length, json_file=True):
     return tokenizer
 
 
-def unigram(folder, max_length):
+def bpe_of_gemma(folder, max_length, json_file=True):
+    """As EmbeddingGemma has it: spaces are ▁, a text is one word, unknown characters are bytes; <bos>, text, <eos>."""
+    merges = learnt_merges(pre_tokenizers.Metaspace(prepend_scheme="never"))
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    letters = sorted({letter for line in CORPUS.strip().splitlines() for letter in line.replace(" ", "▁")})
+    pieces = [*special, *(f"<0x{byte:02X}>" for byte in range(256)), *letters, *("".join(pair) for pair in merges)]
+    bpe = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, merges, unk_token="<unk>", fuse_unk=True,
+                               byte_fallback=True))
+    bpe.normalizer = normalizers.Replace(" ", "▁")
+    bpe.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    bpe.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    bpe.add_special_tokens([AddedToken(t, special=True) for t in special])
+    tokenizer = GemmaTokenizerFast(tokenizer_object=bpe, model_max_length=max_length, add_eos_token=True,
+                                   mask_token="<mask>")
+    save(tokenizer, folder, json_file)
+    return tokenizer
+
+
+def unigram_model(special):
+    """Pieces of words behind the special tokens, of which <unk> is one."""
     counts = Counter()
     for word, n in Counter(CORPUS.split()).items():
         word = "▁" + word
@@ -166,16 +191,32 @@ def unigram(folder, max_length):
     longer = Counter({p: n * len(p) for p, n in counts.items() if len(p) > 1})
     pieces = sorted(singles) + most_frequent(longer, 180)
     total = sum(counts[p] for p in pieces)
-    vocabulary = [(special, 0.0) for special in ("<s>", "<pad>", "</s>", "<unk>")]
+    vocabulary = [(token, 0.0) for token in special]
     # Rounded: a logarithm's last bit may differ between C libraries.
-    vocabulary += [(p, round(math.log(counts[p] / total), 6)) for p in pieces] + [("<mask>", 0.0)]
-    model = Tokenizer(models.Unigram(vocabulary, unk_id=3))
+    return vocabulary + [(p, round(math.log(counts[p] / total), 6)) for p in pieces]
+
+
+def unigram(folder, max_length):
+    special = ("<s>", "<pad>", "</s>", "<unk>")
+    model = Tokenizer(models.Unigram(unigram_model(special) + [("<mask>", 0.0)], unk_id=3))
     model.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("  ", " ")])
     model.pre_tokenizer = pre_tokenizers.Metaspace()
     model.decoder = decoders.Metaspace()
     model.post_processor = processors.TemplateProcessing(
         "<s> $A </s>", "<s> $A </s> </s> $B </s>", [("<s>", 0), ("</s>", 2)])
     tokenizer = XLMRobertaTokenizerFast(tokenizer_object=model, model_max_length=max_length)
+    save(tokenizer, folder, True)
+    return tokenizer
+
+
+def unigram_of_t5(folder, max_length):
+    """As T5 has it: no token before the text, </s> after it, and tokens that stand for gaps in a text."""
+    model = Tokenizer(models.Unigram(unigram_model(("<pad>", "</s>", "<unk>")), unk_id=2))
+    model.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
+    model.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    model.decoder = decoders.Metaspace()
+    model.post_processor = processors.TemplateProcessing("$A </s>", "$A </s> $B </s>", [("</s>", 1)])
+    tokenizer = T5TokenizerFast(tokenizer_object=model, model_max_length=max_length, extra_ids=3)
     save(tokenizer, folder, True)
     return tokenizer
 

@@ -134,8 +134,10 @@ CalibrationOps::Tensor CalibrationOps::embed(std::span<const Lookup> lookups) {
                                                                                       Sides sides) {
     std::vector<Lookup> here;
     for (const Lookup& l : all)
-      here.push_back({l.table, l.rows.subspan(static_cast<size_t>(parts_[part].first_token),
-                                              parts_[part].batch.ids.size())});
+      here.push_back(
+          {l.table,
+           l.rows.subspan(static_cast<size_t>(parts_[part].first_token), parts_[part].batch.ids.size()),
+           l.gaps});
     return on(sides, [&](auto& ops, auto) { return ops.embed(here); });
   };
   return shared({.rows = rows, .lookups = {lookups.begin(), lookups.end()}});
@@ -180,12 +182,13 @@ CalibrationOps::Tensor CalibrationOps::attention(const std::vector<Tensor>& qkv,
 }
 
 CalibrationOps::Tensor CalibrationOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
-  if (x->stored)
+  // The sum that reads the norm of a linear (Gemma 3) is stored, and still has to read the earlier sum.
+  if (x->stored || x->group)
     return row_by_row(x, [this, norm](const Part& in, size_t, Sides sides) {
       return on(sides, [&](auto& ops, auto side) { return ops.layer_norm(in.*side, norm); });
     });
   x->prepare();
-  if (!x->lookups.empty()) fitter_.tables(x->lookups, norm);
+  if (!x->lookups.empty()) fitter_.tables(x->lookups, &norm);
   const auto make = [&](size_t part, Sides sides) {
     const Part in = x->rows(part, sides);
     return on(sides, [&](auto& ops, auto side) { return ops.layer_norm(in.*side, norm); });
@@ -202,6 +205,7 @@ CalibrationOps::Tensor CalibrationOps::store_sum(const Tensor& a, const Tensor& 
   const auto sum = [norm](cpu::CpuOps& ops, const cpu::Tensor& x, const cpu::Tensor& y) {
     return norm != nullptr ? ops.add_layer_norm(x, y, *norm) : ops.add(x, y);
   };
+  if (!b->lookups.empty()) fitter_.tables(b->lookups, nullptr);
   b->prepare();
   std::shared_ptr<Versions> originals;
   const bool alone = a->group && a->group->linears.size() == 1;
@@ -270,6 +274,8 @@ CalibrationOps::Tensor CalibrationOps::pool(const Tensor& x, PoolingKind, const 
 }
 
 CalibrationOps::Tensor CalibrationOps::concatenate(const std::vector<Tensor>& xs) {
+  for (const Tensor& x : xs)
+    if (!x->lookups.empty()) fitter_.tables(x->lookups, nullptr);
   const auto rows = [this, xs](size_t part, Sides sides) {
     std::vector<Part> in;
     for (const Tensor& x : xs) in.push_back(x->rows(part, sides));

@@ -27,8 +27,8 @@ namespace mlxe::calibrate {
 class Fitter {
  public:
   virtual ~Fitter() = default;
-  // Called before the first rows of a sum of tables are computed. `norm`: the norm of that sum.
-  virtual void tables(std::span<const Lookup> lookups, const LayerNorm& norm) = 0;
+  // Called before the first rows of a sum of tables are computed. `norm`: the norm of that sum, or null.
+  virtual void tables(std::span<const Lookup> lookups, const LayerNorm* norm) = 0;
   // Whether one of these linears is still to be rounded.
   virtual bool wants(std::span<const Linear> linears) const = 0;
   // Called before the first outputs of linears that share an input are computed, if one of the linears is still to

@@ -191,7 +191,7 @@ class TensorPlanner {
       }
       return nullptr;
     };
-    if (const CheckpointTensor* bias = find_in(kTiedBiases)) return bias;
+    if (const CheckpointTensor* same = find_in(kTiedAlways)) return same;
     const Config& config = checkpoint_.config();
     if (config.get_or<bool>("tie_word_embeddings", false))
       if (const CheckpointTensor* weight = find_in(kWeightsTiedWhereSaid)) return weight;

@@ -1,11 +1,10 @@
-// softmax(q k^T / sqrt(head size) + bias) v, per text and head.
+// softmax(scale q k^T + bias) v, per text and head.
 //
 // The keys of a head are packed to tiles once. Then scores, softmax and the weighted sum of the values are
 // computed for one block of queries at a time, while the scores are in cache: 32 queries x 512 keys are 64
 // KB. A block takes the keys that its queries see, all or those of a window: no matrix of all tokens by all
 // tokens exists. Values are not packed: their rows have the layout of a tile.
 #include <algorithm>
-#include <cmath>
 
 #include "engine_cpu/ops.h"
 #include "models/relative_position.h"
@@ -38,7 +37,7 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
     longest = std::max<int64_t>(longest, batch.length(text));
   std::optional<Tensor> biases;
   if (spec.relative_bias) biases = relative_biases(*spec.relative_bias, spec.heads, longest);
-  const RotaryTable* rotary = spec.rotary ? &workspace_.rotary.at(spec.rotary->base, size, longest) : nullptr;
+  const RotaryTable* rotary = spec.rotary ? &workspace_.rotary.at(*spec.rotary, size, longest) : nullptr;
   std::optional<RowNorm> query_norm, key_norm;
   if (spec.norms) query_norm = resolve(spec.norms->query, size), key_norm = resolve(spec.norms->key, size);
   const int64_t behind = spec.window > 0 ? spec.window : longest, ahead = spec.causal ? 0 : behind;
@@ -68,6 +67,7 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
               .rotary = rotary,
               .query_norm = query_norm ? &*query_norm : nullptr,
               .key_norm = key_norm ? &*key_norm : nullptr,
+              .scale = spec.scale_of(size),
               .behind = behind,
               .ahead = ahead},
              out, slot);
@@ -88,10 +88,10 @@ void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tens
     const int64_t bytes = bf16_.attend_bytes(head.tokens, head.size);
     const auto at = [&](const Tensor& t, int64_t row) { return t.row(row) + head.first_column; };
     auto* memory = reinterpret_cast<uint8_t*>(scratch(slot, bytes / static_cast<int64_t>(sizeof(float))));
-    return bf16_.attend({at(q, head.first_query), at(k, head.first_row), at(v, head.first_row), q.stride(),
-                         head.queries, head.tokens, head.size, 1 / std::sqrt(static_cast<float>(head.size)),
-                         at(out, head.first_query), out.stride()},
-                        memory);
+    return bf16_.attend(
+        {at(q, head.first_query), at(k, head.first_row), at(v, head.first_row), q.stride(), head.queries,
+         head.tokens, head.size, head.scale, at(out, head.first_query), out.stride()},
+        memory);
   }
   const int64_t n = head.tokens, panel = kernels_.panel, padded = up_to_multiple(n, panel);
   const int64_t seen =  // keys of a block of queries, at most
@@ -127,7 +127,6 @@ void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tens
         rows_of(k.row(head.first_row + j) + head.kv_column, k.stride(), j, count, head.key_norm);
     kernels_.pack(keys.values, keys.stride, count, head.size, key_tiles + j * head.size);
   }
-  const float factor = 1 / std::sqrt(static_cast<float>(head.size));
   for (int64_t i = 0; i < head.queries; i += kQueries) {
     const int64_t queries = std::min(kQueries, head.queries - i);
     // Of the keys the block sees; the first one begins a tile.
@@ -144,7 +143,7 @@ void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tens
         float* row = scores + m * seen;
         const int64_t from = std::max(first, i + m - head.behind),
                       to = std::min(last, i + m + head.ahead + 1);
-        weigh(row + (from - first), to - from, factor,
+        weigh(row + (from - first), to - from, head.scale,
               head.bias == nullptr ? nullptr : head.bias + h * head.bias_stride + from - (i + m));
         std::fill(row, row + (from - first), 0.0f);
         std::fill(row + (to - first), row + (last - first), 0.0f);

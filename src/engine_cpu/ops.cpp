@@ -74,7 +74,7 @@ Tensor CpuOps::embed(std::span<const Lookup> lookups) {
   const int64_t columns = lookups[0].table.columns;
   for (const Lookup& l : lookups) {
     const Weight& table = matrix(l.table.weight, l.table.rows, columns);
-    check_rows(l.rows, table.rows(), table.name());
+    check_rows(l, table.rows(), table.name());
   }
   Tensor x = workspace_.arena.tensor(tokens, columns);
   loop_rows(tokens, [&](int64_t first, int64_t rows, int slot) {
@@ -82,7 +82,14 @@ Tensor CpuOps::embed(std::span<const Lookup> lookups) {
     for (int64_t t = first; t < first + rows; ++t)
       for (size_t i = 0; i < lookups.size(); ++i) {
         const Weight& table = weight(lookups[i].table.weight);
-        table.decode(lookups[i].rows[static_cast<size_t>(t)], 0, columns, i == 0 ? x.row(t) : row);
+        float* values = i == 0 ? x.row(t) : row;
+        const int32_t index = lookups[i].rows[static_cast<size_t>(t)];
+        if (index == kNoRow)
+          std::fill_n(values, columns, 0.0f);
+        else
+          table.decode(index, 0, columns, values);
+        if (const float scale = lookups[i].table.scale; scale != 1)
+          kernels_.scale(values, scale, columns, values);
         if (i > 0) kernels_.add(x.row(t), row, columns, x.row(t));
       }
   });
@@ -90,7 +97,15 @@ Tensor CpuOps::embed(std::span<const Lookup> lookups) {
 }
 
 CpuOps::RowNorm CpuOps::resolve(const LayerNorm& norm, int64_t columns) {
+  if (norm.kind == NormKind::affine)
+    throw Error(ErrorCode::internal, "cpu engine: an affine function is no norm of rows");
   RowNorm resolved{vector(norm.weight, columns), nullptr, norm.epsilon, norm.kind == NormKind::layer};
+  if (norm.kind == NormKind::rms_one_plus) {
+    resolved.gains = workspace_.arena.tensor(1, columns);
+    float* gains = resolved.gains->row(0);
+    for (int64_t i = 0; i < columns; ++i) gains[i] = gain(norm.kind, resolved.weight[i]);
+    resolved.weight = gains;
+  }
   if (norm.bias != kNoWeight) {
     resolved.bias = vector(norm.bias, columns);
     return resolved;
@@ -101,7 +116,27 @@ CpuOps::RowNorm CpuOps::resolve(const LayerNorm& norm, int64_t columns) {
   return resolved;
 }
 
+Tensor CpuOps::affine(const Tensor& a, const Tensor* b, const LayerNorm& norm) {
+  const float *weight = vector(norm.weight, a.columns()), *bias = vector(norm.bias, a.columns());
+  Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
+  add_operand(y);
+  loop_rows(a.rows(), [&](int64_t first, int64_t rows, int) {
+    for (int64_t m = first; m < first + rows; ++m) {
+      const float* x = a.row(m);
+      if (b != nullptr) {
+        kernels_.add(x, b->row(m), a.columns(), y.row(m));
+        x = y.row(m);
+      }
+      kernels_.multiply(x, weight, a.columns(), y.row(m));
+      kernels_.add(y.row(m), bias, a.columns(), y.row(m));
+    }
+    if (y.has_operand()) quantize_activations(y, first, rows);
+  });
+  return y;
+}
+
 Tensor CpuOps::layer_norm(const Tensor& a, const Tensor* b, const LayerNorm& norm) {
+  if (norm.kind == NormKind::affine) return affine(a, b, norm);
   const RowNorm row = resolve(norm, a.columns());
   Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
   add_operand(y);

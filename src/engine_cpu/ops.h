@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -102,9 +103,12 @@ class CpuOps {
     const float *weight, *bias;  // bias: zeros where the norm has none, valid until a wider one is resolved
     float epsilon;
     bool centered;
+    std::optional<Tensor> gains = {};  // what `weight` points to, if it is not what is stored
   };
   RowNorm resolve(const LayerNorm& norm, int64_t columns);
-  Tensor layer_norm(const Tensor& a, const Tensor* b, const LayerNorm& norm);  // of a + b; b may be null
+  // Of a + b; b may be null.
+  Tensor layer_norm(const Tensor& a, const Tensor* b, const LayerNorm& norm);
+  Tensor affine(const Tensor& a, const Tensor* b, const LayerNorm& norm);
   // One head of keys and values of one text, and the `count` consecutive heads of queries that read it.
   struct Head {
     int64_t first_query, queries;  // rows of q and of the result
@@ -114,6 +118,7 @@ class CpuOps {
     int64_t bias_stride;                   // to the next head's
     const RotaryTable* rotary;             // or null
     const RowNorm *query_norm, *key_norm;  // or null
+    float scale;                           // of the scores
     int64_t behind, ahead;                 // how far from it a query sees keys before and after it
     bool sees_all() const noexcept { return behind >= tokens && ahead >= tokens; }
   };

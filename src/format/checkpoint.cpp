@@ -142,13 +142,15 @@ std::string Checkpoint::find_foreign_prefix(std::string_view base_prefix) const 
   return found.empty() ? std::string() : *found.begin();
 }
 
-void Checkpoint::canonicalize(std::string_view base_prefix) {
+void Checkpoint::canonicalize(std::string_view base_prefix, const ModuleAlias& alias) {
   base_prefix_ = base_prefix;
   foreign_prefix_ = find_foreign_prefix(base_prefix);
   index_.clear();
+  for (CheckpointTensor& tensor : tensors_)
+    tensor.name = canonical_name(tensor.original, foreign_prefix_, base_prefix);
+  apply(alias);
   for (size_t i = 0; i < tensors_.size(); ++i) {
     CheckpointTensor& tensor = tensors_[i];
-    tensor.name = canonical_name(tensor.original, foreign_prefix_, base_prefix);
     const auto [it, added] = index_.emplace(tensor.name, i);
     if (!added)
       throw Error(ErrorCode::format, fmt::format("{}: {} and {} are the same weight, {}; remove one",
@@ -178,6 +180,16 @@ void Checkpoint::canonicalize(std::string_view base_prefix) {
     claim(owner, owner + ".scale", role);
     claim(owner, owner + ".zero_point", role);
   }
+}
+
+void Checkpoint::apply(const ModuleAlias& alias) {
+  const std::string of_module = std::string(alias.module) + ".", of_other = std::string(alias.other) + ".";
+  if (alias.other.empty() || std::ranges::any_of(tensors_, [&](const CheckpointTensor& tensor) {
+        return tensor.name.starts_with(of_module);
+      }))
+    return;
+  for (CheckpointTensor& tensor : tensors_)
+    if (tensor.name.starts_with(of_other)) tensor.name.replace(0, of_other.size(), of_module);
 }
 
 const CheckpointTensor* Checkpoint::find(std::string_view name) const {

@@ -45,6 +45,11 @@ struct CheckpointFile {
 // The module of a weight: "x.weight" -> "x". Empty if the name has another ending.
 std::string_view module_of(std::string_view tensor_name) noexcept;
 
+// A module that some files hold under another name only.
+struct ModuleAlias {
+  std::string_view module = {}, other = {};
+};
+
 // Move-only. Views and StoredWeights live as long as the checkpoint. Const members are thread-safe.
 class Checkpoint {
  public:
@@ -67,8 +72,8 @@ class Checkpoint {
   // Removes two prefixes from every name that has them: foreign_prefix(), then `base_prefix` + "." ("bert":
   // bert.pooler.dense.weight becomes pooler.dense.weight). Each call starts from the original names; before
   // the first call the names are the original ones. Errors: format (two tensors get the same name, or the
-  // weights are of several models).
-  void canonicalize(std::string_view base_prefix);
+  // weights are of several models). `alias`: for names after that.
+  void canonicalize(std::string_view base_prefix, const ModuleAlias& alias = {});
   // The prefix of all names in a model that was saved inside another module, with its dot: "module.",
   // "0.auto_model.". Usually empty.
   const std::string& foreign_prefix() const noexcept { return foreign_prefix_; }
@@ -101,6 +106,7 @@ class Checkpoint {
   [[noreturn]] void fail(const CheckpointTensor& tensor, const std::string& what) const;
 
   std::string find_foreign_prefix(std::string_view base_prefix) const;
+  void apply(const ModuleAlias& alias);
 
   std::filesystem::path folder_, transformer_folder_;
   Config config_;

@@ -70,8 +70,8 @@ class Config {
                      std::string_view why) const;
 
   // Throws unsupported naming every key of the central table whose value this library can't honour
-  // (is_decoder: true, position_embedding_type: "relative_key", ...).
-  void reject_unsupported() const;
+  // (is_decoder: true, position_embedding_type: "relative_key", ...). The key `except` may have any value.
+  void reject_unsupported(std::string_view except = {}) const;
   // Keys that were not used, sorted.
   std::vector<std::string> unused_keys() const;
   // Unused keys that are not in the table of harmless keys.

@@ -7,6 +7,7 @@
 // feed-forward.
 #pragma once
 
+#include <cmath>
 #include <concepts>
 #include <memory>
 #include <new>
@@ -44,16 +45,19 @@ struct Matrix {
   Values values;  // row-major
 };
 
-// Row rows[i] of the table is added to output row i.
+// Row rows[i] of the table, times the table's scale, is added to output row i; nothing if rows[i] is kNoRow.
 struct Lookup {
   Embedding table;
   std::span<const int32_t> rows;
+  bool gaps = false;  // whether a row may be kNoRow
 };
 
+inline constexpr int32_t kNoRow = -1;
+
 // Throws format where a row is not in the table `name` of `count` rows.
-inline void check_rows(std::span<const int32_t> rows, int64_t count, const std::string& name) {
-  for (const int32_t row : rows)
-    if (row < 0 || row >= count)
+inline void check_rows(const Lookup& lookup, int64_t count, const std::string& name) {
+  for (const int32_t row : lookup.rows)
+    if (row < (lookup.gaps ? kNoRow : 0) || row >= count)
       throw Error(ErrorCode::format, name + ": index " + std::to_string(row) + " is out of range (" +
                                          std::to_string(count) +
                                          " rows); the tokenizer may belong to another model, or the text is "
@@ -68,9 +72,11 @@ struct RelativeBias {
   int64_t max_distance = 0;
 };
 
-// Rotary positions: columns i and i + n/2 of a head's n are turned by position * base^(-2i/n), in queries and keys.
+// Rotary positions: columns i and i + n/2 of a head's n are turned by position / factor * base^(-2i/n), in queries and
+// keys.
 struct Rotary {
   float base = 10000;
+  float factor = 1;  // above 1: positions lie closer together than in training ("linear" scaling)
 };
 
 // Norms of each head's query and key, before rotary positions. All heads share the weights.
@@ -85,10 +91,15 @@ struct AttentionSpec {
   std::optional<RelativeBias> relative_bias = {};
   std::optional<Rotary> rotary = {};
   std::optional<HeadNorms> norms = {};
-  int64_t window = 0;   // a query sees keys at most this far from it, on either side; 0: all
-  bool causal = false;  // a query sees no key after it
+  int64_t window = 0;               // a query sees keys at most this far from it, on either side; 0: all
+  bool causal = false;              // a query sees no key after it
+  std::optional<float> scale = {};  // of the products of queries and keys; none: 1 / sqrt(columns of a head)
 
   int64_t group() const noexcept { return kv_heads > 0 ? heads / kv_heads : 1; }  // heads that share a key
+  // With heads of `columns` columns.
+  float scale_of(int64_t columns) const noexcept {
+    return scale.value_or(1 / std::sqrt(static_cast<float>(columns)));
+  }
 };
 
 // down(activation(up(x))), or with a gate down(activation(gate(x)) * up(x)).
@@ -110,11 +121,10 @@ concept EncoderOps = requires(E e, const typename E::Tensor& x, const std::vecto
   { e.linears(x, ls) } -> std::same_as<std::vector<typename E::Tensor>>;  // several linears of one input
   {
     e.attention(xs, spec, batch)
-    }
-    -> std::same_as<typename E::Tensor>;  // xs = {q, k, v}, each [T, D]; softmax(q k^T / sqrt(D/H) + bias) v;
-                                          // q may be [B, D]: the query of each text's first token;
-                                          // k and v are [T, D / group] where heads share them
-  { e.layer_norm(x, n) } -> std::same_as<typename E::Tensor>;         // of either kind
+    } -> std::same_as<typename E::Tensor>;  // xs = {q, k, v}, each [T, D]; softmax(scale q k^T + bias) v;
+                                            // q may be [B, D]: the query of each text's first token;
+                                            // k and v are [T, D / group] where heads share them
+  { e.layer_norm(x, n) } -> std::same_as<typename E::Tensor>;         // of any kind
   { e.add_layer_norm(x, x, n) } -> std::same_as<typename E::Tensor>;  // layer_norm(a + b)
   { e.feed_forward(x, f) } -> std::same_as<typename E::Tensor>;
   { e.activate(x, a) } -> std::same_as<typename E::Tensor>;

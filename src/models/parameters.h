@@ -61,9 +61,16 @@ struct Linear {
 };
 
 enum class NormKind {
-  layer,  // (x - mean) / sqrt(variance + epsilon) * weight + bias
-  rms,    // x / sqrt(mean of x^2 + epsilon) * weight
+  layer,         // (x - mean) / sqrt(variance + epsilon) * weight + bias
+  rms,           // x / sqrt(mean of x^2 + epsilon) * weight
+  rms_one_plus,  // x / sqrt(mean of x^2 + epsilon) * (1 + weight)
+  affine,        // x * weight + bias
 };
+
+// What a norm of this kind multiplies with, of a stored weight.
+inline float gain(NormKind kind, float weight) noexcept {
+  return kind == NormKind::rms_one_plus ? 1 + weight : weight;
+}
 
 struct LayerNorm {
   WeightId weight = kNoWeight;
@@ -78,6 +85,7 @@ struct Embedding {
   WeightId weight = kNoWeight;  // [rows, columns]
   int64_t rows = 0;
   int64_t columns = 0;
+  float scale = 1;  // what a row is multiplied with when it is looked up
 };
 
 }  // namespace mlxe

@@ -44,6 +44,8 @@ struct PlanModule {
 // What selects the row of a table for each token.
 enum class RowIndex {
   ids,
+  next_ids,      // of the token after, in the same text; no row for the last
+  previous_ids,  // of the token before, in the same text; no row for the first
   token_types,
   positions,                // 0, 1, ... in each text
   positions_after_padding,  // p + 1, p + 2, ... with the padding id p; padding itself has position p

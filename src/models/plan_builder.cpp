@@ -12,8 +12,8 @@ namespace mlxe {
 PlanBuilder::PlanBuilder(Plan encoder)
     : plan_(std::move(encoder)), component_(Component::head), heads_(true) {}
 
-int PlanBuilder::table(const std::string& name, int64_t rows, int64_t columns, Role role) {
-  return module(name, Embedding{.rows = rows, .columns = columns}, role,
+int PlanBuilder::table(const std::string& name, int64_t rows, int64_t columns, Role role, float scale) {
+  return module(name, Embedding{.rows = rows, .columns = columns, .scale = scale}, role,
                 role == Role::relative_bias ? Component::attention : Component::embeddings);
 }
 
@@ -96,19 +96,23 @@ ValueId PlanBuilder::attention(const std::string& name, const std::vector<ValueI
   return append(std::move(op), prefix_ + name, width);
 }
 
-ValueId PlanBuilder::layer_norm(const std::string& name, ValueId x, float epsilon, Bias bias) {
-  const int norm = module(name, LayerNorm{.epsilon = epsilon, .size = columns(x), .has_bias = bias},
-                          Role::norm, Component::norms);
+ValueId PlanBuilder::norm(const std::string& name, ValueId x, LayerNorm weights) {
+  weights.size = columns(x);
+  const int norm = module(name, weights, Role::norm, Component::norms);
   return append({.kind = OpKind::layer_norm, .inputs = {x}, .outputs = {}, .modules = {norm}}, prefix_ + name,
                 columns(x));
 }
 
-ValueId PlanBuilder::rms_norm(const std::string& name, ValueId x, float epsilon) {
-  const LayerNorm weights{
-      .epsilon = epsilon, .size = columns(x), .has_bias = Bias::no, .kind = NormKind::rms};
-  const int norm = module(name, weights, Role::norm, Component::norms);
-  return append({.kind = OpKind::layer_norm, .inputs = {x}, .outputs = {}, .modules = {norm}}, prefix_ + name,
-                columns(x));
+ValueId PlanBuilder::layer_norm(const std::string& name, ValueId x, float epsilon, Bias bias) {
+  return norm(name, x, {.epsilon = epsilon, .has_bias = bias});
+}
+
+ValueId PlanBuilder::rms_norm(const std::string& name, ValueId x, float epsilon, NormKind kind) {
+  return norm(name, x, {.epsilon = epsilon, .has_bias = Bias::no, .kind = kind});
+}
+
+ValueId PlanBuilder::affine(const std::string& name, ValueId x) {
+  return norm(name, x, {.kind = NormKind::affine});
 }
 
 ValueId PlanBuilder::add(const std::string& name, ValueId a, ValueId b) {
@@ -124,9 +128,9 @@ ValueId PlanBuilder::multiply(const std::string& name, ValueId a, ValueId b) {
 }
 
 ValueId PlanBuilder::feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,
-                                  Activation act) {
-  const int first = feed_forward_module(up, columns(x), width, Bias::yes),
-            second = feed_forward_module(down, width, columns(x), Bias::yes);
+                                  Activation act, Bias bias) {
+  const int first = feed_forward_module(up, columns(x), width, bias),
+            second = feed_forward_module(down, width, columns(x), bias);
   return product(second, activation(product(first, x), act));
 }
 

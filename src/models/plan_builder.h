@@ -21,7 +21,9 @@ class PlanBuilder {
 
   // Returns the table's index, for lookup() and attention(). Tables are recorded before the operations that read them,
   // in the order of the checkpoint.
-  int table(const std::string& name, int64_t rows, int64_t columns, Role role = Role::embedding);
+  // `scale`: what its rows are multiplied with.
+  int table(const std::string& name, int64_t rows, int64_t columns, Role role = Role::embedding,
+            float scale = 1);
   // The sum of one row of each table, added in this order. Sets the plan's vocab_size and token_types.
   ValueId lookup(std::span<const std::pair<int, RowIndex>> tables);
   // x W^T + b, [tokens, out].
@@ -41,12 +43,15 @@ class PlanBuilder {
   ValueId attention(const std::string& name, const std::vector<ValueId>& qkv, AttentionSpec spec,
                     std::optional<int> bias_table = {}, std::span<const std::string> norms = {});
   ValueId layer_norm(const std::string& name, ValueId x, float epsilon, Bias bias = Bias::yes);
-  ValueId rms_norm(const std::string& name, ValueId x, float epsilon);
+  // x * weight + bias
+  ValueId affine(const std::string& name, ValueId x);
+  // `kind`: one without a mean.
+  ValueId rms_norm(const std::string& name, ValueId x, float epsilon, NormKind kind = NormKind::rms);
   ValueId add(const std::string& name, ValueId a, ValueId b);
   ValueId multiply(const std::string& name, ValueId a, ValueId b);
   // down(activation(up(x))), as wide as x. `width`: the width of up(x).
   ValueId feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,
-                       Activation activation);
+                       Activation activation, Bias bias = Bias::yes);
   // down(activation(gate(x)) * up(x)). One matrix stores the rows of the gate, then those of up.
   ValueId gated_feed_forward(const std::string& gate_and_up, const std::string& down, ValueId x,
                              int64_t width, Activation activation, Bias bias);
@@ -90,6 +95,7 @@ class PlanBuilder {
   int feed_forward_module(const std::string& name, int64_t in, int64_t out, Bias bias);
   // x W^T + b with these rows of the module's matrix.
   ValueId product(int linear, ValueId x, RowRange range = {});
+  ValueId norm(const std::string& name, ValueId x, LayerNorm weights);
   ValueId value(const std::string& name, int64_t columns, RowKind rows);
   // Adds a module. Parameters that an earlier module has under the same names are shared, others are added.
   int module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights, Role role,

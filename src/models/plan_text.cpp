@@ -10,7 +10,13 @@
 namespace mlxe {
 namespace {
 
-constexpr std::array kIndexNames{"ids", "token types", "positions", "positions after padding"};
+constexpr std::array kIndexNames{"ids",         "ids of next tokens", "ids of previous tokens",
+                                 "token types", "positions",          "positions after padding"};
+
+const char* name(NormKind kind) noexcept {
+  constexpr std::array kNames{"layer norm", "rms norm", "rms norm, 1 + weight", "affine"};
+  return kNames[static_cast<size_t>(kind)];
+}
 
 struct Row {
   std::string results, shape, op, inputs, modules;
@@ -108,9 +114,9 @@ class Writer {
 
   std::string op_name(const PlanOp& op) const {
     if (op.kind == OpKind::linears && op.modules.size() > 1) return "linears";
-    const bool norm = op.kind == OpKind::layer_norm || op.kind == OpKind::add_layer_norm;
-    if (norm && plan_.norm(op.modules[0]).kind == NormKind::rms)
-      return op.kind == OpKind::layer_norm ? "rms norm" : "add, rms norm";
+    if (op.kind == OpKind::layer_norm) return name(plan_.norm(op.modules[0]).kind);
+    if (op.kind == OpKind::add_layer_norm)
+      return std::string("add, ") + name(plan_.norm(op.modules[0]).kind);
     return name(op.kind);
   }
 
@@ -155,7 +161,8 @@ class Writer {
         if (l.out < l.rows()) part += fmt::format(" from row {} of {}", l.first_row, l.rows());
       }
       if (const auto* t = std::get_if<Embedding>(&m.weights))
-        part += fmt::format(" [{}, {}]", t->rows, t->columns);
+        part += fmt::format(" [{}, {}]{}", t->rows, t->columns,
+                            t->scale == 1 ? "" : fmt::format(" times {}", t->scale));
       if (const std::string how = stored_(m.name + ".weight"); !how.empty()) part += " " + how;
       parts.push_back(std::move(part));
       if (op.kind == OpKind::feed_forward && i == 0) parts.push_back(name(op.activation));
@@ -165,10 +172,13 @@ class Writer {
     if (op.kind == OpKind::attention) parts.push_back(fmt::format("{} heads", op.attention.heads));
     if (op.attention.kv_heads > 0)
       parts.push_back(fmt::format("{} of keys and values", op.attention.kv_heads));
+    if (op.attention.scale) parts.push_back(fmt::format("scale {}", *op.attention.scale));
     if (op.attention.causal) parts.push_back("causal");
     if (op.attention.window > 0)
       parts.push_back(fmt::format("{} tokens to either side", op.attention.window));
     if (op.attention.rotary) parts.push_back(fmt::format("rotary, base {}", op.attention.rotary->base));
+    if (op.attention.rotary && op.attention.rotary->factor != 1)
+      parts.push_back(fmt::format("positions divided by {}", op.attention.rotary->factor));
     if (op.attention.relative_bias)
       parts.push_back(fmt::format("{} buckets of distances to {}", op.attention.relative_bias->buckets,
                                   op.attention.relative_bias->max_distance));

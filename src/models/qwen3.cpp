@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "mlx_encoder/error.h"
+#include "models/grouped_heads.h"
 #include "models/layer_types.h"
 #include "models/plan_builder.h"
 
@@ -52,29 +53,20 @@ int64_t qwen3_window(const Config& c) {
 
 Qwen3Config read_qwen3_config(const Config& c) {
   c.reject_unless("is_causal", {true}, "only attention to earlier tokens was compared with transformers");
+  const GroupedHeads heads = read_grouped_heads(c, 32, 128);
   Qwen3Config config{.vocab_size = c.positive("vocab_size"),
                      .hidden_size = c.positive("hidden_size"),
                      .intermediate_size = c.positive("intermediate_size"),
                      .max_positions = c.positive("max_position_embeddings"),
-                     .head_size = c.positive_or("head_dim", 128),
+                     .head_size = heads.size,
                      .layers = {},
                      .norm_epsilon = static_cast<float>(c.non_negative_number_or("rms_norm_eps", 1e-6)),
                      .activation = parse_activation(c.get_or<std::string>("hidden_act", "silu"),
                                                     c.where() + ": \"hidden_act\""),
                      .attention_bias = c.get_or<bool>("attention_bias", false) ? Bias::yes : Bias::no};
-  const int64_t heads = c.positive("num_attention_heads");
-  const bool as_heads = c.json().contains("num_key_value_heads") && !c.has("num_key_value_heads");
-  const int64_t kv_heads = c.positive_or("num_key_value_heads", as_heads ? heads : 32);
-  if (heads % kv_heads != 0)
-    throw Error(ErrorCode::format,
-                fmt::format("{}: \"num_key_value_heads\" is {}, which does not divide {} heads", c.where(),
-                            kv_heads, heads));
-  if (config.head_size % 2 != 0)
-    throw Error(ErrorCode::format,
-                fmt::format("{}: \"head_dim\" is {}, expected an even number", c.where(), config.head_size));
   const LayerNorm norm{.epsilon = config.norm_epsilon, .has_bias = Bias::no, .kind = NormKind::rms};
-  const AttentionSpec spec{.heads = heads,
-                           .kv_heads = kv_heads,
+  const AttentionSpec spec{.heads = heads.heads,
+                           .kv_heads = heads.kv_heads,
                            .rotary = Rotary{qwen3_rotary_base(c)},
                            .norms = HeadNorms{norm, norm},
                            .causal = true};

@@ -13,9 +13,12 @@
 #include "mlx_encoder/error.h"
 #include "models/bert.h"
 #include "models/distilbert.h"
+#include "models/gemma3.h"
+#include "models/mobilebert.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
 #include "models/qwen3.h"
+#include "models/t5.h"
 
 namespace mlxe {
 namespace {
@@ -103,7 +106,7 @@ SequenceClassifier distilbert_classifier(const Config&) {
   return {.transform = {"pre_classifier", Activation::relu}, .out = "classifier"};
 }
 
-constexpr std::array<Architecture, 10> kArchitectures{{
+constexpr std::array<Architecture, 13> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -121,9 +124,14 @@ constexpr std::array<Architecture, 10> kArchitectures{{
      electra_classifier, "tests/data/tiny/electra"},
     {"mpnet", "mpnet", "MPNetForSequenceClassification", "MPNetForTokenClassification", make_mpnet,
      roberta_classifier, "tests/data/tiny/mpnet"},
+    {"mobilebert", "mobilebert", "MobileBertForSequenceClassification", "MobileBertForTokenClassification",
+     make_mobilebert, bert_classifier, "tests/data/tiny/mobilebert"},
     {"modernbert", "model", "ModernBertForSequenceClassification", "ModernBertForTokenClassification",
      make_modernbert, modernbert_classifier, "tests/data/tiny/modernbert", modernbert_transform},
     {"qwen3", "model", nullptr, nullptr, make_qwen3, nullptr, "tests/data/tiny/qwen3"},
+    {"gemma3_text", "model", nullptr, nullptr, make_gemma3, nullptr, "tests/data/tiny/gemma3"},
+    {"t5", "transformer", nullptr, nullptr, make_t5, nullptr, "tests/data/tiny/t5", nullptr,
+     "is_encoder_decoder", ModuleAlias{.module = kT5Words, .other = "encoder.embed_tokens"}},
 }};
 
 ProblemType problem_type(const Config& c) {
@@ -148,8 +156,9 @@ std::vector<std::string> class_names(const Config& config) {
 
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
-  for (const std::string_view family : {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra",
-                                        "MPNet", "ModernBert", "Qwen3"})
+  for (const std::string_view family :
+       {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra", "MPNet", "MobileBert",
+        "ModernBert", "Qwen3", "Gemma3", "Gemma3Text", "T5", "T5Encoder"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;
@@ -215,12 +224,12 @@ const Architecture& find_architecture(const Config& config) {
 Model make_model(Checkpoint& checkpoint, const Warning& warn) {
   const Config& config = checkpoint.config();
   const Architecture& architecture = find_architecture(config);
-  checkpoint.canonicalize(architecture.base_prefix);
+  checkpoint.canonicalize(architecture.base_prefix, architecture.alias);
   if (const std::string& prefix = checkpoint.foreign_prefix(); warn && !prefix.empty())
     warn(fmt::format(
         "{}: the weights' names begin with {}, as of a model saved inside another; read without it",
         checkpoint.folder().string(), printable(prefix)));
-  config.reject_unsupported();
+  config.reject_unsupported(architecture.ignored_key);
 
   Model model = architecture.make(config);
   model.model_type = architecture.model_type;

@@ -21,6 +21,9 @@ struct Architecture {
   const char* proved_with;  // the checkpoint its parity was proved on (tests/models)
   // What a token classifier has before its last matrix; null: nothing.
   HeadTransform (*token_transform)(const Config& config) = nullptr;
+  // A key of rejected_keys() that may have any value, because the encoder does not depend on it.
+  std::string_view ignored_key = {};
+  ModuleAlias alias = {};
 };
 
 std::span<const Architecture> architectures() noexcept;

@@ -12,8 +12,16 @@
 namespace mlxe {
 
 // The row of each token in a table that is looked up by `by`.
-inline std::vector<int32_t> positions_of(const Batch& batch, RowIndex by, int32_t padding_id) {
+inline std::vector<int32_t> rows_of(const Batch& batch, RowIndex by, int32_t padding_id) {
   if (by == RowIndex::positions) return batch.positions();
+  if (by == RowIndex::next_ids || by == RowIndex::previous_ids) {
+    const int32_t step = by == RowIndex::next_ids ? 1 : -1;
+    std::vector<int32_t> rows(batch.ids.size(), kNoRow);
+    for (int64_t b = 0; b < batch.texts(); ++b)
+      for (int32_t t = batch.offsets[b]; t < batch.offsets[b + 1]; ++t)
+        if (t + step >= batch.offsets[b] && t + step < batch.offsets[b + 1]) rows[t] = batch.ids[t + step];
+    return rows;
+  }
   // transformers' create_position_ids_from_input_ids: counts tokens that are not the padding id, so a literal
   // "<pad>" in a text gets the padding position itself.
   std::vector<int32_t> positions(batch.ids.size());
@@ -39,7 +47,7 @@ void run_plan(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch
               PlanStart<E> start = {}) {
   using Tensor = typename E::Tensor;
   std::vector<std::optional<Tensor>> values(graph.values.size());
-  std::vector<std::vector<int32_t>> positions;  // an engine may read them until the run ends
+  std::vector<std::vector<int32_t>> made_rows;  // an engine may read them until the run ends
   const auto value = [&](ValueId id) -> const Tensor& {
     const auto& found = values[static_cast<size_t>(id)];
     if (!found)
@@ -58,11 +66,14 @@ void run_plan(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch
         case RowIndex::token_types:
           rows = batch.token_types;
           break;
+        case RowIndex::next_ids:
+        case RowIndex::previous_ids:
         case RowIndex::positions:
         case RowIndex::positions_after_padding:
-          rows = positions.emplace_back(positions_of(batch, op.rows[i], plan.padding_id));
+          rows = made_rows.emplace_back(rows_of(batch, op.rows[i], plan.padding_id));
       }
-      lookups.push_back({plan.table(op.modules[i]), rows});
+      const bool gaps = op.rows[i] == RowIndex::next_ids || op.rows[i] == RowIndex::previous_ids;
+      lookups.push_back({plan.table(op.modules[i]), rows, gaps});
     }
     return e.embed(lookups);
   };

@@ -6,21 +6,24 @@
 
 namespace mlxe {
 
-// Canonical names {copy, what it is a copy of}: masked-language-model outputs of BERT, RoBERTa and DistilBERT
-// (`_tied_weights_keys`). The weights are tied unless config.json says "tie_word_embeddings": false; the
-// biases are one parameter under two names always.
+// Canonical names {copy, what it is a copy of}: masked-language-model outputs of BERT, RoBERTa and DistilBERT, and the
+// output of T5 (`_tied_weights_keys`). The weights are tied unless config.json says "tie_word_embeddings": false.
 inline constexpr std::pair<std::string_view, std::string_view> kTiedWeights[] = {
     {"cls.predictions.decoder.weight", "embeddings.word_embeddings.weight"},
     {"lm_head.decoder.weight", "embeddings.word_embeddings.weight"},
     {"vocab_projector.weight", "embeddings.word_embeddings.weight"},
+    {"lm_head.weight", "shared.weight"},
 };
-// The same of Qwen3, which are tied only if config.json says "tie_word_embeddings": true.
+// The same of Qwen3 and Gemma 3, which are tied only if config.json says "tie_word_embeddings": true.
 inline constexpr std::pair<std::string_view, std::string_view> kWeightsTiedWhereSaid[] = {
     {"lm_head.weight", "embed_tokens.weight"},
 };
-inline constexpr std::pair<std::string_view, std::string_view> kTiedBiases[] = {
+// One parameter under two names, whatever config.json says: biases of outputs, T5's words.
+inline constexpr std::pair<std::string_view, std::string_view> kTiedAlways[] = {
     {"cls.predictions.decoder.bias", "cls.predictions.bias"},
     {"lm_head.decoder.bias", "lm_head.bias"},
+    {"encoder.embed_tokens.weight", "shared.weight"},
+    {"decoder.embed_tokens.weight", "shared.weight"},
 };
 
 }  // namespace mlxe

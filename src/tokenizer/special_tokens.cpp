@@ -113,8 +113,12 @@ std::optional<SpecialToken> default_token(TokenizerFamily family, const std::str
   static const std::map<std::string, std::string> roberta{
       {"bos_token", "<s>"},   {"eos_token", "</s>"},  {"sep_token", "</s>"},   {"cls_token", "<s>"},
       {"unk_token", "<unk>"}, {"pad_token", "<pad>"}, {"mask_token", "<mask>"}};
+  static const std::map<std::string, std::string> gemma{
+      {"bos_token", "<bos>"}, {"eos_token", "<eos>"}, {"unk_token", "<unk>"}, {"pad_token", "<pad>"}};
   if (family == TokenizerFamily::generic) return std::nullopt;
-  const auto& tokens = family == TokenizerFamily::bert ? bert : roberta;
+  const auto& tokens = family == TokenizerFamily::bert    ? bert
+                       : family == TokenizerFamily::gemma ? gemma
+                                                          : roberta;
   const auto found = tokens.find(role);
   if (found == tokens.end()) return std::nullopt;
   return SpecialToken{role, {.content = found->second}, true};

@@ -59,8 +59,17 @@ json from_vocabulary_files(const std::filesystem::path& folder, const TokenizerC
   no_tokenizer(folder, config);
 }
 
+// The token of a role, which a post-processor adds.
+EdgeToken edge_token(const TokenizerBackend& backend, const SpecialTokenPlan& plan, const std::string& role) {
+  const std::string content = role_content(plan, role);
+  const auto id = backend.id(content);
+  if (!id) throw Error(ErrorCode::format, "tokenizer_config.json: " + role + " is not set, expected a token");
+  return {content, *id};
+}
+
 // Applies the settings with which a class overrides tokenizer.json.
-void apply_settings(TokenizerBackend& backend, const TokenizerConfig& config, const json& description) {
+void apply_settings(TokenizerBackend& backend, const TokenizerConfig& config, const SpecialTokenPlan& plan,
+                    const json& description) {
   json change = json::object();
   json pre_tokenizer = description["pre_tokenizer"];
   if (pre_tokenizer.is_object() &&
@@ -85,20 +94,20 @@ void apply_settings(TokenizerBackend& backend, const TokenizerConfig& config, co
       change["post_processor"] = std::move(processor);
     }
   }
+  if (config.family == TokenizerFamily::gemma) {
+    const auto added = [&](bool adds, const char* role) {
+      return adds ? std::optional(edge_token(backend, plan, role)) : std::nullopt;
+    };
+    change["post_processor"] = gemma_post_processor(added(config.add_bos_token, "bos_token"),
+                                                    added(config.add_eos_token, "eos_token"));
+  }
   if (config.split_special_tokens) change["split_special_tokens"] = true;
   if (!change.empty()) backend.change(change);
 }
 
 void add_post_processor(TokenizerBackend& backend, const TokenizerConfig& config,
                         const SpecialTokenPlan& plan) {
-  const auto edge = [&](const std::string& role) {
-    const std::string content = role_content(plan, role);
-    const auto id = backend.id(content);
-    if (!id)
-      throw Error(ErrorCode::format, "tokenizer_config.json: " + role + " is not set, expected a token");
-    return EdgeToken{content, *id};
-  };
-  const EdgeToken cls = edge("cls_token"), sep = edge("sep_token");
+  const EdgeToken cls = edge_token(backend, plan, "cls_token"), sep = edge_token(backend, plan, "sep_token");
   backend.change({{"post_processor", config.family == TokenizerFamily::bert
                                          ? bert_post_processor(cls, sep)
                                          : roberta_post_processor(cls, sep, config)}});
@@ -167,7 +176,7 @@ Tokenizer Tokenizer::load(const std::filesystem::path& model, const Warning& war
     backend.change({{"add_tokens", std::move(tokens)}});
   }
   if (source == VocabularySource::vocabulary_files) add_post_processor(backend, config, plan);
-  apply_settings(backend, config, backend.describe());
+  apply_settings(backend, config, plan, backend.describe());
 
   state->class_name = config.class_name;
   state->special = ids_of_roles(backend, plan);

@@ -23,10 +23,13 @@ constexpr std::array kKnownClasses{
     KnownClass{"BertTokenizer", TokenizerFamily::bert, true, "bert"},
     KnownClass{"DistilBertTokenizer", TokenizerFamily::bert, false, "distilbert"},
     KnownClass{"ElectraTokenizer", TokenizerFamily::bert, true, "electra"},
+    KnownClass{"MobileBertTokenizer", TokenizerFamily::bert, true, "mobilebert"},
     KnownClass{"RobertaTokenizer", TokenizerFamily::roberta, false, "roberta"},
     KnownClass{"XLMRobertaTokenizer", TokenizerFamily::xlm_roberta, false, "xlm-roberta"},
     KnownClass{"MPNetTokenizer", TokenizerFamily::generic, false, "mpnet"},
     KnownClass{"Qwen2Tokenizer", TokenizerFamily::generic, false, "qwen3"},
+    KnownClass{"T5Tokenizer", TokenizerFamily::generic, false, "t5"},
+    KnownClass{"GemmaTokenizer", TokenizerFamily::gemma, false, "gemma3_text"},
     KnownClass{"PreTrainedTokenizer", TokenizerFamily::generic, true, ""},
     KnownClass{"TokenizersBackend", TokenizerFamily::generic, true, ""},  // its name since transformers 5
 };
@@ -126,6 +129,8 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& folder, const
   config.add_prefix_space = flag(settings, "add_prefix_space").value_or(false);
   config.trim_offsets = flag(settings, "trim_offsets").value_or(true);
   config.split_special_tokens = flag(settings, "split_special_tokens").value_or(false);
+  config.add_bos_token = flag(settings, "add_bos_token").value_or(true);
+  config.add_eos_token = flag(settings, "add_eos_token").value_or(false);
   config.clean_up_tokenization_spaces = flag(settings, "clean_up_tokenization_spaces");
   config.truncation_side = text(settings, "truncation_side");
   if (config.truncation_side && config.truncation_side != "left" && config.truncation_side != "right")

@@ -13,9 +13,10 @@ namespace mlxe {
 
 // Tokenizer classes that are loaded in the same way.
 enum class TokenizerFamily {
-  bert,         // BertTokenizer, DistilBertTokenizer, ElectraTokenizer
+  bert,         // BertTokenizer, DistilBertTokenizer, ElectraTokenizer, MobileBertTokenizer
   roberta,      // RobertaTokenizer
   xlm_roberta,  // XLMRobertaTokenizer
+  gemma,        // GemmaTokenizer
   generic,      // PreTrainedTokenizerFast, and classes this library does not know
 };
 
@@ -35,6 +36,8 @@ struct TokenizerConfig {
   bool add_prefix_space = false;
   bool trim_offsets = true;
   bool split_special_tokens = false;
+  bool add_bos_token = true;  // of GemmaTokenizer: around each text
+  bool add_eos_token = false;
   std::optional<bool> clean_up_tokenization_spaces;
   std::optional<std::string> truncation_side;
   int64_t model_max_length = 0;  // in tokens; 0: no limit

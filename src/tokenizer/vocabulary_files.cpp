@@ -52,6 +52,10 @@ json template_piece(const EdgeToken& token, int type_id) {
   return {{"SpecialToken", {{"id", token.content}, {"type_id", type_id}}}};
 }
 
+json described(const EdgeToken& token) {
+  return {{"id", token.content}, {"ids", {token.id}}, {"tokens", {token.content}}};
+}
+
 json template_text(const char* name, int type_id) {
   return {{"Sequence", {{"id", name}, {"type_id", type_id}}}};
 }
@@ -127,9 +131,6 @@ json byte_level_bpe_from_vocab(const std::filesystem::path& vocab, const std::fi
 }
 
 json bert_post_processor(const EdgeToken& cls, const EdgeToken& sep) {
-  const auto described = [](const EdgeToken& token) {
-    return json{{"id", token.content}, {"ids", {token.id}}, {"tokens", {token.content}}};
-  };
   const json single = {template_piece(cls, 0), template_text("A", 0), template_piece(sep, 0)};
   json pair = single;
   pair.push_back(template_text("B", 1));
@@ -146,6 +147,25 @@ json roberta_post_processor(const EdgeToken& cls, const EdgeToken& sep, const To
           {"cls", json::array({cls.content, cls.id})},
           {"trim_offsets", config.trim_offsets},
           {"add_prefix_space", config.add_prefix_space}};
+}
+
+json gemma_post_processor(const std::optional<EdgeToken>& bos, const std::optional<EdgeToken>& eos) {
+  json single = json::array(), pair = json::array(), tokens = json::object();
+  const auto add = [&](const json& piece, int type_id) {
+    if (type_id == 0) single.push_back(piece);
+    pair.push_back(piece);
+  };
+  for (const int type_id : {0, 1}) {
+    if (bos) add(template_piece(*bos, type_id), type_id);
+    add(template_text(type_id == 0 ? "A" : "B", type_id), type_id);
+    if (eos) add(template_piece(*eos, type_id), type_id);
+  }
+  for (const auto& token : {bos, eos})
+    if (token) tokens[token->content] = described(*token);
+  return {{"type", "TemplateProcessing"},
+          {"single", std::move(single)},
+          {"pair", std::move(pair)},
+          {"special_tokens", std::move(tokens)}};
 }
 
 }  // namespace mlxe

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "tokenizer/tokenizer_config.h"
@@ -20,7 +21,7 @@ nlohmann::json wordpiece_from_vocab(const std::filesystem::path& vocab, const To
 nlohmann::json byte_level_bpe_from_vocab(const std::filesystem::path& vocab,
                                          const std::filesystem::path& merges, const TokenizerConfig& config);
 
-// The post-processors of the two families.
+// The post-processors of the families.
 struct EdgeToken {
   std::string content;
   int32_t id;
@@ -28,6 +29,8 @@ struct EdgeToken {
 nlohmann::json bert_post_processor(const EdgeToken& cls, const EdgeToken& sep);
 nlohmann::json roberta_post_processor(const EdgeToken& cls, const EdgeToken& sep,
                                       const TokenizerConfig& config);
+// Gemma's, around each text of a pair; any of the two tokens may be absent.
+nlohmann::json gemma_post_processor(const std::optional<EdgeToken>& bos, const std::optional<EdgeToken>& eos);
 
 // BERT's text cleaning, as "normalizer" of tokenizer.json.
 nlohmann::json bert_normalizer(const TokenizerConfig& config);

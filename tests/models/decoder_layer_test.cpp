@@ -28,7 +28,8 @@ using testing::HasSubstr;
 constexpr int64_t kSize = 32;  // of a head: four have 128 columns, the model 64
 constexpr int kLayers = 2;
 constexpr float kEpsilon = 1e-6f, kBase = 10000;
-constexpr LayerNorm kRms{.epsilon = kEpsilon, .has_bias = Bias::no, .kind = NormKind::rms};
+constexpr LayerNorm kRms{.epsilon = kEpsilon, .has_bias = Bias::no, .kind = NormKind::rms},
+    kRmsOnePlus{.epsilon = kEpsilon, .has_bias = Bias::no, .kind = NormKind::rms_one_plus};
 
 struct Case {
   const char* name;
@@ -53,15 +54,33 @@ std::vector<Case> cases() {
       {"norms",
        {.heads = 4, .norms = HeadNorms{kRms, kRms}},
        [](Kind& k, auto&) { k.key_norm = k.query_norm; }},
+      {"scaled", {.heads = 4, .scale = 0.1f}, [](Kind& k, auto&) { k.scale = 0; }},
+      {"near_positions",
+       {.heads = 4, .rotary = Rotary{kBase, 4}},
+       [](Kind& k, auto&) { k.rotary_factor = 3; }},
+      // All norms of the model, and scaled embeddings.
+      {"norms_of_one_plus",
+       {.heads = 4, .norms = HeadNorms{kRmsOnePlus, kRmsOnePlus}},
+       [](Kind&, auto& w) {
+         for (double& v : w.at("layers.1.norm1.weight").v) v -= 1;
+       }},
       {"all",
        {.heads = 4, .kv_heads = 2, .rotary = Rotary{kBase}, .norms = HeadNorms{kRms, kRms}, .causal = true},
        [](Kind& k, auto&) { k.rotary_base *= 1.1; }},
   };
 }
 
+bool is_one_plus(const AttentionSpec& spec) {
+  return spec.norms && spec.norms->query.kind == NormKind::rms_one_plus;
+}
+
 Plan plan_of(const AttentionSpec& spec) {
   PlanBuilder p;
-  ValueId x = p.lookup(std::array{std::pair(p.table("words", kVocabulary, kHidden), RowIndex::ids)});
+  const auto norm = [&](const std::string& name, ValueId x) {
+    return p.rms_norm(name, x, kEpsilon, is_one_plus(spec) ? NormKind::rms_one_plus : NormKind::rms);
+  };
+  const int words = p.table("words", kVocabulary, kHidden, Role::embedding, is_one_plus(spec) ? 3.0f : 1.0f);
+  ValueId x = p.lookup(std::array{std::pair(words, RowIndex::ids)});
   p.end_layer(x);
   const int64_t width = spec.heads * kSize, kv_width = width / spec.group();
   for (int i = 0; i < kLayers; ++i) {
@@ -69,17 +88,17 @@ Plan plan_of(const AttentionSpec& spec) {
     const std::array<std::string, 3> names{"query", "key", "value"};
     const std::array<std::string, 2> norms{"query_norm", "key_norm"};
     const std::vector<ValueId> qkv =
-        p.linears(names, p.rms_norm("norm1", x, kEpsilon), std::array{width, kv_width, kv_width}, Bias::no);
+        p.linears(names, norm("norm1", x), std::array{width, kv_width, kv_width}, Bias::no);
     const ValueId a =
         p.attention("self", qkv, spec, {},
                     spec.norms ? std::span<const std::string>(norms) : std::span<const std::string>());
     x = p.add("add1", p.linear("out", a, kHidden, Bias::no), x);
-    const ValueId f = p.gated_feed_forward("gate", "up", "down", p.rms_norm("norm2", x, kEpsilon),
-                                           kFeedForward, Activation::silu, Bias::no);
+    const ValueId f = p.gated_feed_forward("gate", "up", "down", norm("norm2", x), kFeedForward,
+                                           Activation::silu, Bias::no);
     x = p.add("add2", f, x);
     if (i + 1 == kLayers) {
       p.scope("");
-      x = p.rms_norm("norm", x, kEpsilon);
+      x = norm("norm", x);
     }
     p.end_layer(x);
   }
@@ -94,6 +113,8 @@ naive::AttentionKind kind_of(const AttentionSpec& spec) {
           .causal = spec.causal,
           .window = spec.window,
           .rotary_base = spec.rotary ? static_cast<double>(spec.rotary->base) : 0,
+          .rotary_factor = spec.rotary ? static_cast<double>(spec.rotary->factor) : 1,
+          .scale = static_cast<double>(spec.scale.value_or(0)),
           .epsilon = static_cast<double>(kEpsilon)};
 }
 
@@ -108,6 +129,12 @@ std::vector<naive::Mat> naive_layers(const Case& c, naive::Weights w, const std:
   const auto times = [&](const naive::Mat& x, const std::string& name) {
     return naive::linear(x, w.at(name + ".weight"), {});
   };
+  if (is_one_plus(c.spec)) {
+    for (double& v : w.at("words.weight").v) v *= 3;
+    for (auto& [name, values] : w)
+      if (name.find("norm") != name.npos)
+        for (double& v : values.v) v += 1;
+  }
   naive::Mat x(static_cast<int64_t>(ids.size()), kHidden);
   for (int64_t t = 0; t < x.rows; ++t)
     for (int64_t i = 0; i < kHidden; ++i)
@@ -282,6 +309,14 @@ TEST(DecoderPlan, IsPrintedAndCheckedWithItsHeads) {
               HasSubstr("query_norm, key_norm, 4 heads, 2 of keys and values, causal, rotary, base 10000"));
   EXPECT_THAT(to_text(plan, plan.whole, [](const std::string&) { return std::string(); }),
               HasSubstr("rms norm"));
+  const auto printed = [](const AttentionSpec& spec) {
+    const Plan own = plan_of(spec);
+    return to_text(own, own.whole, [](const std::string&) { return std::string(); });
+  };
+  EXPECT_THAT(printed({.heads = 4, .norms = HeadNorms{kRmsOnePlus, kRmsOnePlus}}),
+              AllOf(HasSubstr("words by ids [96, 64] times 3"), HasSubstr("rms norm, 1 + weight")));
+  EXPECT_THAT(printed({.heads = 4, .rotary = Rotary{kBase, 4}, .scale = 0.25f}),
+              HasSubstr("4 heads, scale 0.25, rotary, base 10000, positions divided by 4"));
   PlanBuilder p;
   const ValueId x = p.lookup(std::array{std::pair(p.table("words", 10, 8), RowIndex::ids)});
   EXPECT_THAT(error_text(

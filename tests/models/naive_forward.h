@@ -88,13 +88,13 @@ inline Mat columns_of(const Mat& x, int64_t first, int64_t count) {
   return y;
 }
 
-// Su et al. 2021, with the pairs of GPT-NeoX: columns i and i + n/2.
-inline Mat rotated(const Mat& x, double base) {
+// Su et al. 2021, with the pairs of GPT-NeoX: columns i and i + n/2. Positions are divided by `factor`.
+inline Mat rotated(const Mat& x, double base, double factor) {
   Mat y = x;
   const int64_t half = x.columns / 2;
   for (int64_t m = 0; m < x.rows; ++m)
     for (int64_t i = 0; i < half; ++i) {
-      const double angle = static_cast<double>(m) *
+      const double angle = static_cast<double>(m) / factor *
                            std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(x.columns));
       y.at(m, i) = x.at(m, i) * std::cos(angle) - x.at(m, i + half) * std::sin(angle);
       y.at(m, i + half) = x.at(m, i + half) * std::cos(angle) + x.at(m, i) * std::sin(angle);
@@ -105,8 +105,10 @@ inline Mat rotated(const Mat& x, double base) {
 struct AttentionKind {
   int64_t heads, kv_heads;  // consecutive heads share keys and values (Ainslie et al. 2023)
   bool causal = false;
-  int64_t window = 0;                  // 0: none
-  double rotary_base = 0;              // 0: none
+  int64_t window = 0;      // 0: none
+  double rotary_base = 0;  // 0: none
+  double rotary_factor = 1;
+  double scale = 0;                    // 0: 1 / sqrt(columns of a head)
   Mat query_norm = {}, key_norm = {};  // empty: none
   double epsilon = 0;
 };
@@ -116,8 +118,9 @@ inline Mat attention(const Mat& q, const Mat& k, const Mat& v, const AttentionKi
   const auto made = [&](const Mat& x, int64_t head, const Mat& norm) {
     Mat y = columns_of(x, head * size, size);
     if (!norm.v.empty()) y = rms_norm(y, norm, kind.epsilon);
-    return kind.rotary_base > 0 ? rotated(y, kind.rotary_base) : y;
+    return kind.rotary_base > 0 ? rotated(y, kind.rotary_base, kind.rotary_factor) : y;
   };
+  const double scale = kind.scale > 0 ? kind.scale : 1 / std::sqrt(static_cast<double>(size));
   Mat out(n, q.columns);
   for (int64_t h = 0; h < kind.heads; ++h) {
     const int64_t shared = h / (kind.heads / kind.kv_heads);
@@ -129,7 +132,7 @@ inline Mat attention(const Mat& q, const Mat& k, const Mat& v, const AttentionKi
         if ((kind.causal && j > i) || (kind.window > 0 && std::abs(i - j) > kind.window)) continue;
         double dot = 0;
         for (int64_t c = 0; c < size; ++c) dot += queries.at(i, c) * keys.at(j, c);
-        p[static_cast<size_t>(j)] = dot / std::sqrt(static_cast<double>(size));
+        p[static_cast<size_t>(j)] = dot * scale;
         largest = std::max(largest, p[static_cast<size_t>(j)]);
       }
       for (double& e : p) sum += e = std::exp(e - largest);

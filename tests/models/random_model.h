@@ -13,7 +13,9 @@
 #include "mlx_encoder/quantize.h"
 #include "models/bert.h"
 #include "models/distilbert.h"
+#include "models/gemma3.h"
 #include "models/heads.h"
+#include "models/mobilebert.h"
 #include "models/model.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
@@ -23,7 +25,7 @@ namespace mlxe::test {
 
 inline constexpr int64_t kVocabulary = 96, kHidden = 64, kFeedForward = 128, kHeads = 4, kPositions = 160;
 
-enum class Kind { bert, distilbert, roberta, mpnet, modernbert, qwen3 };
+enum class Kind { bert, distilbert, roberta, mpnet, modernbert, qwen3, gemma3, mobilebert };
 
 inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf) {
   const BertConfig bert_config{.vocab_size = kVocabulary,
@@ -71,12 +73,41 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                            .activation = activation,
                            .attention_bias = Bias::yes};
   qwen3_config.layers[1].window = 7;
+  const LayerNorm one_plus{.epsilon = 1e-6f, .has_bias = Bias::no, .kind = NormKind::rms_one_plus};
+  const AttentionSpec both_ways{.heads = kHeads,
+                                .kv_heads = kHeads / 2,
+                                .rotary = Rotary{1e6f, 8},
+                                .norms = HeadNorms{one_plus, one_plus},
+                                .scale = 0.2f};
+  Gemma3Config gemma3_config{.vocab_size = kVocabulary,
+                             .hidden_size = kHidden,
+                             .intermediate_size = kFeedForward,
+                             .max_positions = kPositions,
+                             .head_size = 32,
+                             .layers = {both_ways, both_ways},
+                             .norm_epsilon = 1e-6f,
+                             .activation = activation,
+                             .attention_bias = Bias::no};
+  gemma3_config.layers[0].window = 7;
+  const MobileBertConfig mobilebert_config{.vocab_size = kVocabulary,
+                                           .hidden_size = kHidden,
+                                           .embedding_size = kHidden,
+                                           .max_positions = kPositions,
+                                           .type_vocab_size = 2,
+                                           .layers = 2,
+                                           .heads = kHeads,
+                                           .intermediate_size = kFeedForward,
+                                           .bottleneck_size = 2 * kHidden,
+                                           .feed_forwards = 3,
+                                           .activation = activation};
   Model model{.model_type = "tiny",
               .plan = kind == Kind::distilbert   ? mlxe::distilbert(distilbert_config)
                       : kind == Kind::roberta    ? mlxe::roberta(bert_config, 1)
                       : kind == Kind::mpnet      ? mlxe::mpnet(bert_config, 32)
                       : kind == Kind::modernbert ? mlxe::modernbert(modernbert_config)
                       : kind == Kind::qwen3      ? mlxe::qwen3(qwen3_config)
+                      : kind == Kind::gemma3     ? mlxe::gemma3(gemma3_config)
+                      : kind == Kind::mobilebert ? mlxe::mobilebert(mobilebert_config)
                                                  : mlxe::bert(bert_config),
               .labels = {"a", "b", "c"}};
   PlanBuilder heads(std::move(model.plan));

@@ -160,6 +160,12 @@ TEST(Config, ValuesItCannotHonourAreErrorsAllAtOnce) {
                     HasSubstr("\"position_embedding_type\" is \"relative_key\"")));
 }
 
+TEST(Config, AnArchitectureMayIgnoreAKey) {
+  const Config c = config(R"({"is_encoder_decoder": true, "is_decoder": true})");
+  EXPECT_THAT(error_of([&] { c.reject_unsupported("is_encoder_decoder"); }, ErrorCode::unsupported),
+              AllOf(HasSubstr("is_decoder"), Not(HasSubstr("is_encoder_decoder"))));
+}
+
 // Tests every row of the table.
 TEST(Config, EveryRejectedKeyIsRejected) {
   ASSERT_EQ(rejected_keys().size(), 8u);

@@ -63,9 +63,10 @@ const Named kSchemes[] = {
 };
 
 TEST(Convert, PredictsEveryByteOfTheFolder) {
-  for (const char* model :
-       {"bert", "bert_old_names", "bert_sharded", "bert_f64", "bert_f16", "bert_odd", "distilbert_cls",
-        "roberta_cls", "xlm_roberta", "electra", "mpnet", "modernbert", "qwen3", "qwen3_lm", "st_dense"})
+  for (const char* model : {"bert",       "bert_old_names", "bert_sharded", "bert_f64",    "bert_f16",
+                            "bert_odd",   "distilbert_cls", "roberta_cls",  "xlm_roberta", "electra",
+                            "mobilebert", "mpnet",          "modernbert",   "qwen3",       "qwen3_lm",
+                            "gemma3_lm",  "st_gemma3",      "t5",           "t5_lm",       "st_dense"})
     for (const Named& scheme : kSchemes) {
       SCOPED_TRACE(std::string(model) + ", " + scheme.name);
       const TemporaryFolder folder;
@@ -737,6 +738,30 @@ TEST(Convert, AnOutputMatrixIsTiedWhereConfigSaysSo) {
   EXPECT_FALSE(has_copy(true));
   EXPECT_TRUE(has_copy(false));
   EXPECT_TRUE(has_copy(nullptr));
+}
+
+// T5's words are one table under two names. Files hold either, or both.
+TEST(Convert, WordsOfT5AreStoredOnceUnderEitherName) {
+  constexpr const char *kShared = "shared.weight", *kEncoder = "encoder.embed_tokens.weight";
+  const TemporaryFolder folder;
+  const auto converted = [&](const std::string& name, const std::function<void(RawTensors&)>& change) {
+    const fs::path source = test::changed_copy(tiny("t5"), folder / name, change);
+    convert({.model = source, .output = folder / ("out " + name), .scheme = kAffine8g32});
+    return folder / ("out " + name);
+  };
+  const fs::path one = converted("one", [](RawTensors&) {});
+  const fs::path both = converted("both", [&](RawTensors& t) { t[kEncoder] = t.at(kShared); });
+  const fs::path other = converted("other", [&](RawTensors& t) {
+    t[kEncoder] = t.at(kShared);
+    t.erase(kShared);
+  });
+  for (const auto& [out, name, not_there] :
+       {std::tuple(both, kShared, kEncoder), {other, kEncoder, kShared}}) {
+    const RawTensors tensors = test::read_tensors(out / "model.safetensors");
+    EXPECT_TRUE(tensors.contains(name)) << out;
+    EXPECT_FALSE(tensors.contains(not_there)) << out;
+    EXPECT_EQ(test::hidden_of(out).values, test::hidden_of(one).values) << out;
+  }
 }
 
 TEST(MlxEmbeddingsLayout, RefusesAnArchitectureTheReaderHasNoModelFor) {

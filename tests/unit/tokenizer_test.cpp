@@ -222,6 +222,29 @@ TEST(TokenizerFolder, says_what_it_does_not_honour) {
   EXPECT_THAT(heard_at_load(BertFolder().path()), ElementsAre());
 }
 
+// GemmaTokenizerFast builds its post-processor from these settings, whatever tokenizer.json says.
+TEST(TokenizerFolder, of_gemma_adds_the_tokens_its_settings_say) {
+  const std::filesystem::path source = std::filesystem::path(MLXE_TEST_DATA) / "tiny/gemma3";
+  const nlohmann::json as_saved = nlohmann::json::parse(test::read_file(source / "tokenizer_config.json"));
+  const auto edges = [&](const nlohmann::json& changes) {
+    const test::TemporaryFolder folder;
+    std::filesystem::copy(source / "tokenizer.json", folder / "tokenizer.json");
+    nlohmann::json settings = as_saved;
+    settings.merge_patch(changes);
+    write_file(folder / "tokenizer_config.json", settings.dump());
+    const Tokenizer tokenizer = Tokenizer::load(folder.path(), {});
+    std::vector<int32_t> ids = tokenizer.encode("The cat", "sat").ids;
+    const int32_t bos = *tokenizer.id("<bos>"), eos = *tokenizer.id("<eos>");
+    std::string text;
+    for (const int32_t id : ids) text += id == bos ? "<" : id == eos ? ">" : "";
+    return text;
+  };
+  EXPECT_EQ(edges({}), "<><>");
+  EXPECT_EQ(edges({{"add_eos_token", nullptr}, {"bos_token", nullptr}}), "<<") << "the class's defaults";
+  EXPECT_EQ(edges({{"add_bos_token", false}}), ">>");
+  EXPECT_EQ(edges({{"add_bos_token", false}, {"add_eos_token", false}}), "");
+}
+
 // ---- invalid tokenizer.json: always an Error
 
 // Loads the tokenizer and encodes a text. True if both succeeded.

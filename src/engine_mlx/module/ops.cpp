@@ -36,14 +36,20 @@ mx::array indices(std::span<const int32_t> rows) {
 }
 
 mx::array look_up(const MlxWeight& table, const Lookup& lookup) {
-  check_rows(lookup.rows, lookup.table.rows, table.name);
-  const mx::array rows = indices(lookup.rows);
+  check_rows(lookup, lookup.table.rows, table.name);
+  const mx::array given = indices(lookup.rows);
+  const mx::array rows = lookup.gaps ? mx::maximum(given, mx::array(0)) : given;
   const mx::array codes = mx::take(table.codes, rows, 0);
-  if (!table.quantized()) return codes;
+  const auto finished = [&](mx::array x) {
+    if (lookup.table.scale != 1) x = mx::multiply(x, constant(lookup.table.scale, x));
+    if (!lookup.gaps) return x;
+    return mx::where(mx::expand_dims(mx::equal(given, mx::array(kNoRow)), 1), constant(0, x), x);
+  };
+  if (!table.quantized()) return finished(codes);
   std::optional<mx::array> biases;
   if (table.biases) biases = mx::take(*table.biases, rows, 0);
-  return mx::dequantize(codes, mx::take(*table.scales, rows, 0), biases, table.scheme.group_size,
-                        table.scheme.bits, mlx_mode(table.scheme.mode), std::nullopt, table.dtype);
+  return finished(mx::dequantize(codes, mx::take(*table.scales, rows, 0), biases, table.scheme.group_size,
+                                 table.scheme.bits, mlx_mode(table.scheme.mode), std::nullopt, table.dtype));
 }
 
 // Evaluates the queued operations before the next layer is built, so that only one layer's temporaries
@@ -152,7 +158,7 @@ mx::array MlxOps::attend(const mx::array& q, const mx::array& k, const mx::array
   constexpr int kWindowQueries = 256;
   const int texts = q.shape(0), heads = q.shape(1), queries = q.shape(2), size = q.shape(3),
             length = k.shape(2);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(size));
+  const float scale = spec.scale_of(size);
   const auto window = static_cast<int>(spec.window);
   // MLX's own causal mask lets the last query see the last key, as here.
   const bool by_mode = spec.causal && window == 0 && !spec.relative_bias && !chunk.mask;
@@ -190,7 +196,7 @@ mx::array MlxOps::attention(const std::vector<mx::array>& qkv, AttentionSpec spe
   };
   const auto turned = [&](const mx::array& x, LayerNorm HeadNorms::*norm) {
     const mx::array y = spec.norms ? normalized(x, *spec.norms.*norm) : x;
-    return spec.rotary ? mx::fast::rope(y, size, false, spec.rotary->base, 1.0f, 0) : y;
+    return spec.rotary ? mx::fast::rope(y, size, false, spec.rotary->base, 1 / spec.rotary->factor, 0) : y;
   };
   std::vector<mx::array> results;
   for (const PaddedLayout::Chunk& chunk : layout_.chunks()) {
@@ -214,6 +220,9 @@ mx::array MlxOps::attention(const std::vector<mx::array>& qkv, AttentionSpec spe
 mx::array MlxOps::normalized(const mx::array& x, const LayerNorm& n) const {
   const mx::array& weight = weights_.at(n.weight).codes;
   if (n.kind == NormKind::rms) return mx::fast::rms_norm(x, weight, n.epsilon);
+  if (n.kind == NormKind::affine) return mx::add(mx::multiply(x, weight), weights_.at(n.bias).codes);
+  if (n.kind == NormKind::rms_one_plus)
+    return mx::fast::rms_norm(x, mx::add(weight, constant(1, weight)), n.epsilon);
   std::optional<mx::array> bias;
   if (n.bias != kNoWeight) bias = weights_.at(n.bias).codes;
   return mx::fast::layer_norm(x, weight, bias, n.epsilon);

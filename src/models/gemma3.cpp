@@ -1,0 +1,154 @@
+#include "models/gemma3.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "format/json_file.h"
+#include "mlx_encoder/error.h"
+#include "models/grouped_heads.h"
+#include "models/layer_types.h"
+#include "models/plan_builder.h"
+
+namespace mlxe {
+namespace {
+
+constexpr const char* kKnownRotary = "only plain and linearly scaled rotary positions are computed";
+
+// `own`: an object with the kind of rotary positions, and possibly their base.
+Rotary gemma3_rotary(const Config& own, double base) {
+  bool linear = false;
+  for (const char* key : {"rope_type", "type"}) {  // the second is older
+    own.reject_unless(key, {"default", "linear"}, kKnownRotary);
+    linear = linear || (own.has(key) && own.get<std::string>(key) == "linear");
+  }
+  Rotary rotary{.base = static_cast<float>(own.non_negative_number_or("rope_theta", base))};
+  if (linear) rotary.factor = static_cast<float>(own.non_negative_number("factor"));
+  if (rotary.factor < 1)
+    throw Error(ErrorCode::format,
+                fmt::format("{}: \"factor\" is {}, expected a number from 1 on", own.where(), rotary.factor));
+  if (const std::vector<std::string> unknown = own.unused_keys(); !unknown.empty())
+    throw Error(ErrorCode::unsupported,
+                fmt::format("{}: has {}; {}", own.where(), printable(unknown[0]), kKnownRotary));
+  return rotary;
+}
+
+struct Gemma3Rotary {
+  Rotary full, sliding;
+};
+
+// transformers 4 writes two bases and "rope_scaling", which layers with a window do not have; transformers 5 writes
+// "rope_parameters" of both kinds of layers.
+Gemma3Rotary gemma3_rotaries(const Config& c) {
+  const double full = c.non_negative_number_or("rope_theta", 1e6),
+               sliding = c.non_negative_number_or("rope_local_base_freq", 1e4);
+  Gemma3Rotary found{{static_cast<float>(full)}, {static_cast<float>(sliding)}};
+  c.harmless({"rope_scaling", "rope_parameters"});
+  if (c.has("rope_scaling")) found.full = gemma3_rotary(c.object("rope_scaling"), full);
+  if (c.has("rope_parameters")) {
+    const Config all = c.object("rope_parameters");
+    if (all.has(kFullAttention)) found.full = gemma3_rotary(all.object(kFullAttention), full);
+    if (all.has(kSlidingAttention)) found.sliding = gemma3_rotary(all.object(kSlidingAttention), sliding);
+  }
+  for (const Rotary& rotary : {found.full, found.sliding})
+    if (!(rotary.base > 0))
+      throw Error(ErrorCode::format, c.where() + ": the base of rotary positions is 0, expected more");
+  return found;
+}
+
+// Largest distance from a query to a key in sliding layers. "sliding_window" is a number of tokens W with the query's
+// own. In both directions, Gemma3TextConfig makes it W / 2 + 1 to either side, again with the query's own.
+int64_t gemma3_window(const Config& c, bool causal) {
+  const int64_t tokens = c.positive_or("sliding_window", 4096);
+  const int64_t window = causal ? tokens - 1 : tokens / 2;
+  if (window == 0)
+    throw Error(ErrorCode::unsupported,
+                c.where() + ": \"sliding_window\" is 1; this version computes windows of two tokens or more");
+  return window;
+}
+
+}  // namespace
+
+Gemma3Config read_gemma3_config(const Config& c) {
+  c.reject_unless("attn_logit_softcapping", {nullptr}, "capped attention scores are not computed");
+  // Of the language model's output, of its cache, and what stands for "layer_types" in some files, which then have it.
+  c.harmless({"final_logit_softcapping", "cache_implementation", "_sliding_window_pattern"});
+  const GroupedHeads heads = read_grouped_heads(c, 4, 256);
+  Gemma3Config config{
+      .vocab_size = c.positive("vocab_size"),
+      .hidden_size = c.positive("hidden_size"),
+      .intermediate_size = c.positive("intermediate_size"),
+      .max_positions = c.positive_or("max_position_embeddings", 131072),
+      .head_size = heads.size,
+      .layers = {},
+      .norm_epsilon = static_cast<float>(c.non_negative_number_or("rms_norm_eps", 1e-6)),
+      .activation = parse_activation(c.get_or<std::string>("hidden_activation", "gelu_pytorch_tanh"),
+                                     c.where() + ": \"hidden_activation\""),
+      .attention_bias = c.get_or<bool>("attention_bias", false) ? Bias::yes : Bias::no};
+  const bool causal = !c.get_or<bool>("use_bidirectional_attention", false);
+  const double scalar = c.non_negative_number_or("query_pre_attn_scalar", 256);
+  if (!(scalar > 0))
+    throw Error(ErrorCode::format, c.where() + ": \"query_pre_attn_scalar\" is 0, expected more");
+  const LayerNorm norm{.epsilon = config.norm_epsilon, .has_bias = Bias::no, .kind = NormKind::rms_one_plus};
+  const auto [full, sliding] = gemma3_rotaries(c);
+  const int64_t window = gemma3_window(c, causal), every = c.positive_or("sliding_window_pattern", 6);
+  std::vector<bool> otherwise;
+  for (int64_t i = 0, layers = c.positive("num_hidden_layers"); i < layers; ++i)
+    otherwise.push_back((i + 1) % every != 0);
+  for (const bool slides : sliding_layers(c, otherwise))
+    config.layers.push_back({.heads = heads.heads,
+                             .kv_heads = heads.kv_heads,
+                             .rotary = slides ? sliding : full,
+                             .norms = HeadNorms{norm, norm},
+                             .window = slides ? window : 0,
+                             .causal = causal,
+                             .scale = static_cast<float>(1 / std::sqrt(scalar))});
+  return config;
+}
+
+Plan gemma3(const Gemma3Config& c) {
+  PlanBuilder p;
+  const auto norm = [&](const std::string& name, ValueId x) {
+    return p.rms_norm(name, x, c.norm_epsilon, NormKind::rms_one_plus);
+  };
+  // transformers rounds the scale to the dtype it holds the table in. Models are compared in float32.
+  const int words = p.table("embed_tokens", c.vocab_size, c.hidden_size, Role::embedding,
+                            std::sqrt(static_cast<float>(c.hidden_size)));
+  ValueId x = p.lookup(std::array{std::pair(words, RowIndex::ids)});
+  p.end_layer(x);
+  const std::array<std::string, 3> qkv{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"};
+  const std::array<std::string, 2> norms{"self_attn.q_norm", "self_attn.k_norm"};
+  for (size_t i = 0; i < c.layers.size(); ++i) {
+    const AttentionSpec& spec = c.layers[i];
+    const int64_t width = spec.heads * c.head_size, kv_width = width / spec.group();
+    p.scope("layers." + std::to_string(i) + ".");
+    const ValueId in = norm("input_layernorm", x);
+    const ValueId attended =
+        p.attention("self_attn", p.linears(qkv, in, std::array{width, kv_width, kv_width}, c.attention_bias),
+                    spec, {}, norms);
+    const ValueId o = p.linear("self_attn.o_proj", attended, c.hidden_size, c.attention_bias);
+    const ValueId a = p.add("self_attn", norm("post_attention_layernorm", o), x);
+    const ValueId f = p.gated_feed_forward("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
+                                           norm("pre_feedforward_layernorm", a), c.intermediate_size,
+                                           c.activation, Bias::no);
+    x = p.add("mlp", norm("post_feedforward_layernorm", f), a);
+    if (i + 1 == c.layers.size()) {
+      p.scope("");
+      x = norm("norm", x);
+    }
+    p.end_layer(x);
+  }
+  Plan plan = p.finish();
+  plan.max_tokens = c.max_positions;
+  return plan;
+}
+
+Model make_gemma3(const Config& c) {
+  return {.plan = gemma3(read_gemma3_config(c))};
+}
+
+}  // namespace mlxe
