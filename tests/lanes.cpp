@@ -25,6 +25,7 @@ constexpr const char* kSlow[] = {
     "Models/BatchOfTexts.*/mlx_*",
     "MlxEngine.CutsLargeBatchesIntoChunks",
     "Int8Engine.TenThousand*",  // a soak test
+    "Encoder.MemoryStaysFlat*",
     "SharedFacts.*",
     "SharedMaterial.*",  // thousands of texts; exception below
     "FullSizeDistilBert.Int8*",

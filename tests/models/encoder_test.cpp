@@ -3,10 +3,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <barrier>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
+#include <thread>
 
 #include "golden.h"
+#include "sanitizers.h"
 #include "test_files.h"
 
 namespace mlxe::encoder_test {
@@ -188,6 +194,42 @@ TEST(Entities, OfBioesAndBilouEndWhereTheTagSaysSo) {
             "E-mail 0-2;S-curve 2-4;L-shape 4-5;");
 }
 
+// Each word gets one label first, and ends and singles count as its label says.
+TEST(Entities, OfBioesAndBilouByWord) {
+  for (const auto& [end, alone] : {std::pair("E-", "S-"), std::pair("L-", "U-")}) {
+    const std::vector<std::string> labels{"O", "B-a", "I-a", std::string(end) + "a",
+                                          std::string(alone) + "a"};
+    enum { kO, kB, kI, kE, kS };
+    std::vector<TokenScores> tokens;
+    const auto token = [&](bool continues, const std::vector<std::pair<int, float>>& scores) {
+      const auto at = static_cast<int32_t>(tokens.size());
+      TokenScores t{.begin = at, .end = at + 1, .continues_word = continues, .scores = std::vector<float>(5)};
+      for (const auto& [label, score] : scores) t.scores[static_cast<size_t>(label)] = score;
+      tokens.push_back(t);
+    };
+    const auto found = [&](Aggregation aggregation) {
+      std::string text;
+      for (const Entity& e : entities(tokens, labels, aggregation))
+        text += fmt::format("{} {}-{} {:.3f};", e.label, e.begin, e.end, e.score);
+      return text;
+    };
+    token(false, {{kB, 0.6f}, {kI, 0.4f}});  // first B, average I, max I
+    token(true, {{kB, 0.1f}, {kI, 0.9f}});
+    token(false, {{kE, 0.5f}, {kS, 0.45f}});  // first E, average S, max E
+    token(true, {{kE, 0.3f}, {kS, 0.4f}});
+    token(false, {{kI, 0.9f}});  // nothing joins an end
+    EXPECT_EQ(found(Aggregation::first), "a 0-4 0.550;a 4-5 0.900;");
+    EXPECT_EQ(found(Aggregation::average), "a 0-2 0.650;a 2-4 0.425;a 4-5 0.900;");
+    EXPECT_EQ(found(Aggregation::max), "a 0-4 0.700;a 4-5 0.900;");
+    tokens.clear();
+    token(false, {{kS, 0.5f}});  // singles stay apart, whatever stands beside them
+    token(false, {{kS, 0.5f}});
+    token(false, {{kE, 0.5f}});
+    for (const Aggregation by : {Aggregation::first, Aggregation::average, Aggregation::max})
+      EXPECT_EQ(found(by), "a 0-1 0.500;a 1-2 0.500;a 2-3 0.500;");
+  }
+}
+
 TEST(EntitiesShared, OfTheModelWithATypeCalledO) {
   const std::filesystem::path folder = std::filesystem::path(MLXE_SHARED_DIR) / "cases/real-B01/model";
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
@@ -201,6 +243,60 @@ TEST(EntitiesShared, OfTheModelWithATypeCalledO) {
       text[0].substr(static_cast<size_t>(found[0].begin), static_cast<size_t>(found[0].end - found[0].begin)),
       "cat");
 }
+
+#ifdef __linux__
+int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t size = 0, resident = 0;
+  file >> size >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+// What encoder.h says is kept between calls does not depend on how long they go on. In the warm-up all callers run the
+// largest call at once, so that each workspace gets its final size. From then on a call allocates only its own texts,
+// tokens and results: kMostTexts texts of up to kMostTokens tokens, of which each takes less than 64 bytes (an id, a
+// type, two pairs of offsets, a word, a sequence, four letters). The heap may keep that much for each thread.
+TEST(Encoder, MemoryStaysFlatUnderManyCallers) {
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers keep freed memory";
+  constexpr size_t kCallers = 16, kThreads = 4, kMostTexts = 32, kMostTokens = 40, kCalls = 200;
+  constexpr auto kBound = static_cast<int64_t>((kCallers + kThreads) * kMostTexts * kMostTokens * 64);
+  const Encoder encoder =
+      Encoder::load(test::kTinyFolders / "st_mean_norm", {.engine = EngineKind::cpu, .threads = kThreads});
+  const auto texts = [](size_t count, size_t words) {
+    std::string text;
+    for (size_t i = 0; i + 2 < words; ++i) text += "cat ";  // beside two special tokens
+    return std::vector<std::string>(count, text);
+  };
+  const auto largest = [&](std::mt19937&) { return texts(kMostTexts, kMostTokens); };
+  const auto mixed = [&](std::mt19937& random) {
+    const size_t count = 1 + random() % kMostTexts;
+    return texts(count, 3 + random() % (kMostTokens - 2));
+  };
+  // Returns by how much the resident memory rose. `keep`: the twin, a leak of each call's vectors.
+  const auto rise = [&](size_t calls, const auto& input, bool keep = false) {
+    const int64_t before = resident_bytes();
+    std::barrier together(kCallers);
+    std::vector<std::vector<Vectors>> kept(kCallers);
+    std::vector<std::thread> callers;
+    for (uint32_t t = 0; t < kCallers; ++t)
+      callers.emplace_back([&, t] {
+        std::mt19937 random(t);
+        for (size_t i = 0; i < calls; ++i) {
+          if (i < 8) together.arrive_and_wait();
+          Vectors vectors = encoder.embed(input(random));
+          if (keep) kept[t].push_back(std::move(vectors));
+        }
+      });
+    for (std::thread& t : callers) t.join();
+    return resident_bytes() - before;
+  };
+  rise(20, largest);
+  rise(kCalls, mixed);
+  EXPECT_LE(rise(kCalls, mixed), kBound);
+  EXPECT_LE(rise(2 * kCalls, mixed), kBound);
+  EXPECT_GT(rise(2 * kCalls, mixed, true), kBound);
+}
+#endif
 
 INSTANTIATE_TEST_SUITE_P(Models, TinyEncoder, ::testing::ValuesIn(test::kTinyNames),
                          [](const auto& parameters) { return std::string(parameters.param); });

@@ -1,12 +1,14 @@
 // The function from logits to scores: a CrossEncoder's activation, in the place of each version, else the
 // function of transformers' pipeline. Also the heads of folders whose config.json is incomplete or
 // contradictory.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <optional>
 
+#include "mlx_encoder/convert.h"
 #include "mlx_encoder/encoder.h"
 #include "model_folders.h"
 
@@ -101,6 +103,42 @@ TEST_F(CrossEncoderFolder, ItsActivationIsUsedFromEachPlaceItWasKeptIn) {
   places[0](kSigmoid);
   places[1](kIdentity);
   EXPECT_EQ(function(), "identity");
+}
+
+TEST_F(CrossEncoderFolder, ItsActivationIsThatOfAConversion) {
+  for (const char* activation : {kIdentity, kSigmoid})
+    for (int place = 0; place < 3; ++place) {
+      SCOPED_TRACE(fmt::format("{}, place {}", activation, place));
+      copy("bert_prefix");
+      if (place == 2) {
+        save_as_cross_encoder({{"activation_fn", activation}});
+      } else {
+        test::change_config(folder_, [&](json& c) {
+          if (place == 0) c["sbert_ce_default_activation_function"] = activation;
+          if (place == 1) c["sentence_transformers"] = {{"activation_fn", activation}, {"version", "4.1.0"}};
+        });
+      }
+      const std::string expected = function();
+      const Prediction original = predict();
+      for (const int bits : {8, 6}) {
+        ConvertOptions o{.model = parent_ / "model",
+                         .output = parent_ / "converted",
+                         .scheme = {Mode::affine, bits, 32, Dtype::f16}};
+        fs::remove_all(o.output);
+        convert(o);
+        folder_ = o.output;
+        EXPECT_EQ(function(), expected);
+        const Prediction found = predict();
+        ASSERT_EQ(found.scores.size(), original.scores.size());
+        // The tiny model's logits are below 1: rounding to 6 bits changes them by a few hundredths.
+        for (size_t i = 0; i < found.scores.size(); ++i)
+          EXPECT_NEAR(found.scores[i], original.scores[i], 0.15);
+        if (expected == "identity") {
+          EXPECT_EQ(found.scores, found.logits);
+        }
+        folder_ = parent_ / "model";
+      }
+    }
 }
 
 // The CrossEncoder settings of a SentenceTransformer, or of a plain folder, are not used.

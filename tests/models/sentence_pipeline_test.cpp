@@ -2,11 +2,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "golden.h"
+#include "mlx_encoder/convert.h"
 #include "mlx_encoder/encoder.h"
+#include "mlx_encoder/inspect.h"
 #include "model_folders.h"
 
 namespace mlxe::sentence_pipeline_test {
@@ -142,6 +147,92 @@ TEST_F(Pipeline, TheMlxEngineComputesTheSame) {
 }
 
 // ---- the length of a text
+
+double cosine_of(const std::vector<float>& a, const std::vector<float>& b) {
+  return cosine(std::span(a), std::span(b));
+}
+
+// A conversion carries every module over as it is, and quantizes the encoder alone.
+TEST_F(Pipeline, OfAConvertedFolderIsThatOfItsSource) {
+  const std::string no_bias =
+      R"({"in_features": 32, "bias": false, "activation_function": "torch.nn.modules.)";
+  const test::RawTensors square{
+      {"linear.weight", test::float_tensor({32, 32}, test::random_weights(32 * 32, 1, 0.3))}};
+  const test::RawTensors narrow{
+      {"linear.weight", test::float_tensor({16, 32}, test::random_weights(16 * 32, 2, 0.3))},
+      {"residual.weight", test::float_tensor({16, 32}, test::random_weights(16 * 32, 3, 0.3))}};
+  struct Case {
+    std::vector<std::string> kinds;
+    std::string path, config;
+    test::RawTensors tensors;
+  };
+  for (const Case& c : {
+           Case{{"Transformer", "Pooling", "Dense"},
+                "2_Dense",
+                no_bias + R"(activation.Tanh", "out_features": 32, "use_residual": true})",
+                square},
+           Case{{"Transformer", "Pooling", "Dense"},
+                "2_Dense",
+                no_bias + R"(activation.Tanh", "out_features": 16, "use_residual": true})",
+                narrow},
+           Case{{"Transformer", "Dense", "Pooling"},
+                "1_Dense",
+                no_bias + R"(activation.ReLU", "out_features": 32, "module_input_name": "token_embeddings"})",
+                square},
+           Case{{"Transformer", "Normalize", "Pooling"},
+                "1_Normalize",
+                R"({"module_input_name": "token_embeddings"})",
+                {}},
+       }) {
+    SCOPED_TRACE(c.path + " " + c.config);
+    fs::remove_all(folder_);
+    SetUp();
+    make(c.kinds);
+    test::write_file(folder_ / c.path / "config.json", c.config);
+    if (!c.tensors.empty()) test::write_tensors(folder_ / c.path / "model.safetensors", c.tensors);
+    const std::vector<float> original = vector();
+    std::vector<TextInput> texts;
+    for (int i = 0; i < 200; ++i)
+      texts.push_back({"the cat was home " + std::to_string(i * i), std::nullopt});
+    const auto convert_to = [&](const char* name, int bits, Layout layout) {
+      ConvertOptions o{.model = folder_,
+                       .output = parent_ / name,
+                       .scheme = {Mode::affine, bits, 32, Dtype::f16},
+                       .layout = layout};
+      if (bits < 8) o.calibration = Calibration{.texts = texts, .built_in = BuiltInText::left_out};
+      fs::remove_all(o.output);
+      return convert(o);
+    };
+    for (const auto& [bits, least] : {std::pair(8, 0.999), std::pair(4, 0.97)}) {
+      const fs::path converted = convert_to("converted", bits, Layout::hf).folder;
+      for (const auto& entry : fs::recursive_directory_iterator(folder_)) {
+        const fs::path file = entry.path().lexically_relative(folder_);
+        if (entry.is_regular_file() && (file.has_parent_path() || file == "modules.json"))
+          EXPECT_EQ(test::read_file(converted / file), test::read_file(entry.path())) << file;
+      }
+      const auto found =
+          Encoder::load(converted, {.engine = EngineKind::cpu}).embed({"the cat was home"}).values;
+      ASSERT_EQ(found.size(), original.size());
+      EXPECT_GE(cosine_of(found, original), least) << bits;
+    }
+    // The twin: without the module the vector is another one.
+    make({"Transformer", "Pooling"});
+    if (const std::vector<float> without = vector(); without.size() == original.size())
+      EXPECT_LT(cosine_of(without, original), 0.999);
+    make(c.kinds);
+    // A reader that knows fewer modules: refused, or said.
+    try {
+      convert_to("layout", 8, Layout::mlx_embeddings);
+      const Inspection inspected = inspect_model(parent_ / "layout");
+      const auto theirs = std::ranges::find(inspected.readers, "mlx-embeddings", &ReaderVerdict::reader);
+      ASSERT_NE(theirs, inspected.readers.end());
+      EXPECT_THAT(fmt::format("{}", fmt::join(theirs->why, "\n")), HasSubstr("Normalize"));
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::unsupported);
+      EXPECT_THAT(e.what(), HasSubstr("mlx-embeddings loads no folder with"));
+    }
+  }
+}
 
 int64_t limit(const fs::path& folder, test::Heard& heard) {
   return Encoder::load(folder, {.engine = EngineKind::cpu, .warning = heard.warning()}).info().max_tokens;
