@@ -4,14 +4,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <string_view>
 #include <vector>
 
 #include "base/nearest.h"
+#include "base/text.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 
@@ -70,10 +69,8 @@ std::string check_whole(std::string& value, const char* what) {
 }
 
 std::string check_finite(std::string& value) {
-  char* end = nullptr;
-  const double number = std::strtod(value.c_str(), &end);
-  const bool digits = value.find_first_not_of("0123456789+-.eE") == value.npos;
-  return digits && *end == '\0' && std::isfinite(number) ? std::string() : expected(value, "a finite number");
+  const bool blank = value.find(' ') != value.npos;
+  return !blank && finite_number(value) ? std::string() : expected(value, "a finite number");
 }
 
 Check check_of_type(const std::string& type) {
@@ -219,7 +216,8 @@ std::string usage_sentence(const CLI::App& app, const CLI::ParseError& error) {
 
 CLI::Validator in_range(std::function<bool(double)> holds, std::string range) {
   return validator([holds = std::move(holds), range = std::move(range)](std::string& value) {
-    return holds(std::strtod(value.c_str(), nullptr)) ? std::string() : expected(value, range);
+    const std::optional<double> number = finite_number(value);
+    return number && holds(*number) ? std::string() : expected(value, range);
   });
 }
 

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
-#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -77,11 +75,11 @@ struct Gold {
 std::vector<double> numbers(const std::vector<std::string>& values) {
   std::vector<double> numbers;
   for (size_t i = 0; i < values.size(); ++i) {
-    char* end = nullptr;
-    numbers.push_back(std::strtod(values[i].c_str(), &end));
-    if (values[i].empty() || *end != '\0' || !std::isfinite(numbers.back()))
+    const std::optional<double> number = finite_number(values[i]);
+    if (!number)
       throw Error(ErrorCode::format,
                   fmt::format("text {}: the gold score \"{}\" is not a finite number", i + 1, values[i]));
+    numbers.push_back(*number);
   }
   return numbers;
 }

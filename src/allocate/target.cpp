@@ -4,9 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <locale>
-#include <sstream>
 
+#include "base/text.h"
 #include "mlx_encoder/allocate.h"
 #include "mlx_encoder/error.h"
 
@@ -48,18 +47,13 @@ const char* option_of(TargetKind kind) noexcept {
 Target parse_target(TargetKind kind, std::string_view text) {
   const Form& form = form_of(kind);
   const size_t end = std::min(text.find_first_not_of("0123456789.eE+-"), text.size());
-  // std::from_chars for double is missing from libc++; a stream reads it alike in every locale.
-  std::istringstream number{std::string(text.substr(0, end))};
-  number.imbue(std::locale::classic());
-  double value = 0;
-  number >> value;
-  const bool is_number = !number.fail() && number.peek() == std::istringstream::traits_type::eof();
+  const std::optional<double> value = finite_number(text.substr(0, end));
   std::string unit;
   for (const char c : text.substr(end))
     if (c != ' ') unit += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   for (const Unit& u : form.units)
-    if (is_number && unit == u.name && value * u.factor > form.lowest && value * u.factor < form.highest)
-      return {kind, value * u.factor, std::string(text)};
+    if (value && unit == u.name && *value * u.factor > form.lowest && *value * u.factor < form.highest)
+      return {kind, *value * u.factor, std::string(text)};
   throw Error(ErrorCode::usage,
               fmt::format("{}: found \"{}\", expected {}", form.option, text, form.expected));
 }

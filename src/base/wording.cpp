@@ -6,9 +6,9 @@
 #include <array>
 #include <cctype>
 #include <filesystem>
-#include <stdexcept>
 #include <utility>
 
+#include "base/text.h"
 #include "base/utf8.h"
 
 namespace mlxe {
@@ -36,13 +36,9 @@ std::string human_bytes(double bytes) {
 }
 
 std::optional<uint64_t> parse_bytes(const std::string& text) {
-  size_t end = 0;
-  double value = 0;
-  try {
-    value = std::stod(text, &end);
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
+  size_t end = std::min(text.find_first_not_of("0123456789+-.eE"), text.size());
+  const std::optional<double> value = finite_number(std::string_view(text).substr(0, end));
+  if (!value) return std::nullopt;
   while (end < text.size() && text[end] == ' ') ++end;
   std::string unit;
   for (size_t i = end; i < text.size(); ++i)
@@ -51,8 +47,8 @@ std::optional<uint64_t> parse_bytes(const std::string& text) {
       {"", 1},      {"B", 1},        {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
       {"TB", 1e12}, {"KIB", 0x1p10}, {"MIB", 0x1p20}, {"GIB", 0x1p30}, {"TIB", 0x1p40}};
   for (const auto& [name, factor] : kUnits)
-    if (unit == name && value * factor >= 1 && value * factor < 0x1p62)
-      return static_cast<uint64_t>(value * factor);
+    if (unit == name && *value * factor >= 1 && *value * factor < 0x1p62)
+      return static_cast<uint64_t>(*value * factor);
   return std::nullopt;
 }
 

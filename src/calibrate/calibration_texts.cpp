@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <set>
 
 #include "base/text.h"
@@ -30,13 +29,6 @@ double percent(int64_t part, int64_t of) {
 
 bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
-}
-
-bool is_number(std::string_view text) {
-  const std::string copy(text);
-  char* end = nullptr;
-  std::strtod(copy.c_str(), &end);
-  return !copy.empty() && *end == '\0';
 }
 
 // Whether the labels are those of pairs of texts, as in natural language inference.
@@ -88,7 +80,7 @@ void check_inputs(const std::vector<EncodeInput>& inputs, const Model& model, co
   size_t numbers = 0, pairs = 0;
   for (const EncodeInput& input : inputs) {
     different.emplace(input.text, input.pair.value_or(""));
-    numbers += !input.pair && is_number(input.text);
+    numbers += !input.pair && finite_number(input.text);
     pairs += input.pair.has_value();
   }
   if (2 * numbers > inputs.size())

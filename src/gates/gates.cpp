@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstdlib>
 
+#include "base/text.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -22,11 +21,10 @@ GateSetting parse_gate(std::string_view text) {
   if (dot == std::string_view::npos || equals == std::string_view::npos || dot > equals)
     throw wrong("not of the form tensor.metric=limit");
   GateSetting s = gate_setting(text.substr(0, equals), std::nullopt);
-  const std::string limit(text.substr(equals + 1));
+  const std::string_view limit = text.substr(equals + 1);
   if (limit == "off") return s;
-  char* end = nullptr;
-  s.limit = std::strtod(limit.c_str(), &end);
-  if (limit.empty() || *end != '\0' || !std::isfinite(*s.limit)) throw wrong("the limit is not a number");
+  s.limit = finite_number(limit);
+  if (!s.limit) throw wrong("the limit is not a number");
   return s;
 }
 

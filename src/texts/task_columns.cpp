@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstdlib>
 
+#include "base/text.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 
@@ -70,12 +69,11 @@ std::string TaskColumns::text(const Row& row, const std::string& role) {
 
 double TaskColumns::number(const Row& row, const std::string& role) {
   const std::string written = text(row, role);
-  char* end = nullptr;
-  const double value = std::strtod(written.c_str(), &end);
-  if (written.empty() || *end != '\0' || !std::isfinite(value))
+  const std::optional<double> value = finite_number(written);
+  if (!value)
     malformed(file_, row.line,
               fmt::format("\"{}\" is {}, expected a finite number", found_[role], printable(written)));
-  return value;
+  return *value;
 }
 
 std::vector<std::string> TaskColumns::texts(const Row& row, const std::string& role) {

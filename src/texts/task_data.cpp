@@ -3,12 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-#include <cstdlib>
 #include <set>
 #include <unordered_map>
 
 #include "base/file_errors.h"
+#include "base/text.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 #include "texts/conll_file.h"
@@ -185,12 +184,11 @@ TaskData read_retrieval(const fs::path& folder, const TaskDataOptions& options) 
     if (!judged.emplace(query, document).second)
       malformed(qrels, row.line, "this query and document stand here a second time");
     const std::string written = string_of(qrels, row, "score");
-    char* end = nullptr;
-    const double relevance = std::strtod(written.c_str(), &end);
-    if (written.empty() || *end != '\0' || !std::isfinite(relevance))
+    const std::optional<double> relevance = finite_number(written);
+    if (!relevance)
       malformed(qrels, row.line,
                 fmt::format("\"score\" is {}, expected a finite number", printable(written)));
-    all[query].documents.push_back({document, relevance});
+    all[query].documents.push_back({document, *relevance});
     return true;
   });
   for (TaskQuery& q : all)

@@ -237,6 +237,8 @@ TEST_F(Compare, GoldScoresGiveSpearmanOfBothSides) {
   EXPECT_EQ(j["texts"], 6) << "an embedding model makes a vector of each text of a pair";
   EXPECT_EQ(j["task"]["spearman"]["original"], j["task"]["spearman"]["quantized"]);
   EXPECT_GT(j["task"]["spearman"]["original"], 0);
+  const std::string hex = texts("hex.tsv", "text\tscore\nThe cat\t0x10\nA dog\t1\nThe road\t2\n");
+  EXPECT_EQ(run(tiny("st_mean_norm"), tiny("st_mean_norm"), hex, {}).status, 6);
 }
 
 TEST_F(Compare, GoldValuesAModelHasNoUseForAreSaidToBeIgnored) {

@@ -469,6 +469,7 @@ TEST_F(Evaluate, MalformedRowsAreNamedByFileAndLine) {
        {std::pair("The cat\tThe road\n", "line 3: 2 tab-separated cells, the header has 3"),
         std::pair("The cat\tThe road\tx1\n", "line 3: \"score\" is \"x1\", expected a finite number"),
         std::pair("The cat\tThe road\tnan\n", "line 3: \"score\" is \"nan\", expected a finite number"),
+        std::pair("The cat\tThe road\t0x10\n", "line 3: \"score\" is \"0x10\", expected a finite number"),
         std::pair("The cat\tThe road\t\n", "line 3: \"score\" is \"\", expected a finite number"),
         std::pair("The c\xFFt\tThe road\t1\n", "line 3: byte 6 is not UTF-8")})
     refused(run("st_mean_norm", "similarity", file("bad.tsv", header + row)), 6, {"bad.tsv: ", says});
