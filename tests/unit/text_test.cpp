@@ -25,8 +25,7 @@ TEST(FiniteNumber, IsOfDecimalDigitsWithBlanksAround) {
                                      {"010", 10},
                                      {" 2 ", 2},
                                      {"1E-2", 0.01},
-                                     {"0", 0},
-                                     {"1e-400", 0}})
+                                     {"0", 0}})
     EXPECT_EQ(finite_number(text), number) << text;
   for (const char* text :
        {"",    " ",   "x",   "1x",    "0x10", "0x1p3", "nan", "inf", "-infinity", "1e999", "-1e999",
