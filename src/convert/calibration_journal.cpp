@@ -1,10 +1,12 @@
 #include "convert/calibration_journal.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <system_error>
 
 #include "base/output_path.h"
+#include "base/remove_tree.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
@@ -13,10 +15,8 @@ CalibrationJournal::CalibrationJournal(const fs::path& output, const std::string
     : all_(hidden_sibling(output, ".calibration")), folder_(all_ / plan_digest.substr(0, 16)) {}
 
 CalibrationJournal::~CalibrationJournal() {
-  std::error_code ignored;
-  fs::remove_all(folder_, ignored);
-  if (!fs::is_empty(all_, ignored)) return;
-  fs::remove(all_, ignored);
+  remove_tree(folder_.c_str());
+  ::rmdir(all_.c_str());  // unless it holds the steps of another calibration
 }
 
 std::optional<std::string> CalibrationJournal::left_behind() const {
