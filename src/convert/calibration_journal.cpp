@@ -16,7 +16,7 @@ CalibrationJournal::CalibrationJournal(const fs::path& output, const std::string
 
 CalibrationJournal::~CalibrationJournal() {
   remove_tree(folder_.c_str());
-  ::rmdir(all_.c_str());  // stays if it holds the steps of another calibration
+  ::rmdir(all_.c_str());  // unless it holds the steps of another calibration
 }
 
 std::optional<std::string> CalibrationJournal::left_behind() const {

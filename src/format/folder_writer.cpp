@@ -11,7 +11,6 @@
 #include <cstring>
 #include <new>
 #include <string>
-#include <system_error>
 
 #include "base/file_errors.h"
 #include "base/leftovers.h"
@@ -160,6 +159,25 @@ fs::path PendingFolder::put_into_place() {
     old.clear();
   }
   return old;
+}
+
+void remove_model_folder(const fs::path& folder) {
+  with_file_errors([&] {
+    if (fs::is_symlink(folder)) {
+      fs::remove(folder);
+      return;
+    }
+    const FolderClaim claim(folder, IfExists::replace);
+    const fs::path& target = claim.target();
+    if (!fs::exists(target)) return;
+    const fs::path renamed = make_partial_sibling(target, [&](const fs::path& sibling) {
+      return ::rename(target.c_str(), sibling.c_str()) == 0 ? 0 : errno;
+    });
+    if (renamed.empty()) file_failed(target, "removed", errno);
+    fs::remove_all(renamed);
+    const auto held = leftovers::hold();
+    leftovers::drop(renamed);
+  });
 }
 
 }  // namespace mlxe
