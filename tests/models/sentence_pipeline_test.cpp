@@ -207,8 +207,9 @@ TEST_F(Pipeline, OfAConvertedFolderIsThatOfItsSource) {
       const fs::path converted = convert_to("converted", bits, Layout::hf).folder;
       for (const auto& entry : fs::recursive_directory_iterator(folder_)) {
         const fs::path file = entry.path().lexically_relative(folder_);
-        if (entry.is_regular_file() && (file.has_parent_path() || file == "modules.json"))
+        if (entry.is_regular_file() && (file.has_parent_path() || file == "modules.json")) {
           EXPECT_EQ(test::read_file(converted / file), test::read_file(entry.path())) << file;
+        }
       }
       const auto found =
           Encoder::load(converted, {.engine = EngineKind::cpu}).embed({"the cat was home"}).values;
@@ -217,8 +218,9 @@ TEST_F(Pipeline, OfAConvertedFolderIsThatOfItsSource) {
     }
     // The twin: without the module the vector is another one.
     make({"Transformer", "Pooling"});
-    if (const std::vector<float> without = vector(); without.size() == original.size())
+    if (const std::vector<float> without = vector(); without.size() == original.size()) {
       EXPECT_LT(cosine_of(without, original), 0.999);
+    }
     make(c.kinds);
     // A reader that knows fewer modules: refused, or said.
     try {
