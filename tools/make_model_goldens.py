@@ -54,7 +54,7 @@ def fill(model, seed):
         random = np.random.default_rng(int.from_bytes(digest[:8], "little"))
         value = random.standard_normal(tuple(tensor.shape))
         if "embed" in name and tensor.ndim == 2:
-            value *= 0.05
+            value *= 0.5 if model.config.model_type == "mobilebert" else 0.05  # there no norm tells tokens apart
             value[:, random.integers(tensor.shape[1])] *= 8
         elif tensor.ndim == 2:
             gain = 1.0

@@ -495,15 +495,16 @@ TEST(TargetTexts, AreNumberedAsGiven) {
 
 // In the middle of the long phases: an error that names the file, and nothing is written.
 TEST(TargetSize, NoticesASourceThatChangesMeanwhile) {
-  for (const char* stage : {"measuring", "calibrating"})
+  for (const uint64_t step :
+       {1, 900})  // of a thousand: while costs are measured, and while an allocation is calibrated
     for (const Outcome outcome : {Outcome::commit, Outcome::discard}) {
       const TemporaryFolder folder;
       fs::copy(tiny("st_dense"), folder / "model", fs::copy_options::recursive);
       ConvertOptions o = options(folder / "model", folder / "out");
       o.calibration = Calibration{.texts = texts(60), .built_in = BuiltInText::left_out};
       bool done = false;
-      const auto change = [&](std::string_view at, uint64_t n, uint64_t) {
-        if (at != stage || n == 0 || std::exchange(done, true)) return;
+      const auto change = [&](std::string_view stage, uint64_t n, uint64_t) {
+        if (stage != "finding bits" || n < step || n == 1000 || std::exchange(done, true)) return;
         ::usleep(20'000);  // file times have the system's tick as unit
         std::fstream file(folder / "model/model.safetensors",
                           std::ios::in | std::ios::out | std::ios::binary);
@@ -514,7 +515,7 @@ TEST(TargetSize, NoticesASourceThatChangesMeanwhile) {
       const auto run = [&] {
         return convert_to_target(o, parse_target(TargetKind::bits, "6"), texts(), outcome);
       };
-      EXPECT_THAT(error_text(run, ErrorCode::io), HasSubstr("model.safetensors")) << stage;
+      EXPECT_THAT(error_text(run, ErrorCode::io), HasSubstr("model.safetensors")) << step;
       EXPECT_TRUE(done);
       EXPECT_THAT(names_in(folder.path()), ElementsAre("model"));
       if (outcome != Outcome::commit) continue;

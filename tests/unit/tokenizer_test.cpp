@@ -239,7 +239,7 @@ TEST(TokenizerFolder, of_gemma_adds_the_tokens_its_settings_say) {
     for (const int32_t id : ids) text += id == bos ? "<" : id == eos ? ">" : "";
     return text;
   };
-  EXPECT_EQ(edges({}), "<><>");
+  EXPECT_EQ(edges(nlohmann::json::object()), "<><>");
   EXPECT_EQ(edges({{"add_eos_token", nullptr}, {"bos_token", nullptr}}), "<<") << "the class's defaults";
   EXPECT_EQ(edges({{"add_bos_token", false}}), ">>");
   EXPECT_EQ(edges({{"add_bos_token", false}, {"add_eos_token", false}}), "");
