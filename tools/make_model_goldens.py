@@ -262,7 +262,7 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece,
               "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class,
               "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen,
-              "eurobert": tiny_tokenizers.byte_level_bpe_without_class}
+              "eurobert": tiny_tokenizers.byte_level_bpe_without_class, "nomic_bert": tiny_tokenizers.wordpiece}
 
 
 def labels(*names):
@@ -301,12 +301,14 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
     return fill(model.to(dtype), seed)
 
 
-def plain(kind, lengths=LONG, auto=AutoModel, shard=None, **options):
+def plain(kind, lengths=LONG, auto=AutoModel, shard=None, publish=None, **options):
     def make(name, seed):
         folder = new_folder(name)
         model = make_model(folder, kind, seed, auto, **options)
         model.save_pretrained(folder, **({"max_shard_size": shard} if shard else {}))
         golden_of(folder, lengths, seed, auto)
+        if publish:
+            publish(folder)
     return make
 
 
@@ -371,7 +373,8 @@ def language_model(kind, **options):
     return make
 
 
-def sentence(modes, kind="bert", dense=False, normalize=False, prompts=None, include_prompt=True, newest=False):
+def sentence(modes, kind="bert", dense=False, normalize=False, prompts=None, include_prompt=True, newest=False,
+             publish=None):
     """A sentence-transformers folder, in the layout almost all published ones have unless `newest`."""
     def make(name, seed):
         folder = new_folder(name)
@@ -389,6 +392,8 @@ def sentence(modes, kind="bert", dense=False, normalize=False, prompts=None, inc
         if not newest:
             rewrite_classic(folder, width, modes, include_prompt)
         golden_of(folder, SHORT, seed)
+        if publish:
+            publish(folder)
     return make
 
 
@@ -412,6 +417,31 @@ def rewrite_classic(folder, width, modes, include_prompt):
     path.write_text(json.dumps(tokenizer, indent=2))
     for normalize in folder.glob("*_Normalize"):
         shutil.rmtree(normalize)
+
+
+def as_nomic(folder):
+    """config.json as nomic-ai publishes it. transformers 5 writes its own keys, but the published tensor names."""
+    path = folder / "config.json"
+    own = json.loads(path.read_text())
+    code = "nomic-ai/nomic-bert-2048--modeling_hf_nomic_bert."
+    published = dict(
+        activation_function="swiglu", architectures=own["architectures"], attn_pdrop=0.0,
+        auto_map={"AutoConfig": "nomic-ai/nomic-bert-2048--configuration_hf_nomic_bert.NomicBertConfig",
+                  "AutoModel": code + "NomicBertModel", "AutoModelForMaskedLM": code + "NomicBertForPreTraining"},
+        bos_token_id=None, causal=False, dense_seq_output=True, embd_pdrop=0.0, eos_token_id=None, fused_bias_fc=True,
+        fused_dropout_add_ln=True, initializer_range=0.02, layer_norm_epsilon=own["layer_norm_eps"],
+        max_trained_positions=own["max_position_embeddings"] // 2, mlp_fc1_bias=False, mlp_fc2_bias=False,
+        model_type="nomic_bert", n_embd=own["hidden_size"], n_head=own["num_attention_heads"],
+        n_inner=own["intermediate_size"], n_layer=own["num_hidden_layers"],
+        n_positions=own["max_position_embeddings"], pad_vocab_size_multiple=4, parallel_block=False,
+        parallel_block_tied_norm=False, prenorm=False, qkv_proj_bias=False, reorder_and_upcast_attn=False,
+        resid_pdrop=0.0, rotary_emb_base=own["rope_parameters"]["rope_theta"], rotary_emb_fraction=1.0,
+        rotary_emb_interleaved=False, rotary_emb_scale_base=None, rotary_scaling_factor=None,
+        scale_attn_by_inverse_layer_idx=False, scale_attn_weights=True, summary_activation=None,
+        summary_first_dropout=0.0, summary_proj_to_labels=True, summary_type="cls_index", summary_use_proj=True,
+        torch_dtype="float32", transformers_version="4.37.2", type_vocab_size=own["type_vocab_size"], use_cache=True,
+        use_flash_attn=True, use_rms_norm=False, use_xentropy=True, vocab_size=own["vocab_size"])
+    path.write_text(json.dumps(published, indent=2) + "\n")
 
 
 PROMPTS = {"query": "take the road: ", "document": ""}
@@ -472,6 +502,13 @@ FOLDERS_OF_5 = {
                                **labels("no", "yes")),
     "eurobert_ner": plain("eurobert", SHORT, AutoModelForTokenClassification, intermediate_size=96, **TAGS),
     "st_eurobert": sentence(("mean",), kind="eurobert", normalize=True, prompts=PROMPTS),
+    "nomic_bert": plain("nomic_bert", SHORT, publish=as_nomic),
+    # as transformers 5 saves it
+    "nomic_bert_cls": classifier("nomic_bert", rope_parameters=dict(rope_type="default", rope_theta=500.0),
+                                 **labels("calm", "windy", "stormy")),
+    "nomic_bert_ner": plain("nomic_bert", SHORT, AutoModelForTokenClassification, num_hidden_layers=1, **TAGS),
+    "st_nomic": sentence(("mean",), kind="nomic_bert", normalize=True, publish=as_nomic,
+                         prompts={"query": "search_query: ", "document": "search_document: "}),
 }
 
 

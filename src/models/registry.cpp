@@ -16,6 +16,7 @@
 #include "models/eurobert.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
+#include "models/nomic_bert.h"
 #include "models/qwen3.h"
 
 namespace mlxe {
@@ -107,7 +108,7 @@ SequenceClassifier distilbert_classifier(const Config&) {
 // Models that were published with Python code of their own.
 constexpr std::string_view kOwnCode[] = {"auto_map"};
 
-constexpr std::array<Architecture, 11> kArchitectures{{
+constexpr std::array<Architecture, 12> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -130,6 +131,8 @@ constexpr std::array<Architecture, 11> kArchitectures{{
     {"qwen3", "model", nullptr, nullptr, make_qwen3, nullptr, "tests/data/tiny/qwen3"},
     {"eurobert", "model", "EuroBertForSequenceClassification", "EuroBertForTokenClassification",
      make_eurobert, eurobert_classifier, "tests/data/tiny/eurobert", nullptr, kOwnCode},
+    {"nomic_bert", "nomic_bert", "NomicBertForSequenceClassification", "NomicBertForTokenClassification",
+     make_nomic_bert, bert_classifier, "tests/data/tiny/nomic_bert", nullptr, kOwnCode},
 }};
 
 ProblemType problem_type(const Config& c) {
@@ -155,7 +158,7 @@ std::vector<std::string> class_names(const Config& config) {
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
   for (const std::string_view family : {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra",
-                                        "MPNet", "ModernBert", "Qwen3", "EuroBert"})
+                                        "MPNet", "ModernBert", "Qwen3", "EuroBert", "NomicBert"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;

@@ -1,4 +1,4 @@
-// The config keys of families that were published with code of their own: EuroBERT.
+// The config keys of families that were published with code of their own: EuroBERT and NomicBERT.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -6,6 +6,7 @@
 #include <string>
 
 #include "models/eurobert.h"
+#include "models/nomic_bert.h"
 #include "test_files.h"
 
 namespace mlxe::test::published_config_test {
@@ -83,6 +84,67 @@ TEST(EuroBertConfig, PoolingOfTheClassifier) {
                   },
                   kWrong),
               HasSubstr("\"classifier_pooling\" is \"bos\", but \"clf_pooling\" is \"late\""));
+}
+
+const json kNomic{{"model_type", "nomic_bert"},
+                  {"vocab_size", 100},
+                  {"n_embd", 64},
+                  {"n_head", 4},
+                  {"n_layer", 2},
+                  {"n_inner", 96},
+                  {"n_positions", 8192},
+                  {"activation_function", "swiglu"},
+                  {"qkv_proj_bias", false},
+                  {"mlp_fc1_bias", false},
+                  {"mlp_fc2_bias", false},
+                  {"rotary_emb_base", 1000},
+                  {"rotary_emb_fraction", 1.0},
+                  {"rotary_emb_interleaved", false},
+                  {"rotary_scaling_factor", nullptr}};
+
+TEST(NomicBertConfig, KeysOfBothVersions) {
+  const auto read = [](const json& changes) { return read_nomic_bert_config(changed(kNomic, changes)); };
+  const NomicBertConfig published = read({});
+  EXPECT_EQ(published.hidden_size, 64);
+  EXPECT_EQ(published.attention.rotary->base, 1000);
+  EXPECT_EQ(published.type_vocab_size, 2);
+  EXPECT_EQ(published.activation, Activation::silu);
+  // Published files have keys of both versions by now.
+  EXPECT_EQ(
+      read({{"hidden_size", 64}, {"hidden_act", "silu"}, {"max_position_embeddings", 2048}}).max_positions,
+      8192);
+  const json native{{"model_type", "nomic_bert"},
+                    {"vocab_size", 100},
+                    {"hidden_size", 64},
+                    {"num_attention_heads", 4},
+                    {"num_hidden_layers", 2},
+                    {"intermediate_size", 96},
+                    {"max_position_embeddings", 2048},
+                    {"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 500.0}}}};
+  EXPECT_EQ(read_nomic_bert_config(changed(native, {})).attention.rotary->base, 500);
+  EXPECT_EQ(read_nomic_bert_config(changed(native, {})).max_positions, 2048);
+}
+
+TEST(NomicBertConfig, WhatIsNotComputedIsRefused) {
+  const auto refusal = [](const json& changes, ErrorCode code) {
+    return error_text([&] { make_nomic_bert(changed(kNomic, changes)); }, code);
+  };
+  EXPECT_THAT(
+      refusal({{"moe_every_n_layers", 2}, {"num_experts", 8}, {"activation_function", "gelu"}}, kRefused),
+      HasSubstr("\"moe_every_n_layers\" is 2; mixtures of experts are not computed"));
+  EXPECT_THAT(refusal({{"activation_function", "geglu"}}, kRefused), HasSubstr("only a gate with SiLU"));
+  EXPECT_THAT(refusal({{"qkv_proj_bias", true}}, kRefused), HasSubstr("\"qkv_proj_bias\" is true"));
+  // The published code's own default is true.
+  EXPECT_THAT(refusal({{"qkv_proj_bias", "absent"}}, kWrong),
+              HasSubstr("no \"qkv_proj_bias\", expected false"));
+  EXPECT_THAT(refusal({{"rotary_emb_fraction", 0.5}}, kRefused), HasSubstr("whole heads"));
+  EXPECT_THAT(refusal({{"rotary_emb_interleaved", true}}, kRefused), HasSubstr("plain rotary positions"));
+  EXPECT_THAT(refusal({{"rotary_scaling_factor", 2}}, kRefused), HasSubstr("\"rotary_scaling_factor\" is 2"));
+  EXPECT_THAT(refusal({{"prenorm", true}}, kRefused), HasSubstr("\"prenorm\" is true"));
+  EXPECT_THAT(refusal({{"use_rms_norm", true}}, kRefused), HasSubstr("only layer norms"));
+  EXPECT_THAT(refusal({{"hidden_size", 32}}, kWrong),
+              HasSubstr("\"hidden_size\" is 32, but \"n_embd\" is 64"));
+  EXPECT_THAT(refusal({{"n_head", 3}}, kWrong), HasSubstr("for each of 3 heads"));
 }
 
 }  // namespace
