@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
@@ -262,7 +262,8 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece,
               "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class,
               "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen,
-              "eurobert": tiny_tokenizers.byte_level_bpe_without_class, "nomic_bert": tiny_tokenizers.wordpiece}
+              "eurobert": tiny_tokenizers.byte_level_bpe_without_class, "nomic_bert": tiny_tokenizers.wordpiece,
+              "gte": tiny_tokenizers.wordpiece}
 
 
 def labels(*names):
@@ -276,10 +277,11 @@ def new_folder(name):
     return folder
 
 
-def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=True, **options):
+def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=True, tokenizer=None, **options):
     """Writes the tokenizer and returns a model of its vocabulary with random weights."""
-    arguments = {} if TOKENIZERS[kind] is tiny_tokenizers.unigram else {"json_file": tokenizer_json}
-    vocabulary = len(TOKENIZERS[kind](folder, MAX_TOKENS, **arguments))
+    tokenizer = tokenizer or TOKENIZERS[kind]
+    arguments = {} if tokenizer is tiny_tokenizers.unigram else {"json_file": tokenizer_json}
+    vocabulary = len(tokenizer(folder, MAX_TOKENS, **arguments))
     if kind == "distilbert":
         config = dict(dim=32, n_heads=4, n_layers=2, hidden_dim=64, max_position_embeddings=MAX_TOKENS) | options
     elif kind == "modernbert":  # layers 0 and 2 see all tokens, layer 1 four to either side
@@ -374,11 +376,11 @@ def language_model(kind, **options):
 
 
 def sentence(modes, kind="bert", dense=False, normalize=False, prompts=None, include_prompt=True, newest=False,
-             publish=None):
+             publish=None, **options):
     """A sentence-transformers folder, in the layout almost all published ones have unless `newest`."""
     def make(name, seed):
         folder = new_folder(name)
-        model = make_model(folder, kind, seed, AutoModel)
+        model = make_model(folder, kind, seed, AutoModel, **options)
         model.save_pretrained(folder)
         width = model.config.hidden_size
         modules = [Transformer(str(folder), max_seq_length=24), Pooling(width, modes, include_prompt)]
@@ -442,6 +444,33 @@ def as_nomic(folder):
         torch_dtype="float32", transformers_version="4.37.2", type_vocab_size=own["type_vocab_size"], use_cache=True,
         use_flash_attn=True, use_rms_norm=False, use_xentropy=True, vocab_size=own["vocab_size"])
     path.write_text(json.dumps(published, indent=2) + "\n")
+
+
+# "ntk" of the published GTE code turns column pair i of n by (base * factor)^(-2i/n) * factor^(-2/n) per position.
+# transformers 5 does not know the name, but computes the same with a linear scaling and the larger base.
+NTK_FACTOR, NTK_BASE = 2.0, 5000.0
+NTK = dict(rope_type="linear", rope_theta=NTK_BASE * NTK_FACTOR,
+           factor=NTK_FACTOR ** (2 * BERT["num_attention_heads"] / BERT["hidden_size"]))
+
+
+def as_new(folder):
+    """config.json and names as Alibaba-NLP publishes them: model_type "new"."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    rope = config.pop("rope_parameters")
+    ntk = rope["rope_type"] == "linear"
+    config["architectures"] = [name.replace("Gte", "New") for name in config["architectures"]]
+    config |= dict(
+        model_type="new", auto_map={"AutoConfig": "Alibaba-NLP/new-impl--configuration.NewConfig",
+                                    "AutoModel": "Alibaba-NLP/new-impl--modeling.NewModel"},
+        layer_norm_type="layer_norm", logn_attention_clip1=False, logn_attention_scale=False, pack_qkv=True,
+        position_embedding_type="rope", rope_theta=NTK_BASE if ntk else rope["rope_theta"],
+        rope_scaling=dict(factor=NTK_FACTOR, type="ntk") if ntk else None, unpad_inputs=False,
+        use_memory_efficient_attention=False, torch_dtype=config.pop("dtype"), transformers_version="4.41.2")
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    weights = folder / "model.safetensors"
+    tensors = {("new." + n[4:] if n.startswith("gte.") else n): t for n, t in load_file(weights).items()}
+    save_file(tensors, weights, {"format": "pt"})
 
 
 PROMPTS = {"query": "take the road: ", "document": ""}
@@ -509,6 +538,14 @@ FOLDERS_OF_5 = {
     "nomic_bert_ner": plain("nomic_bert", SHORT, AutoModelForTokenClassification, num_hidden_layers=1, **TAGS),
     "st_nomic": sentence(("mean",), kind="nomic_bert", normalize=True, publish=as_nomic,
                          prompts={"query": "search_query: ", "document": "search_document: "}),
+    # as gte-base-en-v1.5
+    "new": plain("gte", SHORT, type_vocab_size=0, pad_token_id=0, rope_parameters=NTK, publish=as_new),
+    "new_cls": classifier("gte", type_vocab_size=2, pad_token_id=0, publish=as_new,
+                          **labels("calm", "windy", "stormy")),
+    # as transformers 5 saves it
+    "gte_ner": plain("gte", SHORT, AutoModelForTokenClassification, type_vocab_size=1, pad_token_id=0,
+                     tokenizer=tiny_tokenizers.wordpiece_without_token_types, **TAGS),
+    "st_new": sentence(("cls",), kind="gte", normalize=True, type_vocab_size=0, pad_token_id=0, publish=as_new),
 }
 
 

@@ -38,7 +38,7 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
     longest = std::max<int64_t>(longest, batch.length(text));
   std::optional<Tensor> biases;
   if (spec.relative_bias) biases = relative_biases(*spec.relative_bias, spec.heads, longest);
-  const RotaryTable* rotary = spec.rotary ? &workspace_.rotary.at(spec.rotary->base, size, longest) : nullptr;
+  const RotaryTable* rotary = spec.rotary ? &workspace_.rotary.at(*spec.rotary, size, longest) : nullptr;
   std::optional<RowNorm> query_norm, key_norm;
   if (spec.norms) query_norm = resolve(spec.norms->query, size), key_norm = resolve(spec.norms->key, size);
   const int64_t behind = spec.window > 0 ? spec.window : longest, ahead = spec.causal ? 0 : behind;

@@ -5,13 +5,14 @@
 
 namespace mlxe::cpu {
 
-RotaryTable::RotaryTable(float base, int64_t columns, int64_t positions)
+RotaryTable::RotaryTable(const Rotary& rotary, int64_t columns, int64_t positions)
     : half_(columns / 2),
       positions_(positions),
       cosines_(static_cast<size_t>(half_ * positions)),
       sines_(cosines_.size()) {
   for (int64_t i = 0; i < half_; ++i) {
-    const float frequency = 1 / std::pow(base, static_cast<float>(2 * i) / static_cast<float>(columns));
+    const float frequency =
+        rotary.scale / std::pow(rotary.base, static_cast<float>(2 * i) / static_cast<float>(columns));
     for (int64_t p = 0; p < positions; ++p) {
       const float angle = static_cast<float>(p) * frequency;
       cosines_[static_cast<size_t>(p * half_ + i)] = std::cos(angle);
@@ -30,14 +31,14 @@ void RotaryTable::turn(const float* x, int64_t position, float* out) const noexc
   }
 }
 
-const RotaryTable& RotaryTables::at(float base, int64_t columns, int64_t positions) {
-  const std::pair key(base, columns);
+const RotaryTable& RotaryTables::at(const Rotary& rotary, int64_t columns, int64_t positions) {
+  const std::tuple key(rotary.base, rotary.scale, columns);
   const auto found = tables_.find(key);
   if (found != tables_.end() && found->second.positions() >= positions) return found->second;
   constexpr int64_t kFewest = 64;
   int64_t room = kFewest;
   while (room < positions) room *= 2;
-  return tables_.insert_or_assign(key, RotaryTable(base, columns, room)).first->second;
+  return tables_.insert_or_assign(key, RotaryTable(rotary, columns, room)).first->second;
 }
 
 }  // namespace mlxe::cpu

@@ -3,15 +3,17 @@
 
 #include <cstdint>
 #include <map>
-#include <utility>
+#include <tuple>
 #include <vector>
+
+#include "models/ops.h"
 
 namespace mlxe::cpu {
 
-// Of one base and one width of heads; a row for each position.
+// Of one kind and one width of heads; a row for each position.
 class RotaryTable {
  public:
-  RotaryTable(float base, int64_t columns, int64_t positions);
+  RotaryTable(const Rotary& rotary, int64_t columns, int64_t positions);
 
   int64_t positions() const noexcept { return positions_; }
   // Turns a row of `columns` values at a position. The arithmetic is float32, as in transformers.
@@ -25,10 +27,10 @@ class RotaryTable {
 class RotaryTables {
  public:
   // For at least that many positions. The reference is valid until the next call.
-  const RotaryTable& at(float base, int64_t columns, int64_t positions);
+  const RotaryTable& at(const Rotary& rotary, int64_t columns, int64_t positions);
 
  private:
-  std::map<std::pair<float, int64_t>, RotaryTable> tables_;
+  std::map<std::tuple<float, float, int64_t>, RotaryTable> tables_;  // by base, scale and columns
 };
 
 }  // namespace mlxe::cpu

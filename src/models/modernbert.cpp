@@ -78,7 +78,7 @@ Plan modernbert(const ModernBertConfig& c) {
     const ValueId a = p.add("attn", p.linear("attn.Wo", attended, c.hidden_size, c.attention_bias), x);
     const ValueId f =
         p.gated_feed_forward("mlp.Wi", "mlp.Wo", p.layer_norm("mlp_norm", a, c.norm_epsilon, c.norm_bias),
-                             c.intermediate_size, c.activation, c.mlp_bias);
+                             c.intermediate_size, c.activation, c.mlp_bias, c.mlp_bias);
     x = p.add("mlp", f, a);
     if (i + 1 == c.layers.size()) {
       p.scope("");

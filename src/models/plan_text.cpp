@@ -168,7 +168,10 @@ class Writer {
     if (op.attention.causal) parts.push_back("causal");
     if (op.attention.window > 0)
       parts.push_back(fmt::format("{} tokens to either side", op.attention.window));
-    if (op.attention.rotary) parts.push_back(fmt::format("rotary, base {}", op.attention.rotary->base));
+    if (const auto& rotary = op.attention.rotary) {
+      parts.push_back(fmt::format("rotary, base {}", rotary->base));
+      if (rotary->scale != 1) parts.push_back(fmt::format("scale {}", rotary->scale));
+    }
     if (op.attention.relative_bias)
       parts.push_back(fmt::format("{} buckets of distances to {}", op.attention.relative_bias->buckets,
                                   op.attention.relative_bias->max_distance));

@@ -14,6 +14,7 @@
 #include "models/bert.h"
 #include "models/distilbert.h"
 #include "models/eurobert.h"
+#include "models/gte.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
 #include "models/nomic_bert.h"
@@ -107,8 +108,9 @@ SequenceClassifier distilbert_classifier(const Config&) {
 
 // Models that were published with Python code of their own.
 constexpr std::string_view kOwnCode[] = {"auto_map"};
+constexpr std::string_view kGteKeys[] = {"auto_map", "position_embedding_type"};
 
-constexpr std::array<Architecture, 12> kArchitectures{{
+constexpr std::array<Architecture, 14> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -133,6 +135,10 @@ constexpr std::array<Architecture, 12> kArchitectures{{
      make_eurobert, eurobert_classifier, "tests/data/tiny/eurobert", nullptr, kOwnCode},
     {"nomic_bert", "nomic_bert", "NomicBertForSequenceClassification", "NomicBertForTokenClassification",
      make_nomic_bert, bert_classifier, "tests/data/tiny/nomic_bert", nullptr, kOwnCode},
+    {"new", "new", "NewForSequenceClassification", "NewForTokenClassification", make_gte, bert_classifier,
+     "tests/data/tiny/new", nullptr, kGteKeys},
+    {"gte", "gte", "GteForSequenceClassification", "GteForTokenClassification", make_gte, bert_classifier,
+     "tests/data/tiny/gte_ner", nullptr, kGteKeys},
 }};
 
 ProblemType problem_type(const Config& c) {
@@ -157,8 +163,9 @@ std::vector<std::string> class_names(const Config& config) {
 
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
-  for (const std::string_view family : {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra",
-                                        "MPNet", "ModernBert", "Qwen3", "EuroBert", "NomicBert"})
+  for (const std::string_view family :
+       {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra", "MPNet", "ModernBert", "Qwen3",
+        "EuroBert", "NomicBert", "New", "Gte"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;

@@ -85,7 +85,8 @@ INSTANTIATE_TEST_SUITE_P(
                                          "xlm_roberta_cls", "electra", "electra_cls", "camembert_ner",
                                          "mpnet", "mpnet_cls", "modernbert", "modernbert_cls",
                                          "modernbert_ner", "qwen3", "qwen3_lm", "st_qwen3", "eurobert",
-                                         "eurobert_cls", "eurobert_bos", "nomic_bert", "nomic_bert_cls")),
+                                         "eurobert_cls", "eurobert_bos", "nomic_bert", "nomic_bert_cls",
+                                         "new", "new_cls", "gte_ner")),
     test::name_of);
 
 }  // namespace

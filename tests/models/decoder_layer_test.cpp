@@ -53,6 +53,9 @@ std::vector<Case> cases() {
       {"norms",
        {.heads = 4, .norms = HeadNorms{kRms, kRms}},
        [](Kind& k, auto&) { k.key_norm = k.query_norm; }},
+      {"scaled_rotary",
+       {.heads = 4, .rotary = Rotary{.base = kBase, .scale = 0.75f}},
+       [](Kind& k, auto&) { k.rotary_scale = 1; }},
       {"all",
        {.heads = 4, .kv_heads = 2, .rotary = Rotary{kBase}, .norms = HeadNorms{kRms, kRms}, .causal = true},
        [](Kind& k, auto&) { k.rotary_base *= 1.1; }},
@@ -94,6 +97,7 @@ naive::AttentionKind kind_of(const AttentionSpec& spec) {
           .causal = spec.causal,
           .window = spec.window,
           .rotary_base = spec.rotary ? static_cast<double>(spec.rotary->base) : 0,
+          .rotary_scale = spec.rotary ? static_cast<double>(spec.rotary->scale) : 1,
           .epsilon = static_cast<double>(kEpsilon)};
 }
 

@@ -1,11 +1,13 @@
-// The config keys of families that were published with code of their own: EuroBERT and NomicBERT.
+// The config keys of families that were published with code of their own: EuroBERT, NomicBERT and GTE.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "models/eurobert.h"
+#include "models/gte.h"
 #include "models/nomic_bert.h"
 #include "test_files.h"
 
@@ -145,6 +147,55 @@ TEST(NomicBertConfig, WhatIsNotComputedIsRefused) {
   EXPECT_THAT(refusal({{"hidden_size", 32}}, kWrong),
               HasSubstr("\"hidden_size\" is 32, but \"n_embd\" is 64"));
   EXPECT_THAT(refusal({{"n_head", 3}}, kWrong), HasSubstr("for each of 3 heads"));
+}
+
+const json kNew{{"model_type", "new"},
+                {"vocab_size", 100},
+                {"hidden_size", 64},
+                {"num_attention_heads", 4},
+                {"num_hidden_layers", 2},
+                {"intermediate_size", 96},
+                {"max_position_embeddings", 128},
+                {"position_embedding_type", "rope"},
+                {"rope_theta", 20000},
+                {"type_vocab_size", 1}};
+
+TEST(GteConfig, KeysOfBothVersions) {
+  const auto rotary = [](const json& changes) {
+    return *read_gte_config(changed(kNew, changes)).attention.rotary;
+  };
+  EXPECT_EQ(rotary({}).base, 20000);
+  EXPECT_EQ(rotary({}).scale, 1);
+  const json ntk{{"type", "ntk"}, {"factor", 8.0}};
+  EXPECT_EQ(rotary({{"rope_scaling", ntk}}).base, 160000);
+  EXPECT_FLOAT_EQ(rotary({{"rope_scaling", ntk}}).scale, static_cast<float>(std::pow(8.0, -2.0 / 16)));
+  const json parameters{{"rope_type", "default"}, {"rope_theta", 160000.0}};
+  EXPECT_EQ(rotary({{"rope_theta", "absent"}, {"rope_parameters", parameters}}).base, 160000);
+  EXPECT_EQ(read_gte_config(changed(kNew, {{"type_vocab_size", 0}})).type_vocab_size, 0);
+  EXPECT_EQ(read_gte_config(changed(kNew, {{"type_vocab_size", "absent"}})).type_vocab_size, 1);
+}
+
+TEST(GteConfig, WhatIsNotComputedIsRefused) {
+  const auto refusal = [](const json& changes, ErrorCode code) {
+    return error_text([&] { make_gte(changed(kNew, changes)); }, code);
+  };
+  EXPECT_THAT(refusal({{"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}}, kRefused),
+              HasSubstr("only plain rotary positions are computed"));
+  EXPECT_THAT(refusal({{"rope_scaling", {{"type", "ntk"}, {"factor", 2.0}, {"mixed_b", 0.6}}}}, kRefused),
+              HasSubstr("\"mixed_b\" is 0.6"));
+  EXPECT_THAT(refusal({{"rope_scaling", {{"type", "ntk"}, {"factor", 2.0}, {"beta", 1}}}}, kRefused),
+              HasSubstr("has \"beta\""));
+  EXPECT_THAT(refusal({{"rope_scaling", {{"type", "ntk"}, {"factor", 0.5}}}}, kWrong),
+              HasSubstr("the factor of \"rope_scaling\" 0.5"));
+  EXPECT_THAT(refusal({{"position_embedding_type", "absolute"}}, kRefused),
+              HasSubstr("only rotary positions"));
+  EXPECT_THAT(refusal({{"layer_norm_type", "rms_norm"}}, kRefused), HasSubstr("only layer norms"));
+  EXPECT_THAT(refusal({{"pack_qkv", false}}, kRefused), HasSubstr("\"pack_qkv\" is false"));
+  EXPECT_THAT(refusal({{"logn_attention_scale", true}}, kRefused),
+              HasSubstr("\"logn_attention_scale\" is true"));
+  EXPECT_THAT(refusal({{"type_vocab_size", -1}}, kWrong), HasSubstr("\"type_vocab_size\""));
+  EXPECT_THAT(refusal({{"auto_map", {{"AutoModel", "other.BertModel"}}}}, kRefused),
+              HasSubstr("\"auto_map\""));
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "mlx_encoder/quantize.h"
 #include "models/bert.h"
 #include "models/distilbert.h"
+#include "models/gte.h"
 #include "models/heads.h"
 #include "models/model.h"
 #include "models/modernbert.h"
@@ -23,7 +24,7 @@ namespace mlxe::test {
 
 inline constexpr int64_t kVocabulary = 96, kHidden = 64, kFeedForward = 128, kHeads = 4, kPositions = 160;
 
-enum class Kind { bert, distilbert, roberta, mpnet, modernbert, qwen3 };
+enum class Kind { bert, distilbert, roberta, mpnet, modernbert, qwen3, gte };
 
 inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf) {
   const BertConfig bert_config{.vocab_size = kVocabulary,
@@ -71,12 +72,22 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                            .activation = activation,
                            .attention_bias = Bias::yes};
   qwen3_config.layers[1].window = 7;
+  const GteConfig gte_config{.vocab_size = kVocabulary,
+                             .type_vocab_size = 2,
+                             .hidden_size = kHidden,
+                             .intermediate_size = kFeedForward,
+                             .max_positions = kPositions,
+                             .layers = 2,
+                             .attention = {.heads = kHeads, .rotary = Rotary{.base = 40000, .scale = 0.9f}},
+                             .layer_norm_epsilon = 1e-12f,
+                             .activation = activation};
   Model model{.model_type = "tiny",
               .plan = kind == Kind::distilbert   ? mlxe::distilbert(distilbert_config)
                       : kind == Kind::roberta    ? mlxe::roberta(bert_config, 1)
                       : kind == Kind::mpnet      ? mlxe::mpnet(bert_config, 32)
                       : kind == Kind::modernbert ? mlxe::modernbert(modernbert_config)
                       : kind == Kind::qwen3      ? mlxe::qwen3(qwen3_config)
+                      : kind == Kind::gte        ? mlxe::gte(gte_config)
                                                  : mlxe::bert(bert_config),
               .labels = {"a", "b", "c"}};
   PlanBuilder heads(std::move(model.plan));

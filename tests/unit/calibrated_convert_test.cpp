@@ -83,7 +83,7 @@ TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
        {"bert",           "bert_prefix",  "bert_old_names", "bert_sharded",   "bert_f16",    "distilbert",
         "distilbert_cls", "roberta_cls",  "xlm_roberta",    "electra",        "electra_cls", "mpnet",
         "mpnet_cls",      "modernbert",   "modernbert_cls", "modernbert_ner", "qwen3",       "qwen3_lm",
-        "st_qwen3",       "st_mean_norm", "st_dense",       "eurobert_cls",   "nomic_bert"})
+        "st_qwen3",       "st_mean_norm", "st_dense",       "eurobert_cls",   "nomic_bert",  "new"})
     for (const int bits : {2, 4, 8}) {
       SCOPED_TRACE(fmt::format("{}, {} bits", model, bits));
       const TemporaryFolder folder;

@@ -65,7 +65,7 @@ const Named kSchemes[] = {
 TEST(Convert, PredictsEveryByteOfTheFolder) {
   for (const char* model : {"bert", "bert_old_names", "bert_sharded", "bert_f64", "bert_f16", "bert_odd",
                             "distilbert_cls", "roberta_cls", "xlm_roberta", "electra", "mpnet", "modernbert",
-                            "qwen3", "qwen3_lm", "st_dense", "eurobert_cls", "nomic_bert"})
+                            "qwen3", "qwen3_lm", "st_dense", "eurobert_cls", "nomic_bert", "new"})
     for (const Named& scheme : kSchemes) {
       SCOPED_TRACE(std::string(model) + ", " + scheme.name);
       const TemporaryFolder folder;
