@@ -3,6 +3,9 @@ sentence-transformers compute with them.
 
     python tools/make_model_goldens.py [NAME...]        (environment: tools/requirements-goldens.txt)
 
+Without names it makes the folders of the transformers it finds: FOLDERS with 4, FOLDERS_OF_5 with 5 (environment:
+tools/requirements-goldens-5.txt).
+
 Each folder gets golden.safetensors. A group of texts is stored ragged: `ids` [T], `token_types` [T], `offsets` [B + 1];
 groups are random token ids ("" prefix), `texts.` and `pairs.` (tokenized from texts.json), `query.` (the texts behind
 the prompt "query", with `pool_from` [B] if poolings leave it out). Results, float32:
@@ -22,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
@@ -280,7 +283,9 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "mobilebert": tiny_tokenizers.wordpiece_of_mobilebert,
               "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class,
               "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen, "gemma3_text": tiny_tokenizers.bpe_of_gemma,
-              "t5": tiny_tokenizers.unigram_of_t5}
+              "t5": tiny_tokenizers.unigram_of_t5,
+              "eurobert": tiny_tokenizers.byte_level_bpe_without_class, "nomic_bert": tiny_tokenizers.wordpiece,
+              "gte": tiny_tokenizers.wordpiece}
 WITHOUT_JSON = (tiny_tokenizers.unigram, tiny_tokenizers.unigram_of_t5)  # have no other files
 
 
@@ -295,10 +300,11 @@ def new_folder(name):
     return folder
 
 
-def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=True, **options):
+def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=True, tokenizer=None, **options):
     """Writes the tokenizer and returns a model of its vocabulary with random weights."""
-    arguments = {} if TOKENIZERS[kind] in WITHOUT_JSON else {"json_file": tokenizer_json}
-    vocabulary = len(TOKENIZERS[kind](folder, MAX_TOKENS, **arguments))
+    tokenizer = tokenizer or TOKENIZERS[kind]
+    arguments = {} if tokenizer in WITHOUT_JSON else {"json_file": tokenizer_json}
+    vocabulary = len(tokenizer(folder, MAX_TOKENS, **arguments))
     if kind == "distilbert":
         config = dict(dim=32, n_heads=4, n_layers=2, hidden_dim=64, max_position_embeddings=MAX_TOKENS) | options
     elif kind == "modernbert":  # layers 0 and 2 see all tokens, layer 1 four to either side
@@ -318,6 +324,9 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
     elif kind == "t5":  # distances from 12 on share a bucket
         config = dict(d_model=32, d_kv=16, d_ff=64, num_heads=4, num_layers=2, relative_attention_num_buckets=12,
                       relative_attention_max_distance=12) | options
+    elif kind == "eurobert":
+        config = BERT | dict(num_key_value_heads=2, pad_token_id=1, bos_token_id=0, eos_token_id=2,
+                             mask_token_id=vocabulary - 1) | options
     else:
         config = BERT | options
     if kind.endswith("roberta") or kind in ("camembert", "mpnet"):  # positions start at pad_token_id + 1
@@ -329,12 +338,14 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
     return fill(model.to(dtype), seed)
 
 
-def plain(kind, lengths=LONG, auto=AutoModel, shard=None, **options):
+def plain(kind, lengths=LONG, auto=AutoModel, shard=None, publish=None, **options):
     def make(name, seed):
         folder = new_folder(name)
         model = make_model(folder, kind, seed, auto, **options)
         model.save_pretrained(folder, **({"max_shard_size": shard} if shard else {}))
         golden_of(folder, lengths, seed, auto)
+        if publish:
+            publish(folder)
     return make
 
 
@@ -400,7 +411,7 @@ def language_model(kind, auto=transformers.AutoModelForCausalLM, **options):
 
 
 def sentence(modes, kind="bert", dense=(), normalize=False, prompts=None, include_prompt=True, newest=False,
-             tanh=False, **options):
+             tanh=False, publish=None, **options):
     """A sentence-transformers folder, in the layout almost all published ones have unless `newest`. `dense`: the widths
     of Dense modules, with a bias and a `tanh` or neither."""
     def make(name, seed):
@@ -420,6 +431,8 @@ def sentence(modes, kind="bert", dense=(), normalize=False, prompts=None, includ
         if not newest:
             rewrite_classic(folder, width, modes, include_prompt)
         golden_of(folder, SHORT, seed)
+        if publish:
+            publish(folder)
     return make
 
 
@@ -443,6 +456,58 @@ def rewrite_classic(folder, width, modes, include_prompt):
     path.write_text(json.dumps(tokenizer, indent=2))
     for normalize in folder.glob("*_Normalize"):
         shutil.rmtree(normalize)
+
+
+def as_nomic(folder):
+    """config.json as nomic-ai publishes it. transformers 5 writes its own keys, but the published tensor names."""
+    path = folder / "config.json"
+    own = json.loads(path.read_text())
+    code = "nomic-ai/nomic-bert-2048--modeling_hf_nomic_bert."
+    published = dict(
+        activation_function="swiglu", architectures=own["architectures"], attn_pdrop=0.0,
+        auto_map={"AutoConfig": "nomic-ai/nomic-bert-2048--configuration_hf_nomic_bert.NomicBertConfig",
+                  "AutoModel": code + "NomicBertModel", "AutoModelForMaskedLM": code + "NomicBertForPreTraining"},
+        bos_token_id=None, causal=False, dense_seq_output=True, embd_pdrop=0.0, eos_token_id=None, fused_bias_fc=True,
+        fused_dropout_add_ln=True, initializer_range=0.02, layer_norm_epsilon=own["layer_norm_eps"],
+        max_trained_positions=own["max_position_embeddings"] // 2, mlp_fc1_bias=False, mlp_fc2_bias=False,
+        model_type="nomic_bert", n_embd=own["hidden_size"], n_head=own["num_attention_heads"],
+        n_inner=own["intermediate_size"], n_layer=own["num_hidden_layers"],
+        n_positions=own["max_position_embeddings"], pad_vocab_size_multiple=4, parallel_block=False,
+        parallel_block_tied_norm=False, prenorm=False, qkv_proj_bias=False, reorder_and_upcast_attn=False,
+        resid_pdrop=0.0, rotary_emb_base=own["rope_parameters"]["rope_theta"], rotary_emb_fraction=1.0,
+        rotary_emb_interleaved=False, rotary_emb_scale_base=None, rotary_scaling_factor=None,
+        scale_attn_by_inverse_layer_idx=False, scale_attn_weights=True, summary_activation=None,
+        summary_first_dropout=0.0, summary_proj_to_labels=True, summary_type="cls_index", summary_use_proj=True,
+        torch_dtype="float32", transformers_version="4.37.2", type_vocab_size=own["type_vocab_size"], use_cache=True,
+        use_flash_attn=True, use_rms_norm=False, use_xentropy=True, vocab_size=own["vocab_size"])
+    path.write_text(json.dumps(published, indent=2) + "\n")
+
+
+# "ntk" of the published GTE code turns column pair i of n by (base * factor)^(-2i/n) * factor^(-2/n) per position.
+# transformers 5 does not know the name, but computes the same with a linear scaling and the larger base.
+NTK_FACTOR, NTK_BASE = 2.0, 5000.0
+NTK = dict(rope_type="linear", rope_theta=NTK_BASE * NTK_FACTOR,
+           factor=NTK_FACTOR ** (2 * BERT["num_attention_heads"] / BERT["hidden_size"]))
+
+
+def as_new(folder):
+    """config.json and names as Alibaba-NLP publishes them: model_type "new"."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    rope = config.pop("rope_parameters")
+    ntk = rope["rope_type"] == "linear"
+    config["architectures"] = [name.replace("Gte", "New") for name in config["architectures"]]
+    config |= dict(
+        model_type="new", auto_map={"AutoConfig": "Alibaba-NLP/new-impl--configuration.NewConfig",
+                                    "AutoModel": "Alibaba-NLP/new-impl--modeling.NewModel"},
+        layer_norm_type="layer_norm", logn_attention_clip1=False, logn_attention_scale=False, pack_qkv=True,
+        position_embedding_type="rope", rope_theta=NTK_BASE if ntk else rope["rope_theta"],
+        rope_scaling=dict(factor=NTK_FACTOR, type="ntk") if ntk else None, unpad_inputs=False,
+        use_memory_efficient_attention=False, torch_dtype=config.pop("dtype"), transformers_version="4.41.2")
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    weights = folder / "model.safetensors"
+    tensors = {("new." + n[4:] if n.startswith("gte.") else n): t for n, t in load_file(weights).items()}
+    save_file(tensors, weights, {"format": "pt"})
 
 
 PROMPTS = {"query": "take the road: ", "document": ""}
@@ -510,6 +575,31 @@ FOLDERS = {
     "st_t5": sentence(("mean",), kind="t5", dense=(24,), normalize=True),
     "st_prompts": sentence(("mean",), prompts=PROMPTS, include_prompt=False),
 }
+# Families that transformers has since version 5.
+FOLDERS_OF_5 = {
+    "eurobert": plain("eurobert", SHORT, rope_parameters=dict(rope_type="default", rope_theta=250000.0)),
+    "eurobert_cls": classifier("eurobert", attention_bias=True, mlp_bias=True, head_dim=16,
+                               **labels("calm", "windy", "stormy")),
+    "eurobert_bos": classifier("eurobert", classifier_pooling="bos", num_hidden_layers=1, num_key_value_heads=None,
+                               **labels("no", "yes")),
+    "eurobert_ner": plain("eurobert", SHORT, AutoModelForTokenClassification, intermediate_size=96, **TAGS),
+    "st_eurobert": sentence(("mean",), kind="eurobert", normalize=True, prompts=PROMPTS),
+    "nomic_bert": plain("nomic_bert", SHORT, publish=as_nomic),
+    # as transformers 5 saves it
+    "nomic_bert_cls": classifier("nomic_bert", rope_parameters=dict(rope_type="default", rope_theta=500.0),
+                                 **labels("calm", "windy", "stormy")),
+    "nomic_bert_ner": plain("nomic_bert", SHORT, AutoModelForTokenClassification, num_hidden_layers=1, **TAGS),
+    "st_nomic": sentence(("mean",), kind="nomic_bert", normalize=True, publish=as_nomic,
+                         prompts={"query": "search_query: ", "document": "search_document: "}),
+    # as gte-base-en-v1.5
+    "new": plain("gte", SHORT, type_vocab_size=0, pad_token_id=0, rope_parameters=NTK, publish=as_new),
+    "new_cls": classifier("gte", type_vocab_size=2, pad_token_id=0, publish=as_new,
+                          **labels("calm", "windy", "stormy")),
+    # as transformers 5 saves it
+    "gte_ner": plain("gte", SHORT, AutoModelForTokenClassification, type_vocab_size=1, pad_token_id=0,
+                     tokenizer=tiny_tokenizers.wordpiece_without_token_types, **TAGS),
+    "st_new": sentence(("cls",), kind="gte", normalize=True, type_vocab_size=0, pad_token_id=0, publish=as_new),
+}
 
 
 def main():
@@ -519,8 +609,9 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     texts = {"texts": tiny_tokenizers.TEXTS, "pairs": tiny_tokenizers.PAIRS}
     (OUT / "texts.json").write_text(json.dumps(texts, indent=1, ensure_ascii=False) + "\n")
-    for name in sys.argv[1:] or FOLDERS:
-        FOLDERS[name](name, zlib.crc32(name.encode()))
+    folders = FOLDERS if tiny_tokenizers.TRANSFORMERS_4 else FOLDERS_OF_5
+    for name in sys.argv[1:] or folders:
+        folders[name](name, zlib.crc32(name.encode()))
 
 
 if __name__ == "__main__":

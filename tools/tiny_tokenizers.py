@@ -12,6 +12,9 @@ from transformers import (BertTokenizerFast, DistilBertTokenizerFast, GemmaToken
                           MobileBertTokenizerFast, MPNetTokenizerFast,
                           PreTrainedTokenizerFast, Qwen2TokenizerFast, RobertaTokenizerFast, T5TokenizerFast,
                           XLMRobertaTokenizerFast)
+from transformers import __version__ as transformers_version
+
+TRANSFORMERS_4 = transformers_version.startswith("4.")
 
 CORPUS = """
 The ferry left the harbour before the sun was up, and the town was still asleep behind it.
@@ -74,7 +77,9 @@ def wordpiece(folder, max_length, json_file=True, tokenizer_class=BertTokenizerF
     vocabulary += ["##" + e for e in most_frequent(endings, 40)]
     path = folder / "vocab.txt"
     path.write_text("\n".join(vocabulary) + "\n")
-    tokenizer = tokenizer_class(vocab_file=str(path), do_lower_case=True, model_max_length=max_length)
+    # transformers 5 takes the vocabulary itself.
+    source = {"vocab_file": str(path)} if TRANSFORMERS_4 else {"vocab": {v: i for i, v in enumerate(vocabulary)}}
+    tokenizer = tokenizer_class(**source, do_lower_case=True, model_max_length=max_length)
     save(tokenizer, folder, json_file)
     return tokenizer
 

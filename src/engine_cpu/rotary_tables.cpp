@@ -12,7 +12,7 @@ RotaryTable::RotaryTable(const Rotary& rotary, int64_t columns, int64_t position
       sines_(cosines_.size()) {
   for (int64_t i = 0; i < half_; ++i) {
     const float frequency =
-        1 / std::pow(rotary.base, static_cast<float>(2 * i) / static_cast<float>(columns)) / rotary.factor;
+        rotary.scale / std::pow(rotary.base, static_cast<float>(2 * i) / static_cast<float>(columns));
     for (int64_t p = 0; p < positions; ++p) {
       const float angle = static_cast<float>(p) * frequency;
       cosines_[static_cast<size_t>(p * half_ + i)] = std::cos(angle);
@@ -32,7 +32,7 @@ void RotaryTable::turn(const float* x, int64_t position, float* out) const noexc
 }
 
 const RotaryTable& RotaryTables::at(const Rotary& rotary, int64_t columns, int64_t positions) {
-  const std::tuple key(rotary.base, rotary.factor, columns);
+  const std::tuple key(rotary.base, rotary.scale, columns);
   const auto found = tables_.find(key);
   if (found != tables_.end() && found->second.positions() >= positions) return found->second;
   constexpr int64_t kFewest = 64;

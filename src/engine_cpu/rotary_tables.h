@@ -10,7 +10,7 @@
 
 namespace mlxe::cpu {
 
-// Of one kind of rotary positions and one width of heads; a row for each position.
+// Of one kind and one width of heads; a row for each position.
 class RotaryTable {
  public:
   RotaryTable(const Rotary& rotary, int64_t columns, int64_t positions);
@@ -30,7 +30,7 @@ class RotaryTables {
   const RotaryTable& at(const Rotary& rotary, int64_t columns, int64_t positions);
 
  private:
-  std::map<std::tuple<float, float, int64_t>, RotaryTable> tables_;  // by base, factor and columns
+  std::map<std::tuple<float, float, int64_t>, RotaryTable> tables_;  // by base, scale and columns
 };
 
 }  // namespace mlxe::cpu

@@ -14,6 +14,7 @@
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,8 +71,9 @@ class Config {
                      std::string_view why) const;
 
   // Throws unsupported naming every key of the central table whose value this library can't honour
-  // (is_decoder: true, position_embedding_type: "relative_key", ...). The key `except` may have any value.
-  void reject_unsupported(std::string_view except = {}) const;
+  // (is_decoder: true, position_embedding_type: "relative_key", ...).
+  // Keys in `except` are left to the caller.
+  void reject_unsupported(std::span<const std::string_view> except = {}) const;
   // Keys that were not used, sorted.
   std::vector<std::string> unused_keys() const;
   // Unused keys that are not in the table of harmless keys.

@@ -27,10 +27,11 @@ Rotary gemma3_rotary(const Config& own, double base) {
     linear = linear || (own.has(key) && own.get<std::string>(key) == "linear");
   }
   Rotary rotary{.base = static_cast<float>(own.non_negative_number_or("rope_theta", base))};
-  if (linear) rotary.factor = static_cast<float>(own.non_negative_number("factor"));
-  if (rotary.factor < 1)
+  const double factor = linear ? own.non_negative_number("factor") : 1;
+  if (factor < 1)
     throw Error(ErrorCode::format,
-                fmt::format("{}: \"factor\" is {}, expected a number from 1 on", own.where(), rotary.factor));
+                fmt::format("{}: \"factor\" is {}, expected a number from 1 on", own.where(), factor));
+  rotary.scale = static_cast<float>(1 / factor);
   if (const std::vector<std::string> unknown = own.unused_keys(); !unknown.empty())
     throw Error(ErrorCode::unsupported,
                 fmt::format("{}: has {}; {}", own.where(), printable(unknown[0]), kKnownRotary));

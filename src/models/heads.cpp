@@ -46,10 +46,14 @@ void add_pooler(PlanBuilder& p) {
 }
 
 void add_classifier(PlanBuilder& p, const SequenceClassifier& head, int64_t labels) {
-  const ValueId x =
-      head.pooling == PoolingKind::cls ? p.take_first(p.hidden()) : p.pool(p.hidden(), head.pooling);
+  const auto of_text = [&](ValueId x) {
+    return head.pooling == PoolingKind::cls ? p.take_first(x) : p.pool(x, head.pooling);
+  };
+  const auto logits = [&](ValueId x) {
+    return p.linear(head.out, transformed(p, head.transform, x), labels, Bias::yes, Role::classifier);
+  };
   p.output(Output::text_logits,
-           p.linear(head.out, transformed(p, head.transform, x), labels, Bias::yes, Role::classifier));
+           head.pools_logits ? of_text(logits(p.hidden())) : logits(of_text(p.hidden())));
 }
 
 void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels) {

@@ -33,10 +33,12 @@ struct HeadTransform {
 //   Roberta     classifier.dense,  tanh,       classifier.out_proj
 //   DistilBert  pre_classifier,    relu,       classifier
 //   ModernBert  head.dense,        GELU, norm, classifier
+//   EuroBert    dense,             GELU,       classifier
 struct SequenceClassifier {
   HeadTransform transform;
   std::string out;
   PoolingKind pooling = PoolingKind::cls;  // or mean
+  bool pools_logits = false;               // each token is classified, and then the logits are pooled
 };
 void add_classifier(PlanBuilder& p, const SequenceClassifier& head, int64_t labels);
 

@@ -9,6 +9,7 @@
 
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
+#include "models/config_readers.h"
 #include "models/layer_types.h"
 #include "models/plan_builder.h"
 
@@ -22,11 +23,6 @@ float rotary_base(const Config& c, const char* type, double otherwise) {
   const Config own = all.object(type);
   own.reject_unless("rope_type", {"default"}, "only plain rotary positions are computed");
   return static_cast<float>(own.non_negative_number_or("rope_theta", otherwise));
-}
-
-// Absent is false, as in ModernBertConfig.
-Bias bias_if(const Config& config, std::string_view key) {
-  return config.get_or<bool>(key, false) ? Bias::yes : Bias::no;
 }
 
 }  // namespace
@@ -82,7 +78,7 @@ Plan modernbert(const ModernBertConfig& c) {
     const ValueId a = p.add("attn", p.linear("attn.Wo", attended, c.hidden_size, c.attention_bias), x);
     const ValueId f =
         p.gated_feed_forward("mlp.Wi", "mlp.Wo", p.layer_norm("mlp_norm", a, c.norm_epsilon, c.norm_bias),
-                             c.intermediate_size, c.activation, c.mlp_bias);
+                             c.intermediate_size, c.activation, c.mlp_bias, c.mlp_bias);
     x = p.add("mlp", f, a);
     if (i + 1 == c.layers.size()) {
       p.scope("");

@@ -72,11 +72,11 @@ struct RelativeBias {
   int64_t max_distance = 0;
 };
 
-// Rotary positions: columns i and i + n/2 of a head's n are turned by position / factor * base^(-2i/n), in queries and
+// Rotary positions: columns i and i + n/2 of a head's n are turned by position * scale * base^(-2i/n), in queries and
 // keys.
 struct Rotary {
   float base = 10000;
-  float factor = 1;  // above 1: positions lie closer together than in training ("linear" scaling)
+  float scale = 1;
 };
 
 // Norms of each head's query and key, before rotary positions. All heads share the weights.

@@ -135,10 +135,14 @@ ValueId PlanBuilder::feed_forward(const std::string& up, const std::string& down
 }
 
 ValueId PlanBuilder::gated_feed_forward(const std::string& gate_and_up, const std::string& down, ValueId x,
-                                        int64_t width, Activation act, Bias bias) {
+                                        int64_t width, Activation act, Bias bias, Bias down_bias,
+                                        GateOrder order) {
   const int both = feed_forward_module(gate_and_up, columns(x), 2 * width, bias),
-            second = feed_forward_module(down, width, columns(x), bias);
-  const ValueId gate = activation(product(both, x, {0, width}), act), up = product(both, x, {width, width});
+            second = feed_forward_module(down, width, columns(x), down_bias);
+  const RowRange first{0, width}, last{width, width};
+  const bool gate_first = order == GateOrder::gate_first;
+  const ValueId gate = activation(product(both, x, gate_first ? first : last), act),
+                up = product(both, x, gate_first ? last : first);
   return product(second, multiply(gate_and_up, gate, up));
 }
 

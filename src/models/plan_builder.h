@@ -12,6 +12,9 @@
 
 namespace mlxe {
 
+// Whose rows come first in a matrix of a gate and of what it multiplies.
+enum class GateOrder { gate_first, up_first };
+
 // Errors of every method: internal (shapes do not fit; names the module).
 class PlanBuilder {
  public:
@@ -52,9 +55,10 @@ class PlanBuilder {
   // down(activation(up(x))), as wide as x. `width`: the width of up(x).
   ValueId feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,
                        Activation activation, Bias bias = Bias::yes);
-  // down(activation(gate(x)) * up(x)). One matrix stores the rows of the gate, then those of up.
+  // down(activation(gate(x)) * up(x)). One matrix stores the rows of the gate and of up.
   ValueId gated_feed_forward(const std::string& gate_and_up, const std::string& down, ValueId x,
-                             int64_t width, Activation activation, Bias bias);
+                             int64_t width, Activation activation, Bias bias, Bias down_bias,
+                             GateOrder order = GateOrder::gate_first);
   // down(activation(gate(x)) * up(x)), with three matrices.
   ValueId gated_feed_forward(const std::string& gate, const std::string& up, const std::string& down,
                              ValueId x, int64_t width, Activation activation, Bias bias);

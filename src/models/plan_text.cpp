@@ -115,8 +115,7 @@ class Writer {
   std::string op_name(const PlanOp& op) const {
     if (op.kind == OpKind::linears && op.modules.size() > 1) return "linears";
     if (op.kind == OpKind::layer_norm) return name(plan_.norm(op.modules[0]).kind);
-    if (op.kind == OpKind::add_layer_norm)
-      return std::string("add, ") + name(plan_.norm(op.modules[0]).kind);
+    if (op.kind == OpKind::add_layer_norm) return std::string("add, ") + name(plan_.norm(op.modules[0]).kind);
     return name(op.kind);
   }
 
@@ -176,9 +175,10 @@ class Writer {
     if (op.attention.causal) parts.push_back("causal");
     if (op.attention.window > 0)
       parts.push_back(fmt::format("{} tokens to either side", op.attention.window));
-    if (op.attention.rotary) parts.push_back(fmt::format("rotary, base {}", op.attention.rotary->base));
-    if (op.attention.rotary && op.attention.rotary->factor != 1)
-      parts.push_back(fmt::format("positions divided by {}", op.attention.rotary->factor));
+    if (const auto& rotary = op.attention.rotary) {
+      parts.push_back(fmt::format("rotary, base {}", rotary->base));
+      if (rotary->scale != 1) parts.push_back(fmt::format("scale {}", rotary->scale));
+    }
     if (op.attention.relative_bias)
       parts.push_back(fmt::format("{} buckets of distances to {}", op.attention.relative_bias->buckets,
                                   op.attention.relative_bias->max_distance));

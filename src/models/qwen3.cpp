@@ -8,34 +8,13 @@
 #include <utility>
 
 #include "mlx_encoder/error.h"
+#include "models/config_readers.h"
 #include "models/grouped_heads.h"
 #include "models/layer_types.h"
 #include "models/plan_builder.h"
 
 namespace mlxe {
 namespace {
-
-constexpr const char* kScaledRotary = "only plain rotary positions are computed";
-
-// transformers 4 writes "rope_theta" and "rope_scaling", transformers 5 "rope_parameters". The base is required here,
-// because the defaults of the two versions differ.
-float qwen3_rotary_base(const Config& c) {
-  double base = c.non_negative_number_or("rope_theta", 0);
-  for (const char* key : {"rope_parameters", "rope_scaling"}) {
-    c.harmless({key});
-    if (!c.has(key)) continue;
-    const Config own = c.object(key);
-    own.reject_unless("rope_type", {"default"}, kScaledRotary);
-    own.reject_unless("type", {"default"}, kScaledRotary);
-    base = own.non_negative_number_or("rope_theta", base);
-    if (const std::vector<std::string> unknown = own.unused_keys(); !unknown.empty())
-      throw Error(ErrorCode::unsupported,
-                  fmt::format("{}: has {}; {}", own.where(), printable(unknown[0]), kScaledRotary));
-  }
-  if (!(base > 0))
-    throw Error(ErrorCode::format, c.where() + ": no positive \"rope_theta\", the base of rotary positions");
-  return static_cast<float>(base);
-}
 
 // Largest distance from a query to a key in sliding layers; 0: no layer slides. It is W - 1 for a "sliding_window" of W
 // tokens, which includes the query's own.
@@ -67,7 +46,7 @@ Qwen3Config read_qwen3_config(const Config& c) {
   const LayerNorm norm{.epsilon = config.norm_epsilon, .has_bias = Bias::no, .kind = NormKind::rms};
   const AttentionSpec spec{.heads = heads.heads,
                            .kv_heads = heads.kv_heads,
-                           .rotary = Rotary{qwen3_rotary_base(c)},
+                           .rotary = Rotary{plain_rotary_base(c)},
                            .norms = HeadNorms{norm, norm},
                            .causal = true};
   const int64_t window = qwen3_window(c), full_layers = c.positive_or("max_window_layers", 28);

@@ -13,10 +13,13 @@
 #include "mlx_encoder/error.h"
 #include "models/bert.h"
 #include "models/distilbert.h"
+#include "models/eurobert.h"
 #include "models/gemma3.h"
+#include "models/gte.h"
 #include "models/mobilebert.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
+#include "models/nomic_bert.h"
 #include "models/qwen3.h"
 #include "models/t5.h"
 
@@ -106,7 +109,12 @@ SequenceClassifier distilbert_classifier(const Config&) {
   return {.transform = {"pre_classifier", Activation::relu}, .out = "classifier"};
 }
 
-constexpr std::array<Architecture, 13> kArchitectures{{
+// Models that were published with Python code of their own.
+constexpr std::string_view kOwnCode[] = {"auto_map"};
+constexpr std::string_view kGteKeys[] = {"auto_map", "position_embedding_type"};
+constexpr std::string_view kT5Keys[] = {"is_encoder_decoder"};
+
+constexpr std::array<Architecture, 17> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -130,8 +138,16 @@ constexpr std::array<Architecture, 13> kArchitectures{{
      make_modernbert, modernbert_classifier, "tests/data/tiny/modernbert", modernbert_transform},
     {"qwen3", "model", nullptr, nullptr, make_qwen3, nullptr, "tests/data/tiny/qwen3"},
     {"gemma3_text", "model", nullptr, nullptr, make_gemma3, nullptr, "tests/data/tiny/gemma3"},
-    {"t5", "transformer", nullptr, nullptr, make_t5, nullptr, "tests/data/tiny/t5", nullptr,
-     "is_encoder_decoder", ModuleAlias{.module = kT5Words, .other = "encoder.embed_tokens"}},
+    {"t5", "transformer", nullptr, nullptr, make_t5, nullptr, "tests/data/tiny/t5", nullptr, kT5Keys,
+     ModuleAlias{.module = kT5Words, .other = "encoder.embed_tokens"}},
+    {"eurobert", "model", "EuroBertForSequenceClassification", "EuroBertForTokenClassification",
+     make_eurobert, eurobert_classifier, "tests/data/tiny/eurobert", nullptr, kOwnCode},
+    {"nomic_bert", "nomic_bert", "NomicBertForSequenceClassification", "NomicBertForTokenClassification",
+     make_nomic_bert, bert_classifier, "tests/data/tiny/nomic_bert", nullptr, kOwnCode},
+    {"new", "new", "NewForSequenceClassification", "NewForTokenClassification", make_gte, bert_classifier,
+     "tests/data/tiny/new", nullptr, kGteKeys},
+    {"gte", "gte", "GteForSequenceClassification", "GteForTokenClassification", make_gte, bert_classifier,
+     "tests/data/tiny/gte_ner", nullptr, kGteKeys},
 }};
 
 ProblemType problem_type(const Config& c) {
@@ -156,9 +172,9 @@ std::vector<std::string> class_names(const Config& config) {
 
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
-  for (const std::string_view family :
-       {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra", "MPNet", "MobileBert",
-        "ModernBert", "Qwen3", "Gemma3", "Gemma3Text", "T5", "T5Encoder"})
+  for (const std::string_view family : {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra",
+                                        "MPNet", "MobileBert", "ModernBert", "Qwen3", "Gemma3", "Gemma3Text",
+                                        "T5", "T5Encoder", "EuroBert", "NomicBert", "New", "Gte"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;
@@ -229,7 +245,7 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
     warn(fmt::format(
         "{}: the weights' names begin with {}, as of a model saved inside another; read without it",
         checkpoint.folder().string(), printable(prefix)));
-  config.reject_unsupported(architecture.ignored_key);
+  config.reject_unsupported(architecture.own_keys);
 
   Model model = architecture.make(config);
   model.model_type = architecture.model_type;

@@ -21,8 +21,7 @@ struct Architecture {
   const char* proved_with;  // the checkpoint its parity was proved on (tests/models)
   // What a token classifier has before its last matrix; null: nothing.
   HeadTransform (*token_transform)(const Config& config) = nullptr;
-  // A key of rejected_keys() that may have any value, because the encoder does not depend on it.
-  std::string_view ignored_key = {};
+  std::span<const std::string_view> own_keys = {};  // keys that are refused elsewhere, and that `make` checks
   ModuleAlias alias = {};
 };
 

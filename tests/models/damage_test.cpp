@@ -86,7 +86,8 @@ INSTANTIATE_TEST_SUITE_P(
                                          "mobilebert", "mobilebert_cls", "mpnet", "mpnet_cls", "modernbert",
                                          "modernbert_cls", "modernbert_ner", "qwen3", "qwen3_lm", "st_qwen3",
                                          "gemma3", "gemma3_lm", "st_gemma3", "t5", "t5_gated", "t5_lm",
-                                         "st_t5")),
+                                         "st_t5", "eurobert", "eurobert_cls", "eurobert_bos", "nomic_bert",
+                                         "nomic_bert_cls", "new", "new_cls", "gte_ner")),
     test::name_of);
 
 }  // namespace

@@ -55,15 +55,15 @@ std::vector<Case> cases() {
        {.heads = 4, .norms = HeadNorms{kRms, kRms}},
        [](Kind& k, auto&) { k.key_norm = k.query_norm; }},
       {"scaled", {.heads = 4, .scale = 0.1f}, [](Kind& k, auto&) { k.scale = 0; }},
-      {"near_positions",
-       {.heads = 4, .rotary = Rotary{kBase, 4}},
-       [](Kind& k, auto&) { k.rotary_factor = 3; }},
       // All norms of the model, and scaled embeddings.
       {"norms_of_one_plus",
        {.heads = 4, .norms = HeadNorms{kRmsOnePlus, kRmsOnePlus}},
        [](Kind&, auto& w) {
          for (double& v : w.at("layers.1.norm1.weight").v) v -= 1;
        }},
+      {"scaled_rotary",
+       {.heads = 4, .rotary = Rotary{.base = kBase, .scale = 0.75f}},
+       [](Kind& k, auto&) { k.rotary_scale = 1; }},
       {"all",
        {.heads = 4, .kv_heads = 2, .rotary = Rotary{kBase}, .norms = HeadNorms{kRms, kRms}, .causal = true},
        [](Kind& k, auto&) { k.rotary_base *= 1.1; }},
@@ -113,7 +113,7 @@ naive::AttentionKind kind_of(const AttentionSpec& spec) {
           .causal = spec.causal,
           .window = spec.window,
           .rotary_base = spec.rotary ? static_cast<double>(spec.rotary->base) : 0,
-          .rotary_factor = spec.rotary ? static_cast<double>(spec.rotary->factor) : 1,
+          .rotary_scale = spec.rotary ? static_cast<double>(spec.rotary->scale) : 1,
           .scale = static_cast<double>(spec.scale.value_or(0)),
           .epsilon = static_cast<double>(kEpsilon)};
 }

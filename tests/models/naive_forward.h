@@ -88,13 +88,13 @@ inline Mat columns_of(const Mat& x, int64_t first, int64_t count) {
   return y;
 }
 
-// Su et al. 2021, with the pairs of GPT-NeoX: columns i and i + n/2. Positions are divided by `factor`.
-inline Mat rotated(const Mat& x, double base, double factor) {
+// Su et al. 2021, with the pairs of GPT-NeoX: columns i and i + n/2.
+inline Mat rotated(const Mat& x, double base, double scale) {
   Mat y = x;
   const int64_t half = x.columns / 2;
   for (int64_t m = 0; m < x.rows; ++m)
     for (int64_t i = 0; i < half; ++i) {
-      const double angle = static_cast<double>(m) / factor *
+      const double angle = static_cast<double>(m) * scale *
                            std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(x.columns));
       y.at(m, i) = x.at(m, i) * std::cos(angle) - x.at(m, i + half) * std::sin(angle);
       y.at(m, i + half) = x.at(m, i + half) * std::cos(angle) + x.at(m, i) * std::sin(angle);
@@ -105,9 +105,9 @@ inline Mat rotated(const Mat& x, double base, double factor) {
 struct AttentionKind {
   int64_t heads, kv_heads;  // consecutive heads share keys and values (Ainslie et al. 2023)
   bool causal = false;
-  int64_t window = 0;      // 0: none
-  double rotary_base = 0;  // 0: none
-  double rotary_factor = 1;
+  int64_t window = 0;                  // 0: none
+  double rotary_base = 0;              // 0: none
+  double rotary_scale = 1;             // of positions
   double scale = 0;                    // 0: 1 / sqrt(columns of a head)
   Mat query_norm = {}, key_norm = {};  // empty: none
   double epsilon = 0;
@@ -118,7 +118,7 @@ inline Mat attention(const Mat& q, const Mat& k, const Mat& v, const AttentionKi
   const auto made = [&](const Mat& x, int64_t head, const Mat& norm) {
     Mat y = columns_of(x, head * size, size);
     if (!norm.v.empty()) y = rms_norm(y, norm, kind.epsilon);
-    return kind.rotary_base > 0 ? rotated(y, kind.rotary_base, kind.rotary_factor) : y;
+    return kind.rotary_base > 0 ? rotated(y, kind.rotary_base, kind.rotary_scale) : y;
   };
   const double scale = kind.scale > 0 ? kind.scale : 1 / std::sqrt(static_cast<double>(size));
   Mat out(n, q.columns);

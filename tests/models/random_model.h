@@ -14,6 +14,7 @@
 #include "models/bert.h"
 #include "models/distilbert.h"
 #include "models/gemma3.h"
+#include "models/gte.h"
 #include "models/heads.h"
 #include "models/mobilebert.h"
 #include "models/model.h"
@@ -25,7 +26,7 @@ namespace mlxe::test {
 
 inline constexpr int64_t kVocabulary = 96, kHidden = 64, kFeedForward = 128, kHeads = 4, kPositions = 160;
 
-enum class Kind { bert, distilbert, roberta, mpnet, modernbert, qwen3, gemma3, mobilebert };
+enum class Kind { bert, distilbert, roberta, mpnet, modernbert, qwen3, gemma3, mobilebert, gte };
 
 inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf) {
   const BertConfig bert_config{.vocab_size = kVocabulary,
@@ -76,7 +77,7 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
   const LayerNorm one_plus{.epsilon = 1e-6f, .has_bias = Bias::no, .kind = NormKind::rms_one_plus};
   const AttentionSpec both_ways{.heads = kHeads,
                                 .kv_heads = kHeads / 2,
-                                .rotary = Rotary{1e6f, 8},
+                                .rotary = Rotary{.base = 1e6f, .scale = 0.125f},
                                 .norms = HeadNorms{one_plus, one_plus},
                                 .scale = 0.2f};
   Gemma3Config gemma3_config{.vocab_size = kVocabulary,
@@ -100,6 +101,15 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                                            .bottleneck_size = 2 * kHidden,
                                            .feed_forwards = 3,
                                            .activation = activation};
+  const GteConfig gte_config{.vocab_size = kVocabulary,
+                             .type_vocab_size = 2,
+                             .hidden_size = kHidden,
+                             .intermediate_size = kFeedForward,
+                             .max_positions = kPositions,
+                             .layers = 2,
+                             .attention = {.heads = kHeads, .rotary = Rotary{.base = 40000, .scale = 0.9f}},
+                             .layer_norm_epsilon = 1e-12f,
+                             .activation = activation};
   Model model{.model_type = "tiny",
               .plan = kind == Kind::distilbert   ? mlxe::distilbert(distilbert_config)
                       : kind == Kind::roberta    ? mlxe::roberta(bert_config, 1)
@@ -108,6 +118,7 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                       : kind == Kind::qwen3      ? mlxe::qwen3(qwen3_config)
                       : kind == Kind::gemma3     ? mlxe::gemma3(gemma3_config)
                       : kind == Kind::mobilebert ? mlxe::mobilebert(mobilebert_config)
+                      : kind == Kind::gte        ? mlxe::gte(gte_config)
                                                  : mlxe::bert(bert_config),
               .labels = {"a", "b", "c"}};
   PlanBuilder heads(std::move(model.plan));

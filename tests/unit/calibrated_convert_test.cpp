@@ -80,12 +80,37 @@ double distance(const fs::path& a, const fs::path& b) {
 }
 
 TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
-  for (const char* model :
-       {"bert",           "bert_prefix", "bert_old_names", "bert_sharded",   "bert_f16",       "distilbert",
-        "distilbert_cls", "roberta_cls", "xlm_roberta",    "electra",        "electra_cls",    "mobilebert",
-        "mpnet",          "mpnet_cls",   "modernbert",     "modernbert_cls", "modernbert_ner", "qwen3",
-        "qwen3_lm",       "st_qwen3",    "gemma3",         "gemma3_lm",      "st_gemma3",      "t5",
-        "t5_gated",       "st_t5",       "st_mean_norm",   "st_dense"})
+  for (const char* model : {"bert",
+                            "bert_prefix",
+                            "bert_old_names",
+                            "bert_sharded",
+                            "bert_f16",
+                            "distilbert",
+                            "distilbert_cls",
+                            "roberta_cls",
+                            "xlm_roberta",
+                            "electra",
+                            "electra_cls",
+                            "mobilebert",
+                            "mpnet",
+                            "mpnet_cls",
+                            "modernbert",
+                            "modernbert_cls",
+                            "modernbert_ner",
+                            "qwen3",
+                            "qwen3_lm",
+                            "st_qwen3",
+                            "gemma3",
+                            "gemma3_lm",
+                            "st_gemma3",
+                            "t5",
+                            "t5_gated",
+                            "st_t5",
+                            "st_mean_norm",
+                            "st_dense",
+                            "eurobert_cls",
+                            "nomic_bert",
+                            "new"})
     for (const int bits : {2, 4, 8}) {
       SCOPED_TRACE(fmt::format("{}, {} bits", model, bits));
       const TemporaryFolder folder;

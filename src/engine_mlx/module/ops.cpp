@@ -196,7 +196,7 @@ mx::array MlxOps::attention(const std::vector<mx::array>& qkv, AttentionSpec spe
   };
   const auto turned = [&](const mx::array& x, LayerNorm HeadNorms::*norm) {
     const mx::array y = spec.norms ? normalized(x, *spec.norms.*norm) : x;
-    return spec.rotary ? mx::fast::rope(y, size, false, spec.rotary->base, 1 / spec.rotary->factor, 0) : y;
+    return spec.rotary ? mx::fast::rope(y, size, false, spec.rotary->base, spec.rotary->scale, 0) : y;
   };
   std::vector<mx::array> results;
   for (const PaddedLayout::Chunk& chunk : layout_.chunks()) {
