@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <deque>
+#include <memory>
 #include <set>
 
 #include "base/cpu_features.h"
@@ -15,6 +16,7 @@
 #include "calibrate/calibration_ops.h"
 #include "calibrate/calibration_texts.h"
 #include "calibrate/journal.h"
+#include "calibrate/later_uses.h"
 #include "calibrate/rounding.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
@@ -36,7 +38,8 @@ class Calibrator : public Fitter {
         schemes_(schemes),
         pool_(pool),
         progress_(progress),
-        journal_(std::move(journal)) {
+        journal_(std::move(journal)),
+        shared_(shared_weights(loaded.model.plan)) {
     for (Parameter& p : loaded.model.plan.checkpoint_parameters()) {
       p.handle = static_cast<WeightId>(original_.size());
       original_.emplace_back(loaded.checkpoint.stored(p.name));
@@ -47,9 +50,11 @@ class Calibrator : public Fitter {
 
   CalibratedWeights run(const Batch& batch, const std::filesystem::path& scratch) {
     report_progress();
-    const Model& model = loaded_.model;
+    const Plan& plan = loaded_.model.plan;
+    std::set<WeightId> due = shared_;
+    std::erase_if(due, [&](WeightId id) { return scheme(id) == nullptr; });
+    if (!due.empty()) later_uses_ = moments_of_later_uses(plan, due, original_, batch, scratch, pool_);
     CalibrationOps ops(original_, changed_, batch, scratch, pool_, *this);
-    const Plan& plan = model.plan;
     CalibrationOps::Tensor hidden;
     const bool reads_first = plan.first_tokens.output(Output::text_logits) != kNoValue;
     int64_t layer = 0;
@@ -173,7 +178,8 @@ class Calibrator : public Fitter {
   }
 
   std::vector<ChannelAffine> norm(const LayerNorm& norm, const ChannelFit& fit) override {
-    if (!corrects() || norm.bias == kNoWeight) return {};  // without a bias, no offset can be stored
+    // Without a bias, no offset can be stored. What is best for the first use of a shared norm is not for the others.
+    if (!corrects() || norm.bias == kNoWeight || shared_.contains(norm.weight)) return {};
     const std::vector<ChannelAffine> lines = fit.lines();
     const auto change = [&](WeightId id, auto&& value) {
       std::vector<float> values(original(id).values(), original(id).values() + original(id).rows());
@@ -189,11 +195,20 @@ class Calibrator : public Fitter {
     for (cpu::Weight& w : original_) w.release_stored();  // memory
   }
 
-  bool wants(std::span<const Linear> linears) const override {
-    return std::ranges::any_of(linears, [&](const Linear& l) { return scheme(l.weight) != nullptr; });
+  std::unique_ptr<MomentSums> moments(std::span<const Linear> linears, int64_t outputs) override {
+    const auto due = [&](const Linear& l) { return scheme(l.weight) != nullptr; };
+    if (std::ranges::none_of(linears, due)) return {};
+    const auto shared =
+        std::ranges::find_if(linears, [&](const Linear& l) { return due(l) && shared_.contains(l.weight); });
+    if (shared == linears.end()) return std::make_unique<MomentSums>(linears[0].in, outputs, pool_);
+    const auto later = later_uses_.find({linears, outputs});
+    if (later == later_uses_.end() || !later->second)
+      throw Error(ErrorCode::internal, "calibration: " + spec(shared->weight).name +
+                                           " is used beside other matrices each time, expected the same");
+    return std::move(later->second);
   }
 
-  void linears(std::span<const Linear> linears, MomentSums& sums) override {
+  void linears(std::span<const Linear> linears, std::unique_ptr<MomentSums> sums) override {
     std::vector<Linear> due;
     for (const Linear& l : linears) {  // a fused matrix is rounded as a whole
       const bool is_new = std::ranges::find(due, l.weight, &Linear::weight) == due.end();
@@ -202,7 +217,8 @@ class Calibrator : public Fitter {
     named(due[0].weight, [&] {
       std::vector<std::vector<float>> values, targets;  // values first: their error names the tensor
       for (const Linear& l : due) named(l.weight, [&] { values.push_back(values_of(l.weight, 0, l.out)); });
-      InputHessian hessian(sums.finish());
+      InputHessian hessian(sums->finish());
+      sums.reset();
       for (const std::vector<float>& v : values) targets.push_back(correct_for_drift(v, hessian, pool_));
       hessian.finish_drift_correction();
       for (size_t i = 0; i < due.size(); ++i)
@@ -320,6 +336,8 @@ class Calibrator : public Fitter {
   const Progress& progress_;
   Journal journal_;
   std::deque<cpu::Weight> original_, changed_;
+  std::set<WeightId> shared_;  // weights that the encoder uses several times
+  GroupMoments later_uses_;    // of those still to be rounded
   std::set<WeightId> done_;
   std::map<std::string, std::string> bias_of_;  // names of corrected biases, by the name of the matrix
   CalibratedWeights result_;

@@ -60,12 +60,10 @@ void CalibrationOps::weigh_first_tokens(float share) {
 bool CalibrationOps::round(Group& group, const Node* beside, const Summands& each) {
   if (std::exchange(group.done, true)) return false;
   group.input->prepare();
-  if (!fitter_.wants(group.linears)) return false;
-  std::unique_ptr<MomentSums> sums;
+  std::unique_ptr<MomentSums> sums = fitter_.moments(group.linears, beside ? group.linears[0].out : 0);
+  if (!sums) return false;
   for (size_t i = 0; i < parts_.size(); ++i) {
     const Part in = group.input->rows(i, Sides::both);
-    if (!sums)
-      sums = std::make_unique<MomentSums>(in.changed.columns(), beside ? group.linears[0].out : 0, pool_);
     if (!beside) {
       sums->add(in.changed, in.original, in.changed, weights(i));
       continue;
@@ -80,7 +78,7 @@ bool CalibrationOps::round(Group& group, const Node* beside, const Summands& eac
     sums->add(in.changed, sum, others.changed, weights(i));
   }
   workspace_.arena.trim();  // rounding needs the memory
-  fitter_.linears(group.linears, *sums);
+  fitter_.linears(group.linears, std::move(sums));
   return true;
 }
 
@@ -216,8 +214,8 @@ CalibrationOps::Tensor CalibrationOps::store_sum(const Tensor& a, const Tensor& 
       (*made)[part] = sums(y.columns()).put(slot(part, Sides::original), sum(original_, y, beside), pool_);
     };
     if (round(*a->group, b.get(), each)) originals = made;
-    // No moments were computed: an earlier run rounded the linear. Its inputs are stored all the same, so that the
-    // outputs have the same bits as in the earlier run.
+    // No moments were computed: an earlier run or an earlier use of its weights rounded the linear. Its inputs are
+    // stored all the same, so that the outputs have the same bits as in the earlier run.
     if (a->group->stored.empty())
       for (size_t i = 0; i < parts_.size(); ++i)
         store_input(*a->group, i, a->group->input->rows(i, Sides::changed).changed);

@@ -29,11 +29,12 @@ class Fitter {
   virtual ~Fitter() = default;
   // Called before the first rows of a sum of tables are computed. `norm`: the norm of that sum, or null.
   virtual void tables(std::span<const Lookup> lookups, const LayerNorm* norm) = 0;
-  // Whether one of these linears is still to be rounded.
-  virtual bool wants(std::span<const Linear> linears) const = 0;
-  // Called before the first outputs of linears that share an input are computed, if one of the linears is still to
-  // be rounded. `sums`: the moments of all rows.
-  virtual void linears(std::span<const Linear> linears, MomentSums& sums) = 0;
+  // Called before the first outputs of linears that share an input are computed, once for each such group. Returns
+  // what the moments of all rows of the input are added to; null: nothing needs them. `outputs`: for Target::outputs,
+  // the columns of the group's only linear; 0: Target::inputs.
+  virtual std::unique_ptr<MomentSums> moments(std::span<const Linear> linears, int64_t outputs) = 0;
+  // Called with the result of moments(), unless it was null, after the rows were added.
+  virtual void linears(std::span<const Linear> linears, std::unique_ptr<MomentSums> sums) = 0;
   // Called after all rows of a norm were computed. `fit` pairs them with the original's rows. The returned affine
   // functions are applied to the rows.
   virtual std::vector<ChannelAffine> norm(const LayerNorm& norm, const ChannelFit& fit) = 0;
@@ -105,8 +106,8 @@ class CalibrationOps {
                                        parts_[part].batch.ids.size());
   }
   // Computes the moments of the group's inputs and rounds its linears. `beside`: the value to which the outputs of
-  // the group's only linear are added, or null. `each` gets the original rows of both. Returns false if no linear of
-  // the group was to be rounded.
+  // the group's only linear are added, or null. `each` gets the original rows of both. Returns false if nothing needed
+  // the moments.
   using Summands = std::function<void(size_t part, const cpu::Tensor& outputs, const cpu::Tensor& beside)>;
   bool round(Group& group, const Node* beside, const Summands& each);
   // Stores rows of the changed side of the group's input. Its linears then read the stored rows.

@@ -41,6 +41,7 @@ class MomentSums {
   // d = d0 - d1. May be called again for more rows. `weights`: how much each row counts, not negative.
   void add(const cpu::Tensor& x, const cpu::Tensor& d0, const cpu::Tensor& d1,
            std::span<const float> weights);
+  Target target() const noexcept { return target_; }
   // Errors: numeric (an input is NaN, or its square overflows).
   Moments finish();
 

@@ -180,6 +180,18 @@ const char* name(PoolingKind kind) noexcept {
   return kNames[static_cast<size_t>(kind)];
 }
 
+std::set<ParameterId> shared_weights(const Plan& plan) {
+  std::set<ParameterId> read, shared;
+  for (const PlanOp& op : std::span(plan.whole.ops).first(plan.whole.first_head)) {
+    std::set<ParameterId> of_op;
+    for (const int m : op.modules)
+      if (!std::holds_alternative<Embedding>(plan.at(m).weights)) of_op.insert(plan.at(m).weight);
+    for (const ParameterId weight : of_op)
+      if (!read.insert(weight).second) shared.insert(weight);
+  }
+  return shared;
+}
+
 double linear_operations(const Plan& plan, const PlanGraph& graph, double tokens, double texts) {
   double sum = 0;
   for (const PlanOp& op : std::span(graph.ops).first(graph.first_head)) {

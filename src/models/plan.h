@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <variant>
@@ -176,6 +177,10 @@ struct Plan {
     return weights;
   }
 };
+
+// Weights of linears and norms that several of the encoder's operations read, such as those of ALBERT's layers. A
+// fused matrix that one operation reads in parts is not shared.
+std::set<ParameterId> shared_weights(const Plan& plan);
 
 // Number of multiplications and additions in the encoder's linears for this many tokens and texts.
 double linear_operations(const Plan& plan, const PlanGraph& graph, double tokens, double texts);
