@@ -54,7 +54,7 @@ def fill(model, seed):
         random = np.random.default_rng(int.from_bytes(digest[:8], "little"))
         value = random.standard_normal(tuple(tensor.shape))
         if "embed" in name and tensor.ndim == 2:
-            value *= 0.05
+            value *= 0.5 if "rel_embeddings" in name else 0.05  # DeBERTa may project them without a norm
             value[:, random.integers(tensor.shape[1])] *= 8
         elif tensor.ndim == 2:
             gain = 1.0
@@ -65,6 +65,8 @@ def fill(model, seed):
             value *= gain / np.sqrt(tensor.shape[1])
             if "pooler" not in name and "classifier" not in name:  # there it would saturate the tanh
                 value[:, random.integers(tensor.shape[1])] *= 4
+        elif tensor.ndim == 3:  # of a convolution
+            value /= np.sqrt(tensor.shape[1] * tensor.shape[2])
         elif name.endswith("weight"):  # of a layer norm
             value = 1 + 0.2 * value
             value[random.integers(value.size)] = 3.5
@@ -258,7 +260,8 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram,
               "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece,
               "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class,
-              "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen}
+              "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen, "deberta-v2": tiny_tokenizers.unigram_of_deberta}
+WITHOUT_VOCABULARY_FILES = (tiny_tokenizers.unigram, tiny_tokenizers.unigram_of_deberta)
 
 
 def labels(*names):
@@ -274,7 +277,7 @@ def new_folder(name):
 
 def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=True, **options):
     """Writes the tokenizer and returns a model of its vocabulary with random weights."""
-    arguments = {} if TOKENIZERS[kind] is tiny_tokenizers.unigram else {"json_file": tokenizer_json}
+    arguments = {} if TOKENIZERS[kind] in WITHOUT_VOCABULARY_FILES else {"json_file": tokenizer_json}
     vocabulary = len(TOKENIZERS[kind](folder, MAX_TOKENS, **arguments))
     if kind == "distilbert":
         config = dict(dim=32, n_heads=4, n_layers=2, hidden_dim=64, max_position_embeddings=MAX_TOKENS) | options
@@ -285,6 +288,10 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
     elif kind == "qwen3":  # the first token after the alphabet and 50 merges ends a text
         config = BERT | dict(num_key_value_heads=2, head_dim=16, rope_theta=1e6, pad_token_id=306,
                              eos_token_id=308) | options
+    elif kind == "deberta-v2":  # as deberta-v3; distances from 9 on share buckets
+        config = BERT | dict(type_vocab_size=0, relative_attention=True, position_buckets=16, max_relative_positions=-1,
+                             norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type="p2c|c2p",
+                             position_biased_input=False, layer_norm_eps=1e-7, pad_token_id=0) | options
     else:
         config = BERT | options
     if kind.endswith("roberta") or kind in ("camembert", "mpnet"):  # positions start at pad_token_id + 1
@@ -444,6 +451,16 @@ FOLDERS = {
     # layer 0 sees all tokens before, layer 1 seven
     "qwen3": plain("qwen3", SHORT, use_sliding_window=True, sliding_window=8, max_window_layers=1),
     "qwen3_lm": language_model("qwen3", num_hidden_layers=1, attention_bias=True, tie_word_embeddings=False),
+    "deberta_v2": plain("deberta-v2"),
+    # what deberta-v3 does not have: projections of positions of their own, a row for each distance, the farthest ones
+    # shared, no norm, tables of positions and token types, an embedding of another width
+    "deberta_v2_cls": classifier("deberta-v2", share_att_key=False, position_buckets=-1, max_relative_positions=12,
+                                 norm_rel_ebd="none", position_biased_input=True, type_vocab_size=2, embedding_size=16,
+                                 **labels("calm", "windy", "stormy")),
+    # deberta-v2-xlarge, with groups
+    "deberta_v2_conv": plain("deberta-v2", SHORT, conv_kernel_size=3, conv_groups=2, conv_act="gelu"),
+    "deberta_v2_ner": plain("deberta-v2", SHORT, AutoModelForTokenClassification, num_hidden_layers=1,
+                            pos_att_type=["p2c"], **TAGS),
     "st_mean_norm": sentence(("mean",), normalize=True),
     "st_cls": sentence(("cls",)),
     "st_max": sentence(("max",)),

@@ -161,10 +161,13 @@ class Calibrator : public Fitter {
     });
   }
 
-  void tables(std::span<const Lookup> lookups, const LayerNorm& norm) override {
-    const cpu::Weight& scale = original(norm.weight);
-    std::vector<float> importance(scale.values(), scale.values() + scale.rows());
-    for (float& w : importance) w *= w;
+  void tables(std::span<const Lookup> lookups, const LayerNorm* norm) override {
+    std::vector<float> importance;
+    if (norm != nullptr) {
+      const cpu::Weight& scale = original(norm->weight);
+      importance.assign(scale.values(), scale.values() + scale.rows());
+      for (float& w : importance) w *= w;
+    }
     for (const Lookup& l : lookups)
       if (scheme(l.table.weight) != nullptr) quantize_data_free(l.table.weight, importance);
     journal_.add(result_, bias_of_);

@@ -89,6 +89,13 @@ Tensor CpuOps::embed(std::span<const Lookup> lookups) {
   return x;
 }
 
+Tensor CpuOps::all_rows(const Embedding& table) {
+  const Weight& w = matrix(table.weight, table.rows, table.columns);
+  Tensor x = workspace_.arena.tensor(table.rows, table.columns);
+  for (int64_t r = 0; r < table.rows; ++r) w.decode(r, 0, table.columns, x.row(r));
+  return x;
+}
+
 CpuOps::RowNorm CpuOps::resolve(const LayerNorm& norm, int64_t columns) {
   RowNorm resolved{vector(norm.weight, columns), nullptr, norm.epsilon, norm.kind == NormKind::layer};
   if (norm.bias != kNoWeight) {

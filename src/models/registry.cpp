@@ -12,6 +12,7 @@
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 #include "models/bert.h"
+#include "models/deberta_v2.h"
 #include "models/distilbert.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
@@ -103,7 +104,7 @@ SequenceClassifier distilbert_classifier(const Config&) {
   return {.transform = {"pre_classifier", Activation::relu}, .out = "classifier"};
 }
 
-constexpr std::array<Architecture, 10> kArchitectures{{
+constexpr std::array<Architecture, 11> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -123,6 +124,8 @@ constexpr std::array<Architecture, 10> kArchitectures{{
      roberta_classifier, "tests/data/tiny/mpnet"},
     {"modernbert", "model", "ModernBertForSequenceClassification", "ModernBertForTokenClassification",
      make_modernbert, modernbert_classifier, "tests/data/tiny/modernbert", modernbert_transform},
+    {"deberta-v2", "deberta", "DebertaV2ForSequenceClassification", "DebertaV2ForTokenClassification",
+     make_deberta_v2, deberta_v2_classifier, "tests/data/tiny/deberta_v2", nullptr, false},
     {"qwen3", "model", nullptr, nullptr, make_qwen3, nullptr, "tests/data/tiny/qwen3"},
 }};
 
@@ -149,7 +152,7 @@ std::vector<std::string> class_names(const Config& config) {
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
   for (const std::string_view family : {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra",
-                                        "MPNet", "ModernBert", "Qwen3"})
+                                        "MPNet", "ModernBert", "DebertaV2", "Qwen3"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;
@@ -229,7 +232,9 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
   std::optional<SequenceClassifier> classifier;
   if (head_kind == Head::sequence_classifier) classifier = architecture.classifier(config);
   const bool classifier_reads_it = classifier && classifier->transform.dense == kPoolerDense;
-  if (checkpoint.has(std::string(kPoolerDense) + ".weight") && !classifier_reads_it) add_pooler(heads);
+  if (architecture.bert_pooler && checkpoint.has(std::string(kPoolerDense) + ".weight") &&
+      !classifier_reads_it)
+    add_pooler(heads);
   if (classifier) {
     model.labels = config.labels(warn);
     model.problem_type = problem_type(config);

@@ -21,6 +21,8 @@ struct Architecture {
   const char* proved_with;  // the checkpoint its parity was proved on (tests/models)
   // What a token classifier has before its last matrix; null: nothing.
   HeadTransform (*token_transform)(const Config& config) = nullptr;
+  // Whether tensors of "pooler.dense" outside a classifier are BERT's pooler.
+  bool bert_pooler = true;
 };
 
 std::span<const Architecture> architectures() noexcept;

@@ -80,10 +80,11 @@ double distance(const fs::path& a, const fs::path& b) {
 
 TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
   for (const char* model :
-       {"bert",           "bert_prefix",  "bert_old_names", "bert_sharded",   "bert_f16",    "distilbert",
-        "distilbert_cls", "roberta_cls",  "xlm_roberta",    "electra",        "electra_cls", "mpnet",
-        "mpnet_cls",      "modernbert",   "modernbert_cls", "modernbert_ner", "qwen3",       "qwen3_lm",
-        "st_qwen3",       "st_mean_norm", "st_dense"})
+       {"bert",           "bert_prefix",    "bert_old_names", "bert_sharded",   "bert_f16",
+        "distilbert",     "distilbert_cls", "roberta_cls",    "xlm_roberta",    "electra",
+        "electra_cls",    "mpnet",          "mpnet_cls",      "modernbert",     "modernbert_cls",
+        "modernbert_ner", "qwen3",          "qwen3_lm",       "st_qwen3",       "st_mean_norm",
+        "st_dense",       "deberta_v2",     "deberta_v2_cls", "deberta_v2_conv"})
     for (const int bits : {2, 4, 8}) {
       SCOPED_TRACE(fmt::format("{}, {} bits", model, bits));
       const TemporaryFolder folder;
@@ -118,7 +119,7 @@ TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
 }
 
 TEST(CalibratedConvert, ComesNearerToTheOriginalThanPlainRounding) {
-  for (const char* model : {"bert", "distilbert", "roberta", "xlm_roberta"}) {
+  for (const char* model : {"bert", "distilbert", "roberta", "xlm_roberta", "deberta_v2"}) {
     SCOPED_TRACE(model);
     const TemporaryFolder folder;
     double errors[3];
