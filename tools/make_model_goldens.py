@@ -260,7 +260,8 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram,
               "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece,
               "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class,
-              "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen, "deberta-v2": tiny_tokenizers.unigram_of_deberta}
+              "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen, "deberta-v2": tiny_tokenizers.unigram_of_deberta,
+              "deberta": tiny_tokenizers.byte_level_bpe_of_deberta}
 WITHOUT_VOCABULARY_FILES = (tiny_tokenizers.unigram, tiny_tokenizers.unigram_of_deberta)
 
 
@@ -288,6 +289,10 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
     elif kind == "qwen3":  # the first token after the alphabet and 50 merges ends a text
         config = BERT | dict(num_key_value_heads=2, head_dim=16, rope_theta=1e6, pad_token_id=306,
                              eos_token_id=308) | options
+    elif kind == "deberta":  # distances from 20 on share a row
+        config = BERT | dict(type_vocab_size=0, relative_attention=True, max_relative_positions=20,
+                             pos_att_type="c2p|p2c", position_biased_input=False, layer_norm_eps=1e-7,
+                             pad_token_id=1) | options
     elif kind == "deberta-v2":  # as deberta-v3; distances from 9 on share buckets
         config = BERT | dict(type_vocab_size=0, relative_attention=True, position_buckets=16, max_relative_positions=-1,
                              norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type="p2c|c2p",
@@ -451,6 +456,9 @@ FOLDERS = {
     # layer 0 sees all tokens before, layer 1 seven
     "qwen3": plain("qwen3", SHORT, use_sliding_window=True, sliding_window=8, max_window_layers=1),
     "qwen3_lm": language_model("qwen3", num_hidden_layers=1, attention_bias=True, tie_word_embeddings=False),
+    "deberta": plain("deberta", SHORT),
+    "deberta_cls": classifier("deberta", num_hidden_layers=1, position_biased_input=True, type_vocab_size=2,
+                              pooler_hidden_act="tanh", **labels("calm", "windy", "stormy")),
     "deberta_v2": plain("deberta-v2"),
     # what deberta-v3 does not have: projections of positions of their own, a row for each distance, the farthest ones
     # shared, no norm, tables of positions and token types, an embedding of another width

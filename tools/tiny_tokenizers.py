@@ -8,8 +8,8 @@ import math
 from collections import Counter
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import (BertTokenizerFast, DebertaV2TokenizerFast, DistilBertTokenizerFast, MPNetTokenizerFast,
-                          PreTrainedTokenizerFast, Qwen2TokenizerFast, RobertaTokenizerFast, XLMRobertaTokenizerFast)
+from transformers import (BertTokenizerFast, DebertaTokenizerFast, DebertaV2TokenizerFast, DistilBertTokenizerFast,
+                          MPNetTokenizerFast, PreTrainedTokenizerFast, Qwen2TokenizerFast, RobertaTokenizerFast, XLMRobertaTokenizerFast)
 
 CORPUS = """
 The ferry left the harbour before the sun was up, and the town was still asleep behind it.
@@ -130,6 +130,22 @@ def byte_level_bpe_without_class(folder, max_length, json_file=True):
     return byte_level_bpe(folder, max_length, json_file, PreTrainedTokenizerFast, pad_token="<pad>", cls_token="<s>",
                           sep_token="</s>", unk_token="<unk>", mask_token="<mask>",
                           model_input_names=["input_ids", "attention_mask"])
+
+
+def byte_level_bpe_of_deberta(folder, max_length, json_file=True):
+    """As DebertaConverter makes it of vocab.json and merges.txt."""
+    splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    merges = learnt_merges(splitter)
+    pieces = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    pieces += ["".join(pair) for pair in merges] + ["[MASK]"]
+    bpe = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, merges))
+    bpe.pre_tokenizer = splitter
+    bpe.decoder = decoders.ByteLevel()
+    bpe.post_processor = processors.TemplateProcessing(
+        "[CLS]:0 $A:0 [SEP]:0", "[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", [("[CLS]", 0), ("[SEP]", 2)])
+    tokenizer = DebertaTokenizerFast(tokenizer_object=bpe, model_max_length=max_length)
+    save(tokenizer, folder, json_file)
+    return tokenizer
 
 
 def byte_level_bpe_of_qwen(folder, max_length, json_file=True):

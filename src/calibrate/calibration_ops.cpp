@@ -268,6 +268,12 @@ CalibrationOps::Tensor CalibrationOps::add(const Tensor& a, const Tensor& b) {
   return store_sum(a, b, nullptr);
 }
 
+CalibrationOps::Tensor CalibrationOps::add_bias(const Tensor& x, const RowBias& bias) {
+  return row_by_row(x, [=, this](const Part& in, size_t, Sides sides) {
+    return on(sides, [&](auto& ops, auto side) { return ops.add_bias(in.*side, bias); });
+  });
+}
+
 CalibrationOps::Tensor CalibrationOps::feed_forward(const Tensor& x, const FeedForward& f) {
   if (!f.gate) return linear(activate(linear(x, f.up), f.activation), f.down);
   const std::array both{*f.gate, f.up};

@@ -84,6 +84,7 @@ class CalibrationOps {
   Tensor layer_norm(const Tensor& x, const LayerNorm& norm);
   Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm);
   Tensor add(const Tensor& a, const Tensor& b);
+  Tensor add_bias(const Tensor& x, const RowBias& bias);
   Tensor feed_forward(const Tensor& x, const FeedForward& f);
   Tensor activate(const Tensor& x, Activation activation);
   // take and pool return x: a head that reads first tokens or the mean of a text is fitted to all tokens, with

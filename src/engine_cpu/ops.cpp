@@ -185,6 +185,15 @@ Tensor CpuOps::add(const Tensor& a, const Tensor& b) {
   return y;
 }
 
+Tensor CpuOps::add_bias(const Tensor& x, const RowBias& bias) {
+  const float* values = vector(bias.weight, x.columns());
+  Tensor y = workspace_.arena.tensor(x.rows(), x.columns());
+  loop_rows(x.rows(), [&](int64_t first, int64_t rows, int) {
+    for (int64_t m = first; m < first + rows; ++m) kernels_.add(x.row(m), values, x.columns(), y.row(m));
+  });
+  return y;
+}
+
 Tensor CpuOps::multiply(const Tensor& a, const Tensor& b) {
   Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
   loop_rows(a.rows(), [&](int64_t first, int64_t rows, int) {

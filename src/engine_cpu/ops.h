@@ -53,6 +53,7 @@ class CpuOps {
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
   Tensor concatenate(const std::vector<Tensor>& parts);
   Tensor add(const Tensor& a, const Tensor& b);
+  Tensor add_bias(const Tensor& x, const RowBias& bias);
   Tensor multiply(const Tensor& a, const Tensor& b);
   Tensor normalize(const Tensor& x);
   Matrix read(const Tensor& x) const;

@@ -46,12 +46,12 @@ int64_t size_or_none(const Config& c, const char* key) {
   return size < 1 ? 0 : c.positive(key);
 }
 
-AttentionSpec read_attention(const Config& c, int64_t heads, int64_t max_positions) {
+// `buckets`: 0, a row for each distance.
+AttentionSpec read_attention(const Config& c, int64_t heads, int64_t max_positions, int64_t buckets) {
   const std::vector<std::string> terms = words_of(c, "pos_att_type", {"c2p", "p2c"});
   const bool c2p = has_word(terms, "c2p"), p2c = has_word(terms, "p2c");
   AttentionSpec spec{.heads = heads, .scale_factor = 1 + int64_t{c2p} + int64_t{p2c}};
-  const int64_t buckets = size_or_none(c, "position_buckets"),
-                given = size_or_none(c, "max_relative_positions");
+  const int64_t given = size_or_none(c, "max_relative_positions");
   const int64_t max_distance = given > 0 ? given : max_positions;
   if (!c.get_or<bool>("relative_attention", false) || (!c2p && !p2c)) return spec;
   if (buckets == 1 || (buckets > 0 && max_distance - 1 <= buckets / 2))
@@ -88,17 +88,14 @@ std::optional<DebertaV2Config::Convolution> read_convolution(const Config& c, in
       parse_activation(c.get_or<std::string>("conv_act", "tanh"), c.where() + ": \"conv_act\"")};
 }
 
-}  // namespace
-
-DebertaV2Config read_deberta_v2_config(const Config& c) {
+// What both versions have.
+DebertaV2Config read_common(const Config& c, DebertaProjections projections, int64_t buckets) {
   const int64_t width = c.positive("hidden_size"), heads = c.positive("num_attention_heads"),
                 max_positions = c.positive("max_position_embeddings");
   if (width % heads != 0)
     throw Error(ErrorCode::format,
                 fmt::format("{}: \"hidden_size\" is {}, which \"num_attention_heads\" {} does not divide",
                             c.where(), width, heads));
-  c.reject_unless("attention_head_size", {width / heads},
-                  "heads as wide as hidden_size together are computed");
   return {.vocab_size = c.positive("vocab_size"),
           .embedding_size = c.positive_or("embedding_size", width),
           .hidden_size = width,
@@ -107,13 +104,31 @@ DebertaV2Config read_deberta_v2_config(const Config& c) {
           .max_positions = max_positions,
           .type_vocab_size = size_or_none(c, "type_vocab_size"),
           .position_table = c.get_or<bool>("position_biased_input", true),
-          .attention = read_attention(c, heads, max_positions),
-          .shared_projections = c.get_or<bool>("share_att_key", false),
-          .norm_positions = has_word(words_of(c, "norm_rel_ebd", {"none", "layer_norm"}), "layer_norm"),
-          .convolution = read_convolution(c, width),
+          .attention = read_attention(c, heads, max_positions, buckets),
+          .projections = projections,
+          .norm_positions = false,
+          .convolution = {},
           .layer_norm_epsilon = static_cast<float>(c.non_negative_number_or("layer_norm_eps", 1e-7)),
           .activation =
               parse_activation(c.get_or<std::string>("hidden_act", "gelu"), c.where() + ": \"hidden_act\"")};
+}
+
+}  // namespace
+
+DebertaV2Config read_deberta_v2_config(const Config& c) {
+  DebertaV2Config config = read_common(
+      c, c.get_or<bool>("share_att_key", false) ? DebertaProjections::shared : DebertaProjections::own,
+      size_or_none(c, "position_buckets"));
+  c.reject_unless("attention_head_size", {config.hidden_size / config.attention.heads},
+                  "heads as wide as hidden_size together are computed");
+  config.norm_positions = has_word(words_of(c, "norm_rel_ebd", {"none", "layer_norm"}), "layer_norm");
+  config.convolution = read_convolution(c, config.hidden_size);
+  return config;
+}
+
+DebertaV2Config read_deberta_config(const Config& c) {
+  c.reject_unless("talking_head", {false}, "products of heads with each other are not computed");
+  return read_common(c, DebertaProjections::fused, 0);
 }
 
 }  // namespace mlxe

@@ -85,6 +85,12 @@ struct Convolution {
   int64_t groups = 1;
 };
 
+// Added to each row. For a bias that is stored apart from its matrix.
+struct RowBias {
+  WeightId weight = kNoWeight;  // [size]
+  int64_t size = 0;
+};
+
 struct Embedding {
   WeightId weight = kNoWeight;  // [rows, columns]
   int64_t rows = 0;

@@ -165,6 +165,8 @@ const char* name(OpKind kind) noexcept {
       return "convolution";
     case OpKind::add:
       return "add";
+    case OpKind::add_bias:
+      return "add bias";
     case OpKind::take_first:
       return "first tokens";
     case OpKind::pool:

@@ -39,7 +39,7 @@ struct PlanValue {
 struct PlanModule {
   std::string name;
   // Sizes without handles. Plan::table(), linear() and norm() return them with handles.
-  std::variant<Embedding, Linear, LayerNorm, Convolution> weights;
+  std::variant<Embedding, Linear, LayerNorm, Convolution, RowBias> weights;
   ParameterId weight = kNoParameter, bias = kNoParameter;
 };
 
@@ -61,6 +61,7 @@ enum class OpKind {
   feed_forward,
   convolution,
   add,
+  add_bias,
   take_first,  // the first token of each text
   pool,
   activation,
@@ -152,6 +153,7 @@ struct Plan {
   Linear linear(int module) const { return with_handles<Linear>(module); }
   LayerNorm norm(int module) const { return with_handles<LayerNorm>(module); }
   Convolution convolution(int module) const { return with_handles<Convolution>(module); }
+  RowBias row_bias(int module) const { return with_handles<RowBias>(module); }
   // The operation's i-th module, reduced to the operation's range of rows.
   Linear linear(const PlanOp& op, size_t i) const {
     Linear l = linear(op.modules[i]);

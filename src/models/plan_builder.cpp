@@ -165,6 +165,12 @@ ValueId PlanBuilder::add(const std::string& name, ValueId a, ValueId b) {
   return append({.kind = OpKind::add, .inputs = {a, b}, .outputs = {}}, prefix_ + name, columns(a));
 }
 
+ValueId PlanBuilder::add_bias(const std::string& name, ValueId x) {
+  const int bias = module(name, RowBias{.size = columns(x)}, Role::bias, component_);
+  return append({.kind = OpKind::add_bias, .inputs = {x}, .outputs = {}, .modules = {bias}}, prefix_ + name,
+                columns(x));
+}
+
 ValueId PlanBuilder::add_layer_norm(const std::string& name, ValueId a, ValueId b, float epsilon) {
   require(columns(a) == columns(b), name, fmt::format("adds {} columns to {}", columns(a), columns(b)));
   require(rows(a) == rows(b), name, "adds rows of tokens to rows of texts");
@@ -316,6 +322,8 @@ int PlanBuilder::module(const std::string& name, Weights weights, Role role, Com
     parameters({norm->size}, role, if_any(norm->has_bias, role));
   else if (const auto* conv = std::get_if<Convolution>(&module.weights))
     parameters({conv->channels, conv->channels / conv->groups, conv->kernel}, role, Role::bias);
+  else if (const auto* bias = std::get_if<RowBias>(&module.weights))
+    module.weight = parameter(name, {bias->size}, role, component);
   plan_.modules.push_back(std::move(module));
   return static_cast<int>(plan_.modules.size()) - 1;
 }

@@ -47,6 +47,8 @@ class PlanBuilder {
   ValueId layer_norm(const std::string& name, ValueId x, float epsilon, Bias bias = Bias::yes);
   ValueId rms_norm(const std::string& name, ValueId x, float epsilon);
   ValueId add(const std::string& name, ValueId a, ValueId b);
+  // Adds a vector, a parameter of this name, to each row.
+  ValueId add_bias(const std::string& name, ValueId x);
   // layer_norm(a + b)
   ValueId add_layer_norm(const std::string& name, ValueId a, ValueId b, float epsilon);
   // down(activation(up(x))), as wide as x. `width`: the width of up(x).
@@ -95,7 +97,7 @@ class PlanBuilder {
   // A value with rows like those of `like`.
   ValueId value(const std::string& name, int64_t columns, ValueId like);
   // Adds a module. Parameters that an earlier module has under the same names are shared, others are added.
-  using Weights = std::variant<Embedding, Linear, LayerNorm, Convolution>;
+  using Weights = std::variant<Embedding, Linear, LayerNorm, Convolution, RowBias>;
   int module(const std::string& name, Weights weights, Role role, Component component);
   ParameterId parameter(const std::string& name, const Shape& shape, Role role, Component component);
   RowKind rows(ValueId id) const;

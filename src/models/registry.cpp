@@ -104,7 +104,7 @@ SequenceClassifier distilbert_classifier(const Config&) {
   return {.transform = {"pre_classifier", Activation::relu}, .out = "classifier"};
 }
 
-constexpr std::array<Architecture, 11> kArchitectures{{
+constexpr std::array<Architecture, 12> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -124,6 +124,8 @@ constexpr std::array<Architecture, 11> kArchitectures{{
      roberta_classifier, "tests/data/tiny/mpnet"},
     {"modernbert", "model", "ModernBertForSequenceClassification", "ModernBertForTokenClassification",
      make_modernbert, modernbert_classifier, "tests/data/tiny/modernbert", modernbert_transform},
+    {"deberta", "deberta", "DebertaForSequenceClassification", "DebertaForTokenClassification", make_deberta,
+     deberta_v2_classifier, "tests/data/tiny/deberta", nullptr, false},
     {"deberta-v2", "deberta", "DebertaV2ForSequenceClassification", "DebertaV2ForTokenClassification",
      make_deberta_v2, deberta_v2_classifier, "tests/data/tiny/deberta_v2", nullptr, false},
     {"qwen3", "model", nullptr, nullptr, make_qwen3, nullptr, "tests/data/tiny/qwen3"},
@@ -152,7 +154,7 @@ std::vector<std::string> class_names(const Config& config) {
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
   for (const std::string_view family : {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra",
-                                        "MPNet", "ModernBert", "DebertaV2", "Qwen3"})
+                                        "MPNet", "ModernBert", "Deberta", "DebertaV2", "Qwen3"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;

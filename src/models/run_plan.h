@@ -104,6 +104,8 @@ class PlanRun {
         return e_.convolution(in(0), plan_.convolution(op.modules[0]), batch_);
       case OpKind::add:
         return e_.add(in(0), in(1));
+      case OpKind::add_bias:
+        return e_.add_bias(in(0), plan_.row_bias(op.modules[0]));
       case OpKind::take_first:
         return e_.take(in(0), batch_.first_rows());
       case OpKind::pool:

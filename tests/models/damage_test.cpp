@@ -84,8 +84,9 @@ INSTANTIATE_TEST_SUITE_P(
                                          "distilbert_cls", "roberta", "roberta_cls", "xlm_roberta",
                                          "xlm_roberta_cls", "electra", "electra_cls", "camembert_ner",
                                          "mpnet", "mpnet_cls", "modernbert", "modernbert_cls",
-                                         "modernbert_ner", "deberta_v2", "deberta_v2_cls", "deberta_v2_conv",
-                                         "deberta_v2_ner", "qwen3", "qwen3_lm", "st_qwen3")),
+                                         "modernbert_ner", "deberta", "deberta_cls", "deberta_v2",
+                                         "deberta_v2_cls", "deberta_v2_conv", "deberta_v2_ner", "qwen3",
+                                         "qwen3_lm", "st_qwen3")),
     test::name_of);
 
 }  // namespace

@@ -53,7 +53,7 @@ DebertaV2Config config_of(int64_t span, int64_t buckets, int64_t max_distance, b
           .attention = {.heads = kHeads,
                         .disentangled = Disentangled{span, buckets, max_distance, c2p, p2c},
                         .scale_factor = 1 + int64_t{c2p} + int64_t{p2c}},
-          .shared_projections = true,
+          .projections = DebertaProjections::shared,
           .norm_positions = true,
           .convolution = {},
           .layer_norm_epsilon = static_cast<float>(kEpsilon),
@@ -89,7 +89,8 @@ std::vector<Case> cases() {
       {"no_positions", config_of(16, 16, 40, true, true), {.attention = [](Kind& k) { k.scale_factor = 1; }}},
       {"convolution", config_of(16, 16, 21, true, true), {.kernel = reverse_taps}},
   };
-  all[1].config.shared_projections = all[1].config.norm_positions = false;
+  all[1].config.projections = DebertaProjections::own;
+  all[1].config.norm_positions = false;
   all[1].config.position_table = true;
   all[1].config.type_vocab_size = 2;
   all[1].config.embedding_size = 32;
@@ -129,7 +130,7 @@ std::vector<naive::Mat> naive_layers(const Case& c, const naive::Weights& w, con
     naive::AttentionKind kind{.heads = kHeads, .kv_heads = kHeads};
     kind.scale_factor = static_cast<double>(config.attention.scale_factor);
     if (d) {
-      const bool own = !config.shared_projections;
+      const bool own = config.projections == DebertaProjections::own;
       if (d->content_to_position)
         kind.position_keys = naive::linear(positions, w, self + (own ? "pos_key_proj" : "key_proj"));
       if (d->position_to_content)
@@ -360,7 +361,8 @@ TEST(DebertaV2ConfigKeys, HaveTheMeaningOfTransformers) {
   EXPECT_EQ(plain.attention.disentangled->buckets, 0);
   EXPECT_EQ(plain.attention.scale_factor, 3);
   EXPECT_TRUE(plain.position_table);
-  EXPECT_FALSE(plain.shared_projections || plain.norm_positions || plain.convolution);
+  EXPECT_EQ(plain.projections, DebertaProjections::own);
+  EXPECT_FALSE(plain.norm_positions || plain.convolution);
   EXPECT_EQ(plain.type_vocab_size, 0);
   const DebertaV2Config other = read_deberta_v2_config(config_with({{"position_buckets", 32},
                                                                     {"max_relative_positions", -1},

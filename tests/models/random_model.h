@@ -73,7 +73,7 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                                                  .content_to_position = true,
                                                  .position_to_content = true},
                     .scale_factor = 3},
-      .shared_projections = true,
+      .projections = DebertaProjections::shared,
       .norm_positions = true,
       .convolution = DebertaV2Config::Convolution{.kernel = 3, .groups = 2, .activation = Activation::tanh},
       .layer_norm_epsilon = 1e-7f,

@@ -80,11 +80,11 @@ double distance(const fs::path& a, const fs::path& b) {
 
 TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
   for (const char* model :
-       {"bert",           "bert_prefix",    "bert_old_names", "bert_sharded",   "bert_f16",
-        "distilbert",     "distilbert_cls", "roberta_cls",    "xlm_roberta",    "electra",
-        "electra_cls",    "mpnet",          "mpnet_cls",      "modernbert",     "modernbert_cls",
-        "modernbert_ner", "qwen3",          "qwen3_lm",       "st_qwen3",       "st_mean_norm",
-        "st_dense",       "deberta_v2",     "deberta_v2_cls", "deberta_v2_conv"})
+       {"bert",           "bert_prefix",    "bert_old_names", "bert_sharded",    "bert_f16",
+        "distilbert",     "distilbert_cls", "roberta_cls",    "xlm_roberta",     "electra",
+        "electra_cls",    "mpnet",          "mpnet_cls",      "modernbert",      "modernbert_cls",
+        "modernbert_ner", "qwen3",          "qwen3_lm",       "st_qwen3",        "st_mean_norm",
+        "st_dense",       "deberta_v2",     "deberta_v2_cls", "deberta_v2_conv", "deberta"})
     for (const int bits : {2, 4, 8}) {
       SCOPED_TRACE(fmt::format("{}, {} bits", model, bits));
       const TemporaryFolder folder;

@@ -65,7 +65,7 @@ const Named kSchemes[] = {
 TEST(Convert, PredictsEveryByteOfTheFolder) {
   for (const char* model : {"bert", "bert_old_names", "bert_sharded", "bert_f64", "bert_f16", "bert_odd",
                             "distilbert_cls", "roberta_cls", "xlm_roberta", "electra", "mpnet", "modernbert",
-                            "deberta_v2_cls", "deberta_v2_conv", "qwen3", "qwen3_lm", "st_dense"})
+                            "deberta_v2_cls", "deberta_v2_conv", "deberta", "qwen3", "qwen3_lm", "st_dense"})
     for (const Named& scheme : kSchemes) {
       SCOPED_TRACE(std::string(model) + ", " + scheme.name);
       const TemporaryFolder folder;

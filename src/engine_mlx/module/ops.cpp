@@ -376,6 +376,10 @@ mx::array MlxOps::add(const mx::array& a, const mx::array& b) const {
   return mx::add(a, b);
 }
 
+mx::array MlxOps::add_bias(const mx::array& x, const RowBias& bias) const {
+  return mx::add(x, weights_.at(bias.weight).codes);
+}
+
 mx::array MlxOps::normalize(const mx::array& x) const {
   const mx::array x32 = mx::astype(x, mx::float32);
   const mx::array norm = mx::sqrt(mx::sum(mx::square(x32), 1, true));

@@ -33,6 +33,7 @@ class MlxOps {
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch) const;  // in float32
   Tensor concatenate(const std::vector<Tensor>& xs) const;
   Tensor add(const Tensor& a, const Tensor& b) const;
+  Tensor add_bias(const Tensor& x, const RowBias& bias) const;
   Tensor normalize(const Tensor& x) const;
   Matrix read(const Tensor& x) const;
 
