@@ -116,13 +116,12 @@ nlohmann::json plan_json(const Plan& plan, const std::string& folder, const Stor
   const PlanGraph& graph = plan.whole;
   nlohmann::json values = nlohmann::json::array(), ops = nlohmann::json::array(), layers = ops;
   for (const PlanValue& v : graph.values)
-    values.push_back({{"rows", v.rows == RowKind::tokens ? "tokens" : "texts"},
-                      {"columns", v.columns},
-                      {"made_by", v.name}});
+    values.push_back({{"rows", name(v.rows)}, {"columns", v.columns}, {"made_by", v.name}});
   for (const PlanOp& op : graph.ops) {
     nlohmann::json modules = nlohmann::json::array();
     for (const int m : op.modules)
-      modules.push_back({{"name", plan.at(m).name}, {"stored", stored(plan.at(m).name + ".weight")}});
+      modules.push_back(
+          {{"name", plan.at(m).name}, {"stored", stored(plan.parameter(plan.at(m).weight).name)}});
     ops.push_back(
         {{"op", name(op.kind)}, {"inputs", op.inputs}, {"outputs", op.outputs}, {"modules", modules}});
   }

@@ -57,7 +57,8 @@ def fill(model, seed):
         random = np.random.default_rng(int.from_bytes(digest[:8], "little"))
         value = random.standard_normal(tuple(tensor.shape))
         if "embed" in name and tensor.ndim == 2:
-            value *= 0.5 if model.config.model_type == "mobilebert" else 0.05  # there no norm tells tokens apart
+            # MobileBERT: no norm tells tokens apart. DeBERTa: positions may be projected without a norm.
+            value *= 0.5 if model.config.model_type == "mobilebert" or "rel_embeddings" in name else 0.05
             value[:, random.integers(tensor.shape[1])] *= 8
         elif tensor.ndim == 2:
             gain = 1.0
@@ -70,6 +71,8 @@ def fill(model, seed):
             value *= gain / np.sqrt(tensor.shape[1])
             if "pooler" not in name and "classifier" not in name:  # there it would saturate the tanh
                 value[:, random.integers(tensor.shape[1])] *= 4
+        elif tensor.ndim == 3:  # of a convolution
+            value /= np.sqrt(tensor.shape[1] * tensor.shape[2])
         elif name.endswith("weight"):  # of a layer norm
             value = 1 + 0.2 * value
             if "MobileBert" in type(model).__name__:  # nothing there keeps values small
@@ -285,8 +288,10 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen, "gemma3_text": tiny_tokenizers.bpe_of_gemma,
               "t5": tiny_tokenizers.unigram_of_t5,
               "eurobert": tiny_tokenizers.byte_level_bpe_without_class, "nomic_bert": tiny_tokenizers.wordpiece,
-              "gte": tiny_tokenizers.wordpiece}
-WITHOUT_JSON = (tiny_tokenizers.unigram, tiny_tokenizers.unigram_of_t5)  # have no other files
+              "gte": tiny_tokenizers.wordpiece,
+              "deberta-v2": tiny_tokenizers.unigram_of_deberta,
+              "deberta": tiny_tokenizers.byte_level_bpe_of_deberta}
+WITHOUT_JSON = (tiny_tokenizers.unigram, tiny_tokenizers.unigram_of_t5, tiny_tokenizers.unigram_of_deberta)  # have no other files
 
 
 def labels(*names):
@@ -327,6 +332,14 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
     elif kind == "eurobert":
         config = BERT | dict(num_key_value_heads=2, pad_token_id=1, bos_token_id=0, eos_token_id=2,
                              mask_token_id=vocabulary - 1) | options
+    elif kind == "deberta":  # distances from 20 on share a row
+        config = BERT | dict(type_vocab_size=0, relative_attention=True, max_relative_positions=20,
+                             pos_att_type="c2p|p2c", position_biased_input=False, layer_norm_eps=1e-7,
+                             pad_token_id=1) | options
+    elif kind == "deberta-v2":  # as deberta-v3; distances from 9 on share buckets
+        config = BERT | dict(type_vocab_size=0, relative_attention=True, position_buckets=16, max_relative_positions=-1,
+                             norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type="p2c|c2p",
+                             position_biased_input=False, layer_norm_eps=1e-7, pad_token_id=0) | options
     else:
         config = BERT | options
     if kind.endswith("roberta") or kind in ("camembert", "mpnet"):  # positions start at pad_token_id + 1
@@ -559,6 +572,19 @@ FOLDERS = {
                       relative_attention_max_distance=20),
     "t5_lm": language_model("t5", transformers.AutoModelForSeq2SeqLM, num_layers=1, num_decoder_layers=1, d_ff=32,
                             d_kv=8, tie_word_embeddings=False),
+    "deberta": plain("deberta", SHORT),
+    "deberta_cls": classifier("deberta", num_hidden_layers=1, position_biased_input=True, type_vocab_size=2,
+                              pooler_hidden_act="tanh", **labels("calm", "windy", "stormy")),
+    "deberta_v2": plain("deberta-v2"),
+    # what deberta-v3 does not have: projections of positions of their own, a row for each distance, the farthest ones
+    # shared, no norm, tables of positions and token types, an embedding of another width
+    "deberta_v2_cls": classifier("deberta-v2", share_att_key=False, position_buckets=-1, max_relative_positions=12,
+                                 norm_rel_ebd="none", position_biased_input=True, type_vocab_size=2, embedding_size=16,
+                                 **labels("calm", "windy", "stormy")),
+    # deberta-v2-xlarge, with groups
+    "deberta_v2_conv": plain("deberta-v2", SHORT, conv_kernel_size=3, conv_groups=2, conv_act="gelu"),
+    "deberta_v2_ner": plain("deberta-v2", SHORT, AutoModelForTokenClassification, num_hidden_layers=1,
+                            pos_att_type=["p2c"], **TAGS),
     "st_mean_norm": sentence(("mean",), normalize=True),
     "st_cls": sentence(("cls",)),
     "st_max": sentence(("max",)),

@@ -8,8 +8,8 @@ import math
 from collections import Counter
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import (BertTokenizerFast, DistilBertTokenizerFast, GemmaTokenizerFast,
-                          MobileBertTokenizerFast, MPNetTokenizerFast,
+from transformers import (BertTokenizerFast, DebertaTokenizerFast, DebertaV2TokenizerFast, DistilBertTokenizerFast,
+                          GemmaTokenizerFast, MobileBertTokenizerFast, MPNetTokenizerFast,
                           PreTrainedTokenizerFast, Qwen2TokenizerFast, RobertaTokenizerFast, T5TokenizerFast,
                           XLMRobertaTokenizerFast)
 from transformers import __version__ as transformers_version
@@ -143,6 +143,22 @@ def byte_level_bpe_without_class(folder, max_length, json_file=True):
                           model_input_names=["input_ids", "attention_mask"])
 
 
+def byte_level_bpe_of_deberta(folder, max_length, json_file=True):
+    """As DebertaConverter makes it of vocab.json and merges.txt."""
+    splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    merges = learnt_merges(splitter)
+    pieces = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    pieces += ["".join(pair) for pair in merges] + ["[MASK]"]
+    bpe = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, merges))
+    bpe.pre_tokenizer = splitter
+    bpe.decoder = decoders.ByteLevel()
+    bpe.post_processor = processors.TemplateProcessing(
+        "[CLS]:0 $A:0 [SEP]:0", "[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", [("[CLS]", 0), ("[SEP]", 2)])
+    tokenizer = DebertaTokenizerFast(tokenizer_object=bpe, model_max_length=max_length)
+    save(tokenizer, folder, json_file)
+    return tokenizer
+
+
 def byte_level_bpe_of_qwen(folder, max_length, json_file=True):
     """As Qwen3-Embedding has it: no token before the text, <|endoftext|> after it."""
     pattern = Regex(r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
@@ -222,6 +238,21 @@ def unigram_of_t5(folder, max_length):
     model.decoder = decoders.Metaspace()
     model.post_processor = processors.TemplateProcessing("$A </s>", "$A </s> $B </s>", [("</s>", 1)])
     tokenizer = T5TokenizerFast(tokenizer_object=model, model_max_length=max_length, extra_ids=3)
+    save(tokenizer, folder, True)
+    return tokenizer
+
+
+def unigram_of_deberta(folder, max_length):
+    """As DebertaV2Converter makes it of a spm.model."""
+    special = ("[PAD]", "[CLS]", "[SEP]", "[UNK]")
+    model = Tokenizer(models.Unigram(unigram_model(special) + [("[MASK]", 0.0)], unk_id=3))
+    model.normalizer = normalizers.Sequence([normalizers.Strip(), normalizers.NFKC(),
+                                             normalizers.Replace(Regex(" {2,}"), " ")])
+    model.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace()])
+    model.decoder = decoders.Metaspace()
+    model.post_processor = processors.TemplateProcessing(
+        "[CLS]:0 $A:0 [SEP]:0", "[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", [("[CLS]", 1), ("[SEP]", 2)])
+    tokenizer = DebertaV2TokenizerFast(tokenizer_object=model, model_max_length=max_length)
     save(tokenizer, folder, True)
     return tokenizer
 

@@ -26,21 +26,21 @@ class Uses {
   std::set<ParameterId> seen_;
 };
 
-// The role of a linear outside the heads. An attention reads the result of a query, key or value; attention_out reads
-// the result of an attention.
+// The role of a linear outside the heads. An attention reads the result of a query, key or value, or of a projection of
+// positions; attention_out reads the result of an attention.
 MatrixRole role_of(const PlanGraph& graph, const PlanOp& linears, ValueId result) {
   constexpr std::array kRoles{MatrixRole::query, MatrixRole::key, MatrixRole::value};
   for (const PlanOp& op : graph.ops) {
     if (op.kind != OpKind::attention) continue;
     for (size_t i = 0; i < op.inputs.size(); ++i)
-      if (op.inputs[i] == result) return kRoles[i];
+      if (op.inputs[i] == result) return i < kRoles.size() ? kRoles[i] : MatrixRole::projection;
     if (op.outputs[0] == linears.inputs[0]) return MatrixRole::attention_out;
   }
   return MatrixRole::projection;
 }
 
 void add_op(Uses& uses, const Plan& plan, const PlanOp& op, int stage) {
-  if (op.kind == OpKind::lookup)
+  if (op.kind == OpKind::lookup || op.kind == OpKind::all_rows)
     for (const int m : op.modules) uses.add(m, MatrixRole::table, stage);
   if (op.kind == OpKind::linears)
     for (size_t i = 0; i < op.modules.size(); ++i)

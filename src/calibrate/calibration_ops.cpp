@@ -62,10 +62,11 @@ bool CalibrationOps::round(Group& group, const Node* beside, const Summands& eac
   group.input->prepare();
   std::unique_ptr<MomentSums> sums = fitter_.moments(group.linears, beside ? group.linears[0].out : 0);
   if (!sums) return false;
-  for (size_t i = 0; i < parts_.size(); ++i) {
+  for (size_t i = 0; i < (group.input->table ? 1 : parts_.size()); ++i) {
     const Part in = group.input->rows(i, Sides::both);
     if (!beside) {
-      sums->add(in.changed, in.original, in.changed, weights(i));
+      const std::vector<float> alike(static_cast<size_t>(in.changed.rows()), 1.0f);
+      sums->add(in.changed, in.original, in.changed, group.input->table ? std::span(alike) : weights(i));
       continue;
     }
     store_input(group, i, in.changed);
@@ -141,11 +142,19 @@ CalibrationOps::Tensor CalibrationOps::embed(std::span<const Lookup> lookups) {
   return shared({.rows = rows, .lookups = {lookups.begin(), lookups.end()}});
 }
 
+CalibrationOps::Tensor CalibrationOps::all_rows(const Embedding& table) {
+  const auto rows = [this, table](size_t, Sides sides) {
+    return on(sides, [&](auto& ops, auto) { return ops.all_rows(table); });
+  };
+  return shared({.rows = rows, .lookups = {Lookup{.table = table, .rows = {}}}, .table = true});
+}
+
 CalibrationOps::Tensor CalibrationOps::linear(const Tensor& x, const Linear& l) {
   return linears(x, {&l, 1})[0];
 }
 
 std::vector<CalibrationOps::Tensor> CalibrationOps::linears(const Tensor& x, std::span<const Linear> ls) {
+  if (!x->lookups.empty()) fitter_.tables(x->lookups, nullptr);
   const auto group = std::make_shared<Group>(Group{.input = x, .linears = {ls.begin(), ls.end()}});
   std::vector<Tensor> ys;
   for (size_t i = 0; i < ls.size(); ++i) {
@@ -160,7 +169,7 @@ std::vector<CalibrationOps::Tensor> CalibrationOps::linears(const Tensor& x, std
       return on(sides, [&](auto& ops, auto side) { return ops.linear(in.*side, l); });
     };
     const auto prepare = [this, group] { round(*group, nullptr, {}); };
-    ys.push_back(shared({.prepare = prepare, .rows = rows, .group = group, .index = i}));
+    ys.push_back(shared({.prepare = prepare, .rows = rows, .group = group, .index = i, .table = x->table}));
   }
   return ys;
 }
@@ -171,17 +180,46 @@ CalibrationOps::Tensor CalibrationOps::attention(const std::vector<Tensor>& qkv,
     for (const Tensor& t : qkv) t->prepare();
   };
   const auto rows = [this, qkv, spec](size_t part, Sides sides) {
-    const Part q = qkv[0]->rows(part, sides), k = qkv[1]->rows(part, sides), v = qkv[2]->rows(part, sides);
+    std::vector<Part> in;
+    for (const Tensor& t : qkv) in.push_back(t->rows(part, sides));
     return on(sides, [&](auto& ops, auto side) {
-      return ops.attention({q.*side, k.*side, v.*side}, spec, parts_[part].batch);
+      std::vector<cpu::Tensor> own;
+      for (const Part& p : in) own.push_back(p.*side);
+      return ops.attention(own, spec, parts_[part].batch);
     });
   };
   return shared({.prepare = prepare, .rows = rows});
 }
 
+CalibrationOps::Tensor CalibrationOps::convolution(const Tensor& x, const Convolution& c, const Batch&) {
+  x->prepare();
+  const auto file = std::make_shared<ActivationFile>(scratch_, 2 * parts_.size());
+  auto versions = std::make_shared<Versions>(2 * parts_.size());
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    const Part in = x->rows(i, Sides::both);
+    for (const Sides side : {Sides::original, Sides::changed}) {
+      const Part made =
+          on(side, [&](auto& ops, auto of) { return ops.convolution(in.*of, c, parts_[i].batch); });
+      (*versions)[slot(i, side)] =
+          file->put(slot(i, side), side == Sides::original ? made.original : made.changed, pool_);
+    }
+  }
+  const auto rows = [this, file, versions](size_t part, Sides sides) {
+    const auto get = [&](Sides side) {
+      return file->get(slot(part, side), (*versions)[slot(part, side)], workspace_.arena, pool_);
+    };
+    Part kept;
+    if (sides != Sides::changed) kept.original = get(Sides::original);
+    if (sides != Sides::original) kept.changed = get(Sides::changed);
+    return kept;
+  };
+  return shared({.rows = rows, .stored = true});
+}
+
 CalibrationOps::Tensor CalibrationOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
+  if (x->table && !x->lookups.empty()) fitter_.tables(x->lookups, &norm);
   // The sum that reads the norm of a linear (Gemma 3) is stored, and still has to read the earlier sum.
-  if (x->stored || x->group)
+  if (x->stored || x->table || x->group)
     return row_by_row(x, [this, norm](const Part& in, size_t, Sides sides) {
       return on(sides, [&](auto& ops, auto side) { return ops.layer_norm(in.*side, norm); });
     });
@@ -232,6 +270,12 @@ CalibrationOps::Tensor CalibrationOps::add(const Tensor& a, const Tensor& b) {
   return store_sum(a, b, nullptr);
 }
 
+CalibrationOps::Tensor CalibrationOps::add_bias(const Tensor& x, const RowBias& bias) {
+  return row_by_row(x, [=, this](const Part& in, size_t, Sides sides) {
+    return on(sides, [&](auto& ops, auto side) { return ops.add_bias(in.*side, bias); });
+  });
+}
+
 CalibrationOps::Tensor CalibrationOps::feed_forward(const Tensor& x, const FeedForward& f) {
   if (!f.gate) return linear(activate(linear(x, f.up), f.activation), f.down);
   const std::array both{*f.gate, f.up};
@@ -254,7 +298,7 @@ CalibrationOps::Tensor CalibrationOps::multiply(const Tensor& a, const Tensor& b
 CalibrationOps::Tensor CalibrationOps::row_by_row(
     const Tensor& x, std::function<Part(const Part& in, size_t part, Sides sides)> f) {
   const auto rows = [x, f](size_t part, Sides sides) { return f(x->rows(part, sides), part, sides); };
-  return shared({.prepare = [x] { x->prepare(); }, .rows = rows});
+  return shared({.prepare = [x] { x->prepare(); }, .rows = rows, .table = x->table});
 }
 
 CalibrationOps::Tensor CalibrationOps::activate(const Tensor& x, Activation activation) {

@@ -5,6 +5,9 @@
 //   sums (add, add_layer_norm);
 //   outputs of a layer norm whose input is not stored;
 //   inputs, on the changed side, of a linear whose outputs are added to another value.
+// Rows of tables are computed again whenever an attention reads them, with the weights as they are then. A matrix that
+// tokens and tables share is rounded for its tokens: the attention's queries, keys and values come before its tables. A
+// matrix that only tables read is rounded for their rows.
 // When a sum needs the outputs of a linear, its inputs are read once to compute their moments, the Fitter rounds its
 // matrix, and then the outputs are computed.
 #pragma once
@@ -56,7 +59,8 @@ class CalibrationOps {
     std::shared_ptr<Group> group = nullptr;  // of a linear
     size_t index = 0;                        // in the group
     std::vector<Lookup> lookups = {};        // of a sum of tables
-    bool stored = false;                     // rows() reads them from a file
+    bool table = false;   // the rows are the same for every part: they depend on weights alone
+    bool stored = false;  // rows() reads them from a file
   };
   using Tensor = std::shared_ptr<const Node>;
 
@@ -71,14 +75,18 @@ class CalibrationOps {
   void need(const Tensor& x) { x->prepare(); }
 
   Tensor embed(std::span<const Lookup> lookups);
+  Tensor all_rows(const Embedding& table);
   Tensor linear(const Tensor& x, const Linear& l);
   std::vector<Tensor> linears(const Tensor& x, std::span<const Linear> ls);
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
+  // Stores its rows, because they are read after norms that overwrite x.
+  Tensor convolution(const Tensor& x, const Convolution& c, const Batch& batch);
   // Each stored result overwrites the previous one of the same width, which becomes unreadable.
   Tensor layer_norm(const Tensor& x, const LayerNorm& norm);
   Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm);
   Tensor add(const Tensor& a, const Tensor& b);
   Tensor multiply(const Tensor& a, const Tensor& b);
+  Tensor add_bias(const Tensor& x, const RowBias& bias);
   Tensor feed_forward(const Tensor& x, const FeedForward& f);
   Tensor activate(const Tensor& x, Activation activation);
   // take and pool return x: a head that reads first tokens or the mean of a text is fitted to all tokens, with
@@ -101,6 +109,7 @@ class CalibrationOps {
     return sums_.try_emplace(columns, scratch_, 2 * parts_.size()).first->second;
   }
 
+  // Of the token rows of a part.
   std::span<const float> weights(size_t part) const {
     return std::span(weights_).subspan(static_cast<size_t>(parts_[part].first_token),
                                        parts_[part].batch.ids.size());

@@ -37,6 +37,8 @@ const char* role_name(Role role) {
       return "token_type_embedding";
     case Role::relative_bias:
       return "relative_bias";
+    case Role::convolution:
+      return "convolution";
     case Role::classifier:
       return "classifier";
     case Role::norm:

@@ -30,6 +30,7 @@ Tensor Arena::tensor(int64_t rows, int64_t columns) {
   Tensor t;
   t.rows_ = rows, t.columns_ = columns, t.stride_ = row_stride(columns);
   t.values_ = BufferRef(acquire(static_cast<size_t>(std::max<int64_t>(rows, 1) * t.stride_)));
+  t.first_row_ = t.values_.data();
   return t;
 }
 

@@ -68,14 +68,21 @@ struct ActivationFormat {
 
 // A matrix of activations, in buffers of an Arena: as floats, as an operand of matrix products (8-bit codes
 // or bfloat16; kernels/int8_table.h, kernels/bf16_table.h), or both. Copies share the values; the last copy
-// returns the buffers. All copies belong to one thread, but many threads may write the values.
+// returns the buffers. All copies belong to one thread, but many threads may write the values. A borrowed tensor has no
+// share in them.
 class Tensor {
  public:
   int64_t rows() const noexcept { return rows_; }
   int64_t columns() const noexcept { return columns_; }
 
   int64_t stride() const noexcept { return stride_; }  // row stride in floats
-  float* row(int64_t i) const noexcept { return values_.data() + i * stride_; }
+  float* row(int64_t i) const noexcept { return first_row_ + i * stride_; }
+  // The same floats, for any thread, while this tensor exists.
+  Tensor borrowed() const {
+    Tensor t;
+    t.first_row_ = first_row_, t.rows_ = rows_, t.columns_ = columns_, t.stride_ = stride_;
+    return t;
+  }
 
   bool has_operand() const noexcept { return static_cast<bool>(operand_); }
   // The operand as 8-bit codes.
@@ -109,6 +116,7 @@ class Tensor {
   friend class Arena;
   int64_t operand_groups() const noexcept { return up_to_multiple(columns_, kInt8Alignment) / group_; }
   BufferRef values_, operand_;
+  float* first_row_ = nullptr;
   int64_t rows_ = 0, columns_ = 0, stride_ = 0;
   int64_t operand_stride_ = 0;  // bytes
   int group_ = 0;

@@ -1,5 +1,8 @@
 // softmax(scale q k^T + bias) v, per text and head.
 //
+// Disentangled terms are products with the rows of a table of positions. A block of queries meets the rows that its
+// distances select, 32 keys meet those of their distances to the block. The products are then gathered.
+//
 // The keys of a head are packed to tiles once. Then scores, softmax and the weighted sum of the values are
 // computed for one block of queries at a time, while the scores are in cache: 32 queries x 512 keys are 64
 // KB. A block takes the keys that its queries see, all or those of a window: no matrix of all tokens by all
@@ -13,8 +16,81 @@ namespace mlxe::cpu {
 namespace {
 
 constexpr int64_t kQueries = 32;
+constexpr int64_t kKeys = 32;  // that meet the position queries together
 
 }  // namespace
+
+// Rows [first, first + padded) of a table of positions, as tiles of one head's columns.
+struct CpuOps::PositionTiles {
+  const float* tiles;
+  int64_t first, padded;
+};
+
+// The scores of queries [query, query + queries) and keys [first, last) of a text.
+struct CpuOps::ScoreBlock {
+  const float* values;  // of the queries
+  int64_t stride, query, queries, first, last;
+  float* scores;
+  int64_t ld_scores;
+};
+
+const std::vector<int32_t>& CpuOps::position_rows(const Disentangled& d, int64_t longest) {
+  std::vector<int32_t>& rows = workspace_.position_rows;
+  rows.resize(static_cast<size_t>(2 * longest - 1));
+  for (int64_t i = 0; i < 2 * longest - 1; ++i)
+    rows[static_cast<size_t>(i)] =
+        static_cast<int32_t>(position_row(i - (longest - 1), d.span, d.buckets, d.max_distance));
+  return rows;
+}
+
+CpuOps::PositionTiles CpuOps::position_tiles(const Tensor& table, const Head& head, float* tiles) const {
+  const int32_t* rows = head.positions->rows;
+  const int64_t panel = kernels_.panel, first = rows[1 - head.tokens];
+  const int64_t count = rows[head.queries - 1] - first + 1;
+  for (int64_t r = 0; r < count; r += panel)
+    kernels_.pack(table.row(first + r) + head.first_column, table.stride(), std::min(panel, count - r),
+                  head.size, tiles + r * head.size);
+  return {tiles, first, up_to_multiple(count, panel)};
+}
+
+int64_t CpuOps::position_products(const float* x, int64_t stride, int64_t count, const PositionTiles& table,
+                                  int64_t low, int64_t high, int64_t size, float* products) const {
+  const int64_t panel = kernels_.panel, begin = (low - table.first) / panel * panel;
+  for (int64_t r = begin; r <= high - table.first; r += panel)
+    kernels_.matmul(x, stride, count, table.tiles + r * size, panel, size, kZeroRow, 0,
+                    products + (r - begin), table.padded, panel);
+  return table.first + begin;
+}
+
+void CpuOps::add_content_to_position(const Head& head, const PositionTiles& table, const ScoreBlock& block,
+                                     float* products) const {
+  const int32_t* rows = head.positions->rows;
+  const int64_t low = rows[block.query - (block.last - 1)],
+                high = rows[block.query + block.queries - 1 - block.first];
+  const int64_t base =
+      position_products(block.values, block.stride, block.queries, table, low, high, head.size, products);
+  for (int64_t m = 0; m < block.queries; ++m) {
+    const float* terms = products + m * table.padded - base;
+    float* scores = block.scores + m * block.ld_scores - block.first;
+    for (int64_t j = block.first; j < block.last; ++j) scores[j] += terms[rows[block.query + m - j]];
+  }
+}
+
+void CpuOps::add_position_to_content(const Head& head, const Tensor& k, const PositionTiles& table,
+                                     const ScoreBlock& block, float* products) const {
+  const int32_t* rows = head.positions->rows;
+  for (int64_t j = block.first; j < block.last; j += kKeys) {
+    const int64_t keys = std::min(kKeys, block.last - j);
+    const int64_t low = rows[block.query - (j + keys - 1)], high = rows[block.query + block.queries - 1 - j];
+    const int64_t base = position_products(k.row(head.first_row + j) + head.kv_column, k.stride(), keys,
+                                           table, low, high, head.size, products);
+    for (int64_t m = 0; m < block.queries; ++m) {
+      float* scores = block.scores + m * block.ld_scores + (j - block.first);
+      for (int64_t n = 0; n < keys; ++n)
+        scores[n] += products[n * table.padded + rows[block.query + m - (j + n)] - base];
+    }
+  }
+}
 
 Tensor CpuOps::relative_biases(const RelativeBias& bias, int64_t heads, int64_t longest) {
   const Weight& table = matrix(bias.table.weight, bias.table.rows, heads);
@@ -37,6 +113,13 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
     longest = std::max<int64_t>(longest, batch.length(text));
   std::optional<Tensor> biases;
   if (spec.relative_bias) biases = relative_biases(*spec.relative_bias, spec.heads, longest);
+  std::optional<Positions> positions;
+  if (spec.disentangled) {
+    const Disentangled& d = *spec.disentangled;
+    positions = Positions{.keys = d.content_to_position ? &qkv[3] : nullptr,
+                          .queries = d.position_to_content ? &qkv.back() : nullptr,
+                          .rows = position_rows(d, longest).data() + longest - 1};
+  }
   const RotaryTable* rotary = spec.rotary ? &workspace_.rotary.at(*spec.rotary, size, longest) : nullptr;
   std::optional<RowNorm> query_norm, key_norm;
   if (spec.norms) query_norm = resolve(spec.norms->query, size), key_norm = resolve(spec.norms->key, size);
@@ -69,7 +152,8 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
               .key_norm = key_norm ? &*key_norm : nullptr,
               .scale = spec.scale_of(size),
               .behind = behind,
-              .ahead = ahead},
+              .ahead = ahead,
+              .positions = positions ? &*positions : nullptr},
              out, slot);
     if (out.has_operand() && whole_groups)
       quantize_activations(out.row(first_query) + first * width, out.stride(), out,
@@ -83,7 +167,8 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
 void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot) {
   const Tensor &q = qkv[0], &k = qkv[1], &v = qkv[2];
   const bool made_rows = head.rotary != nullptr || head.query_norm != nullptr;
-  const bool plain = head.bias == nullptr && !made_rows && head.count == 1 && head.sees_all();
+  const bool plain =
+      head.bias == nullptr && head.positions == nullptr && !made_rows && head.count == 1 && head.sees_all();
   if (plain && out.has_operand() && bf16_.attend != nullptr && head.size % 32 == 0) {
     const int64_t bytes = bf16_.attend_bytes(head.tokens, head.size);
     const auto at = [&](const Tensor& t, int64_t row) { return t.row(row) + head.first_column; };
@@ -97,9 +182,23 @@ void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tens
   const int64_t seen =  // keys of a block of queries, at most
       std::min(padded, up_to_multiple(head.behind + head.ahead + kQueries, panel) + panel);
   const int64_t made = made_rows ? std::max(panel, kQueries) : 0;
-  float* key_tiles = scratch(slot, padded * head.size + kQueries * seen + made * head.size);
+  // Most rows of a table of positions: of all distances between the text's tokens.
+  const int64_t most_positions =
+      head.positions == nullptr
+          ? 0
+          : up_to_multiple(head.positions->rows[n - 1] - head.positions->rows[1 - n] + 1, panel);
+  float* key_tiles = scratch(slot, padded * head.size + kQueries * seen + made * head.size +
+                                       most_positions * (2 * head.size + kQueries));
   float* scores = key_tiles + padded * head.size;
   float* made_values = scores + kQueries * seen;
+  float* position_memory = made_values + made * head.size;
+  float* products = position_memory + 2 * most_positions * head.size;
+  PositionTiles position_keys{}, position_queries{};
+  if (head.positions != nullptr && head.positions->keys != nullptr)
+    position_keys = position_tiles(*head.positions->keys, head, position_memory);
+  if (head.positions != nullptr && head.positions->queries != nullptr)
+    position_queries =
+        position_tiles(*head.positions->queries, head, position_memory + most_positions * head.size);
   // Rows of queries or keys, normalized and turned, and the distance of two.
   struct Rows {
     const float* values;
@@ -139,6 +238,10 @@ void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tens
       for (int64_t j = first; j < last; j += panel)
         kernels_.matmul(block.values, block.stride, queries, key_tiles + j * head.size, panel, head.size,
                         kZeroRow, 0, scores + (j - first), seen, std::min(panel, last - j));
+      const ScoreBlock score_block{block.values, block.stride, i, queries, first, last, scores, seen};
+      if (position_keys.tiles != nullptr) add_content_to_position(head, position_keys, score_block, products);
+      if (position_queries.tiles != nullptr)
+        add_position_to_content(head, k, position_queries, score_block, products);
       for (int64_t m = 0; m < queries; ++m) {
         float* row = scores + m * seen;
         const int64_t from = std::max(first, i + m - head.behind),

@@ -179,14 +179,17 @@ class CpuEngine : public Engine {
     std::vector<Matrix::Values> spare = result.take_values();
     std::ranges::sort(spare, {}, [](const Matrix::Values& v) { return v.capacity(); });
     if (request.batch.texts() == 0) return;
-    std::call_once(packed_once_, [&] { pack(model); });
+    std::call_once(prepared_once_, [&] {
+      compute_tables(model.plan);
+      pack(model);
+    });
     const std::vector<Chunk> chunks = plan(
         request.batch, pool_.threads(), format_.kind == Activations::bf16 ? kBf16ChunkTokens : kChunkTokens);
     if (chunks.size() == 1) {
       const Loan workspace(*this);
       std::swap((*workspace).read, spare);
       CpuOps ops(weights_, *workspace, &pool_, format_);
-      forward(ops, model, request, result);
+      forward(ops, model, tables_, request, result);
       std::swap((*workspace).read, spare);
     } else {
       ResultAssembler joined(request.batch, std::move(spare), result);
@@ -196,7 +199,7 @@ class CpuEngine : public Engine {
         CpuOps ops(weights_, *workspace, nullptr, format_);
         const RunRequest part{.batch = part_of(request.batch, chunk), .wanted = request.wanted};
         RunResult found;
-        forward(ops, model, part, found);
+        forward(ops, model, tables_, part, found);
         joined.add(chunk, found, (*workspace).read);
       });
       if (joined.finite()) return;
@@ -223,6 +226,16 @@ class CpuEngine : public Engine {
   Activations chosen(Activations asked) const {
     if (asked != Activations::automatic) return asked;
     return has_int8_kernels(isa_) ? Activations::int8 : Activations::float32;
+  }
+
+  // Computes what depends on weights alone. It is computed once, so activations are float32.
+  void compute_tables(const Plan& plan) {
+    if (plan.whole.tables.empty()) return;
+    CpuOps ops(weights_, table_workspace_, &pool_, {});
+    table_values_ = run_tables(ops, plan, plan.whole);
+    table_workspace_.arena.trim();
+    tables_.clear();
+    for (const Tensor& t : table_values_) tables_.push_back(t.borrowed());
   }
 
   // Packs the matrices of the model's linears unless activations are float32: matrices with codes, and for
@@ -292,7 +305,9 @@ class CpuEngine : public Engine {
   std::shared_ptr<ThreadPool> shared_pool_;
   ThreadPool& pool_;
   std::deque<Weight> weights_;
-  std::once_flag packed_once_;
+  std::once_flag prepared_once_;
+  Workspace table_workspace_;
+  std::vector<Tensor> table_values_, tables_;  // of the plan's tables; tables_ borrows them for all threads
   MemoryBlock packed_memory_;
   ActivationFormat format_;  // format of activations; float32 until weights are packed
   std::unique_ptr<IdleWorkspaces> idle_ = std::make_unique<IdleWorkspaces>();

@@ -96,6 +96,13 @@ Tensor CpuOps::embed(std::span<const Lookup> lookups) {
   return x;
 }
 
+Tensor CpuOps::all_rows(const Embedding& table) {
+  const Weight& w = matrix(table.weight, table.rows, table.columns);
+  Tensor x = workspace_.arena.tensor(table.rows, table.columns);
+  for (int64_t r = 0; r < table.rows; ++r) w.decode(r, 0, table.columns, x.row(r));
+  return x;
+}
+
 CpuOps::RowNorm CpuOps::resolve(const LayerNorm& norm, int64_t columns) {
   if (norm.kind == NormKind::affine)
     throw Error(ErrorCode::internal, "cpu engine: an affine function is no norm of rows");
@@ -209,6 +216,15 @@ Tensor CpuOps::add(const Tensor& a, const Tensor& b) {
   Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
   loop_rows(a.rows(), [&](int64_t first, int64_t rows, int) {
     for (int64_t m = first; m < first + rows; ++m) kernels_.add(a.row(m), b.row(m), a.columns(), y.row(m));
+  });
+  return y;
+}
+
+Tensor CpuOps::add_bias(const Tensor& x, const RowBias& bias) {
+  const float* values = vector(bias.weight, x.columns());
+  Tensor y = workspace_.arena.tensor(x.rows(), x.columns());
+  loop_rows(x.rows(), [&](int64_t first, int64_t rows, int) {
+    for (int64_t m = first; m < first + rows; ++m) kernels_.add(x.row(m), values, x.columns(), y.row(m));
   });
   return y;
 }

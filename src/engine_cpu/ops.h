@@ -27,6 +27,7 @@ struct Workspace {
   std::vector<std::unique_ptr<Buffer>> scratch, expanded;  // one for each thread of the call
   std::vector<Matrix::Values> read;                        // memory of earlier results, to be reused
   std::vector<float> zeros;                                // the bias of norms that have none
+  std::vector<int32_t> position_rows;                      // of an attention's disentangled terms
   RotaryTables rotary;
 };
 
@@ -38,9 +39,11 @@ class CpuOps {
   CpuOps(const std::deque<Weight>& weights, Workspace& workspace, ThreadPool* pool, ActivationFormat format);
 
   Tensor embed(std::span<const Lookup> lookups);
+  Tensor all_rows(const Embedding& table);
   Tensor linear(const Tensor& x, const Linear& l) { return linear(x, l, Activation::identity); }
   std::vector<Tensor> linears(const Tensor& x, std::span<const Linear> ls);
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
+  Tensor convolution(const Tensor& x, const Convolution& c, const Batch& batch);
   Tensor layer_norm(const Tensor& x, const LayerNorm& norm) { return layer_norm(x, nullptr, norm); }
   Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm) {
     return layer_norm(a, &b, norm);
@@ -51,6 +54,7 @@ class CpuOps {
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
   Tensor concatenate(const std::vector<Tensor>& parts);
   Tensor add(const Tensor& a, const Tensor& b);
+  Tensor add_bias(const Tensor& x, const RowBias& bias);
   Tensor multiply(const Tensor& a, const Tensor& b);
   Tensor normalize(const Tensor& x);
   Matrix read(const Tensor& x) const;
@@ -109,6 +113,11 @@ class CpuOps {
   // Of a + b; b may be null.
   Tensor layer_norm(const Tensor& a, const Tensor* b, const LayerNorm& norm);
   Tensor affine(const Tensor& a, const Tensor* b, const LayerNorm& norm);
+  // The disentangled terms of one attention. Tables: null if the attention has not that term.
+  struct Positions {
+    const Tensor *keys, *queries;
+    const int32_t* rows;  // the table row of each distance from a key to a query; rows[0]: of distance 0
+  };
   // One head of keys and values of one text, and the `count` consecutive heads of queries that read it.
   struct Head {
     int64_t first_query, queries;  // rows of q and of the result
@@ -120,11 +129,24 @@ class CpuOps {
     const RowNorm *query_norm, *key_norm;  // or null
     float scale;                           // of the scores
     int64_t behind, ahead;                 // how far from it a query sees keys before and after it
+    const Positions* positions;            // or null
     bool sees_all() const noexcept { return behind >= tokens && ahead >= tokens; }
   };
   // [heads, 2 longest - 1]: the bias of each distance from -(longest - 1) on.
   Tensor relative_biases(const RelativeBias& bias, int64_t heads, int64_t longest);
+  // The table row of each distance from -(longest - 1) to longest - 1.
+  const std::vector<int32_t>& position_rows(const Disentangled& d, int64_t longest);
   void attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot);
+  struct PositionTiles;
+  struct ScoreBlock;
+  PositionTiles position_tiles(const Tensor& table, const Head& head, float* tiles) const;
+  // x: rows of `stride` floats. Returns the first table row of `products`.
+  int64_t position_products(const float* x, int64_t stride, int64_t count, const PositionTiles& table,
+                            int64_t low, int64_t high, int64_t size, float* products) const;
+  void add_content_to_position(const Head& head, const PositionTiles& table, const ScoreBlock& block,
+                               float* products) const;
+  void add_position_to_content(const Head& head, const Tensor& k, const PositionTiles& table,
+                               const ScoreBlock& block, float* products) const;
   void weigh(float* scores, int64_t n, float factor, const float* bias);
 
   const Weight& weight(WeightId id) const;

@@ -43,10 +43,11 @@ void check_sizes(const StoredWeight& w) {
 Weight::Weight(const StoredWeight& stored) : stored_(stored) {
   const size_t rank = stored.shape.size();
   const auto not_positive = [](int64_t d) { return d <= 0; };
-  if (rank < 1 || rank > 2 || std::any_of(stored.shape.begin(), stored.shape.end(), not_positive))
-    throw Error(ErrorCode::format,
-                fmt::format("{}: {} is neither a vector nor a matrix", stored.name, to_string(stored.shape)));
+  if (rank < 1 || rank > 3 || std::any_of(stored.shape.begin(), stored.shape.end(), not_positive))
+    throw Error(ErrorCode::format, fmt::format("{}: {} is no vector, matrix or convolution", stored.name,
+                                               to_string(stored.shape)));
   check_sizes(stored);
+  if (rank == 3) stored_.shape = {stored.shape[0], stored.shape[1] * stored.shape[2]};
   if (!is_vector()) return;
   values_.resize(static_cast<size_t>(rows()));
   read_floats(stored.codes.data(), stored.dtype, rows(), values_.data());

@@ -16,7 +16,8 @@ namespace mlxe::cpu {
 
 class Weight {
  public:
-  // A vector (one dimension) or a matrix (two). Errors: format (the bytes don't match the shape),
+  // A vector (one dimension), a matrix (two), or the weights of a convolution (three): a matrix with a row for each
+  // output. Errors: format (the bytes don't match the shape),
   // unsupported (the values are no floats), numeric (a vector with NaN or infinity).
   explicit Weight(const StoredWeight& stored);
 

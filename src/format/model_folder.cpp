@@ -40,6 +40,7 @@ constexpr std::string_view kModuleFiles[] = {"config.json",
                                              "vocab.txt",
                                              "merges.txt",
                                              "spiece.model",
+                                             "spm.model",
                                              "tokenizer.model",
                                              "sentencepiece.bpe.model",
                                              ".DS_Store"};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <vector>
 
 #include "models/engine.h"
 #include "models/run_plan.h"
@@ -19,8 +20,10 @@ inline const PlanGraph& graph_for(const Plan& plan, const RunRequest& request) {
   return skips && request.wanted.contains(Output::sentence) ? plan.whole : plan.first_tokens;
 }
 
+// `tables`: from run_tables(), of either graph.
 template <EncoderOps E>
-void forward(E& e, const Model& model, const RunRequest& request, RunResult& result) {
+void forward(E& e, const Model& model, const std::vector<typename E::Tensor>& tables,
+             const RunRequest& request, RunResult& result) {
   const Plan& plan = model.plan;
   run_plan(e, plan, graph_for(plan, request), request.batch, request.wanted,
            [&](Output output, const auto& value) {
@@ -28,7 +31,8 @@ void forward(E& e, const Model& model, const RunRequest& request, RunResult& res
                result.layers.push_back(e.read(value));
              else
                result[output] = e.read(value);
-           });
+           },
+           {.tables = &tables});
 }
 
 }  // namespace mlxe

@@ -2,9 +2,9 @@
 // Tensor.
 //
 // A Tensor is a float matrix [rows, columns]; token matrices have one row a token of the ragged batch, text
-// matrices one row a text. Ops are coarse on purpose, so that an engine may fuse: `linears` shares one input,
-// `feed_forward` may keep the wide intermediate in cache. T tokens, B texts, D hidden, H heads, F
-// feed-forward.
+// matrices one row a text, table matrices one row a row of a table. Ops are coarse on purpose, so that an engine
+// may fuse: `linears` shares one input, `feed_forward` may keep the wide intermediate in cache. T tokens, B texts,
+// D hidden, H heads, F feed-forward.
 #pragma once
 
 #include <cmath>
@@ -72,6 +72,17 @@ struct RelativeBias {
   int64_t max_distance = 0;
 };
 
+// Attention by content and by position, after DeBERTa. Values of row kind table hold a row for each bucket of distances;
+// position_row() in models/relative_position.h is the row of a distance. Two terms are added to the score of query i and
+// key j, whose distance has row r. The sum is then scaled.
+struct Disentangled {
+  int64_t span = 0;                  // the tables have 2 * span rows
+  int64_t buckets = 0;               // 0: each distance below `span` has a row
+  int64_t max_distance = 0;          // of buckets
+  bool content_to_position = false;  // query i . row r of the position keys
+  bool position_to_content = false;  // key j . row r of the position queries
+};
+
 // Rotary positions: columns i and i + n/2 of a head's n are turned by position * scale * base^(-2i/n), in queries and
 // keys.
 struct Rotary {
@@ -94,6 +105,7 @@ struct AttentionSpec {
   int64_t window = 0;               // a query sees keys at most this far from it, on either side; 0: all
   bool causal = false;              // a query sees no key after it
   std::optional<float> scale = {};  // of the products of queries and keys; none: 1 / sqrt(columns of a head)
+  std::optional<Disentangled> disentangled = {};
 
   int64_t group() const noexcept { return kv_heads > 0 ? heads / kv_heads : 1; }  // heads that share a key
   // With heads of `columns` columns.
@@ -115,26 +127,32 @@ concept EncoderOps = requires(E e, const typename E::Tensor& x, const std::vecto
                               const Batch& batch, const Linear& l, const LayerNorm& n,
                               std::span<const Linear> ls, std::span<const Lookup> lookups,
                               std::span<const int32_t> rows, AttentionSpec spec, const FeedForward& f,
-                              Activation a, PoolingKind p) {
+                              Activation a, PoolingKind p, const Embedding& table, const Convolution& c,
+                              const RowBias& bias) {
   { e.embed(lookups) } -> std::same_as<typename E::Tensor>;               // sum of looked-up rows, [T, D]
+  { e.all_rows(table) } -> std::same_as<typename E::Tensor>;              // [rows, columns]
   { e.linear(x, l) } -> std::same_as<typename E::Tensor>;                 // x W^T + b
   { e.linears(x, ls) } -> std::same_as<std::vector<typename E::Tensor>>;  // several linears of one input
   {
     e.attention(xs, spec, batch)
     } -> std::same_as<typename E::Tensor>;  // xs = {q, k, v}, each [T, D]; softmax(scale q k^T + bias) v;
-                                            // q may be [B, D]: the query of each text's first token;
-                                            // k and v are [T, D / group] where heads share them
-  { e.layer_norm(x, n) } -> std::same_as<typename E::Tensor>;         // of any kind
-  { e.add_layer_norm(x, x, n) } -> std::same_as<typename E::Tensor>;  // layer_norm(a + b)
+        // then the position keys and queries, [2 span, D], of the terms in
+        // spec.disentangled;
+        // q may be [B, D]: the query of each text's first token;
+        // k and v are [T, D / group] where heads share them
+  { e.convolution(x, c, batch) } -> std::same_as<typename E::Tensor>;  // within each text, [T, channels]
+  { e.layer_norm(x, n) } -> std::same_as<typename E::Tensor>;          // of any kind
+  { e.add_layer_norm(x, x, n) } -> std::same_as<typename E::Tensor>;   // layer_norm(a + b)
   { e.feed_forward(x, f) } -> std::same_as<typename E::Tensor>;
   { e.activate(x, a) } -> std::same_as<typename E::Tensor>;
   { e.take(x, rows) } -> std::same_as<typename E::Tensor>;      // the named rows, in order
   { e.pool(x, p, batch) } -> std::same_as<typename E::Tensor>;  // [T, D] -> [B, D]
   { e.add(x, x) } -> std::same_as<typename E::Tensor>;          // two of one shape
   { e.multiply(x, x) } -> std::same_as<typename E::Tensor>;     // element by element
-  { e.concatenate(xs) } -> std::same_as<typename E::Tensor>;    // columns side by side
-  { e.normalize(x) } -> std::same_as<typename E::Tensor>;  // rows to unit L2 norm (norm floored at 1e-12)
-  { e.read(x) } -> std::same_as<Matrix>;                   // to host memory
+  { e.add_bias(x, bias) } -> std::same_as<typename E::Tensor>;
+  { e.concatenate(xs) } -> std::same_as<typename E::Tensor>;  // columns side by side
+  { e.normalize(x) } -> std::same_as<typename E::Tensor>;     // rows to unit L2 norm (norm floored at 1e-12)
+  { e.read(x) } -> std::same_as<Matrix>;                      // to host memory
 };
 
 }  // namespace mlxe

@@ -81,6 +81,23 @@ struct LayerNorm {
   NormKind kind = NormKind::layer;
 };
 
+// Along the tokens of a text, whose ends are padded with zeros: the result has the text's length. The channels of the
+// result, as many as those of the input, are in `groups` parts of consecutive channels. Each part is computed from the
+// same part of the input.
+struct Convolution {
+  WeightId weight = kNoWeight;  // [channels, channels / groups, kernel]
+  WeightId bias = kNoWeight;    // [channels]
+  int64_t channels = 0;
+  int64_t kernel = 1;  // odd: tokens that a result depends on, as many before as after its own
+  int64_t groups = 1;
+};
+
+// Added to each row. For a bias that is stored apart from its matrix.
+struct RowBias {
+  WeightId weight = kNoWeight;  // [size]
+  int64_t size = 0;
+};
+
 struct Embedding {
   WeightId weight = kNoWeight;  // [rows, columns]
   int64_t rows = 0;

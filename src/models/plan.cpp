@@ -20,7 +20,7 @@ bool reads_first_alone(const PlanOp& op) {
 }
 
 bool reads_all(const PlanOp& op, size_t i) {
-  return op.kind == OpKind::pool || (op.kind == OpKind::attention && i > 0);
+  return op.kind == OpKind::pool || op.kind == OpKind::convolution || (op.kind == OpKind::attention && i > 0);
 }
 
 class Narrowing {
@@ -55,12 +55,14 @@ class Narrowing {
     std::vector<int> read(whole_.values.size());
     read[at(output)] = rows;
     for (auto op = whole_.ops.rbegin(); op != whole_.ops.rend(); ++op)
-      for (const ValueId made : op->outputs)
+      for (const ValueId made : op->outputs) {
+        if (op->kind == OpKind::convolution && read[at(made)] != 0) read[at(made)] |= kAll;
         for (size_t i = 0; i < op->inputs.size(); ++i)
           if (read[at(made)] != 0)
             read[at(op->inputs[i])] |= reads_first_alone(*op) ? kFirst
                                        : reads_all(*op, i)    ? kAll
                                                               : read[at(made)];
+      }
     return read;
   }
 
@@ -147,6 +149,8 @@ const char* name(OpKind kind) noexcept {
   switch (kind) {
     case OpKind::lookup:
       return "lookup";
+    case OpKind::all_rows:
+      return "rows";
     case OpKind::linears:
       return "linear";
     case OpKind::attention:
@@ -157,10 +161,14 @@ const char* name(OpKind kind) noexcept {
       return "add, layer norm";
     case OpKind::feed_forward:
       return "feed forward";
+    case OpKind::convolution:
+      return "convolution";
     case OpKind::add:
       return "add";
     case OpKind::multiply:
       return "multiply";
+    case OpKind::add_bias:
+      return "add bias";
     case OpKind::take_first:
       return "first tokens";
     case OpKind::pool:
@@ -175,6 +183,11 @@ const char* name(OpKind kind) noexcept {
   return "";
 }
 
+const char* name(RowKind kind) noexcept {
+  constexpr std::array kNames{"tokens", "texts", "table"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
 const char* name(PoolingKind kind) noexcept {
   constexpr std::array kNames{"cls", "max", "mean", "mean_sqrt_len", "weighted mean", "last token"};
   return kNames[static_cast<size_t>(kind)];
@@ -183,6 +196,7 @@ const char* name(PoolingKind kind) noexcept {
 std::set<ParameterId> shared_weights(const Plan& plan) {
   std::set<ParameterId> read, shared;
   for (const PlanOp& op : std::span(plan.whole.ops).first(plan.whole.first_head)) {
+    if (plan.whole.is_table(op)) continue;
     std::set<ParameterId> of_op;
     for (const int m : op.modules)
       if (!std::holds_alternative<Embedding>(plan.at(m).weights)) of_op.insert(plan.at(m).weight);
@@ -195,6 +209,12 @@ std::set<ParameterId> shared_weights(const Plan& plan) {
 double linear_operations(const Plan& plan, const PlanGraph& graph, double tokens, double texts) {
   double sum = 0;
   for (const PlanOp& op : std::span(graph.ops).first(graph.first_head)) {
+    if (graph.is_table(op)) continue;
+    if (op.kind == OpKind::convolution) {
+      const Convolution c = plan.convolution(op.modules[0]);
+      sum += 2 * tokens * static_cast<double>(c.channels) * static_cast<double>(c.channels / c.groups) *
+             static_cast<double>(c.kernel);
+    }
     if (op.kind != OpKind::linears && op.kind != OpKind::feed_forward) continue;
     const PlanValue& out = graph.values[static_cast<size_t>(op.outputs[0])];
     const double rows = out.rows == RowKind::tokens ? tokens : texts;
@@ -211,6 +231,14 @@ PlanGraph narrow_to_first_tokens(const PlanGraph& whole) {
 }
 
 void find_readers(PlanGraph& graph) {
+  std::vector<bool> read(graph.values.size());
+  for (const PlanOp& op : graph.ops)
+    for (const ValueId id : op.inputs)
+      if (!graph.is_table(op)) read[at(id)] = true;
+  graph.tables.clear();
+  for (const PlanOp& op : graph.ops)
+    for (const ValueId id : op.outputs)
+      if (graph.is_table(op) && read[at(id)]) graph.tables.push_back(id);
   graph.last_reader.assign(graph.values.size(), 0);
   for (size_t i = 0; i < graph.ops.size(); ++i) {
     for (const ValueId id : graph.ops[i].inputs) graph.last_reader[at(id)] = i;

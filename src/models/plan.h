@@ -23,6 +23,7 @@ namespace mlxe {
 enum class RowKind {
   tokens,  // a row for each token of the batch
   texts,   // a row for each text
+  table,   // a fixed number of rows, which depend on weights alone
 };
 
 using ValueId = int;
@@ -31,14 +32,15 @@ inline constexpr ValueId kNoValue = -1;
 struct PlanValue {
   RowKind rows = RowKind::tokens;
   int64_t columns = 0;
-  std::string name;  // of the module or operation that makes it
+  std::string name;        // of the module or operation that makes it
+  int64_t table_rows = 0;  // of kind table
 };
 
 // A named set of weights, as in the checkpoint: "encoder.layer.0.attention.self.query".
 struct PlanModule {
   std::string name;
   // Sizes without handles. Plan::table(), linear() and norm() return them with handles.
-  std::variant<Embedding, Linear, LayerNorm> weights;
+  std::variant<Embedding, Linear, LayerNorm, Convolution, RowBias> weights;
   ParameterId weight = kNoParameter, bias = kNoParameter;
 };
 
@@ -54,19 +56,23 @@ enum class RowIndex {
 
 enum class OpKind {
   lookup,
+  all_rows,  // of a table
   linears,
   attention,
   layer_norm,
   add_layer_norm,
   feed_forward,
+  convolution,
   add,
   multiply,
+  add_bias,
   take_first,  // the first token of each text
   pool,
   activation,
   concatenate,
   normalize,
 };
+const char* name(RowKind kind) noexcept;
 const char* name(OpKind kind) noexcept;
 const char* name(PoolingKind kind) noexcept;
 
@@ -77,14 +83,14 @@ struct RowRange {
 
 struct PlanOp {
   OpKind kind;
-  std::vector<ValueId> inputs;                   // attention: query, key, value
-  std::vector<ValueId> outputs;                  // linears: one for each module; others: one
-  std::vector<int> modules = {};                 // indices into Plan::modules; feed_forward: up, down, gate;
-                                                 // attention: the table of relative biases, the norms of
-                                                 // queries and of keys, each if it has them
-  std::vector<RowRange> ranges = {};             // linears, feed_forward: for each module; empty: all rows
-  std::vector<RowIndex> rows = {};               // lookup: for each table
-  AttentionSpec attention = {};                  // attention
+  std::vector<ValueId> inputs;        // attention: query, key, value, position keys, position queries
+  std::vector<ValueId> outputs;       // linears: one for each module; others: one
+  std::vector<int> modules = {};      // indices into Plan::modules; feed_forward: up, down, gate;
+                                      // attention: the table of relative biases, the norms of
+                                      // queries and of keys, each if it has them
+  std::vector<RowRange> ranges = {};  // linears, feed_forward: for each module; empty: all rows
+  std::vector<RowIndex> rows = {};    // lookup: for each table
+  AttentionSpec attention = {};       // attention
   Activation activation = Activation::identity;  // feed_forward, activation
   PoolingKind pooling = PoolingKind::cls;        // pool
   Outputs wanted_by = {};                        // the outputs that depend on it
@@ -109,6 +115,9 @@ struct PlanGraph {
   size_t first_head = 0;                               // the operations from here on belong to heads
   std::array<ValueId, kOutputs> outputs = kNoOutputs;  // none for Output::layers: `layers` has their values
   std::vector<size_t> last_reader;  // of each value, an index into ops; ops.size() for result() and `outputs`
+  // The values of row kind table that other operations than those on tables read, in the order of their operations. Both
+  // graphs of a plan have the same ones under ids of their own.
+  std::vector<ValueId> tables;
 
   ValueId result() const { return layers.back().output; }
   // One past the layer's last operation.
@@ -116,6 +125,10 @@ struct PlanGraph {
     return layer + 1 < layers.size() ? layers[layer + 1].first_op : first_head;
   }
   ValueId output(Output o) const { return outputs[index_of(o)]; }
+  // Whether the operation's results depend on weights alone.
+  bool is_table(const PlanOp& op) const {
+    return values[static_cast<size_t>(op.outputs[0])].rows == RowKind::table;
+  }
 };
 
 struct Plan {
@@ -143,6 +156,8 @@ struct Plan {
   Embedding table(int module) const { return with_handles<Embedding>(module); }
   Linear linear(int module) const { return with_handles<Linear>(module); }
   LayerNorm norm(int module) const { return with_handles<LayerNorm>(module); }
+  Convolution convolution(int module) const { return with_handles<Convolution>(module); }
+  RowBias row_bias(int module) const { return with_handles<RowBias>(module); }
   // The operation's i-th module, reduced to the operation's range of rows.
   Linear linear(const PlanOp& op, size_t i) const {
     Linear l = linear(op.modules[i]);
@@ -179,18 +194,21 @@ struct Plan {
 };
 
 // Weights of linears and norms that several of the encoder's operations read, such as those of ALBERT's layers. A
-// fused matrix that one operation reads in parts is not shared.
+// fused matrix that one operation reads in parts is not shared. Operations on tables do not count: DeBERTa's positions
+// share the matrices of queries and keys.
 std::set<ParameterId> shared_weights(const Plan& plan);
 
-// Number of multiplications and additions in the encoder's linears for this many tokens and texts.
+// Number of multiplications and additions in the encoder's linears and convolutions for this many tokens and texts.
+// Those of tables are not counted: they are computed once.
 double linear_operations(const Plan& plan, const PlanGraph& graph, double tokens, double texts);
 
 // The graph reduced to what the first tokens' rows of its result depend on, and to the heads that read no other rows.
-// Attention needs the keys and values of all tokens, and the queries of the rows that are read. A pooling needs all
-// tokens, except that of first tokens, which is assumed to skip no prompt. All other operations work row by row.
+// Attention needs the keys and values of all tokens, and the queries of the rows that are read. A convolution is
+// computed for all tokens. A pooling needs all tokens, except that of first tokens, which is assumed to skip no prompt.
+// All other operations work row by row.
 PlanGraph narrow_to_first_tokens(const PlanGraph& whole);
 
-// Sets `last_reader` and `wanted_by`.
+// Sets `last_reader`, `tables` and `wanted_by`.
 void find_readers(PlanGraph& graph);
 
 }  // namespace mlxe

@@ -32,6 +32,16 @@ ValueId PlanBuilder::lookup(std::span<const std::pair<int, RowIndex>> tables) {
   return append(std::move(op), plan_.at(tables[0].first).name, width);
 }
 
+ValueId PlanBuilder::all_rows(int table) {
+  const Embedding sizes = plan_.table(table);
+  require(sizes.scale == 1, plan_.at(table).name, "all rows of a scaled table");
+  const ValueId all = append({.kind = OpKind::all_rows, .inputs = {}, .outputs = {}, .modules = {table}},
+                             plan_.at(table).name, sizes.columns);
+  PlanValue& made = plan_.whole.values.back();
+  made.rows = RowKind::table, made.table_rows = sizes.rows;
+  return all;
+}
+
 ValueId PlanBuilder::linear(const std::string& name, ValueId x, int64_t out, Bias bias, Role role) {
   return linears({&name, 1}, x, out, bias, role)[0];
 }
@@ -61,7 +71,7 @@ std::vector<ValueId> PlanBuilder::fused_linears(const std::string& name, int cou
 
 ValueId PlanBuilder::attention(const std::string& name, const std::vector<ValueId>& qkv, AttentionSpec spec,
                                std::optional<int> bias_table, std::span<const std::string> norms) {
-  require(qkv.size() == 3, name, fmt::format("attention of {} values", qkv.size()));
+  require_disentangled(name, qkv, spec);
   const int64_t width = columns(qkv[0]);
   require(spec.kv_heads == 0 || (spec.kv_heads > 0 && spec.heads % spec.kv_heads == 0), name,
           fmt::format("{} heads of keys do not divide {} of queries", spec.kv_heads, spec.heads));
@@ -96,6 +106,36 @@ ValueId PlanBuilder::attention(const std::string& name, const std::vector<ValueI
   return append(std::move(op), prefix_ + name, width);
 }
 
+void PlanBuilder::require_disentangled(const std::string& name, const std::vector<ValueId>& qkv,
+                                       const AttentionSpec& spec) const {
+  const auto& d = spec.disentangled;
+  const size_t tables = d ? size_t{d->content_to_position} + size_t{d->position_to_content} : 0;
+  require(qkv.size() == 3 + tables, name, fmt::format("attention of {} values", qkv.size()));
+  if (!d) return;
+  require(tables > 0 && spec.kv_heads == 0 && !spec.rotary && !spec.norms && !spec.relative_bias, name,
+          "disentangled terms beside another kind of position");
+  for (size_t i = 3; i < qkv.size(); ++i) {
+    const PlanValue& table = plan_.whole.values[static_cast<size_t>(qkv[i])];
+    require(
+        table.rows == RowKind::table && table.table_rows == 2 * d->span && table.columns == columns(qkv[0]),
+        name,
+        fmt::format("positions are [{}, {}], expected a table of [{}, {}]", table.table_rows, table.columns,
+                    2 * d->span, columns(qkv[0])));
+  }
+}
+
+ValueId PlanBuilder::convolution(const std::string& name, ValueId x, int64_t kernel, int64_t groups) {
+  const int64_t channels = columns(x);
+  require(rows(x) == RowKind::tokens, name, "a convolution of other rows than tokens");
+  require(kernel % 2 == 1, name, fmt::format("a kernel of {} tokens, expected an odd number", kernel));
+  require(groups > 0 && channels % groups == 0, name,
+          fmt::format("{} groups do not divide {} channels", groups, channels));
+  const int weights = module(name, Convolution{.channels = channels, .kernel = kernel, .groups = groups},
+                             Role::convolution, component_);
+  return append({.kind = OpKind::convolution, .inputs = {x}, .outputs = {}, .modules = {weights}},
+                prefix_ + name, channels);
+}
+
 ValueId PlanBuilder::norm(const std::string& name, ValueId x, LayerNorm weights) {
   weights.size = columns(x);
   const int norm = module(name, weights, Role::norm, Component::norms);
@@ -125,6 +165,12 @@ ValueId PlanBuilder::multiply(const std::string& name, ValueId a, ValueId b) {
   require(columns(a) == columns(b), name, fmt::format("multiplies {} columns by {}", columns(a), columns(b)));
   require(rows(a) == rows(b), name, "multiplies rows of tokens by rows of texts");
   return append({.kind = OpKind::multiply, .inputs = {a, b}, .outputs = {}}, prefix_ + name, columns(a));
+}
+
+ValueId PlanBuilder::add_bias(const std::string& name, ValueId x) {
+  const int bias = module(name, RowBias{.size = columns(x)}, Role::bias, component_);
+  return append({.kind = OpKind::add_bias, .inputs = {x}, .outputs = {}, .modules = {bias}}, prefix_ + name,
+                columns(x));
 }
 
 ValueId PlanBuilder::feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,
@@ -212,6 +258,8 @@ Plan PlanBuilder::finish(Fused fused) {
   }
   find_readers(plan_.whole);
   plan_.first_tokens = narrow_to_first_tokens(plan_.whole);
+  require(plan_.first_tokens.tables.size() == plan_.whole.tables.size(), "the model",
+          "a table that the rows of first tokens do not depend on");
   return std::move(plan_);
 }
 
@@ -226,20 +274,24 @@ ValueId PlanBuilder::product(int linear, ValueId x, RowRange range) {
 }
 
 ValueId PlanBuilder::append(PlanOp op, const std::string& name, int64_t columns) {
-  const bool of_texts = op.kind == OpKind::take_first || op.kind == OpKind::pool;
-  const RowKind made = of_texts ? RowKind::texts : op.inputs.empty() ? RowKind::tokens : rows(op.inputs[0]);
-  op.outputs = {value(name, columns, made)};
+  op.outputs = {value(name, columns, op.inputs.empty() ? kNoValue : op.inputs[0])};
+  if (op.kind == OpKind::take_first || op.kind == OpKind::pool)
+    plan_.whole.values.back().rows = RowKind::texts;
   plan_.whole.ops.push_back(std::move(op));
   return plan_.whole.ops.back().outputs[0];
 }
 
-ValueId PlanBuilder::value(const std::string& name, int64_t columns, RowKind rows) {
-  plan_.whole.values.push_back({.rows = rows, .columns = columns, .name = name});
+ValueId PlanBuilder::value(const std::string& name, int64_t columns, ValueId like) {
+  PlanValue made{.columns = columns, .name = name};
+  if (like != kNoValue) {
+    made.rows = rows(like);
+    made.table_rows = plan_.whole.values[static_cast<size_t>(like)].table_rows;
+  }
+  plan_.whole.values.push_back(std::move(made));
   return static_cast<ValueId>(plan_.whole.values.size()) - 1;
 }
 
-int PlanBuilder::module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights,
-                        Role role, Component component) {
+int PlanBuilder::module(const std::string& name, Weights weights, Role role, Component component) {
   PlanModule module{.name = prefix_ + name, .weights = std::move(weights)};
   const auto parameters = [&](const Shape& weight, Role weight_role, std::optional<Role> bias_role) {
     module.weight = parameter(name + ".weight", weight, weight_role, component);
@@ -254,6 +306,10 @@ int PlanBuilder::module(const std::string& name, std::variant<Embedding, Linear,
     parameters({linear->rows(), linear->in}, role, if_any(linear->has_bias, Role::bias));
   else if (const auto* norm = std::get_if<LayerNorm>(&module.weights))
     parameters({norm->size}, role, if_any(norm->has_bias, role));
+  else if (const auto* conv = std::get_if<Convolution>(&module.weights))
+    parameters({conv->channels, conv->channels / conv->groups, conv->kernel}, role, Role::bias);
+  else if (const auto* bias = std::get_if<RowBias>(&module.weights))
+    module.weight = parameter(name, {bias->size}, role, component);
   plan_.modules.push_back(std::move(module));
   return static_cast<int>(plan_.modules.size()) - 1;
 }

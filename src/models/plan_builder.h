@@ -29,6 +29,8 @@ class PlanBuilder {
             float scale = 1);
   // The sum of one row of each table, added in this order. Sets the plan's vocab_size and token_types.
   ValueId lookup(std::span<const std::pair<int, RowIndex>> tables);
+  // All rows of a table. Operations on the result alone depend on weights alone: an engine runs them once.
+  ValueId all_rows(int table);
   // x W^T + b, [tokens, out].
   ValueId linear(const std::string& name, ValueId x, int64_t out, Bias bias = Bias::yes,
                  Role role = Role::linear);
@@ -41,10 +43,13 @@ class PlanBuilder {
   // `count` linears of one input, all `out` wide, whose rows one matrix stores in this order.
   std::vector<ValueId> fused_linears(const std::string& name, int count, ValueId x, int64_t out, Bias bias);
   // `qkv`: queries, keys and values, all of one width; with spec.kv_heads, keys and values have that width divided by
-  // spec.group(). `bias_table`: the table of spec.relative_bias. `norms`: the names of the norms in spec.norms, of
+  // spec.group(). The position keys and position queries of spec.disentangled follow, as wide as the queries, of row
+  // kind table. `bias_table`: the table of spec.relative_bias. `norms`: the names of the norms in spec.norms, of
   // queries and of keys; the builder sets their sizes.
   ValueId attention(const std::string& name, const std::vector<ValueId>& qkv, AttentionSpec spec,
                     std::optional<int> bias_table = {}, std::span<const std::string> norms = {});
+  // Along the tokens of each text, as wide as x, of row kind tokens.
+  ValueId convolution(const std::string& name, ValueId x, int64_t kernel, int64_t groups);
   ValueId layer_norm(const std::string& name, ValueId x, float epsilon, Bias bias = Bias::yes);
   // x * weight + bias
   ValueId affine(const std::string& name, ValueId x);
@@ -52,6 +57,8 @@ class PlanBuilder {
   ValueId rms_norm(const std::string& name, ValueId x, float epsilon, NormKind kind = NormKind::rms);
   ValueId add(const std::string& name, ValueId a, ValueId b);
   ValueId multiply(const std::string& name, ValueId a, ValueId b);
+  // Adds a vector, a parameter of this name, to each row.
+  ValueId add_bias(const std::string& name, ValueId x);
   // down(activation(up(x))), as wide as x. `width`: the width of up(x).
   ValueId feed_forward(const std::string& up, const std::string& down, ValueId x, int64_t width,
                        Activation activation, Bias bias = Bias::yes);
@@ -100,10 +107,13 @@ class PlanBuilder {
   // x W^T + b with these rows of the module's matrix.
   ValueId product(int linear, ValueId x, RowRange range = {});
   ValueId norm(const std::string& name, ValueId x, LayerNorm weights);
-  ValueId value(const std::string& name, int64_t columns, RowKind rows);
+  void require_disentangled(const std::string& name, const std::vector<ValueId>& qkv,
+                            const AttentionSpec& spec) const;
+  // A value with rows like those of `like`.
+  ValueId value(const std::string& name, int64_t columns, ValueId like);
   // Adds a module. Parameters that an earlier module has under the same names are shared, others are added.
-  int module(const std::string& name, std::variant<Embedding, Linear, LayerNorm> weights, Role role,
-             Component component);
+  using Weights = std::variant<Embedding, Linear, LayerNorm, Convolution, RowBias>;
+  int module(const std::string& name, Weights weights, Role role, Component component);
   ParameterId parameter(const std::string& name, const Shape& shape, Role role, Component component);
   RowKind rows(ValueId id) const;
   void require(bool fits, const std::string& module, const std::string& what) const;

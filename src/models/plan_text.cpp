@@ -128,7 +128,9 @@ class Writer {
       row.results += (row.results.empty() ? "" : " ") + names_[id];
     }
     const PlanValue& made = graph_.values[static_cast<size_t>(op.outputs[0])];
-    row.shape = fmt::format("[{}, {}]", made.rows == RowKind::tokens ? "T" : "B", made.columns);
+    row.shape = made.rows == RowKind::table
+                    ? fmt::format("[{}, {}]", made.table_rows, made.columns)
+                    : fmt::format("[{}, {}]", made.rows == RowKind::tokens ? "T" : "B", made.columns);
     row.modules = details(op, prefix);
     return row;
   }
@@ -159,10 +161,12 @@ class Writer {
         part += fmt::format(" [{}, {}]", l.out, l.in);
         if (l.out < l.rows()) part += fmt::format(" from row {} of {}", l.first_row, l.rows());
       }
+      if (const auto* c = std::get_if<Convolution>(&m.weights))
+        part += fmt::format(" of {} tokens in {} groups", c->kernel, c->groups);
       if (const auto* t = std::get_if<Embedding>(&m.weights))
         part += fmt::format(" [{}, {}]{}", t->rows, t->columns,
                             t->scale == 1 ? "" : fmt::format(" times {}", t->scale));
-      if (const std::string how = stored_(m.name + ".weight"); !how.empty()) part += " " + how;
+      if (const std::string how = stored_(plan_.parameter(m.weight).name); !how.empty()) part += " " + how;
       parts.push_back(std::move(part));
       if (op.kind == OpKind::feed_forward && i == 0) parts.push_back(name(op.activation));
     }
@@ -182,6 +186,12 @@ class Writer {
     if (op.attention.relative_bias)
       parts.push_back(fmt::format("{} buckets of distances to {}", op.attention.relative_bias->buckets,
                                   op.attention.relative_bias->max_distance));
+    if (const auto& d = op.attention.disentangled) {
+      if (d->content_to_position) parts.push_back("content to position");
+      if (d->position_to_content) parts.push_back("position to content");
+      if (d->buckets > 0)
+        parts.push_back(fmt::format("{} buckets of distances to {}", d->buckets, d->max_distance));
+    }
     return fmt::format("{}", fmt::join(parts, ", "));
   }
 

@@ -22,6 +22,18 @@ struct PostNormSizes {
   float layer_norm_epsilon;
 };
 
+// Records what follows the attention. `attended`: the attention's output; x: the layer's input. Returns the layer's
+// output, as wide as x.
+inline ValueId after_attention(PlanBuilder& p, const PostNormNames& names, const PostNormSizes& sizes,
+                               ValueId attended, ValueId x) {
+  const auto add_norm = [&](const std::string& name, ValueId y, ValueId residual) {
+    return p.layer_norm(name, p.add(name, y, residual), sizes.layer_norm_epsilon);
+  };
+  const ValueId a = add_norm(names.attention_norm, p.linear(names.attention_out, attended, p.columns(x)), x);
+  const ValueId f = p.feed_forward(names.up, names.down, a, sizes.intermediate_size, sizes.activation);
+  return add_norm(names.norm, f, a);
+}
+
 // Records the layer, under the builder's scope, and ends it. Returns its output, as wide as x. `bias_table`: of
 // attention.relative_bias.
 inline ValueId post_norm_layer(PlanBuilder& p, const PostNormNames& names, const PostNormSizes& sizes,
@@ -29,12 +41,7 @@ inline ValueId post_norm_layer(PlanBuilder& p, const PostNormNames& names, const
                                std::optional<int> bias_table = {}) {
   const ValueId attended =
       p.attention(names.attention, p.linears(names.query_key_value, x, width), attention, bias_table);
-  const auto add_norm = [&](const std::string& name, ValueId y, ValueId residual) {
-    return p.layer_norm(name, p.add(name, y, residual), sizes.layer_norm_epsilon);
-  };
-  const ValueId a = add_norm(names.attention_norm, p.linear(names.attention_out, attended, width), x);
-  const ValueId f = p.feed_forward(names.up, names.down, a, sizes.intermediate_size, sizes.activation);
-  const ValueId y = add_norm(names.norm, f, a);
+  const ValueId y = after_attention(p, names, sizes, attended, x);
   p.end_layer(y);
   return y;
 }

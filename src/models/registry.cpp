@@ -12,6 +12,7 @@
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 #include "models/bert.h"
+#include "models/deberta_v2.h"
 #include "models/distilbert.h"
 #include "models/eurobert.h"
 #include "models/gemma3.h"
@@ -114,7 +115,7 @@ constexpr std::string_view kOwnCode[] = {"auto_map"};
 constexpr std::string_view kGteKeys[] = {"auto_map", "position_embedding_type"};
 constexpr std::string_view kT5Keys[] = {"is_encoder_decoder"};
 
-constexpr std::array<Architecture, 17> kArchitectures{{
+constexpr std::array<Architecture, 19> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -136,6 +137,28 @@ constexpr std::array<Architecture, 17> kArchitectures{{
      make_mobilebert, bert_classifier, "tests/data/tiny/mobilebert"},
     {"modernbert", "model", "ModernBertForSequenceClassification", "ModernBertForTokenClassification",
      make_modernbert, modernbert_classifier, "tests/data/tiny/modernbert", modernbert_transform},
+    {"deberta",
+     "deberta",
+     "DebertaForSequenceClassification",
+     "DebertaForTokenClassification",
+     make_deberta,
+     deberta_v2_classifier,
+     "tests/data/tiny/deberta",
+     nullptr,
+     {},
+     {},
+     false},
+    {"deberta-v2",
+     "deberta",
+     "DebertaV2ForSequenceClassification",
+     "DebertaV2ForTokenClassification",
+     make_deberta_v2,
+     deberta_v2_classifier,
+     "tests/data/tiny/deberta_v2",
+     nullptr,
+     {},
+     {},
+     false},
     {"qwen3", "model", nullptr, nullptr, make_qwen3, nullptr, "tests/data/tiny/qwen3"},
     {"gemma3_text", "model", nullptr, nullptr, make_gemma3, nullptr, "tests/data/tiny/gemma3"},
     {"t5", "transformer", nullptr, nullptr, make_t5, nullptr, "tests/data/tiny/t5", nullptr, kT5Keys,
@@ -172,9 +195,10 @@ std::vector<std::string> class_names(const Config& config) {
 
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
-  for (const std::string_view family : {"Bert", "DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra",
-                                        "MPNet", "MobileBert", "ModernBert", "Qwen3", "Gemma3", "Gemma3Text",
-                                        "T5", "T5Encoder", "EuroBert", "NomicBert", "New", "Gte"})
+  for (const std::string_view family :
+       {"Bert",       "DistilBert", "Roberta",  "XLMRoberta", "Camembert", "Electra", "MPNet",
+        "MobileBert", "ModernBert", "Deberta",  "DebertaV2",  "Qwen3",     "Gemma3",  "Gemma3Text",
+        "T5",         "T5Encoder",  "EuroBert", "NomicBert",  "New",       "Gte"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;
@@ -254,7 +278,9 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
   std::optional<SequenceClassifier> classifier;
   if (head_kind == Head::sequence_classifier) classifier = architecture.classifier(config);
   const bool classifier_reads_it = classifier && classifier->transform.dense == kPoolerDense;
-  if (checkpoint.has(std::string(kPoolerDense) + ".weight") && !classifier_reads_it) add_pooler(heads);
+  if (architecture.bert_pooler && checkpoint.has(std::string(kPoolerDense) + ".weight") &&
+      !classifier_reads_it)
+    add_pooler(heads);
   if (classifier) {
     model.labels = config.labels(warn);
     model.problem_type = problem_type(config);

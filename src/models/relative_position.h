@@ -1,4 +1,4 @@
-// T5's buckets of relative positions, for attention in both directions.
+// Buckets of relative positions, for attention in both directions: T5's and DeBERTa's.
 #pragma once
 
 #include <algorithm>
@@ -21,6 +21,24 @@ inline int64_t relative_bucket(int64_t distance, int64_t buckets, int64_t max_di
       static_cast<float>(std::log(static_cast<double>(max_distance) / static_cast<double>(exact)));
   const auto bucket = exact + static_cast<int64_t>(octaves * static_cast<float>(half - exact));
   return first + std::min(bucket, half - 1);
+}
+
+// The row of a table of 2 * span rows for `distance` = position of the query - position of the key. Distance 0 has row
+// `span`; distances beyond the table share its first or last row. With `buckets`, distances up to half of them have a
+// row each. Larger ones are spaced logarithmically, such that max_distance - 1 is the last of the buckets. The
+// arithmetic is float32, as in transformers' make_log_bucket_position.
+inline int64_t position_row(int64_t distance, int64_t span, int64_t buckets, int64_t max_distance) noexcept {
+  int64_t bucket = distance;
+  const int64_t exact = buckets / 2, steps = std::abs(distance);
+  if (buckets > 0 && steps > exact) {
+    const auto octaves = [&](int64_t n) {
+      return std::log(static_cast<float>(static_cast<double>(n) / static_cast<double>(exact)));
+    };
+    const float position = octaves(steps) / octaves(max_distance - 1) * static_cast<float>(exact - 1);
+    const int64_t past = exact + static_cast<int64_t>(std::ceil(position));
+    bucket = distance < 0 ? -past : past;
+  }
+  return std::clamp<int64_t>(bucket + span, 0, 2 * span - 1);
 }
 
 }  // namespace mlxe

@@ -1,7 +1,9 @@
 // Runs a plan on an engine's ops.
 #pragma once
 
+#include <algorithm>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,125 +40,196 @@ template <EncoderOps E>
 struct PlanStart {
   size_t layer = 0;
   std::optional<typename E::Tensor> input = {};
+  // Values of graph.tables from run_tables(). Null: the run computes those it reads.
+  const std::vector<typename E::Tensor>* tables = nullptr;
 };
+
+// The operations on tables before operation `past` that later operations read.
+inline std::vector<size_t> tables_before(const PlanGraph& graph, size_t past) {
+  std::vector<bool> read(graph.values.size());
+  std::vector<size_t> ops;
+  for (size_t i = past; i-- > 0;) {
+    const PlanOp& op = graph.ops[i];
+    const auto is_read = [&](ValueId id) {
+      return read[static_cast<size_t>(id)] || graph.last_reader[static_cast<size_t>(id)] >= past;
+    };
+    if (!graph.is_table(op) || std::ranges::none_of(op.outputs, is_read)) continue;
+    for (const ValueId id : op.inputs) read[static_cast<size_t>(id)] = true;
+    ops.insert(ops.begin(), i);
+  }
+  return ops;
+}
+
+// The operations of a graph on an engine's ops, and their values.
+template <EncoderOps E>
+class PlanRun {
+ public:
+  using Tensor = typename E::Tensor;
+
+  PlanRun(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch)
+      : e_(e), plan_(plan), graph_(graph), batch_(batch), values_(graph.values.size()) {}
+
+  const Tensor& value(ValueId id) const {
+    const auto& found = values_[static_cast<size_t>(id)];
+    if (!found)
+      throw Error(ErrorCode::internal,
+                  "plan: " + graph_.values[static_cast<size_t>(id)].name + " is read before it is made");
+    return *found;
+  }
+  void set(ValueId id, Tensor value) { values_[static_cast<size_t>(id)] = std::move(value); }
+
+  void run(const PlanOp& op) {
+    if (op.outputs.size() > 1)
+      run_several(op);
+    else
+      set(op.outputs[0], result_of(op));
+  }
+  // Drops the values that operation `i` is the last to read.
+  void drop_read(size_t i) {
+    for (const ValueId id : graph_.ops[i].inputs)
+      if (graph_.last_reader[static_cast<size_t>(id)] == i) values_[static_cast<size_t>(id)].reset();
+  }
+
+ private:
+  Tensor result_of(const PlanOp& op) {
+    const auto in = [&](size_t i) -> const Tensor& { return value(op.inputs[i]); };
+    switch (op.kind) {
+      case OpKind::lookup:
+        return lookup(op);
+      case OpKind::all_rows:
+        return e_.all_rows(plan_.table(op.modules[0]));
+      case OpKind::linears:
+        return e_.linear(in(0), plan_.linear(op, 0));
+      case OpKind::attention:
+        return e_.attention(inputs_of(op), attention_of(op), batch_);
+      case OpKind::layer_norm:
+        return e_.layer_norm(in(0), plan_.norm(op.modules[0]));
+      case OpKind::add_layer_norm:
+        return e_.add_layer_norm(in(0), in(1), plan_.norm(op.modules[0]));
+      case OpKind::feed_forward:
+        return e_.feed_forward(in(0), feed_forward_of(op));
+      case OpKind::convolution:
+        return e_.convolution(in(0), plan_.convolution(op.modules[0]), batch_);
+      case OpKind::add:
+        return e_.add(in(0), in(1));
+      case OpKind::multiply:
+        return e_.multiply(in(0), in(1));
+      case OpKind::add_bias:
+        return e_.add_bias(in(0), plan_.row_bias(op.modules[0]));
+      case OpKind::take_first:
+        return e_.take(in(0), batch_.first_rows());
+      case OpKind::pool:
+        return e_.pool(in(0), op.pooling, batch_);
+      case OpKind::activation:
+        return e_.activate(in(0), op.activation);
+      case OpKind::concatenate:
+        return e_.concatenate(inputs_of(op));
+      case OpKind::normalize:
+        return e_.normalize(in(0));
+    }
+    throw Error(ErrorCode::internal, "plan: an unknown operation");
+  }
+
+  void run_several(const PlanOp& op) {
+    linears_.clear();
+    for (size_t i = 0; i < op.modules.size(); ++i) linears_.push_back(plan_.linear(op, i));
+    std::vector<Tensor> made = e_.linears(value(op.inputs[0]), linears_);
+    for (size_t i = 0; i < made.size(); ++i) set(op.outputs[i], std::move(made[i]));
+  }
+
+  Tensor lookup(const PlanOp& op) {
+    std::vector<Lookup> lookups;
+    for (size_t i = 0; i < op.modules.size(); ++i) {
+      std::span<const int32_t> rows;
+      switch (op.rows[i]) {
+        case RowIndex::ids:
+          rows = batch_.ids;
+          break;
+        case RowIndex::token_types:
+          rows = batch_.token_types;
+          break;
+        case RowIndex::next_ids:
+        case RowIndex::previous_ids:
+        case RowIndex::positions:
+        case RowIndex::positions_after_padding:
+          rows = made_rows_.emplace_back(rows_of(batch_, op.rows[i], plan_.padding_id));
+      }
+      const bool gaps = op.rows[i] == RowIndex::next_ids || op.rows[i] == RowIndex::previous_ids;
+      lookups.push_back({plan_.table(op.modules[i]), rows, gaps});
+    }
+    return e_.embed(lookups);
+  }
+
+  std::vector<Tensor> inputs_of(const PlanOp& op) const {
+    std::vector<Tensor> inputs;
+    for (const ValueId id : op.inputs) inputs.push_back(value(id));
+    return inputs;
+  }
+  AttentionSpec attention_of(const PlanOp& op) const {
+    AttentionSpec spec = op.attention;
+    size_t next = 0;
+    if (spec.relative_bias) spec.relative_bias->table = plan_.table(op.modules[next++]);
+    if (spec.norms) spec.norms = HeadNorms{plan_.norm(op.modules[next]), plan_.norm(op.modules[next + 1])};
+    return spec;
+  }
+  FeedForward feed_forward_of(const PlanOp& op) const {
+    FeedForward f{.up = plan_.linear(op, 0), .activation = op.activation, .down = plan_.linear(op, 1)};
+    if (op.modules.size() > 2) f.gate = plan_.linear(op, 2);
+    return f;
+  }
+
+  E& e_;
+  const Plan& plan_;
+  const PlanGraph& graph_;
+  const Batch& batch_;
+  std::vector<std::optional<Tensor>> values_;
+  std::vector<std::vector<int32_t>> made_rows_;  // an engine may read them until the run ends
+  std::vector<Linear> linears_;
+};
+
+// Runs the operations on tables alone. Returns the values of graph.tables.
+template <EncoderOps E>
+std::vector<typename E::Tensor> run_tables(E& e, const Plan& plan, const PlanGraph& graph) {
+  const Batch no_texts;
+  PlanRun<E> run(e, plan, graph, no_texts);
+  for (const PlanOp& op : graph.ops)
+    if (graph.is_table(op)) run.run(op);
+  std::vector<typename E::Tensor> tables;
+  for (const ValueId id : graph.tables) tables.push_back(run.value(id));
+  return tables;
+}
 
 // Runs what the wanted outputs depend on. visit(output, value) is called after the embeddings and after each layer, if
 // those are wanted, then for each other wanted output. A value is dropped after its last reader.
 template <EncoderOps E, class Visit>
 void run_plan(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch, Outputs wanted, Visit visit,
               PlanStart<E> start = {}) {
-  using Tensor = typename E::Tensor;
-  std::vector<std::optional<Tensor>> values(graph.values.size());
-  std::vector<std::vector<int32_t>> made_rows;  // an engine may read them until the run ends
-  const auto value = [&](ValueId id) -> const Tensor& {
-    const auto& found = values[static_cast<size_t>(id)];
-    if (!found)
-      throw Error(ErrorCode::internal,
-                  "plan: " + graph.values[static_cast<size_t>(id)].name + " is read before it is made");
-    return *found;
-  };
-  const auto lookup = [&](const PlanOp& op) {
-    std::vector<Lookup> lookups;
-    for (size_t i = 0; i < op.modules.size(); ++i) {
-      std::span<const int32_t> rows;
-      switch (op.rows[i]) {
-        case RowIndex::ids:
-          rows = batch.ids;
-          break;
-        case RowIndex::token_types:
-          rows = batch.token_types;
-          break;
-        case RowIndex::next_ids:
-        case RowIndex::previous_ids:
-        case RowIndex::positions:
-        case RowIndex::positions_after_padding:
-          rows = made_rows.emplace_back(rows_of(batch, op.rows[i], plan.padding_id));
-      }
-      const bool gaps = op.rows[i] == RowIndex::next_ids || op.rows[i] == RowIndex::previous_ids;
-      lookups.push_back({plan.table(op.modules[i]), rows, gaps});
-    }
-    return e.embed(lookups);
-  };
-  const auto attention_of = [&](const PlanOp& op) {
-    AttentionSpec spec = op.attention;
-    size_t next = 0;
-    if (spec.relative_bias) spec.relative_bias->table = plan.table(op.modules[next++]);
-    if (spec.norms) spec.norms = HeadNorms{plan.norm(op.modules[next]), plan.norm(op.modules[next + 1])};
-    return spec;
-  };
-  const auto feed_forward_of = [&](const PlanOp& op) {
-    FeedForward f{.up = plan.linear(op, 0), .activation = op.activation, .down = plan.linear(op, 1)};
-    if (op.modules.size() > 2) f.gate = plan.linear(op, 2);
-    return f;
-  };
-  const auto run = [&](const PlanOp& op) -> Tensor {
-    const auto in = [&](size_t i) -> const Tensor& { return value(op.inputs[i]); };
-    switch (op.kind) {
-      case OpKind::lookup:
-        return lookup(op);
-      case OpKind::linears:
-        return e.linear(in(0), plan.linear(op, 0));
-      case OpKind::attention:
-        return e.attention({in(0), in(1), in(2)}, attention_of(op), batch);
-      case OpKind::layer_norm:
-        return e.layer_norm(in(0), plan.norm(op.modules[0]));
-      case OpKind::add_layer_norm:
-        return e.add_layer_norm(in(0), in(1), plan.norm(op.modules[0]));
-      case OpKind::feed_forward:
-        return e.feed_forward(in(0), feed_forward_of(op));
-      case OpKind::add:
-        return e.add(in(0), in(1));
-      case OpKind::multiply:
-        return e.multiply(in(0), in(1));
-      case OpKind::take_first:
-        return e.take(in(0), batch.first_rows());
-      case OpKind::pool:
-        return e.pool(in(0), op.pooling, batch);
-      case OpKind::activation:
-        return e.activate(in(0), op.activation);
-      case OpKind::concatenate: {
-        std::vector<Tensor> parts;
-        for (const ValueId id : op.inputs) parts.push_back(value(id));
-        return e.concatenate(parts);
-      }
-      case OpKind::normalize:
-        return e.normalize(in(0));
-    }
-    throw Error(ErrorCode::internal, "plan: an unknown operation");
-  };
-  std::vector<Linear> linears;
-  const auto run_several = [&](const PlanOp& op) {
-    linears.clear();
-    for (size_t i = 0; i < op.modules.size(); ++i) linears.push_back(plan.linear(op, i));
-    std::vector<Tensor> made = e.linears(value(op.inputs[0]), linears);
-    for (size_t i = 0; i < made.size(); ++i) values[static_cast<size_t>(op.outputs[i])] = std::move(made[i]);
-  };
-
+  PlanRun<E> run(e, plan, graph, batch);
   const auto run_range = [&](size_t first, size_t past) {
     for (size_t i = first; i < past; ++i) {
       const PlanOp& op = graph.ops[i];
-      if (!op.wanted_by.contains_any(wanted)) continue;
-      if (op.outputs.size() > 1)
-        run_several(op);
-      else
-        values[static_cast<size_t>(op.outputs[0])] = run(op);
-      for (const ValueId id : op.inputs)
-        if (graph.last_reader[static_cast<size_t>(id)] == i) values[static_cast<size_t>(id)].reset();
+      if (!op.wanted_by.contains_any(wanted) || (start.tables != nullptr && graph.is_table(op))) continue;
+      run.run(op);
+      run.drop_read(i);
     }
   };
 
-  if (start.layer > 0)
-    values[static_cast<size_t>(graph.layers[start.layer - 1].output)] = std::move(start.input);
+  if (start.layer > 0) run.set(graph.layers[start.layer - 1].output, std::move(*start.input));
+  if (start.tables != nullptr) {
+    for (size_t i = 0; i < graph.tables.size(); ++i) run.set(graph.tables[i], (*start.tables)[i]);
+  } else if (start.layer > 0) {
+    for (const size_t op : tables_before(graph, graph.layer_end(start.layer - 1))) run.run(graph.ops[op]);
+  }
   for (size_t layer = start.layer; layer < graph.layers.size(); ++layer) {
     run_range(graph.layers[layer].first_op, graph.layer_end(layer));
-    if (wanted.contains(Output::layers)) visit(Output::layers, value(graph.layers[layer].output));
+    if (wanted.contains(Output::layers)) visit(Output::layers, run.value(graph.layers[layer].output));
   }
   run_range(graph.first_head, graph.ops.size());
   for (const OutputEntry& o : kOutputTable) {
     if (o.output == Output::layers || !wanted.contains(o.output)) continue;
     if (graph.output(o.output) == kNoValue)
       throw Error(ErrorCode::internal, std::string("plan: the model has no output ") + o.name);
-    visit(o.output, value(graph.output(o.output)));
+    visit(o.output, run.value(graph.output(o.output)));
   }
 }
 

@@ -32,6 +32,8 @@ std::string_view exemption(const Shape& shape, Role role, Mode mode) {
       return "token types";
     case Role::relative_bias:
       return "relative position bias";
+    case Role::convolution:
+      return "convolution";
     case Role::classifier:
       return "final classifier";
     case Role::embedding:

@@ -9,6 +9,7 @@ enum class Role {
   embedding,             // [rows, columns]: words, positions
   token_type_embedding,  // a handful of rows: stays float
   relative_bias,         // a row for each bucket of distances, a column for each head: stays float
+  convolution,           // [out, in / groups, kernel]: stays float
   classifier,            // the last matrix before the logits: stays float
   norm,                  // layer norm scale or shift
   bias,

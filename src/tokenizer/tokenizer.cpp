@@ -36,7 +36,7 @@ std::string role_content(const SpecialTokenPlan& plan, const std::string& role) 
 
 [[noreturn]] void no_tokenizer(const std::filesystem::path& folder, const TokenizerConfig& config) {
   for (const char* model :
-       {"sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "vocab.txt", "vocab.json"})
+       {"sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model", "vocab.txt", "vocab.json"})
     if (std::filesystem::exists(folder / model))
       throw Error(ErrorCode::unsupported,
                   folder.string() + ": found " + model + " without tokenizer.json, which " +

@@ -27,6 +27,8 @@ constexpr std::array kKnownClasses{
     KnownClass{"RobertaTokenizer", TokenizerFamily::roberta, false, "roberta"},
     KnownClass{"XLMRobertaTokenizer", TokenizerFamily::xlm_roberta, false, "xlm-roberta"},
     KnownClass{"MPNetTokenizer", TokenizerFamily::generic, false, "mpnet"},
+    KnownClass{"DebertaTokenizer", TokenizerFamily::generic, true, "deberta"},
+    KnownClass{"DebertaV2Tokenizer", TokenizerFamily::generic, true, "deberta-v2"},
     KnownClass{"Qwen2Tokenizer", TokenizerFamily::generic, false, "qwen3"},
     KnownClass{"T5Tokenizer", TokenizerFamily::generic, false, "t5"},
     KnownClass{"GemmaTokenizer", TokenizerFamily::gemma, false, "gemma3_text"},

@@ -1,4 +1,4 @@
-// Attention that is not BERT's (relative bias, rotary positions, windows, fused matrices, gates) with 8-bit activations,
+// Attention that is not BERT's (relative bias, rotary positions, windows, fused matrices, gates, disentangled terms) with 8-bit activations,
 // in batches and for first tokens alone; and the config keys that choose it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -90,7 +90,8 @@ TEST_P(AttentionKinds, OneDamagedMatrixShows) {
   std::vector<std::byte> damaged;
   const auto damage = [&](StoredWeight& weight) {
     if (weight.name != "layers.1.attn.Wqkv.weight" &&
-        weight.name != "encoder.layer.1.attention.attn.v.weight")
+        weight.name != "encoder.layer.1.attention.attn.v.weight" &&
+        weight.name != "encoder.layer.1.attention.self.value_proj.weight")
       return;
     damaged.assign(weight.scales.begin(), weight.scales.end());
     for (size_t i = 1; i < damaged.size(); i += 2) damaged[i] ^= std::byte{0x04};  // an exponent's lowest bit
@@ -132,9 +133,11 @@ TEST_P(AttentionKinds, HeadsOfTheFirstTokenKeepTheirBits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, AttentionKinds, testing::Values(Kind::mpnet, Kind::modernbert),
+INSTANTIATE_TEST_SUITE_P(, AttentionKinds, testing::Values(Kind::mpnet, Kind::modernbert, Kind::deberta_v2),
                          [](const auto& kind) {
-                           return std::string(kind.param == Kind::mpnet ? "mpnet" : "modernbert");
+                           return std::string(kind.param == Kind::mpnet        ? "mpnet"
+                                              : kind.param == Kind::modernbert ? "modernbert"
+                                                                               : "deberta_v2");
                          });
 
 // A gated matrix whose second half begins within a panel of packed weights: its products stay float32.

@@ -150,6 +150,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"mpnet_f32", Kind::mpnet, plain(Dtype::f32)}, Case{"mpnet_affine8", Kind::mpnet, affine(8, 64)},
         Case{"modernbert_f32", Kind::modernbert, plain(Dtype::f32)},
         Case{"modernbert_affine4", Kind::modernbert, affine(4, 64)},
+        Case{"deberta_v2_f32", Kind::deberta_v2, plain(Dtype::f32)},
+        Case{"deberta_v2_affine8", Kind::deberta_v2, affine(8, 64)},
         Case{"qwen3_f32", Kind::qwen3, plain(Dtype::f32)}, Case{"qwen3_affine4", Kind::qwen3, affine(4, 64)},
         Case{"gemma3_f32", Kind::gemma3, plain(Dtype::f32)},
         Case{"gemma3_affine4", Kind::gemma3, affine(4, 64)},

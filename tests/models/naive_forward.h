@@ -111,7 +111,40 @@ struct AttentionKind {
   double scale = 0;                    // 0: 1 / sqrt(columns of a head)
   Mat query_norm = {}, key_norm = {};  // empty: none
   double epsilon = 0;
+  // He et al. 2020 (DeBERTa): tables with a row for each bucket of distances from a key to a query; empty: not that term.
+  Mat position_keys = {}, position_queries = {};
+  std::function<int64_t(int64_t)> key_row = {}, query_row = {};  // of a distance, in each table
 };
+
+// The row for a distance in a table whose middle row, `span`, is for distance 0. Beyond half the buckets, distances are
+// spaced logarithmically, up to max_distance - 1 in the last bucket. 0 buckets: each distance has a row.
+inline int64_t position_row(int64_t distance, int64_t span, int64_t buckets, int64_t max_distance) {
+  const double half = std::floor(static_cast<double>(buckets) / 2);
+  double bucket = static_cast<double>(std::abs(distance));
+  if (buckets > 0 && bucket > half)
+    bucket = half + std::ceil(std::log(bucket / half) /
+                              std::log(static_cast<double>(max_distance - 1) / half) * (half - 1));
+  const auto row = span + static_cast<int64_t>(distance < 0 ? -bucket : bucket);
+  return std::clamp<int64_t>(row, 0, 2 * span - 1);
+}
+
+// Along the rows, with zeros beyond the ends. w: a row for each channel, of [channels of a group, kernel].
+inline Mat convolution(const Mat& x, const Mat& w, const Mat& b, int64_t kernel, int64_t groups) {
+  const int64_t width = x.columns / groups;
+  Mat y(x.rows, x.columns);
+  for (int64_t t = 0; t < x.rows; ++t)
+    for (int64_t o = 0; o < x.columns; ++o) {
+      double sum = b.at(0, o);
+      for (int64_t tap = 0; tap < kernel; ++tap) {
+        const int64_t row = t + tap - kernel / 2;
+        if (row < 0 || row >= x.rows) continue;
+        for (int64_t c = 0; c < width; ++c)
+          sum += w.at(o, c * kernel + tap) * x.at(row, o / width * width + c);
+      }
+      y.at(t, o) = sum;
+    }
+  return y;
+}
 
 inline Mat attention(const Mat& q, const Mat& k, const Mat& v, const AttentionKind& kind) {
   const int64_t size = q.columns / kind.heads, n = q.rows;
@@ -131,7 +164,13 @@ inline Mat attention(const Mat& q, const Mat& k, const Mat& v, const AttentionKi
       for (int64_t j = 0; j < n; ++j) {
         if ((kind.causal && j > i) || (kind.window > 0 && std::abs(i - j) > kind.window)) continue;
         double dot = 0;
-        for (int64_t c = 0; c < size; ++c) dot += queries.at(i, c) * keys.at(j, c);
+        for (int64_t c = 0; c < size; ++c) {
+          dot += queries.at(i, c) * keys.at(j, c);
+          if (!kind.position_keys.v.empty())
+            dot += queries.at(i, c) * kind.position_keys.at(kind.key_row(i - j), h * size + c);
+          if (!kind.position_queries.v.empty())
+            dot += keys.at(j, c) * kind.position_queries.at(kind.query_row(i - j), h * size + c);
+        }
         p[static_cast<size_t>(j)] = dot * scale;
         largest = std::max(largest, p[static_cast<size_t>(j)]);
       }

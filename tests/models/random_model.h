@@ -1,6 +1,7 @@
 // Tiny models with random weights stored in any scheme, and random ragged batches.
 #pragma once
 
+#include <cmath>
 #include <cstring>
 #include <deque>
 #include <random>
@@ -12,6 +13,7 @@
 #include "format/stored_weight.h"
 #include "mlx_encoder/quantize.h"
 #include "models/bert.h"
+#include "models/deberta_v2.h"
 #include "models/distilbert.h"
 #include "models/gemma3.h"
 #include "models/gte.h"
@@ -26,7 +28,7 @@ namespace mlxe::test {
 
 inline constexpr int64_t kVocabulary = 96, kHidden = 64, kFeedForward = 128, kHeads = 4, kPositions = 160;
 
-enum class Kind { bert, distilbert, roberta, mpnet, modernbert, qwen3, gemma3, mobilebert, gte };
+enum class Kind { bert, distilbert, roberta, mpnet, modernbert, deberta_v2, qwen3, gemma3, mobilebert, gte };
 
 inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf) {
   const BertConfig bert_config{.vocab_size = kVocabulary,
@@ -58,6 +60,28 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
       .norm_bias = Bias::no,
       .attention_bias = Bias::no,
       .mlp_bias = Bias::no};
+  // Distances from 9 on share buckets, from 21 on the last one.
+  const DebertaV2Config deberta_config{
+      .vocab_size = kVocabulary,
+      .embedding_size = kHidden,
+      .hidden_size = kHidden,
+      .layers = 2,
+      .intermediate_size = kFeedForward,
+      .max_positions = kPositions,
+      .type_vocab_size = 0,
+      .position_table = false,
+      .attention = {.heads = kHeads,
+                    .scale = 1 / std::sqrt(3.0f * kHidden / kHeads),
+                    .disentangled = Disentangled{.span = 16,
+                                                 .buckets = 16,
+                                                 .max_distance = 21,
+                                                 .content_to_position = true,
+                                                 .position_to_content = true}},
+      .projections = DebertaProjections::shared,
+      .norm_positions = true,
+      .convolution = DebertaV2Config::Convolution{.kernel = 3, .groups = 2, .activation = Activation::tanh},
+      .layer_norm_epsilon = 1e-7f,
+      .activation = activation};
   const LayerNorm rms{.epsilon = 1e-6f, .has_bias = Bias::no, .kind = NormKind::rms};
   AttentionSpec decoder{.heads = kHeads,
                         .kv_heads = kHeads / 2,
@@ -115,6 +139,7 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                       : kind == Kind::roberta    ? mlxe::roberta(bert_config, 1)
                       : kind == Kind::mpnet      ? mlxe::mpnet(bert_config, 32)
                       : kind == Kind::modernbert ? mlxe::modernbert(modernbert_config)
+                      : kind == Kind::deberta_v2 ? mlxe::deberta_v2(deberta_config)
                       : kind == Kind::qwen3      ? mlxe::qwen3(qwen3_config)
                       : kind == Kind::gemma3     ? mlxe::gemma3(gemma3_config)
                       : kind == Kind::mobilebert ? mlxe::mobilebert(mobilebert_config)
@@ -145,6 +170,8 @@ class RandomWeights {
     const int64_t count = element_count(spec.shape);
     const double spread = spec.role == Role::linear || spec.role == Role::classifier
                               ? 1.5 / std::sqrt(static_cast<double>(spec.shape.back()))
+                          : spec.role == Role::convolution
+                              ? 1.5 / std::sqrt(static_cast<double>(count / spec.shape.front()))
                           : spec.role == Role::bias ? 0.1
                           : spec.role == Role::norm ? 0.2
                                                     : 0.5;

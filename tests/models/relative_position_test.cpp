@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace mlxe::test::relative_position_test {
@@ -33,6 +34,55 @@ TEST(RelativePosition, BucketsAreThoseOfTransformers) {
     }
     EXPECT_EQ(bucket, c.buckets / 2 - 1);
   }
+}
+
+struct LogCase {
+  int64_t buckets, max_distance;
+  // The first distances of buckets `buckets / 2` + 1, + 2, ...; each smaller distance has a bucket of its own.
+  std::vector<int64_t> first_distances;
+};
+
+// make_log_bucket_position of transformers 4.57.6 from -1000 to 1000, of DeBERTa-v3 and of sizes that it does not have.
+const std::vector<LogCase> kLogCases{
+    {256, 512, {129, 130, 131, 133, 134, 136, 137, 139, 140, 142, 143, 145, 146, 148, 150, 151, 153, 155, 156,
+                158, 160, 161, 163, 165, 167, 169, 170, 172, 174, 176, 178, 180, 182, 184, 186, 188, 190, 192,
+                194, 196, 198, 201, 203, 205, 207, 210, 212, 214, 216, 219, 221, 224, 226, 229, 231, 234, 236,
+                239, 241, 244, 247, 249, 252, 255, 258, 260, 263, 266, 269, 272, 275, 278, 281, 284, 287, 290,
+                294, 297, 300, 303, 307, 310, 313, 317, 320, 324, 327, 331, 335, 338, 342, 346, 349, 353, 357,
+                361, 365, 369, 373, 377, 381, 385, 390, 394, 398, 403, 407, 411, 416, 420, 425, 430, 434, 439,
+                444, 449, 454, 459, 464, 469, 474, 479, 484, 490, 495, 500, 506, 512, 517, 523, 528, 534, 540,
+                546, 552, 558, 564, 570, 577, 583, 589, 596, 602, 609, 616, 622, 629, 636, 643, 650, 657, 664,
+                672, 679, 686, 694, 701, 709, 717, 725, 733, 741, 749, 757, 765, 774, 782, 791, 799, 808, 817,
+                826, 835, 844, 853, 863, 872, 882, 891, 901, 911, 921, 931, 941, 952, 962, 973, 983, 994}},
+    {32, 128, {17,  19,  22,  25,  28,  32,  37,  43,  49,  56,  64,  74,  84,  97,  111,
+               128, 146, 168, 193, 221, 254, 291, 334, 384, 441, 506, 581, 667, 765, 879}},
+    {16, 40, {9,  11,  13,  16,  20,  25,  32,  40,  49,  62,  77,
+              97, 121, 152, 191, 239, 299, 375, 471, 590, 740, 927}},
+    {7, 50, {4, 13, 50, 199, 801}}};
+
+TEST(RelativePosition, LogarithmicBucketsAreThoseOfTransformers) {
+  for (const LogCase& c : kLogCases) {
+    int64_t bucket = 0;
+    size_t next = 0;
+    for (int64_t distance = 0; distance <= 1000; ++distance) {
+      if (distance <= c.buckets / 2)
+        bucket = distance;
+      else if (next < c.first_distances.size() && distance == c.first_distances[next])
+        ++bucket, ++next;
+      const auto row = [&](int64_t b) { return std::clamp<int64_t>(c.buckets + b, 0, 2 * c.buckets - 1); };
+      EXPECT_EQ(position_row(distance, c.buckets, c.buckets, c.max_distance), row(bucket)) << distance;
+      EXPECT_EQ(position_row(-distance, c.buckets, c.buckets, c.max_distance), row(-bucket)) << distance;
+    }
+    EXPECT_EQ(next, c.first_distances.size());
+  }
+}
+
+TEST(RelativePosition, WithoutBucketsEachDistanceHasARow) {
+  EXPECT_EQ(position_row(-12, 12, 0, 12), 0);
+  EXPECT_EQ(position_row(-13, 12, 0, 12), 0);
+  EXPECT_EQ(position_row(0, 12, 0, 12), 12);
+  EXPECT_EQ(position_row(11, 12, 0, 12), 23);
+  EXPECT_EQ(position_row(500, 12, 0, 12), 23);
 }
 
 }  // namespace

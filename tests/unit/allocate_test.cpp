@@ -226,6 +226,14 @@ TEST(Trace, FindsEveryMatrixOfADecoder) {
   EXPECT_THAT(roles, ElementsAre("table", "query", "key", "value", "attention_out", "up", "gate", "down"));
 }
 
+TEST(Trace, FindsProjectionsOfPositions) {
+  std::vector<std::string> roles;
+  for (const auto& u : allocate::trace(load_model(tiny("deberta_v2_cls"), {}).model, Output::text_logits))
+    if (u.stage == 1) roles.emplace_back(name(u.matrix));
+  EXPECT_THAT(
+      roles, ElementsAre("query", "key", "value", "projection", "projection", "attention_out", "up", "down"));
+}
+
 // The cost that compare() measures for a folder with one matrix at 4 bits and all others float32.
 double cost_by_folder(const char* model, const std::string& matrix, const std::vector<TextInput>& inputs) {
   const TemporaryFolder folder;
@@ -271,6 +279,18 @@ TEST(Sensitivity, OfADecoderIsWhatAFolderWithThatMatrixAloneCosts) {
   for (const TensorSensitivity& t : s.tensors) {
     if (t.layer == 0) continue;
     EXPECT_NEAR(t.widths[0].cost, cost_by_folder("st_qwen3", t.name, inputs), 1e-13) << t.name;
+  }
+}
+
+// A run that begins at layer 1 computes that layer's projections of positions, with the changed matrix.
+TEST(Sensitivity, OfMatricesThatTokensAndPositionsShareIsWhatAFolderCosts) {
+  const std::vector<TextInput> inputs = texts(60);
+  const Sensitivity s = measure_sensitivity(
+      {.model = tiny("deberta_v2"), .texts = inputs, .bits = {4}, .group_size = 32, .dtype = Dtype::f32});
+  EXPECT_EQ(s.tensors.size(), 14U);
+  for (const TensorSensitivity& t : s.tensors) {
+    if (t.layer != 1 && t.name != "encoder.rel_embeddings.weight") continue;
+    EXPECT_NEAR(t.widths[0].cost, cost_by_folder("deberta_v2", t.name, inputs), 1e-13) << t.name;
   }
 }
 

@@ -110,7 +110,11 @@ TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
                             "st_dense",
                             "eurobert_cls",
                             "nomic_bert",
-                            "new"})
+                            "new",
+                            "deberta_v2",
+                            "deberta_v2_cls",
+                            "deberta_v2_conv",
+                            "deberta"})
     for (const int bits : {2, 4, 8}) {
       SCOPED_TRACE(fmt::format("{}, {} bits", model, bits));
       const TemporaryFolder folder;
@@ -145,7 +149,7 @@ TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
 }
 
 TEST(CalibratedConvert, ComesNearerToTheOriginalThanPlainRounding) {
-  for (const char* model : {"bert", "distilbert", "roberta", "xlm_roberta"}) {
+  for (const char* model : {"bert", "distilbert", "roberta", "xlm_roberta", "deberta_v2"}) {
     SCOPED_TRACE(model);
     const TemporaryFolder folder;
     double errors[3];

@@ -64,10 +64,12 @@ const Named kSchemes[] = {
 
 TEST(Convert, PredictsEveryByteOfTheFolder) {
   for (const char* model :
-       {"bert",           "bert_old_names", "bert_sharded", "bert_f64",   "bert_f16",   "bert_odd",
-        "distilbert_cls", "roberta_cls",    "xlm_roberta",  "electra",    "mobilebert", "mpnet",
-        "modernbert",     "qwen3",          "qwen3_lm",     "gemma3_lm",  "st_gemma3",  "t5",
-        "t5_lm",          "st_dense",       "eurobert_cls", "nomic_bert", "new"})
+       {"bert",         "bert_old_names", "bert_sharded", "bert_f64",       "bert_f16",
+        "bert_odd",     "distilbert_cls", "roberta_cls",  "xlm_roberta",    "electra",
+        "mobilebert",   "mpnet",          "modernbert",   "qwen3",          "qwen3_lm",
+        "gemma3_lm",    "st_gemma3",      "t5",           "t5_lm",          "st_dense",
+        "eurobert_cls", "nomic_bert",     "new",          "deberta_v2_cls", "deberta_v2_conv",
+        "deberta"})
     for (const Named& scheme : kSchemes) {
       SCOPED_TRACE(std::string(model) + ", " + scheme.name);
       const TemporaryFolder folder;

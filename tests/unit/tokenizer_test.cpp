@@ -144,6 +144,11 @@ TEST(TokenizerFolder, with_a_vocabulary_of_another_kind_is_unsupported) {
   EXPECT_THAT(
       error_text([&] { Tokenizer::load(folder.path(), {}); }, ErrorCode::unsupported),
       HasSubstr("found sentencepiece.bpe.model without tokenizer.json, which XLMRobertaTokenizer needs"));
+  const test::TemporaryFolder deberta;
+  write_file(deberta / "spm.model", "binary");
+  write_file(deberta / "config.json", R"({"model_type": "deberta-v2"})");
+  EXPECT_THAT(error_text([&] { Tokenizer::load(deberta.path(), {}); }, ErrorCode::unsupported),
+              HasSubstr("found spm.model without tokenizer.json, which DebertaV2Tokenizer needs"));
   const BertFolder generic;
   write_file(generic / "tokenizer_config.json", R"({"tokenizer_class": "PreTrainedTokenizerFast"})");
   EXPECT_THAT(error_text([&] { generic.load(); }, ErrorCode::unsupported),

@@ -41,10 +41,13 @@ class MlxModuleEngine : public ModuleEngine {
 
   ~MlxModuleEngine() override {
     const ModuleOutcome outcome = guarded([this] {
+      tables_.reset();
       weights_.reset();
       mx::clear_cache();
     });
-    if (outcome.failed) (void)weights_.release();  // without MLX's thread (after a fork) they can't be freed
+    if (!outcome.failed) return;  // without MLX's thread (after a fork) they can't be freed
+    (void)tables_.release();
+    (void)weights_.release();
   }
 
   ModuleOutcome add(const StoredWeight& weight, WeightId& id) noexcept override {
@@ -53,8 +56,9 @@ class MlxModuleEngine : public ModuleEngine {
 
   ModuleOutcome run(const Model& model, const RunRequest& request, RunResult& result) noexcept override {
     return guarded([&] {
+      compute_tables(model.plan);
       MlxOps ops(*weights_, request.batch);
-      forward(ops, model, request, result);
+      forward(ops, model, *tables_, request, result);
     });
   }
 
@@ -70,9 +74,19 @@ class MlxModuleEngine : public ModuleEngine {
   }
 
  private:
+  void compute_tables(const Plan& plan) {
+    if (tables_) return;
+    const Batch no_texts;
+    MlxOps ops(*weights_, no_texts);
+    auto tables = std::make_unique<std::vector<mx::array>>(run_tables(ops, plan, plan.whole));
+    mx::eval(*tables);
+    tables_ = std::move(tables);
+  }
+
   int threads_;
   bool on_cpu_;
   std::unique_ptr<MlxWeights> weights_;
+  std::unique_ptr<std::vector<mx::array>> tables_;  // of the model, from its first run on
 };
 
 std::string device_name(const mx::Device& device) {

@@ -35,21 +35,26 @@ mx::array indices(std::span<const int32_t> rows) {
   return mx::array(rows.data(), {static_cast<int>(rows.size())}, mx::int32);
 }
 
+// Rows of a table; all if `rows` is null.
+mx::array rows_of(const MlxWeight& table, const mx::array* rows) {
+  const auto part = [&](const mx::array& stored) {
+    return rows == nullptr ? stored : mx::take(stored, *rows, 0);
+  };
+  if (!table.quantized()) return part(table.codes);
+  std::optional<mx::array> biases;
+  if (table.biases) biases = part(*table.biases);
+  return mx::dequantize(part(table.codes), part(*table.scales), biases, table.scheme.group_size,
+                        table.scheme.bits, mlx_mode(table.scheme.mode), std::nullopt, table.dtype);
+}
+
 mx::array look_up(const MlxWeight& table, const Lookup& lookup) {
   check_rows(lookup, lookup.table.rows, table.name);
   const mx::array given = indices(lookup.rows);
   const mx::array rows = lookup.gaps ? mx::maximum(given, mx::array(0)) : given;
-  const mx::array codes = mx::take(table.codes, rows, 0);
-  const auto finished = [&](mx::array x) {
-    if (lookup.table.scale != 1) x = mx::multiply(x, constant(lookup.table.scale, x));
-    if (!lookup.gaps) return x;
-    return mx::where(mx::expand_dims(mx::equal(given, mx::array(kNoRow)), 1), constant(0, x), x);
-  };
-  if (!table.quantized()) return finished(codes);
-  std::optional<mx::array> biases;
-  if (table.biases) biases = mx::take(*table.biases, rows, 0);
-  return finished(mx::dequantize(codes, mx::take(*table.scales, rows, 0), biases, table.scheme.group_size,
-                                 table.scheme.bits, mlx_mode(table.scheme.mode), std::nullopt, table.dtype));
+  mx::array x = rows_of(table, &rows);
+  if (lookup.table.scale != 1) x = mx::multiply(x, constant(lookup.table.scale, x));
+  if (!lookup.gaps) return x;
+  return mx::where(mx::expand_dims(mx::equal(given, mx::array(kNoRow)), 1), constant(0, x), x);
 }
 
 // Evaluates the queued operations before the next layer is built, so that only one layer's temporaries
@@ -91,6 +96,10 @@ mx::array MlxOps::embed(std::span<const Lookup> lookups) const {
   return sum;
 }
 
+mx::array MlxOps::all_rows(const Embedding& table) const {
+  return rows_of(weights_.at(table.weight), nullptr);
+}
+
 mx::array MlxOps::linear(const mx::array& x, const Linear& l) const {
   const MlxWeight& w = weights_.at(l.weight);
   const auto rows = [&](const mx::array& stored) {
@@ -118,7 +127,60 @@ std::vector<mx::array> MlxOps::linears(const mx::array& x, std::span<const Linea
 // Queries from `first_query` on of a chunk's texts, and the keys they see.
 struct MlxOps::ScoreBlock {
   int first_query, queries, first_key, keys;
+  const std::vector<mx::array>& values;  // queries and keys of the block, then the tables of positions
+  float scale;
+
+  int lowest() const { return first_key - (first_query + queries - 1); }  // distance from a query to a key
+  int highest() const { return first_key + keys - 1 - first_query; }
+  mx::array distances() const {  // from each query to each key, [queries, keys]
+    const auto range = [](int first, int count) { return mx::arange(first, first + count, mx::int32); };
+    return mx::subtract(mx::reshape(range(first_key, keys), {1, keys}),
+                        mx::reshape(range(first_query, queries), {queries, 1}));
+  }
 };
+
+std::optional<mx::array> MlxOps::position_scores(const AttentionSpec& spec, const ScoreBlock& block) const {
+  if (!spec.relative_bias && !spec.disentangled) return std::nullopt;
+  const int lowest = block.lowest(), highest = block.highest();
+  const auto rows_of_distances = [&](auto row_of) {
+    std::vector<int32_t> rows;
+    for (int d = lowest; d <= highest; ++d) rows.push_back(static_cast<int32_t>(row_of(d)));
+    return rows;
+  };
+  const mx::array steps = mx::subtract(block.distances(), mx::array(lowest));  // indices of rows_of_distances
+  if (spec.relative_bias) {
+    const RelativeBias& bias = *spec.relative_bias;
+    const std::vector<int32_t> buckets =
+        rows_of_distances([&](int d) { return relative_bucket(d, bias.buckets, bias.max_distance); });
+    const mx::array by_distance = mx::take(weights_.at(bias.table.weight).codes, indices(buckets), 0);
+    return mx::expand_dims(mx::transpose(mx::take(by_distance, steps, 0), {2, 0, 1}), 0);
+  }
+  const Disentangled& d = *spec.disentangled;
+  // -distance is from the key to the query.
+  std::vector<int32_t> rows = rows_of_distances(
+      [&](int distance) { return position_row(-distance, d.span, d.buckets, d.max_distance); });
+  const int32_t first = rows.back(), count = rows.front() - first + 1;  // of the table
+  for (int32_t& row : rows) row -= first;
+  const mx::array row = mx::reshape(mx::take(indices(rows), steps), {1, 1, block.queries, block.keys});
+  // The products of x with the table's rows, of which each query and key takes one.
+  const auto products = [&](const mx::array& x, const mx::array& table) {
+    const mx::array part =
+        mx::slice(table, {0, 0, first, 0}, {1, table.shape(1), first + count, table.shape(3)});
+    return mx::multiply(mx::matmul(x, mx::swapaxes(part, 2, 3)), constant(block.scale, x));
+  };
+  const auto chosen = [&](const mx::array& all, const mx::array& index) {
+    return mx::take_along_axis(
+        all, mx::broadcast_to(index, {all.shape(0), all.shape(1), all.shape(2), index.shape(3)}), 3);
+  };
+  std::optional<mx::array> sum;
+  if (d.content_to_position) sum = chosen(products(block.values[0], block.values[2]), row);
+  if (d.position_to_content) {
+    const mx::array term =
+        mx::swapaxes(chosen(products(block.values[1], block.values.back()), mx::swapaxes(row, 2, 3)), 2, 3);
+    sum = sum ? mx::add(*sum, term) : term;
+  }
+  return sum;
+}
 
 std::optional<mx::array> MlxOps::attention_mask(const AttentionSpec& spec, const PaddedLayout::Chunk& chunk,
                                                 const ScoreBlock& block) const {
@@ -126,43 +188,33 @@ std::optional<mx::array> MlxOps::attention_mask(const AttentionSpec& spec, const
   if (chunk.mask)
     mask =
         mx::slice(*chunk.mask, {0, 0, 0, block.first_key}, {chunk.texts, 1, 1, block.first_key + block.keys});
-  if (spec.window == 0 && !spec.causal && !spec.relative_bias) return mask;
-  const auto range = [](int first, int count) { return mx::arange(first, first + count, mx::int32); };
-  const mx::array distance =  // from each query to each key, [queries, keys]
-      mx::subtract(mx::reshape(range(block.first_key, block.keys), {1, block.keys}),
-                   mx::reshape(range(block.first_query, block.queries), {block.queries, 1}));
   const auto see = [&](const mx::array& keys) {
     const mx::array seen = mx::reshape(keys, {1, 1, block.queries, block.keys});
     mask = mask ? mx::logical_and(*mask, seen) : seen;
   };
-  if (spec.window > 0) see(mx::less_equal(mx::abs(distance), mx::array(static_cast<int32_t>(spec.window))));
-  if (spec.causal) see(mx::less_equal(distance, mx::array(0)));
-  if (!spec.relative_bias) return mask;
-  const RelativeBias& bias = *spec.relative_bias;
-  const int lowest = block.first_key - (block.first_query + block.queries - 1);
-  std::vector<int32_t> buckets;  // of each distance that occurs
-  for (int d = lowest; d < block.first_key + block.keys - block.first_query; ++d)
-    buckets.push_back(static_cast<int32_t>(relative_bucket(d, bias.buckets, bias.max_distance)));
-  const mx::array by_distance = mx::take(weights_.at(bias.table.weight).codes, indices(buckets), 0);
-  const mx::array added = mx::take(by_distance, mx::subtract(distance, mx::array(lowest)), 0);
-  const mx::array all = mx::expand_dims(mx::transpose(added, {2, 0, 1}), 0);
-  return mask ? mx::where(*mask, all, constant(-std::numeric_limits<float>::infinity(), all)) : all;
+  if (spec.window > 0)
+    see(mx::less_equal(mx::abs(block.distances()), mx::array(static_cast<int32_t>(spec.window))));
+  if (spec.causal) see(mx::less_equal(block.distances(), mx::array(0)));
+  const std::optional<mx::array> scores = position_scores(spec, block);
+  if (!scores || !mask) return scores ? scores : mask;
+  return mx::where(*mask, *scores, constant(-std::numeric_limits<float>::infinity(), *scores));
 }
 
-// q, k, v: [texts, heads, queries or length, head size]; k and v may have fewer heads. A block of queries meets the
-// keys it can see, so that the scores of a window, or of a very long text, are never a matrix of all tokens by all
-// tokens.
-mx::array MlxOps::attend(const mx::array& q, const mx::array& k, const mx::array& v,
-                         const AttentionSpec& spec, const PaddedLayout::Chunk& chunk) const {
-  constexpr int64_t kScores = int64_t{1} << 26;  // floats of one block
+// A block of queries meets the keys it can see, so that the scores of a window, or of a very long text, are never a
+// matrix of all tokens by all tokens.
+mx::array MlxOps::attend(const std::vector<mx::array>& qkv, const AttentionSpec& spec,
+                         const PaddedLayout::Chunk& chunk) const {
+  // Floats of one block of scores. Disentangled terms need some four blocks more.
+  const int64_t scores = int64_t{1} << (spec.disentangled ? 24 : 26);
   constexpr int kWindowQueries = 256;
+  const mx::array &q = qkv[0], &k = qkv[1], &v = qkv[2];
   const int texts = q.shape(0), heads = q.shape(1), queries = q.shape(2), size = q.shape(3),
             length = k.shape(2);
   const float scale = spec.scale_of(size);
   const auto window = static_cast<int>(spec.window);
   // MLX's own causal mask lets the last query see the last key, as here.
-  const bool by_mode = spec.causal && window == 0 && !spec.relative_bias && !chunk.mask;
-  const auto fit = static_cast<int>(std::min<int64_t>(kScores / (int64_t{texts} * heads * length), queries));
+  const bool by_mode = spec.causal && window == 0 && !spec.relative_bias && !spec.disentangled && !chunk.mask;
+  const auto fit = static_cast<int>(std::min<int64_t>(scores / (int64_t{texts} * heads * length), queries));
   const int step = window > 0 ? std::min(kWindowQueries, queries) : std::max(1, fit);
   std::vector<mx::array> blocks;
   for (int i = 0; i < queries; i += step) {
@@ -173,10 +225,11 @@ mx::array MlxOps::attend(const mx::array& q, const mx::array& k, const mx::array
     const auto rows = [&](const mx::array& x, int from, int to) {
       return mx::slice(x, {0, 0, from, 0}, {texts, x.shape(1), to, size});
     };
+    std::vector<mx::array> values{rows(q, i, i + count), rows(k, first, last)};
+    values.insert(values.end(), qkv.begin() + 3, qkv.end());
     std::optional<mx::array> mask;
-    if (!by_mode) mask = attention_mask(spec, chunk, {i, count, first, last - first});
-    blocks.push_back(mx::fast::scaled_dot_product_attention(rows(q, i, i + count), rows(k, first, last),
-                                                            rows(v, first, last), scale,
+    if (!by_mode) mask = attention_mask(spec, chunk, {i, count, first, last - first, values, scale});
+    blocks.push_back(mx::fast::scaled_dot_product_attention(values[0], values[1], rows(v, first, last), scale,
                                                             by_mode ? "causal"
                                                             : mask  ? "array"
                                                                     : "",
@@ -198,6 +251,9 @@ mx::array MlxOps::attention(const std::vector<mx::array>& qkv, AttentionSpec spe
     const mx::array y = spec.norms ? normalized(x, *spec.norms.*norm) : x;
     return spec.rotary ? mx::fast::rope(y, size, false, spec.rotary->base, spec.rotary->scale, 0) : y;
   };
+  std::vector<mx::array> tables;
+  for (size_t i = 3; i < qkv.size(); ++i)
+    tables.push_back(mx::transpose(mx::reshape(qkv[i], {1, qkv[i].shape(0), heads, size}), {0, 2, 1, 3}));
   std::vector<mx::array> results;
   for (const PaddedLayout::Chunk& chunk : layout_.chunks()) {
     const auto split = [&](const mx::array& x, int count) {
@@ -205,14 +261,31 @@ mx::array MlxOps::attention(const std::vector<mx::array>& qkv, AttentionSpec spe
       return mx::transpose(mx::reshape(padded, {chunk.texts, chunk.length, count, size}), {0, 2, 1, 3});
     };
     const mx::array queries = one_query ? query_of(chunk) : split(qkv[0], heads);
-    const mx::array heads_out =
-        attend(turned(queries, &HeadNorms::query), turned(split(qkv[1], kv_heads), &HeadNorms::key),
-               split(qkv[2], kv_heads), spec, chunk);
+    std::vector<mx::array> values{turned(queries, &HeadNorms::query),
+                                  turned(split(qkv[1], kv_heads), &HeadNorms::key), split(qkv[2], kv_heads)};
+    values.insert(values.end(), tables.begin(), tables.end());
+    const mx::array heads_out = attend(values, spec, chunk);
     const mx::array merged = mx::reshape(mx::transpose(heads_out, {0, 2, 1, 3}),
                                          {chunk.texts, one_query ? 1 : chunk.length, columns});
     results.push_back(one_query ? mx::reshape(merged, {chunk.texts, columns})
                                 : PaddedLayout::unpad(merged, chunk));
     if (layout_.chunks().size() > 1) settle(results.back());
+  }
+  return results.size() == 1 ? results[0] : mx::concatenate(results, 0);
+}
+
+mx::array MlxOps::convolution(const mx::array& x, const Convolution& c, const Batch&) const {
+  const mx::array kernel =
+      mx::transpose(weights_.at(c.weight).codes, {0, 2, 1});  // MLX: [channels, kernel, in]
+  std::vector<mx::array> results;
+  for (const PaddedLayout::Chunk& chunk : layout_.chunks()) {
+    mx::array padded = PaddedLayout::pad(x, chunk);
+    if (chunk.mask)
+      padded =
+          mx::where(mx::reshape(*chunk.mask, {chunk.texts, chunk.length, 1}), padded, constant(0, padded));
+    const mx::array sums =
+        mx::conv1d(padded, kernel, 1, static_cast<int>(c.kernel / 2), 1, static_cast<int>(c.groups));
+    results.push_back(PaddedLayout::unpad(mx::add(sums, weights_.at(c.bias).codes), chunk));
   }
   return results.size() == 1 ? results[0] : mx::concatenate(results, 0);
 }
@@ -312,6 +385,10 @@ mx::array MlxOps::add(const mx::array& a, const mx::array& b) const {
 
 mx::array MlxOps::multiply(const mx::array& a, const mx::array& b) const {
   return mx::multiply(a, b);
+}
+
+mx::array MlxOps::add_bias(const mx::array& x, const RowBias& bias) const {
+  return mx::add(x, weights_.at(bias.weight).codes);
 }
 
 mx::array MlxOps::normalize(const mx::array& x) const {

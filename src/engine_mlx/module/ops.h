@@ -20,9 +20,11 @@ class MlxOps {
   MlxOps(const MlxWeights& weights, const Batch& batch);
 
   Tensor embed(std::span<const Lookup> lookups) const;
+  Tensor all_rows(const Embedding& table) const;
   Tensor linear(const Tensor& x, const Linear& l) const;
   std::vector<Tensor> linears(const Tensor& x, std::span<const Linear> ls) const;
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch) const;
+  Tensor convolution(const Tensor& x, const Convolution& c, const Batch& batch) const;
   Tensor layer_norm(const Tensor& x, const LayerNorm& n) const;
   Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& n) const;
   Tensor feed_forward(const Tensor& x, const FeedForward& f) const;
@@ -32,17 +34,22 @@ class MlxOps {
   Tensor concatenate(const std::vector<Tensor>& xs) const;
   Tensor add(const Tensor& a, const Tensor& b) const;
   Tensor multiply(const Tensor& a, const Tensor& b) const;
+  Tensor add_bias(const Tensor& x, const RowBias& bias) const;
   Tensor normalize(const Tensor& x) const;
   Matrix read(const Tensor& x) const;
 
  private:
   Tensor normalized(const Tensor& x, const LayerNorm& n) const;  // along the last axis
   struct ScoreBlock;
-  // Which keys are seen (bool), or with a relative bias what is added to the scores (-infinity where not seen);
+  // What is added to the scaled scores by position, [1 or texts, heads, queries, keys]. Empty: nothing is.
+  std::optional<Tensor> position_scores(const AttentionSpec& spec, const ScoreBlock& block) const;
+  // Which keys are seen (bool), or with scores by position what is added to the scores (-infinity where not seen);
   // [1 or texts, 1 or heads, 1 or queries, keys]. Empty: all are, and nothing is.
   std::optional<Tensor> attention_mask(const AttentionSpec& spec, const PaddedLayout::Chunk& chunk,
                                        const ScoreBlock& block) const;
-  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionSpec& spec,
+  // qkv: [texts, heads, queries or length, head size]; keys and values may have fewer heads. Then the tables of
+  // spec.disentangled, [1, heads, rows, head size].
+  Tensor attend(const std::vector<Tensor>& qkv, const AttentionSpec& spec,
                 const PaddedLayout::Chunk& chunk) const;
 
   const MlxWeights& weights_;
