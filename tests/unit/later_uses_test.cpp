@@ -28,7 +28,7 @@ Plan two_uses() {
   for (int use = 0; use < 2; ++use) {
     x = p.layer_norm("mix_norm", p.linear("mix", x, kColumns), 1e-5f);
     p.end_layer(x);
-    x = p.add_layer_norm("sum_norm", p.linear("sum", x, kColumns), x, 1e-5f);
+    x = p.layer_norm("sum_norm", p.add("sum", p.linear("sum", x, kColumns), x), 1e-5f);
     p.end_layer(x);
   }
   Plan plan = p.finish();
