@@ -607,7 +607,7 @@ FOLDERS_OF_5 = {
     "eurobert_cls": classifier("eurobert", attention_bias=True, mlp_bias=True, head_dim=16,
                                **labels("calm", "windy", "stormy")),
     "eurobert_bos": classifier("eurobert", classifier_pooling="bos", num_hidden_layers=1, num_key_value_heads=None,
-                               **labels("no", "yes")),
+                               attention_bias=True, **labels("no", "yes")),
     "eurobert_ner": plain("eurobert", SHORT, AutoModelForTokenClassification, intermediate_size=96, **TAGS),
     "st_eurobert": sentence(("mean",), kind="eurobert", normalize=True, prompts=PROMPTS),
     "nomic_bert": plain("nomic_bert", SHORT, publish=as_nomic),

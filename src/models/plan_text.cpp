@@ -181,7 +181,7 @@ class Writer {
       parts.push_back(fmt::format("{} tokens to either side", op.attention.window));
     if (const auto& rotary = op.attention.rotary) {
       parts.push_back(fmt::format("rotary, base {}", rotary->base));
-      if (rotary->scale != 1) parts.push_back(fmt::format("scale {}", rotary->scale));
+      if (rotary->scale != 1) parts.push_back(fmt::format("positions times {}", rotary->scale));
     }
     if (op.attention.relative_bias)
       parts.push_back(fmt::format("{} buckets of distances to {}", op.attention.relative_bias->buckets,

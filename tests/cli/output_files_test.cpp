@@ -323,7 +323,7 @@ TEST_F(OutputFiles, AMeasuringProcessEndsWithItsParent) {
   ASSERT_EQ(run_program(convert_to(folder_ / "quantized")).status, 0);
   const std::vector<std::string> bench{"bench", model_, "--shapes", "1x4", "--seconds", "60"};
   const std::vector<std::string> compare{
-      "compare", model_,     folder_ / "quantized", "--texts", texts("t.txt", "the cat", 3), "--seconds",
+      "compare", model_,     folder_ / "quantized", "--texts", texts("t.txt", "the cat", 8000), "--seconds",
       "60",      "--report", folder_ / "r.html"};
   const std::vector<std::string> before = names_in(folder_.path());
   for (const auto& [command, signal] : {std::pair(bench, SIGKILL), {bench, SIGTERM}, {compare, SIGTERM}}) {

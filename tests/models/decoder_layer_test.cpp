@@ -316,7 +316,7 @@ TEST(DecoderPlan, IsPrintedAndCheckedWithItsHeads) {
   EXPECT_THAT(printed({.heads = 4, .norms = HeadNorms{kRmsOnePlus, kRmsOnePlus}}),
               AllOf(HasSubstr("words by ids [96, 64] times 3"), HasSubstr("rms norm, 1 + weight")));
   EXPECT_THAT(printed({.heads = 4, .rotary = Rotary{kBase, 4}, .scale = 0.25f}),
-              HasSubstr("4 heads, scale 0.25, rotary, base 10000, positions divided by 4"));
+              HasSubstr("4 heads, scale 0.25, rotary, base 10000, positions times 4"));
   PlanBuilder p;
   const ValueId x = p.lookup(std::array{std::pair(p.table("words", 10, 8), RowIndex::ids)});
   EXPECT_THAT(error_text(

@@ -218,9 +218,10 @@ TEST_F(Pipeline, OfAConvertedFolderIsThatOfItsSource) {
       ASSERT_EQ(found.size(), original.size());
       EXPECT_GE(cosine_of(found, original), least) << bits;
     }
-    // The twin: without the module the vector is another one.
+    // The twin: without the module the vector is another one. The token vectors of this model are about equally long.
     make({"Transformer", "Pooling"});
-    if (const std::vector<float> without = vector(); without.size() == original.size()) {
+    if (const std::vector<float> without = vector();
+        !c.tensors.empty() && without.size() == original.size()) {
       EXPECT_LT(cosine_of(without, original), 0.999);
     }
     make(c.kinds);
@@ -230,7 +231,7 @@ TEST_F(Pipeline, OfAConvertedFolderIsThatOfItsSource) {
       const Inspection inspected = inspect_model(parent_ / "layout");
       const auto theirs = std::ranges::find(inspected.readers, "mlx-embeddings", &ReaderVerdict::reader);
       ASSERT_NE(theirs, inspected.readers.end());
-      EXPECT_THAT(fmt::format("{}", fmt::join(theirs->why, "\n")), HasSubstr("Normalize"));
+      EXPECT_THAT(fmt::format("{}", fmt::join(theirs->why, "\n")), HasSubstr("modules between"));
     } catch (const Error& e) {
       EXPECT_EQ(e.code(), ErrorCode::unsupported);
       EXPECT_THAT(e.what(), HasSubstr("mlx-embeddings loads no folder with"));
