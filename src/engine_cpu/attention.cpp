@@ -70,9 +70,10 @@ void CpuOps::add_content_to_position(const Head& head, const PositionTiles& tabl
   const int64_t base =
       position_products(block.values, block.stride, block.queries, table, low, high, head.size, products);
   for (int64_t m = 0; m < block.queries; ++m) {
-    const float* terms = products + m * table.padded - base;
-    float* scores = block.scores + m * block.ld_scores - block.first;
-    for (int64_t j = block.first; j < block.last; ++j) scores[j] += terms[rows[block.query + m - j]];
+    const float* terms = products + m * table.padded;
+    float* scores = block.scores + m * block.ld_scores;
+    for (int64_t j = block.first; j < block.last; ++j)
+      scores[j - block.first] += terms[rows[block.query + m - j] - base];
   }
 }
 
