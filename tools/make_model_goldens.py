@@ -257,6 +257,7 @@ BERT = dict(hidden_size=32, num_attention_heads=4, num_hidden_layers=2, intermed
 TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.wordpiece_without_token_types,
               "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram,
               "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece,
+              "albert": tiny_tokenizers.unigram_of_albert,
               "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class,
               "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen}
 
@@ -274,7 +275,8 @@ def new_folder(name):
 
 def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=True, **options):
     """Writes the tokenizer and returns a model of its vocabulary with random weights."""
-    arguments = {} if TOKENIZERS[kind] is tiny_tokenizers.unigram else {"json_file": tokenizer_json}
+    only_json = (tiny_tokenizers.unigram, tiny_tokenizers.unigram_of_albert)
+    arguments = {} if TOKENIZERS[kind] in only_json else {"json_file": tokenizer_json}
     vocabulary = len(TOKENIZERS[kind](folder, MAX_TOKENS, **arguments))
     if kind == "distilbert":
         config = dict(dim=32, n_heads=4, n_layers=2, hidden_dim=64, max_position_embeddings=MAX_TOKENS) | options
@@ -435,6 +437,13 @@ FOLDERS = {
     "camembert_ner": plain("camembert", SHORT, AutoModelForTokenClassification, **TAGS),
     "electra": plain("electra", SHORT, embedding_size=32, hidden_size=64, num_hidden_layers=1),
     "electra_cls": classifier("electra", embedding_size=32, **labels("calm", "windy", "stormy")),
+    # layers 0 and 1 share weights, layer 2 has its own
+    "albert": plain("albert", [1, 2, 17], embedding_size=64, num_hidden_layers=3, num_hidden_groups=2),
+    # each layer runs both inner layers
+    "albert_cls": classifier("albert", embedding_size=32, inner_group_num=2, hidden_act="gelu",
+                             **labels("calm", "windy", "stormy")),
+    "albert_ner": plain("albert", SHORT, AutoModelForTokenClassification, embedding_size=32, num_hidden_layers=4,
+                        **TAGS),
     "mpnet": plain("mpnet", relative_attention_num_buckets=40),
     "mpnet_cls": classifier("mpnet", **labels("calm", "windy", "stormy")),
     "modernbert": plain("modernbert", SHORT),

@@ -8,8 +8,8 @@ import math
 from collections import Counter
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import (BertTokenizerFast, DistilBertTokenizerFast, MPNetTokenizerFast, PreTrainedTokenizerFast,
-                          Qwen2TokenizerFast, RobertaTokenizerFast, XLMRobertaTokenizerFast)
+from transformers import (AlbertTokenizerFast, BertTokenizerFast, DistilBertTokenizerFast, MPNetTokenizerFast,
+                          PreTrainedTokenizerFast, Qwen2TokenizerFast, RobertaTokenizerFast, XLMRobertaTokenizerFast)
 
 CORPUS = """
 The ferry left the harbour before the sun was up, and the town was still asleep behind it.
@@ -155,9 +155,10 @@ def byte_level_bpe_of_qwen(folder, max_length, json_file=True):
     return tokenizer
 
 
-def unigram(folder, max_length):
+def unigram_pieces(text):
+    """[(piece, logarithm of its share)]"""
     counts = Counter()
-    for word, n in Counter(CORPUS.split()).items():
+    for word, n in Counter(text.split()).items():
         word = "▁" + word
         for start in range(len(word)):
             for end in range(start + 1, min(len(word), start + 7) + 1):
@@ -166,9 +167,13 @@ def unigram(folder, max_length):
     longer = Counter({p: n * len(p) for p, n in counts.items() if len(p) > 1})
     pieces = sorted(singles) + most_frequent(longer, 180)
     total = sum(counts[p] for p in pieces)
-    vocabulary = [(special, 0.0) for special in ("<s>", "<pad>", "</s>", "<unk>")]
     # Rounded: a logarithm's last bit may differ between C libraries.
-    vocabulary += [(p, round(math.log(counts[p] / total), 6)) for p in pieces] + [("<mask>", 0.0)]
+    return [(p, round(math.log(counts[p] / total), 6)) for p in pieces]
+
+
+def unigram(folder, max_length):
+    vocabulary = [(special, 0.0) for special in ("<s>", "<pad>", "</s>", "<unk>")]
+    vocabulary += unigram_pieces(CORPUS) + [("<mask>", 0.0)]
     model = Tokenizer(models.Unigram(vocabulary, unk_id=3))
     model.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("  ", " ")])
     model.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -176,6 +181,22 @@ def unigram(folder, max_length):
     model.post_processor = processors.TemplateProcessing(
         "<s> $A </s>", "<s> $A </s> </s> $B </s>", [("<s>", 0), ("</s>", 2)])
     tokenizer = XLMRobertaTokenizerFast(tokenizer_object=model, model_max_length=max_length)
+    save(tokenizer, folder, True)
+    return tokenizer
+
+
+def unigram_of_albert(folder, max_length):
+    """As ALBERT has it: lower case, no accents, token types."""
+    vocabulary = [(special, 0.0) for special in ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")]
+    model = Tokenizer(models.Unigram(vocabulary + unigram_pieces(CORPUS.lower()), unk_id=1))
+    model.normalizer = normalizers.Sequence([
+        normalizers.Replace("``", '"'), normalizers.Replace("''", '"'), normalizers.NFKD(), normalizers.StripAccents(),
+        normalizers.Lowercase(), normalizers.Replace(Regex(" {2,}"), " ")])
+    model.pre_tokenizer = pre_tokenizers.Metaspace()
+    model.decoder = decoders.Metaspace()
+    model.post_processor = processors.TemplateProcessing(
+        "[CLS]:0 $A:0 [SEP]:0", "[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", [("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer = AlbertTokenizerFast(tokenizer_object=model, model_max_length=max_length)
     save(tokenizer, folder, True)
     return tokenizer
 

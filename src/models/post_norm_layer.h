@@ -22,8 +22,8 @@ struct PostNormSizes {
   float layer_norm_epsilon;
 };
 
-// Records the layer, under the builder's scope, and ends it. Returns its output, as wide as x. `bias_table`: of
-// attention.relative_bias.
+// Records the layer under the builder's scope. Returns its output, as wide as x. The caller ends the layer.
+// `bias_table`: of attention.relative_bias.
 inline ValueId post_norm_layer(PlanBuilder& p, const PostNormNames& names, const PostNormSizes& sizes,
                                ValueId x, int64_t width, const AttentionSpec& attention,
                                std::optional<int> bias_table = {}) {
@@ -32,9 +32,7 @@ inline ValueId post_norm_layer(PlanBuilder& p, const PostNormNames& names, const
   const ValueId a = p.add_layer_norm(names.attention_norm, p.linear(names.attention_out, attended, width), x,
                                      sizes.layer_norm_epsilon);
   const ValueId f = p.feed_forward(names.up, names.down, a, sizes.intermediate_size, sizes.activation);
-  const ValueId y = p.add_layer_norm(names.norm, f, a, sizes.layer_norm_epsilon);
-  p.end_layer(y);
-  return y;
+  return p.add_layer_norm(names.norm, f, a, sizes.layer_norm_epsilon);
 }
 
 }  // namespace mlxe

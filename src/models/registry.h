@@ -21,6 +21,7 @@ struct Architecture {
   const char* proved_with;  // the checkpoint its parity was proved on (tests/models)
   // What a token classifier has before its last matrix; null: nothing.
   HeadTransform (*token_transform)(const Config& config) = nullptr;
+  const char* pooler = kPoolerDense;  // the pooler's matrix
 };
 
 std::span<const Architecture> architectures() noexcept;

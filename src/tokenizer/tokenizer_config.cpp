@@ -25,6 +25,7 @@ constexpr std::array kKnownClasses{
     KnownClass{"ElectraTokenizer", TokenizerFamily::bert, true, "electra"},
     KnownClass{"RobertaTokenizer", TokenizerFamily::roberta, false, "roberta"},
     KnownClass{"XLMRobertaTokenizer", TokenizerFamily::xlm_roberta, false, "xlm-roberta"},
+    KnownClass{"AlbertTokenizer", TokenizerFamily::generic, true, "albert"},
     KnownClass{"MPNetTokenizer", TokenizerFamily::generic, false, "mpnet"},
     KnownClass{"Qwen2Tokenizer", TokenizerFamily::generic, false, "qwen3"},
     KnownClass{"PreTrainedTokenizer", TokenizerFamily::generic, true, ""},

@@ -83,8 +83,9 @@ INSTANTIATE_TEST_SUITE_P(
                        ::testing::Values("bert", "bert_prefix", "bert_sharded", "distilbert",
                                          "distilbert_cls", "roberta", "roberta_cls", "xlm_roberta",
                                          "xlm_roberta_cls", "electra", "electra_cls", "camembert_ner",
-                                         "mpnet", "mpnet_cls", "modernbert", "modernbert_cls",
-                                         "modernbert_ner", "qwen3", "qwen3_lm", "st_qwen3")),
+                                         "albert", "albert_cls", "albert_ner", "mpnet", "mpnet_cls",
+                                         "modernbert", "modernbert_cls", "modernbert_ner", "qwen3",
+                                         "qwen3_lm", "st_qwen3")),
     test::name_of);
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "base/half.h"
 #include "format/stored_weight.h"
 #include "mlx_encoder/quantize.h"
+#include "models/albert.h"
 #include "models/bert.h"
 #include "models/distilbert.h"
 #include "models/heads.h"
@@ -23,7 +24,7 @@ namespace mlxe::test {
 
 inline constexpr int64_t kVocabulary = 96, kHidden = 64, kFeedForward = 128, kHeads = 4, kPositions = 160;
 
-enum class Kind { bert, distilbert, roberta, mpnet, modernbert, qwen3 };
+enum class Kind { bert, distilbert, roberta, albert, mpnet, modernbert, qwen3 };
 
 inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf) {
   const BertConfig bert_config{.vocab_size = kVocabulary,
@@ -71,9 +72,12 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                            .activation = activation,
                            .attention_bias = Bias::yes};
   qwen3_config.layers[1].window = 7;
+  BertConfig albert_config = bert_config;  // two layers of one layer's weights
+  albert_config.embedding_size = 2 * kHidden;
   Model model{.model_type = "tiny",
               .plan = kind == Kind::distilbert   ? mlxe::distilbert(distilbert_config)
                       : kind == Kind::roberta    ? mlxe::roberta(bert_config, 1)
+                      : kind == Kind::albert     ? mlxe::albert(albert_config, {})
                       : kind == Kind::mpnet      ? mlxe::mpnet(bert_config, 32)
                       : kind == Kind::modernbert ? mlxe::modernbert(modernbert_config)
                       : kind == Kind::qwen3      ? mlxe::qwen3(qwen3_config)

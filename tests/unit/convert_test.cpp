@@ -63,9 +63,9 @@ const Named kSchemes[] = {
 };
 
 TEST(Convert, PredictsEveryByteOfTheFolder) {
-  for (const char* model :
-       {"bert", "bert_old_names", "bert_sharded", "bert_f64", "bert_f16", "bert_odd", "distilbert_cls",
-        "roberta_cls", "xlm_roberta", "electra", "mpnet", "modernbert", "qwen3", "qwen3_lm", "st_dense"})
+  for (const char* model : {"bert", "bert_old_names", "bert_sharded", "bert_f64", "bert_f16", "bert_odd",
+                            "distilbert_cls", "roberta_cls", "xlm_roberta", "electra", "albert", "mpnet",
+                            "modernbert", "qwen3", "qwen3_lm", "st_dense"})
     for (const Named& scheme : kSchemes) {
       SCOPED_TRACE(std::string(model) + ", " + scheme.name);
       const TemporaryFolder folder;
@@ -316,6 +316,13 @@ TEST(Convert, StoresTiedTensorsOnce) {
   EXPECT_FALSE(written.contains("cls.predictions.decoder.bias"));
   EXPECT_THAT(done.plan.notes, ::testing::Contains(HasSubstr("stored once")));
   EXPECT_EQ(heard.sentences.size(), 1u);  // about the copied head; none about a difference
+
+  const fs::path albert = test::changed_copy(tiny("albert"), folder / "albert", [](RawTensors& t) {
+    t["predictions.decoder.weight"] = t.at("embeddings.word_embeddings.weight");
+  });
+  convert({.model = albert, .output = folder / "albert_out", .scheme = kAffine8g32});
+  EXPECT_FALSE(
+      test::read_tensors(folder / "albert_out" / "model.safetensors").contains("predictions.decoder.weight"));
 
   // Different tensors give a warning. If the model declares them untied, both are kept.
   const fs::path differs = test::changed_copy(model, folder / "differs", [](RawTensors& t) {
