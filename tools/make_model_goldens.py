@@ -284,6 +284,7 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "roberta": tiny_tokenizers.byte_level_bpe, "xlm-roberta": tiny_tokenizers.unigram,
               "camembert": tiny_tokenizers.unigram, "electra": tiny_tokenizers.wordpiece,
               "mobilebert": tiny_tokenizers.wordpiece_of_mobilebert,
+              "albert": tiny_tokenizers.unigram_of_albert,
               "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class,
               "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen, "gemma3_text": tiny_tokenizers.bpe_of_gemma,
               "t5": tiny_tokenizers.unigram_of_t5,
@@ -291,7 +292,9 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "gte": tiny_tokenizers.wordpiece,
               "deberta-v2": tiny_tokenizers.unigram_of_deberta,
               "deberta": tiny_tokenizers.byte_level_bpe_of_deberta}
-WITHOUT_JSON = (tiny_tokenizers.unigram, tiny_tokenizers.unigram_of_t5, tiny_tokenizers.unigram_of_deberta)  # have no other files
+# have no other files
+WITHOUT_JSON = (tiny_tokenizers.unigram, tiny_tokenizers.unigram_of_albert, tiny_tokenizers.unigram_of_t5,
+                tiny_tokenizers.unigram_of_deberta)
 
 
 def labels(*names):
@@ -551,6 +554,13 @@ FOLDERS = {
     "camembert_ner": plain("camembert", SHORT, AutoModelForTokenClassification, **TAGS),
     "electra": plain("electra", SHORT, embedding_size=32, hidden_size=64, num_hidden_layers=1),
     "electra_cls": classifier("electra", embedding_size=32, **labels("calm", "windy", "stormy")),
+    # layers 0 and 1 share weights, layer 2 has its own
+    "albert": plain("albert", [1, 2, 17], embedding_size=64, num_hidden_layers=3, num_hidden_groups=2),
+    # each layer runs both inner layers
+    "albert_cls": classifier("albert", embedding_size=32, inner_group_num=2, hidden_act="gelu",
+                             **labels("calm", "windy", "stormy")),
+    "albert_ner": plain("albert", SHORT, AutoModelForTokenClassification, embedding_size=32, num_hidden_layers=4,
+                        **TAGS),
     "mobilebert": plain("mobilebert", [1, 2, 9]),
     "mobilebert_cls": classifier("mobilebert", [1, 2, 9], **labels("calm", "windy", "stormy")),
     "mpnet": plain("mpnet", relative_attention_num_buckets=40),

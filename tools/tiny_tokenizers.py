@@ -8,7 +8,7 @@ import math
 from collections import Counter
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import (BertTokenizerFast, DebertaTokenizerFast, DebertaV2TokenizerFast, DistilBertTokenizerFast,
+from transformers import (AlbertTokenizerFast, BertTokenizerFast, DebertaTokenizerFast, DebertaV2TokenizerFast, DistilBertTokenizerFast,
                           GemmaTokenizerFast, MobileBertTokenizerFast, MPNetTokenizerFast,
                           PreTrainedTokenizerFast, Qwen2TokenizerFast, RobertaTokenizerFast, T5TokenizerFast,
                           XLMRobertaTokenizerFast)
@@ -200,10 +200,10 @@ def bpe_of_gemma(folder, max_length, json_file=True):
     return tokenizer
 
 
-def unigram_model(special):
-    """Pieces of words behind the special tokens, of which <unk> is one."""
+def unigram_model(special, text=CORPUS):
+    """Pieces of the words of a text behind the special tokens, of which the unknown one is one."""
     counts = Counter()
-    for word, n in Counter(CORPUS.split()).items():
+    for word, n in Counter(text.split()).items():
         word = "▁" + word
         for start in range(len(word)):
             for end in range(start + 1, min(len(word), start + 7) + 1):
@@ -253,6 +253,22 @@ def unigram_of_deberta(folder, max_length):
     model.post_processor = processors.TemplateProcessing(
         "[CLS]:0 $A:0 [SEP]:0", "[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", [("[CLS]", 1), ("[SEP]", 2)])
     tokenizer = DebertaV2TokenizerFast(tokenizer_object=model, model_max_length=max_length)
+    save(tokenizer, folder, True)
+    return tokenizer
+
+
+def unigram_of_albert(folder, max_length):
+    """As ALBERT has it: lower case, no accents, token types."""
+    special = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
+    model = Tokenizer(models.Unigram(unigram_model(special, CORPUS.lower()), unk_id=1))
+    model.normalizer = normalizers.Sequence([
+        normalizers.Replace("``", '"'), normalizers.Replace("''", '"'), normalizers.NFKD(), normalizers.StripAccents(),
+        normalizers.Lowercase(), normalizers.Replace(Regex(" {2,}"), " ")])
+    model.pre_tokenizer = pre_tokenizers.Metaspace()
+    model.decoder = decoders.Metaspace()
+    model.post_processor = processors.TemplateProcessing(
+        "[CLS]:0 $A:0 [SEP]:0", "[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", [("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer = AlbertTokenizerFast(tokenizer_object=model, model_max_length=max_length)
     save(tokenizer, folder, True)
     return tokenizer
 

@@ -39,7 +39,7 @@ struct WidthCost {
 struct TensorSensitivity {
   std::string name;          // canonical: "encoder.layer.0.output.dense.weight"
   std::string part;          // "table", "query", "key", "value", "attention_out", "up", "down", "head"
-  std::optional<int> layer;  // from 0
+  std::optional<int> layer;  // from 0; the first of those that share the matrix
   Shape shape;
   std::vector<WidthCost> widths;  // in the order of SensitivityOptions::bits
 };

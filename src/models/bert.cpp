@@ -33,6 +33,7 @@ Plan bert_with(const BertConfig& c, RowIndex positions) {
     p.scope("encoder.layer." + std::to_string(i) + ".");
     x = post_norm_layer(p, names, {c.intermediate_size, c.activation, c.layer_norm_epsilon}, x, c.hidden_size,
                         {.heads = c.heads});
+    p.end_layer(x);
   }
   Plan plan = p.finish();
   plan.max_tokens = c.max_positions;

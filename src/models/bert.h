@@ -10,7 +10,7 @@ struct BertConfig {
   int64_t vocab_size, hidden_size, layers, heads, intermediate_size, max_positions, type_vocab_size;
   float layer_norm_epsilon;
   Activation activation;
-  int64_t embedding_size = 0;  // of the tables, ELECTRA's; 0: hidden_size
+  int64_t embedding_size = 0;  // of the tables, ELECTRA's and ALBERT's; 0: hidden_size
 };
 
 // Mirrors transformers/models/bert/modeling_bert.py (BertModel without its pooler, which is a head), and

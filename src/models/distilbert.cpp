@@ -26,6 +26,7 @@ Plan distilbert(const DistilBertConfig& c) {
   for (int64_t i = 0; i < c.layers; ++i) {
     p.scope("transformer.layer." + std::to_string(i) + ".");
     x = post_norm_layer(p, names, {c.hidden_dim, c.activation, kEpsilon}, x, c.dim, {.heads = c.heads});
+    p.end_layer(x);
   }
   Plan plan = p.finish();
   plan.max_tokens = c.max_positions;

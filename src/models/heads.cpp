@@ -40,9 +40,9 @@ ValueId projected(PlanBuilder& p, const DenseSpec& spec, ValueId x) {
 
 }  // namespace
 
-void add_pooler(PlanBuilder& p) {
+void add_pooler(PlanBuilder& p, const std::string& dense) {
   const ValueId first = p.take_first(p.hidden());
-  p.output(Output::pooled, p.activation(p.linear(kPoolerDense, first, p.columns(first)), Activation::tanh));
+  p.output(Output::pooled, p.activation(p.linear(dense, first, p.columns(first)), Activation::tanh));
 }
 
 void add_classifier(PlanBuilder& p, const SequenceClassifier& head, int64_t labels) {

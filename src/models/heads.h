@@ -11,9 +11,9 @@
 
 namespace mlxe {
 
-// tanh(dense(first token)): BertPooler, RobertaPooler.
+// tanh(dense(first token)): BertPooler, RobertaPooler, and AlbertModel's, which has another name.
 inline constexpr const char* kPoolerDense = "pooler.dense";
-void add_pooler(PlanBuilder& p);
+void add_pooler(PlanBuilder& p, const std::string& dense = kPoolerDense);
 
 // norm(activation(dense(x))), the input of a classifier's last matrix. The norm is optional.
 struct HeadTransform {
@@ -30,6 +30,7 @@ struct HeadTransform {
 
 // out(transform(first token or mean)). The architectures differ in names, activation and norm:
 //   Bert        pooler.dense,      tanh,       classifier
+//   Albert      pooler,            tanh,       classifier
 //   Roberta     classifier.dense,  tanh,       classifier.out_proj
 //   DistilBert  pre_classifier,    relu,       classifier
 //   ModernBert  head.dense,        GELU, norm, classifier

@@ -33,6 +33,7 @@ Plan mpnet(const BertConfig& c, int64_t bias_rows) {
     p.scope("encoder.layer." + std::to_string(i) + ".");
     x = post_norm_layer(p, names, {c.intermediate_size, c.activation, c.layer_norm_epsilon}, x, c.hidden_size,
                         attention, distances);
+    p.end_layer(x);
   }
   Plan plan = p.finish();
   plan.padding_id = kPaddingId;

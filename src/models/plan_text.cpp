@@ -53,11 +53,17 @@ class Writer {
     std::string text;
     for (size_t first = 0, past; first < layers.size(); first = past) {
       past = first + 1;
-      while (first > 0 && past < layers.size() && same(layers[first], layers[past])) ++past;
+      // A layer that shares the weights of the layer before it.
+      const auto shares = [&](size_t i) { return layers[i].prefix == layers[i - 1].prefix; };
+      while (first > 0 && past < layers.size() && same(layers[first], layers[past]) &&
+             shares(past) == shares(first + 1))
+        ++past;
       text += first == 0          ? "embeddings\n"
               : past == first + 1 ? fmt::format("layer {}: {}\n", first - 1, layers[first].prefix)
-                                  : fmt::format("layers {} to {}: {} to {}\n", first - 1, past - 2,
-                                                layers[first].prefix, layers[past - 1].prefix);
+              : shares(first + 1)
+                  ? fmt::format("layers {} to {}, the same: {}\n", first - 1, past - 2, layers[first].prefix)
+                  : fmt::format("layers {} to {}: {} to {}\n", first - 1, past - 2, layers[first].prefix,
+                                layers[past - 1].prefix);
       text += lines(layers[first]);
     }
     for (const LayerText& head : of_heads) text += head.prefix + "\n" + lines(head);

@@ -34,16 +34,14 @@ inline ValueId after_attention(PlanBuilder& p, const PostNormNames& names, const
   return add_norm(names.norm, f, a);
 }
 
-// Records the layer, under the builder's scope, and ends it. Returns its output, as wide as x. `bias_table`: of
-// attention.relative_bias.
+// Records the layer under the builder's scope. Returns its output, as wide as x. The caller ends the layer.
+// `bias_table`: of attention.relative_bias.
 inline ValueId post_norm_layer(PlanBuilder& p, const PostNormNames& names, const PostNormSizes& sizes,
                                ValueId x, int64_t width, const AttentionSpec& attention,
                                std::optional<int> bias_table = {}) {
   const ValueId attended =
       p.attention(names.attention, p.linears(names.query_key_value, x, width), attention, bias_table);
-  const ValueId y = after_attention(p, names, sizes, attended, x);
-  p.end_layer(y);
-  return y;
+  return after_attention(p, names, sizes, attended, x);
 }
 
 }  // namespace mlxe

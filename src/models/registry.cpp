@@ -11,6 +11,7 @@
 
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
+#include "models/albert.h"
 #include "models/bert.h"
 #include "models/deberta_v2.h"
 #include "models/distilbert.h"
@@ -35,6 +36,8 @@ int64_t divisible_width(const Config& c, const char* width_key, const char* head
                                        " does not divide; each head needs the same width");
   return width;
 }
+
+constexpr const char* kAlbertPooler = "pooler";
 
 BertConfig bert_config(const Config& c) {
   return {.vocab_size = c.positive("vocab_size"),
@@ -72,6 +75,23 @@ Model make_electra(const Config& c) {
   return {.plan = bert(config)};
 }
 
+Model make_albert(const Config& c) {
+  // in published files, never read by transformers
+  c.harmless({"down_scale_factor", "gap_size", "layers_to_keep", "net_structure_type", "num_memory_blocks"});
+  BertConfig config = bert_config(c);
+  config.embedding_size = c.positive_or("embedding_size", 128);
+  config.activation =
+      parse_activation(c.get_or<std::string>("hidden_act", "gelu_new"), c.where() + ": \"hidden_act\"");
+  const AlbertSharing sharing{.groups = c.positive_or("num_hidden_groups", 1),
+                              .inner_layers = c.positive_or("inner_group_num", 1)};
+  if (sharing.groups > config.layers)
+    throw Error(ErrorCode::format,
+                c.where() + ": \"num_hidden_groups\" is " + std::to_string(sharing.groups) +
+                    ", expected at most \"num_hidden_layers\" " + std::to_string(config.layers) +
+                    "; a group without layers is never used");
+  return {.plan = albert(config, sharing)};
+}
+
 Model make_distilbert(const Config& c) {
   c.harmless({"sinusoidal_pos_embds"});  // says how the stored table was made
   return {.plan = distilbert({.vocab_size = c.positive("vocab_size"),
@@ -98,6 +118,10 @@ SequenceClassifier bert_classifier(const Config&) {
   return {.transform = {kPoolerDense, Activation::tanh}, .out = "classifier"};
 }
 
+SequenceClassifier albert_classifier(const Config&) {
+  return {.transform = {kAlbertPooler, Activation::tanh}, .out = "classifier"};
+}
+
 SequenceClassifier roberta_classifier(const Config&) {
   return {.transform = {"classifier.dense", Activation::tanh}, .out = "classifier.out_proj"};
 }
@@ -115,7 +139,7 @@ constexpr std::string_view kOwnCode[] = {"auto_map"};
 constexpr std::string_view kGteKeys[] = {"auto_map", "position_embedding_type"};
 constexpr std::string_view kT5Keys[] = {"is_encoder_decoder"};
 
-constexpr std::array<Architecture, 19> kArchitectures{{
+constexpr std::array<Architecture, 20> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -131,6 +155,17 @@ constexpr std::array<Architecture, 19> kArchitectures{{
      make_roberta, roberta_classifier, "tests/data/tiny/camembert_ner"},
     {"electra", "electra", "ElectraForSequenceClassification", "ElectraForTokenClassification", make_electra,
      electra_classifier, "tests/data/tiny/electra"},
+    {"albert",
+     "albert",
+     "AlbertForSequenceClassification",
+     "AlbertForTokenClassification",
+     make_albert,
+     albert_classifier,
+     "tests/data/tiny/albert",
+     nullptr,
+     {},
+     {},
+     kAlbertPooler},
     {"mpnet", "mpnet", "MPNetForSequenceClassification", "MPNetForTokenClassification", make_mpnet,
      roberta_classifier, "tests/data/tiny/mpnet"},
     {"mobilebert", "mobilebert", "MobileBertForSequenceClassification", "MobileBertForTokenClassification",
@@ -147,7 +182,7 @@ constexpr std::array<Architecture, 19> kArchitectures{{
      nullptr,
      {},
      {},
-     false},
+     nullptr},
     {"deberta-v2",
      "deberta",
      "DebertaV2ForSequenceClassification",
@@ -158,7 +193,7 @@ constexpr std::array<Architecture, 19> kArchitectures{{
      nullptr,
      {},
      {},
-     false},
+     nullptr},
     {"qwen3", "model", nullptr, nullptr, make_qwen3, nullptr, "tests/data/tiny/qwen3"},
     {"gemma3_text", "model", nullptr, nullptr, make_gemma3, nullptr, "tests/data/tiny/gemma3"},
     {"t5", "transformer", nullptr, nullptr, make_t5, nullptr, "tests/data/tiny/t5", nullptr, kT5Keys,
@@ -196,9 +231,9 @@ std::vector<std::string> class_names(const Config& config) {
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
   for (const std::string_view family :
-       {"Bert",       "DistilBert", "Roberta",  "XLMRoberta", "Camembert", "Electra", "MPNet",
-        "MobileBert", "ModernBert", "Deberta",  "DebertaV2",  "Qwen3",     "Gemma3",  "Gemma3Text",
-        "T5",         "T5Encoder",  "EuroBert", "NomicBert",  "New",       "Gte"})
+       {"Bert",       "DistilBert", "Roberta",    "XLMRoberta", "Camembert", "Electra", "Albert",
+        "MPNet",      "MobileBert", "ModernBert", "Deberta",    "DebertaV2", "Qwen3",   "Gemma3",
+        "Gemma3Text", "T5",         "T5Encoder",  "EuroBert",   "NomicBert", "New",     "Gte"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;
@@ -277,10 +312,9 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
   const Head head_kind = find_head(checkpoint, architecture, warn);
   std::optional<SequenceClassifier> classifier;
   if (head_kind == Head::sequence_classifier) classifier = architecture.classifier(config);
-  const bool classifier_reads_it = classifier && classifier->transform.dense == kPoolerDense;
-  if (architecture.bert_pooler && checkpoint.has(std::string(kPoolerDense) + ".weight") &&
-      !classifier_reads_it)
-    add_pooler(heads);
+  const std::string pooler = architecture.pooler == nullptr ? "" : architecture.pooler;
+  const bool classifier_reads_it = classifier && classifier->transform.dense == pooler;
+  if (checkpoint.has(pooler + ".weight") && !classifier_reads_it) add_pooler(heads, pooler);
   if (classifier) {
     model.labels = config.labels(warn);
     model.problem_type = problem_type(config);

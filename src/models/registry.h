@@ -23,8 +23,8 @@ struct Architecture {
   HeadTransform (*token_transform)(const Config& config) = nullptr;
   std::span<const std::string_view> own_keys = {};  // keys that are refused elsewhere, and that `make` checks
   ModuleAlias alias = {};
-  // Whether tensors of "pooler.dense" outside a classifier are BERT's pooler.
-  bool bert_pooler = true;
+  // The matrix of BERT's pooler, if the files have it; null: the family has none.
+  const char* pooler = kPoolerDense;
 };
 
 std::span<const Architecture> architectures() noexcept;

@@ -26,6 +26,7 @@ constexpr std::array kKnownClasses{
     KnownClass{"MobileBertTokenizer", TokenizerFamily::bert, true, "mobilebert"},
     KnownClass{"RobertaTokenizer", TokenizerFamily::roberta, false, "roberta"},
     KnownClass{"XLMRobertaTokenizer", TokenizerFamily::xlm_roberta, false, "xlm-roberta"},
+    KnownClass{"AlbertTokenizer", TokenizerFamily::generic, true, "albert"},
     KnownClass{"MPNetTokenizer", TokenizerFamily::generic, false, "mpnet"},
     KnownClass{"DebertaTokenizer", TokenizerFamily::generic, true, "deberta"},
     KnownClass{"DebertaV2Tokenizer", TokenizerFamily::generic, true, "deberta-v2"},

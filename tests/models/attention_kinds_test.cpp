@@ -1,5 +1,5 @@
-// Attention that is not BERT's (relative bias, rotary positions, windows, fused matrices, gates, disentangled terms) with 8-bit activations,
-// in batches and for first tokens alone; and the config keys that choose it.
+// Attention that is not BERT's (relative bias, rotary positions, windows, fused matrices, gates, disentangled terms) and
+// shared layers, with 8-bit activations, in batches and for first tokens alone; and the config keys that choose it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -90,6 +90,7 @@ TEST_P(AttentionKinds, OneDamagedMatrixShows) {
   std::vector<std::byte> damaged;
   const auto damage = [&](StoredWeight& weight) {
     if (weight.name != "layers.1.attn.Wqkv.weight" &&
+        weight.name != "encoder.albert_layer_groups.0.albert_layers.0.attention.value.weight" &&
         weight.name != "encoder.layer.1.attention.attn.v.weight" &&
         weight.name != "encoder.layer.1.attention.self.value_proj.weight")
       return;
@@ -106,7 +107,7 @@ TEST_P(AttentionKinds, OneDamagedMatrixShows) {
 TEST_P(AttentionKinds, ATextHasTheSameBitsAloneAndInABatchOnAnyNumberOfThreads) {
   const std::vector<int> lengths{33, 1, 2, 32, 129, 31, 64};
   const Batch batch = random_batch(lengths);
-  for (const Activations activations : {Activations::float32, Activations::int8}) {
+  for (const Activations activations : {Activations::float32, Activations::int8, Activations::bf16}) {
     Loaded two(GetParam(), activations), one(GetParam(), activations, 1);
     const Matrix together = two.run(batch, true)[Output::hidden];
     for (int64_t text = 0; text < batch.texts(); ++text) {
@@ -133,9 +134,11 @@ TEST_P(AttentionKinds, HeadsOfTheFirstTokenKeepTheirBits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, AttentionKinds, testing::Values(Kind::mpnet, Kind::modernbert, Kind::deberta_v2),
+INSTANTIATE_TEST_SUITE_P(, AttentionKinds,
+                         testing::Values(Kind::albert, Kind::mpnet, Kind::modernbert, Kind::deberta_v2),
                          [](const auto& kind) {
-                           return std::string(kind.param == Kind::mpnet        ? "mpnet"
+                           return std::string(kind.param == Kind::albert       ? "albert"
+                                              : kind.param == Kind::mpnet      ? "mpnet"
                                               : kind.param == Kind::modernbert ? "modernbert"
                                                                                : "deberta_v2");
                          });

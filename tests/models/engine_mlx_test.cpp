@@ -147,6 +147,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"bert_bf16", Kind::bert, plain(Dtype::bf16)},
         Case{"distilbert_f32", Kind::distilbert, plain(Dtype::f32)},
         Case{"roberta_f32", Kind::roberta, plain(Dtype::f32)},
+        Case{"albert_f32", Kind::albert, plain(Dtype::f32)},
+        Case{"albert_affine8", Kind::albert, affine(8, 64)},
         Case{"mpnet_f32", Kind::mpnet, plain(Dtype::f32)}, Case{"mpnet_affine8", Kind::mpnet, affine(8, 64)},
         Case{"modernbert_f32", Kind::modernbert, plain(Dtype::f32)},
         Case{"modernbert_affine4", Kind::modernbert, affine(4, 64)},

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/albert.h"
 #include "models/bert.h"
 #include "models/engine.h"
 #include "models/heads.h"
@@ -213,6 +214,61 @@ layers 0 to 1: encoder.layer.0. to encoder.layer.1.
     return tensor == "encoder.layer.1.output.dense.weight" ? std::string("8-bit") : std::string();
   };
   EXPECT_THAT(to_text(plan, plan.whole, mixed), HasSubstr("layer 1: encoder.layer.1.\n"));
+}
+
+// Three layers, of which the first two share their weights.
+Plan three_layers() {
+  BertConfig config = kBert;
+  config.layers = 3;
+  config.embedding_size = 4;
+  return albert(config, {.groups = 2});
+}
+
+TEST(Plan, OfSharedLayersHasEachParameterOnce) {
+  const Plan plan = three_layers();
+  EXPECT_EQ(plan.layers(), 3);
+  constexpr size_t kLayer = 16;  // six linears and two norms, with biases
+  ASSERT_EQ(plan.parameters.size(), 5 + 2 + 2 * kLayer);
+  EXPECT_EQ(plan.parameters[5].name, "encoder.embedding_hidden_mapping_in.weight");
+  EXPECT_EQ(plan.parameters[5].component, Component::embeddings);
+  std::vector<std::string> shared;
+  for (const ParameterId id : shared_weights(plan)) shared.push_back(plan.parameter(id).name);
+  const std::string layer = "encoder.albert_layer_groups.0.albert_layers.0.";
+  EXPECT_THAT(shared, ElementsAre(layer + "attention.query.weight", layer + "attention.key.weight",
+                                  layer + "attention.value.weight", layer + "attention.dense.weight",
+                                  layer + "attention.LayerNorm.weight", layer + "ffn.weight",
+                                  layer + "ffn_output.weight", layer + "full_layer_layer_norm.weight"));
+  // Each use counts.
+  EXPECT_EQ(linear_operations(plan, plan.whole, 70, 10), 2 * 70 * (4 * 8 + 3 * (4 * 8 * 8 + 2 * 8 * 32)));
+  // The twins: no matrix of BERT is shared, nor is one that an operation reads in parts.
+  EXPECT_THAT(shared_weights(bert(kBert)), ElementsAre());
+  EXPECT_THAT(shared_weights(tiny_model(Kind::modernbert).plan), ElementsAre());
+}
+
+TEST(Plan, OfSharedLayersIsPrintedOnce) {
+  const std::string text =
+      to_text(three_layers(), three_layers().whole, [](const std::string&) { return ""; });
+  EXPECT_THAT(text,
+              HasSubstr("layers 0 to 1, the same: encoder.albert_layer_groups.0.\n"
+                        "  a b c  [T, 8]  linears          x      albert_layers.0.attention.query [8, 8]"));
+  EXPECT_THAT(text, HasSubstr("layer 2: encoder.albert_layer_groups.1.\n"));
+}
+
+// The groups of transformers 4.57.6: int(layer / (18 / 14)). With exact division, layer 9 would be the first of group 7.
+TEST(Plan, OfSharedLayersHasTheGroupsOfTheOriginal) {
+  BertConfig config = kBert;
+  config.layers = 18;
+  config.embedding_size = 4;
+  const Plan plan = albert(config, {.groups = 14, .inner_layers = 2});
+  std::string groups;
+  for (size_t layer = 1; layer < plan.whole.layers.size(); ++layer) {
+    const size_t first = plan.whole.layers[layer].first_op;
+    ASSERT_EQ(plan.whole.layer_end(layer) - first, 2 * 6U);
+    const std::string name = plan.at(plan.whole.ops[first].modules[0]).name;
+    groups += name.substr(28, name.find('.', 28) - 28) + " ";
+    EXPECT_THAT(plan.at(plan.whole.ops[first + 6].modules[0]).name, HasSubstr(".albert_layers.1."));
+  }
+  EXPECT_EQ(groups, "0 0 1 2 3 3 4 5 6 6 7 8 9 10 10 11 12 13 ");
 }
 
 std::vector<std::string> outputs_of(const PlanGraph& graph) {

@@ -12,6 +12,7 @@
 #include "base/half.h"
 #include "format/stored_weight.h"
 #include "mlx_encoder/quantize.h"
+#include "models/albert.h"
 #include "models/bert.h"
 #include "models/deberta_v2.h"
 #include "models/distilbert.h"
@@ -28,7 +29,19 @@ namespace mlxe::test {
 
 inline constexpr int64_t kVocabulary = 96, kHidden = 64, kFeedForward = 128, kHeads = 4, kPositions = 160;
 
-enum class Kind { bert, distilbert, roberta, mpnet, modernbert, deberta_v2, qwen3, gemma3, mobilebert, gte };
+enum class Kind {
+  bert,
+  distilbert,
+  roberta,
+  albert,
+  mpnet,
+  modernbert,
+  deberta_v2,
+  qwen3,
+  gemma3,
+  mobilebert,
+  gte
+};
 
 inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf) {
   const BertConfig bert_config{.vocab_size = kVocabulary,
@@ -134,9 +147,12 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                              .attention = {.heads = kHeads, .rotary = Rotary{.base = 40000, .scale = 0.9f}},
                              .layer_norm_epsilon = 1e-12f,
                              .activation = activation};
+  BertConfig albert_config = bert_config;  // two layers of one layer's weights
+  albert_config.embedding_size = 2 * kHidden;
   Model model{.model_type = "tiny",
               .plan = kind == Kind::distilbert   ? mlxe::distilbert(distilbert_config)
                       : kind == Kind::roberta    ? mlxe::roberta(bert_config, 1)
+                      : kind == Kind::albert     ? mlxe::albert(albert_config, {})
                       : kind == Kind::mpnet      ? mlxe::mpnet(bert_config, 32)
                       : kind == Kind::modernbert ? mlxe::modernbert(modernbert_config)
                       : kind == Kind::deberta_v2 ? mlxe::deberta_v2(deberta_config)

@@ -194,9 +194,17 @@ TEST_F(OddConfig, AClassOfAnotherModelCountsByItsEnding) {
   }
 }
 
+TEST_F(OddConfig, GroupsWithoutLayersAreRefused) {
+  copy("albert_cls");
+  test::change_config(folder_, [](json& c) { c["num_hidden_groups"] = 3; });
+  EXPECT_THAT(test::error_text([&] { load(); }, ErrorCode::format),
+              HasSubstr("\"num_hidden_groups\" is 3, expected at most \"num_hidden_layers\" 2"));
+}
+
 TEST_F(OddConfig, WithoutAKnownClassTheTensorsDecide) {
   const std::vector<json> odd{nullptr, json::array(), {"MyReranker"}};
-  for (const char* model : {"bert_prefix", "roberta_cls", "distilbert_cls", "bert_ner", "roberta_ner"}) {
+  for (const char* model : {"bert_prefix", "roberta_cls", "distilbert_cls", "bert_ner", "roberta_ner",
+                            "albert_cls", "albert_ner"}) {
     copy(model);
     const std::vector<std::string> expected = labels([](json&) {});
     ASSERT_THAT(expected, ::testing::Not(IsEmpty()));

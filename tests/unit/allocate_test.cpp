@@ -294,6 +294,21 @@ TEST(Sensitivity, OfMatricesThatTokensAndPositionsShareIsWhatAFolderCosts) {
   }
 }
 
+// A matrix that layers share is one matrix: its cost is that of rounding all its uses.
+TEST(Sensitivity, OfSharedLayersIsWhatAFolderWithThatMatrixAloneCosts) {
+  const std::vector<TextInput> inputs = texts(60);
+  const Sensitivity s = measure_sensitivity(
+      {.model = tiny("albert"), .texts = inputs, .bits = {4}, .group_size = 32, .dtype = Dtype::f32});
+  EXPECT_EQ(s.tensors.size(), 2U + 1 + 2 * 6);  // tables, their projection, two layers for three uses
+  uint64_t bytes = 0;
+  for (const TensorSensitivity& t : s.tensors) {
+    bytes += t.widths[0].bytes;
+    if (t.part != "value" && t.part != "projection") continue;
+    EXPECT_NEAR(t.widths[0].cost, cost_by_folder("albert", t.name, inputs), 1e-13) << t.name;
+  }
+  EXPECT_EQ(s.wholes[0].bytes, bytes);
+}
+
 TEST(Sensitivity, FewerBitsCostMoreAndThreadsChangeNothing) {
   SensitivityOptions o{.model = tiny("distilbert_nli"), .texts = texts(80), .bits = {2, 4, 8}, .threads = 1};
   const Sensitivity one = measure_sensitivity(o);

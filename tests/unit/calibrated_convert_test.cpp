@@ -91,6 +91,8 @@ TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
                             "xlm_roberta",
                             "electra",
                             "electra_cls",
+                            "albert",
+                            "albert_cls",
                             "mobilebert",
                             "mpnet",
                             "mpnet_cls",
@@ -166,6 +168,25 @@ TEST(CalibratedConvert, ComesNearerToTheOriginalThanPlainRounding) {
   }
 }
 
+// Of four layers that share their weights, all count: the twin is calibrated on the first layer's inputs alone.
+TEST(CalibratedConvert, FitsSharedWeightsToAllTheirUses) {
+  const TemporaryFolder folder;
+  const fs::path model = tiny("albert_ner"), all = folder / "all", first = folder / "first";
+  convert(options(model, all));
+  const fs::path one_layer = test::changed_copy(model, folder / "one_layer", [](test::RawTensors&) {});
+  test::change_config(one_layer, [](nlohmann::json& c) { c["num_hidden_layers"] = 1; });
+  convert(options(one_layer, folder / "of_first"));
+  const test::RawTensors plain = test::read_tensors(all / "model.safetensors");
+  test::changed_copy(folder / "of_first", first, [&](test::RawTensors& tensors) {
+    for (auto& [name, tensor] : tensors)  // shared norms stay as they are
+      if (name.find("albert_layers") != name.npos && name.find("orm.") != name.npos) tensor = plain.at(name);
+  });
+  test::change_config(first, [](nlohmann::json& c) { c["num_hidden_layers"] = 4; });
+  const double share = distance(all, model) / distance(first, model);
+  EXPECT_LT(share, 0.95);
+  RecordProperty("share", fmt::format("{:.3f}", share));
+}
+
 // Converts in a process that is killed once `matrices` are done.
 void convert_and_die(ConvertOptions o, size_t matrices) {
   const pid_t child = ::fork();
@@ -190,7 +211,7 @@ fs::path first_step(const fs::path& output) {
 }
 
 TEST(CalibratedConvert, GoesOnWhereAKilledOneStopped) {
-  for (const char* model : {"bert", "distilbert_cls", "st_dense"}) {
+  for (const char* model : {"bert", "distilbert_cls", "st_dense", "albert"}) {
     SCOPED_TRACE(model);
     const TemporaryFolder folder;
     ConvertOptions o = options(tiny(model), folder / "whole");

@@ -63,13 +63,33 @@ const Named kSchemes[] = {
 };
 
 TEST(Convert, PredictsEveryByteOfTheFolder) {
-  for (const char* model :
-       {"bert",         "bert_old_names", "bert_sharded", "bert_f64",       "bert_f16",
-        "bert_odd",     "distilbert_cls", "roberta_cls",  "xlm_roberta",    "electra",
-        "mobilebert",   "mpnet",          "modernbert",   "qwen3",          "qwen3_lm",
-        "gemma3_lm",    "st_gemma3",      "t5",           "t5_lm",          "st_dense",
-        "eurobert_cls", "nomic_bert",     "new",          "deberta_v2_cls", "deberta_v2_conv",
-        "deberta"})
+  for (const char* model : {"bert",
+                            "bert_old_names",
+                            "bert_sharded",
+                            "bert_f64",
+                            "bert_f16",
+                            "bert_odd",
+                            "distilbert_cls",
+                            "roberta_cls",
+                            "xlm_roberta",
+                            "electra",
+                            "albert",
+                            "mobilebert",
+                            "mpnet",
+                            "modernbert",
+                            "qwen3",
+                            "qwen3_lm",
+                            "gemma3_lm",
+                            "st_gemma3",
+                            "t5",
+                            "t5_lm",
+                            "st_dense",
+                            "eurobert_cls",
+                            "nomic_bert",
+                            "new",
+                            "deberta_v2_cls",
+                            "deberta_v2_conv",
+                            "deberta"})
     for (const Named& scheme : kSchemes) {
       SCOPED_TRACE(std::string(model) + ", " + scheme.name);
       const TemporaryFolder folder;
@@ -320,6 +340,13 @@ TEST(Convert, StoresTiedTensorsOnce) {
   EXPECT_FALSE(written.contains("cls.predictions.decoder.bias"));
   EXPECT_THAT(done.plan.notes, ::testing::Contains(HasSubstr("stored once")));
   EXPECT_EQ(heard.sentences.size(), 1u);  // about the copied head; none about a difference
+
+  const fs::path albert = test::changed_copy(tiny("albert"), folder / "albert", [](RawTensors& t) {
+    t["predictions.decoder.weight"] = t.at("embeddings.word_embeddings.weight");
+  });
+  convert({.model = albert, .output = folder / "albert_out", .scheme = kAffine8g32});
+  EXPECT_FALSE(
+      test::read_tensors(folder / "albert_out" / "model.safetensors").contains("predictions.decoder.weight"));
 
   // Different tensors give a warning. If the model declares them untied, both are kept.
   const fs::path differs = test::changed_copy(model, folder / "differs", [](RawTensors& t) {
