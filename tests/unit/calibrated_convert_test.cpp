@@ -183,7 +183,7 @@ TEST(CalibratedConvert, FitsSharedWeightsToAllTheirUses) {
   });
   test::change_config(first, [](nlohmann::json& c) { c["num_hidden_layers"] = 4; });
   const double share = distance(all, model) / distance(first, model);
-  EXPECT_LT(share, 0.95);
+  EXPECT_LT(share, 0.5);
   RecordProperty("share", fmt::format("{:.3f}", share));
 }
 
