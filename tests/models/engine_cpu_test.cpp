@@ -383,9 +383,10 @@ TEST_F(Refused, WeightsWhoseBytesDontMatchTheirShape) {
 TEST_F(Refused, WeightsThatAreNoFloatsOrNoMatrix) {
   EXPECT_THAT(add_error({"w", f32_, {8, 8}, Dtype::i32, bytes_, {}, {}}, ErrorCode::unsupported),
               HasSubstr("I32"));
-  EXPECT_THAT(add_error({"w", f32_, {4, 4, 4}, Dtype::f32, bytes_, {}, {}}, ErrorCode::format),
-              HasSubstr("[4, 4, 4] is neither a vector nor a matrix"));
-  EXPECT_THAT(add_error({"w", f32_, {0}, Dtype::f32, {}, {}, {}}, ErrorCode::format), HasSubstr("neither"));
+  EXPECT_THAT(add_error({"w", f32_, {4, 4, 4, 4}, Dtype::f32, bytes_, {}, {}}, ErrorCode::format),
+              HasSubstr("[4, 4, 4, 4] is no vector, matrix or convolution"));
+  EXPECT_THAT(add_error({"w", f32_, {0}, Dtype::f32, {}, {}, {}}, ErrorCode::format),
+              HasSubstr("is no vector"));
   values_[63] = std::numeric_limits<float>::quiet_NaN();
   EXPECT_THAT(add_error({"b", f32_, {64}, Dtype::f32, bytes_, {}, {}}, ErrorCode::numeric),
               HasSubstr("b: holds NaN"));

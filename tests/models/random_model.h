@@ -19,7 +19,6 @@
 #include "models/gemma3.h"
 #include "models/gte.h"
 #include "models/heads.h"
-#include "models/mobilebert.h"
 #include "models/model.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
@@ -127,17 +126,6 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                              .activation = activation,
                              .attention_bias = Bias::no};
   gemma3_config.layers[0].window = 7;
-  const MobileBertConfig mobilebert_config{.vocab_size = kVocabulary,
-                                           .hidden_size = kHidden,
-                                           .embedding_size = kHidden,
-                                           .max_positions = kPositions,
-                                           .type_vocab_size = 2,
-                                           .layers = 1,
-                                           .heads = kHeads,
-                                           .intermediate_size = kFeedForward,
-                                           .bottleneck_size = 2 * kHidden,
-                                           .feed_forwards = 3,
-                                           .activation = Activation::tanh};  // bounds values, as no norm does
   const GteConfig gte_config{.vocab_size = kVocabulary,
                              .type_vocab_size = 2,
                              .hidden_size = kHidden,
@@ -158,7 +146,6 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                       : kind == Kind::deberta_v2 ? mlxe::deberta_v2(deberta_config)
                       : kind == Kind::qwen3      ? mlxe::qwen3(qwen3_config)
                       : kind == Kind::gemma3     ? mlxe::gemma3(gemma3_config)
-                      : kind == Kind::mobilebert ? mlxe::mobilebert(mobilebert_config)
                       : kind == Kind::gte        ? mlxe::gte(gte_config)
                                                  : mlxe::bert(bert_config),
               .labels = {"a", "b", "c"}};
