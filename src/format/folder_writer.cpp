@@ -126,7 +126,8 @@ fs::path PendingFolder::put_into_place() {
   claim_.require_replaceable();  // on a volume without locks another process may have finished first
   if (lock_ >= 0 && ::fsync(lock_) != 0) file_failed(path_, "written to the device", errno);
   const fs::path& target = claim_.target();
-  const fs::path parent = target.parent_path();  // now: nothing may throw between the exchange and the removal
+  const fs::path parent =
+      target.parent_path();  // now: nothing may throw between the exchange and the removal
   fs::path old;
   {
     const auto held = leftovers::hold();

@@ -332,8 +332,7 @@ TEST_F(OutputFiles, AMeasuringProcessEndsWithItsParent) {
     pid_t child = 0;
     // One that starts a model ends soon; one that measures is seen twice.
     for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-         std::chrono::steady_clock::now() < end;
-         std::this_thread::sleep_for(std::chrono::milliseconds(50))) {
+         std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(std::chrono::milliseconds(50))) {
       pid_t now = 0;
       std::ifstream(children) >> now;
       if (now != 0 && now == child) break;

@@ -28,19 +28,7 @@ namespace mlxe::test {
 
 inline constexpr int64_t kVocabulary = 96, kHidden = 64, kFeedForward = 128, kHeads = 4, kPositions = 160;
 
-enum class Kind {
-  bert,
-  distilbert,
-  roberta,
-  albert,
-  mpnet,
-  modernbert,
-  deberta_v2,
-  qwen3,
-  gemma3,
-  mobilebert,
-  gte
-};
+enum class Kind { bert, distilbert, roberta, albert, mpnet, modernbert, deberta_v2, qwen3, gemma3, gte };
 
 inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf) {
   const BertConfig bert_config{.vocab_size = kVocabulary,
