@@ -4,13 +4,13 @@
 // of the later uses are then known for the original model alone.
 #pragma once
 
-#include <compare>
 #include <deque>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <set>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "calibrate/moments.h"
@@ -26,7 +26,9 @@ struct LinearGroup {
   int64_t outputs = 0;
 
   LinearGroup(std::span<const Linear> linears, int64_t group_outputs);
-  auto operator<=>(const LinearGroup&) const = default;
+  bool operator<(const LinearGroup& other) const {
+    return std::tie(weights, outputs) < std::tie(other.weights, other.outputs);
+  }
 };
 
 using GroupMoments = std::map<LinearGroup, std::unique_ptr<MomentSums>>;

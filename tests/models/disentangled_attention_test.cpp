@@ -315,10 +315,10 @@ TEST(DisentangledTables, ServeAllThreads) {
   for (int round = 0; round < 4; ++round) {
     Loaded loaded(cases()[0].config, make_cpu_engine({.threads = 1}));
     std::vector<Matrix> found(4);
-    std::vector<std::jthread> threads;
+    std::vector<std::thread> threads;
     for (Matrix& m : found)
       threads.emplace_back([&] { m = std::move(loaded.run(batch, {Output::hidden})[Output::hidden]); });
-    threads.clear();
+    for (std::thread& thread : threads) thread.join();
     for (const Matrix& m : found) EXPECT_EQ(m.values, expected.values);
   }
 }
