@@ -37,9 +37,10 @@ constexpr const char* kSlow[] = {
 constexpr const char* kFastAllTheSame[] = {"SharedMaterial.MiniLmOverStsB"};  // tests figures of the README
 
 constexpr const char* kUnsanitized[] = {
-    "*Shared*",                              // material of full size
-    "*EngineVariants.*",                     // start processes without sanitizers
-    "Variant.ObjectFilesHaveNoWeakSymbols",  // UBSan's own symbols are weak
+    "*Shared*",                                // material of full size
+    "*EngineVariants.*",                       // start processes without sanitizers
+    "Variant.ObjectFilesHaveNoWeakSymbols",    // UBSan's own symbols are weak
+    "Crash.AHeapDamagedByAFailedAllocation*",  // preloads the functions that a sanitizer replaces
     // Take minutes; other tests run the same code on smaller models.
     "CpuEngine.EveryLayerIsTheNaiveOneAtEveryLength",
     "TargetSize.OfAClassifierIsNeverWorseThanOneWidthForAll",
