@@ -9,11 +9,10 @@
 //
 // Memory: besides the weights, the cpu engine keeps workspaces between calls, at most (peak number of
 // concurrent callers) + threads - 1. A workspace holds the activations of the largest part of a batch that
-// it ran: some (6 x hidden size + feed-forward size) floats a token. A batch has at most 4,096 tokens, or
-// one longer text; if that keeps all threads busy, it is cut into parts of at most 256 tokens (bfloat16
-// activations: 512). With many callers it may take long until every workspace has met its largest part;
-// then the memory is flat. A call's texts, tokens and results are freed when it returns; the C library's
-// heap may keep as much for each thread that called.
+// it ran. A batch has at most 4,096 tokens, or one longer text; if that keeps all threads busy, it is cut
+// into parts of at most 256 tokens (bfloat16 activations: 512). With many callers it may take long until
+// every workspace has met its largest part; then the memory is flat. A call's texts, tokens and results are
+// freed when it returns; the C library's heap may keep as much for each thread that called.
 //
 // Fork: in a forked process an Encoder may be destroyed, also if calls were in progress at the fork (then
 // some of its memory is not freed). On the cpu engine it may also be used, on one thread a call, if no call
