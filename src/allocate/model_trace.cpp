@@ -42,7 +42,7 @@ MatrixRole role_of(const PlanGraph& graph, const PlanOp& linears, ValueId result
 void add_op(Uses& uses, const Plan& plan, const PlanOp& op, int stage) {
   if (op.kind == OpKind::lookup || op.kind == OpKind::all_rows)
     for (const int m : op.modules) uses.add(m, MatrixRole::table, stage);
-  if (op.kind == OpKind::linears)
+  if (op.kind == OpKind::multi_linear)
     for (size_t i = 0; i < op.modules.size(); ++i)
       uses.add(op.modules[i], role_of(plan.whole, op, op.outputs[i]), stage);
   if (op.kind == OpKind::feed_forward) {
@@ -77,7 +77,7 @@ std::vector<TensorUse> trace(const Model& model, Output output) {
       add_op(uses, plan, graph.ops[i], stage);
   }
   for (size_t i = graph.first_head; i < graph.ops.size(); ++i)
-    if (const PlanOp& op = graph.ops[i]; op.kind == OpKind::linears && op.wanted_by.contains(output))
+    if (const PlanOp& op = graph.ops[i]; op.kind == OpKind::multi_linear && op.wanted_by.contains(output))
       for (const int m : op.modules) uses.add(m, MatrixRole::head, last_stage);
   return std::move(uses.uses);
 }

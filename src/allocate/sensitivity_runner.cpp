@@ -74,9 +74,9 @@ Matrix SensitivityRunner::run(Chunk& chunk, int stage, int slot, LayerInputs inp
       ops, plan, graph_for(plan, chunk.request), batch, wanted,
       [&](Output output, const cpu::Tensor& x) {
         if (output == Output::layers)
-          chunk.inputs.push_back(ops.read(x));
+          chunk.inputs.push_back(ops.to_host(x));
         else
-          result = ops.read(x);
+          result = ops.to_host(x);
       },
       std::move(start));
   return result;

@@ -208,7 +208,7 @@ class Calibrator : public Fitter {
     return std::move(later->second);
   }
 
-  void linears(std::span<const Linear> linears, std::unique_ptr<MomentSums> sums) override {
+  void round_linears(std::span<const Linear> linears, std::unique_ptr<MomentSums> sums) override {
     std::vector<Linear> due;
     for (const Linear& l : linears) {  // a fused matrix is rounded as a whole
       const bool is_new = std::ranges::find(due, l.weight, &Linear::weight) == due.end();

@@ -79,7 +79,7 @@ bool CalibrationOps::round(Group& group, const Node* beside, const Summands& eac
     sums->add(in.changed, sum, others.changed, weights(i));
   }
   workspace_.arena.trim();  // rounding needs the memory
-  fitter_.linears(group.linears, std::move(sums));
+  fitter_.round_linears(group.linears, std::move(sums));
   return true;
 }
 
@@ -150,10 +150,11 @@ CalibrationOps::Tensor CalibrationOps::all_rows(const Embedding& table) {
 }
 
 CalibrationOps::Tensor CalibrationOps::linear(const Tensor& x, const Linear& l) {
-  return linears(x, {&l, 1})[0];
+  return multi_linear(x, {&l, 1})[0];
 }
 
-std::vector<CalibrationOps::Tensor> CalibrationOps::linears(const Tensor& x, std::span<const Linear> ls) {
+std::vector<CalibrationOps::Tensor> CalibrationOps::multi_linear(const Tensor& x,
+                                                                 std::span<const Linear> ls) {
   if (!x->lookups.empty()) fitter_.tables(x->lookups, nullptr);
   const auto group = std::make_shared<Group>(Group{.input = x, .linears = {ls.begin(), ls.end()}});
   std::vector<Tensor> ys;
@@ -279,7 +280,7 @@ CalibrationOps::Tensor CalibrationOps::add_bias(const Tensor& x, const RowBias& 
 CalibrationOps::Tensor CalibrationOps::feed_forward(const Tensor& x, const FeedForward& f) {
   if (!f.gate) return linear(activate(linear(x, f.up), f.activation), f.down);
   const std::array both{*f.gate, f.up};
-  const std::vector<Tensor> made = linears(x, both);
+  const std::vector<Tensor> made = multi_linear(x, both);
   return linear(multiply(activate(made[0], f.activation), made[1]), f.down);
 }
 
@@ -339,11 +340,11 @@ CalibrationOps::Tensor CalibrationOps::normalize(const Tensor& x) {
   });
 }
 
-Matrix CalibrationOps::read(const Tensor& x) {
+Matrix CalibrationOps::to_host(const Tensor& x) {
   x->prepare();
   Matrix all;
   for (size_t i = 0; i < parts_.size(); ++i) {
-    const Matrix part = changed_.read(x->rows(i, Sides::changed).changed);
+    const Matrix part = changed_.to_host(x->rows(i, Sides::changed).changed);
     all.rows += part.rows;
     all.columns = part.columns;
     all.values.insert(all.values.end(), part.values.begin(), part.values.end());

@@ -37,7 +37,7 @@ class Fitter {
   // the columns of the group's only linear; 0: Target::inputs.
   virtual std::unique_ptr<MomentSums> moments(std::span<const Linear> linears, int64_t outputs) = 0;
   // Called with the result of moments(), unless it was null, after the rows were added.
-  virtual void linears(std::span<const Linear> linears, std::unique_ptr<MomentSums> sums) = 0;
+  virtual void round_linears(std::span<const Linear> linears, std::unique_ptr<MomentSums> sums) = 0;
   // Called after all rows of a norm were computed. `fit` pairs them with the original's rows. The returned affine
   // functions are applied to the rows.
   virtual std::vector<ChannelAffine> norm(const LayerNorm& norm, const ChannelFit& fit) = 0;
@@ -77,7 +77,7 @@ class CalibrationOps {
   Tensor embed(std::span<const Lookup> lookups);
   Tensor all_rows(const Embedding& table);
   Tensor linear(const Tensor& x, const Linear& l);
-  std::vector<Tensor> linears(const Tensor& x, std::span<const Linear> ls);
+  std::vector<Tensor> multi_linear(const Tensor& x, std::span<const Linear> ls);
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
   // Stores its rows, because they are read after norms that overwrite x.
   Tensor convolution(const Tensor& x, const Convolution& c, const Batch& batch);
@@ -95,7 +95,7 @@ class CalibrationOps {
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
   Tensor concatenate(const std::vector<Tensor>& parts);
   Tensor normalize(const Tensor& x);
-  Matrix read(const Tensor& x);  // of the changed model
+  Matrix to_host(const Tensor& x);  // of the changed model
 
  private:
   struct TextRange {

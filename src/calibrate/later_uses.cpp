@@ -28,7 +28,7 @@ class LaterUses : public Fitter {
     std::unique_ptr<MomentSums> sums = std::move(group->second);
     return sums ? std::move(sums) : std::make_unique<MomentSums>(linears[0].in, outputs, pool_);
   }
-  void linears(std::span<const Linear> linears, std::unique_ptr<MomentSums> sums) override {
+  void round_linears(std::span<const Linear> linears, std::unique_ptr<MomentSums> sums) override {
     const int64_t outputs = sums->target() == Target::outputs ? linears[0].out : 0;
     found_.at({linears, outputs}) = std::move(sums);
   }

@@ -82,7 +82,7 @@ Tensor CpuOps::linear(const Tensor& x, const Linear& l, Activation activation) {
   return y;
 }
 
-std::vector<Tensor> CpuOps::linears(const Tensor& x, std::span<const Linear> ls) {
+std::vector<Tensor> CpuOps::multi_linear(const Tensor& x, std::span<const Linear> ls) {
   std::vector<Tensor> ys;
   const bool all_packed =
       std::all_of(ls.begin(), ls.end(), [&](const Linear& l) { return packed(l) != nullptr; });

@@ -244,7 +244,7 @@ Tensor CpuOps::normalize(const Tensor& x) {
   return y;
 }
 
-Matrix CpuOps::read(const Tensor& x) const {
+Matrix CpuOps::to_host(const Tensor& x) const {
   Matrix m{x.rows(), x.columns(), {}};
   if (!workspace_.read.empty()) {
     m.values = std::move(workspace_.read.back());

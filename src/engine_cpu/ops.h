@@ -41,7 +41,7 @@ class CpuOps {
   Tensor embed(std::span<const Lookup> lookups);
   Tensor all_rows(const Embedding& table);
   Tensor linear(const Tensor& x, const Linear& l) { return linear(x, l, Activation::identity); }
-  std::vector<Tensor> linears(const Tensor& x, std::span<const Linear> ls);
+  std::vector<Tensor> multi_linear(const Tensor& x, std::span<const Linear> ls);
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
   Tensor convolution(const Tensor& x, const Convolution& c, const Batch& batch);
   Tensor layer_norm(const Tensor& x, const LayerNorm& norm) { return layer_norm(x, nullptr, norm); }
@@ -57,7 +57,7 @@ class CpuOps {
   Tensor add_bias(const Tensor& x, const RowBias& bias);
   Tensor multiply(const Tensor& a, const Tensor& b);
   Tensor normalize(const Tensor& x);
-  Matrix read(const Tensor& x) const;
+  Matrix to_host(const Tensor& x) const;
 
  private:
   Tensor linear(const Tensor& x, const Linear& l, Activation activation);

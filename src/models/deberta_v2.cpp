@@ -18,7 +18,7 @@ const std::array<std::string, 3> kQueryKeyValue{"attention.self.query_proj", "at
 
 // Queries, keys and values of tokens.
 std::vector<ValueId> token_values(PlanBuilder& p, const DebertaV2Config& c, ValueId x) {
-  if (c.projections != DebertaProjections::fused) return p.linears(kQueryKeyValue, x, c.hidden_size);
+  if (c.projections != DebertaProjections::fused) return p.multi_linear(kQueryKeyValue, x, c.hidden_size);
   const int64_t heads = c.attention.heads;
   const std::vector<ValueId> parts = p.fused_linears("attention.self.in_proj", static_cast<int>(3 * heads), x,
                                                      c.hidden_size / heads, Bias::no);

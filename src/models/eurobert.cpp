@@ -51,7 +51,7 @@ Plan eurobert(const EuroBertConfig& c) {
     p.scope("layers." + std::to_string(i) + ".");
     const ValueId in = p.rms_norm("input_layernorm", x, c.norm_epsilon);
     const ValueId attended =
-        p.attention("self_attn", p.linears(qkv, in, widths, c.attention_bias), c.attention);
+        p.attention("self_attn", p.multi_linear(qkv, in, widths, c.attention_bias), c.attention);
     const ValueId a =
         p.add("self_attn", p.linear("self_attn.o_proj", attended, c.hidden_size, c.attention_bias), x);
     const ValueId f = p.gated_feed_forward("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",

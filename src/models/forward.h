@@ -28,9 +28,9 @@ void forward(E& e, const Model& model, const std::vector<typename E::Tensor>& ta
   run_plan(e, plan, graph_for(plan, request), request.batch, request.wanted,
            [&](Output output, const auto& value) {
              if (output == Output::layers)
-               result.layers.push_back(e.read(value));
+               result.layers.push_back(e.to_host(value));
              else
-               result[output] = e.read(value);
+               result[output] = e.to_host(value);
            },
            {.tables = &tables});
 }

@@ -32,7 +32,7 @@ class Fusion {
       past_ = graph_.layer_end(layer);
       for (size_t i = first_; i < past_; ++i)
         if (!feed_forward(i)) add_layer_norm(i);
-      for (size_t i = first_; i < past_; ++i) linears(i);
+      for (size_t i = first_; i < past_; ++i) merge_linears(i);
     }
     remove_operations();
     remove_values();
@@ -62,14 +62,14 @@ class Fusion {
   }
 
   bool feed_forward(size_t last) {
-    if (op(last).kind != OpKind::linears || op(last).modules.size() != 1) return false;
+    if (op(last).kind != OpKind::multi_linear || op(last).modules.size() != 1) return false;
     const ValueId inner = op(last).inputs[0];
     const auto product = made_for_one(inner, OpKind::multiply);
     const auto active = product ? made_for_either(op(*product).inputs, OpKind::activation)
                                 : made_for_one(inner, OpKind::activation);
     if (!active) return false;
-    const auto activated = made_for_one(op(*active).inputs[0], OpKind::linears);
-    const auto up = product ? made_for_either(op(*product).inputs, OpKind::linears) : activated;
+    const auto activated = made_for_one(op(*active).inputs[0], OpKind::multi_linear);
+    const auto up = product ? made_for_either(op(*product).inputs, OpKind::multi_linear) : activated;
     if (!activated || !up || op(*up).inputs != op(*activated).inputs) return false;
     std::vector<size_t> parts{*up, last};  // up, down, gate
     if (product) parts.push_back(*activated);
@@ -100,10 +100,10 @@ class Fusion {
   }
 
   // Takes up the later linears of the same input.
-  void linears(size_t first) {
-    if (op(first).kind != OpKind::linears || removed_[first]) return;
+  void merge_linears(size_t first) {
+    if (op(first).kind != OpKind::multi_linear || removed_[first]) return;
     for (size_t i = first + 1; i < past_; ++i) {
-      if (op(i).kind != OpKind::linears || removed_[i] || op(i).inputs != op(first).inputs) continue;
+      if (op(i).kind != OpKind::multi_linear || removed_[i] || op(i).inputs != op(first).inputs) continue;
       PlanOp& all = op(first);
       const PlanOp& more = op(i);
       all.ranges.resize(all.modules.size());

@@ -128,9 +128,9 @@ Plan gemma3(const Gemma3Config& c) {
     const int64_t width = spec.heads * c.head_size, kv_width = width / spec.group();
     p.scope("layers." + std::to_string(i) + ".");
     const ValueId in = norm("input_layernorm", x);
-    const ValueId attended =
-        p.attention("self_attn", p.linears(qkv, in, std::array{width, kv_width, kv_width}, c.attention_bias),
-                    spec, {}, norms);
+    const ValueId attended = p.attention(
+        "self_attn", p.multi_linear(qkv, in, std::array{width, kv_width, kv_width}, c.attention_bias), spec,
+        {}, norms);
     const ValueId o = p.linear("self_attn.o_proj", attended, c.hidden_size, c.attention_bias);
     const ValueId a = p.add("self_attn", norm("post_attention_layernorm", o), x);
     const ValueId f = p.gated_feed_forward("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",

@@ -48,7 +48,7 @@ Plan mobilebert(const MobileBertConfig& c) {
   for (int64_t i = 0; i < c.layers; ++i) {
     p.scope("encoder.layer." + std::to_string(i) + ".");
     const ValueId residual = bottleneck("bottleneck.input");
-    std::vector<ValueId> qkv = p.linears(query_key, bottleneck("bottleneck.attention"), inside);
+    std::vector<ValueId> qkv = p.multi_linear(query_key, bottleneck("bottleneck.attention"), inside);
     qkv.push_back(p.linear("attention.self.value", x, inside));
     const ValueId attended = p.attention("attention.self", qkv, {.heads = c.heads});
     ValueId a =

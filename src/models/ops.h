@@ -3,7 +3,7 @@
 //
 // A Tensor is a float matrix [rows, columns]; token matrices have one row a token of the ragged batch, text
 // matrices one row a text, table matrices one row a row of a table. Ops are coarse on purpose, so that an engine
-// may fuse: `linears` shares one input, `feed_forward` may keep the wide intermediate in cache. T tokens, B texts,
+// may fuse: `multi_linear` shares one input, `feed_forward` may keep the wide intermediate in cache. T tokens, B texts,
 // D hidden, H heads, F feed-forward.
 #pragma once
 
@@ -129,10 +129,10 @@ concept EncoderOps = requires(E e, const typename E::Tensor& x, const std::vecto
                               std::span<const int32_t> rows, AttentionSpec spec, const FeedForward& f,
                               Activation a, PoolingKind p, const Embedding& table, const Convolution& c,
                               const RowBias& bias) {
-  { e.embed(lookups) } -> std::same_as<typename E::Tensor>;               // sum of looked-up rows, [T, D]
-  { e.all_rows(table) } -> std::same_as<typename E::Tensor>;              // [rows, columns]
-  { e.linear(x, l) } -> std::same_as<typename E::Tensor>;                 // x W^T + b
-  { e.linears(x, ls) } -> std::same_as<std::vector<typename E::Tensor>>;  // several linears of one input
+  { e.embed(lookups) } -> std::same_as<typename E::Tensor>;   // sum of looked-up rows, [T, D]
+  { e.all_rows(table) } -> std::same_as<typename E::Tensor>;  // [rows, columns]
+  { e.linear(x, l) } -> std::same_as<typename E::Tensor>;     // x W^T + b
+  { e.multi_linear(x, ls) } -> std::same_as<std::vector<typename E::Tensor>>;  // several linears of one input
   {
     e.attention(xs, spec, batch)
     } -> std::same_as<typename E::Tensor>;  // xs = {q, k, v}, each [T, D]; softmax(scale q k^T + bias) v;
@@ -152,7 +152,7 @@ concept EncoderOps = requires(E e, const typename E::Tensor& x, const std::vecto
   { e.add_bias(x, bias) } -> std::same_as<typename E::Tensor>;
   { e.concatenate(xs) } -> std::same_as<typename E::Tensor>;  // columns side by side
   { e.normalize(x) } -> std::same_as<typename E::Tensor>;     // rows to unit L2 norm (norm floored at 1e-12)
-  { e.read(x) } -> std::same_as<Matrix>;                      // to host memory
+  { e.to_host(x) } -> std::same_as<Matrix>;                   // to host memory
 };
 
 }  // namespace mlxe

@@ -96,12 +96,12 @@ class Narrowing {
     for (const int rows : {kFirst, kAll}) {
       PlanOp part = op;
       part.outputs.clear();
-      if (op.kind == OpKind::linears) part.modules.clear(), part.ranges.clear();
+      if (op.kind == OpKind::multi_linear) part.modules.clear(), part.ranges.clear();
       for (size_t i = 0; i < op.outputs.size(); ++i) {
         const int read = read_[at(op.outputs[i])];
         if (read == 0 || (rows == kAll) != ((read & kAll) != 0)) continue;
         part.outputs.push_back(op.outputs[i]);
-        if (op.kind != OpKind::linears) continue;
+        if (op.kind != OpKind::multi_linear) continue;
         part.modules.push_back(op.modules[i]);
         if (!op.ranges.empty()) part.ranges.push_back(op.ranges[i]);
       }
@@ -151,7 +151,7 @@ const char* name(OpKind kind) noexcept {
       return "lookup";
     case OpKind::all_rows:
       return "rows";
-    case OpKind::linears:
+    case OpKind::multi_linear:
       return "linear";
     case OpKind::attention:
       return "attention";
@@ -215,7 +215,7 @@ double linear_operations(const Plan& plan, const PlanGraph& graph, double tokens
       sum += 2 * tokens * static_cast<double>(c.channels) * static_cast<double>(c.channels / c.groups) *
              static_cast<double>(c.kernel);
     }
-    if (op.kind != OpKind::linears && op.kind != OpKind::feed_forward) continue;
+    if (op.kind != OpKind::multi_linear && op.kind != OpKind::feed_forward) continue;
     const PlanValue& out = graph.values[static_cast<size_t>(op.outputs[0])];
     const double rows = out.rows == RowKind::tokens ? tokens : texts;
     for (size_t i = 0; i < op.modules.size(); ++i) {

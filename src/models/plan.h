@@ -56,8 +56,8 @@ enum class RowIndex {
 
 enum class OpKind {
   lookup,
-  all_rows,  // of a table
-  linears,
+  all_rows,      // of a table
+  multi_linear,  // one linear or several of one input
   attention,
   layer_norm,
   add_layer_norm,
@@ -84,11 +84,11 @@ struct RowRange {
 struct PlanOp {
   OpKind kind;
   std::vector<ValueId> inputs;        // attention: query, key, value, position keys, position queries
-  std::vector<ValueId> outputs;       // linears: one for each module; others: one
+  std::vector<ValueId> outputs;       // multi_linear: one for each module; others: one
   std::vector<int> modules = {};      // indices into Plan::modules; feed_forward: up, down, gate;
                                       // attention: the table of relative biases, the norms of
                                       // queries and of keys, each if it has them
-  std::vector<RowRange> ranges = {};  // linears, feed_forward: for each module; empty: all rows
+  std::vector<RowRange> ranges = {};  // multi_linear, feed_forward: for each module; empty: all rows
   std::vector<RowIndex> rows = {};    // lookup: for each table
   AttentionSpec attention = {};       // attention
   Activation activation = Activation::identity;  // feed_forward, activation

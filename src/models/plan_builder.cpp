@@ -43,16 +43,16 @@ ValueId PlanBuilder::all_rows(int table) {
 }
 
 ValueId PlanBuilder::linear(const std::string& name, ValueId x, int64_t out, Bias bias, Role role) {
-  return linears({&name, 1}, x, out, bias, role)[0];
+  return multi_linear({&name, 1}, x, out, bias, role)[0];
 }
 
-std::vector<ValueId> PlanBuilder::linears(std::span<const std::string> names, ValueId x, int64_t out,
-                                          Bias bias, Role role) {
-  return linears(names, x, std::vector<int64_t>(names.size(), out), bias, role);
+std::vector<ValueId> PlanBuilder::multi_linear(std::span<const std::string> names, ValueId x, int64_t out,
+                                               Bias bias, Role role) {
+  return multi_linear(names, x, std::vector<int64_t>(names.size(), out), bias, role);
 }
 
-std::vector<ValueId> PlanBuilder::linears(std::span<const std::string> names, ValueId x,
-                                          std::span<const int64_t> outs, Bias bias, Role role) {
+std::vector<ValueId> PlanBuilder::multi_linear(std::span<const std::string> names, ValueId x,
+                                               std::span<const int64_t> outs, Bias bias, Role role) {
   std::vector<ValueId> outputs;
   for (size_t i = 0; i < names.size(); ++i)
     outputs.push_back(product(
@@ -269,7 +269,7 @@ int PlanBuilder::feed_forward_module(const std::string& name, int64_t in, int64_
 
 ValueId PlanBuilder::product(int linear, ValueId x, RowRange range) {
   return append(
-      {.kind = OpKind::linears, .inputs = {x}, .outputs = {}, .modules = {linear}, .ranges = {range}},
+      {.kind = OpKind::multi_linear, .inputs = {x}, .outputs = {}, .modules = {linear}, .ranges = {range}},
       plan_.at(linear).name, range.count > 0 ? range.count : plan_.linear(linear).out);
 }
 

@@ -35,11 +35,12 @@ class PlanBuilder {
   ValueId linear(const std::string& name, ValueId x, int64_t out, Bias bias = Bias::yes,
                  Role role = Role::linear);
   // Several linears of one input, all `out` wide.
-  std::vector<ValueId> linears(std::span<const std::string> names, ValueId x, int64_t out,
-                               Bias bias = Bias::yes, Role role = Role::linear);
+  std::vector<ValueId> multi_linear(std::span<const std::string> names, ValueId x, int64_t out,
+                                    Bias bias = Bias::yes, Role role = Role::linear);
   // Several linears of one input, outs[i] wide.
-  std::vector<ValueId> linears(std::span<const std::string> names, ValueId x, std::span<const int64_t> outs,
-                               Bias bias = Bias::yes, Role role = Role::linear);
+  std::vector<ValueId> multi_linear(std::span<const std::string> names, ValueId x,
+                                    std::span<const int64_t> outs, Bias bias = Bias::yes,
+                                    Role role = Role::linear);
   // `count` linears of one input, all `out` wide, whose rows one matrix stores in this order.
   std::vector<ValueId> fused_linears(const std::string& name, int count, ValueId x, int64_t out, Bias bias);
   // `qkv`: queries, keys and values, all of one width; with spec.kv_heads, keys and values have that width divided by

@@ -119,7 +119,7 @@ class Writer {
   }
 
   std::string op_name(const PlanOp& op) const {
-    if (op.kind == OpKind::linears && op.modules.size() > 1) return "linears";
+    if (op.kind == OpKind::multi_linear && op.modules.size() > 1) return "linears";
     if (op.kind == OpKind::layer_norm) return name(plan_.norm(op.modules[0]).kind);
     if (op.kind == OpKind::add_layer_norm) return std::string("add, ") + name(plan_.norm(op.modules[0]).kind);
     return name(op.kind);

@@ -40,7 +40,7 @@ inline ValueId post_norm_layer(PlanBuilder& p, const PostNormNames& names, const
                                ValueId x, int64_t width, const AttentionSpec& attention,
                                std::optional<int> bias_table = {}) {
   const ValueId attended =
-      p.attention(names.attention, p.linears(names.query_key_value, x, width), attention, bias_table);
+      p.attention(names.attention, p.multi_linear(names.query_key_value, x, width), attention, bias_table);
   return after_attention(p, names, sizes, attended, x);
 }
 

@@ -76,9 +76,9 @@ Plan qwen3(const Qwen3Config& c) {
     const int64_t width = spec.heads * c.head_size, kv_width = width / spec.group();
     p.scope("layers." + std::to_string(i) + ".");
     const ValueId in = p.rms_norm("input_layernorm", x, c.norm_epsilon);
-    const ValueId attended =
-        p.attention("self_attn", p.linears(qkv, in, std::array{width, kv_width, kv_width}, c.attention_bias),
-                    spec, {}, norms);
+    const ValueId attended = p.attention(
+        "self_attn", p.multi_linear(qkv, in, std::array{width, kv_width, kv_width}, c.attention_bias), spec,
+        {}, norms);
     const ValueId a =
         p.add("self_attn", p.linear("self_attn.o_proj", attended, c.hidden_size, c.attention_bias), x);
     const ValueId f = p.gated_feed_forward("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",

@@ -98,7 +98,7 @@ class PlanRun {
         return lookup(op);
       case OpKind::all_rows:
         return e_.all_rows(plan_.table(op.modules[0]));
-      case OpKind::linears:
+      case OpKind::multi_linear:
         return e_.linear(in(0), plan_.linear(op, 0));
       case OpKind::attention:
         return e_.attention(inputs_of(op), attention_of(op), batch_);
@@ -133,7 +133,7 @@ class PlanRun {
   void run_several(const PlanOp& op) {
     linears_.clear();
     for (size_t i = 0; i < op.modules.size(); ++i) linears_.push_back(plan_.linear(op, i));
-    std::vector<Tensor> made = e_.linears(value(op.inputs[0]), linears_);
+    std::vector<Tensor> made = e_.multi_linear(value(op.inputs[0]), linears_);
     for (size_t i = 0; i < made.size(); ++i) set(op.outputs[i], std::move(made[i]));
   }
 

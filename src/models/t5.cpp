@@ -69,7 +69,7 @@ Plan t5(const T5Config& c) {
                           c.attention.heads, Role::relative_bias);
     const ValueId in = p.rms_norm("layer_norm", x, c.norm_epsilon);
     const ValueId attended =
-        p.attention("SelfAttention", p.linears(qkv, in, inner, Bias::no), c.attention, distances);
+        p.attention("SelfAttention", p.multi_linear(qkv, in, inner, Bias::no), c.attention, distances);
     const ValueId a = p.add("SelfAttention", p.linear("SelfAttention.o", attended, c.width, Bias::no), x);
     p.scope(layer + "1.");
     const ValueId n = p.rms_norm("layer_norm", a, c.norm_epsilon);

@@ -88,7 +88,7 @@ Plan plan_of(const AttentionSpec& spec) {
     const std::array<std::string, 3> names{"query", "key", "value"};
     const std::array<std::string, 2> norms{"query_norm", "key_norm"};
     const std::vector<ValueId> qkv =
-        p.linears(names, norm("norm1", x), std::array{width, kv_width, kv_width}, Bias::no);
+        p.multi_linear(names, norm("norm1", x), std::array{width, kv_width, kv_width}, Bias::no);
     const ValueId a =
         p.attention("self", qkv, spec, {},
                     spec.norms ? std::span<const std::string>(norms) : std::span<const std::string>());

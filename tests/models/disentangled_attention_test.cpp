@@ -341,7 +341,7 @@ TEST(DisentangledTables, AreComputedByARunThatBeginsAtALayer) {
     run_plan(
         ops, model.plan, model.plan.whole, batch, {Output::hidden, Output::layers},
         [&](Output output, const cpu::Tensor& x) {
-          if (output == Output::hidden) hidden = ops.read(x);
+          if (output == Output::hidden) hidden = ops.to_host(x);
           if (output == Output::layers) layers.push_back(x);
         },
         std::move(start));

@@ -26,7 +26,7 @@ std::vector<std::string> operations(const PlanGraph& graph) {
   for (size_t i = graph.layers[1].first_op; i < graph.layer_end(1); ++i) {
     const PlanOp& op = graph.ops[i];
     ops.emplace_back(name(op.kind));
-    if (op.kind == OpKind::linears) ops.back() += ":" + std::to_string(op.modules.size());
+    if (op.kind == OpKind::multi_linear) ops.back() += ":" + std::to_string(op.modules.size());
     if (op.kind == OpKind::feed_forward && op.modules.size() == 3) ops.back() += ", gated";
   }
   return ops;
@@ -51,7 +51,7 @@ const std::array<std::string, 3> kQkv{"query", "key", "value"};
 
 // Everything that is fused, in one layer.
 ValueId everything(PlanBuilder& p, ValueId x) {
-  const ValueId attended = p.attention("self", p.linears(kQkv, x, kHidden), {.heads = kHeads});
+  const ValueId attended = p.attention("self", p.multi_linear(kQkv, x, kHidden), {.heads = kHeads});
   const ValueId a = p.layer_norm("norm1", p.add("sum1", p.linear("out", attended, kHidden), x), 1e-5f);
   const ValueId f = p.feed_forward("up", "down", a, kFeedForward, Activation::gelu_erf);
   const ValueId b = p.rms_norm("norm2", p.add("sum2", f, a), 1e-5f);

@@ -40,7 +40,7 @@ std::vector<std::string> described(const PlanGraph& graph, size_t layer) {
   for (size_t i = graph.layers[layer].first_op; i < graph.layer_end(layer); ++i) {
     const PlanOp& op = graph.ops[i];
     std::string text = name(op.kind);
-    if (op.kind == OpKind::linears) text += ":" + std::to_string(op.modules.size());
+    if (op.kind == OpKind::multi_linear) text += ":" + std::to_string(op.modules.size());
     if (graph.values[static_cast<size_t>(op.outputs[0])].rows == RowKind::texts) text += " of first";
     ops.push_back(text);
   }
@@ -358,7 +358,7 @@ Plan unusual() {
     p.scope("layer." + std::to_string(i) + ".");
     const ValueId q = p.linear("query", x, kHidden);
     const std::array<std::string, 2> names{"key", "value"};
-    const std::vector<ValueId> kv = p.linears(names, first, kHidden);
+    const std::vector<ValueId> kv = p.multi_linear(names, first, kHidden);
     const ValueId a = p.attention("self", {q, kv[0], kv[1]}, {.heads = kHeads});
     const ValueId b = p.layer_norm("norm1", p.add("sum1", p.linear("out", a, kHidden), x), 1e-5f);
     const ValueId f = p.feed_forward("up", "down", b, kFeedForward, Activation::relu);

@@ -76,7 +76,7 @@ std::vector<Matrix> layers_of(const Plan& plan, const std::deque<cpu::Weight>& w
   cpu::CpuOps ops(weights, workspace, nullptr, {});
   std::vector<Matrix> layers;
   run_plan(ops, plan, plan.whole, batch, {Output::layers},
-           [&](Output, const cpu::Tensor& x) { layers.push_back(ops.read(x)); });
+           [&](Output, const cpu::Tensor& x) { layers.push_back(ops.to_host(x)); });
   return layers;
 }
 
@@ -94,7 +94,7 @@ class FirstUse : public Fitter {
     const auto later = later_.find({linears, outputs});
     return later == later_.end() ? nullptr : std::move(later->second);
   }
-  void linears(std::span<const Linear> linears, std::unique_ptr<MomentSums> sums) override {
+  void round_linears(std::span<const Linear> linears, std::unique_ptr<MomentSums> sums) override {
     found[linears[0].weight] = sums->finish();
   }
 

@@ -118,7 +118,7 @@ mx::array MlxOps::linear(const mx::array& x, const Linear& l) const {
   return l.bias == kNoWeight ? product : mx::add(product, rows(weights_.at(l.bias).codes));
 }
 
-std::vector<mx::array> MlxOps::linears(const mx::array& x, std::span<const Linear> ls) const {
+std::vector<mx::array> MlxOps::multi_linear(const mx::array& x, std::span<const Linear> ls) const {
   std::vector<mx::array> results;
   for (const Linear& l : ls) results.push_back(linear(x, l));
   return results;
@@ -397,7 +397,7 @@ mx::array MlxOps::normalize(const mx::array& x) const {
   return mx::divide(x32, mx::maximum(norm, constant(1e-12, x32)));
 }
 
-Matrix MlxOps::read(const mx::array& x) const {
+Matrix MlxOps::to_host(const mx::array& x) const {
   mx::array values = mx::contiguous(mx::astype(x, mx::float32));
   values.eval();
   Matrix matrix{.rows = values.shape(0), .columns = values.shape(1), .values = {}};

@@ -22,7 +22,7 @@ class MlxOps {
   Tensor embed(std::span<const Lookup> lookups) const;
   Tensor all_rows(const Embedding& table) const;
   Tensor linear(const Tensor& x, const Linear& l) const;
-  std::vector<Tensor> linears(const Tensor& x, std::span<const Linear> ls) const;
+  std::vector<Tensor> multi_linear(const Tensor& x, std::span<const Linear> ls) const;
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch) const;
   Tensor convolution(const Tensor& x, const Convolution& c, const Batch& batch) const;
   Tensor layer_norm(const Tensor& x, const LayerNorm& n) const;
@@ -36,7 +36,7 @@ class MlxOps {
   Tensor multiply(const Tensor& a, const Tensor& b) const;
   Tensor add_bias(const Tensor& x, const RowBias& bias) const;
   Tensor normalize(const Tensor& x) const;
-  Matrix read(const Tensor& x) const;
+  Matrix to_host(const Tensor& x) const;
 
  private:
   Tensor normalized(const Tensor& x, const LayerNorm& n) const;  // along the last axis
