@@ -15,6 +15,7 @@
 #include "encoder/model_loader.h"
 #include "format/json_file.h"
 #include "format/safetensors.h"
+#include "larger_error.h"
 #include "models/engine.h"
 #include "test_files.h"
 
@@ -120,11 +121,11 @@ inline Matrix hidden_of(const std::filesystem::path& folder) {
   return result[Output::hidden];
 }
 
-inline float largest_difference(const Matrix& a, const Matrix& b) {
+inline double largest_difference(const Matrix& a, const Matrix& b) {
   EXPECT_EQ(a.values.size(), b.values.size());
-  float largest = 0;
+  double largest = 0;
   for (size_t i = 0; i < std::min(a.values.size(), b.values.size()); ++i)
-    largest = std::max(largest, std::abs(a.values[i] - b.values[i]));
+    largest = larger_error(largest, std::abs(a.values[i] - b.values[i]));
   return largest;
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "larger_error.h"
 #include "models/engine.h"
 #include "models/naive_forward.h"
 #include "models/plan_builder.h"
@@ -220,10 +221,9 @@ double largest_error(const Case& c, std::unique_ptr<Engine> engine, bool damaged
           found.layers[layer].values.data() + int64_t{batch.offsets[static_cast<size_t>(text)]} * kHidden;
       for (size_t i = 0; i < layers[layer].v.size(); ++i) {
         largest = std::max(largest, std::abs(layers[layer].v[i]));
-        const double d = std::abs(static_cast<double>(rows[i]) - layers[layer].v[i]);
-        if (!(d <= difference)) difference = d;  // keeps a NaN
+        difference = test::larger_error(difference, std::abs(rows[i] - layers[layer].v[i]));
       }
-      error = std::max(error, difference / largest);
+      error = test::larger_error(error, difference / largest);
     }
   }
   return error;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine_cpu/ops.h"
+#include "larger_error.h"
 #include "models/deberta_v2.h"
 #include "models/engine.h"
 #include "models/naive_forward.h"
@@ -216,10 +217,9 @@ double largest_error(const Case& c, std::unique_ptr<Engine> engine, bool damaged
           found.layers[layer].values.data() + int64_t{batch.offsets[static_cast<size_t>(text)]} * kHidden;
       for (size_t i = 0; i < layers[layer].v.size(); ++i) {
         largest = std::max(largest, std::abs(layers[layer].v[i]));
-        const double d = std::abs(static_cast<double>(rows[i]) - layers[layer].v[i]);
-        if (!(d <= difference)) difference = d;  // keeps a NaN
+        difference = test::larger_error(difference, std::abs(rows[i] - layers[layer].v[i]));
       }
-      error = std::max(error, difference / largest);
+      error = test::larger_error(error, difference / largest);
     }
   }
   return error;

@@ -3,15 +3,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <barrier>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
 
 #include "golden.h"
+#include "resident_memory.h"
 #include "sanitizers.h"
 #include "test_files.h"
 
@@ -245,13 +244,6 @@ TEST(EntitiesShared, OfTheModelWithATypeCalledO) {
 }
 
 #ifdef __linux__
-int64_t resident_bytes() {
-  std::ifstream file("/proc/self/statm");
-  int64_t size = 0, resident = 0;
-  file >> size >> resident;
-  return resident * ::sysconf(_SC_PAGESIZE);
-}
-
 // What encoder.h says is kept between calls does not depend on how long they go on. In the warm-up all callers run the
 // largest call at once, so that each workspace gets its final size. From then on a call allocates only its own texts,
 // tokens and results: kMostTexts texts of up to kMostTokens tokens, of which each takes less than 64 bytes (an id, a
@@ -274,7 +266,7 @@ TEST(Encoder, MemoryStaysFlatUnderManyCallers) {
   };
   // Returns by how much the resident memory rose. `keep`: the twin, a leak of each call's vectors.
   const auto rise = [&](size_t calls, const auto& input, bool keep = false) {
-    const int64_t before = resident_bytes();
+    const int64_t before = test::resident_bytes();
     std::barrier together(kCallers);
     std::vector<std::vector<Vectors>> kept(kCallers);
     std::vector<std::thread> callers;
@@ -288,7 +280,7 @@ TEST(Encoder, MemoryStaysFlatUnderManyCallers) {
         }
       });
     for (std::thread& t : callers) t.join();
-    return resident_bytes() - before;
+    return test::resident_bytes() - before;
   };
   rise(20, largest);
   rise(kCalls, mixed);

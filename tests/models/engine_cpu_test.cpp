@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "base/cpu_features.h"
+#include "larger_error.h"
 #include "mlx_encoder/error.h"
 #include "models/engine_runs.h"
 #include "test_files.h"
@@ -54,10 +55,10 @@ double worst_difference(const TinyBert& bert, const RunResult& result, const Bat
       const int64_t first = batch.offsets[static_cast<size_t>(b)] * found.columns;
       for (size_t i = 0; i < expected[l].v.size(); ++i) {
         largest = std::max(largest, std::abs(expected[l].v[i]));
-        difference =
-            std::max(difference, std::abs(expected[l].v[i] - found.values[static_cast<size_t>(first) + i]));
+        difference = test::larger_error(
+            difference, std::abs(expected[l].v[i] - found.values[static_cast<size_t>(first) + i]));
       }
-      worst = std::max(worst, difference / largest);
+      worst = test::larger_error(worst, difference / largest);
     }
   }
   return worst;
@@ -203,7 +204,7 @@ double largest_difference(const Matrix& found, const naive::Mat& expected) {
   double largest = 0, difference = 0;
   for (size_t i = 0; i < expected.v.size(); ++i) {
     largest = std::max(largest, std::abs(expected.v[i]));
-    difference = std::max(difference, std::abs(expected.v[i] - found.values[i]));
+    difference = test::larger_error(difference, std::abs(expected.v[i] - found.values[i]));
   }
   return difference / largest;
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/cpu_features.h"
+#include "larger_error.h"
 #include "models/tiny_bert.h"
 #include "own_program.h"
 
@@ -85,7 +86,7 @@ inline double worst_angle(const TinyBert& bert, const RunResult& result, const B
           const double y = result.layers[l].values[static_cast<size_t>(row * columns + i)];
           ab += x * y, aa += x * x, bb += y * y;
         }
-        worst = std::max(worst, 1 - ab / std::sqrt(aa * bb));
+        worst = larger_error(worst, 1 - ab / std::sqrt(aa * bb));
       }
     }
   }

@@ -2,16 +2,15 @@
 // double-precision forward pass, and against itself.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <fstream>
 #include <future>
 
 #include "base/half.h"
 #include "engine_cpu/packed_weight.h"
 #include "models/engine_runs.h"
+#include "resident_memory.h"
 #include "sanitizers.h"
 
 namespace mlxe::test::int8_engine_test {
@@ -167,13 +166,6 @@ TEST(Int8Engine, AutomaticIsInt8WhereKernelsAreMadeForIt) {
 }
 
 #ifdef __linux__
-int64_t resident_bytes() {
-  std::ifstream file("/proc/self/statm");
-  int64_t size = 0, resident = 0;
-  file >> size >> resident;
-  return resident * ::sysconf(_SC_PAGESIZE);
-}
-
 TEST(Int8Engine, TenThousandMixedCallsFromEightThreadsAreThoseOfOneAndMemoryStaysFlat) {
   TinyBert bert(kEven, {Mode::affine, 8, 64, Dtype::f16});
   const auto engine = make_cpu_engine({.threads = 2, .activations = Activations::int8});

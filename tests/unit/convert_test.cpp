@@ -633,7 +633,7 @@ TEST(Convert, RepairsAFakeQuantizedFolder) {
   // direct one is from the original. Twice that is allowed. 4 bits, 17 times coarser, must not pass.
   convert({.model = tiny("bert"), .output = folder / "direct", .scheme = kAffine8g32});
   const Matrix original = test::hidden_of(tiny("bert"));
-  const float one_rounding = test::largest_difference(test::hidden_of(folder / "direct"), original);
+  const double one_rounding = test::largest_difference(test::hidden_of(folder / "direct"), original);
   const Matrix fake = test::hidden_of(folder / "fake");
   EXPECT_LE(test::largest_difference(test::hidden_of(folder / "real"), fake), 2 * one_rounding);
   Scheme four = kAffine8g32;
@@ -662,7 +662,7 @@ TEST(Convert, DequantizesToTheValuesAReaderSees) {
     for (const TensorView& t : file.tensors()) EXPECT_EQ(t.dtype, Dtype::f32) << t.name;
     // The engine sees the same numbers; it may add them up in another order.
     const Matrix a = test::hidden_of(quantized), b = test::hidden_of(plain);
-    EXPECT_LE(test::largest_difference(a, b), 1e-4f);
+    EXPECT_LE(test::largest_difference(a, b), 1e-4);
     const QuantizedMatrix m = quantize(
         test::read_tensors(tiny("bert_prefix") / "model.safetensors").at("bert.pooler.dense.weight").data,
         Dtype::f32, 32, 32, scheme, 1);
