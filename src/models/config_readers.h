@@ -16,6 +16,58 @@
 
 namespace mlxe {
 
+// Errors: format (heads of one width do not divide it).
+inline void require_divisible(const Config& c, std::string_view width_key, int64_t width,
+                              std::string_view heads_key, int64_t heads) {
+  if (width % heads != 0)
+    throw Error(
+        ErrorCode::format,
+        fmt::format("{}: \"{}\" is {}, which \"{}\" {} does not divide; each head needs the same width",
+                    c.where(), width_key, width, heads_key, heads));
+}
+
+// The width under `width_key`. Errors: format (heads of one width do not divide it).
+inline int64_t divisible_width(const Config& c, std::string_view width_key, std::string_view heads_key) {
+  const int64_t width = c.positive(width_key);
+  require_divisible(c, width_key, width, heads_key, c.positive(heads_key));
+  return width;
+}
+
+// The same for heads with rotary positions, which turn one half of a head's columns against the other.
+inline int64_t even_width(const Config& c, std::string_view width_key, std::string_view heads_key) {
+  const int64_t width = c.positive(width_key), heads = c.positive(heads_key);
+  if (width % (2 * heads) != 0)
+    throw Error(ErrorCode::format,
+                fmt::format("{}: \"{}\" is {}, expected an even number of columns for each of {} heads",
+                            c.where(), width_key, width, heads));
+  return width;
+}
+
+// Heads with rotary positions whose width is stated. Several may share keys and values.
+struct GroupedHeads {
+  int64_t heads, kv_heads;
+  int64_t size;  // columns of a head
+};
+
+// `kv_heads`, `size`: where the keys are absent. "num_key_value_heads" that is null means one for each head. Errors:
+// format (heads that cannot be shared evenly, a width that has no halves for rotary positions).
+inline GroupedHeads read_grouped_heads(const Config& c, int64_t kv_heads, int64_t size) {
+  const int64_t heads = c.positive("num_attention_heads");
+  const bool as_heads = c.json().contains("num_key_value_heads") && !c.has("num_key_value_heads");
+  const GroupedHeads found{.heads = heads,
+                           .kv_heads = c.positive_or("num_key_value_heads", as_heads ? heads : kv_heads),
+                           .size = c.positive_or("head_dim", size)};
+  if (heads % found.kv_heads != 0)
+    throw Error(ErrorCode::format,
+                fmt::format("{}: \"num_key_value_heads\" is {}, which does not divide {} heads", c.where(),
+                            found.kv_heads, heads));
+  if (found.size % 2 != 0)
+    throw Error(ErrorCode::format,
+                fmt::format("{}: heads have {} columns (\"head_dim\"), expected an even number", c.where(),
+                            found.size));
+  return found;
+}
+
 // Absent is false.
 inline Bias bias_if(const Config& c, std::string_view key) {
   return c.get_or<bool>(key, false) ? Bias::yes : Bias::no;

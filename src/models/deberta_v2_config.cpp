@@ -10,6 +10,7 @@
 
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
+#include "models/config_readers.h"
 
 namespace mlxe {
 namespace {
@@ -94,12 +95,9 @@ std::optional<DebertaV2Config::Convolution> read_convolution(const Config& c, in
 
 // What both versions have.
 DebertaV2Config read_common(const Config& c, DebertaProjections projections, int64_t buckets) {
-  const int64_t width = c.positive("hidden_size"), heads = c.positive("num_attention_heads"),
+  const int64_t width = divisible_width(c, "hidden_size", "num_attention_heads"),
+                heads = c.positive("num_attention_heads"),
                 max_positions = c.positive("max_position_embeddings");
-  if (width % heads != 0)
-    throw Error(ErrorCode::format,
-                fmt::format("{}: \"hidden_size\" is {}, which \"num_attention_heads\" {} does not divide",
-                            c.where(), width, heads));
   return {.vocab_size = c.positive("vocab_size"),
           .embedding_size = c.positive_or("embedding_size", width),
           .hidden_size = width,

@@ -2,17 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <utility>
+#include <vector>
 
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
-#include "models/grouped_heads.h"
+#include "models/config_readers.h"
 #include "models/layer_types.h"
-#include "models/plan_builder.h"
 
 namespace mlxe {
 namespace {
@@ -74,12 +72,12 @@ int64_t gemma3_window(const Config& c, bool causal) {
 
 }  // namespace
 
-Gemma3Config read_gemma3_config(const Config& c) {
+LlamaConfig read_gemma3_config(const Config& c) {
   c.reject_unless("attn_logit_softcapping", {nullptr}, "capped attention scores are not computed");
   // Of the language model's output, of its cache, and what stands for "layer_types" in some files, which then have it.
   c.harmless({"final_logit_softcapping", "cache_implementation", "_sliding_window_pattern"});
   const GroupedHeads heads = read_grouped_heads(c, 4, 256);
-  Gemma3Config config{
+  LlamaConfig config{
       .vocab_size = c.positive("vocab_size"),
       .hidden_size = c.positive("hidden_size"),
       .intermediate_size = c.positive("intermediate_size"),
@@ -87,14 +85,18 @@ Gemma3Config read_gemma3_config(const Config& c) {
       .head_size = heads.size,
       .layers = {},
       .norm_epsilon = static_cast<float>(c.non_negative_number_or("rms_norm_eps", 1e-6)),
+      .norm = NormKind::rms_one_plus,
+      .norm_places = NormPlaces::around,
+      // transformers rounds it to the dtype it holds the table in. Models are compared in float32.
+      .embedding_scale = std::sqrt(static_cast<float>(c.positive("hidden_size"))),
       .activation = parse_activation(c.get_or<std::string>("hidden_activation", "gelu_pytorch_tanh"),
                                      c.where() + ": \"hidden_activation\""),
-      .attention_bias = c.get_or<bool>("attention_bias", false) ? Bias::yes : Bias::no};
+      .attention_bias = bias_if(c, "attention_bias")};
   const bool causal = !c.get_or<bool>("use_bidirectional_attention", false);
   const double scalar = c.non_negative_number_or("query_pre_attn_scalar", 256);
   if (!(scalar > 0))
     throw Error(ErrorCode::format, c.where() + ": \"query_pre_attn_scalar\" is 0, expected more");
-  const LayerNorm norm{.epsilon = config.norm_epsilon, .has_bias = Bias::no, .kind = NormKind::rms_one_plus};
+  const LayerNorm norm{.epsilon = config.norm_epsilon, .has_bias = Bias::no, .kind = config.norm};
   const auto [full, sliding] = gemma3_rotaries(c);
   const int64_t window = gemma3_window(c, causal), every = c.positive_or("sliding_window_pattern", 6);
   std::vector<bool> otherwise;
@@ -111,45 +113,8 @@ Gemma3Config read_gemma3_config(const Config& c) {
   return config;
 }
 
-Plan gemma3(const Gemma3Config& c) {
-  PlanBuilder p;
-  const auto norm = [&](const std::string& name, ValueId x) {
-    return p.rms_norm(name, x, c.norm_epsilon, NormKind::rms_one_plus);
-  };
-  // transformers rounds the scale to the dtype it holds the table in. Models are compared in float32.
-  const int words = p.table("embed_tokens", c.vocab_size, c.hidden_size, Role::embedding,
-                            std::sqrt(static_cast<float>(c.hidden_size)));
-  ValueId x = p.lookup(std::array{std::pair(words, RowIndex::ids)});
-  p.end_layer(x);
-  const std::array<std::string, 3> qkv{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"};
-  const std::array<std::string, 2> norms{"self_attn.q_norm", "self_attn.k_norm"};
-  for (size_t i = 0; i < c.layers.size(); ++i) {
-    const AttentionSpec& spec = c.layers[i];
-    const int64_t width = spec.heads * c.head_size, kv_width = width / spec.group();
-    p.scope("layers." + std::to_string(i) + ".");
-    const ValueId in = norm("input_layernorm", x);
-    const ValueId attended = p.attention(
-        "self_attn", p.multi_linear(qkv, in, std::array{width, kv_width, kv_width}, c.attention_bias), spec,
-        {}, norms);
-    const ValueId o = p.linear("self_attn.o_proj", attended, c.hidden_size, c.attention_bias);
-    const ValueId a = p.add("self_attn", norm("post_attention_layernorm", o), x);
-    const ValueId f = p.gated_feed_forward("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
-                                           norm("pre_feedforward_layernorm", a), c.intermediate_size,
-                                           c.activation, Bias::no);
-    x = p.add("mlp", norm("post_feedforward_layernorm", f), a);
-    if (i + 1 == c.layers.size()) {
-      p.scope("");
-      x = norm("norm", x);
-    }
-    p.end_layer(x);
-  }
-  Plan plan = p.finish();
-  plan.max_tokens = c.max_positions;
-  return plan;
-}
-
 Model make_gemma3(const Config& c) {
-  return {.plan = gemma3(read_gemma3_config(c))};
+  return {.plan = llama(read_gemma3_config(c))};
 }
 
 }  // namespace mlxe

@@ -47,12 +47,8 @@ GteConfig read_gte_config(const Config& c) {
   c.reject_unless("pack_qkv", {true}, "only queries, keys and values of one matrix are computed");
   c.reject_unless("logn_attention_scale", {false}, "only scores of one scale are computed");
   c.harmless({"logn_attention_clip1"});  // of logn_attention_scale
-  const int64_t hidden = c.positive("hidden_size"), heads = c.positive("num_attention_heads");
-  if (hidden % (2 * heads) != 0)
-    throw Error(ErrorCode::format,
-                fmt::format("{}: \"hidden_size\" is {}, expected an even number of columns "
-                            "for each of {} heads",
-                            c.where(), hidden, heads));
+  const int64_t hidden = even_width(c, "hidden_size", "num_attention_heads"),
+                heads = c.positive("num_attention_heads");
   const int64_t types = c.has("type_vocab_size") ? c.get<int64_t>("type_vocab_size") : 1;
   return {.vocab_size = c.positive("vocab_size"),
           .type_vocab_size = types == 0 ? 0 : c.positive_or("type_vocab_size", 1),

@@ -1,13 +1,11 @@
 #include "models/mobilebert.h"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
-#include "mlx_encoder/error.h"
+#include "models/config_readers.h"
 #include "models/plan_builder.h"
 
 namespace mlxe {
@@ -87,12 +85,7 @@ Model make_mobilebert(const Config& c) {
                                 .feed_forwards = c.positive_or("num_feedforward_networks", 4),
                                 .activation = parse_activation(c.get_or<std::string>("hidden_act", "relu"),
                                                                c.where() + ": \"hidden_act\"")};
-  if (config.bottleneck_size % config.heads != 0)
-    throw Error(
-        ErrorCode::format,
-        fmt::format("{}: \"intra_bottleneck_size\" is {}, which \"num_attention_heads\" {} does not divide; "
-                    "each head needs the same width",
-                    c.where(), config.bottleneck_size, config.heads));
+  require_divisible(c, "intra_bottleneck_size", config.bottleneck_size, "num_attention_heads", config.heads);
   return {.plan = mobilebert(config)};
 }
 

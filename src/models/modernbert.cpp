@@ -1,7 +1,5 @@
 #include "models/modernbert.h"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -29,7 +27,7 @@ float rotary_base(const Config& c, const char* type, double otherwise) {
 
 ModernBertConfig read_modernbert_config(const Config& c) {
   ModernBertConfig config{.vocab_size = c.positive("vocab_size"),
-                          .hidden_size = c.positive("hidden_size"),
+                          .hidden_size = even_width(c, "hidden_size", "num_attention_heads"),
                           .heads = c.positive("num_attention_heads"),
                           .intermediate_size = c.positive("intermediate_size"),
                           .max_positions = c.positive("max_position_embeddings"),
@@ -40,11 +38,6 @@ ModernBertConfig read_modernbert_config(const Config& c) {
                           .norm_bias = bias_if(c, "norm_bias"),
                           .attention_bias = bias_if(c, "attention_bias"),
                           .mlp_bias = bias_if(c, "mlp_bias")};
-  if (config.hidden_size % (2 * config.heads) != 0)
-    throw Error(
-        ErrorCode::format,
-        fmt::format("{}: \"hidden_size\" is {}, expected an even number of columns for each of {} heads",
-                    c.where(), config.hidden_size, config.heads));
   const double global = c.non_negative_number_or("global_rope_theta", 160000);
   // null: that of the layers that see all; absent: 10,000.
   const bool as_global = c.json().contains("local_rope_theta") && !c.has("local_rope_theta");

@@ -54,13 +54,9 @@ void require_what_is_computed(const Config& c) {
 
 NomicBertConfig read_nomic_bert_config(const Config& c) {
   require_what_is_computed(c);
-  const int64_t hidden = c.positive(either(c, "hidden_size", "n_embd")),
-                heads = c.positive(either(c, "num_attention_heads", "n_head"));
-  if (hidden % (2 * heads) != 0)
-    throw Error(
-        ErrorCode::format,
-        fmt::format("{}: the hidden size is {}, expected an even number of columns for each of {} heads",
-                    c.where(), hidden, heads));
+  const std::string_view heads_key = either(c, "num_attention_heads", "n_head");
+  const int64_t hidden = even_width(c, either(c, "hidden_size", "n_embd"), heads_key),
+                heads = c.positive(heads_key);
   c.reject_unless("head_dim", {hidden / heads}, "heads of another width are not computed");
   // Published files have both, and then the published code goes by n_positions.
   c.harmless({"max_position_embeddings"});

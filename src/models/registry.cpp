@@ -13,6 +13,7 @@
 #include "mlx_encoder/error.h"
 #include "models/albert.h"
 #include "models/bert.h"
+#include "models/config_readers.h"
 #include "models/deberta_v2.h"
 #include "models/distilbert.h"
 #include "models/eurobert.h"
@@ -27,15 +28,6 @@
 
 namespace mlxe {
 namespace {
-
-int64_t divisible_width(const Config& c, const char* width_key, const char* heads_key) {
-  const int64_t width = c.positive(width_key), heads = c.positive(heads_key);
-  if (width % heads != 0)
-    throw Error(ErrorCode::format, c.where() + ": \"" + width_key + "\" is " + std::to_string(width) +
-                                       ", which \"" + heads_key + "\" " + std::to_string(heads) +
-                                       " does not divide; each head needs the same width");
-  return width;
-}
 
 constexpr const char* kAlbertPooler = "pooler";
 

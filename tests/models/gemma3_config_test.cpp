@@ -15,7 +15,7 @@ namespace {
 
 using testing::HasSubstr;
 
-Gemma3Config read(const nlohmann::json& changes) {
+LlamaConfig read(const nlohmann::json& changes) {
   nlohmann::json json{{"vocab_size", 100},       {"hidden_size", 64},          {"num_attention_heads", 4},
                       {"intermediate_size", 96}, {"num_hidden_layers", 3},     {"model_type", "gemma3_text"},
                       {"sliding_window", 9},     {"sliding_window_pattern", 2}};
@@ -54,7 +54,7 @@ TEST(Gemma3Config, WindowsAndBases) {
 }
 
 TEST(Gemma3Config, DefaultsAreThoseOfTransformers) {
-  const Gemma3Config config = read({{"sliding_window", nullptr}, {"sliding_window_pattern", nullptr}});
+  const LlamaConfig config = read({{"sliding_window", nullptr}, {"sliding_window_pattern", nullptr}});
   EXPECT_EQ(config.head_size, 256);
   EXPECT_EQ(config.max_positions, 131072);
   EXPECT_EQ(config.norm_epsilon, 1e-6f);

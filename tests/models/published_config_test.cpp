@@ -37,16 +37,16 @@ const json kEuroBert{
 
 TEST(EuroBertConfig, KeysOfBothVersions) {
   const auto read = [](const json& changes) { return read_eurobert_config(changed(kEuroBert, changes)); };
-  const EuroBertConfig config = read({});
-  EXPECT_EQ(config.attention.rotary->base, 250000);
-  EXPECT_EQ(config.attention.kv_heads, 4);
-  EXPECT_FALSE(config.attention.causal);
+  const LlamaConfig config = read({});
+  EXPECT_EQ(config.layers[0].rotary->base, 250000);
+  EXPECT_EQ(config.layers[0].kv_heads, 4);
+  EXPECT_FALSE(config.layers[0].causal);
   EXPECT_EQ(config.head_size, 16);
   EXPECT_EQ(config.norm_epsilon, 1e-5f);
   EXPECT_EQ(config.activation, Activation::silu);
   EXPECT_EQ(config.mlp_bias, Bias::no);
   const json parameters{{"rope_type", "default"}, {"rope_theta", 5000.0}};
-  EXPECT_EQ(read({{"rope_theta", "absent"}, {"rope_parameters", parameters}}).attention.rotary->base, 5000);
+  EXPECT_EQ(read({{"rope_theta", "absent"}, {"rope_parameters", parameters}}).layers[0].rotary->base, 5000);
   EXPECT_EQ(read({{"head_dim", 32}, {"num_key_value_heads", 2}}).head_size, 32);
 }
 
@@ -57,7 +57,7 @@ TEST(EuroBertConfig, WhatIsNotComputedIsRefused) {
   EXPECT_THAT(refusal({{"rope_scaling", {{"rope_type", "yarn"}}}}, kRefused),
               HasSubstr("only plain rotary positions are computed"));
   EXPECT_THAT(refusal({{"rope_theta", "absent"}}, kWrong), HasSubstr("no positive \"rope_theta\""));
-  EXPECT_THAT(refusal({{"num_key_value_heads", 3}}, kWrong), HasSubstr("\"num_key_value_heads\" 3"));
+  EXPECT_THAT(refusal({{"num_key_value_heads", 3}}, kWrong), HasSubstr("\"num_key_value_heads\" is 3"));
   EXPECT_THAT(refusal({{"head_dim", 15}}, kWrong), HasSubstr("15 columns"));
   EXPECT_THAT(refusal({{"auto_map", {{"AutoModel", "modeling_mine.MyModel"}}}}, kRefused),
               AllOf(HasSubstr("\"auto_map\" has \"modeling_mine.MyModel\""), HasSubstr("\"eurobert\"")));

@@ -14,7 +14,7 @@ namespace {
 
 using testing::HasSubstr;
 
-Qwen3Config read(const nlohmann::json& changes) {
+LlamaConfig read(const nlohmann::json& changes) {
   nlohmann::json json{{"vocab_size", 100},        {"hidden_size", 64},
                       {"num_attention_heads", 4}, {"num_key_value_heads", 2},
                       {"intermediate_size", 96},  {"num_hidden_layers", 3},
@@ -55,7 +55,7 @@ TEST(Qwen3Config, KeysOfTransformers4And5) {
 }
 
 TEST(Qwen3Config, DefaultsAreThoseOfTransformers) {
-  const Qwen3Config config = read({});
+  const LlamaConfig config = read({});
   EXPECT_EQ(config.head_size, 128);
   EXPECT_EQ(config.norm_epsilon, 1e-6f);
   EXPECT_EQ(config.activation, Activation::silu);
@@ -83,7 +83,7 @@ TEST(Qwen3Config, WhatIsNotComputedIsRefused) {
   EXPECT_THAT(refusal({{"use_sliding_window", true}, {"sliding_window", 1}}, ErrorCode::unsupported),
               HasSubstr("\"sliding_window\" is 1"));
   EXPECT_THAT(refusal({{"num_key_value_heads", 3}}, ErrorCode::format), HasSubstr("does not divide 4 heads"));
-  EXPECT_THAT(refusal({{"head_dim", 15}}, ErrorCode::format), HasSubstr("\"head_dim\" is 15"));
+  EXPECT_THAT(refusal({{"head_dim", 15}}, ErrorCode::format), HasSubstr("heads have 15 columns (\"head_dim\")"));
   EXPECT_THAT(refusal({{"is_causal", false}}, ErrorCode::unsupported), HasSubstr("\"is_causal\" is false"));
 }
 

@@ -16,13 +16,12 @@
 #include "models/bert.h"
 #include "models/deberta_v2.h"
 #include "models/distilbert.h"
-#include "models/gemma3.h"
 #include "models/gte.h"
 #include "models/heads.h"
+#include "models/llama.h"
 #include "models/model.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
-#include "models/qwen3.h"
 
 namespace mlxe::test {
 
@@ -88,7 +87,7 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                         .rotary = Rotary{1e6f},
                         .norms = HeadNorms{rms, rms},
                         .causal = true};
-  Qwen3Config qwen3_config{.vocab_size = kVocabulary,
+  LlamaConfig qwen3_config{.vocab_size = kVocabulary,
                            .hidden_size = kHidden,
                            .intermediate_size = kFeedForward,
                            .max_positions = kPositions,
@@ -104,15 +103,18 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                                 .rotary = Rotary{.base = 1e6f, .scale = 0.125f},
                                 .norms = HeadNorms{one_plus, one_plus},
                                 .scale = 0.2f};
-  Gemma3Config gemma3_config{.vocab_size = kVocabulary,
-                             .hidden_size = kHidden,
-                             .intermediate_size = kFeedForward,
-                             .max_positions = kPositions,
-                             .head_size = 32,
-                             .layers = {both_ways, both_ways},
-                             .norm_epsilon = 1e-6f,
-                             .activation = activation,
-                             .attention_bias = Bias::no};
+  LlamaConfig gemma3_config{.vocab_size = kVocabulary,
+                            .hidden_size = kHidden,
+                            .intermediate_size = kFeedForward,
+                            .max_positions = kPositions,
+                            .head_size = 32,
+                            .layers = {both_ways, both_ways},
+                            .norm_epsilon = 1e-6f,
+                            .norm = NormKind::rms_one_plus,
+                            .norm_places = NormPlaces::around,
+                            .embedding_scale = std::sqrt(static_cast<float>(kHidden)),
+                            .activation = activation,
+                            .attention_bias = Bias::no};
   gemma3_config.layers[0].window = 7;
   const GteConfig gte_config{.vocab_size = kVocabulary,
                              .type_vocab_size = 2,
@@ -132,8 +134,8 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                       : kind == Kind::mpnet      ? mlxe::mpnet(bert_config, 32)
                       : kind == Kind::modernbert ? mlxe::modernbert(modernbert_config)
                       : kind == Kind::deberta_v2 ? mlxe::deberta_v2(deberta_config)
-                      : kind == Kind::qwen3      ? mlxe::qwen3(qwen3_config)
-                      : kind == Kind::gemma3     ? mlxe::gemma3(gemma3_config)
+                      : kind == Kind::qwen3      ? mlxe::llama(qwen3_config)
+                      : kind == Kind::gemma3     ? mlxe::llama(gemma3_config)
                       : kind == Kind::gte        ? mlxe::gte(gte_config)
                                                  : mlxe::bert(bert_config),
               .labels = {"a", "b", "c"}};
