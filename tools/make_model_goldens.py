@@ -1,5 +1,5 @@
 """Makes tests/data/tiny/: tiny random checkpoints in real Hugging Face layout, and what transformers and
-sentence-transformers compute with them.
+sentence-transformers compute with them. jina_bert.py has the family that transformers lacks.
 
     python tools/make_model_goldens.py [NAME...]        (environment: tools/requirements-goldens.txt)
 
@@ -32,6 +32,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from transformers import (AutoConfig, AutoModel, AutoModelForSequenceClassification,
                           AutoModelForTokenClassification, AutoTokenizer)
 
+import jina_bert
 import tiny_tokenizers
 
 OUT = Path(__file__).resolve().parent.parent / "tests" / "data" / "tiny"
@@ -290,6 +291,7 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "t5": tiny_tokenizers.unigram_of_t5,
               "eurobert": tiny_tokenizers.byte_level_bpe_without_class, "nomic_bert": tiny_tokenizers.wordpiece,
               "gte": tiny_tokenizers.wordpiece,
+              "jina_bert": tiny_tokenizers.wordpiece,
               "deberta-v2": tiny_tokenizers.unigram_of_deberta,
               "deberta": tiny_tokenizers.byte_level_bpe_of_deberta}
 # have no other files
@@ -595,6 +597,18 @@ FOLDERS = {
     "deberta_v2_conv": plain("deberta-v2", SHORT, conv_kernel_size=3, conv_groups=2, conv_act="gelu"),
     "deberta_v2_ner": plain("deberta-v2", SHORT, AutoModelForTokenClassification, num_hidden_layers=1,
                             pos_att_type=["p2c"], **TAGS),
+    # as jina-embeddings-v2-small-en and -base-code
+    "jina_bert": plain("jina_bert", publish=jina_bert.publish),
+    "jina_bert_code": plain("jina_bert", SHORT, query_norms=True, pad_token_id=1, publish=jina_bert.publish,
+                            tokenizer=tiny_tokenizers.byte_level_bpe),
+    # six heads: the last two have slopes between those of the others
+    "jina_bert_heads": plain("jina_bert", SHORT, hidden_size=48, num_attention_heads=6, num_hidden_layers=1,
+                             intermediate_size=40, feed_forward_type="reglu", publish=jina_bert.publish),
+    # as jina-reranker-v1
+    "jina_bert_cls": classifier("jina_bert", num_attention_heads=2, publish=jina_bert.publish, **labels("relevance")),
+    # without a gate, under a name of its own
+    "jina_bert_ner": plain("jina_bert", SHORT, AutoModelForTokenClassification, feed_forward_type="original",
+                           type_vocab_size=1, publish=jina_bert.name_plainly, **TAGS),
     "st_mean_norm": sentence(("mean",), normalize=True),
     "st_cls": sentence(("cls",)),
     "st_max": sentence(("max",)),
@@ -609,6 +623,7 @@ FOLDERS = {
     "st_gemma3": sentence(("mean",), kind="gemma3_text", dense=(48, 24), normalize=True, prompts=PROMPTS, newest=True,
                           sliding_window=30),
     "st_t5": sentence(("mean",), kind="t5", dense=(24,), normalize=True),
+    "st_jina": sentence(("mean",), kind="jina_bert", publish=jina_bert.publish),
     "st_prompts": sentence(("mean",), prompts=PROMPTS, include_prompt=False),
 }
 # Families that transformers has since version 5.

@@ -125,7 +125,14 @@ CalibrationOps::Tensor CalibrationOps::store(const Make& make, const LayerNorm* 
       });
     return kept;
   };
-  return shared({.rows = rows, .stored = true});
+  return shared({.rows = rows, .file = file});
+}
+
+ActivationFile& CalibrationOps::sums(int64_t columns) {
+  std::list<ActivationFile>& files = sums_[columns];
+  for (ActivationFile& file : files)
+    if (std::ranges::none_of(kept_, [&](const Tensor& x) { return x->file == &file; })) return file;
+  return files.emplace_back(scratch_, 2 * parts_.size());
 }
 
 CalibrationOps::Tensor CalibrationOps::embed(std::span<const Lookup> lookups) {
@@ -214,13 +221,13 @@ CalibrationOps::Tensor CalibrationOps::convolution(const Tensor& x, const Convol
     if (sides != Sides::original) kept.changed = get(Sides::changed);
     return kept;
   };
-  return shared({.rows = rows, .stored = true});
+  return shared({.rows = rows, .file = file.get()});
 }
 
 CalibrationOps::Tensor CalibrationOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
   if (x->table && !x->lookups.empty()) fitter_.tables(x->lookups, &norm);
   // The sum that reads the norm of a linear (Gemma 3) is stored, and still has to read the earlier sum.
-  if (x->stored || x->table || x->group)
+  if (x->file != nullptr || x->table || x->group)
     return row_by_row(x, [this, norm](const Part& in, size_t, Sides sides) {
       return on(sides, [&](auto& ops, auto side) { return ops.layer_norm(in.*side, norm); });
     });

@@ -13,9 +13,11 @@
 #pragma once
 
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "calibrate/activation_file.h"
@@ -59,8 +61,8 @@ class CalibrationOps {
     std::shared_ptr<Group> group = nullptr;  // of a linear
     size_t index = 0;                        // in the group
     std::vector<Lookup> lookups = {};        // of a sum of tables
-    bool table = false;   // the rows are the same for every part: they depend on weights alone
-    bool stored = false;  // rows() reads them from a file
+    bool table = false;  // the rows are the same for every part: they depend on weights alone
+    const ActivationFile* file = nullptr;  // that rows() reads, if they are stored
   };
   using Tensor = std::shared_ptr<const Node>;
 
@@ -79,9 +81,11 @@ class CalibrationOps {
   Tensor linear(const Tensor& x, const Linear& l);
   std::vector<Tensor> multi_linear(const Tensor& x, std::span<const Linear> ls);
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
+  // Values that are read after the next operation. It does not overwrite their rows.
+  void keep(std::vector<Tensor> values) { kept_ = std::move(values); }
   // Stores its rows, because they are read after norms that overwrite x.
   Tensor convolution(const Tensor& x, const Convolution& c, const Batch& batch);
-  // Each stored result overwrites the previous one of the same width, which becomes unreadable.
+  // Each stored result overwrites an earlier one of the same width, which becomes unreadable, unless keep() named it.
   Tensor layer_norm(const Tensor& x, const LayerNorm& norm);
   Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm);
   Tensor add(const Tensor& a, const Tensor& b);
@@ -105,9 +109,8 @@ class CalibrationOps {
   // For each part, the version of its slot in an activation file.
   using Versions = std::vector<int64_t>;
   size_t slot(size_t part, Sides side) const { return 2 * part + (side == Sides::changed); }
-  ActivationFile& sums(int64_t columns) {
-    return sums_.try_emplace(columns, scratch_, 2 * parts_.size()).first->second;
-  }
+  // Where the next operation stores its result: a file whose rows it need not keep.
+  ActivationFile& sums(int64_t columns);
 
   // Of the token rows of a part.
   std::span<const float> weights(size_t part) const {
@@ -148,7 +151,8 @@ class CalibrationOps {
   cpu::Workspace workspace_;
   cpu::CpuOps original_, changed_;
   std::filesystem::path scratch_;
-  std::map<int64_t, ActivationFile> sums_;    // of sums and norms, by columns; two slots a part
+  std::map<int64_t, std::list<ActivationFile>> sums_;  // of sums and norms, by columns; two slots a part
+  std::vector<Tensor> kept_;
   std::map<int64_t, ActivationFile> inputs_;  // of linears, by columns; a slot a part
 };
 

@@ -50,6 +50,7 @@ class Inspector {
     if (config.has("model_type")) result_.model_type = config.get<std::string>("model_type");
     try {
       const Model model = make_model(checkpoint_, {});
+      result_.model_type = model.model_type;
       for (const Parameter& p : model.parameters()) components_.emplace(p.name, p.component);
     } catch (const Error& error) {
       result_.warnings.emplace_back(error.what());

@@ -59,7 +59,7 @@ class MlxEmbeddingsJudge {
 
   ReaderVerdict judge() {
     const Config& config = checkpoint_.config();
-    const auto type = config.get_or<std::string>("model_type", "");
+    const std::string type = find_architecture(config).model_type;  // Jina's folders say "bert"
     const std::optional<MlxEmbeddingsModel> theirs = mlx_embeddings_model(type);
     if (!theirs)
       return verdict(

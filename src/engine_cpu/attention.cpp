@@ -8,6 +8,7 @@
 // KB. A block takes the keys that its queries see, all or those of a window: no matrix of all tokens by all
 // tokens exists. Values are not packed: their rows have the layout of a tile.
 #include <algorithm>
+#include <cstdlib>
 
 #include "engine_cpu/ops.h"
 #include "models/relative_position.h"
@@ -104,6 +105,14 @@ Tensor CpuOps::relative_biases(const RelativeBias& bias, int64_t heads, int64_t 
   return all;
 }
 
+Tensor CpuOps::linear_biases(const std::vector<float>& slopes, int64_t longest) {
+  Tensor all = workspace_.arena.tensor(static_cast<int64_t>(slopes.size()), 2 * longest - 1);
+  for (int64_t head = 0; head < all.rows(); ++head)
+    for (int64_t i = 0; i < all.columns(); ++i)
+      all.row(head)[i] = -slopes[static_cast<size_t>(head)] * static_cast<float>(std::abs(i - (longest - 1)));
+  return all;
+}
+
 Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch) {
   const int64_t columns = qkv[0].columns(), size = columns / spec.heads;
   const bool one_query = qkv[0].rows() != qkv[1].rows();  // one query for each text
@@ -114,6 +123,8 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
     longest = std::max<int64_t>(longest, batch.length(text));
   std::optional<Tensor> biases;
   if (spec.relative_bias) biases = relative_biases(*spec.relative_bias, spec.heads, longest);
+  std::vector<float> slopes;
+  if (spec.alibi) biases = linear_biases(slopes = alibi_slopes(spec.heads), longest);
   std::optional<Positions> positions;
   if (spec.disentangled) {
     const Disentangled& d = *spec.disentangled;
@@ -148,6 +159,7 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
               .count = group,
               .bias = biases ? biases->row(head * group) + longest - 1 : nullptr,
               .bias_stride = biases ? biases->stride() : 0,
+              .slopes = slopes.empty() ? nullptr : slopes.data() + head * group,
               .rotary = rotary,
               .query_norm = query_norm ? &*query_norm : nullptr,
               .key_norm = key_norm ? &*key_norm : nullptr,
@@ -168,16 +180,16 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
 void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot) {
   const Tensor &q = qkv[0], &k = qkv[1], &v = qkv[2];
   const bool made_rows = head.rotary != nullptr || head.query_norm != nullptr;
-  const bool plain =
-      head.bias == nullptr && head.positions == nullptr && !made_rows && head.count == 1 && head.sees_all();
+  const bool plain = (head.bias == nullptr || head.slopes != nullptr) && head.positions == nullptr &&
+                     !made_rows && head.count == 1 && head.sees_all();
   if (plain && out.has_operand() && bf16_.attend != nullptr && head.size % 32 == 0) {
     const int64_t bytes = bf16_.attend_bytes(head.tokens, head.size);
     const auto at = [&](const Tensor& t, int64_t row) { return t.row(row) + head.first_column; };
     auto* memory = reinterpret_cast<uint8_t*>(scratch(slot, bytes / static_cast<int64_t>(sizeof(float))));
-    return bf16_.attend(
-        {at(q, head.first_query), at(k, head.first_row), at(v, head.first_row), q.stride(), head.queries,
-         head.tokens, head.size, head.scale, at(out, head.first_query), out.stride()},
-        memory);
+    return bf16_.attend({at(q, head.first_query), at(k, head.first_row), at(v, head.first_row), q.stride(),
+                         head.queries, head.tokens, head.size, head.scale, at(out, head.first_query),
+                         out.stride(), head.slopes == nullptr ? 0 : *head.slopes},
+                        memory);
   }
   const int64_t n = head.tokens, panel = kernels_.panel, padded = up_to_multiple(n, panel);
   const int64_t seen =  // keys of a block of queries, at most

@@ -125,6 +125,7 @@ class CpuOps {
     int64_t first_column, kv_column, size, count;
     const float* bias;                     // of distance 0, or null
     int64_t bias_stride;                   // to the next head's
+    const float* slopes;                   // of the heads, where `bias` is linear, or null
     const RotaryTable* rotary;             // or null
     const RowNorm *query_norm, *key_norm;  // or null
     float scale;                           // of the scores
@@ -134,6 +135,7 @@ class CpuOps {
   };
   // [heads, 2 longest - 1]: the bias of each distance from -(longest - 1) on.
   Tensor relative_biases(const RelativeBias& bias, int64_t heads, int64_t longest);
+  Tensor linear_biases(const std::vector<float>& slopes, int64_t longest);
   // The table row of each distance from -(longest - 1) to longest - 1.
   const std::vector<int32_t>& position_rows(const Disentangled& d, int64_t longest);
   void attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot);

@@ -23,7 +23,7 @@ inline constexpr int64_t bf16_index(int64_t k, int64_t n) {
          k % 2;
 }
 
-// One head of one text: out = softmax(factor * queries keys^T) values. Rows are `ld` floats apart.
+// One head of one text: out = softmax(factor * queries keys^T + biases) values. Rows are `ld` floats apart.
 struct Attention {
   const float *queries, *keys, *values;  // [count][size], [tokens][size] twice
   ptrdiff_t ld;
@@ -31,6 +31,7 @@ struct Attention {
   float factor;
   float* out;  // [count][size]
   ptrdiff_t ld_out;
+  float slope = 0;  // the bias of query i and key j is -slope * |i - j|
 };
 
 // One panel of codes in the layout of int8_table.h, to be decoded: weight = scale * code + bias.

@@ -109,8 +109,10 @@ inline float plain_rotary_base(const Config& c, std::string_view key = "rope_the
 }
 
 // Accepts "auto_map", which names Python code of the model's authors, if all of it is classes of the family: their
-// names begin with one of `prefixes`. That code is what the family's plan computes. Errors: unsupported.
-inline void require_own_code(const Config& c, std::initializer_list<std::string_view> prefixes) {
+// names begin with one of `prefixes`. That code is what the family's plan computes. `family`: its name, where it is not
+// the "model_type". Errors: unsupported.
+inline void require_own_code(const Config& c, std::initializer_list<std::string_view> prefixes,
+                             const std::string& family = {}) {
   c.harmless({"auto_map"});
   if (!c.has("auto_map")) return;
   const auto of_family = [&](const nlohmann::json& value) {
@@ -126,7 +128,8 @@ inline void require_own_code(const Config& c, std::initializer_list<std::string_
           ErrorCode::unsupported,
           fmt::format("{}: \"auto_map\" has {}, which is not the code of a {}; the model brings its own "
                       "Python code, which this library can't run",
-                      c.where(), shown(value), printable(c.get<std::string>("model_type"))));
+                      c.where(), shown(value),
+                      printable(family.empty() ? c.get<std::string>("model_type") : family)));
 }
 
 }  // namespace mlxe

@@ -106,7 +106,12 @@ struct AttentionSpec {
   bool causal = false;              // a query sees no key after it
   std::optional<float> scale = {};  // of the products of queries and keys; none: 1 / sqrt(columns of a head)
   std::optional<Disentangled> disentangled = {};
+  // Linear biases (ALiBi): the scaled score of a query and a key `d` tokens apart, on either side, loses d times the
+  // head's slope. alibi_slopes() in models/relative_position.h has the slopes.
+  bool alibi = false;
 
+  // Whether the scores depend on positions beyond a mask.
+  bool biased() const noexcept { return relative_bias || disentangled || alibi; }
   int64_t group() const noexcept { return kv_heads > 0 ? heads / kv_heads : 1; }  // heads that share a key
   // With heads of `columns` columns.
   float scale_of(int64_t columns) const noexcept {

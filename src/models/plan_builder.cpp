@@ -84,6 +84,8 @@ ValueId PlanBuilder::attention(const std::string& name, const std::vector<ValueI
           fmt::format("{} heads do not divide {} columns", spec.heads, width));
   require(!spec.rotary || width / spec.heads % 2 == 0, name,
           fmt::format("rotary positions in heads of {} columns", width / spec.heads));
+  require(!spec.alibi || (!spec.rotary && !spec.relative_bias && !spec.disentangled), name,
+          "linear biases beside another kind of position");
   PlanOp op{.kind = OpKind::attention, .inputs = qkv, .outputs = {}, .attention = spec};
   require(spec.relative_bias.has_value() == bias_table.has_value(), name,
           "a relative bias and its table go together");

@@ -192,6 +192,7 @@ class Writer {
     if (op.attention.relative_bias)
       parts.push_back(fmt::format("{} buckets of distances to {}", op.attention.relative_bias->buckets,
                                   op.attention.relative_bias->max_distance));
+    if (op.attention.alibi) parts.push_back("linear biases of distances");
     if (const auto& d = op.attention.disentangled) {
       if (d->content_to_position) parts.push_back("content to position");
       if (d->position_to_content) parts.push_back("position to content");

@@ -19,6 +19,7 @@
 #include "models/eurobert.h"
 #include "models/gemma3.h"
 #include "models/gte.h"
+#include "models/jina_bert.h"
 #include "models/mobilebert.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
@@ -128,10 +129,12 @@ SequenceClassifier distilbert_classifier(const Config&) {
 
 // Models that were published with Python code of their own.
 constexpr std::string_view kOwnCode[] = {"auto_map"};
-constexpr std::string_view kGteKeys[] = {"auto_map", "position_embedding_type"};
+constexpr std::string_view kOwnCodeAndPositions[] = {"auto_map", "position_embedding_type"};
 constexpr std::string_view kT5Keys[] = {"is_encoder_decoder"};
 
-constexpr std::array<Architecture, 20> kArchitectures{{
+constexpr const char* kJinaBert = "jina_bert";
+
+constexpr std::array<Architecture, 21> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -195,9 +198,11 @@ constexpr std::array<Architecture, 20> kArchitectures{{
     {"nomic_bert", "nomic_bert", "NomicBertForSequenceClassification", "NomicBertForTokenClassification",
      make_nomic_bert, bert_classifier, "tests/data/tiny/nomic_bert", nullptr, kOwnCode},
     {"new", "new", "NewForSequenceClassification", "NewForTokenClassification", make_gte, bert_classifier,
-     "tests/data/tiny/new", nullptr, kGteKeys},
+     "tests/data/tiny/new", nullptr, kOwnCodeAndPositions},
     {"gte", "gte", "GteForSequenceClassification", "GteForTokenClassification", make_gte, bert_classifier,
-     "tests/data/tiny/gte_ner", nullptr, kGteKeys},
+     "tests/data/tiny/gte_ner", nullptr, kOwnCodeAndPositions},
+    {kJinaBert, "bert", "JinaBertForSequenceClassification", "JinaBertForTokenClassification", make_jina_bert,
+     bert_classifier, "tests/data/tiny/jina_bert", nullptr, kOwnCodeAndPositions},
 }};
 
 ProblemType problem_type(const Config& c) {
@@ -223,9 +228,9 @@ std::vector<std::string> class_names(const Config& config) {
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
   for (const std::string_view family :
-       {"Bert",       "DistilBert", "Roberta",    "XLMRoberta", "Camembert", "Electra", "Albert",
-        "MPNet",      "MobileBert", "ModernBert", "Deberta",    "DebertaV2", "Qwen3",   "Gemma3",
-        "Gemma3Text", "T5",         "T5Encoder",  "EuroBert",   "NomicBert", "New",     "Gte"})
+       {"Bert",       "DistilBert", "Roberta",   "XLMRoberta", "Camembert", "Electra", "Albert",     "MPNet",
+        "MobileBert", "ModernBert", "Deberta",   "DebertaV2",  "Qwen3",     "Gemma3",  "Gemma3Text", "T5",
+        "T5Encoder",  "EuroBert",   "NomicBert", "New",        "Gte",       "JinaBert"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;
@@ -278,7 +283,8 @@ std::span<const Architecture> architectures() noexcept {
 }
 
 const Architecture& find_architecture(const Config& config) {
-  const std::string type = config.get<std::string>("model_type");
+  std::string type = config.get<std::string>("model_type");
+  if (type == "bert" && has_alibi(config)) type = kJinaBert;  // as Jina publishes it
   std::string known;
   for (const Architecture& a : kArchitectures) {
     if (type == a.model_type) return a;

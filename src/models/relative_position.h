@@ -1,10 +1,12 @@
-// Buckets of relative positions, for attention in both directions: T5's and DeBERTa's.
+// What attention in both directions computes of relative positions: the buckets of T5 and DeBERTa, the slopes of ALiBi.
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <vector>
 
 namespace mlxe {
 
@@ -39,6 +41,20 @@ inline int64_t position_row(int64_t distance, int64_t span, int64_t buckets, int
     bucket = distance < 0 ? -past : past;
   }
   return std::clamp<int64_t>(bucket + span, 0, 2 * span - 1);
+}
+
+// The slopes of heads with linear biases, after Press et al. 2022 ("Train Short, Test Long: Attention with Linear Biases
+// Enables Input Length Extrapolation"). n heads, a power of two, have 2^(-8/n), 2^(-16/n), ... With another count, as in
+// the authors' code, the first n heads, the largest power of two below, have those slopes, and the others have the first,
+// third, ... slope of 2n heads.
+inline std::vector<float> alibi_slopes(int64_t heads) {
+  const auto power = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(heads)));
+  std::vector<float> slopes;
+  for (int64_t head = 0; head < heads; ++head) {
+    const auto steps = static_cast<double>(head < power ? 2 * (head + 1) : 2 * (head - power) + 1);
+    slopes.push_back(static_cast<float>(std::exp2(-4 * steps / static_cast<double>(power))));
+  }
+  return slopes;
 }
 
 }  // namespace mlxe

@@ -84,6 +84,13 @@ class PlanRun {
     else
       set(op.outputs[0], result_of(op));
   }
+  // The values made so far that operations after `i` read.
+  std::vector<Tensor> read_after(size_t i) const {
+    std::vector<Tensor> found;
+    for (size_t id = 0; id < values_.size(); ++id)
+      if (values_[id] && graph_.last_reader[id] > i) found.push_back(*values_[id]);
+    return found;
+  }
   // Drops the values that operation `i` is the last to read.
   void drop_read(size_t i) {
     for (const ValueId id : graph_.ops[i].inputs)
@@ -209,6 +216,7 @@ void run_plan(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch
     for (size_t i = first; i < past; ++i) {
       const PlanOp& op = graph.ops[i];
       if (!op.wanted_by.contains_any(wanted) || (start.tables != nullptr && graph.is_table(op))) continue;
+      if constexpr (requires { e.keep(run.read_after(i)); }) e.keep(run.read_after(i));
       run.run(op);
       run.drop_read(i);
     }

@@ -274,6 +274,7 @@ TEST_P(Bf16Gelu, IsWithinAMillionth) {
 struct Heads {
   int64_t tokens, size, ld;
   std::vector<float> q, k, v;
+  float slope = 0;  // of linear biases
 
   Heads(int64_t n, int64_t head_size) : tokens(n), size(head_size), ld(3 * head_size + 5) {
     std::mt19937 random(static_cast<uint32_t>(n + head_size));
@@ -290,7 +291,7 @@ struct Heads {
     uint8_t* scratch = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
     const auto past = static_cast<size_t>(scratch + kernels.attend_bytes(tokens, size) - memory.data());
     kernels.attend({q.data(), k.data(), v.data(), ld, tokens, tokens, size,
-                    1 / std::sqrt(static_cast<float>(size)), out.data(), size},
+                    1 / std::sqrt(static_cast<float>(size)), out.data(), size, slope},
                    scratch);
     EXPECT_EQ(out.back(), 77.0f);
     for (size_t i = past; i < memory.size(); ++i) EXPECT_EQ(memory[i], 0xee) << "written past the scratch";
@@ -315,7 +316,8 @@ struct Heads {
                            static_cast<double>(k[static_cast<size_t>(key * ld + d)]);
           s += p, squares += p * p;
         }
-        w[static_cast<size_t>(j)] = s / std::sqrt(static_cast<double>(size));
+        w[static_cast<size_t>(j)] = s / std::sqrt(static_cast<double>(size)) -
+                                    static_cast<double>(slope) * static_cast<double>(std::abs(i - j));
         noise = std::max(noise, std::sqrt(squares / static_cast<double>(size)));
         top = std::max(top, w[static_cast<size_t>(j)]);
       }
@@ -347,6 +349,20 @@ TEST_P(Bf16Attention, IsTheSoftmaxOfScoresTimesValues) {
       if (n == 1 || n > 20) continue;
       EXPECT_GT(heads.worst(heads(k_), true), 2) << "two keys swapped, " << n;
     }
+}
+
+TEST_P(Bf16Attention, HasLinearBiases) {
+  for (int64_t size : {32, 64})
+    for (int64_t n : {1, 2, 8, 9, 17, 33, 65, 130})
+      for (const float slope : {0.5f, 0.0625f}) {
+        Heads heads(n, size);
+        heads.slope = slope;
+        const std::vector<float> out = heads(k_);
+        EXPECT_LE(heads.worst(out), 1) << n << " tokens of " << size;
+        if (n < 8) continue;
+        heads.slope *= 2;  // the twin
+        EXPECT_GT(heads.worst(out), 2) << "another slope, " << n;
+      }
 }
 
 TEST_P(Bf16Attention, AQueryHasTheSameBitsWithAndWithoutOthers) {

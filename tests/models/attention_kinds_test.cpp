@@ -1,4 +1,4 @@
-// Attention that is not BERT's (relative bias, rotary positions, windows, fused matrices, gates, disentangled terms) and
+// Attention that is not BERT's (relative and linear biases, rotary positions, windows, fused matrices, gates, disentangled terms) and
 // shared layers, with 8-bit activations, in batches and for first tokens alone; and the config keys that choose it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -70,7 +70,7 @@ class AttentionKinds : public testing::TestWithParam<Kind> {};
 // 1.5 times the sum. A factor of 2 is allowed.
 constexpr double kAngle = 5e-4;
 double bound_of(Kind kind) {
-  return kind == Kind::modernbert ? 2 * kAngle : kAngle;
+  return kind == Kind::modernbert || kind == Kind::jina_bert ? 2 * kAngle : kAngle;
 }
 
 const std::vector<int> kLengths{5, 33, 1, 64, 129};
@@ -92,6 +92,7 @@ TEST_P(AttentionKinds, OneDamagedMatrixShows) {
     if (weight.name != "layers.1.attn.Wqkv.weight" &&
         weight.name != "encoder.albert_layer_groups.0.albert_layers.0.attention.value.weight" &&
         weight.name != "encoder.layer.1.attention.attn.v.weight" &&
+        weight.name != "encoder.layer.1.attention.self.value.weight" &&
         weight.name != "encoder.layer.1.attention.self.value_proj.weight")
       return;
     damaged.assign(weight.scales.begin(), weight.scales.end());
@@ -135,11 +136,13 @@ TEST_P(AttentionKinds, HeadsOfTheFirstTokenKeepTheirBits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, AttentionKinds,
-                         testing::Values(Kind::albert, Kind::mpnet, Kind::modernbert, Kind::deberta_v2),
+                         testing::Values(Kind::albert, Kind::mpnet, Kind::modernbert, Kind::deberta_v2,
+                                         Kind::jina_bert),
                          [](const auto& kind) {
                            return std::string(kind.param == Kind::albert       ? "albert"
                                               : kind.param == Kind::mpnet      ? "mpnet"
                                               : kind.param == Kind::modernbert ? "modernbert"
+                                              : kind.param == Kind::jina_bert  ? "jina_bert"
                                                                                : "deberta_v2");
                          });
 

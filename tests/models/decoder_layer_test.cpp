@@ -1,5 +1,5 @@
 // What a decoder's layer has beside BERT's: RMS norms, heads that share keys, heads of another width, norms of queries
-// and keys, a causal mask. Against a naive forward pass in double precision, and against itself.
+// and keys, a causal mask, linear biases. Against a naive forward pass in double precision, and against itself.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -45,6 +45,11 @@ void swap_key_heads(naive::AttentionKind&, naive::Weights& w) {
   std::swap_ranges(keys.v.begin(), keys.v.begin() + kSize * kHidden, keys.v.begin() + kSize * kHidden);
 }
 
+// Of the last head, by an eighth.
+void change_slope(naive::AttentionKind& kind, naive::Weights&) {
+  kind.slopes.back() *= 1.125;
+}
+
 std::vector<Case> cases() {
   using Kind = naive::AttentionKind;
   return {
@@ -65,6 +70,13 @@ std::vector<Case> cases() {
       {"scaled_rotary",
        {.heads = 4, .rotary = Rotary{.base = kBase, .scale = 0.75f}},
        [](Kind& k, auto&) { k.rotary_scale = 1; }},
+      {"linear_biases", {.heads = 4, .alibi = true}, change_slope},
+      // No power of two: the last heads' slopes lie between those of the others.
+      {"linear_biases_of_six_heads", {.heads = 6, .alibi = true}, change_slope},
+      {"linear_biases_of_ten_heads_in_a_window", {.heads = 10, .window = 9, .alibi = true}, change_slope},
+      {"causal_linear_biases_of_grouped_heads",
+       {.heads = 6, .kv_heads = 3, .causal = true, .alibi = true},
+       [](Kind& k, auto&) { k.slopes = naive::alibi_slopes(8); }},
       {"all",
        {.heads = 4, .kv_heads = 2, .rotary = Rotary{kBase}, .norms = HeadNorms{kRms, kRms}, .causal = true},
        [](Kind& k, auto&) { k.rotary_base *= 1.1; }},
@@ -116,7 +128,8 @@ naive::AttentionKind kind_of(const AttentionSpec& spec) {
           .rotary_base = spec.rotary ? static_cast<double>(spec.rotary->base) : 0,
           .rotary_scale = spec.rotary ? static_cast<double>(spec.rotary->scale) : 1,
           .scale = static_cast<double>(spec.scale.value_or(0)),
-          .epsilon = static_cast<double>(kEpsilon)};
+          .epsilon = static_cast<double>(kEpsilon),
+          .slopes = spec.alibi ? naive::alibi_slopes(spec.heads) : std::vector<double>()};
 }
 
 double silu(double x) {
@@ -317,6 +330,7 @@ TEST(DecoderPlan, IsPrintedAndCheckedWithItsHeads) {
               AllOf(HasSubstr("words by ids [96, 64] times 3"), HasSubstr("rms norm, 1 + weight")));
   EXPECT_THAT(printed({.heads = 4, .rotary = Rotary{kBase, 4}, .scale = 0.25f}),
               HasSubstr("4 heads, scale 0.25, rotary, base 10000, positions times 4"));
+  EXPECT_THAT(printed({.heads = 6, .alibi = true}), HasSubstr("6 heads, linear biases of distances"));
   PlanBuilder p;
   const ValueId x = p.lookup(std::array{std::pair(p.table("words", 10, 8), RowIndex::ids)});
   EXPECT_THAT(error_text(
@@ -331,6 +345,12 @@ TEST(DecoderPlan, IsPrintedAndCheckedWithItsHeads) {
                   },
                   ErrorCode::internal),
               HasSubstr("self: queries have 8 columns, keys or values 8 for 2 of 4 heads"));
+  EXPECT_THAT(error_text(
+                  [&] {
+                    p.attention("self", {x, x, x}, {.heads = 4, .rotary = Rotary{}, .alibi = true});
+                  },
+                  ErrorCode::internal),
+              HasSubstr("self: linear biases beside another kind of position"));
 }
 
 }  // namespace

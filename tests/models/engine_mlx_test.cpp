@@ -156,10 +156,12 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"qwen3_f32", Kind::qwen3, plain(Dtype::f32)}, Case{"qwen3_affine4", Kind::qwen3, affine(4, 64)},
         Case{"gemma3_f32", Kind::gemma3, plain(Dtype::f32)},
         Case{"gemma3_affine4", Kind::gemma3, affine(4, 64)}, Case{"gte_f32", Kind::gte, plain(Dtype::f32)},
-        Case{"gte_affine4", Kind::gte, affine(4, 64)}, Case{"bert_affine2", Kind::bert, affine(2, 32)},
-        Case{"bert_affine3", Kind::bert, affine(3, 64)}, Case{"bert_affine4", Kind::bert, affine(4, 64)},
-        Case{"bert_affine5", Kind::bert, affine(5, 32)}, Case{"bert_affine6", Kind::bert, affine(6, 64)},
-        Case{"bert_affine8", Kind::bert, affine(8, 64)},
+        Case{"gte_affine4", Kind::gte, affine(4, 64)},
+        Case{"jina_bert_f32", Kind::jina_bert, plain(Dtype::f32)},
+        Case{"jina_bert_affine4", Kind::jina_bert, affine(4, 64)},
+        Case{"bert_affine2", Kind::bert, affine(2, 32)}, Case{"bert_affine3", Kind::bert, affine(3, 64)},
+        Case{"bert_affine4", Kind::bert, affine(4, 64)}, Case{"bert_affine5", Kind::bert, affine(5, 32)},
+        Case{"bert_affine6", Kind::bert, affine(6, 64)}, Case{"bert_affine8", Kind::bert, affine(8, 64)},
         Case{"bert_affine8_f32", Kind::bert, affine(8, 32, Dtype::f32)},
         Case{"bert_affine4_bf16", Kind::bert, affine(4, 64, Dtype::bf16)},
         Case{"distilbert_affine8", Kind::distilbert, affine(8, 64)},
@@ -189,6 +191,19 @@ TEST(MlxEngine, WindowsOfLongTexts) {
 }
 
 // The twin: the comparison above notices a changed exponent of one scale of one matrix.
+// The scores of the longer text are more than one block.
+TEST(MlxEngine, LinearBiasesOfLongTexts) {
+  SKIP_WITHOUT_MLX();
+  Pair pair(Kind::jina_bert, kFloat);
+  const RunRequest request{.batch = test::random_batch({4200, 30}), .wanted = {Output::hidden}};
+  const Matrix expected = pair.expected(request)[Output::hidden],
+               actual = pair.actual(request)[Output::hidden];
+  EXPECT_LE(difference(actual, expected), kTolerance * largest(expected));
+  // The twin: no biases.
+  for (PlanOp& op : pair.cpu_model.plan.whole.ops) op.attention.alibi = false;
+  EXPECT_GT(difference(actual, pair.expected(request)[Output::hidden]), 10 * kTolerance * largest(expected));
+}
+
 TEST(MlxEngine, NoticesOneDamagedScale) {
   SKIP_WITHOUT_MLX();
   std::vector<std::byte> damaged;

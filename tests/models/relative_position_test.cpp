@@ -1,9 +1,11 @@
-// The buckets of relative positions against transformers.
+// The buckets of relative positions against transformers, the slopes of linear biases against those published.
 #include "models/relative_position.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 #include <vector>
 
 namespace mlxe::test::relative_position_test {
@@ -83,6 +85,24 @@ TEST(RelativePosition, WithoutBucketsEachDistanceHasARow) {
   EXPECT_EQ(position_row(0, 12, 0, 12), 12);
   EXPECT_EQ(position_row(11, 12, 0, 12), 23);
   EXPECT_EQ(position_row(500, 12, 0, 12), 23);
+}
+
+// get_slopes() of the authors' code (attention_with_linear_biases), as exponents of two.
+TEST(RelativePosition, SlopesOfLinearBiases) {
+  const std::pair<int64_t, std::vector<float>> kExponents[] = {
+      {1, {-8}},
+      {2, {-4, -8}},
+      {3, {-4, -8, -2}},
+      {6, {-2, -4, -6, -8, -1, -3}},
+      {8, {-1, -2, -3, -4, -5, -6, -7, -8}},
+      {12, {-1, -2, -3, -4, -5, -6, -7, -8, -0.5f, -1.5f, -2.5f, -3.5f}},
+  };
+  for (const auto& [heads, exponents] : kExponents) {
+    const std::vector<float> slopes = alibi_slopes(heads);
+    ASSERT_EQ(slopes.size(), exponents.size());
+    for (size_t i = 0; i < slopes.size(); ++i)
+      EXPECT_FLOAT_EQ(slopes[i], std::exp2(exponents[i])) << i << " of " << heads;
+  }
 }
 
 }  // namespace

@@ -63,33 +63,12 @@ const Named kSchemes[] = {
 };
 
 TEST(Convert, PredictsEveryByteOfTheFolder) {
-  for (const char* model : {"bert",
-                            "bert_old_names",
-                            "bert_sharded",
-                            "bert_f64",
-                            "bert_f16",
-                            "bert_odd",
-                            "distilbert_cls",
-                            "roberta_cls",
-                            "xlm_roberta",
-                            "electra",
-                            "albert",
-                            "mobilebert",
-                            "mpnet",
-                            "modernbert",
-                            "qwen3",
-                            "qwen3_lm",
-                            "gemma3_lm",
-                            "st_gemma3",
-                            "t5",
-                            "t5_lm",
-                            "st_dense",
-                            "eurobert_cls",
-                            "nomic_bert",
-                            "new",
-                            "deberta_v2_cls",
-                            "deberta_v2_conv",
-                            "deberta"})
+  for (const char* model : {"bert",           "bert_old_names", "bert_sharded",    "bert_f64",    "bert_f16",
+                            "bert_odd",       "distilbert_cls", "roberta_cls",     "xlm_roberta", "electra",
+                            "albert",         "mobilebert",     "mpnet",           "modernbert",  "qwen3",
+                            "qwen3_lm",       "gemma3_lm",      "st_gemma3",       "t5",          "t5_lm",
+                            "st_dense",       "eurobert_cls",   "nomic_bert",      "new",         "jina_bert",
+                            "jina_bert_code", "deberta_v2_cls", "deberta_v2_conv", "deberta"})
     for (const Named& scheme : kSchemes) {
       SCOPED_TRACE(std::string(model) + ", " + scheme.name);
       const TemporaryFolder folder;
@@ -796,15 +775,18 @@ TEST(Convert, WordsOfT5AreStoredOnceUnderEitherName) {
 
 TEST(MlxEmbeddingsLayout, RefusesAnArchitectureTheReaderHasNoModelFor) {
   const TemporaryFolder folder;
-  EXPECT_THAT(error_text(
-                  [&] {
-                    convert({.model = tiny("electra"),
-                             .output = folder / "out",
-                             .scheme = kAffine8g32,
-                             .layout = Layout::mlx_embeddings});
-                  },
-                  ErrorCode::unsupported),
-              HasSubstr("this version writes no electra for mlx-embeddings; use --layout hf"));
+  // jina_bert, whose config.json says "bert".
+  for (const char* model : {"electra", "jina_bert"})
+    EXPECT_THAT(
+        error_text(
+            [&] {
+              convert({.model = tiny(model),
+                       .output = folder / "out",
+                       .scheme = kAffine8g32,
+                       .layout = Layout::mlx_embeddings});
+            },
+            ErrorCode::unsupported),
+        HasSubstr(fmt::format("this version writes no {} for mlx-embeddings; use --layout hf", model)));
   EXPECT_THAT(names_in(folder.path()), IsEmpty());
 }
 

@@ -188,6 +188,11 @@ TEST(Inspect, KnowsWhatMlxEmbeddingsLoads) {
   const auto verdict = [](const fs::path& model) { return reader(inspect_model(model), "mlx-embeddings"); };
   // What --layout mlx-embeddings can't write is not promised.
   EXPECT_THAT(verdict(tiny("electra")).why, ElementsAre("this version writes no \"electra\" for it"));
+  // config.json says "bert".
+  EXPECT_EQ(inspect_model(tiny("jina_bert")).model_type, "jina_bert");
+  EXPECT_FALSE(verdict(tiny("jina_bert")).loads);
+  EXPECT_THAT(verdict(converted(folder, "jina_bert", kAffine4)).why,
+              ElementsAre("this version writes no \"jina_bert\" for it"));
   // Its ModernBERT takes the encoder alone, but no head for tokens and no bias in a head's dense.
   EXPECT_TRUE(verdict(tiny("modernbert")).loads);
   EXPECT_THAT(verdict(tiny("modernbert")).why, ElementsAre(HasSubstr("was not compared")));

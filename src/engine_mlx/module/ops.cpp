@@ -140,7 +140,14 @@ struct MlxOps::ScoreBlock {
 };
 
 std::optional<mx::array> MlxOps::position_scores(const AttentionSpec& spec, const ScoreBlock& block) const {
-  if (!spec.relative_bias && !spec.disentangled) return std::nullopt;
+  if (!spec.biased()) return std::nullopt;
+  if (spec.alibi) {
+    std::vector<float> slopes = alibi_slopes(spec.heads);
+    for (float& slope : slopes) slope = -slope;
+    const mx::array by_head(slopes.data(), {1, static_cast<int>(spec.heads), 1, 1}, mx::float32);
+    const mx::array apart = mx::expand_dims(mx::abs(block.distances()), {0, 1});
+    return mx::astype(mx::multiply(by_head, apart), block.values[0].dtype());
+  }
   const int lowest = block.lowest(), highest = block.highest();
   const auto rows_of_distances = [&](auto row_of) {
     std::vector<int32_t> rows;
@@ -213,7 +220,7 @@ mx::array MlxOps::attend(const std::vector<mx::array>& qkv, const AttentionSpec&
   const float scale = spec.scale_of(size);
   const auto window = static_cast<int>(spec.window);
   // MLX's own causal mask lets the last query see the last key, as here.
-  const bool by_mode = spec.causal && window == 0 && !spec.relative_bias && !spec.disentangled && !chunk.mask;
+  const bool by_mode = spec.causal && window == 0 && !spec.biased() && !chunk.mask;
   const auto fit = static_cast<int>(std::min<int64_t>(scores / (int64_t{texts} * heads * length), queries));
   const int step = window > 0 ? std::min(kWindowQueries, queries) : std::max(1, fit);
   std::vector<mx::array> blocks;

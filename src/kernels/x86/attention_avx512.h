@@ -143,13 +143,27 @@ struct Bf16Attention {
             sums, [](__m512 x, __m512 y) __attribute__((always_inline)) { return _mm512_add_ps(x, y); }));
   }
 
+  // Adds -slope * |query - key| to each row of scores. The first row's query has number `first`.
+  static void add_linear_biases(float* scores, int64_t first, int64_t padded, float slope) {
+    const __m512 factor = _mm512_set1_ps(slope);
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    for (int64_t i = 0; i < P::kRows; ++i)
+      for (int64_t j = 0; j < padded; j += 16) {
+        const __m512i apart =
+            _mm512_abs_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(j - (first + i)))));
+        float* at = scores + i * padded + j;
+        _mm512_storeu_ps(at, _mm512_fnmadd_ps(factor, _mm512_cvtepi32_ps(apart), _mm512_loadu_ps(at)));
+      }
+  }
+
   static void attend(const Attention& a, uint8_t* memory) {
     const int64_t n = a.tokens, size = a.size, padded = round_up(n, 32);
     const Scratch s = pieces(memory, padded, size);
     const P products;
     pack_keys(a.keys, a.ld, n, padded, size, s.keys);
     pack_values(a.values, a.ld, n, padded, size, s.values);
-    const __m512 factor = _mm512_set1_ps(a.factor * 1.44269504f);  // scores become exponents of 2
+    constexpr float kLog2E = 1.44269504f;  // scores become exponents of 2
+    const __m512 factor = _mm512_set1_ps(a.factor * kLog2E);
     for (int64_t first = 0; first < a.count; first += P::kRows) {
       const int64_t rows = a.count - first < P::kRows ? a.count - first : P::kRows;
       for (int64_t i = 0; i < P::kRows; ++i) {
@@ -160,6 +174,7 @@ struct Bf16Attention {
                                       _mm512_mul_ps(_mm512_loadu_ps(q + d + 16), factor)));
       }
       products.scores(s.queries, size, s.keys, padded, s.scores, padded);
+      if (a.slope != 0) add_linear_biases(s.scores, first, padded, a.slope * kLog2E);
       __m512 inverse[P::kRows / 8];
       for (int64_t i = 0; i < P::kRows / 8; ++i)
         inverse[i] = softmax_eight(s.scores + 8 * i * padded, n, padded, s.weights + 8 * i * padded);
