@@ -47,14 +47,13 @@ CalibrationOps::CalibrationOps(const std::deque<cpu::Weight>& original,
   }
 }
 
-void CalibrationOps::weigh_first_tokens(float share) {
-  for (const TextRange& part : parts_)
-    for (int64_t text = 0; text < part.batch.texts(); ++text) {
-      const int64_t others = part.batch.length(text) - 1;
-      const auto first = weights_.begin() + part.first_token + part.batch.offsets[static_cast<size_t>(text)];
-      *first = share;
-      std::fill_n(first + 1, others, (1 - share) / static_cast<float>(std::max<int64_t>(others, 1)));
-    }
+void CalibrationOps::weigh_tokens(const Batch& batch, std::span<const int32_t> rows, float share) {
+  for (int64_t text = 0; text < batch.texts(); ++text) {
+    const int64_t others = batch.length(text) - 1;
+    std::fill_n(weights_.begin() + batch.offsets[static_cast<size_t>(text)], batch.length(text),
+                (1 - share) / static_cast<float>(std::max<int64_t>(others, 1)));
+    weights_[static_cast<size_t>(rows[static_cast<size_t>(text)])] = share;
+  }
 }
 
 bool CalibrationOps::round(Group& group, const Node* beside, const Summands& each) {
@@ -194,17 +193,26 @@ CalibrationOps::Tensor CalibrationOps::attention(const std::vector<Tensor>& qkv,
 
 CalibrationOps::Tensor CalibrationOps::convolution(const Tensor& x, const Convolution& c, const Batch&) {
   x->prepare();
+  return store_apart([&](size_t part, Sides sides) {
+    const Part in = x->rows(part, sides);
+    return on(sides, [&](auto& ops, auto side) { return ops.convolution(in.*side, c, parts_[part].batch); });
+  });
+}
+
+CalibrationOps::Tensor CalibrationOps::keep(const Tensor& x) {
+  x->prepare();
+  return store_apart([&](size_t part, Sides sides) { return x->rows(part, sides); });
+}
+
+CalibrationOps::Tensor CalibrationOps::store_apart(const Make& make) {
   const auto file = std::make_shared<ActivationFile>(scratch_, 2 * parts_.size());
   auto versions = std::make_shared<Versions>(2 * parts_.size());
-  for (size_t i = 0; i < parts_.size(); ++i) {
-    const Part in = x->rows(i, Sides::both);
+  for (size_t i = 0; i < parts_.size(); ++i)
     for (const Sides side : {Sides::original, Sides::changed}) {
-      const Part made =
-          on(side, [&](auto& ops, auto of) { return ops.convolution(in.*of, c, parts_[i].batch); });
+      const Part made = make(i, side);
       (*versions)[slot(i, side)] =
           file->put(slot(i, side), side == Sides::original ? made.original : made.changed, pool_);
     }
-  }
   const auto rows = [this, file, versions](size_t part, Sides sides) {
     const auto get = [&](Sides side) {
       return file->get(slot(part, side), (*versions)[slot(part, side)], workspace_.arena, pool_);

@@ -4,7 +4,8 @@
 // Evaluation is lazy: a Tensor is a function that computes its rows. An ActivationFile stores
 //   sums (add, add_layer_norm);
 //   outputs of a layer norm whose input is not stored;
-//   inputs, on the changed side, of a linear whose outputs are added to another value.
+//   inputs, on the changed side, of a linear whose outputs are added to another value;
+//   apart, outputs of a convolution, and of a layer that later layers read (an encoder's, which its decoder reads).
 // Rows of tables are computed again whenever an attention reads them, with the weights as they are then. A matrix that
 // tokens and tables share is rounded for its tokens: the attention's queries, keys and values come before its tables. A
 // matrix that only tables read is rounded for their rows.
@@ -68,11 +69,14 @@ class CalibrationOps {
   CalibrationOps(const std::deque<cpu::Weight>& original, const std::deque<cpu::Weight>& changed,
                  const Batch& batch, const std::filesystem::path& scratch, ThreadPool& pool, Fitter& fitter);
 
-  // From here on the first token of a text has the weight `share`, and its other tokens share the rest. All texts
-  // have the same weight.
-  void weigh_first_tokens(float share);
+  // From here on one token of each text, whose row of the batch `rows` names, has the weight `share`, and the text's
+  // other tokens share the rest. All texts have the same weight.
+  void weigh_tokens(const Batch& batch, std::span<const int32_t> rows, float share);
   // Rounds the linears that x depends on. Computes no rows of x.
   void need(const Tensor& x) { x->prepare(); }
+
+  // x in a file of its own, for a value that is read after later sums.
+  Tensor keep(const Tensor& x);
 
   Tensor embed(std::span<const Lookup> lookups);
   Tensor all_rows(const Embedding& table);
@@ -129,6 +133,8 @@ class CalibrationOps {
   using Make = std::function<Part(size_t part, Sides sides)>;
   enum class Fit { as_made, as_stored };
   Tensor store(const Make& make, const LayerNorm* norm, Fit fit_to, std::shared_ptr<Versions> originals);
+  // Stores both sides in a file of its own, which nothing overwrites.
+  Tensor store_apart(const Make& make);
   // a + b, then the norm if it is not null.
   Tensor store_sum(const Tensor& a, const Tensor& b, const LayerNorm* norm);
 
