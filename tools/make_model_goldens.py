@@ -65,7 +65,8 @@ def fill(model, seed):
         elif tensor.ndim == 2:
             gain = 1.0
             if any(part in name for part in ("query", "key", "q_lin", "k_lin", "attn.q", "attn.k")):
-                gain = 0.6  # a softmax over several tokens, not over one
+                # a softmax over several tokens, not over one; BART's decoder prefers some of the encoder's more clearly
+                gain = 1.5 if "encoder_attn" in name else 0.6
             elif name.endswith(("SelfAttention.q.weight", "SelfAttention.k.weight")):
                 gain = 0.3  # the scores are not scaled
             elif name in ("classifier.weight", "classifier.out_proj.weight", "classification_head.out_proj.weight"):

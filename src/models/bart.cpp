@@ -4,7 +4,11 @@
 
 #include <array>
 #include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "mlx_encoder/error.h"
 #include "models/plan_builder.h"

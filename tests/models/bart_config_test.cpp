@@ -41,8 +41,8 @@ Config changed(const json& changes) {
 }
 
 TEST(BartConfigKeys, OfBartLargeMnli) {
-  const Config json = changed(json::object());
-  const BartConfig config = read_bart_config(json, BartKind::bart);
+  const Config published = changed(json::object());
+  const BartConfig config = read_bart_config(published, BartKind::bart);
   EXPECT_EQ(config.encoder.layers, 12);
   EXPECT_EQ(config.decoder.heads, 16);
   EXPECT_EQ(config.decoder.feed_forward_width, 4096);
@@ -51,7 +51,7 @@ TEST(BartConfigKeys, OfBartLargeMnli) {
   EXPECT_EQ(config.padding_id, 1);
   EXPECT_EQ(config.start_id, 2);
   EXPECT_EQ(config.end_id, 2);
-  EXPECT_THAT(json.unknown_keys(), IsEmpty());
+  EXPECT_THAT(published.unknown_keys(), IsEmpty());
   const Plan plan = bart(config);
   EXPECT_EQ(plan.max_tokens, 1024);
   EXPECT_EQ(plan.layers(), 24);

@@ -253,7 +253,7 @@ TEST_P(Bart, EqualsTheNaiveForwardOnMlx) {
 
 TEST_P(Bart, AMistakeOfTheDecoderShows) {
   const auto error = [](const Mistakes& wrong) {
-    return largest_error(GetParam(), make_cpu_engine({.threads = 2}), wrong);
+    return largest_error(GetParam(), make_cpu_engine({.threads = 2}), wrong, {5, 33});
   };
   for (bool Mistakes::*mistake :
        {&Mistakes::same_ids, &Mistakes::other_start, &Mistakes::no_offset, &Mistakes::sees_later,

@@ -270,7 +270,7 @@ TEST(TokenizerFolder, of_mbart_adds_the_language_its_settings_say) {
   const nlohmann::json mbart50{{"tokenizer_class", "MBart50TokenizerFast"}};
   EXPECT_THAT(ids(mbart50), ElementsAre(223, 68, 62, 63, 57, 63, 2));
   EXPECT_THAT(loaded(mbart50).encode("The cat sat").ids, ElementsAre(223, 68, 62, 63, 57, 63, 2));
-  EXPECT_FALSE(loaded({}).gives_type_ids());
+  EXPECT_FALSE(loaded(nlohmann::json::object()).gives_type_ids());
   EXPECT_THAT(error_text(
                   [&] {
                     loaded({{"src_lang", "xx_YY"}});
