@@ -9,7 +9,8 @@ tools/requirements-goldens-5.txt).
 Each folder gets golden.safetensors. A group of texts is stored ragged: `ids` [T], `token_types` [T], `offsets` [B + 1];
 groups are random token ids ("" prefix), `texts.` and `pairs.` (tokenized from texts.json), `query.` (the texts behind
 the prompt "query", with `pool_from` [B] if poolings leave it out). Results, float32:
-    layers.N       [T, D]   after the embeddings (0) and after each layer, of the "" group
+    layers.N       [T, D]   after the embeddings (0) and after each layer, of the "" group; of BART the encoder's, then
+                            those of the decoder's layers
     pooler         [B, D]   logits, probabilities [B, labels]   sentence [B, D']   token_logits [T, labels]
 Every result is computed on the folder as saved, each text alone, in float32, and then checked: a padded batch gives
 the same within BATCH_TOLERANCE, float64 arithmetic within FLOAT64_TOLERANCE (relative to the largest value).
@@ -37,6 +38,7 @@ import tiny_tokenizers
 
 OUT = Path(__file__).resolve().parent.parent / "tests" / "data" / "tiny"
 MAX_FOLDER_BYTES = 200_000
+MAX_FOLDER_BYTES_OF_BART = 300_000  # an encoder and a decoder
 MAX_TOKENS = 40
 BATCH_TOLERANCE = 2e-6
 FLOAT64_TOLERANCE = 2e-6
@@ -64,13 +66,14 @@ def fill(model, seed):
         elif tensor.ndim == 2:
             gain = 1.0
             if any(part in name for part in ("query", "key", "q_lin", "k_lin", "attn.q", "attn.k")):
-                gain = 0.6  # a softmax over several tokens, not over one
+                # a softmax over several tokens, not over one; BART's decoder prefers some of the encoder's more clearly
+                gain = 1.5 if "encoder_attn" in name else 0.6
             elif name.endswith(("SelfAttention.q.weight", "SelfAttention.k.weight")):
                 gain = 0.3  # the scores are not scaled
-            elif name in ("classifier.weight", "classifier.out_proj.weight"):
+            elif name in ("classifier.weight", "classifier.out_proj.weight", "classification_head.out_proj.weight"):
                 gain = 3.0  # probabilities that are far from equal
             value *= gain / np.sqrt(tensor.shape[1])
-            if "pooler" not in name and "classifier" not in name:  # there it would saturate the tanh
+            if not any(part in name for part in ("pooler", "classifi")):  # there it would saturate the tanh
                 value[:, random.integers(tensor.shape[1])] *= 4
         elif tensor.ndim == 3:  # of a convolution
             value /= np.sqrt(tensor.shape[1] * tensor.shape[2])
@@ -144,6 +147,9 @@ def random_texts(seed, config, lengths, literal_pad):
         for first, second in ((5, 4), (1, 16)):
             ids = random.integers(5, config.vocab_size, first + second).tolist()
             texts.append((ids, [0] * first + [1] * second))
+    if config.model_type in ("bart", "mbart"):  # one token ends each text; mBART's language may follow it
+        for ids, _ in texts:
+            ids[-2 if config.model_type == "mbart" and len(ids) > 1 else -1] = config.eos_token_id
     return texts
 
 
@@ -180,7 +186,10 @@ def run(model, texts, batches):
     for batch in batches:
         with torch.no_grad():
             out = model(**inputs_of(model.config, texts, batch), output_hidden_states=True)
-            layers = list(out.hidden_states)
+            if "decoder_hidden_states" in out:  # the first are embeddings
+                layers = [*out.encoder_hidden_states, *out.decoder_hidden_states[1:]]
+            else:
+                layers = list(out.hidden_states)
             final_norm = getattr(getattr(model, "model", model), "final_norm", None)
             if final_norm is not None:  # transformers 5 counts it to the last layer, 4 to none
                 layers[-1] = final_norm(layers[-1])
@@ -246,7 +255,7 @@ def golden_of(folder, lengths, seed, make=AutoModel):
                 part |= run_sentence(model, texts, batches, pool_from)
         golden.results(prefix, *parts)
 
-    literal_pad = config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet")
+    literal_pad = config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet", "bart", "mbart")
     add("", random_texts(seed, config, lengths, literal_pad), lambda name: True, is_sentence)
 
     limit = st.max_seq_length if st else tokenizer.model_max_length
@@ -274,7 +283,7 @@ def golden_of(folder, lengths, seed, make=AutoModel):
             ours = golden.tensors["texts.probabilities"][row]
             for index, label in config.id2label.items():
                 assert abs(scores[label] - ours[index].item()) <= 2e-6 * max(1, abs(scores[label])), folder
-    golden.write()
+    golden.write(MAX_FOLDER_BYTES_OF_BART if config.model_type in ("bart", "mbart") else MAX_FOLDER_BYTES)
 
 
 # ---- the folders
@@ -289,6 +298,7 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "mpnet": tiny_tokenizers.wordpiece_of_mpnet, "modernbert": tiny_tokenizers.byte_level_bpe_without_class,
               "qwen3": tiny_tokenizers.byte_level_bpe_of_qwen, "gemma3_text": tiny_tokenizers.bpe_of_gemma,
               "t5": tiny_tokenizers.unigram_of_t5,
+              "bart": tiny_tokenizers.byte_level_bpe_of_bart, "mbart": tiny_tokenizers.unigram_of_mbart,
               "eurobert": tiny_tokenizers.byte_level_bpe_without_class, "nomic_bert": tiny_tokenizers.wordpiece,
               "gte": tiny_tokenizers.wordpiece,
               "jina_bert": tiny_tokenizers.wordpiece,
@@ -296,7 +306,7 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "deberta": tiny_tokenizers.byte_level_bpe_of_deberta}
 # have no other files
 WITHOUT_JSON = (tiny_tokenizers.unigram, tiny_tokenizers.unigram_of_albert, tiny_tokenizers.unigram_of_t5,
-                tiny_tokenizers.unigram_of_deberta)
+                tiny_tokenizers.unigram_of_deberta, tiny_tokenizers.unigram_of_mbart)
 
 
 def labels(*names):
@@ -331,6 +341,10 @@ def make_model(folder, kind, seed, auto, dtype=torch.float32, tokenizer_json=Tru
     elif kind == "mobilebert":
         config = BERT | dict(hidden_size=64, embedding_size=32, intra_bottleneck_size=32,
                              intermediate_size=32, num_feedforward_networks=2, num_hidden_layers=1) | options
+    elif kind in ("bart", "mbart"):  # each size of the two halves has a value of its own
+        config = dict(d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+                      decoder_attention_heads=2, encoder_ffn_dim=64, decoder_ffn_dim=32,
+                      max_position_embeddings=MAX_TOKENS) | options
     elif kind == "t5":  # distances from 12 on share a bucket
         config = dict(d_model=32, d_kv=16, d_ff=64, num_heads=4, num_layers=2, relative_attention_num_buckets=12,
                       relative_attention_max_distance=12) | options
@@ -373,7 +387,29 @@ def classifier(kind, lengths=SHORT, **options):
 
 def nli(name, seed):
     classifier("distilbert", **labels("entailment", "neutral", "contradiction"))(name, seed + 1)  # a seed not near 0 or 1
-    folder = OUT / name
+    zero_shot(OUT / name)
+
+
+def bart_nli(name, seed):
+    """The classes of bart-large-mnli; a decoder of one layer, as distilbart-mnli-12-1 has it."""
+    classifier("bart", decoder_layers=1, tokenizer_json=False,
+               **labels("contradiction", "neutral", "entailment"))(name, seed)
+    zero_shot(OUT / name)
+    as_published_mnli(OUT / name)
+
+
+def as_published_mnli(folder):
+    """With the keys of bart-large-mnli and distilbart that transformers does not write."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config |= dict(_num_labels=3, add_bias_logits=False, add_final_layer_norm=False, classif_dropout=0.0,
+                   extra_pos_embeddings=2, force_bos_token_to_be_generated=False, gradient_checkpointing=False,
+                   normalize_before=False, normalize_embedding=True, output_past=False, save_step=9,
+                   static_position_embeddings=False)
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def zero_shot(folder):
     ask = transformers.pipeline("zero-shot-classification", model=str(folder), device="cpu")
     cases = []
     for multi_label in (False, True):
@@ -584,6 +620,12 @@ FOLDERS = {
                       relative_attention_max_distance=20),
     "t5_lm": language_model("t5", transformers.AutoModelForSeq2SeqLM, num_layers=1, num_decoder_layers=1, d_ff=32,
                             d_kv=8, tie_word_embeddings=False),
+    "bart": plain("bart", SHORT, scale_embedding=True, activation_function="relu", encoder_layers=1),
+    "bart_cls": classifier("bart", **labels("calm", "windy", "stormy")),
+    "bart_nli": bart_nli,
+    "bart_lm": language_model("bart", transformers.AutoModelForSeq2SeqLM, encoder_layers=1, decoder_layers=1),
+    "mbart": plain("mbart", SHORT, encoder_layers=1, decoder_layers=1),
+    "mbart_cls": classifier("mbart", scale_embedding=True, **labels("calm", "windy", "stormy")),
     "deberta": plain("deberta", SHORT),
     "deberta_cls": classifier("deberta", num_hidden_layers=1, position_biased_input=True, type_vocab_size=2,
                               pooler_hidden_act="tanh", **labels("calm", "windy", "stormy")),

@@ -8,10 +8,10 @@ import math
 from collections import Counter
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import (AlbertTokenizerFast, BertTokenizerFast, DebertaTokenizerFast, DebertaV2TokenizerFast, DistilBertTokenizerFast,
-                          GemmaTokenizerFast, MobileBertTokenizerFast, MPNetTokenizerFast,
-                          PreTrainedTokenizerFast, Qwen2TokenizerFast, RobertaTokenizerFast, T5TokenizerFast,
-                          XLMRobertaTokenizerFast)
+from transformers import (AlbertTokenizerFast, BartTokenizerFast, BertTokenizerFast, DebertaTokenizerFast,
+                          DebertaV2TokenizerFast, DistilBertTokenizerFast, GemmaTokenizerFast, MBartTokenizerFast,
+                          MobileBertTokenizerFast, MPNetTokenizerFast, PreTrainedTokenizerFast, Qwen2TokenizerFast,
+                          RobertaTokenizerFast, T5TokenizerFast, XLMRobertaTokenizerFast)
 from transformers import __version__ as transformers_version
 
 TRANSFORMERS_4 = transformers_version.startswith("4.")
@@ -130,10 +130,14 @@ def byte_level_bpe(folder, max_length, json_file=True, tokenizer_class=RobertaTo
     bpe.decoder = decoders.ByteLevel()
     bpe.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
     tokenizer = tokenizer_class(tokenizer_object=bpe, model_max_length=max_length, **special)
-    if tokenizer_class is RobertaTokenizerFast:
+    if tokenizer_class in (RobertaTokenizerFast, BartTokenizerFast):
         tokenizer._tokenizer.model.save(str(folder))
     save(tokenizer, folder, json_file)
     return tokenizer
+
+
+def byte_level_bpe_of_bart(folder, max_length, json_file=True):
+    return byte_level_bpe(folder, max_length, json_file, BartTokenizerFast)
 
 
 def byte_level_bpe_without_class(folder, max_length, json_file=True):
@@ -226,6 +230,18 @@ def unigram(folder, max_length):
     model.post_processor = processors.TemplateProcessing(
         "<s> $A </s>", "<s> $A </s> </s> $B </s>", [("<s>", 0), ("</s>", 2)])
     tokenizer = XLMRobertaTokenizerFast(tokenizer_object=model, model_max_length=max_length)
+    save(tokenizer, folder, True)
+    return tokenizer
+
+
+def unigram_of_mbart(folder, max_length):
+    """As mBART has it: no token before the text, </s> and a language after it. The class sets the template itself."""
+    special = ("<s>", "<pad>", "</s>", "<unk>")
+    model = Tokenizer(models.Unigram(unigram_model(special) + [("<mask>", 0.0)], unk_id=3))
+    model.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("  ", " ")])
+    model.pre_tokenizer = pre_tokenizers.Metaspace()
+    model.decoder = decoders.Metaspace()
+    tokenizer = MBartTokenizerFast(tokenizer_object=model, model_max_length=max_length, src_lang="de_DE")
     save(tokenizer, folder, True)
     return tokenizer
 

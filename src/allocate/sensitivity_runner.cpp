@@ -59,19 +59,24 @@ Matrix SensitivityRunner::run(Chunk& chunk, int stage, int slot, LayerInputs inp
   cpu::Workspace& workspace = *workspaces_[static_cast<size_t>(slot)];
   cpu::CpuOps ops(weights_, workspace, nullptr, {});
   const Batch& batch = chunk.request.batch;
-  PlanStart<cpu::CpuOps> start{.layer = static_cast<size_t>(stage)};
-  if (stage > 0) {
-    const Matrix& input = chunk.inputs[static_cast<size_t>(stage) - 1];
-    start.input = workspace.arena.tensor(input.rows, input.columns);
-    for (int64_t r = 0; r < input.rows; ++r)
-      std::copy_n(input.values.data() + r * input.columns, input.columns, start.input->row(r));
-  }
   const Plan& plan = model_.plan;
+  const PlanGraph& graph = graph_for(plan, chunk.request);
+  const auto kept = [&](size_t layer) {
+    const Matrix& output = chunk.inputs[layer];
+    cpu::Tensor x = workspace.arena.tensor(output.rows, output.columns);
+    for (int64_t r = 0; r < output.rows; ++r)
+      std::copy_n(output.values.data() + r * output.columns, output.columns, x.row(r));
+    return x;
+  };
+  PlanStart<cpu::CpuOps> start{.layer = static_cast<size_t>(stage)};
+  if (stage > 0) start.input = kept(start.layer - 1);
+  for (const size_t layer : earlier_layers(graph, start.layer))
+    start.earlier.emplace_back(layer, kept(layer));
   Outputs wanted = chunk.request.wanted;
   if (inputs == LayerInputs::store) wanted.add(Output::layers);
   Matrix result;
   run_plan(
-      ops, plan, graph_for(plan, chunk.request), batch, wanted,
+      ops, plan, graph, batch, wanted,
       [&](Output output, const cpu::Tensor& x) {
         if (output == Output::layers)
           chunk.inputs.push_back(ops.to_host(x));

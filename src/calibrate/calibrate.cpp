@@ -56,17 +56,17 @@ class Calibrator : public Fitter {
     if (!due.empty()) later_uses_ = moments_of_later_uses(plan, due, original_, batch, scratch, pool_);
     CalibrationOps ops(original_, changed_, batch, scratch, pool_, *this);
     CalibrationOps::Tensor hidden;
-    const bool reads_first = plan.first_tokens.output(Output::text_logits) != kNoValue;
+    const std::vector<int32_t> token_of_head = token_read_by(plan, Output::text_logits, batch);
     int64_t layer = 0;
     run_plan(ops, plan, plan.whole, batch, {Output::layers, Output::hidden},
              [&](Output output, const CalibrationOps::Tensor& x) {
                if (output == Output::hidden) hidden = x;
-               if (output == Output::layers && ++layer == plan.layers() && reads_first)
-                 ops.weigh_first_tokens(kFirstTokenShare);
+               if (output == Output::layers && ++layer == plan.layers() && !token_of_head.empty())
+                 ops.weigh_tokens(batch, token_of_head, kTokenShare);
              });
     for (const Output head : {Output::text_logits, Output::token_logits, Output::pooled}) {
       if (!plan.has(head)) continue;
-      if (head == Output::pooled) ops.weigh_first_tokens(kFirstTokenShare);
+      if (head == Output::pooled) ops.weigh_tokens(batch, batch.first_rows(), kTokenShare);
       run_plan(ops, plan, plan.whole, batch, {head}, [&](Output, const auto& x) { ops.need(x); },
                {.layer = plan.whole.layers.size(), .input = hidden});
     }
@@ -76,8 +76,18 @@ class Calibrator : public Fitter {
   }
 
  private:
-  // Weight of the first token, as a share of its text, if a head reads only the first token of the last layer.
-  static constexpr float kFirstTokenShare = 0.5f;
+  // Weight of a token, as a share of its text, if it is the only one of the last layer that a head reads.
+  static constexpr float kTokenShare = 0.5f;
+
+  // The row of the only token of each text that the output reads of the last layer. Empty: it reads others.
+  static std::vector<int32_t> token_read_by(const Plan& plan, Output output, const Batch& batch) {
+    if (plan.first_tokens.output(output) != kNoValue)
+      return {batch.first_rows().begin(), batch.first_rows().end()};
+    const bool reads_end = std::ranges::any_of(plan.whole.ops, [&](const PlanOp& op) {
+      return op.kind == OpKind::take_end && op.wanted_by.contains(output);
+    });
+    return reads_end ? end_rows(batch, plan.end_id) : std::vector<int32_t>();
+  }
 
   // Handles are indices of the plan's parameters.
   const Parameter& spec(WeightId id) const { return loaded_.model.plan.parameter(id); }

@@ -23,6 +23,13 @@ CalibrationOps::Tensor shared(CalibrationOps::Node node) {
   return std::make_shared<const CalibrationOps::Node>(std::move(node));
 }
 
+// The files that any of the values reads.
+std::vector<const ActivationFile*> files_of(std::span<const CalibrationOps::Tensor> values) {
+  std::vector<const ActivationFile*> files;
+  for (const CalibrationOps::Tensor& x : values) files.insert(files.end(), x->reads.begin(), x->reads.end());
+  return files;
+}
+
 }  // namespace
 
 CalibrationOps::CalibrationOps(const std::deque<cpu::Weight>& original,
@@ -47,14 +54,13 @@ CalibrationOps::CalibrationOps(const std::deque<cpu::Weight>& original,
   }
 }
 
-void CalibrationOps::weigh_first_tokens(float share) {
-  for (const TextRange& part : parts_)
-    for (int64_t text = 0; text < part.batch.texts(); ++text) {
-      const int64_t others = part.batch.length(text) - 1;
-      const auto first = weights_.begin() + part.first_token + part.batch.offsets[static_cast<size_t>(text)];
-      *first = share;
-      std::fill_n(first + 1, others, (1 - share) / static_cast<float>(std::max<int64_t>(others, 1)));
-    }
+void CalibrationOps::weigh_tokens(const Batch& batch, std::span<const int32_t> rows, float share) {
+  for (int64_t text = 0; text < batch.texts(); ++text) {
+    const int64_t others = batch.length(text) - 1;
+    std::fill_n(weights_.begin() + batch.offsets[static_cast<size_t>(text)], batch.length(text),
+                (1 - share) / static_cast<float>(std::max<int64_t>(others, 1)));
+    weights_[static_cast<size_t>(rows[static_cast<size_t>(text)])] = share;
+  }
 }
 
 bool CalibrationOps::round(Group& group, const Node* beside, const Summands& each) {
@@ -125,13 +131,14 @@ CalibrationOps::Tensor CalibrationOps::store(const Make& make, const LayerNorm* 
       });
     return kept;
   };
-  return shared({.rows = rows, .file = file});
+  return shared({.rows = rows, .stored = true, .reads = {file}});
 }
 
 ActivationFile& CalibrationOps::sums(int64_t columns) {
   std::list<ActivationFile>& files = sums_[columns];
+  const std::vector<const ActivationFile*> needed = files_of(kept_);
   for (ActivationFile& file : files)
-    if (std::ranges::none_of(kept_, [&](const Tensor& x) { return x->file == &file; })) return file;
+    if (std::ranges::find(needed, &file) == needed.end()) return file;
   return files.emplace_back(scratch_, 2 * parts_.size());
 }
 
@@ -177,7 +184,12 @@ std::vector<CalibrationOps::Tensor> CalibrationOps::multi_linear(const Tensor& x
       return on(sides, [&](auto& ops, auto side) { return ops.linear(in.*side, l); });
     };
     const auto prepare = [this, group] { round(*group, nullptr, {}); };
-    ys.push_back(shared({.prepare = prepare, .rows = rows, .group = group, .index = i, .table = x->table}));
+    ys.push_back(shared({.prepare = prepare,
+                         .rows = rows,
+                         .group = group,
+                         .index = i,
+                         .table = x->table,
+                         .reads = x->reads}));
   }
   return ys;
 }
@@ -196,7 +208,7 @@ CalibrationOps::Tensor CalibrationOps::attention(const std::vector<Tensor>& qkv,
       return ops.attention(own, spec, parts_[part].batch);
     });
   };
-  return shared({.prepare = prepare, .rows = rows});
+  return shared({.prepare = prepare, .rows = rows, .reads = files_of(qkv)});
 }
 
 CalibrationOps::Tensor CalibrationOps::convolution(const Tensor& x, const Convolution& c, const Batch&) {
@@ -221,13 +233,13 @@ CalibrationOps::Tensor CalibrationOps::convolution(const Tensor& x, const Convol
     if (sides != Sides::original) kept.changed = get(Sides::changed);
     return kept;
   };
-  return shared({.rows = rows, .file = file.get()});
+  return shared({.rows = rows, .stored = true, .reads = {file.get()}});
 }
 
 CalibrationOps::Tensor CalibrationOps::layer_norm(const Tensor& x, const LayerNorm& norm) {
   if (x->table && !x->lookups.empty()) fitter_.tables(x->lookups, &norm);
   // The sum that reads the norm of a linear (Gemma 3) is stored, and still has to read the earlier sum.
-  if (x->file != nullptr || x->table || x->group)
+  if (x->stored || x->table || x->group)
     return row_by_row(x, [this, norm](const Part& in, size_t, Sides sides) {
       return on(sides, [&](auto& ops, auto side) { return ops.layer_norm(in.*side, norm); });
     });
@@ -300,13 +312,13 @@ CalibrationOps::Tensor CalibrationOps::multiply(const Tensor& a, const Tensor& b
     const Part left = a->rows(part, sides), right = b->rows(part, sides);
     return on(sides, [&](auto& ops, auto side) { return ops.multiply(left.*side, right.*side); });
   };
-  return shared({.prepare = prepare, .rows = rows});
+  return shared({.prepare = prepare, .rows = rows, .reads = files_of(std::array{a, b})});
 }
 
 CalibrationOps::Tensor CalibrationOps::row_by_row(
     const Tensor& x, std::function<Part(const Part& in, size_t part, Sides sides)> f) {
   const auto rows = [x, f](size_t part, Sides sides) { return f(x->rows(part, sides), part, sides); };
-  return shared({.prepare = [x] { x->prepare(); }, .rows = rows, .table = x->table});
+  return shared({.prepare = [x] { x->prepare(); }, .rows = rows, .table = x->table, .reads = x->reads});
 }
 
 CalibrationOps::Tensor CalibrationOps::activate(const Tensor& x, Activation activation) {
@@ -338,7 +350,7 @@ CalibrationOps::Tensor CalibrationOps::concatenate(const std::vector<Tensor>& xs
   const auto prepare = [xs] {
     for (const Tensor& x : xs) x->prepare();
   };
-  return shared({.prepare = prepare, .rows = rows});
+  return shared({.prepare = prepare, .rows = rows, .reads = files_of(xs)});
 }
 
 CalibrationOps::Tensor CalibrationOps::normalize(const Tensor& x) {

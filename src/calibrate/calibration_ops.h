@@ -4,7 +4,8 @@
 // Evaluation is lazy: a Tensor is a function that computes its rows. An ActivationFile stores
 //   sums (add, add_layer_norm);
 //   outputs of a layer norm whose input is not stored;
-//   inputs, on the changed side, of a linear whose outputs are added to another value.
+//   inputs, on the changed side, of a linear whose outputs are added to another value;
+//   outputs of a convolution.
 // Rows of tables are computed again whenever an attention reads them, with the weights as they are then. A matrix that
 // tokens and tables share is rounded for its tokens: the attention's queries, keys and values come before its tables. A
 // matrix that only tables read is rounded for their rows.
@@ -61,8 +62,9 @@ class CalibrationOps {
     std::shared_ptr<Group> group = nullptr;  // of a linear
     size_t index = 0;                        // in the group
     std::vector<Lookup> lookups = {};        // of a sum of tables
-    bool table = false;  // the rows are the same for every part: they depend on weights alone
-    const ActivationFile* file = nullptr;  // that rows() reads, if they are stored
+    bool table = false;   // the rows are the same for every part: they depend on weights alone
+    bool stored = false;  // in a file
+    std::vector<const ActivationFile*> reads = {};  // the files that rows() reads
   };
   using Tensor = std::shared_ptr<const Node>;
 
@@ -70,9 +72,9 @@ class CalibrationOps {
   CalibrationOps(const std::deque<cpu::Weight>& original, const std::deque<cpu::Weight>& changed,
                  const Batch& batch, const std::filesystem::path& scratch, ThreadPool& pool, Fitter& fitter);
 
-  // From here on the first token of a text has the weight `share`, and its other tokens share the rest. All texts
-  // have the same weight.
-  void weigh_first_tokens(float share);
+  // From here on one token of each text, whose row of the batch `rows` names, has the weight `share`, and the text's
+  // other tokens share the rest. All texts have the same weight.
+  void weigh_tokens(const Batch& batch, std::span<const int32_t> rows, float share);
   // Rounds the linears that x depends on. Computes no rows of x.
   void need(const Tensor& x) { x->prepare(); }
 
@@ -81,7 +83,7 @@ class CalibrationOps {
   Tensor linear(const Tensor& x, const Linear& l);
   std::vector<Tensor> multi_linear(const Tensor& x, std::span<const Linear> ls);
   Tensor attention(const std::vector<Tensor>& qkv, AttentionSpec spec, const Batch& batch);
-  // Values that are read after the next operation. It does not overwrite their rows.
+  // Values that are read after the next operation. It overwrites no file that their rows are read from.
   void keep(std::vector<Tensor> values) { kept_ = std::move(values); }
   // Stores its rows, because they are read after norms that overwrite x.
   Tensor convolution(const Tensor& x, const Convolution& c, const Batch& batch);
@@ -109,7 +111,7 @@ class CalibrationOps {
   // For each part, the version of its slot in an activation file.
   using Versions = std::vector<int64_t>;
   size_t slot(size_t part, Sides side) const { return 2 * part + (side == Sides::changed); }
-  // Where the next operation stores its result: a file whose rows it need not keep.
+  // Where the next operation stores its result: a file that no value of keep() reads.
   ActivationFile& sums(int64_t columns);
 
   // Of the token rows of a part.

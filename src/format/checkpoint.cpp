@@ -183,13 +183,17 @@ void Checkpoint::canonicalize(std::string_view base_prefix, const ModuleAlias& a
 }
 
 void Checkpoint::apply(const ModuleAlias& alias) {
-  const std::string of_module = std::string(alias.module) + ".", of_other = std::string(alias.other) + ".";
-  if (alias.other.empty() || std::ranges::any_of(tensors_, [&](const CheckpointTensor& tensor) {
-        return tensor.name.starts_with(of_module);
-      }))
-    return;
-  for (CheckpointTensor& tensor : tensors_)
-    if (tensor.name.starts_with(of_other)) tensor.name.replace(0, of_other.size(), of_module);
+  const auto has = [&](const std::string& prefix) {
+    return std::ranges::any_of(
+        tensors_, [&](const CheckpointTensor& tensor) { return tensor.name.starts_with(prefix); });
+  };
+  const std::string of_module = std::string(alias.module) + ".";
+  for (const std::string_view other : alias.others) {
+    const std::string of_other = std::string(other) + ".";
+    if (other.empty() || has(of_module)) return;
+    for (CheckpointTensor& tensor : tensors_)
+      if (tensor.name.starts_with(of_other)) tensor.name.replace(0, of_other.size(), of_module);
+  }
 }
 
 const CheckpointTensor* Checkpoint::find(std::string_view name) const {

@@ -1,6 +1,7 @@
 // A model folder: config.json and the tensors of its safetensors files under canonical names.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -45,9 +46,10 @@ struct CheckpointFile {
 // The module of a weight: "x.weight" -> "x". Empty if the name has another ending.
 std::string_view module_of(std::string_view tensor_name) noexcept;
 
-// A module that some files hold under another name only.
+// A module that some files hold under another name only: the first of `others` that they have.
 struct ModuleAlias {
-  std::string_view module = {}, other = {};
+  std::string_view module = {};
+  std::array<std::string_view, 2> others = {};
 };
 
 // Move-only. Views and StoredWeights live as long as the checkpoint. Const members are thread-safe.

@@ -25,7 +25,13 @@ template <EncoderOps E>
 void forward(E& e, const Model& model, const std::vector<typename E::Tensor>& tables,
              const RunRequest& request, RunResult& result) {
   const Plan& plan = model.plan;
-  run_plan(e, plan, graph_for(plan, request), request.batch, request.wanted,
+  const PlanGraph& graph = graph_for(plan, request);
+  // Its error names the text.
+  if (std::ranges::any_of(graph.ops, [&](const PlanOp& op) {
+        return op.kind == OpKind::take_end && op.wanted_by.contains_any(request.wanted);
+      }))
+    end_rows(request.batch, plan.end_id, request.numbers);
+  run_plan(e, plan, graph, request.batch, request.wanted,
            [&](Output output, const auto& value) {
              if (output == Output::layers)
                result.layers.push_back(e.to_host(value));

@@ -47,6 +47,7 @@ void add_pooler(PlanBuilder& p, const std::string& dense) {
 
 void add_classifier(PlanBuilder& p, const SequenceClassifier& head, int64_t labels) {
   const auto of_text = [&](ValueId x) {
+    if (head.reads_end) return p.take_end(x);
     return head.pooling == PoolingKind::cls ? p.take_first(x) : p.pool(x, head.pooling);
   };
   const auto logits = [&](ValueId x) {

@@ -35,10 +35,12 @@ struct HeadTransform {
 //   DistilBert  pre_classifier,    relu,       classifier
 //   ModernBert  head.dense,        GELU, norm, classifier
 //   EuroBert    dense,             GELU,       classifier
+//   Bart        classification_head.dense, tanh, classification_head.out_proj
 struct SequenceClassifier {
   HeadTransform transform;
   std::string out;
   PoolingKind pooling = PoolingKind::cls;  // or mean
+  bool reads_end = false;                  // the end-of-sequence token (PlanBuilder::take_end), no pooling
   bool pools_logits = false;               // each token is classified, and then the logits are pooled
 };
 void add_classifier(PlanBuilder& p, const SequenceClassifier& head, int64_t labels);

@@ -49,8 +49,10 @@ enum class RowIndex {
   ids,
   next_ids,      // of the token after, in the same text; no row for the last
   previous_ids,  // of the token before, in the same text; no row for the first
+  shifted_ids,   // of the token before, in the same text; Plan::start_id for the first
+  wrapped_ids,   // of the token before, in the same text; for the first, of the text's last token but padding
   token_types,
-  positions,                // 0, 1, ... in each text
+  positions,                // p, p + 1, ... in each text, with Plan::first_position p
   positions_after_padding,  // p + 1, p + 2, ... with the padding id p; padding itself has position p
 };
 
@@ -67,6 +69,7 @@ enum class OpKind {
   multiply,
   add_bias,
   take_first,  // the first token of each text
+  take_end,    // the last token of each text with Plan::end_id
   pool,
   activation,
   concatenate,
@@ -142,10 +145,13 @@ struct Plan {
   // those need them. Has only the heads that need no other rows.
   PlanGraph first_tokens;
   int64_t vocab_size = 0, hidden_size = 0;
-  int64_t token_types = 0;   // 0: the model has none
-  int64_t max_tokens = 0;    // most tokens of a text
-  int32_t padding_id = 0;    // for RowIndex::positions_after_padding
-  bool pools_prompt = true;  // whether poolings include the tokens of a prompt
+  int64_t token_types = 0;     // 0: the model has none
+  int64_t max_tokens = 0;      // most tokens of a text
+  int32_t padding_id = 0;      // for RowIndex::positions_after_padding and wrapped_ids
+  int32_t first_position = 0;  // for RowIndex::positions
+  int32_t start_id = 0;        // for RowIndex::shifted_ids
+  int32_t end_id = 0;          // for OpKind::take_end
+  bool pools_prompt = true;    // whether poolings include the tokens of a prompt
 
   int64_t layers() const { return static_cast<int64_t>(whole.layers.size()) - 1; }
 

@@ -209,6 +209,11 @@ ValueId PlanBuilder::take_first(ValueId x) {
   return append({.kind = OpKind::take_first, .inputs = {x}, .outputs = {}}, "first tokens", columns(x));
 }
 
+ValueId PlanBuilder::take_end(ValueId x) {
+  require(rows(x) == RowKind::tokens, "end tokens", "taken of rows of texts");
+  return append({.kind = OpKind::take_end, .inputs = {x}, .outputs = {}}, "end tokens", columns(x));
+}
+
 ValueId PlanBuilder::pool(ValueId x, PoolingKind kind) {
   require(rows(x) == RowKind::tokens, "pooling", "of rows of texts");
   return append({.kind = OpKind::pool, .inputs = {x}, .outputs = {}, .pooling = kind}, "pooling", columns(x));
@@ -256,6 +261,7 @@ Plan PlanBuilder::finish(Fused fused) {
     plan_.hidden_size = columns(hidden());
     plan_.of_encoder = plan_.parameters.size();
     output(Output::hidden, hidden());
+    require_layered();
     if (fused == Fused::yes) plan_.whole = fuse(std::move(plan_.whole));
   }
   find_readers(plan_.whole);
@@ -263,6 +269,23 @@ Plan PlanBuilder::finish(Fused fused) {
   require(plan_.first_tokens.tables.size() == plan_.whole.tables.size(), "the model",
           "a table that the rows of first tokens do not depend on");
   return std::move(plan_);
+}
+
+void PlanBuilder::require_layered() const {
+  const PlanGraph& graph = plan_.whole;
+  std::vector<bool> readable(graph.values.size());
+  for (size_t layer = 0; layer < graph.layers.size(); ++layer) {
+    for (size_t i = graph.layers[layer].first_op; i < graph.layer_end(layer); ++i) {
+      const PlanOp& op = graph.ops[i];
+      for (const ValueId id : op.inputs)
+        require(readable[static_cast<size_t>(id)], graph.values[static_cast<size_t>(id)].name,
+                "read by a later layer, but no output of its own");
+      for (const ValueId id : op.outputs) readable[static_cast<size_t>(id)] = true;
+    }
+    for (size_t i = graph.layers[layer].first_op; i < graph.layer_end(layer); ++i)
+      for (const ValueId id : graph.ops[i].outputs)
+        readable[static_cast<size_t>(id)] = id == graph.layers[layer].output || graph.is_table(graph.ops[i]);
+  }
 }
 
 int PlanBuilder::feed_forward_module(const std::string& name, int64_t in, int64_t out, Bias bias) {
@@ -277,7 +300,7 @@ ValueId PlanBuilder::product(int linear, ValueId x, RowRange range) {
 
 ValueId PlanBuilder::append(PlanOp op, const std::string& name, int64_t columns) {
   op.outputs = {value(name, columns, op.inputs.empty() ? kNoValue : op.inputs[0])};
-  if (op.kind == OpKind::take_first || op.kind == OpKind::pool)
+  if (op.kind == OpKind::take_first || op.kind == OpKind::take_end || op.kind == OpKind::pool)
     plan_.whole.values.back().rows = RowKind::texts;
   plan_.whole.ops.push_back(std::move(op));
   return plan_.whole.ops.back().outputs[0];

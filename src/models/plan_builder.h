@@ -43,7 +43,8 @@ class PlanBuilder {
                                     Role role = Role::linear);
   // `count` linears of one input, all `out` wide, whose rows one matrix stores in this order.
   std::vector<ValueId> fused_linears(const std::string& name, int count, ValueId x, int64_t out, Bias bias);
-  // `qkv`: queries, keys and values, all of one width; with spec.kv_heads, keys and values have that width divided by
+  // `qkv`: queries, keys and values, all of one width. Keys and values may come from another value than the queries,
+  // with a row for each token of the same texts. With spec.kv_heads, keys and values have that width divided by
   // spec.group(). The position keys and position queries of spec.disentangled follow, as wide as the queries, of row
   // kind table. `bias_table`: the table of spec.relative_bias. `norms`: the names of the norms in spec.norms, of
   // queries and of keys; the builder sets their sizes.
@@ -73,6 +74,8 @@ class PlanBuilder {
 
   // The row of each text's first token.
   ValueId take_first(ValueId x);
+  // The row of each text's last end-of-sequence token (Plan::end_id, which the caller of finish() sets).
+  ValueId take_end(ValueId x);
   // [tokens, D] -> [texts, D]
   ValueId pool(ValueId x, PoolingKind kind);
   ValueId activation(ValueId x, Activation activation);
@@ -110,6 +113,8 @@ class PlanBuilder {
   ValueId norm(const std::string& name, ValueId x, LayerNorm weights);
   void require_disentangled(const std::string& name, const std::vector<ValueId>& qkv,
                             const AttentionSpec& spec) const;
+  // Operations of a layer read its own values, those of tables and outputs of earlier layers.
+  void require_layered() const;
   // A value with rows like those of `like`.
   ValueId value(const std::string& name, int64_t columns, ValueId like);
   // Adds a module. Parameters that an earlier module has under the same names are shared, others are added.

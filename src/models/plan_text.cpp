@@ -10,8 +10,14 @@
 namespace mlxe {
 namespace {
 
-constexpr std::array kIndexNames{"ids",         "ids of next tokens", "ids of previous tokens",
-                                 "token types", "positions",          "positions after padding"};
+constexpr std::array kIndexNames{"ids",
+                                 "ids of next tokens",
+                                 "ids of previous tokens",
+                                 "ids shifted right",
+                                 "ids shifted right, the last one first",
+                                 "token types",
+                                 "positions",
+                                 "positions after padding"};
 
 const char* name(NormKind kind) noexcept {
   constexpr std::array kNames{"layer norm", "rms norm", "rms norm, 1 + weight", "affine"};

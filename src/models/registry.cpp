@@ -12,6 +12,7 @@
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 #include "models/albert.h"
+#include "models/bart.h"
 #include "models/bert.h"
 #include "models/config_readers.h"
 #include "models/deberta_v2.h"
@@ -127,14 +128,24 @@ SequenceClassifier distilbert_classifier(const Config&) {
   return {.transform = {"pre_classifier", Activation::relu}, .out = "classifier"};
 }
 
+SequenceClassifier bart_classifier(const Config&) {
+  return {.transform = {"classification_head.dense", Activation::tanh},
+          .out = "classification_head.out_proj",
+          .reads_end = true};
+}
+
+// One matrix, which a file holds under one of three names or several.
+constexpr ModuleAlias kBartWords{.module = "shared",
+                                 .others = {"encoder.embed_tokens", "decoder.embed_tokens"}};
+
 // Models that were published with Python code of their own.
 constexpr std::string_view kOwnCode[] = {"auto_map"};
 constexpr std::string_view kOwnCodeAndPositions[] = {"auto_map", "position_embedding_type"};
-constexpr std::string_view kT5Keys[] = {"is_encoder_decoder"};
+constexpr std::string_view kEncoderDecoder[] = {"is_encoder_decoder"};
 
 constexpr const char* kJinaBert = "jina_bert";
 
-constexpr std::array<Architecture, 21> kArchitectures{{
+constexpr std::array<Architecture, 23> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
      bert_classifier, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
@@ -191,8 +202,8 @@ constexpr std::array<Architecture, 21> kArchitectures{{
      nullptr},
     {"qwen3", "model", nullptr, nullptr, make_qwen3, nullptr, "tests/data/tiny/qwen3"},
     {"gemma3_text", "model", nullptr, nullptr, make_gemma3, nullptr, "tests/data/tiny/gemma3"},
-    {"t5", "transformer", nullptr, nullptr, make_t5, nullptr, "tests/data/tiny/t5", nullptr, kT5Keys,
-     ModuleAlias{.module = kT5Words, .other = "encoder.embed_tokens"}},
+    {"t5", "transformer", nullptr, nullptr, make_t5, nullptr, "tests/data/tiny/t5", nullptr, kEncoderDecoder,
+     ModuleAlias{.module = kT5Words, .others = {"encoder.embed_tokens"}}},
     {"eurobert", "model", "EuroBertForSequenceClassification", "EuroBertForTokenClassification",
      make_eurobert, eurobert_classifier, "tests/data/tiny/eurobert", nullptr, kOwnCode},
     {"nomic_bert", "nomic_bert", "NomicBertForSequenceClassification", "NomicBertForTokenClassification",
@@ -203,6 +214,10 @@ constexpr std::array<Architecture, 21> kArchitectures{{
      "tests/data/tiny/gte_ner", nullptr, kOwnCodeAndPositions},
     {kJinaBert, "bert", "JinaBertForSequenceClassification", "JinaBertForTokenClassification", make_jina_bert,
      bert_classifier, "tests/data/tiny/jina_bert", nullptr, kOwnCodeAndPositions},
+    {"bart", "model", "BartForSequenceClassification", nullptr, make_bart, bart_classifier,
+     "tests/data/tiny/bart_cls", nullptr, kEncoderDecoder, kBartWords, nullptr},
+    {"mbart", "model", "MBartForSequenceClassification", nullptr, make_mbart, bart_classifier,
+     "tests/data/tiny/mbart_cls", nullptr, kEncoderDecoder, kBartWords, nullptr},
 }};
 
 ProblemType problem_type(const Config& c) {
@@ -228,9 +243,10 @@ std::vector<std::string> class_names(const Config& config) {
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
   for (const std::string_view family :
-       {"Bert",       "DistilBert", "Roberta",   "XLMRoberta", "Camembert", "Electra", "Albert",     "MPNet",
-        "MobileBert", "ModernBert", "Deberta",   "DebertaV2",  "Qwen3",     "Gemma3",  "Gemma3Text", "T5",
-        "T5Encoder",  "EuroBert",   "NomicBert", "New",        "Gte",       "JinaBert"})
+       {"Bert",      "DistilBert", "Roberta",    "XLMRoberta", "Camembert", "Electra",
+        "Albert",    "MPNet",      "MobileBert", "ModernBert", "Deberta",   "DebertaV2",
+        "Qwen3",     "Gemma3",     "Gemma3Text", "T5",         "T5Encoder", "EuroBert",
+        "NomicBert", "New",        "Gte",        "JinaBert",   "Bart",      "MBart"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;
@@ -242,7 +258,9 @@ Head head_of_weights(const Checkpoint& checkpoint, const Architecture& architect
   const SequenceClassifier sequence = architecture.classifier(checkpoint.config());
   if (checkpoint.has(sequence.transform.dense + ".weight") && checkpoint.has(sequence.out + ".weight"))
     return Head::sequence_classifier;
-  return checkpoint.has("classifier.weight") ? Head::token_classifier : Head::none;
+  return architecture.token_classification != nullptr && checkpoint.has("classifier.weight")
+             ? Head::token_classifier
+             : Head::none;
 }
 
 // What "architectures" names; transformers itself goes by the class it is asked for. So a class of another
@@ -252,6 +270,7 @@ Head find_head(const Checkpoint& checkpoint, const Architecture& architecture, c
   if (architecture.classifier == nullptr) return Head::none;
   const Config& config = checkpoint.config();
   const std::vector<std::string> classes = class_names(config);
+  const bool has_token_class = architecture.token_classification != nullptr;
   const auto note = [&](Head head, const std::string& why) {
     if (warn && head != Head::none)
       warn(config.where() + ": " + why + "; its weights are read as " +
@@ -261,13 +280,13 @@ Head find_head(const Checkpoint& checkpoint, const Architecture& architecture, c
   };
   for (const std::string& name : classes) {
     if (name == architecture.sequence_classification) return Head::sequence_classifier;
-    if (name == architecture.token_classification) return Head::token_classifier;
+    if (has_token_class && name == architecture.token_classification) return Head::token_classifier;
   }
   for (const std::string& name : classes) {
     const std::string why =
         "\"architectures\" names " + printable(name) + ", no class of a " + architecture.model_type;
     if (name.ends_with("ForSequenceClassification")) return note(Head::sequence_classifier, why);
-    if (name.ends_with("ForTokenClassification")) return note(Head::token_classifier, why);
+    if (has_token_class && name.ends_with("ForTokenClassification")) return note(Head::token_classifier, why);
   }
   if (std::ranges::any_of(classes, is_transformers_class)) return Head::none;
   return note(head_of_weights(checkpoint, architecture),

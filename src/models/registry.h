@@ -13,9 +13,9 @@ namespace mlxe {
 struct Architecture {
   const char* model_type;   // config.json's "model_type"
   const char* base_prefix;  // transformers' base_model_prefix: "bert" in bert.encoder.layer...
-  // Null, all three with `classifier`, where no head of the architecture is computed.
+  // Null, with `classifier`, where no head of the architecture is computed.
   const char* sequence_classification;  // class in "architectures" whose head is a SequenceClassifier
-  const char* token_classification;     // the same, of a token classifier
+  const char* token_classification;     // the same, of a token classifier; null where there is none
   Model (*make)(const Config& config);  // the encoder, without heads
   SequenceClassifier (*classifier)(const Config& config);
   const char* proved_with;  // the checkpoint its parity was proved on (tests/models)

@@ -13,9 +13,29 @@
 
 namespace mlxe {
 
+// Of each text, the id of the last token but padding: of the token at the index that is the number of other tokens less
+// one, as transformers' shift_tokens_right of mBART finds it. A text of padding alone gives its first token.
+inline int32_t last_id(const Batch& batch, int64_t text, int32_t padding_id) {
+  const auto ids = std::span(batch.ids).subspan(static_cast<size_t>(batch.offsets[text]),
+                                                static_cast<size_t>(batch.length(text)));
+  const auto others =
+      static_cast<size_t>(std::ranges::count_if(ids, [&](int32_t id) { return id != padding_id; }));
+  return ids[others > 0 ? others - 1 : 0];
+}
+
 // The row of each token in a table that is looked up by `by`.
-inline std::vector<int32_t> rows_of(const Batch& batch, RowIndex by, int32_t padding_id) {
-  if (by == RowIndex::positions) return batch.positions();
+inline std::vector<int32_t> rows_of(const Batch& batch, RowIndex by, const Plan& plan) {
+  const int32_t padding_id = plan.padding_id;
+  if (by == RowIndex::positions) return batch.positions(plan.first_position);
+  if (by == RowIndex::shifted_ids || by == RowIndex::wrapped_ids) {
+    std::vector<int32_t> rows(batch.ids.size());
+    for (int64_t b = 0; b < batch.texts(); ++b) {
+      rows[batch.offsets[b]] = by == RowIndex::shifted_ids ? plan.start_id : last_id(batch, b, padding_id);
+      std::copy(batch.ids.begin() + batch.offsets[b], batch.ids.begin() + batch.offsets[b + 1] - 1,
+                rows.begin() + batch.offsets[b] + 1);
+    }
+    return rows;
+  }
   if (by == RowIndex::next_ids || by == RowIndex::previous_ids) {
     const int32_t step = by == RowIndex::next_ids ? 1 : -1;
     std::vector<int32_t> rows(batch.ids.size(), kNoRow);
@@ -35,14 +55,42 @@ inline std::vector<int32_t> rows_of(const Batch& batch, RowIndex by, int32_t pad
   return positions;
 }
 
+// The row of each text's last token with this id. Errors: usage (a text without one, which `numbers` name; none: from 1
+// on).
+inline std::vector<int32_t> end_rows(const Batch& batch, int32_t id, std::span<const size_t> numbers = {}) {
+  std::vector<int32_t> rows;
+  for (int64_t b = 0; b < batch.texts(); ++b) {
+    int32_t t = batch.offsets[b + 1] - 1;
+    while (t >= batch.offsets[b] && batch.ids[t] != id) --t;
+    const auto index = static_cast<size_t>(b);
+    if (t < batch.offsets[b])
+      throw Error(ErrorCode::usage, "text " +
+                                        std::to_string(index < numbers.size() ? numbers[index] : index + 1) +
+                                        ": no end-of-sequence token (id " + std::to_string(id) +
+                                        "), whose state the classifier reads; end the text's ids with it");
+    rows.push_back(t);
+  }
+  return rows;
+}
+
 // Where a run begins: before layer `layer` (0: the embeddings), whose input, the output of the layer before, is given.
 template <EncoderOps E>
 struct PlanStart {
   size_t layer = 0;
   std::optional<typename E::Tensor> input = {};
+  std::vector<std::pair<size_t, typename E::Tensor>> earlier = {};  // outputs of earlier_layers(), by layer
   // Values of graph.tables from run_tables(). Null: the run computes those it reads.
   const std::vector<typename E::Tensor>* tables = nullptr;
 };
+
+// The layers before `layer` - 1 whose outputs are read from `layer` on: a decoder reads its encoder's.
+inline std::vector<size_t> earlier_layers(const PlanGraph& graph, size_t layer) {
+  std::vector<size_t> earlier;
+  for (size_t i = 0; i + 1 < layer; ++i)
+    if (graph.last_reader[static_cast<size_t>(graph.layers[i].output)] >= graph.layer_end(layer - 1))
+      earlier.push_back(i);
+  return earlier;
+}
 
 // The operations on tables before operation `past` that later operations read.
 inline std::vector<size_t> tables_before(const PlanGraph& graph, size_t past) {
@@ -125,6 +173,8 @@ class PlanRun {
         return e_.add_bias(in(0), plan_.row_bias(op.modules[0]));
       case OpKind::take_first:
         return e_.take(in(0), batch_.first_rows());
+      case OpKind::take_end:
+        return e_.take(in(0), made_rows_.emplace_back(end_rows(batch_, plan_.end_id)));
       case OpKind::pool:
         return e_.pool(in(0), op.pooling, batch_);
       case OpKind::activation:
@@ -157,9 +207,11 @@ class PlanRun {
           break;
         case RowIndex::next_ids:
         case RowIndex::previous_ids:
+        case RowIndex::shifted_ids:
+        case RowIndex::wrapped_ids:
         case RowIndex::positions:
         case RowIndex::positions_after_padding:
-          rows = made_rows_.emplace_back(rows_of(batch_, op.rows[i], plan_.padding_id));
+          rows = made_rows_.emplace_back(rows_of(batch_, op.rows[i], plan_));
       }
       const bool gaps = op.rows[i] == RowIndex::next_ids || op.rows[i] == RowIndex::previous_ids;
       lookups.push_back({plan_.table(op.modules[i]), rows, gaps});
@@ -216,6 +268,7 @@ void run_plan(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch
     for (size_t i = first; i < past; ++i) {
       const PlanOp& op = graph.ops[i];
       if (!op.wanted_by.contains_any(wanted) || (start.tables != nullptr && graph.is_table(op))) continue;
+      // Ops that overwrite earlier results are told which ones are read again.
       if constexpr (requires { e.keep(run.read_after(i)); }) e.keep(run.read_after(i));
       run.run(op);
       run.drop_read(i);
@@ -223,6 +276,7 @@ void run_plan(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch
   };
 
   if (start.layer > 0) run.set(graph.layers[start.layer - 1].output, std::move(*start.input));
+  for (auto& [layer, output] : start.earlier) run.set(graph.layers[layer].output, std::move(output));
   if (start.tables != nullptr) {
     for (size_t i = 0; i < graph.tables.size(); ++i) run.set(graph.tables[i], (*start.tables)[i]);
   } else if (start.layer > 0) {

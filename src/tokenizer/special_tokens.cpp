@@ -127,7 +127,8 @@ std::optional<SpecialToken> default_token(TokenizerFamily family, const std::str
 // Sets the flags of bare tokens as the class's constructors do.
 void describe_as_class(SpecialToken& special, TokenizerFamily family, VocabularySource source) {
   if (special.bare && special.role == "mask_token" &&
-      (family == TokenizerFamily::roberta || family == TokenizerFamily::xlm_roberta)) {
+      (family == TokenizerFamily::roberta || family == TokenizerFamily::xlm_roberta ||
+       family == TokenizerFamily::mbart || family == TokenizerFamily::mbart50)) {
     special.token.lstrip = true;  // "<mask>" behaves like a word: it includes the space before it
     if (family == TokenizerFamily::roberta) special.token.normalized = false;
     special.bare = false;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/mapped_file.h"
+#include "format/json_file.h"
 #include "format/module_path.h"
 #include "mlx_encoder/error.h"
 #include "tokenizer/backend.h"
@@ -100,6 +101,18 @@ void apply_settings(TokenizerBackend& backend, const TokenizerConfig& config, co
     };
     change["post_processor"] = gemma_post_processor(added(config.add_bos_token, "bos_token"),
                                                     added(config.add_eos_token, "eos_token"));
+  }
+  if (config.family == TokenizerFamily::mbart || config.family == TokenizerFamily::mbart50) {
+    const EdgeToken eos = edge_token(backend, plan, "eos_token");
+    const auto id = backend.id(config.source_language);
+    if (!id)
+      throw Error(ErrorCode::format, "tokenizer_config.json: src_lang is " +
+                                         printable(config.source_language) +
+                                         ", expected a language that is a token of the vocabulary");
+    const EdgeToken language{config.source_language, *id};
+    change["post_processor"] = config.family == TokenizerFamily::mbart
+                                   ? mbart_post_processor({}, {eos, language})
+                                   : mbart_post_processor({language}, {eos});
   }
   if (config.split_special_tokens) change["split_special_tokens"] = true;
   if (!change.empty()) backend.change(change);

@@ -25,6 +25,9 @@ constexpr std::array kKnownClasses{
     KnownClass{"ElectraTokenizer", TokenizerFamily::bert, true, "electra"},
     KnownClass{"MobileBertTokenizer", TokenizerFamily::bert, true, "mobilebert"},
     KnownClass{"RobertaTokenizer", TokenizerFamily::roberta, false, "roberta"},
+    KnownClass{"BartTokenizer", TokenizerFamily::roberta, false, "bart"},
+    KnownClass{"MBartTokenizer", TokenizerFamily::mbart, false, "mbart"},
+    KnownClass{"MBart50Tokenizer", TokenizerFamily::mbart50, false, ""},
     KnownClass{"XLMRobertaTokenizer", TokenizerFamily::xlm_roberta, false, "xlm-roberta"},
     KnownClass{"AlbertTokenizer", TokenizerFamily::generic, true, "albert"},
     KnownClass{"MPNetTokenizer", TokenizerFamily::generic, false, "mpnet"},
@@ -134,6 +137,7 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& folder, const
   config.split_special_tokens = flag(settings, "split_special_tokens").value_or(false);
   config.add_bos_token = flag(settings, "add_bos_token").value_or(true);
   config.add_eos_token = flag(settings, "add_eos_token").value_or(false);
+  config.source_language = text(settings, "src_lang").value_or("en_XX");
   config.clean_up_tokenization_spaces = flag(settings, "clean_up_tokenization_spaces");
   config.truncation_side = text(settings, "truncation_side");
   if (config.truncation_side && config.truncation_side != "left" && config.truncation_side != "right")

@@ -14,9 +14,11 @@ namespace mlxe {
 // Tokenizer classes that are loaded in the same way.
 enum class TokenizerFamily {
   bert,         // BertTokenizer, DistilBertTokenizer, ElectraTokenizer, MobileBertTokenizer
-  roberta,      // RobertaTokenizer
+  roberta,      // RobertaTokenizer, BartTokenizer
   xlm_roberta,  // XLMRobertaTokenizer
   gemma,        // GemmaTokenizer
+  mbart,        // MBartTokenizer: </s> and a language after the text
+  mbart50,      // MBart50Tokenizer: a language before the text, </s> after it
   generic,      // PreTrainedTokenizerFast, and classes this library does not know
 };
 
@@ -38,6 +40,7 @@ struct TokenizerConfig {
   bool split_special_tokens = false;
   bool add_bos_token = true;  // of GemmaTokenizer: around each text
   bool add_eos_token = false;
+  std::string source_language;  // "src_lang", of MBartTokenizer and MBart50Tokenizer
   std::optional<bool> clean_up_tokenization_spaces;
   std::optional<std::string> truncation_side;
   int64_t model_max_length = 0;  // in tokens; 0: no limit

@@ -1,6 +1,7 @@
 #include "tokenizer/vocabulary_files.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <set>
 #include <utility>
 #include <vector>
@@ -165,6 +166,23 @@ json gemma_post_processor(const std::optional<EdgeToken>& bos, const std::option
   return {{"type", "TemplateProcessing"},
           {"single", std::move(single)},
           {"pair", std::move(pair)},
+          {"special_tokens", std::move(tokens)}};
+}
+
+json mbart_post_processor(const std::vector<EdgeToken>& before, const std::vector<EdgeToken>& after) {
+  json tokens = json::object();
+  const auto around = [&](std::initializer_list<const char*> texts) {
+    json pieces = json::array();
+    for (const EdgeToken& token : before) pieces.push_back(template_piece(token, 0));
+    for (const char* text : texts) pieces.push_back(template_text(text, 0));
+    for (const EdgeToken& token : after) pieces.push_back(template_piece(token, 0));
+    return pieces;
+  };
+  for (const auto* edge : {&before, &after})
+    for (const EdgeToken& token : *edge) tokens[token.content] = described(token);
+  return {{"type", "TemplateProcessing"},
+          {"single", around({"A"})},
+          {"pair", around({"A", "B"})},
           {"special_tokens", std::move(tokens)}};
 }
 

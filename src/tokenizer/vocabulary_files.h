@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tokenizer/tokenizer_config.h"
 
@@ -31,6 +32,10 @@ nlohmann::json roberta_post_processor(const EdgeToken& cls, const EdgeToken& sep
                                       const TokenizerConfig& config);
 // Gemma's, around each text of a pair; any of the two tokens may be absent.
 nlohmann::json gemma_post_processor(const std::optional<EdgeToken>& bos, const std::optional<EdgeToken>& eos);
+
+// mBART's: tokens before and after a text or a pair, and nothing between the texts of a pair.
+nlohmann::json mbart_post_processor(const std::vector<EdgeToken>& before,
+                                    const std::vector<EdgeToken>& after);
 
 // BERT's text cleaning, as "normalizer" of tokenizer.json.
 nlohmann::json bert_normalizer(const TokenizerConfig& config);

@@ -301,20 +301,22 @@ TEST(EncoderInfo, LabelsComeFromTheConfig) {
 
 // Against transformers' zero-shot-classification pipeline.
 TEST(ZeroShot, EqualsTransformers) {
-  const std::filesystem::path folder = test::kTinyFolders / "distilbert_nli";
-  const Encoder encoder = load(folder);
   int cases = 0;
-  for (const json& c : read_json(folder / "zero_shot.json")) {
-    const std::vector<std::string> text{c.at("text")}, labels = strings(c.at("labels"));
-    const auto scores = encoder.zero_shot(
-        text, labels, {.hypothesis_template = c.at("template"), .multi_label = c.at("multi_label")});
-    ASSERT_EQ(scores.size(), 1u);
-    ASSERT_EQ(scores[0].size(), labels.size());
-    for (size_t i = 0; i < labels.size(); ++i)  // rounded to 7 places in the file
-      EXPECT_NEAR(scores[0][i], c.at("scores").at(i).get<double>(), test::kParityTolerance) << c;
-    ++cases;
+  for (const char* model : {"distilbert_nli", "bart_nli"}) {
+    const std::filesystem::path folder = test::kTinyFolders / model;
+    const Encoder encoder = load(folder);
+    for (const json& c : read_json(folder / "zero_shot.json")) {
+      const std::vector<std::string> text{c.at("text")}, labels = strings(c.at("labels"));
+      const auto scores = encoder.zero_shot(
+          text, labels, {.hypothesis_template = c.at("template"), .multi_label = c.at("multi_label")});
+      ASSERT_EQ(scores.size(), 1u);
+      ASSERT_EQ(scores[0].size(), labels.size());
+      for (size_t i = 0; i < labels.size(); ++i)  // rounded to 7 places in the file
+        EXPECT_NEAR(scores[0][i], c.at("scores").at(i).get<double>(), test::kParityTolerance) << model << c;
+      ++cases;
+    }
   }
-  EXPECT_EQ(cases, 4);
+  EXPECT_EQ(cases, 8);
 }
 
 TEST(MiniLmEncoder, EqualsSentenceTransformers) {

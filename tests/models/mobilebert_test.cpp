@@ -40,8 +40,8 @@ TEST(MobileBert, NeighboursAreOfTheSameText) {
   batch.append(std::vector<int32_t>{5, 6, 7});
   batch.append(std::vector<int32_t>{8});
   batch.append(std::vector<int32_t>{9, 10});
-  EXPECT_THAT(rows_of(batch, RowIndex::next_ids, 0), ElementsAre(6, 7, kNoRow, kNoRow, 10, kNoRow));
-  EXPECT_THAT(rows_of(batch, RowIndex::previous_ids, 0), ElementsAre(kNoRow, 5, 6, kNoRow, kNoRow, 9));
+  EXPECT_THAT(rows_of(batch, RowIndex::next_ids, Plan{}), ElementsAre(6, 7, kNoRow, kNoRow, 10, kNoRow));
+  EXPECT_THAT(rows_of(batch, RowIndex::previous_ids, Plan{}), ElementsAre(kNoRow, 5, 6, kNoRow, kNoRow, 9));
 }
 
 TEST(MobileBert, OnlyNeighboursMayBeAbsent) {

@@ -79,7 +79,8 @@ TEST(TinyFolders, NameTheHeadsThatAreIgnored) {
   EXPECT_THAT(heard.sentences, ::testing::Contains(::testing::HasSubstr("cls.seq_relationship.weight")));
   for (const auto& [language_model, head] : {std::pair("qwen3_lm", "lm_head.weight"),
                                              {"gemma3_lm", "lm_head.weight"},
-                                             {"t5_lm", "decoder.block.0.layer.0.SelfAttention"}}) {
+                                             {"t5_lm", "decoder.block.0.layer.0.SelfAttention"},
+                                             {"bart_lm", "final_logits_bias"}}) {
     heard.sentences.clear();
     load_model(test::kTinyFolders / language_model, heard.warning());
     EXPECT_THAT(heard.sentences, ::testing::Contains(::testing::HasSubstr(head))) << language_model;

@@ -282,6 +282,18 @@ TEST(Sensitivity, OfADecoderIsWhatAFolderWithThatMatrixAloneCosts) {
   }
 }
 
+// A run that begins at a later layer of the decoder reads the encoder's result, too.
+TEST(Sensitivity, OfAnEncoderAndADecoderIsWhatAFolderWithThatMatrixAloneCosts) {
+  const std::vector<TextInput> inputs = texts(60);
+  const Sensitivity s = measure_sensitivity(
+      {.model = tiny("bart"), .texts = inputs, .bits = {4}, .group_size = 32, .dtype = Dtype::f32});
+  EXPECT_EQ(s.tensors.size(), 29U);  // 3 tables; 6 matrices of an encoder's layer, 10 of a decoder's
+  for (const TensorSensitivity& t : s.tensors) {
+    if (t.layer == 0 || t.layer == 1) continue;  // the encoder's and the decoder's first
+    EXPECT_NEAR(t.widths[0].cost, cost_by_folder("bart", t.name, inputs), 1e-13) << t.name;
+  }
+}
+
 // A run that begins at layer 1 computes that layer's projections of positions, with the changed matrix.
 TEST(Sensitivity, OfMatricesThatTokensAndPositionsShareIsWhatAFolderCosts) {
   const std::vector<TextInput> inputs = texts(60);

@@ -108,6 +108,10 @@ TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
                             "t5",
                             "t5_gated",
                             "st_t5",
+                            "bart",
+                            "bart_cls",
+                            "bart_nli",
+                            "mbart_cls",
                             "st_mean_norm",
                             "st_dense",
                             "eurobert_cls",
@@ -155,7 +159,7 @@ TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
 }
 
 TEST(CalibratedConvert, ComesNearerToTheOriginalThanPlainRounding) {
-  for (const char* model : {"bert", "distilbert", "roberta", "xlm_roberta", "deberta_v2"}) {
+  for (const char* model : {"bert", "distilbert", "roberta", "xlm_roberta", "deberta_v2", "bart", "mbart"}) {
     SCOPED_TRACE(model);
     const TemporaryFolder folder;
     double errors[3];
@@ -215,7 +219,7 @@ fs::path first_step(const fs::path& output) {
 }
 
 TEST(CalibratedConvert, GoesOnWhereAKilledOneStopped) {
-  for (const char* model : {"bert", "distilbert_cls", "st_dense", "albert"}) {
+  for (const char* model : {"bert", "distilbert_cls", "st_dense", "albert", "bart_cls"}) {
     SCOPED_TRACE(model);
     const TemporaryFolder folder;
     ConvertOptions o = options(tiny(model), folder / "whole");

@@ -63,12 +63,38 @@ const Named kSchemes[] = {
 };
 
 TEST(Convert, PredictsEveryByteOfTheFolder) {
-  for (const char* model : {"bert",           "bert_old_names", "bert_sharded",    "bert_f64",    "bert_f16",
-                            "bert_odd",       "distilbert_cls", "roberta_cls",     "xlm_roberta", "electra",
-                            "albert",         "mobilebert",     "mpnet",           "modernbert",  "qwen3",
-                            "qwen3_lm",       "gemma3_lm",      "st_gemma3",       "t5",          "t5_lm",
-                            "st_dense",       "eurobert_cls",   "nomic_bert",      "new",         "jina_bert",
-                            "jina_bert_code", "deberta_v2_cls", "deberta_v2_conv", "deberta"})
+  for (const char* model : {"bert",
+                            "bert_old_names",
+                            "bert_sharded",
+                            "bert_f64",
+                            "bert_f16",
+                            "bert_odd",
+                            "distilbert_cls",
+                            "roberta_cls",
+                            "xlm_roberta",
+                            "electra",
+                            "albert",
+                            "mobilebert",
+                            "mpnet",
+                            "modernbert",
+                            "qwen3",
+                            "qwen3_lm",
+                            "gemma3_lm",
+                            "st_gemma3",
+                            "t5",
+                            "t5_lm",
+                            "bart_cls",
+                            "bart_lm",
+                            "mbart_cls",
+                            "st_dense",
+                            "eurobert_cls",
+                            "nomic_bert",
+                            "new",
+                            "jina_bert",
+                            "jina_bert_code",
+                            "deberta_v2_cls",
+                            "deberta_v2_conv",
+                            "deberta"})
     for (const Named& scheme : kSchemes) {
       SCOPED_TRACE(std::string(model) + ", " + scheme.name);
       const TemporaryFolder folder;
@@ -770,6 +796,30 @@ TEST(Convert, WordsOfT5AreStoredOnceUnderEitherName) {
     EXPECT_TRUE(tensors.contains(name)) << out;
     EXPECT_FALSE(tensors.contains(not_there)) << out;
     EXPECT_EQ(test::hidden_of(out).values, test::hidden_of(one).values) << out;
+  }
+}
+
+// BART's under three: its decoder has the same table.
+TEST(Convert, WordsOfBartAreStoredOnceUnderAnyName) {
+  const std::vector<std::string> names{"shared.weight", "encoder.embed_tokens.weight",
+                                       "decoder.embed_tokens.weight"};
+  const TemporaryFolder folder;
+  const auto converted = [&](const std::vector<std::string>& held) {
+    const std::string name = fmt::format("{}", fmt::join(held, " "));
+    const fs::path source = test::changed_copy(tiny("bart"), folder / name, [&](RawTensors& t) {
+      const auto words = t.extract(names[0]);
+      for (const std::string& own : held) t[own] = words.mapped();
+    });
+    convert({.model = source, .output = folder / ("out " + name), .scheme = kAffine8g32});
+    return folder / ("out " + name);
+  };
+  const Matrix hidden = test::hidden_of(converted({names[0]}));
+  for (const std::vector<std::string>& held :
+       {std::vector{names[1]}, {names[2]}, {names[1], names[2]}, {names[0], names[1], names[2]}}) {
+    const fs::path out = converted(held);
+    const RawTensors tensors = test::read_tensors(out / "model.safetensors");
+    for (const std::string& name : names) EXPECT_EQ(tensors.contains(name), name == held[0]) << out << name;
+    EXPECT_EQ(test::hidden_of(out).values, hidden.values) << out;
   }
 }
 

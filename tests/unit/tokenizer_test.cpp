@@ -250,6 +250,35 @@ TEST(TokenizerFolder, of_gemma_adds_the_tokens_its_settings_say) {
   EXPECT_EQ(edges({{"add_bos_token", false}, {"add_eos_token", false}}), "");
 }
 
+// MBartTokenizerFast and MBart50TokenizerFast do the same with the language. The ids are theirs.
+TEST(TokenizerFolder, of_mbart_adds_the_language_its_settings_say) {
+  const std::filesystem::path source = std::filesystem::path(MLXE_TEST_DATA) / "tiny/mbart_cls";
+  const nlohmann::json as_saved = nlohmann::json::parse(test::read_file(source / "tokenizer_config.json"));
+  const auto loaded = [&](const nlohmann::json& changes) {
+    const test::TemporaryFolder folder;
+    std::filesystem::copy(source / "tokenizer.json", folder / "tokenizer.json");
+    nlohmann::json settings = as_saved;
+    settings.merge_patch(changes);
+    write_file(folder / "tokenizer_config.json", settings.dump());
+    return Tokenizer::load(folder.path(), {});
+  };
+  const auto ids = [&](const nlohmann::json& changes) {
+    return loaded(changes).encode("The cat", "sat").ids;
+  };
+  EXPECT_THAT(ids(nlohmann::json::object()), ElementsAre(68, 62, 63, 57, 63, 2, 223)) << "de_DE";
+  EXPECT_THAT(ids({{"src_lang", nullptr}}), ElementsAre(68, 62, 63, 57, 63, 2, 224)) << "en_XX by default";
+  const nlohmann::json mbart50{{"tokenizer_class", "MBart50TokenizerFast"}};
+  EXPECT_THAT(ids(mbart50), ElementsAre(223, 68, 62, 63, 57, 63, 2));
+  EXPECT_THAT(loaded(mbart50).encode("The cat sat").ids, ElementsAre(223, 68, 62, 63, 57, 63, 2));
+  EXPECT_FALSE(loaded(nlohmann::json::object()).gives_type_ids());
+  EXPECT_THAT(error_text(
+                  [&] {
+                    loaded({{"src_lang", "xx_YY"}});
+                  },
+                  ErrorCode::format),
+              HasSubstr("src_lang is \"xx_YY\", expected a language that is a token of the vocabulary"));
+}
+
 // ---- invalid tokenizer.json: always an Error
 
 // Loads the tokenizer and encodes a text. True if both succeeded.
