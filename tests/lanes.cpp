@@ -24,6 +24,7 @@ constexpr const char* kSlow[] = {
     "Models/Damage.*/mlx_*",  // MLX on a CPU is slow; a short run of it stays in the fast lane
     "Models/BatchOfTexts.*/mlx_*",
     "MlxEngine.CutsLargeBatchesIntoChunks",
+    "MlxEngine.LinearBiasesOfLongTexts",
     "Int8Engine.TenThousand*",  // a soak test
     "Encoder.MemoryStaysFlat*",
     "OutputFiles.ASignalLeavesWhatWasThere",  // large models, so that a command takes a while

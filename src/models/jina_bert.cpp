@@ -30,8 +30,10 @@ bool has_query_norms(const Config& c) {
            value.get_ref<const std::string&>().find("jina-bert-v2-qk-post-norm") != std::string::npos;
   };
   c.harmless({"_name_or_path"});
-  return (c.has("_name_or_path") && names_it(c.json().at("_name_or_path"))) ||
-         (c.has("auto_map") && std::ranges::any_of(c.json().at("auto_map"), names_it));
+  if (c.has("_name_or_path") && names_it(c.json().at("_name_or_path"))) return true;
+  if (!c.has("auto_map")) return false;
+  const json& map = c.json().at("auto_map");
+  return std::any_of(map.begin(), map.end(), names_it);
 }
 
 struct FeedForwardKind {

@@ -1,5 +1,6 @@
-// Attention that is not BERT's (relative and linear biases, rotary positions, windows, fused matrices, gates, disentangled terms) and
-// shared layers, with 8-bit activations, in batches and for first tokens alone; and the config keys that choose it.
+// Attention that is not BERT's (relative and linear biases, rotary positions, windows, fused matrices, gates,
+// disentangled terms) and shared layers, with 8-bit activations, in batches and for first tokens alone; and the config
+// keys that choose it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
