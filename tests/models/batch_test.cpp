@@ -129,7 +129,8 @@ INSTANTIATE_TEST_SUITE_P(Models, BatchOfTexts,
                          ::testing::Combine(::testing::Values("cpu", "mlx"),
                                             ::testing::Values("bert", "bert_odd", "bert_prefix",
                                                               "distilbert_cls", "roberta", "xlm_roberta_cls",
-                                                              "st_dense", "st_concat", "minilm")),
+                                                              "st_dense", "st_concat", "bart_cls",
+                                                              "mbart_cls", "minilm")),
                          test::name_of);
 
 // The twin: the comparison of these tests notices one bit.
