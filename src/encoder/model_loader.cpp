@@ -15,6 +15,7 @@
 #include "mlx_encoder/error.h"
 #include "models/heads.h"
 #include "models/registry.h"
+#include "models/tied_tensors.h"
 
 namespace mlxe {
 namespace {
@@ -38,8 +39,9 @@ void check_shapes(const Checkpoint& checkpoint, std::span<const Parameter> param
   }
   if (!problems.empty())
     throw Error(ErrorCode::format, checkpoint.folder().string() + ": " + listed(problems, kListed, "; "));
-  for (const std::string& name : checkpoint.weight_names())
-    if (!read.contains(name)) unused.push_back(name);
+  for (const CheckpointTensor& tensor : checkpoint.tensors())
+    if (tensor.role == TensorRole::weight && !read.contains(tensor.name) && !tied_to(checkpoint, tensor))
+      unused.push_back(tensor.name);
   if (!unused.empty() && warn)
     warn(fmt::format("{}: {} tensors are not part of the model this version runs and are ignored: {}",
                      checkpoint.folder().string(), unused.size(), listed(unused, kListed)));
@@ -67,15 +69,14 @@ void check_dense(const SentenceModules& sentence, const std::filesystem::path& f
     }
 }
 
-LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn) {
+LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn, ExpectVectors expect) {
   if (warn)
     for (const std::string& change : changes_since_conversion(folder, FileCheck::size)) warn(change);
   Checkpoint checkpoint = Checkpoint::open(folder, warn);
   Model model = make_model(checkpoint, warn);
   check_shapes(checkpoint, model.parameters(), warn);
   const bool classifies = model.has(Output::text_logits) || model.has(Output::token_logits);
-  SentenceModules sentence =
-      read_sentence_modules(folder, warn, classifies ? ExpectVectors::no : ExpectVectors::yes);
+  SentenceModules sentence = read_sentence_modules(folder, warn, classifies ? ExpectVectors::no : expect);
   check_dense(sentence, folder);
   PlanBuilder builder(std::move(model.plan));
   add_sentence_pipeline(builder, sentence.modules);

@@ -118,6 +118,8 @@ class PlanRun {
         return e_.add_bias(in(0), plan_.row_bias(op.modules[0]));
       case OpKind::take_first:
         return e_.take(in(0), batch_.first_rows());
+      case OpKind::take_chosen:
+        return e_.take(in(0), batch_.chosen);
       case OpKind::pool:
         return e_.pool(in(0), op.pooling, batch_);
       case OpKind::activation:
