@@ -22,6 +22,18 @@ namespace {
 
 constexpr size_t kListed = 8;  // most names in a message
 
+// Warns if a tensor that is tied to another one is no copy of it.
+void require_copy(const Checkpoint& checkpoint, const CheckpointTensor& tensor,
+                  const CheckpointTensor& original, const Warning& warn) {
+  if (!warn) return;
+  const StoredWeight a = checkpoint.stored(tensor.name), b = checkpoint.stored(original.name);
+  if (a.scheme == b.scheme && std::ranges::equal(a.codes, b.codes) &&
+      std::ranges::equal(a.scales, b.scales) && std::ranges::equal(a.biases, b.biases))
+    return;
+  warn(fmt::format("{}: {} differs from {}, to which transformers ties it; it is ignored",
+                   checkpoint.folder().string(), tensor.original, original.original));
+}
+
 // Compares the tensors of the model with those of the files. Collects all problems for one error.
 void check_shapes(const Checkpoint& checkpoint, std::span<const Parameter> parameters, const Warning& warn) {
   std::set<std::string> read;
@@ -39,9 +51,13 @@ void check_shapes(const Checkpoint& checkpoint, std::span<const Parameter> param
   }
   if (!problems.empty())
     throw Error(ErrorCode::format, checkpoint.folder().string() + ": " + listed(problems, kListed, "; "));
-  for (const CheckpointTensor& tensor : checkpoint.tensors())
-    if (tensor.role == TensorRole::weight && !read.contains(tensor.name) && !tied_to(checkpoint, tensor))
+  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
+    if (tensor.role != TensorRole::weight || read.contains(tensor.name)) continue;
+    if (const CheckpointTensor* original = tied_to(checkpoint, tensor))
+      require_copy(checkpoint, tensor, *original, warn);
+    else
       unused.push_back(tensor.name);
+  }
   if (!unused.empty() && warn)
     warn(fmt::format("{}: {} tensors are not part of the model this version runs and are ignored: {}",
                      checkpoint.folder().string(), unused.size(), listed(unused, kListed)));

@@ -129,6 +129,7 @@ TEST(FillMasks, AQuantizedTableIsTheOutputMatrix) {
                                        .output = folder / "q",
                                        .scheme = {Mode::affine, bits, 32, Dtype::f32},
                                        .warning = heard.warning()});
+      std::erase_if(heard.sentences, [](const std::string& s) { return s.find("group size") != s.npos; });
       EXPECT_THAT(heard.sentences, IsEmpty());
       int heads = 0;
       for (const PlannedTensor& t : done.plan.tensors)
@@ -244,6 +245,10 @@ TEST(MaskedHead, ReadsWhatIsTiedOnce) {
     t["cls.predictions.decoder.weight"] = test::float_tensor(copy.shape, other);
   });
   const std::vector<std::string> texts{"the [MASK] sat"};
+  test::Heard heard;
+  load_model(renamed, heard.warning());
+  EXPECT_THAT(heard.sentences, Contains(HasSubstr("cls.predictions.decoder.weight differs from "
+                                                  "bert.embeddings.word_embeddings.weight")));
   const auto expected = load(tiny("bert_mlm")).fill_mask(texts), found = load(renamed).fill_mask(texts);
   for (size_t i = 0; i < 5; ++i) EXPECT_EQ(found[0][0].fills[i].score, expected[0][0].fills[i].score);
   // Untied, that matrix counts.
