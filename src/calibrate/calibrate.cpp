@@ -64,7 +64,8 @@ class Calibrator : public Fitter {
                if (output == Output::layers && ++layer == plan.layers() && reads_first)
                  ops.weigh_first_tokens(kFirstTokenShare);
              });
-    for (const Output head : {Output::text_logits, Output::token_logits, Output::pooled}) {
+    for (const Output head :
+         {Output::text_logits, Output::token_logits, Output::chosen_logits, Output::pooled}) {
       if (!plan.has(head)) continue;
       if (head == Output::pooled) ops.weigh_first_tokens(kFirstTokenShare);
       run_plan(ops, plan, plan.whole, batch, {head}, [&](Output, const auto& x) { ops.need(x); },

@@ -166,7 +166,6 @@ TEST(Arguments, TextsThatBeginWithADashFollowOthers) {
       {"classify", data + "distilbert_cls"},
       {"zero-shot", data + "distilbert_nli", "--labels", "the,cat"},
       {"tag", data + "bert_ner"},
-      {"fill-mask", data + "bert_mlm"},
       {"similarity", kModel},
       {"tokenize", kModel}};
   for (const std::vector<std::string>& command : commands) {

@@ -65,6 +65,12 @@ TEST(FillMaskCommand, PrintsTokensForPeople) {
               HasSubstr("  mask 2\n"));
 }
 
+TEST(FillMaskCommand, TakesTextsThatBeginWithADash) {
+  const auto texts = lines_of(run_program(
+      {"fill-mask", kModel, "the [MASK]", "--engine", "cpu", "--json", "--", "-b [MASK]", "--json [MASK]"}));
+  EXPECT_EQ(texts.size(), 3u);
+}
+
 TEST(FillMaskCommand, NamesTheTextWithoutAMask) {
   const Outcome o =
       run_program({"fill-mask", kModel, "--input", "-", "--engine", "cpu"}, "the [MASK]\nthe cat\n");
