@@ -99,13 +99,14 @@ void RunOptions::add_to(CLI::App& command) {
   command.add_flag("--json", json, "Machine-readable output, one object a line");
 }
 
-Encoder RunOptions::load() const {
+Encoder RunOptions::load(Use use) const {
   const Warning warning = this->warning();
   tell_changed_files(folder, strictness(), warning);
   return Encoder::load(folder, {.engine = parse_engine(engine),
                                 .activations = parse_activations(activations),
                                 .threads = threads,
                                 .max_length = max_length,
+                                .embeds = use == Use::any,
                                 .warning = warning});
 }
 

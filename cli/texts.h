@@ -65,7 +65,9 @@ struct RunOptions {
   void add_to(CLI::App& command);
   Strictness strictness() const { return strict ? Strictness::strict : Strictness::warn; }
   Warning warning() const { return warnings(strictness()); }
-  Encoder load() const;
+  // Use::no_vectors: the command does not call embed().
+  enum class Use { any, no_vectors };
+  Encoder load(Use use = Use::any) const;
 };
 
 }  // namespace mlxe::cli

@@ -12,6 +12,7 @@ the prompt "query", with `pool_from` [B] if poolings leave it out). Results, flo
     layers.N       [T, D]   after the embeddings (0) and after each layer, of the "" group; of BART the encoder's, then
                             those of the decoder's layers
     pooler         [B, D]   logits, probabilities [B, labels]   sentence [B, D']   token_logits [T, labels]
+    chosen_logits  [C, vocabulary]   of the tokens `chosen` [C]: the masks of "", the first and last tokens of "texts."
 Every result is computed on the folder as saved, each text alone, in float32, and then checked: a padded batch gives
 the same within BATCH_TOLERANCE, float64 arithmetic within FLOAT64_TOLERANCE (relative to the largest value).
 """
@@ -31,7 +32,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 from transformers import (AutoConfig, AutoModel, AutoModelForSequenceClassification,
-                          AutoModelForTokenClassification, AutoTokenizer)
+                          AutoModelForMaskedLM, AutoModelForTokenClassification, AutoTokenizer)
 
 import jina_bert
 import tiny_tokenizers
@@ -103,7 +104,7 @@ class Golden:
         self.tensors = {}
         self.checked = {"padded": 0.0, "float64": 0.0}
 
-    def group(self, prefix, texts, pool_from=None):
+    def group(self, prefix, texts, pool_from=None, chosen=None):
         """texts: [(ids, token types)]"""
         ints = lambda values: torch.tensor(values, dtype=torch.int32)  # noqa: E731
         self.tensors[prefix + "ids"] = ints([i for ids, _ in texts for i in ids])
@@ -111,6 +112,9 @@ class Golden:
         self.tensors[prefix + "offsets"] = ints(np.cumsum([0] + [len(ids) for ids, _ in texts]).tolist())
         if pool_from is not None:
             self.tensors[prefix + "pool_from"] = ints(pool_from)
+        if chosen is not None:
+            starts = np.cumsum([0] + [len(ids) for ids, _ in texts])
+            self.tensors[prefix + "chosen"] = ints([s + t for s, (ids, _) in zip(starts, texts) for t in chosen(ids)])
 
     def results(self, prefix, alone, padded, exact):
         """Dictionaries of matrices; `alone` is stored, the others must agree with it."""
@@ -198,7 +202,10 @@ def run(model, texts, batches):
             collected.setdefault(f"layers.{n}", []).append(torch.cat(kept))
         if "pooler_output" in out:
             collected.setdefault("pooler", []).append(out.pooler_output)
-        if "logits" in out and out.logits.ndim == 3:
+        if type(model).__name__.endswith("ForMaskedLM"):
+            kept = [out.logits[row, model.chosen(texts[i][0])] for row, i in enumerate(batch)]
+            collected.setdefault("chosen_logits", []).append(torch.cat(kept))
+        elif "logits" in out and out.logits.ndim == 3:
             kept = [out.logits[row, : len(texts[i][0])] for row, i in enumerate(batch)]
             collected.setdefault("token_logits", []).append(torch.cat(kept))
         elif "logits" in out:
@@ -238,6 +245,7 @@ def golden_of(folder, lengths, seed, make=AutoModel):
     single, exact = (load(folder, make, dtype) for dtype in (torch.float32, torch.float64))
     config, tokenizer = single.config, AutoTokenizer.from_pretrained(folder)
     is_sentence, is_classifier = (folder / "modules.json").exists(), make is not AutoModel
+    mask = tokenizer.mask_token_id if make is AutoModelForMaskedLM else None
     st = SentenceTransformer(str(folder), device="cpu") if not is_classifier else None
     st64 = SentenceTransformer(str(folder), device="cpu").double() if st else None
     if st:
@@ -245,8 +253,9 @@ def golden_of(folder, lengths, seed, make=AutoModel):
         st[0].auto_model.load_state_dict(single.state_dict())  # a Gemma3TextModel does not find its own
         st64[0].auto_model.load_state_dict(exact.state_dict())
 
-    def add(prefix, texts, wanted, sentence, pool_from=None):
-        golden.group(prefix, texts, pool_from)
+    def add(prefix, texts, wanted, sentence, pool_from=None, chosen=None):
+        golden.group(prefix, texts, pool_from, chosen)
+        single.chosen = exact.chosen = chosen
         alone, together = alone_and_together(texts)
         parts = [run(single, texts, alone), run(single, texts, together), run(exact, texts, alone)]
         parts = [{name: value for name, value in part.items() if wanted(name)} for part in parts]
@@ -256,13 +265,24 @@ def golden_of(folder, lengths, seed, make=AutoModel):
         golden.results(prefix, *parts)
 
     literal_pad = config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet", "bart", "mbart")
-    add("", random_texts(seed, config, lengths, literal_pad), lambda name: True, is_sentence)
+    texts = random_texts(seed, config, lengths, literal_pad)
+    if mask is not None:
+        for ids, _ in texts:
+            ids[len(ids) // 2] = mask
+            if len(ids) > 8:
+                ids[-1] = mask
+    masks = None if mask is None else lambda ids: [t for t, token in enumerate(ids) if token == mask]
+    add("", texts, lambda name: True, is_sentence, chosen=masks)
 
     limit = st.max_seq_length if st else tokenizer.model_max_length
     tokenizer.model_max_length = limit
     texts = [tokenized(tokenizer, t) for t in tiny_tokenizers.TEXTS]
     assert max(len(ids) for ids, _ in texts) == limit
-    add("texts.", texts, lambda name: name in ("logits", "probabilities", "token_logits"), not is_classifier)
+    ends = None if mask is None else lambda ids: sorted({0, len(ids) - 1})
+    add("texts.", texts, lambda name: name in ("logits", "probabilities", "token_logits", "chosen_logits"),
+        not is_classifier, chosen=ends)
+    if mask is not None:
+        write_fills(folder, tokenizer)
     if st:  # the path a user takes gives the same
         encoded = st.encode(tiny_tokenizers.TEXTS, prompt="", convert_to_tensor=True, show_progress_bar=False)
         assert (encoded - golden.tensors["texts.sentence"]).abs().max() <= 2e-6 * encoded.abs().max(), folder
@@ -284,6 +304,36 @@ def golden_of(folder, lengths, seed, make=AutoModel):
             for index, label in config.id2label.items():
                 assert abs(scores[label] - ours[index].item()) <= 2e-6 * max(1, abs(scores[label])), folder
     golden.write(MAX_FOLDER_BYTES_OF_BART if config.model_type in ("bart", "mbart") else MAX_FOLDER_BYTES)
+
+
+# {}: the mask token
+MASKED_TEXTS = [
+    "The {} sat on the warm piano.",
+    "Take the second {} along the {}, then ask again!",
+    "{}",
+    "Café {} lait, naïve and 12,5 % of{}?",
+    "渡し船{}left early and   the river was {} too.",
+]
+TARGETS = ["the", "river", "harbourside", "the"]
+
+
+def write_fills(folder, tokenizer):
+    """What the fill-mask pipeline makes of the texts, and of the first one with targets."""
+    ask = transformers.pipeline("fill-mask", model=str(folder), device="cpu")
+
+    def fills(text, **options):
+        found = ask(text, **options)
+        found = found if isinstance(found[0], list) else [found]
+        for mask in found:
+            scores = [fill["score"] for fill in mask]
+            assert all(a > b * (1 + 1e-4) for a, b in zip(scores, scores[1:])), f"{folder.name}: ranks are a toss-up"
+        return [[dict(score=round(f["score"], 9), id=f["token"], token=f["token_str"], sequence=f["sequence"])
+                 for f in mask[: len(mask) - ("top_k" in options)]] for mask in found]
+
+    texts = [text.replace("{}", tokenizer.mask_token) for text in MASKED_TEXTS]
+    cases = [dict(text=text, masks=fills(text, top_k=6)) for text in texts]  # the sixth only shows its distance
+    cases.append(dict(text=texts[0], targets=TARGETS, masks=fills(texts[0], targets=TARGETS)))
+    (folder / "fill_mask.json").write_text(json.dumps(cases, ensure_ascii=False) + "\n")
 
 
 # ---- the folders
@@ -442,6 +492,19 @@ def ner(kind):
     return make
 
 
+def masked(kind, lengths=SHORT, **options):
+    return plain(kind, lengths, AutoModelForMaskedLM, **options)
+
+
+def with_tied_copies(folder):
+    """As files that torch's own format was converted to: the output matrix and bias a second time."""
+    weights = folder / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["lm_head.decoder.weight"] = tensors["roberta.embeddings.word_embeddings.weight"].clone()
+    tensors["lm_head.decoder.bias"] = tensors["lm_head.bias"].clone()
+    save_file(tensors, weights, {"format": "pt"})
+
+
 def old_names(name, seed):
     """As bert-base-uncased is published: `bert.` prefix, gamma and beta, a buffer, and heads nobody asks for."""
     folder = new_folder(name)
@@ -581,6 +644,21 @@ FOLDERS = {
     "distilbert": plain("distilbert"),
     "distilbert_cls": classifier("distilbert", problem_type="single_label_classification", **labels("no", "yes")),
     "distilbert_nli": nli,
+    "bert_mlm": masked("bert", hidden_act="gelu_new"),
+    # an output matrix of its own
+    "bert_mlm_untied": masked("bert", num_hidden_layers=1, tie_word_embeddings=False),
+    "distilbert_mlm": masked("distilbert", n_layers=1, activation="relu"),
+    # the output is exact GELU whatever hidden_act is
+    "roberta_mlm": masked("roberta", num_hidden_layers=1, hidden_act="relu", publish=with_tied_copies),
+    "albert_mlm": masked("albert", embedding_size=64, num_hidden_layers=2),
+    "electra_mlm": masked("electra", [1, 2, 17], embedding_size=32, hidden_size=64, num_hidden_layers=1,
+                          intermediate_size=32, hidden_act="silu"),
+    "mpnet_mlm": masked("mpnet", num_hidden_layers=1),
+    "modernbert_mlm": masked("modernbert", num_hidden_layers=2),
+    "modernbert_mlm_bias": masked("modernbert", num_hidden_layers=1, decoder_bias=False, norm_bias=True,
+                                  classifier_bias=True, classifier_activation="silu"),
+    "deberta_mlm": masked("deberta", num_hidden_layers=1),
+    "deberta_v2_mlm": masked("deberta-v2", num_hidden_layers=1, embedding_size=16),
     "bert_ner": ner("bert"),
     "distilbert_ner": ner("distilbert"),
     "roberta_ner": plain("roberta", SHORT, AutoModelForTokenClassification, **TAGS),

@@ -46,7 +46,8 @@ struct EncoderOptions {
   Activations activations = Activations::automatic;
   int threads = 0;         // of tokenizer and cpu engine, which share them; 0: all cores
   int64_t max_length = 0;  // most tokens of a text, special tokens included; 0: the model's limit
-  Warning warning;         // called for everything that is ignored, assumed or truncated; see CallReport
+  bool embeds = true;  // whether embed() will be called; if not, a pooling that is assumed gives no warning
+  Warning warning;     // called for everything that is ignored, assumed or truncated; see CallReport
 };
 
 struct ModelInfo {
@@ -56,8 +57,9 @@ struct ModelInfo {
   int64_t dimension = 0;       // of embed()'s vectors
   std::string problem_type;    // of the classifier: "single_label_classification", ...; empty without one
   std::string score_function;  // of logits to scores: "softmax", "sigmoid", "identity", "tanh", "relu"
-  std::vector<std::string> labels;             // of the classifier, by index; empty without one
-  std::vector<std::string> token_labels;       // of the token classifier, by index; empty without one
+  std::vector<std::string> labels;        // of the classifier, by index; empty without one
+  std::vector<std::string> token_labels;  // of the token classifier, by index; empty without one
+  std::string mask_token;  // for fill_mask(), as texts write it; empty without the head or such a token
   std::map<std::string, std::string> prompts;  // name -> text put before a text
   std::string default_prompt;  // name, or empty; of classify() in a CrossEncoder, else of embed()
   std::string engine, engine_variant;
@@ -129,6 +131,32 @@ struct TokenScores {
   std::vector<float> scores;    // softmax, one a label
 };
 
+struct FillMaskOptions {
+  int64_t top_k = 5;  // most tokens for a mask
+  // Only these tokens are candidates; their scores are as without. A word that is no token of the vocabulary stands for
+  // its first token, with a warning. Empty: all tokens are candidates.
+  std::vector<std::string> targets;
+  size_t first_text = 0;         // as in EmbedOptions
+  Progress progress;             // in texts
+  CallReport* report = nullptr;  // filled by the call
+};
+
+// A candidate for a mask.
+struct MaskFill {
+  float score = 0;  // softmax over the vocabulary
+  int32_t id = 0;
+  std::string token;  // its text, decoded alone
+  // The tokens of the text with this one in the mask's place, decoded: without special tokens if the text has one mask,
+  // with them (the other masks) if it has several.
+  std::string sequence;
+};
+
+// A mask of a text and its candidates, the best first.
+struct FilledMask {
+  int32_t position = 0;  // of the mask among the text's tokens, special ones included
+  std::vector<MaskFill> fills;
+};
+
 // How tokens become entities, as in transformers' token-classification pipeline for a tokenizer that marks
 // the pieces of a word (BERT, DistilBERT):
 //   none     every token on its own
@@ -194,6 +222,12 @@ class Encoder {
   // token classification head, else unsupported.
   std::vector<std::vector<TokenScores>> score_tokens(std::span<const std::string> texts,
                                                      const ClassifyOptions& options = {}) const;
+
+  // The masks of each text, filled in as transformers' fill-mask pipeline does. Needs the head of a masked language
+  // model and a mask token, else unsupported. Errors: format (names a text without a mask, or with a mask that
+  // truncation cut off), usage (top_k below 1; targets without a token).
+  std::vector<std::vector<FilledMask>> fill_mask(std::span<const std::string> texts,
+                                                 const FillMaskOptions& options = {}) const;
 
   Tokens tokenize(const TextInput& text) const;
 

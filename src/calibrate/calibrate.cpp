@@ -64,7 +64,8 @@ class Calibrator : public Fitter {
                if (output == Output::layers && ++layer == plan.layers() && !token_of_head.empty())
                  ops.weigh_tokens(batch, token_of_head, kTokenShare);
              });
-    for (const Output head : {Output::text_logits, Output::token_logits, Output::pooled}) {
+    for (const Output head :
+         {Output::text_logits, Output::token_logits, Output::chosen_logits, Output::pooled}) {
       if (!plan.has(head)) continue;
       if (head == Output::pooled) ops.weigh_tokens(batch, batch.first_rows(), kTokenShare);
       run_plan(ops, plan, plan.whole, batch, {head}, [&](Output, const auto& x) { ops.need(x); },

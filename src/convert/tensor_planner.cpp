@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <set>
-#include <span>
 #include <string_view>
 
 #include "base/wording.h"
@@ -162,7 +161,7 @@ class TensorPlanner {
       return;
     }
     if (tensor.role == TensorRole::component) return;  // written with its owner
-    if (const CheckpointTensor* original = tied_to(tensor)) {
+    if (const CheckpointTensor* original = tied_to(checkpoint_, tensor)) {
       drop(tensor, "the same tensor as " + original->original);
       plan_.tied.emplace_back(checkpoint_.stored(original->name), checkpoint_.stored(tensor.name));
       plan_.remarks.notes.push_back(
@@ -181,23 +180,6 @@ class TensorPlanner {
          .scheme = scheme,
          .reason = scheme_.mode == Mode::none ? "" : "not part of the model this version runs"},
         TensorJob::Origin::stored, stored);
-  }
-
-  const CheckpointTensor* tied_to(const CheckpointTensor& tensor) const {
-    const auto find_in =
-        [&](std::span<const std::pair<std::string_view, std::string_view>> table) -> const CheckpointTensor* {
-      for (const auto& [copy, original] : table) {
-        if (tensor.name != copy) continue;
-        const CheckpointTensor* other = checkpoint_.find(original);
-        if (other && checkpoint_.stored(original).shape == checkpoint_.stored(copy).shape) return other;
-      }
-      return nullptr;
-    };
-    if (const CheckpointTensor* same = find_in(kTiedAlways)) return same;
-    const Config& config = checkpoint_.config();
-    if (config.get_or<bool>("tie_word_embeddings", false))
-      if (const CheckpointTensor* weight = find_in(kWeightsTiedWhereSaid)) return weight;
-    return config.get_or<bool>("tie_word_embeddings", true) ? find_in(kTiedWeights) : nullptr;
   }
 
   void leave_out(const CheckpointTensor& tensor) {

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "base/file_errors.h"
+#include "encoder/fill_mask.h"
 #include "encoder/text_runner.h"
 #include "mlx_encoder/error.h"
 
@@ -60,6 +61,7 @@ struct Encoder::Impl {
             .score_function = model.has(Output::text_logits) ? mlxe::name(runner.score_function()) : "",
             .labels = model.labels,
             .token_labels = model.token_labels,
+            .mask_token = mlxe::mask_token(runner),
             .prompts = sentence.prompts,
             .default_prompt = sentence.default_prompt_name.value_or(""),
             .engine = engine.engine,
@@ -247,6 +249,11 @@ std::vector<std::vector<TokenScores>> Encoder::score_tokens(std::span<const std:
     }
   });
   return all;
+}
+
+std::vector<std::vector<FilledMask>> Encoder::fill_mask(std::span<const std::string> texts,
+                                                        const FillMaskOptions& options) const {
+  return fill_masks(impl_->runner, texts, options);
 }
 
 Tokens Encoder::tokenize(const TextInput& text) const {

@@ -15,11 +15,24 @@
 #include "mlx_encoder/error.h"
 #include "models/heads.h"
 #include "models/registry.h"
+#include "models/tied_tensors.h"
 
 namespace mlxe {
 namespace {
 
 constexpr size_t kListed = 8;  // most names in a message
+
+// Warns if a tensor that is tied to another one is no copy of it.
+void require_copy(const Checkpoint& checkpoint, const CheckpointTensor& tensor,
+                  const CheckpointTensor& original, const Warning& warn) {
+  if (!warn) return;
+  const StoredWeight a = checkpoint.stored(tensor.name), b = checkpoint.stored(original.name);
+  if (a.scheme == b.scheme && std::ranges::equal(a.codes, b.codes) &&
+      std::ranges::equal(a.scales, b.scales) && std::ranges::equal(a.biases, b.biases))
+    return;
+  warn(fmt::format("{}: {} differs from {}, to which transformers ties it; it is ignored",
+                   checkpoint.folder().string(), tensor.original, original.original));
+}
 
 // Compares the tensors of the model with those of the files. Collects all problems for one error.
 void check_shapes(const Checkpoint& checkpoint, std::span<const Parameter> parameters, const Warning& warn) {
@@ -38,8 +51,13 @@ void check_shapes(const Checkpoint& checkpoint, std::span<const Parameter> param
   }
   if (!problems.empty())
     throw Error(ErrorCode::format, checkpoint.folder().string() + ": " + listed(problems, kListed, "; "));
-  for (const std::string& name : checkpoint.weight_names())
-    if (!read.contains(name)) unused.push_back(name);
+  for (const CheckpointTensor& tensor : checkpoint.tensors()) {
+    if (tensor.role != TensorRole::weight || read.contains(tensor.name)) continue;
+    if (const CheckpointTensor* original = tied_to(checkpoint, tensor))
+      require_copy(checkpoint, tensor, *original, warn);
+    else
+      unused.push_back(tensor.name);
+  }
   if (!unused.empty() && warn)
     warn(fmt::format("{}: {} tensors are not part of the model this version runs and are ignored: {}",
                      checkpoint.folder().string(), unused.size(), listed(unused, kListed)));
@@ -67,15 +85,14 @@ void check_dense(const SentenceModules& sentence, const std::filesystem::path& f
     }
 }
 
-LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn) {
+LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn, ExpectVectors expect) {
   if (warn)
     for (const std::string& change : changes_since_conversion(folder, FileCheck::size)) warn(change);
   Checkpoint checkpoint = Checkpoint::open(folder, warn);
   Model model = make_model(checkpoint, warn);
   check_shapes(checkpoint, model.parameters(), warn);
   const bool classifies = model.has(Output::text_logits) || model.has(Output::token_logits);
-  SentenceModules sentence =
-      read_sentence_modules(folder, warn, classifies ? ExpectVectors::no : ExpectVectors::yes);
+  SentenceModules sentence = read_sentence_modules(folder, warn, classifies ? ExpectVectors::no : expect);
   check_dense(sentence, folder);
   PlanBuilder builder(std::move(model.plan));
   add_sentence_pipeline(builder, sentence.modules);

@@ -23,8 +23,9 @@ struct LoadedModel {
 // that every tensor of the model exists in the shape that config.json implies. Warns of everything it
 // ignores or assumes, and of each file whose size differs from that in mlx_encoder.json.
 // Errors: not_found, io, format (all missing or misshapen tensors in one message), unsupported, numeric
-// (check_dense).
-LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn);
+// (check_dense). `expect`: a classifier's folder is read with ExpectVectors::no in any case.
+LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
+                       ExpectVectors expect = ExpectVectors::yes);
 
 // Errors: numeric (NaN or infinity in a Dense module of `folder`; names tensor, row and column).
 void check_dense(const SentenceModules& sentence, const std::filesystem::path& folder);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "encoder/text_batches.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -37,6 +36,13 @@ std::vector<std::string> files_read(const LoadedModel& loaded, const FolderStamp
   return files;
 }
 
+void tell(CallReport* report, const Warning& warning, std::string sentence) {
+  if (report != nullptr)
+    report->warnings.push_back(std::move(sentence));
+  else if (warning)
+    warning(sentence);
+}
+
 // Reports the truncated texts of a call: all of them to its report, the first few and a summary as warnings.
 class TruncationNotes {
  public:
@@ -65,12 +71,7 @@ class TruncationNotes {
  private:
   static constexpr size_t kNamed = 3;
 
-  void warn(std::string sentence) {
-    if (report_ != nullptr)
-      report_->warnings.push_back(std::move(sentence));
-    else if (warning_)
-      warning_(sentence);
-  }
+  void warn(std::string sentence) { tell(report_, warning_, std::move(sentence)); }
 
   int64_t max_tokens_;
   CallReport* report_;
@@ -96,7 +97,7 @@ TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions
 
 TextRunner::TextRunner(const FolderStamp& before, const std::filesystem::path& folder,
                        const EncoderOptions& options, std::shared_ptr<ThreadPool> pool)
-    : loaded_(load_model(folder, options.warning)),
+    : loaded_(load_model(folder, options.warning, options.embeds ? ExpectVectors::yes : ExpectVectors::no)),
       texts_(Tokenizer::load(folder, options.warning), loaded_, options.max_length, options.warning),
       pool_(pool ? std::move(pool) : std::make_shared<ThreadPool>(options.threads)),
       engine_(make_engine(options, pool_)),
@@ -123,12 +124,13 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
     }
     RunResult result;
     size_t done = begin;
-    for (const TextBatch& batch : batches_by_length(lengths, kResultBatches.tokens)) {
+    for (const TextBatch& batch : batches_by_length(lengths, job.batch_tokens)) {
       RunRequest request{.wanted = job.wanted};
       for (const size_t i : batch) {
         request.numbers.push_back(number(begin + i));
         request.batch.append(encodings[i].ids, encodings[i].type_ids, job.rules.prompt.pool_from);
       }
+      if (job.rules.chosen) request.batch.choose(*job.rules.chosen);
       engine_->run(loaded_.model, request, result);
       for (size_t i = 0; i < batch.size(); ++i)
         take({begin + batch[i], encodings[batch[i]], result, request.batch, static_cast<int64_t>(i)});
@@ -140,6 +142,10 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
   if (!texts.empty())
     truncations.finish(job.runs_each == 1 ? "texts" : "pairs with texts", number(0),
                        number(texts.size() - 1));
+}
+
+void TextRunner::tell(CallReport* report, std::string sentence) const {
+  mlxe::tell(report, warning_, std::move(sentence));
 }
 
 void TextRunner::run(const RunRequest& request, RunResult& result) const {

@@ -9,6 +9,7 @@
 
 #include "base/thread_pool.h"
 #include "encoder/model_loader.h"
+#include "encoder/text_batches.h"
 #include "encoder/text_tokenizer.h"
 #include "format/folder_stamp.h"
 #include "mlx_encoder/encoder.h"
@@ -38,10 +39,11 @@ class TextRunner {
   struct Job {
     Outputs wanted;
     TextRules rules;
-    size_t first_text = 0;         // index of the first text, for the numbers of texts in messages
-    size_t runs_each = 1;          // number of consecutive inputs made of one text of the user
-    Progress progress = {};        // in texts
-    CallReport* report = nullptr;  // see EmbedOptions
+    size_t first_text = 0;  // index of the first text, for the numbers of texts in messages
+    size_t runs_each = 1;   // number of consecutive inputs made of one text of the user
+    int64_t batch_tokens = kResultBatches.tokens;  // most tokens of a batch, or one longer text
+    Progress progress = {};                        // in texts
+    CallReport* report = nullptr;                  // see EmbedOptions
   };
   struct TextResult {
     size_t text;  // its index
@@ -56,6 +58,9 @@ class TextRunner {
   // the run).
   using Take = std::function<void(const TextResult&)>;
   void run(std::span<const TextInput> texts, const Job& job, const Take& take) const;
+
+  // Adds a sentence to the report, if there is one, else gives it to the warning of the options.
+  void tell(CallReport* report, std::string sentence) const;
 
   // Runs token ids on the engine, without the tokenizer (benchmarks, goldens).
   RunResult run(const RunRequest& request) const;

@@ -38,6 +38,21 @@ void require_tokens(const Encoding& encoding, int32_t pool_from) {
         "shorten the prompt");
 }
 
+// `token`: the chosen one, as texts write it.
+void require_chosen(const Encoding& encoding, int32_t id, const std::string& token, std::string_view text,
+                    int64_t max_tokens) {
+  const auto left = std::ranges::count(encoding.ids, id);
+  int64_t written = 0;
+  for (size_t at = text.find(token); at != text.npos; at = text.find(token, at + token.size())) ++written;
+  if (encoding.dropped_tokens > 0 && left < written)
+    throw Error(
+        ErrorCode::format,
+        fmt::format("truncated to {} tokens, which leaves {} of {} {}; shorten the text, or cut it around {}",
+                    max_tokens, left, written, token, token));
+  if (left == 0)
+    throw Error(ErrorCode::format, fmt::format("found no {0}; write {0} in the place of a word", token));
+}
+
 }  // namespace
 
 EncodeInput view_of(const TextInput& text) {
@@ -78,6 +93,7 @@ Encoding TextTokenizer::encode(const EncodeInput& text, const TextRules& rules) 
   }
   Encoding e =
       tokenizer_.encode(first, text.pair, {.max_length = max_tokens_, .truncation = rules.truncation});
+  if (rules.chosen) require_chosen(e, *rules.chosen, tokenizer_.token(*rules.chosen), first, max_tokens_);
   if (rules.without_tokens == WithoutTokens::refuse) require_tokens(e, rules.prompt.pool_from);
   return e;
 }

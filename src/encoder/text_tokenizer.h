@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,6 +30,8 @@ struct TextRules {
   Truncation truncation = Truncation::longest_first;
   // What happens to a text that has no token to compute from.
   WithoutTokens without_tokens = WithoutTokens::refuse;
+  // The id of a token that each text must have: the tokens that a run chooses.
+  std::optional<int32_t> chosen = {};
 };
 
 EncodeInput view_of(const TextInput& text);
@@ -49,7 +52,8 @@ class TextTokenizer {
   Prompt default_prompt(PromptUse use) const;
 
   // Errors: those of Tokenizer::encode; format (WithoutTokens::refuse: no token, or only tokens of a prompt
-  // that pooling skips, so that a vector or label would be computed from nothing).
+  // that pooling skips, so that a vector or label would be computed from nothing; TextRules::chosen: the text has no
+  // such token, or truncation cut one off).
   Encoding encode(const EncodeInput& text, const TextRules& rules = {}) const;
   // All texts, in parallel. Errors: those of encode, for the first text with an error: "text N: ...", where N
   // is number(index).

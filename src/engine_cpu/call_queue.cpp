@@ -14,6 +14,7 @@ bool same_kind(const RunRequest& a, const RunRequest& b) {
 }
 
 void append(Batch& to, const Batch& from) {
+  for (const int32_t token : from.chosen) to.chosen.push_back(token + static_cast<int32_t>(to.tokens()));
   for (int64_t b = 0; b < from.texts(); ++b) {
     const auto first = static_cast<size_t>(from.offsets[static_cast<size_t>(b)]);
     const auto length = static_cast<size_t>(from.length(b));
@@ -110,19 +111,20 @@ void CallQueue::serve(const std::vector<Call*>& calls) {
     for (const Call* c : calls) append(all.batch, c->request.batch);
     RunResult results;
     run_(calls[0]->model, all, results);
-    int64_t text = 0, token = 0;
+    int64_t text = 0;
     for (Call* c : calls) {
-      const int64_t texts = c->request.batch.texts(), tokens = c->request.batch.tokens();
+      const int64_t next = text + c->request.batch.texts();
       c->result = {};
       results.each([&](Output output, const Matrix& m) {
-        const bool of_tokens = entry(output).rows == OutputRows::tokens;
-        Matrix own = of_tokens ? rows_of(m, token, tokens) : rows_of(m, text, texts);
+        const OutputRows kind = entry(output).rows;
+        const int64_t first = all.batch.rows_before(kind, text);
+        Matrix own = rows_of(m, first, all.batch.rows_before(kind, next) - first);
         if (output == Output::layers)
           c->result.layers.push_back(std::move(own));
         else
           c->result[output] = std::move(own);
       });
-      text += texts, token += tokens;
+      text = next;
     }
   } catch (...) {
     // Running each call alone shows which one fails.

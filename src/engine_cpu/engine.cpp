@@ -69,6 +69,8 @@ Batch part_of(const Batch& batch, const Chunk& c) {
   part.pool_from.assign(batch.pool_from.begin() + c.first, batch.pool_from.begin() + c.last);
   part.offsets.assign(batch.offsets.begin() + c.first, batch.offsets.begin() + c.last + 1);
   for (int32_t& o : part.offsets) o -= start;
+  for (const int32_t token : batch.chosen)
+    if (token >= start && token < end) part.chosen.push_back(token - start);
   return part;
 }
 
@@ -82,8 +84,7 @@ class ResultAssembler {
   // Copies the results `part` of `chunk` to their place. The memory of `part` then goes to `spare`.
   void add(const Chunk& chunk, RunResult& part, std::vector<Matrix::Values>& spare) {
     const auto place = [&](Matrix& to, Matrix& from, OutputRows rows) {
-      const int64_t first =
-          rows == OutputRows::tokens ? batch_.offsets[static_cast<size_t>(chunk.first)] : chunk.first;
+      const int64_t first = batch_.rows_before(rows, chunk.first);
       std::ranges::copy(from.values, to.values.begin() + first * from.columns);
       if (quantize_kernels().find_not_finite(from.values.data(), from.values.size()) < from.values.size())
         finite_.store(false, std::memory_order_relaxed);
@@ -93,7 +94,7 @@ class ResultAssembler {
     std::call_once(sized_, [&] {
       all_.layers.resize(part.layers.size());
       each(part, [&](Matrix& to, const Matrix& from, OutputRows rows) {
-        to.rows = rows == OutputRows::tokens ? batch_.tokens() : batch_.texts(), to.columns = from.columns;
+        to.rows = batch_.rows(rows), to.columns = from.columns;
         if (!spare_.empty()) {
           to.values = std::move(spare_.back());
           spare_.pop_back();

@@ -1,12 +1,14 @@
 // Token ids of several texts, one after another: ragged, never padded.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <numeric>
 #include <span>
 #include <vector>
 
 #include "mlx_encoder/error.h"
+#include "models/outputs.h"
 
 namespace mlxe {
 
@@ -15,6 +17,8 @@ struct Batch {
   std::vector<int32_t> token_types;  // [T]; models without token types ignore it
   std::vector<int32_t> offsets{0};   // [B + 1]; text b is ids[offsets[b], offsets[b + 1])
   std::vector<int32_t> pool_from;    // [B]; pooling skips this many leading tokens (a prompt), 0 as a rule
+  std::vector<int32_t>
+      chosen;  // tokens with a row of their own in OutputRows::chosen; ascending indices of ids
 
   int64_t texts() const { return static_cast<int64_t>(offsets.size()) - 1; }
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
@@ -31,6 +35,22 @@ struct Batch {
     offsets.push_back(static_cast<int32_t>(ids.size()));
     pool_from.push_back(skip);
   }
+
+  // Chooses all tokens with this id.
+  void choose(int32_t id) {
+    chosen.clear();
+    for (size_t t = 0; t < ids.size(); ++t)
+      if (ids[t] == id) chosen.push_back(static_cast<int32_t>(t));
+  }
+
+  // Number of an output's rows that belong to texts before `text`.
+  int64_t rows_before(OutputRows kind, int64_t text) const {
+    if (kind == OutputRows::texts) return text;
+    const int32_t token = offsets[static_cast<size_t>(text)];
+    if (kind == OutputRows::tokens) return token;
+    return std::ranges::lower_bound(chosen, token) - chosen.begin();
+  }
+  int64_t rows(OutputRows kind) const { return rows_before(kind, texts()); }
 
   // Each token's index within its text, plus `first`.
   std::vector<int32_t> positions(int32_t first = 0) const {

@@ -18,9 +18,10 @@ void check_finite(const RunRequest& request, const Matrix& m, OutputRows rows, c
   const int64_t row = (bad - m.values.begin()) / m.columns;
   int64_t text = row;
   std::string token;
-  if (rows == OutputRows::tokens) {
-    text = std::upper_bound(batch.offsets.begin(), batch.offsets.end(), row) - batch.offsets.begin() - 1;
-    token = fmt::format(", token {}", row - batch.offsets[static_cast<size_t>(text)]);
+  if (rows != OutputRows::texts) {
+    const int64_t at = rows == OutputRows::tokens ? row : batch.chosen[static_cast<size_t>(row)];
+    text = std::upper_bound(batch.offsets.begin(), batch.offsets.end(), at) - batch.offsets.begin() - 1;
+    token = fmt::format(", token {}", at - batch.offsets[static_cast<size_t>(text)]);
   }
   const auto index = static_cast<size_t>(text);
   throw Error(ErrorCode::numeric,

@@ -20,6 +20,18 @@ inline const PlanGraph& graph_for(const Plan& plan, const RunRequest& request) {
   return skips && request.wanted.contains(Output::sentence) ? plan.whole : plan.first_tokens;
 }
 
+// The outputs that are computed. Without a chosen token, those of chosen tokens are empty matrices.
+inline Outputs computed(const Plan& plan, const RunRequest& request, RunResult& result) {
+  Outputs wanted = request.wanted;
+  for (const OutputEntry& o : kOutputTable) {
+    if (o.rows != OutputRows::chosen || !wanted.contains(o.output) || !plan.has(o.output)) continue;
+    if (!request.batch.chosen.empty()) continue;
+    wanted.remove(o.output);
+    result[o.output] = {.rows = 0, .columns = plan.columns(o.output), .values = {}};
+  }
+  return wanted;
+}
+
 // `tables`: from run_tables(), of either graph.
 template <EncoderOps E>
 void forward(E& e, const Model& model, const std::vector<typename E::Tensor>& tables,
@@ -31,7 +43,7 @@ void forward(E& e, const Model& model, const std::vector<typename E::Tensor>& ta
         return op.kind == OpKind::take_end && op.wanted_by.contains_any(request.wanted);
       }))
     end_rows(request.batch, plan.end_id, request.numbers);
-  run_plan(e, plan, graph, request.batch, request.wanted,
+  run_plan(e, plan, graph, request.batch, computed(plan, request, result),
            [&](Output output, const auto& value) {
              if (output == Output::layers)
                result.layers.push_back(e.to_host(value));

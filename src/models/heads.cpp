@@ -10,8 +10,8 @@
 namespace mlxe {
 namespace {
 
-ValueId transformed(PlanBuilder& p, const HeadTransform& t, ValueId x) {
-  const ValueId y = p.activation(p.linear(t.dense, x, p.columns(x), t.bias), t.activation);
+ValueId transformed(PlanBuilder& p, const HeadTransform& t, ValueId x, int64_t width) {
+  const ValueId y = p.activation(p.linear(t.dense, x, width, t.bias), t.activation);
   return t.norm ? p.layer_norm(t.norm->name, y, t.norm->epsilon, t.norm->bias) : y;
 }
 
@@ -51,14 +51,24 @@ void add_classifier(PlanBuilder& p, const SequenceClassifier& head, int64_t labe
     return head.pooling == PoolingKind::cls ? p.take_first(x) : p.pool(x, head.pooling);
   };
   const auto logits = [&](ValueId x) {
-    return p.linear(head.out, transformed(p, head.transform, x), labels, Bias::yes, Role::classifier);
+    return p.linear(head.out, transformed(p, head.transform, x, p.columns(x)), labels, Bias::yes,
+                    Role::classifier);
   };
   p.output(Output::text_logits,
            head.pools_logits ? of_text(logits(p.hidden())) : logits(of_text(p.hidden())));
 }
 
+void add_masked_language_model(PlanBuilder& p, const MaskedLanguageModel& head) {
+  const int words = p.words();
+  const Embedding table = p.table_sizes(words);
+  const ValueId x = transformed(p, head.transform, p.take_chosen(p.hidden()), table.columns);
+  const ValueId logits =
+      head.tied ? p.linear_of_table(words, x) : p.linear(head.decoder, x, table.rows, Bias::no);
+  p.output(Output::chosen_logits, head.bias.empty() ? logits : p.add_bias(head.bias, logits));
+}
+
 void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels) {
-  const ValueId x = transform ? transformed(p, *transform, p.hidden()) : p.hidden();
+  const ValueId x = transform ? transformed(p, *transform, p.hidden(), p.columns(p.hidden())) : p.hidden();
   p.output(Output::token_logits, p.linear("classifier", x, labels, Bias::yes, Role::classifier));
 }
 

@@ -45,6 +45,22 @@ struct SequenceClassifier {
 };
 void add_classifier(PlanBuilder& p, const SequenceClassifier& head, int64_t labels);
 
+// decoder(transform(token)) + bias: a logit for each token of the vocabulary. The decoder's matrix is the table of words,
+// unless config.json says that the two are not tied. The transform is as wide as the table. The families differ in names:
+//   Bert        cls.predictions.transform.{dense, LayerNorm}, cls.predictions.{decoder, bias}
+//   Roberta     lm_head.{dense, layer_norm, decoder, bias}
+//   DistilBert  vocab_transform, vocab_layer_norm, vocab_projector, vocab_projector.bias
+//   Albert      predictions.{dense, LayerNorm, decoder, bias}
+//   Electra     generator_predictions.{dense, LayerNorm}, generator_lm_head, generator_lm_head.bias
+//   ModernBert  head.{dense, norm}, decoder, decoder.bias
+struct MaskedLanguageModel {
+  HeadTransform transform;
+  std::string decoder;  // the module of a matrix of its own
+  std::string bias;     // a parameter; empty: none
+  bool tied = true;
+};
+void add_masked_language_model(PlanBuilder& p, const MaskedLanguageModel& head);
+
 // BertForTokenClassification and relatives: logits for every token.
 void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels);
 

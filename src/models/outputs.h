@@ -8,19 +8,20 @@
 namespace mlxe {
 
 enum class Output {
-  layers,        // token vectors after the embeddings and after each layer
-  hidden,        // token vectors after the last layer
-  pooled,        // the model's own pooler
-  sentence,      // the sentence-transformers pipeline
-  text_logits,   // the sequence classifier
-  token_logits,  // the token classifier
+  layers,         // token vectors after the embeddings and after each layer
+  hidden,         // token vectors after the last layer
+  pooled,         // the model's own pooler
+  sentence,       // the sentence-transformers pipeline
+  text_logits,    // the sequence classifier
+  token_logits,   // the token classifier
+  chosen_logits,  // the masked language model, of the batch's chosen tokens
 };
 
-enum class OutputRows { tokens, texts };
+enum class OutputRows { tokens, texts, chosen };
 
 struct OutputEntry {
   Output output;
-  OutputRows rows;    // a row for each token of a batch, or for each text
+  OutputRows rows;    // a row for each token of a batch, for each text, or for each chosen token
   const char* name;   // in JSON and in goldens
   const char* words;  // in messages; of layers, see check_finite()
 };
@@ -32,6 +33,7 @@ inline constexpr std::array kOutputTable{
     OutputEntry{Output::sentence, OutputRows::texts, "sentence", "sentence vector"},
     OutputEntry{Output::text_logits, OutputRows::texts, "logits", "logits"},
     OutputEntry{Output::token_logits, OutputRows::tokens, "token_logits", "logits"},
+    OutputEntry{Output::chosen_logits, OutputRows::chosen, "chosen_logits", "logits"},
 };
 inline constexpr size_t kOutputs = kOutputTable.size();
 

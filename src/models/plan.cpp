@@ -20,8 +20,8 @@ bool reads_first_alone(const PlanOp& op) {
 }
 
 bool reads_all(const PlanOp& op, size_t i) {
-  return op.kind == OpKind::pool || op.kind == OpKind::take_end || op.kind == OpKind::convolution ||
-         (op.kind == OpKind::attention && i > 0);
+  return op.kind == OpKind::pool || op.kind == OpKind::take_end || op.kind == OpKind::take_chosen ||
+         op.kind == OpKind::convolution || (op.kind == OpKind::attention && i > 0);
 }
 
 class Narrowing {
@@ -174,6 +174,8 @@ const char* name(OpKind kind) noexcept {
       return "first tokens";
     case OpKind::take_end:
       return "end tokens";
+    case OpKind::take_chosen:
+      return "chosen tokens";
     case OpKind::pool:
       return "pool";
     case OpKind::activation:
@@ -187,7 +189,7 @@ const char* name(OpKind kind) noexcept {
 }
 
 const char* name(RowKind kind) noexcept {
-  constexpr std::array kNames{"tokens", "texts", "table"};
+  constexpr std::array kNames{"tokens", "texts", "chosen", "table"};
   return kNames[static_cast<size_t>(kind)];
 }
 

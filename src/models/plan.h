@@ -23,6 +23,7 @@ namespace mlxe {
 enum class RowKind {
   tokens,  // a row for each token of the batch
   texts,   // a row for each text
+  chosen,  // a row for each chosen token of the batch
   table,   // a fixed number of rows, which depend on weights alone
 };
 
@@ -68,8 +69,9 @@ enum class OpKind {
   add,
   multiply,
   add_bias,
-  take_first,  // the first token of each text
-  take_end,    // the last token of each text with Plan::end_id
+  take_first,   // the first token of each text
+  take_end,     // the last token of each text with Plan::end_id
+  take_chosen,  // the chosen tokens
   pool,
   activation,
   concatenate,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "mlx_encoder/error.h"
 #include "models/fuse.h"
@@ -44,6 +45,25 @@ ValueId PlanBuilder::all_rows(int table) {
 
 ValueId PlanBuilder::linear(const std::string& name, ValueId x, int64_t out, Bias bias, Role role) {
   return multi_linear({&name, 1}, x, out, bias, role)[0];
+}
+
+ValueId PlanBuilder::linear_of_table(int table, ValueId x) {
+  const Embedding sizes = plan_.table(table);
+  const std::string name = plan_.at(table).name;
+  require(columns(x) == sizes.columns && sizes.scale == 1, name,
+          fmt::format("a table of {} columns times {} multiplied with {} columns", sizes.columns, sizes.scale,
+                      columns(x)));
+  plan_.modules.push_back({.name = name,
+                           .weights = Linear{.in = sizes.columns, .out = sizes.rows, .has_bias = Bias::no},
+                           .weight = plan_.at(table).weight});
+  return product(static_cast<int>(plan_.modules.size()) - 1, x);
+}
+
+int PlanBuilder::words() const {
+  for (const PlanOp& op : plan_.whole.ops)
+    for (size_t i = 0; i < op.rows.size(); ++i)
+      if (op.rows[i] == RowIndex::ids) return op.modules[i];
+  throw Error(ErrorCode::internal, "plan: the model looks up no ids");
 }
 
 std::vector<ValueId> PlanBuilder::multi_linear(std::span<const std::string> names, ValueId x, int64_t out,
@@ -214,6 +234,11 @@ ValueId PlanBuilder::take_end(ValueId x) {
   return append({.kind = OpKind::take_end, .inputs = {x}, .outputs = {}}, "end tokens", columns(x));
 }
 
+ValueId PlanBuilder::take_chosen(ValueId x) {
+  require(rows(x) == RowKind::tokens, "chosen tokens", "taken of rows of texts");
+  return append({.kind = OpKind::take_chosen, .inputs = {x}, .outputs = {}}, "chosen tokens", columns(x));
+}
+
 ValueId PlanBuilder::pool(ValueId x, PoolingKind kind) {
   require(rows(x) == RowKind::tokens, "pooling", "of rows of texts");
   return append({.kind = OpKind::pool, .inputs = {x}, .outputs = {}, .pooling = kind}, "pooling", columns(x));
@@ -246,10 +271,10 @@ void PlanBuilder::end_layer(ValueId output) {
 }
 
 void PlanBuilder::output(Output output, ValueId x) {
-  const OutputRows of = rows(x) == RowKind::tokens ? OutputRows::tokens : OutputRows::texts;
-  require(
-      entry(output).rows == of, entry(output).name,
-      of == OutputRows::tokens ? "has a row for each text, not token" : "has a row for each token, not text");
+  constexpr std::array kKinds{RowKind::tokens, RowKind::texts, RowKind::chosen};  // of OutputRows
+  const RowKind wanted = kKinds[static_cast<size_t>(entry(output).rows)];
+  require(rows(x) == wanted, entry(output).name,
+          fmt::format("has rows of kind {}, not {}", mlxe::name(wanted), mlxe::name(rows(x))));
   plan_.whole.outputs[index_of(output)] = x;
 }
 
@@ -302,6 +327,7 @@ ValueId PlanBuilder::append(PlanOp op, const std::string& name, int64_t columns)
   op.outputs = {value(name, columns, op.inputs.empty() ? kNoValue : op.inputs[0])};
   if (op.kind == OpKind::take_first || op.kind == OpKind::take_end || op.kind == OpKind::pool)
     plan_.whole.values.back().rows = RowKind::texts;
+  if (op.kind == OpKind::take_chosen) plan_.whole.values.back().rows = RowKind::chosen;
   plan_.whole.ops.push_back(std::move(op));
   return plan_.whole.ops.back().outputs[0];
 }

@@ -34,6 +34,8 @@ class PlanBuilder {
   // x W^T + b, [tokens, out].
   ValueId linear(const std::string& name, ValueId x, int64_t out, Bias bias = Bias::yes,
                  Role role = Role::linear);
+  // x W^T without a bias, where W is a table: both are one parameter (tied weights).
+  ValueId linear_of_table(int table, ValueId x);
   // Several linears of one input, all `out` wide.
   std::vector<ValueId> multi_linear(std::span<const std::string> names, ValueId x, int64_t out,
                                     Bias bias = Bias::yes, Role role = Role::linear);
@@ -76,6 +78,8 @@ class PlanBuilder {
   ValueId take_first(ValueId x);
   // The row of each text's last end-of-sequence token (Plan::end_id, which the caller of finish() sets).
   ValueId take_end(ValueId x);
+  // The rows of the batch's chosen tokens.
+  ValueId take_chosen(ValueId x);
   // [tokens, D] -> [texts, D]
   ValueId pool(ValueId x, PoolingKind kind);
   ValueId activation(ValueId x, Activation activation);
@@ -94,6 +98,9 @@ class PlanBuilder {
 
   // The encoder's result, which heads read.
   ValueId hidden() const { return plan_.whole.result(); }
+  // The table that is looked up by ids.
+  int words() const;
+  Embedding table_sizes(int table) const { return plan_.table(table); }
   int64_t columns(ValueId id) const;
   // Sets whether poolings include the tokens of a prompt.
   void pools_prompt(bool counts) { plan_.pools_prompt = counts; }

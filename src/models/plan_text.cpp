@@ -140,9 +140,10 @@ class Writer {
       row.results += (row.results.empty() ? "" : " ") + names_[id];
     }
     const PlanValue& made = graph_.values[static_cast<size_t>(op.outputs[0])];
-    row.shape = made.rows == RowKind::table
-                    ? fmt::format("[{}, {}]", made.table_rows, made.columns)
-                    : fmt::format("[{}, {}]", made.rows == RowKind::tokens ? "T" : "B", made.columns);
+    row.shape = made.rows == RowKind::table    ? fmt::format("[{}, {}]", made.table_rows, made.columns)
+                : made.rows == RowKind::tokens ? fmt::format("[T, {}]", made.columns)
+                : made.rows == RowKind::texts  ? fmt::format("[B, {}]", made.columns)
+                                               : fmt::format("[C, {}]", made.columns);
     row.modules = details(op, prefix);
     return row;
   }

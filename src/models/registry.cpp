@@ -21,6 +21,7 @@
 #include "models/gemma3.h"
 #include "models/gte.h"
 #include "models/jina_bert.h"
+#include "models/masked_heads.h"
 #include "models/mobilebert.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
@@ -147,43 +148,46 @@ constexpr const char* kJinaBert = "jina_bert";
 
 constexpr std::array<Architecture, 23> kArchitectures{{
     {"bert", "bert", "BertForSequenceClassification", "BertForTokenClassification", make_bert,
-     bert_classifier, "all-MiniLM-L6-v2"},
+     bert_classifier, bert_masked_head, "all-MiniLM-L6-v2"},
     {"distilbert", "distilbert", "DistilBertForSequenceClassification", "DistilBertForTokenClassification",
-     make_distilbert, distilbert_classifier, "a fine-tuned NLI classifier"},
+     make_distilbert, distilbert_classifier, distilbert_masked_head, "a fine-tuned NLI classifier"},
     {"roberta", "roberta", "RobertaForSequenceClassification", "RobertaForTokenClassification", make_roberta,
-     roberta_classifier, "tests/data/tiny/roberta"},
+     roberta_classifier, roberta_masked_head, "tests/data/tiny/roberta"},
     {"xlm-roberta", "roberta", "XLMRobertaForSequenceClassification", "XLMRobertaForTokenClassification",
-     make_roberta, roberta_classifier, "tests/data/tiny/xlm_roberta"},
+     make_roberta, roberta_classifier, roberta_masked_head, "tests/data/tiny/xlm_roberta"},
     // mlx-embeddings spells it with an underscore
     {"xlm_roberta", "roberta", "XLMRobertaForSequenceClassification", "XLMRobertaForTokenClassification",
-     make_roberta, roberta_classifier, "tests/data/tiny/xlm_roberta"},
+     make_roberta, roberta_classifier, roberta_masked_head, "tests/data/tiny/xlm_roberta"},
     {"camembert", "roberta", "CamembertForSequenceClassification", "CamembertForTokenClassification",
-     make_roberta, roberta_classifier, "tests/data/tiny/camembert_ner"},
+     make_roberta, roberta_classifier, roberta_masked_head, "tests/data/tiny/camembert_ner"},
     {"electra", "electra", "ElectraForSequenceClassification", "ElectraForTokenClassification", make_electra,
-     electra_classifier, "tests/data/tiny/electra"},
+     electra_classifier, electra_masked_head, "tests/data/tiny/electra"},
     {"albert",
      "albert",
      "AlbertForSequenceClassification",
      "AlbertForTokenClassification",
      make_albert,
      albert_classifier,
+     albert_masked_head,
      "tests/data/tiny/albert",
      nullptr,
      {},
      {},
      kAlbertPooler},
     {"mpnet", "mpnet", "MPNetForSequenceClassification", "MPNetForTokenClassification", make_mpnet,
-     roberta_classifier, "tests/data/tiny/mpnet"},
+     roberta_classifier, roberta_masked_head, "tests/data/tiny/mpnet"},
     {"mobilebert", "mobilebert", "MobileBertForSequenceClassification", "MobileBertForTokenClassification",
-     make_mobilebert, bert_classifier, "tests/data/tiny/mobilebert"},
+     make_mobilebert, bert_classifier, nullptr, "tests/data/tiny/mobilebert"},
     {"modernbert", "model", "ModernBertForSequenceClassification", "ModernBertForTokenClassification",
-     make_modernbert, modernbert_classifier, "tests/data/tiny/modernbert", modernbert_transform},
+     make_modernbert, modernbert_classifier, modernbert_masked_head, "tests/data/tiny/modernbert",
+     modernbert_transform},
     {"deberta",
      "deberta",
      "DebertaForSequenceClassification",
      "DebertaForTokenClassification",
      make_deberta,
      deberta_v2_classifier,
+     deberta_masked_head,
      "tests/data/tiny/deberta",
      nullptr,
      {},
@@ -195,28 +199,29 @@ constexpr std::array<Architecture, 23> kArchitectures{{
      "DebertaV2ForTokenClassification",
      make_deberta_v2,
      deberta_v2_classifier,
+     deberta_masked_head,
      "tests/data/tiny/deberta_v2",
      nullptr,
      {},
      {},
      nullptr},
-    {"qwen3", "model", nullptr, nullptr, make_qwen3, nullptr, "tests/data/tiny/qwen3"},
-    {"gemma3_text", "model", nullptr, nullptr, make_gemma3, nullptr, "tests/data/tiny/gemma3"},
-    {"t5", "transformer", nullptr, nullptr, make_t5, nullptr, "tests/data/tiny/t5", nullptr, kEncoderDecoder,
-     ModuleAlias{.module = kT5Words, .others = {"encoder.embed_tokens"}}},
+    {"qwen3", "model", nullptr, nullptr, make_qwen3, nullptr, nullptr, "tests/data/tiny/qwen3"},
+    {"gemma3_text", "model", nullptr, nullptr, make_gemma3, nullptr, nullptr, "tests/data/tiny/gemma3"},
+    {"t5", "transformer", nullptr, nullptr, make_t5, nullptr, nullptr, "tests/data/tiny/t5", nullptr,
+     kEncoderDecoder, ModuleAlias{.module = kT5Words, .others = {"encoder.embed_tokens"}}},
     {"eurobert", "model", "EuroBertForSequenceClassification", "EuroBertForTokenClassification",
-     make_eurobert, eurobert_classifier, "tests/data/tiny/eurobert", nullptr, kOwnCode},
+     make_eurobert, eurobert_classifier, nullptr, "tests/data/tiny/eurobert", nullptr, kOwnCode},
     {"nomic_bert", "nomic_bert", "NomicBertForSequenceClassification", "NomicBertForTokenClassification",
-     make_nomic_bert, bert_classifier, "tests/data/tiny/nomic_bert", nullptr, kOwnCode},
+     make_nomic_bert, bert_classifier, nullptr, "tests/data/tiny/nomic_bert", nullptr, kOwnCode},
     {"new", "new", "NewForSequenceClassification", "NewForTokenClassification", make_gte, bert_classifier,
-     "tests/data/tiny/new", nullptr, kOwnCodeAndPositions},
+     nullptr, "tests/data/tiny/new", nullptr, kOwnCodeAndPositions},
     {"gte", "gte", "GteForSequenceClassification", "GteForTokenClassification", make_gte, bert_classifier,
-     "tests/data/tiny/gte_ner", nullptr, kOwnCodeAndPositions},
+     nullptr, "tests/data/tiny/gte_ner", nullptr, kOwnCodeAndPositions},
     {kJinaBert, "bert", "JinaBertForSequenceClassification", "JinaBertForTokenClassification", make_jina_bert,
-     bert_classifier, "tests/data/tiny/jina_bert", nullptr, kOwnCodeAndPositions},
-    {"bart", "model", "BartForSequenceClassification", nullptr, make_bart, bart_classifier,
+     bert_classifier, nullptr, "tests/data/tiny/jina_bert", nullptr, kOwnCodeAndPositions},
+    {"bart", "model", "BartForSequenceClassification", nullptr, make_bart, bart_classifier, nullptr,
      "tests/data/tiny/bart_cls", nullptr, kEncoderDecoder, kBartWords, nullptr},
-    {"mbart", "model", "MBartForSequenceClassification", nullptr, make_mbart, bart_classifier,
+    {"mbart", "model", "MBartForSequenceClassification", nullptr, make_mbart, bart_classifier, nullptr,
      "tests/data/tiny/mbart_cls", nullptr, kEncoderDecoder, kBartWords, nullptr},
 }};
 
@@ -341,6 +346,9 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
     std::optional<HeadTransform> transform;
     if (architecture.token_transform) transform = architecture.token_transform(config);
     add_token_classifier(heads, transform, static_cast<int64_t>(model.token_labels.size()));
+  } else if (architecture.masked_head != nullptr) {
+    if (const auto head = stored_masked_head(architecture.masked_head(config), checkpoint, warn))
+      add_masked_language_model(heads, *head);
   }
   model.plan = heads.finish();
   config.warn_unknown(warn);

@@ -18,6 +18,7 @@ struct Architecture {
   const char* token_classification;     // the same, of a token classifier; null where there is none
   Model (*make)(const Config& config);  // the encoder, without heads
   SequenceClassifier (*classifier)(const Config& config);
+  MaskedLanguageModel (*masked_head)(const Config& config);  // null: it is not computed
   const char* proved_with;  // the checkpoint its parity was proved on (tests/models)
   // What a token classifier has before its last matrix; null: nothing.
   HeadTransform (*token_transform)(const Config& config) = nullptr;
@@ -32,8 +33,8 @@ std::span<const Architecture> architectures() noexcept;
 // Errors: unsupported, listing what is known.
 const Architecture& find_architecture(const Config& config);
 
-// Canonicalizes the checkpoint's names and makes the model its folder describes: the encoder, the pooler and
-// a classifier where their tensors are there. load_model adds the sentence pipeline. Every config key is
+// Canonicalizes the checkpoint's names and makes the model its folder describes: the encoder, the pooler, and a
+// classifier or the head of a masked language model where their tensors are there. load_model adds the sentence pipeline. Every config key is
 // accounted for: keys nothing uses are said through `warn`.
 // Errors: unsupported (an architecture or a value), format (config.json contradicts itself).
 Model make_model(Checkpoint& checkpoint, const Warning& warn);

@@ -175,6 +175,8 @@ class PlanRun {
         return e_.take(in(0), batch_.first_rows());
       case OpKind::take_end:
         return e_.take(in(0), made_rows_.emplace_back(end_rows(batch_, plan_.end_id)));
+      case OpKind::take_chosen:
+        return e_.take(in(0), batch_.chosen);
       case OpKind::pool:
         return e_.pool(in(0), op.pooling, batch_);
       case OpKind::activation:

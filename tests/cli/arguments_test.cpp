@@ -119,7 +119,7 @@ TEST(Arguments, AnEmptyValueIsAnErrorForEveryOptionOfEveryCommand) {
   size_t commands = 0, options = 0;
   for (const std::string command :
        {"convert", "dequantize", "inspect", "compare", "evaluate", "matrix", "sensitivity", "embed",
-        "classify", "zero-shot", "tag", "similarity", "tokenize", "doctor", "bench"}) {
+        "classify", "zero-shot", "tag", "fill-mask", "similarity", "tokenize", "doctor", "bench"}) {
     ASSERT_THAT(list, HasSubstr("\n  " + command + " "));
     ++commands;
     const std::string help = run_program({command, "--help"}).out;
@@ -139,7 +139,7 @@ TEST(Arguments, AnEmptyValueIsAnErrorForEveryOptionOfEveryCommand) {
       EXPECT_EQ(outcome.err, "mlx-encoder: " + name + ": the value is empty; is a variable unset?\n");
     }
   }
-  EXPECT_EQ(commands, 15u);
+  EXPECT_EQ(commands, 16u);
   EXPECT_GT(options, 80u);
   EXPECT_THAT(usage({"convert", "a", "--gates=", "b"}), "--gates: the value is empty; is a variable unset?");
   EXPECT_THAT(usage({"convert", ""}), "MODEL: the value is empty; is a variable unset?");

@@ -19,21 +19,30 @@ Batch chosen(const Batch& all, const std::vector<int64_t>& texts) {
     const auto first = static_cast<size_t>(all.offsets[b]), length = static_cast<size_t>(all.length(b));
     batch.append(std::span(all.ids).subspan(first, length), std::span(all.token_types).subspan(first, length),
                  all.pool_from[b]);
+    for (const int32_t token : all.chosen)
+      if (token >= all.offsets[b] && token < all.offsets[b + 1])
+        batch.chosen.push_back(token - all.offsets[b] +
+                               batch.offsets[static_cast<size_t>(batch.texts() - 1)]);
   }
   return batch;
 }
 
-// Rows of a result that belong to one text: its tokens, or its row.
-std::vector<float> rows_of(const Matrix& m, const Batch& batch, int64_t text) {
-  const bool per_token = m.rows == batch.tokens() && m.rows != batch.texts();
-  const int64_t first = per_token ? batch.offsets[text] : text, count = per_token ? batch.length(text) : 1;
-  return {m.values.begin() + first * m.columns, m.values.begin() + (first + count) * m.columns};
+struct Rows {
+  OutputRows kind;
+  const Matrix* matrix;
+};
+
+// Rows of a result that belong to one text: those of its tokens or of its chosen tokens, or its own.
+std::vector<float> rows_of(const Rows& rows, const Batch& batch, int64_t text) {
+  const Matrix& m = *rows.matrix;
+  const int64_t first = batch.rows_before(rows.kind, text), past = batch.rows_before(rows.kind, text + 1);
+  return {m.values.begin() + first * m.columns, m.values.begin() + past * m.columns};
 }
 
-std::vector<const Matrix*> matrices(const RunResult& r) {
-  std::vector<const Matrix*> all;
-  r.each([&](Output, const Matrix& m) {
-    if (m.rows > 0) all.push_back(&m);
+std::vector<Rows> matrices(const RunResult& r) {
+  std::vector<Rows> all;
+  r.each([&](Output output, const Matrix& m) {
+    if (m.columns > 0) all.push_back({entry(output).rows, &m});
   });
   return all;
 }
@@ -46,7 +55,7 @@ double text_difference(const RunResult& x, const Batch& in_x, int64_t a, const R
   EXPECT_EQ(left.size(), right.size());
   double worst = 0;
   for (size_t i = 0; i < left.size(); ++i) {
-    const std::vector<float> u = rows_of(*left[i], in_x, a), v = rows_of(*right[i], in_y, b);
+    const std::vector<float> u = rows_of(left[i], in_x, a), v = rows_of(right[i], in_y, b);
     const auto row = [](const std::vector<float>& r) {
       return Matrix{1, static_cast<int64_t>(r.size()), {r.begin(), r.end()}};
     };
@@ -129,7 +138,7 @@ INSTANTIATE_TEST_SUITE_P(Models, BatchOfTexts,
                          ::testing::Combine(::testing::Values("cpu", "mlx"),
                                             ::testing::Values("bert", "bert_odd", "bert_prefix",
                                                               "distilbert_cls", "roberta", "xlm_roberta_cls",
-                                                              "st_dense", "st_concat", "bart_cls",
+                                                              "bert_mlm", "st_dense", "st_concat", "bart_cls",
                                                               "mbart_cls", "minilm")),
                          test::name_of);
 

@@ -14,7 +14,8 @@
 namespace mlxe::cpu::call_queue_test {
 namespace {
 
-// Replaces a model: a token's vector is (id, id), its logit -id, and a text's result the sum of its ids.
+// Replaces a model: a token's vector is (id, id), its logit -id, a chosen token's id / 2, and a text's result the sum of
+// its ids.
 // Throws for id 13.
 void stand_in(const RunRequest& request, RunResult& result) {
   const Batch& batch = request.batch;
@@ -22,6 +23,11 @@ void stand_in(const RunRequest& request, RunResult& result) {
   if (request.wanted.contains(Output::hidden)) result[Output::hidden] = {batch.tokens(), 2, {}};
   if (request.wanted.contains(Output::sentence)) result[Output::sentence] = {batch.texts(), 1, {}};
   if (request.wanted.contains(Output::token_logits)) result[Output::token_logits] = {batch.tokens(), 1, {}};
+  if (request.wanted.contains(Output::chosen_logits)) {
+    Matrix& m = result[Output::chosen_logits] = {batch.rows(OutputRows::chosen), 1, {}};
+    for (const int32_t t : batch.chosen)
+      m.values.push_back(static_cast<float>(batch.ids[static_cast<size_t>(t)]) / 2);
+  }
   for (int64_t b = 0; b < batch.texts(); ++b) {
     float sum = 0;
     for (int32_t t = batch.offsets[static_cast<size_t>(b)]; t < batch.offsets[static_cast<size_t>(b) + 1];
@@ -39,9 +45,11 @@ void stand_in(const RunRequest& request, RunResult& result) {
 
 const Model kModel{.model_type = "bert"};
 
-RunRequest text(std::vector<int32_t> ids) {
-  RunRequest request{.wanted = {Output::hidden, Output::sentence, Output::token_logits}};
+RunRequest text(std::vector<int32_t> ids, std::vector<int32_t> chosen = {}) {
+  RunRequest request{
+      .wanted = {Output::hidden, Output::sentence, Output::token_logits, Output::chosen_logits}};
   request.batch.append(ids);
+  request.batch.chosen = std::move(chosen);
   return request;
 }
 
@@ -78,7 +86,8 @@ struct Crowd {
 TEST(CallQueue, CallsThatWaitedRunAsOneBatchAndGetTheirOwnRows) {
   Crowd crowd;
   crowd.first(text({1, 2}));
-  for (int32_t i = 0; i < 7; ++i) crowd.call(text({100 * i, 5, i}));
+  for (int32_t i = 0; i < 7; ++i)
+    crowd.call(text({100 * i, 5, i}, i % 2 == 0 ? std::vector{0, 2} : std::vector<int32_t>{}));
   crowd.let_go();
   EXPECT_EQ(crowd.calls[0].get()[Output::sentence].values, (Matrix::Values{3}));
   for (int32_t i = 0; i < 7; ++i) {
@@ -88,6 +97,8 @@ TEST(CallQueue, CallsThatWaitedRunAsOneBatchAndGetTheirOwnRows) {
     EXPECT_EQ(r[Output::hidden].values, (Matrix::Values{a, a, 5, 5, c, c}));
     EXPECT_EQ(r[Output::hidden].rows, 3);
     EXPECT_EQ(r[Output::token_logits].values, (Matrix::Values{-a, -5, -c}));
+    EXPECT_EQ(r[Output::chosen_logits].values,
+              i % 2 == 0 ? (Matrix::Values{a / 2, c / 2}) : Matrix::Values{});
     EXPECT_EQ(r[Output::pooled].rows, 0);
   }
   EXPECT_THAT(crowd.texts_of_runs, testing::ElementsAre(1, 7));

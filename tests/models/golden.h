@@ -79,6 +79,17 @@ inline constexpr const char* kTinyNames[] = {"bert",
                                              "bart_lm",
                                              "mbart",
                                              "mbart_cls",
+                                             "bert_mlm",
+                                             "bert_mlm_untied",
+                                             "distilbert_mlm",
+                                             "roberta_mlm",
+                                             "albert_mlm",
+                                             "electra_mlm",
+                                             "mpnet_mlm",
+                                             "modernbert_mlm",
+                                             "modernbert_mlm_bias",
+                                             "deberta_mlm",
+                                             "deberta_v2_mlm",
                                              "bert_ner",
                                              "distilbert_ner",
                                              "roberta_ner",
@@ -144,6 +155,7 @@ class Golden {
     batch.offsets = integers(group + "offsets");
     batch.pool_from.assign(static_cast<size_t>(batch.texts()), 0);
     if (has(group + "pool_from")) batch.pool_from = integers(group + "pool_from");
+    if (has(group + "chosen")) batch.chosen = integers(group + "chosen");
     return batch;
   }
 

@@ -336,7 +336,7 @@ TEST(Plan, AHeadThatDoesNotFitIsAnErrorThatNamesIt) {
               HasSubstr("sum: adds rows of tokens to rows of texts"));
   EXPECT_THAT(error([&] { p.pool(first, PoolingKind::mean); }), HasSubstr("pooling: of rows of texts"));
   EXPECT_THAT(error([&] { p.output(Output::token_logits, first); }),
-              HasSubstr("token_logits: has a row for each token, not text"));
+              HasSubstr("token_logits: has rows of kind tokens, not texts"));
   EXPECT_THAT(error_text(
                   [&] {
                     add_sentence_pipeline(

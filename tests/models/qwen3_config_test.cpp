@@ -83,7 +83,8 @@ TEST(Qwen3Config, WhatIsNotComputedIsRefused) {
   EXPECT_THAT(refusal({{"use_sliding_window", true}, {"sliding_window", 1}}, ErrorCode::unsupported),
               HasSubstr("\"sliding_window\" is 1"));
   EXPECT_THAT(refusal({{"num_key_value_heads", 3}}, ErrorCode::format), HasSubstr("does not divide 4 heads"));
-  EXPECT_THAT(refusal({{"head_dim", 15}}, ErrorCode::format), HasSubstr("heads have 15 columns (\"head_dim\")"));
+  EXPECT_THAT(refusal({{"head_dim", 15}}, ErrorCode::format),
+              HasSubstr("heads have 15 columns (\"head_dim\")"));
   EXPECT_THAT(refusal({{"is_causal", false}}, ErrorCode::unsupported), HasSubstr("\"is_causal\" is false"));
 }
 

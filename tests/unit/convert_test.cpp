@@ -65,6 +65,11 @@ const Named kSchemes[] = {
 TEST(Convert, PredictsEveryByteOfTheFolder) {
   for (const char* model : {"bert",
                             "bert_old_names",
+                            "bert_mlm",
+                            "bert_mlm_untied",
+                            "roberta_mlm",
+                            "albert_mlm",
+                            "modernbert_mlm_bias",
                             "bert_sharded",
                             "bert_f64",
                             "bert_f16",
@@ -326,7 +331,9 @@ TEST(Convert, BringsOldNamesUpToDateAndDropsConstants) {
   }
   EXPECT_THAT(done.plan.notes, ::testing::Contains(HasSubstr("position_ids")));
   ASSERT_EQ(done.plan.warnings.size(), 1u);
-  EXPECT_THAT(done.plan.warnings[0], HasSubstr("cls.predictions.bias"));
+  EXPECT_THAT(done.plan.warnings[0], HasSubstr("cls.seq_relationship.bias"));
+  EXPECT_THAT(done.plan.warnings[0], Not(HasSubstr("cls.predictions")));
+  EXPECT_EQ(planned(done.plan, "cls.predictions.transform.dense.weight").scheme, kAffine8g32);
   EXPECT_EQ(planned(done.plan, "cls.seq_relationship.weight").role, "unused");
   EXPECT_EQ(planned(done.plan, "cls.seq_relationship.weight").scheme, (Scheme{.dtype = Dtype::f16}));
 }
@@ -688,8 +695,8 @@ TEST(Convert, DequantizeTakesTheDtypeOfConfig) {
 // ---- the layout of mlx-embeddings
 
 TEST(MlxEmbeddingsLayout, IsABareEncoderThatComputesTheSame) {
-  for (const char* model : {"bert", "bert_prefix", "distilbert", "distilbert_cls", "roberta", "roberta_cls",
-                            "xlm_roberta", "xlm_roberta_cls", "camembert_ner"})
+  for (const char* model : {"bert", "bert_mlm_untied", "bert_prefix", "distilbert", "distilbert_cls",
+                            "roberta", "roberta_cls", "xlm_roberta", "xlm_roberta_cls", "camembert_ner"})
     for (const Scheme& scheme :
          {Scheme{Mode::none, 0, 0, Dtype::f32}, Scheme{Mode::affine, 8, 32, Dtype::f32}}) {
       SCOPED_TRACE(std::string(model) + " " + to_string(scheme));

@@ -1,0 +1,117 @@
+#include "models/masked_heads.h"
+
+#include <fmt/format.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/wording.h"
+#include "models/modernbert.h"
+
+namespace mlxe {
+namespace {
+
+float epsilon(const Config& c, double otherwise) {
+  return static_cast<float>(c.non_negative_number_or("layer_norm_eps", otherwise));
+}
+
+Activation activation(const Config& c, const char* key, const char* otherwise) {
+  return parse_activation(c.get_or<std::string>(key, otherwise), c.where() + ": \"" + key + "\"");
+}
+
+bool is_tied(const Config& c) {
+  return c.get_or<bool>("tie_word_embeddings", true);
+}
+
+HeadTransform transform(const char* dense, Activation activation, const char* norm, float epsilon) {
+  return {.dense = dense,
+          .activation = activation,
+          .norm = HeadTransform::Norm{.name = norm, .epsilon = epsilon, .bias = Bias::yes}};
+}
+
+std::vector<std::string> tensors_of(const MaskedLanguageModel& head) {
+  const HeadTransform& t = head.transform;
+  std::vector<std::string> names{t.dense + ".weight"};
+  if (t.bias == Bias::yes) names.push_back(t.dense + ".bias");
+  if (t.norm) names.push_back(t.norm->name + ".weight");
+  if (t.norm && t.norm->bias == Bias::yes) names.push_back(t.norm->name + ".bias");
+  if (!head.tied) names.push_back(head.decoder + ".weight");
+  if (!head.bias.empty()) names.push_back(head.bias);
+  return names;
+}
+
+}  // namespace
+
+MaskedLanguageModel bert_masked_head(const Config& c) {
+  return {.transform = transform("cls.predictions.transform.dense", activation(c, "hidden_act", "gelu"),
+                                 "cls.predictions.transform.LayerNorm", epsilon(c, 1e-12)),
+          .decoder = "cls.predictions.decoder",
+          .bias = "cls.predictions.bias",
+          .tied = is_tied(c)};
+}
+
+MaskedLanguageModel roberta_masked_head(const Config& c) {
+  return {
+      .transform = transform("lm_head.dense", Activation::gelu_erf, "lm_head.layer_norm", epsilon(c, 1e-12)),
+      .decoder = "lm_head.decoder",
+      .bias = "lm_head.bias",
+      .tied = is_tied(c)};
+}
+
+MaskedLanguageModel distilbert_masked_head(const Config& c) {
+  return {.transform =
+              transform("vocab_transform", activation(c, "activation", "gelu"), "vocab_layer_norm", 1e-12f),
+          .decoder = "vocab_projector",
+          .bias = "vocab_projector.bias",
+          .tied = is_tied(c)};
+}
+
+MaskedLanguageModel albert_masked_head(const Config& c) {
+  return {.transform = transform("predictions.dense", activation(c, "hidden_act", "gelu_new"),
+                                 "predictions.LayerNorm", epsilon(c, 1e-12)),
+          .decoder = "predictions.decoder",
+          .bias = "predictions.bias",
+          .tied = is_tied(c)};
+}
+
+MaskedLanguageModel electra_masked_head(const Config& c) {
+  return {.transform = transform("generator_predictions.dense", Activation::gelu_erf,
+                                 "generator_predictions.LayerNorm", epsilon(c, 1e-12)),
+          .decoder = "generator_lm_head",
+          .bias = "generator_lm_head.bias",
+          .tied = is_tied(c)};
+}
+
+MaskedLanguageModel modernbert_masked_head(const Config& c) {
+  return {.transform = modernbert_transform(c),
+          .decoder = "decoder",
+          .bias = c.get_or<bool>("decoder_bias", true) ? "decoder.bias" : "",
+          .tied = is_tied(c)};
+}
+
+// With "legacy": false, transformers has other names, and cannot load what it saved.
+MaskedLanguageModel deberta_masked_head(const Config& c) {
+  MaskedLanguageModel head = bert_masked_head(c);
+  head.transform.norm->epsilon = epsilon(c, 1e-7);
+  return head;
+}
+
+std::optional<MaskedLanguageModel> stored_masked_head(MaskedLanguageModel head, const Checkpoint& checkpoint,
+                                                      const Warning& warn) {
+  if (!checkpoint.has(head.transform.dense + ".weight")) return std::nullopt;
+  // One parameter with two names.
+  if (const std::string other = head.decoder + ".bias";
+      !head.bias.empty() && !checkpoint.has(head.bias) && checkpoint.has(other))
+    head.bias = other;
+  std::vector<std::string> missing;
+  for (const std::string& name : tensors_of(head))
+    if (!checkpoint.has(name)) missing.push_back(name);
+  if (missing.empty()) return head;
+  if (warn)
+    warn(fmt::format("{}: has {}, but not {}: the masked language model's head is not computed",
+                     checkpoint.folder().string(), head.transform.dense + ".weight", listed(missing, 3)));
+  return std::nullopt;
+}
+
+}  // namespace mlxe
