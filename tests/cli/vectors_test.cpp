@@ -134,6 +134,25 @@ TEST_F(Vectors, DimensionsAndLength) {
   EXPECT_THAT(embed({"home", "--dim", "5"}).out, HasSubstr("5 values"));
 }
 
+TEST_F(Vectors, AModelsOwnDimensionIsKept) {
+  fs::copy(tiny("st_mean_norm"), folder_ / "m", fs::copy_options::recursive);
+  write_file(folder_ / "m/config_sentence_transformers.json", R"({"truncate_dim": 9})");
+  const Outcome converted =
+      run_program({"convert", at("m"), "--mlx-path", at("q"), "-q", "--q-group-size", "32", "--strict"});
+  ASSERT_EQ(converted.status, 0) << converted.err;
+  for (const char* model : {"m", "q"}) {
+    EXPECT_THAT(json::parse(run_program({"embed", at(model), "home", "--json"}).out).at("embedding"),
+                SizeIs(9));
+    EXPECT_THAT(
+        json::parse(run_program({"embed", at(model), "home", "--json", "--dim", "20"}).out).at("embedding"),
+        SizeIs(20));
+  }
+  const Outcome theirs = run_program({"convert", at("m"), "--mlx-path", at("x"), "-q", "--q-group-size", "32",
+                                      "--layout", "mlx-embeddings"});
+  EXPECT_EQ(theirs.status, 0) << theirs.err;
+  EXPECT_THAT(theirs.err, HasSubstr("this model's truncate_dim keeps the first 9 values"));
+}
+
 TEST_F(Vectors, EveryFormatHasTheSameVectors) {
   const std::vector<float> npy = floats_in(values({}));
   ASSERT_THAT(npy, SizeIs(150 * 32));
