@@ -126,7 +126,7 @@ std::string npy_header(Dtype dtype, int64_t rows, int64_t columns) {
   const size_t dictionary = kHeaderBytes - 10;
   text += static_cast<char>(dictionary & 0xff);
   text += static_cast<char>(dictionary >> 8);
-  const auto* type = std::ranges::find(kTypes, dtype, &decltype(kTypes)::value_type::first);
+  const auto type = std::ranges::find(kTypes, dtype, &decltype(kTypes)::value_type::first);
   text += fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}, {}), }}", type->second, rows,
                       columns);
   text.resize(kHeaderBytes - 1, ' ');

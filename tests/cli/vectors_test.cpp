@@ -252,6 +252,22 @@ TEST_F(Vectors, RangesAreFoundSavedAndReadAgain) {
   EXPECT_THAT(json::parse(one.out).at("embedding"), SizeIs(32));
 }
 
+// Three windows, the last one short, through the temporary file.
+TEST_F(Vectors, ManyTextsInTwoPassesAreThoseInOne) {
+  std::string many;
+  for (int i = 0; i < 9000; ++i) many += fmt::format("a {} cat {}\n", i % 83, i % 89);
+  write_file(folder_ / "t.txt", many);
+  const std::string found = values({"--precision", "uint8", "--save-ranges", at("r.npy")});
+  EXPECT_THAT(found, SizeIs(9000 * 32));
+  EXPECT_TRUE(values({"--precision", "uint8", "--ranges", at("r.npy")}) == found);
+  const Outcome shown = embed({"--input", at("t.txt"), "--precision", "uint8"});
+  std::string texts;
+  std::istringstream stream(shown.out);
+  for (std::string line; std::getline(stream, line);)
+    if (!line.starts_with("  [")) texts += line + "\n";
+  EXPECT_TRUE(texts == many) << "each vector has its text";
+}
+
 TEST_F(Vectors, RangesOfFewTextsAreSaid) {
   const Outcome o = embed({"home", "a dog", "--precision", "int8"});
   EXPECT_EQ(o.status, 0) << o.err;
