@@ -1,31 +1,26 @@
-// NumPy's .npy format, version 1.0: a header that says '<f4', C order and the shape, then the values.
+// NumPy's .npy format: a header that says type, C order and shape, then the values.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
-#include <span>
+#include <string>
+#include <vector>
 
-#include "base/output_file.h"
+#include "mlx_encoder/types.h"
 
 namespace mlxe::cli {
 
-// Appends rows of float32. finish() writes the number of rows into the header. Until then an existing file
-// is unchanged.
-class NpyWriter {
- public:
-  // Errors: usage, io (OutputFile).
-  NpyWriter(const std::filesystem::path& path, int64_t columns);
-  void append(std::span<const float> values);  // whole rows
-  void finish();                               // Errors: io
+// The header (version 1.0) of a matrix. Its length is the same for any number of rows. `dtype`: f32, f16, i8 or u8.
+std::string npy_header(Dtype dtype, int64_t rows, int64_t columns);
 
-  bool is_standard_output() const noexcept { return file_.is_standard_output(); }
-
- private:
-  std::string header() const;
-
-  OutputFile file_;
-  int64_t columns_;
-  int64_t rows_ = 0;
+struct NpyMatrix {
+  int64_t rows = 0, columns = 0;
+  Dtype dtype = Dtype::f32;    // or f64
+  std::vector<double> values;  // row-major
 };
+
+// Reads a small matrix of float32 or float64. Errors: not_found, io, format (not .npy, another type, order or number
+// of dimensions, more or less data than its shape).
+NpyMatrix read_npy(const std::filesystem::path& path);
 
 }  // namespace mlxe::cli

@@ -36,7 +36,7 @@ PUBLIC = {
     "error": "base", "types": "base", "version": "base",
     "quantize": "quant",
     "engine": "models",
-    "encoder": "encoder",
+    "encoder": "encoder", "vector_precision": "encoder",
     "calibration": "calibrate",
     "convert": "convert", "inspect": "convert",
     "task_data": "texts",

@@ -54,7 +54,7 @@ struct ModelInfo {
   std::string model_type;
   int64_t layers = 0, hidden_size = 0, vocab_size = 0;
   int64_t max_tokens = 0;      // a text longer than this is truncated
-  int64_t dimension = 0;       // of embed()'s vectors
+  int64_t dimension = 0;       // of embed()'s vectors, unless EmbedOptions has another
   std::string problem_type;    // of the classifier: "single_label_classification", ...; empty without one
   std::string score_function;  // of logits to scores: "softmax", "sigmoid", "identity", "tanh", "relu"
   std::vector<std::string> labels;        // of the classifier, by index; empty without one
@@ -94,9 +94,19 @@ struct CallReport {
   std::vector<std::string> warnings;
 };
 
+// What a text is for, as in sentence-transformers' encode_query() and encode_document(): the text gets the
+// model's prompt "query" or "document". Without such a prompt it gets none, also not the default one.
+enum class EmbedTask { any, query, document };
+
+// At most one of `prompt_name`, `prompt` and `task` is given; more are an error (usage).
 struct EmbedOptions {
   std::string prompt_name;            // one of ModelInfo::prompts; empty: the model's default
-  std::optional<std::string> prompt;  // a literal prompt, instead of a named one; both are an error (usage)
+  std::optional<std::string> prompt;  // a literal prompt
+  EmbedTask task = EmbedTask::any;
+  // The first values of each vector (Matryoshka models); 0: ModelInfo::dimension. If the pipeline ends with a
+  // Normalize, they are scaled to length 1 again.
+  int64_t dimension = 0;
+  bool normalize = false;  // scale every vector to length 1
   // For callers that stream texts in windows: the number of texts before this call. Messages number texts
   // from 1 over all windows.
   size_t first_text = 0;
@@ -114,6 +124,19 @@ struct Prediction {
   int64_t best = 0;           // index of the highest score
   std::vector<float> scores;  // ModelInfo::score_function of the logits
   std::vector<float> logits;
+};
+
+struct RerankOptions {
+  size_t top_k = 0;              // most documents of rerank()'s result; 0: all
+  bool raw = false;              // logits instead of scores
+  size_t first_text = 0;         // as in EmbedOptions
+  Progress progress;             // in texts
+  CallReport* report = nullptr;  // filled by the call
+};
+
+struct RankedDocument {
+  size_t index = 0;  // into the documents of the call
+  float score = 0;
 };
 
 struct ZeroShotOptions {
@@ -202,7 +225,8 @@ class Encoder {
 
   // One vector a text, through the model's sentence-transformers pipeline (mean pooling if it has none).
   // Errors that name the text: format (not UTF-8; no token, as for an empty text if the tokenizer adds no
-  // special tokens), numeric (NaN in the vector). Errors: usage (an unknown prompt).
+  // special tokens), numeric (NaN in the vector). Errors: usage (an unknown prompt, a dimension above the
+  // pipeline's).
   Vectors embed(std::span<const std::string> texts, const EmbedOptions& options = {}) const;
   Vectors embed(std::initializer_list<std::string> texts) const {
     return embed(std::span<const std::string>(texts.begin(), texts.size()));
@@ -212,6 +236,16 @@ class Encoder {
   // goes before each text.
   std::vector<Prediction> classify(std::span<const TextInput> texts,
                                    const ClassifyOptions& options = {}) const;
+
+  // How well each pair's second text answers the first: the scores of CrossEncoder.predict(). Needs a
+  // classification head with one label, else unsupported. Otherwise as classify(). The activation is the
+  // folder's own; without one a sigmoid, also where classify() takes the logit (problem_type "regression").
+  std::vector<float> relevance(std::span<const TextInput> pairs, const RerankOptions& options = {}) const;
+
+  // The documents by falling relevance to `query`, as CrossEncoder.rank(); equal scores keep their order.
+  // Messages number the documents. Errors: as relevance().
+  std::vector<RankedDocument> rerank(const std::string& query, std::span<const std::string> documents,
+                                     const RerankOptions& options = {}) const;
 
   // scores[i][j]: how well labels[j] fits texts[i], by an NLI head (one with an "entailment" label).
   std::vector<std::vector<float>> zero_shot(std::span<const std::string> texts,

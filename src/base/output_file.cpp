@@ -19,6 +19,7 @@
 #include "base/free_space.h"
 #include "base/leftovers.h"
 #include "base/output_path.h"
+#include "base/spool_file.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -144,10 +145,8 @@ void OutputFile::open_partial(const fs::path& target) {
 }
 
 void OutputFile::open_spool() {
-  std::string name = (fs::temp_directory_path() / "mlx-encoder-XXXXXX").string();
-  fd_ = ::mkstemp(name.data());
+  fd_ = open_spool_file();
   if (fd_ < 0) failed("written: no temporary file can be made", errno);
-  ::unlink(name.c_str());
 }
 
 void OutputFile::write(std::span<const std::byte> bytes) {

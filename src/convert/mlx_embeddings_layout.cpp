@@ -247,6 +247,11 @@ std::vector<std::string> mlx_embeddings_caveats(MlxEmbeddingsModel model, const 
                       "last_hidden_state and pool it yourself",
                       takes_last ? "takes the last token's vector" : "averages the token vectors"));
   }
+  if (sentence.truncate_dim)
+    caveats.push_back(fmt::format(
+        "mlx-embeddings gives whole vectors; this model's truncate_dim keeps the first {} values, so "
+        "cut them yourself",
+        *sentence.truncate_dim));
   return caveats;
 }
 

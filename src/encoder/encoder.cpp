@@ -8,7 +8,10 @@
 #include <cmath>
 
 #include "base/file_errors.h"
+#include "base/wording.h"
+#include "encoder/embed_settings.h"
 #include "encoder/fill_mask.h"
+#include "encoder/ranking.h"
 #include "encoder/text_runner.h"
 #include "mlx_encoder/error.h"
 
@@ -45,9 +48,11 @@ int64_t label_starting(const std::vector<std::string>& labels, std::string_view 
 
 struct Encoder::Impl {
   TextRunner runner;
+  Warning warning;
   ModelInfo info;
 
-  Impl(const std::filesystem::path& folder, const EncoderOptions& options) : runner(folder, options) {
+  Impl(const std::filesystem::path& folder, const EncoderOptions& options)
+      : runner(folder, options), warning(options.warning) {
     const Model& model = runner.model();
     const SentenceModules& sentence = runner.sentence();
     const EngineInfo engine = runner.engine_info();
@@ -56,7 +61,7 @@ struct Encoder::Impl {
             .hidden_size = model.hidden_size(),
             .vocab_size = model.vocab_size(),
             .max_tokens = runner.texts().max_tokens(),
-            .dimension = model.plan.columns(Output::sentence),
+            .dimension = vector_form({}, sentence, model.plan.columns(Output::sentence)).columns,
             .problem_type = model.has(Output::text_logits) ? name(model.problem_type) : "",
             .score_function = model.has(Output::text_logits) ? mlxe::name(runner.score_function()) : "",
             .labels = model.labels,
@@ -69,23 +74,12 @@ struct Encoder::Impl {
             .activations = engine.activations};
   }
 
-  Prompt prompt(const EmbedOptions& options) const {
-    const TextTokenizer& texts = runner.texts();
-    const std::string& chosen = options.prompt_name;
-    if (options.prompt && !chosen.empty())
-      throw Error(
-          ErrorCode::usage,
-          fmt::format("a literal prompt and the prompt name \"{}\" were given; give one of the two", chosen));
-    if (options.prompt) return texts.prompt(*options.prompt);
-    if (chosen.empty()) return texts.default_prompt(PromptUse::embedding);
-    const auto found = info.prompts.find(chosen);
-    if (found != info.prompts.end()) return texts.prompt(found->second);
-    std::string known;
-    for (const auto& [key, text] : info.prompts) known += (known.empty() ? "" : ", ") + key;
-    throw Error(ErrorCode::usage,
-                fmt::format("prompt \"{}\": this model has {} a literal prompt", chosen,
-                            known.empty() ? "no prompts; give"
-                                          : "the prompts " + known + "; name one of them or give"));
+  // Gives a note of a call to its report, or else to the model's warning.
+  void tell(const std::string& note, CallReport* report) const {
+    if (report != nullptr)
+      report->warnings.push_back(note);
+    else if (warning)
+      warning(note);
   }
 
   std::vector<std::vector<float>> logits(std::span<const TextInput> texts, TextRunner::Job job) const {
@@ -136,16 +130,20 @@ const ModelInfo& Encoder::info() const noexcept {
 Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& options) const {
   TextRunner::Job job;
   job.wanted = {Output::sentence};
-  job.rules.prompt = impl_->prompt(options);
+  const SentenceModules& sentence = impl_->runner.sentence();
+  const VectorForm form =
+      vector_form(options, sentence, impl_->runner.model().plan.columns(Output::sentence));
+  job.rules.prompt = impl_->runner.texts().prompt(
+      prompt_text(options, sentence, [&](const std::string& note) { impl_->tell(note, options.report); }));
   job.first_text = options.first_text;
   job.progress = options.progress;
   job.report = options.report;
-  Vectors vectors{static_cast<int64_t>(texts.size()), impl_->info.dimension, {}};
+  Vectors vectors{static_cast<int64_t>(texts.size()), form.columns, {}};
   vectors.values.resize(texts.size() * static_cast<size_t>(vectors.columns));
   const std::vector<TextInput> inputs(texts.begin(), texts.end());
   impl_->runner.run(inputs, job, [&](const TextRunner::TextResult& r) {
-    std::ranges::copy(row(r.result[Output::sentence], r.position),
-                      vectors.values.begin() + static_cast<int64_t>(r.text) * vectors.columns);
+    form.take(row(r.result[Output::sentence], r.position),
+              std::span(vectors.values).subspan(r.text * static_cast<size_t>(form.columns)));
   });
   return vectors;
 }
@@ -166,6 +164,36 @@ std::vector<Prediction> Encoder::classify(std::span<const TextInput> texts,
     predictions.push_back(std::move(p));
   }
   return predictions;
+}
+
+std::vector<float> Encoder::relevance(std::span<const TextInput> pairs, const RerankOptions& options) const {
+  const std::vector<std::string>& labels = impl_->info.labels;
+  if (labels.size() > 1)
+    throw Error(
+        ErrorCode::unsupported,
+        fmt::format("{}: the classification head has {} labels ({}); a reranker has one; use classify",
+                    impl_->runner.checkpoint().folder().string(), labels.size(), listed(labels, 4)));
+  TextRunner::Job job;
+  job.rules.prompt = impl_->runner.texts().default_prompt(PromptUse::classification);
+  job.first_text = options.first_text;
+  job.progress = options.progress;
+  job.report = options.report;
+  const ScoreFunction function = options.raw ? ScoreFunction::identity : impl_->runner.relevance_function();
+  std::vector<float> scores;
+  for (const std::vector<float>& logits : impl_->logits(pairs, std::move(job)))
+    scores.push_back(scores_of(logits, function)[0]);
+  return scores;
+}
+
+std::vector<RankedDocument> Encoder::rerank(const std::string& query, std::span<const std::string> documents,
+                                            const RerankOptions& options) const {
+  std::vector<TextInput> pairs;
+  for (const std::string& document : documents) pairs.push_back({query, document});
+  const std::vector<float> scores = relevance(pairs, options);
+  std::vector<RankedDocument> ranked;
+  for (size_t i = 0; i < scores.size(); ++i) ranked.push_back({i, scores[i]});
+  keep_best(ranked, options.top_k);
+  return ranked;
 }
 
 std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> texts,

@@ -97,6 +97,11 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
   PlanBuilder builder(std::move(model.plan));
   add_sentence_pipeline(builder, sentence.modules);
   model.plan = builder.finish();
+  const int64_t columns = model.plan.columns(Output::sentence);
+  if (warn && sentence.truncate_dim.value_or(0) > columns)
+    warn(fmt::format("{}: \"truncate_dim\" is {}, but the vectors have {} values; none is left out",
+                     (folder / "config_sentence_transformers.json").string(), *sentence.truncate_dim,
+                     columns));
   const ScoreFunction scores = score_function(model, checkpoint.config(), sentence, warn);
   return {std::move(checkpoint), std::move(model), std::move(sentence), scores};
 }

@@ -73,6 +73,11 @@ ScoreFunction score_function(const Model& model, const Config& config, const Sen
                           setting->where, printable(setting->python_class)));
 }
 
+ScoreFunction relevance_function(ScoreFunction scores, const Config& config,
+                                 const SentenceModules& sentence) {
+  return find_setting(config, sentence) ? scores : ScoreFunction::sigmoid;
+}
+
 std::vector<float> softmax(std::span<const float> logits) {
   const float top = *std::ranges::max_element(logits);
   std::vector<float> p(logits.size());

@@ -24,6 +24,10 @@ const char* name(ScoreFunction function) noexcept;  // "softmax", ...
 ScoreFunction score_function(const Model& model, const Config& config, const SentenceModules& sentence,
                              const Warning& warn);
 
+// The function of CrossEncoder for one label: `scores`, the result of score_function(), if the folder has a
+// setting, else a sigmoid, whatever its problem type.
+ScoreFunction relevance_function(ScoreFunction scores, const Config& config, const SentenceModules& sentence);
+
 std::vector<float> scores_of(std::span<const float> logits, ScoreFunction function);
 
 std::vector<float> softmax(std::span<const float> logits);

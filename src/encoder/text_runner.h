@@ -34,6 +34,9 @@ class TextRunner {
   EngineInfo engine_info() const { return engine_->info(); }
   const SentenceModules& sentence() const noexcept { return loaded_.sentence; }
   ScoreFunction score_function() const noexcept { return loaded_.score_function; }
+  ScoreFunction relevance_function() const {
+    return mlxe::relevance_function(loaded_.score_function, checkpoint().config(), sentence());
+  }
   const std::shared_ptr<ThreadPool>& pool() const noexcept { return pool_; }
 
   struct Job {

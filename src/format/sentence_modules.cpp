@@ -96,7 +96,8 @@ class SentenceReader {
           fmt::format("{}: \"similarity_fn_name\" is {}, expected cosine, dot, euclidean or manhattan",
                       config->where(), printable(similarity)));
     result_.similarity = static_cast<Similarity>(found - std::begin(kNames));
-    config->reject_unless("truncate_dim", {}, "truncating embeddings is not implemented; remove the key");
+    if (config->has("truncate_dim")) result_.truncate_dim = config->positive("truncate_dim");
+    config->harmless({"truncate_dim"});  // null means "not given"
     config->warn_unknown(warn_);
   }
 

@@ -56,6 +56,7 @@ struct SentenceModules {
   bool do_lower_case = false;                // see Tokenizer::lower_case_first
   std::map<std::string, std::string> prompts;      // by name; put before the text (a pair's first text)
   std::optional<std::string> default_prompt_name;  // a key of prompts
+  std::optional<int64_t> truncate_dim;             // a text's vector is its first values
   Similarity similarity = Similarity::cosine;
   std::vector<std::filesystem::path> files;  // all files that were read, relative to the folder
 };

@@ -159,6 +159,8 @@ def commands(program: str, model: str, folder: pathlib.Path) -> list[Command]:
         Command("convert --force", program, [*convert, "OUT", "--force"], "model", quantized),
         Command("calibrate", program, [*convert, "OUT", "--q-bits", "4", "--calibrate", str(texts)], "model", None),
         Command("embed -o", program, [*embed, "OUT"], "vectors.npy", vectors),
+        # two passes, over a temporary file
+        Command("embed --precision", program, [*embed, "OUT", "--precision", "int8"], "vectors.npy", vectors),
         Command("compare --report", program, [*compare, "--report", "OUT"], "report.html", vectors),
     ]
 

@@ -429,8 +429,15 @@ TEST_F(SentenceModulesTest, PromptsAndSimilarity) {
   EXPECT_THAT(error_of(), HasSubstr("\"default_prompt_name\" is \"q\", which \"prompts\" does not have"));
   file("config_sentence_transformers.json", R"({"similarity_fn_name": "hamming"})");
   EXPECT_THAT(error_of(ErrorCode::unsupported), HasSubstr("\"similarity_fn_name\" is \"hamming\""));
-  file("config_sentence_transformers.json", R"({"truncate_dim": 128})");
-  EXPECT_THAT(error_of(ErrorCode::unsupported), HasSubstr("\"truncate_dim\" is 128"));
+  for (const auto& [written, expected] :
+       {std::pair("128", std::optional<int64_t>(128)), {"null", std::nullopt}}) {
+    file("config_sentence_transformers.json", fmt::format(R"({{"truncate_dim": {}}})", written));
+    EXPECT_EQ(read().truncate_dim, expected);
+  }
+  for (const char* written : {"0", "-3", "1.5", "\"8\""}) {
+    file("config_sentence_transformers.json", fmt::format(R"({{"truncate_dim": {}}})", written));
+    EXPECT_THAT(error_of(), HasSubstr("\"truncate_dim\" is "));
+  }
 }
 
 }  // namespace
