@@ -73,6 +73,11 @@ ScoreFunction score_function(const Model& model, const Config& config, const Sen
                           setting->where, printable(setting->python_class)));
 }
 
+std::optional<std::string> score_function_origin(const Config& config, const SentenceModules& sentence) {
+  const std::optional<Setting> setting = find_setting(config, sentence);
+  return setting ? std::optional(setting->where) : std::nullopt;
+}
+
 std::vector<float> softmax(std::span<const float> logits) {
   const float top = *std::ranges::max_element(logits);
   std::vector<float> p(logits.size());
