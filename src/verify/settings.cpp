@@ -46,7 +46,7 @@ std::string config_of(const std::string& folder) {
 
 class SettingList {
  public:
-  SettingList(const LoadedModel& loaded, const Tokenizer& tokenizer)
+  SettingList(const LoadedModel& loaded, const Tokenizer* tokenizer)
       : loaded_(loaded),
         sentence_(loaded.sentence),
         config_(loaded.checkpoint.config()),
@@ -102,11 +102,12 @@ class SettingList {
   }
 
   void add_length() {
-    const int64_t limit = token_limit(loaded_, tokenizer_.model_max_length(), {});
+    const int64_t of_tokenizer = tokenizer_ ? tokenizer_->model_max_length() : 0;
+    const int64_t limit = token_limit(loaded_, of_tokenizer, {});
     std::string from = in_transformer("config.json: the number of positions");
     if (sentence_.max_seq_length && *sentence_.max_seq_length == limit)
       from = sentence_.text_config.generic_string();
-    else if (!sentence_.max_seq_length && tokenizer_.model_max_length() == limit)
+    else if (!sentence_.max_seq_length && of_tokenizer == limit)
       from = in_transformer("tokenizer_config.json");
     add("maximum length", fmt::format("{} tokens", limit), std::move(from));
   }
@@ -130,13 +131,13 @@ class SettingList {
   const LoadedModel& loaded_;
   const SentenceModules& sentence_;
   const Config& config_;
-  const Tokenizer& tokenizer_;
+  const Tokenizer* tokenizer_;
   std::vector<SettingInForce> list_;
 };
 
 }  // namespace
 
-std::vector<SettingInForce> settings_in_force(const LoadedModel& model, const Tokenizer& tokenizer) {
+std::vector<SettingInForce> settings_in_force(const LoadedModel& model, const Tokenizer* tokenizer) {
   return SettingList(model, tokenizer).take();
 }
 

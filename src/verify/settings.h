@@ -11,8 +11,9 @@
 
 namespace mlxe {
 
-// Settings of sentence vectors, and of the classifier if the model has one.
-std::vector<SettingInForce> settings_in_force(const LoadedModel& model, const Tokenizer& tokenizer);
+// Settings of sentence vectors, and of the classifier if the model has one. `tokenizer`: null if the folder has none that
+// could be loaded.
+std::vector<SettingInForce> settings_in_force(const LoadedModel& model, const Tokenizer* tokenizer);
 
 // The values by name.
 std::map<std::string, std::string> by_name(const std::vector<SettingInForce>& settings);

@@ -28,7 +28,7 @@ Golden golden_form(const LoadedModel& source, const Tokenizer& tokenizer, WithHe
       .output = output,
       .tolerance = {.difference = kGoldenDifference, .cosine = {}},
       .record = kNoDigest,
-      .settings = by_name(settings_in_force(source, tokenizer)),
+      .settings = by_name(settings_in_force(source, &tokenizer)),
       .texts = golden_texts(output == GoldenOutput::logits, output == GoldenOutput::token_scores
                                                                 ? std::map<std::string, std::string>{}
                                                                 : source.sentence.prompts)};

@@ -65,8 +65,8 @@ class Verification {
     if (load()) {
       report_settings();
       check_unrecorded();
-      check_texts();
-      save_golden();
+      if (runner_) check_texts();
+      if (runner_) save_golden();
     }
     const bool proves = report_.recorded || !report_.golden.empty();
     report_.verdict = !report_.failures.empty() ? Verdict::failed
@@ -106,11 +106,11 @@ class Verification {
   void check_unrecorded() {
     if (!record_) return;
     std::set<std::string> read;
-    for (const fs::path& file : runner_->sentence().files) read.insert(file.generic_string());
+    for (const fs::path& file : loaded().sentence.files) read.insert(file.generic_string());
     for (const char* file : kTokenizerFiles)
-      if (const fs::path path = runner_->sentence().transformer / file; fs::exists(folder_ / path))
+      if (const fs::path path = loaded().sentence.transformer / file; fs::exists(folder_ / path))
         read.insert(path.generic_string());
-    for (const CheckpointFile& file : runner_->checkpoint().files())
+    for (const CheckpointFile& file : loaded().checkpoint.files())
       read.insert(file.path.lexically_relative(folder_).lexically_normal().generic_string());
     for (const std::string& file : read) {
       if (record_->output.contains(file)) continue;
@@ -181,19 +181,38 @@ class Verification {
       const bool of_the_machine =
           error.code() == ErrorCode::io || error.code() == ErrorCode::strict ||
           (error.code() == ErrorCode::unsupported && options_.engine == EngineKind::mlx);
-      if (of_the_machine || (!report_.recorded && report_.golden.empty())) throw;
+      if (of_the_machine) throw;
+      if (loads_without_tokenizer(error)) return true;
+      if (!report_.recorded && report_.golden.empty()) throw;
       fail(fmt::format("the folder does not load: {}", error.what()));
       return false;
     }
   }
 
+  // A model whose tokenizer is missing, or of a kind that this program does not read, was converted without a golden; its
+  // settings can be shown.
+  bool loads_without_tokenizer(const Error& why) {
+    if (golden_ || !report_.golden.empty() || !options_.save_golden.empty()) return false;
+    try {
+      alone_.emplace(load_model(folder_, {}));
+    } catch (const Error&) {
+      return false;
+    }
+    tell(why.what());
+    return true;
+  }
+
+  const LoadedModel& loaded() const { return runner_ ? runner_->loaded() : *alone_; }
+
   void report_settings() {
-    const EngineInfo engine = runner_->engine_info();
-    report_.model_type = runner_->model().model_type;
-    report_.engine = engine.engine;
-    report_.engine_variant = engine.variant;
-    report_.settings = settings_in_force(runner_->loaded(), runner_->texts().tokenizer());
-    const Config::KeyAccount keys = runner_->checkpoint().config().account();
+    if (runner_) {
+      const EngineInfo engine = runner_->engine_info();
+      report_.engine = engine.engine;
+      report_.engine_variant = engine.variant;
+    }
+    report_.model_type = loaded().model.model_type;
+    report_.settings = settings_in_force(loaded(), runner_ ? &runner_->texts().tokenizer() : nullptr);
+    const Config::KeyAccount keys = loaded().checkpoint.config().account();
     report_.used_keys = keys.used;
     report_.harmless_keys = keys.harmless;
     report_.ignored_keys = keys.ignored;
@@ -319,7 +338,8 @@ class Verification {
   const VerifyOptions& options_;
   std::optional<Provenance> record_;
   std::optional<Golden> golden_;
-  std::optional<TextRunner> runner_;
+  std::optional<TextRunner> runner_;  // one of these two, if the folder loads
+  std::optional<LoadedModel> alone_;
   VerifyReport report_;
 };
 

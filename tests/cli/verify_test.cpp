@@ -172,6 +172,14 @@ TEST_F(Verify, AModelWithoutTokenizerGetsNoGolden) {
   EXPECT_EQ(o.status, 0) << o.err;
   EXPECT_THAT(o.err, HasSubstr("no golden for `mlx-encoder verify`"));
   EXPECT_FALSE(fs::exists(fs::path(out) / kGolden));
+  const Outcome checked = run_program({"verify", out, "--json"});
+  EXPECT_EQ(checked.status, 0) << "its files are as recorded";
+  EXPECT_THAT(checked.err, AllOf(HasSubstr("tokenizer"), HasSubstr("has no mlx_encoder_golden.json")));
+  const json report = json::parse(checked.out);
+  EXPECT_EQ(report["verdict"], "passed");
+  EXPECT_EQ(setting(report, "pooling")["value"], "mean");
+  change_config(out, [](json& config) { config["layer_norm_eps"] = 1e-5; });
+  EXPECT_THAT(failures_of(report_of({out}, 3)), HasSubstr("config.json"));
 }
 
 // ---- faults
