@@ -17,6 +17,7 @@ TEXTS = [
     {"text": "東京は日本の首都です。 Москва — столица России. 🚀"},
     {"text": "The library on the corner opened in 1932, two years late. " * 12},
 ]
+NAMES = {"text": "Angela Merkel met Tim Cook of Apple in Berlin."}
 PAIR = {"text": "A man plays the guitar on a stage.", "pair": "Somebody is making music."}
 
 
@@ -38,7 +39,7 @@ def sentence(folder: str) -> dict:
 def classifier(folder: str, tokens: bool) -> dict:
     kind = transformers.AutoModelForTokenClassification if tokens else transformers.AutoModelForSequenceClassification
     model, tokenizer = kind.from_pretrained(folder).eval(), transformers.AutoTokenizer.from_pretrained(folder)
-    texts = TEXTS + ([] if tokens else [PAIR])
+    texts = TEXTS + [NAMES if tokens else PAIR]
     for text in texts:
         inputs = tokenizer(text["text"], text.get("pair"), truncation=True, max_length=model.config.max_position_embeddings,
                            return_tensors="pt", return_special_tokens_mask=True)

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/mapped_file.h"
 #include "format/config.h"
@@ -19,7 +20,7 @@ using nlohmann::json;
 
 constexpr int kGoldenVersion = 1;
 constexpr std::array kOutputNames{"sentence", "logits", "token_scores"};
-constexpr size_t kMostPrompts = 8;
+constexpr size_t kMostTextsOfAConversion = 13;  // eight named prompts
 constexpr size_t kMostTexts = 10'000, kMostValues = 1 << 20;
 
 constexpr const char* kLongText =
@@ -184,22 +185,23 @@ Golden Golden::read(const std::filesystem::path& file, const Warning& warn) {
                warn);
 }
 
-std::vector<GoldenText> golden_texts(bool pairs, const std::map<std::string, std::string>& prompts) {
+std::vector<GoldenText> golden_texts(GoldenOutput output, const std::map<std::string, std::string>& prompts) {
   std::vector<GoldenText> texts;
+  const auto add = [&](const char* text, std::optional<std::string> pair = {}, std::string prompt = {}) {
+    texts.push_back(
+        {.input = {text, std::move(pair)}, .prompt_name = std::move(prompt), .values = {}, .original = {}});
+  };
   for (const char* text :
        {"The sky is blue.", "How do I reset my password?", "Größe, naïve café — 5 €: ½ of it!",
         "東京は日本の首都です。 Москва — столица России. 🚀", kLongText})
-    texts.push_back({.input = {text, std::nullopt}, .prompt_name = {}, .values = {}, .original = {}});
-  if (pairs)
-    texts.push_back({.input = {"A man plays the guitar on a stage.", "Somebody is making music."},
-                     .prompt_name = {},
-                     .values = {},
-                     .original = {}});
-  size_t named = 0;
-  for (const auto& [prompt, text] : prompts)
-    if (!pairs && named++ < kMostPrompts)
-      texts.push_back(
-          {.input = {"The sky is blue.", std::nullopt}, .prompt_name = prompt, .values = {}, .original = {}});
+    add(text);
+  if (output == GoldenOutput::logits) add("A man plays the guitar on a stage.", "Somebody is making music.");
+  if (output == GoldenOutput::token_scores) add("Angela Merkel met Tim Cook of Apple in Berlin.");
+  if (output != GoldenOutput::sentence) return texts;
+  for (const auto& [prompt, text] : prompts) {
+    if (texts.size() == kMostTextsOfAConversion) break;
+    add("The sky is blue.", std::nullopt, prompt);
+  }
   return texts;
 }
 

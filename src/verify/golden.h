@@ -51,8 +51,9 @@ struct Golden {
   static Golden read(const std::filesystem::path& file, const Warning& warn);
 };
 
-// The texts of a conversion's golden, without values. `pairs`: the model reads pairs.
-std::vector<GoldenText> golden_texts(bool pairs, const std::map<std::string, std::string>& prompts);
+// The texts of a conversion's golden, without values: a pair for classifiers, names for token classifiers, and one text
+// for each of the first prompts for sentence vectors.
+std::vector<GoldenText> golden_texts(GoldenOutput output, const std::map<std::string, std::string>& prompts);
 
 // The largest difference of two engines, or two kernel variants, on the same files with float32 activations, relative
 // to the largest value. They sum in other orders. A sum of 3072 products carries an error of sqrt(3072) * 2^-24 = 3.3e-6.

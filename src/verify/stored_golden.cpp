@@ -23,15 +23,12 @@ EncoderOptions exact(int threads) {
 Golden golden_form(const LoadedModel& source, const Tokenizer& tokenizer, WithHeads heads) {
   const GoldenOutput output = heads == WithHeads::yes ? golden_output(source.model) : GoldenOutput::sentence;
   const auto width = static_cast<size_t>(*golden_width(source.model, output));
-  Golden golden{
-      .made_by = golden_maker(make_cpu_engine({.threads = 1})->info()),
-      .output = output,
-      .tolerance = {.difference = kGoldenDifference, .cosine = {}},
-      .record = kNoDigest,
-      .settings = by_name(settings_in_force(source, &tokenizer)),
-      .texts = golden_texts(output == GoldenOutput::logits, output == GoldenOutput::token_scores
-                                                                ? std::map<std::string, std::string>{}
-                                                                : source.sentence.prompts)};
+  Golden golden{.made_by = golden_maker(make_cpu_engine({.threads = 1})->info()),
+                .output = output,
+                .tolerance = {.difference = kGoldenDifference, .cosine = {}},
+                .record = kNoDigest,
+                .settings = by_name(settings_in_force(source, &tokenizer)),
+                .texts = golden_texts(output, source.sentence.prompts)};
   if (heads == WithHeads::no)
     for (const char* of_a_head : {"score function", "labels", "token labels"})
       golden.settings.erase(of_a_head);

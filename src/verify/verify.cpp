@@ -322,11 +322,7 @@ class Verification {
                   .tolerance = {},
                   .record = {},
                   .settings = {},
-                  .texts = golden_ ? golden_->texts
-                                   : golden_texts(output == GoldenOutput::logits,
-                                                  output == GoldenOutput::sentence
-                                                      ? runner_->sentence().prompts
-                                                      : std::map<std::string, std::string>{})};
+                  .texts = golden_ ? golden_->texts : golden_texts(output, runner_->sentence().prompts)};
     for (GoldenText& text : golden.texts) {
       text.values = golden_values(*runner_, output, text);
       text.original.clear();

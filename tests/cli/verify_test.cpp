@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,8 @@
 
 #include "base/sha256.h"
 #include "format/provenance.h"
+#include "mlx_encoder/convert.h"
+#include "mlx_encoder/verify.h"
 #include "model_folders.h"
 #include "run_program.h"
 
@@ -21,7 +24,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
-using testing::Not;
 
 const fs::path kGoldens = fs::path(MLXE_TEST_DATA) / "verify";  // tools/make_verify_golden.py
 constexpr const char* kGolden = "mlx_encoder_golden.json";
@@ -147,6 +149,43 @@ TEST_F(Verify, OfOtherSchemesAndLayoutsPassesToo) {
       const json report = report_of({convert(name, more)}, 0);
       EXPECT_EQ(report["verdict"], "passed");
     }
+  }
+}
+
+// Every family and head of tests/data/tiny.
+TEST_F(Verify, AnUntouchedConversionOfEveryFamilyPasses) {
+  int seen = 0;
+  for (const auto& entry : fs::directory_iterator(fs::path(MLXE_TEST_DATA) / "tiny")) {
+    if (!entry.is_directory()) continue;
+    SCOPED_TRACE(entry.path().filename().string());
+    const fs::path out = temporary / entry.path().filename().string();
+    const ConversionPlan plan =
+        mlxe::convert(
+            {.model = entry.path(), .output = out, .scheme = {.mode = Mode::int8, .bits = 8}, .threads = 1})
+            .plan;
+    EXPECT_EQ(bytes_in(out), plan.folder_bytes);
+    ASSERT_TRUE(fs::exists(out / kGolden));
+    const VerifyReport report = mlxe::verify(out, {.engine = EngineKind::cpu, .threads = 1});
+    EXPECT_EQ(report.verdict, Verdict::passed) << testing::PrintToString(report.failures);
+    EXPECT_EQ(report.difference_limit, 1e-4);
+    for (const CheckedText& text : report.texts) EXPECT_LT(text.difference, 1e-5);
+    ++seen;
+  }
+  EXPECT_GE(seen, 70);
+}
+
+TEST_F(Verify, OtherEnginesAndKernelsPassToo) {
+  for (const char* name : {"st_mean_norm", "distilbert_nli", "bert_ner"}) {
+    SCOPED_TRACE(name);
+    const std::string folder = convert(name);
+    ::setenv("MLXE_CPU", "scalar", 1);
+    const json scalar = report_of({folder, "--engine", "cpu"}, 0);
+    ::unsetenv("MLXE_CPU");
+    EXPECT_THAT(scalar["engine_variant"].get<std::string>(), HasSubstr("scalar"));
+    if (const json doctor = json::parse(run_program({"doctor", "--json"}).out);
+        !doctor["mlx"]["available"].get<bool>())
+      continue;
+    EXPECT_EQ(report_of({folder, "--engine", "mlx"}, 0)["engine"], "mlx");
   }
 }
 
