@@ -12,6 +12,8 @@
 #include "convert/mlx_embeddings_layout.h"
 #include "engine_cpu/cpu_report.h"
 #include "engine_mlx/mlx_engine.h"
+#include "format/checkpoint.h"
+#include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
 #include "models/engine.h"
 #include "models/outputs.h"
@@ -49,8 +51,10 @@ nlohmann::json examine() {
 }
 
 // What tools/make_support_table.py makes docs/models.md of.
-nlohmann::json families() {
-  nlohmann::json list = nlohmann::json::array(), outputs = list;
+nlohmann::json families(const std::vector<std::string>& folders) {
+  nlohmann::json list = nlohmann::json::array(), outputs = list, of = nlohmann::json::object();
+  for (const std::string& folder : folders)
+    of[folder] = find_architecture(Checkpoint::open(folder).config()).model_type;
   for (const OutputEntry& o : kOutputTable)
     if (o.output != Output::layers && o.output != Output::hidden) outputs.push_back(o.name);
   for (const Architecture& a : architectures()) {
@@ -64,15 +68,23 @@ nlohmann::json families() {
                     {"mlx_embeddings", has_mlx_embeddings_layout(a.model_type)},
                     {"proved_with", a.proved_with}});
   }
-  return {{"engines", {"cpu", "mlx"}}, {"outputs", outputs}, {"families", list}};
+  return {{"engines", {"cpu", "mlx"}}, {"outputs", outputs}, {"families", list}, {"folders", of}};
 }
 
-int print_families(bool json) {
-  const nlohmann::json all = families();
-  if (json) {
+struct DoctorArguments {
+  bool json = false, families = false;
+  std::vector<std::string> folders;
+};
+
+int print_families(const DoctorArguments& o) {
+  const nlohmann::json all = families(o.folders);
+  if (o.json) {
     print_json(all);
     return 0;
   }
+  for (const auto& [folder, model_type] : all["folders"].items())
+    std::cout << fmt::format("{}: {}\n", folder, model_type.get<std::string>());
+  if (!o.folders.empty()) return 0;
   for (const nlohmann::json& family : all["families"]) {
     std::vector<std::string> heads;
     for (const auto& [output, module] : family["heads"].items()) heads.push_back(output);
@@ -123,15 +135,19 @@ int doctor(bool json) {
 void add_doctor(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
       "doctor", "Show the engines and kernels that run on this machine, and what is missing");
-  struct DoctorArguments {
-    bool json = false, families = false;
-  };
   auto o = std::make_shared<DoctorArguments>();
   command->add_flag("--families", o->families,
                     "List the architectures and their heads (docs/models.md) instead");
+  command->add_option("FOLDER", o->folders, "With --families: model folders whose family is wanted");
   command->add_flag("--json", o->json, "Machine-readable output");
-  command->callback(
-      [o, &run] { run = [o] { return o->families ? print_families(o->json) : doctor(o->json); }; });
+  command->callback([o, &run] {
+    run = [o] {
+      if (!o->families && !o->folders.empty())
+        throw Error(ErrorCode::usage,
+                    "doctor: a folder was given without --families; add it, or use inspect");
+      return o->families ? print_families(*o) : doctor(o->json);
+    };
+  });
 }
 
 }  // namespace mlxe::cli

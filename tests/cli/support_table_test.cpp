@@ -54,6 +54,9 @@ TEST(SupportTable, ListsEachFamilyWithItsHeads) {
       EXPECT_FALSE(family["heads"].contains("logits"));
     }
   }
+  const std::string folder = MLXE_TEST_DATA "/tiny/camembert_ner";
+  EXPECT_EQ(run_program({"doctor", "--families", folder}).out, folder + ": camembert\n");
+  EXPECT_EQ(run_program({"doctor", folder}).status, 2);
   EXPECT_NE(run_program({"doctor", "--families"}).out.find("deberta-v2"), std::string::npos);
 }
 
