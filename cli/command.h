@@ -32,6 +32,7 @@ void add_measure(CLI::App& app, Run& run);  // hidden: `compare` and `bench` sta
 void add_convert(CLI::App& app, Run& run);
 void add_dequantize(CLI::App& app, Run& run);
 void add_inspect(CLI::App& app, Run& run);
+void add_verify(CLI::App& app, Run& run);
 
 // Prints "warning: ..." to standard error, each sentence once. Under `--strict`, throws the first one as
 // Error(strict).

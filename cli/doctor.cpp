@@ -4,12 +4,20 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "command.h"
+#include "convert/mlx_embeddings_layout.h"
 #include "engine_cpu/cpu_report.h"
 #include "engine_mlx/mlx_engine.h"
+#include "format/checkpoint.h"
+#include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
 #include "models/engine.h"
+#include "models/outputs.h"
+#include "models/registry.h"
 #include "print_json.h"
 
 namespace mlxe::cli {
@@ -40,6 +48,51 @@ nlohmann::json examine() {
             {"peak_gflops_bf16", peaks.bf16},
             {"peak_read_gb_per_s", peaks.read}}},
           {"engine_auto", mlx_has_gpu() ? "mlx" : "cpu"}};
+}
+
+// What tools/make_support_table.py makes docs/models.md of.
+nlohmann::json families(const std::vector<std::string>& folders) {
+  nlohmann::json list = nlohmann::json::array(), outputs = list, of = nlohmann::json::object();
+  for (const std::string& folder : folders)
+    of[folder] = find_architecture(Checkpoint::open(folder).config()).model_type;
+  for (const OutputEntry& o : kOutputTable)
+    if (o.output != Output::layers && o.output != Output::hidden) outputs.push_back(o.name);
+  for (const Architecture& a : architectures()) {
+    nlohmann::json heads = nlohmann::json::object();
+    for (const auto& [output, module] : {std::pair(Output::text_logits, a.sequence_classification),
+                                         std::pair(Output::token_logits, a.token_classification)})
+      if (module != nullptr) heads[entry(output).name] = module;
+    heads[entry(Output::sentence).name] = "";
+    list.push_back({{"model_type", a.model_type},
+                    {"heads", heads},
+                    {"mlx_embeddings", has_mlx_embeddings_layout(a.model_type)},
+                    {"proved_with", a.proved_with}});
+  }
+  return {{"engines", {"cpu", "mlx"}}, {"outputs", outputs}, {"families", list}, {"folders", of}};
+}
+
+struct DoctorArguments {
+  bool json = false, families = false;
+  std::vector<std::string> folders;
+};
+
+int print_families(const DoctorArguments& o) {
+  const nlohmann::json all = families(o.folders);
+  if (o.json) {
+    print_json(all);
+    return 0;
+  }
+  for (const auto& [folder, model_type] : all["folders"].items())
+    std::cout << fmt::format("{}: {}\n", folder, model_type.get<std::string>());
+  if (!o.folders.empty()) return 0;
+  for (const nlohmann::json& family : all["families"]) {
+    std::vector<std::string> heads;
+    for (const auto& [output, module] : family["heads"].items()) heads.push_back(output);
+    std::cout << fmt::format("{:<12}  {:<40}  {}\n", family["model_type"].get<std::string>(),
+                             fmt::format("{}", fmt::join(heads, ", ")),
+                             family["mlx_embeddings"].get<bool>() ? "--layout mlx-embeddings" : "");
+  }
+  return 0;
 }
 
 int doctor(bool json) {
@@ -82,9 +135,19 @@ int doctor(bool json) {
 void add_doctor(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
       "doctor", "Show the engines and kernels that run on this machine, and what is missing");
-  auto json = std::make_shared<bool>(false);
-  command->add_flag("--json", *json, "Machine-readable output");
-  command->callback([json, &run] { run = [json] { return doctor(*json); }; });
+  auto o = std::make_shared<DoctorArguments>();
+  command->add_flag("--families", o->families,
+                    "List the architectures and their heads (docs/models.md) instead");
+  command->add_option("FOLDER", o->folders, "With --families: model folders whose family is wanted");
+  command->add_flag("--json", o->json, "Machine-readable output");
+  command->callback([o, &run] {
+    run = [o] {
+      if (!o->families && !o->folders.empty())
+        throw Error(ErrorCode::usage,
+                    "doctor: a folder was given without --families; add it, or use inspect");
+      return o->families ? print_families(*o) : doctor(o->json);
+    };
+  });
 }
 
 }  // namespace mlxe::cli

@@ -17,7 +17,8 @@ ALLOWED = {
     "engine_mlx": {"base", "format", "models", "quant"},
     "encoder": {"base", "format", "models", "quant", "tokenizer", "engine_cpu", "engine_mlx"},
     "calibrate": {"base", "format", "kernels", "models", "quant", "tokenizer", "encoder", "engine_cpu"},
-    "convert": {"base", "format", "models", "quant", "tokenizer", "encoder", "calibrate"},
+    "verify": {"base", "format", "models", "quant", "tokenizer", "encoder", "gates"},
+    "convert": {"base", "format", "models", "quant", "tokenizer", "encoder", "calibrate", "verify"},
     "texts": {"base", "format"},
     "metrics": {"base", "kernels", "models"},
     "gates": {"base", "format", "quant"},
@@ -28,7 +29,7 @@ ALLOWED = {
     "allocate": {"base", "format", "models", "quant", "tokenizer", "encoder", "engine_cpu", "calibrate", "convert", "metrics",
                  "compare", "report"},
     "sweep": {"base", "format", "quant", "convert", "texts", "evaluate", "gates", "compare", "report", "allocate"},
-    "cli": {"base", "format", "models", "quant", "tokenizer", "encoder", "convert", "texts", "evaluate", "gates", "bench", "compare",
+    "cli": {"base", "format", "models", "quant", "tokenizer", "encoder", "verify", "convert", "texts", "evaluate", "gates", "bench", "compare",
             "report", "allocate", "sweep", "engine_cpu", "engine_mlx", "kernels"},
 }
 # The folder each public header belongs to: who may include that folder may include the header.
@@ -38,6 +39,7 @@ PUBLIC = {
     "engine": "models",
     "encoder": "encoder", "vector_precision": "encoder",
     "calibration": "calibrate",
+    "verify": "verify",
     "convert": "convert", "inspect": "convert",
     "task_data": "texts",
     "difference": "metrics", "scoring": "metrics",

@@ -11,8 +11,8 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kWrittenAnew[] = {"config.json", "README.md", kProvenanceFile, kRecipeFile,
-                                        kParetoFile};
+constexpr const char* kWrittenAnew[] = {"config.json", "README.md", kProvenanceFile,
+                                        kGoldenFile,   kRecipeFile, kParetoFile};
 
 bool is_one_of(const std::string& name, std::span<const char* const> list) {
   return std::find(list.begin(), list.end(), name) != list.end();

@@ -12,6 +12,7 @@
 #include "convert/weight_writer.h"
 #include "format/provenance.h"
 #include "mlx_encoder/error.h"
+#include "verify/stored_golden.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
@@ -49,7 +50,13 @@ CalibratedWeights calibrate_planned(const PreparedConversion& prepared, const fs
 
 PendingConversion::PendingConversion(const PreparedConversion& prepared, const FolderClaim& claim,
                                      const Progress& progress)
-    : pending_(claim), result_{.plan = prepared.plan(), .folder = prepared.options().output} {
+    : pending_(claim),
+      result_{.plan = prepared.plan(), .folder = prepared.options().output},
+      model_(prepared.options().model),
+      threads_(prepared.options().threads),
+      strict_(prepared.options().strict),
+      warning_(prepared.options().warning),
+      golden_(prepared.golden_form()) {
   const fs::path &folder = pending_.path(), &model = prepared.options().model;
   const ConversionSource& source = prepared.source();
   const std::vector<std::string> source_files = source.files();
@@ -66,14 +73,44 @@ PendingConversion::PendingConversion(const PreparedConversion& prepared, const F
   prepared.verify(folder);
   Fingerprints read = fingerprinted.get();
   source.stamp.require_unchanged(source_files);
-  const Provenance provenance{.plan = prepared.digest(),
-                              .source = std::move(read),
-                              .output = fingerprints(folder, prepared.output_files())};
-  write_whole_file(folder / kProvenanceFile, provenance.text(), Placement::fresh);
+  provenance_ = {.plan = prepared.digest(),
+                 .source = std::move(read),
+                 .output = fingerprints(folder, prepared.output_files())};
   result_.bytes = prepared.weights().bytes_in(folder);
 }
 
+// Of the many conversions that a target tries, only the chosen one gets here.
+void PendingConversion::write_golden() {
+  if (!golden_) return;
+  const fs::path& folder = pending_.path();
+  golden_->record = record_digest(provenance_.output);
+  try {
+    fill_golden(*golden_, model_, folder, threads_);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::io) throw;
+    leave_golden_out(error.what());
+    return;
+  }
+  write_whole_file(folder / kGoldenFile, golden_->text(), Placement::fresh);
+  provenance_.output.merge(fingerprints(folder, {kGoldenFile}));
+}
+
+void PendingConversion::leave_golden_out(const std::string& why) {
+  const std::string sentence =
+      fmt::format("{}: has no golden for `mlx-encoder verify`, because a text of it gives no result: {}",
+                  result_.folder.string(), why);
+  if (strict_) throw Error(ErrorCode::strict, fmt::format("{} (an error under --strict)", sentence));
+  result_.plan.warnings.push_back(sentence);
+  if (warning_) warning_(sentence);
+  Provenance planned = provenance_;
+  const uint64_t bytes = golden_->text().size();
+  planned.output[kGoldenFile] = {bytes, std::string(64, '0')};
+  result_.plan.folder_bytes -= bytes + planned.text().size() - provenance_.text().size();
+}
+
 Conversion PendingConversion::commit() {
+  write_golden();
+  write_whole_file(pending_.path() / kProvenanceFile, provenance_.text(), Placement::fresh);
   if (const fs::path old = pending_.commit(); !old.empty())
     result_.plan.notes.push_back(fmt::format(
         "{}: is the folder that was replaced, which could not be removed; remove it", old.string()));

@@ -13,9 +13,11 @@
 #include "convert/pending_conversion.h"
 #include "convert/plan_digest.h"
 #include "convert/weight_components.h"
+#include "encoder/model_loader.h"
 #include "format/provenance.h"
 #include "mlx_encoder/error.h"
 #include "models/registry.h"
+#include "verify/stored_golden.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
@@ -89,7 +91,9 @@ void PreparedConversion::make_plan() {
   plan_ = {};
   plan_.warnings = source_->warnings;
   if (source_->tokenizer.state == FolderTokenizer::State::none)
-    plan_.notes.push_back(fmt::format("{}: has no tokenizer, so the result has none", source_->folder()));
+    plan_.notes.push_back(
+        fmt::format("{}: has no tokenizer, so the result has none, and no golden for `mlx-encoder verify`",
+                    source_->folder()));
   if (!earlier_quantization_)
     earlier_quantization_ =
         purpose_ == Purpose::convert ? earlier_quantization(*source_, tensors.jobs) : std::string();
@@ -107,6 +111,7 @@ void PreparedConversion::make_plan() {
                          .canonical_modules = canonical_modules,
                          .global = global_,
                          .any_quantized = any_quantized_});
+  plan_golden();
   predict_folder_bytes();
   remove_repeated(plan_.warnings);
 }
@@ -172,6 +177,20 @@ void PreparedConversion::note_moved_files() {
   if (!left.empty()) plan_.notes.push_back(fmt::format("not carried over: {}", listed(left, kListedNames)));
 }
 
+void PreparedConversion::plan_golden() {
+  if (golden_form_ || source_->tokenizer.state != FolderTokenizer::State::loaded) return;
+  try {
+    golden_form_ =
+        mlxe::golden_form(load_model(options_.model, {}), *source_->tokenizer.tokenizer,
+                          options_.layout == Layout::mlx_embeddings ? WithHeads::no : WithHeads::yes);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::io) throw;
+    plan_.notes.push_back(
+        fmt::format("the result has no golden for `mlx-encoder verify`, because the source does not run: {}",
+                    error.what()));
+  }
+}
+
 void PreparedConversion::predict_folder_bytes() {
   plan_.folder_bytes = plan_.predicted_bytes;
   for (const auto& [file, content] : texts_) plan_.folder_bytes += content.size();
@@ -184,6 +203,11 @@ void PreparedConversion::predict_folder_bytes() {
   for (const CarriedFile& file : source_->small_files.carried) {
     const uint64_t bytes = fs::file_size(options_.model / file.from);
     provenance.output[file.to.generic_string()] = {bytes, hash};
+    plan_.folder_bytes += bytes;
+  }
+  if (golden_form_) {
+    const uint64_t bytes = golden_form_->text().size();
+    provenance.output[kGoldenFile] = {bytes, hash};
     plan_.folder_bytes += bytes;
   }
   plan_.folder_bytes += provenance.text().size();

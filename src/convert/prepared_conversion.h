@@ -16,6 +16,7 @@
 #include "convert/weight_jobs.h"
 #include "format/folder_writer.h"
 #include "mlx_encoder/convert.h"
+#include "verify/golden.h"
 
 namespace mlxe {
 
@@ -37,6 +38,8 @@ class PreparedConversion {
   const std::map<std::string, std::string>& texts() const noexcept { return texts_; }
   // SHA-256 of everything but the source's files that the output depends on, for mlx_encoder.json.
   std::string digest() const;
+  // The golden of the output, without its values. None if the folder has no tokenizer that could be loaded.
+  const std::optional<Golden>& golden_form() const noexcept { return golden_form_; }
   // Files of the output whose hashes mlx_encoder.json records.
   std::vector<std::string> output_files() const;
 
@@ -64,12 +67,14 @@ class PreparedConversion {
   void plan_weights(TensorPlan tensors);
   void settle_scheme(const Policy& policy, const PlanRemarks& remarks);
   void note_moved_files();
+  void plan_golden();
   void predict_folder_bytes();
 
   std::shared_ptr<const ConversionSource> source_;
   ConvertOptions options_;
   Purpose purpose_;
   std::optional<std::string> earlier_quantization_;  // the same for all plans of a source
+  std::optional<Golden> golden_form_;                // the same, too
   ConversionPlan plan_;
   WeightJobs weights_;
   Scheme global_;  // of config.json's "quantization"

@@ -73,9 +73,14 @@ ScoreFunction score_function(const Model& model, const Config& config, const Sen
                           setting->where, printable(setting->python_class)));
 }
 
+std::optional<std::string> score_function_origin(const Config& config, const SentenceModules& sentence) {
+  const std::optional<Setting> setting = find_setting(config, sentence);
+  return setting ? std::optional(setting->where) : std::nullopt;
+}
+
 ScoreFunction relevance_function(ScoreFunction scores, const Config& config,
                                  const SentenceModules& sentence) {
-  return find_setting(config, sentence) ? scores : ScoreFunction::sigmoid;
+  return score_function_origin(config, sentence) ? scores : ScoreFunction::sigmoid;
 }
 
 std::vector<float> softmax(std::span<const float> logits) {

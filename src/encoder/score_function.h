@@ -1,7 +1,9 @@
 // The function from a classifier's logits to its scores.
 #pragma once
 
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "format/config.h"
@@ -23,6 +25,9 @@ const char* name(ScoreFunction function) noexcept;  // "softmax", ...
 // (a class of torch that this version can't compute).
 ScoreFunction score_function(const Model& model, const Config& config, const SentenceModules& sentence,
                              const Warning& warn);
+
+// The file and key of a CrossEncoder's own function. None: it follows from the head.
+std::optional<std::string> score_function_origin(const Config& config, const SentenceModules& sentence);
 
 // The function of CrossEncoder for one label: `scores`, the result of score_function(), if the folder has a
 // setting, else a sigmoid, whatever its problem type.

@@ -28,6 +28,7 @@ class TextRunner {
   TextRunner(const std::filesystem::path& folder, const EncoderOptions& options,
              std::shared_ptr<ThreadPool> pool = nullptr);
 
+  const LoadedModel& loaded() const noexcept { return loaded_; }
   const Model& model() const noexcept { return loaded_.model; }
   const Checkpoint& checkpoint() const noexcept { return loaded_.checkpoint; }
   const TextTokenizer& texts() const noexcept { return texts_; }

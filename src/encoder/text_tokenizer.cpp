@@ -11,19 +11,6 @@
 namespace mlxe {
 namespace {
 
-// Most tokens of a text, as in sentence-transformers: max_seq_length of sentence_bert_config.json. If that is
-// absent or null, the tokenizer's `model_max_length` (0: none). At most the number of the model's positions.
-int64_t token_limit(const LoadedModel& loaded, int64_t model_max_length, const Warning& warn) {
-  const int64_t positions = loaded.model.max_tokens();
-  const auto& stated = loaded.sentence.max_seq_length;
-  if (!stated) return model_max_length > 0 ? std::min(model_max_length, positions) : positions;
-  if (*stated > positions && warn)
-    warn(fmt::format(
-        "{}: sentence-transformers' max_seq_length is {}, the model has {} positions; texts are cut there",
-        loaded.checkpoint.folder().string(), *stated, positions));
-  return std::min(*stated, positions);
-}
-
 void require_tokens(const Encoding& encoding, int32_t pool_from) {
   const auto length = static_cast<int32_t>(encoding.ids.size());
   if (length == 0)
@@ -54,6 +41,17 @@ void require_chosen(const Encoding& encoding, int32_t id, const std::string& tok
 }
 
 }  // namespace
+
+int64_t token_limit(const LoadedModel& loaded, int64_t model_max_length, const Warning& warn) {
+  const int64_t positions = loaded.model.max_tokens();
+  const auto& stated = loaded.sentence.max_seq_length;
+  if (!stated) return model_max_length > 0 ? std::min(model_max_length, positions) : positions;
+  if (*stated > positions && warn)
+    warn(fmt::format(
+        "{}: sentence-transformers' max_seq_length is {}, the model has {} positions; texts are cut there",
+        loaded.checkpoint.folder().string(), *stated, positions));
+  return std::min(*stated, positions);
+}
 
 EncodeInput view_of(const TextInput& text) {
   return {text.text, text.pair};

@@ -36,6 +36,11 @@ struct TextRules {
 
 EncodeInput view_of(const TextInput& text);
 
+// Most tokens of a text, as in sentence-transformers: max_seq_length of sentence_bert_config.json. If that is
+// absent or null, the tokenizer's `model_max_length` (0: none). At most the number of the model's positions,
+// with a warning if the folder says more.
+int64_t token_limit(const LoadedModel& loaded, int64_t model_max_length, const Warning& warn);
+
 class TextTokenizer {
  public:
   // The token limit is the smaller of `max_length` (0: none) and the model's own. Puts texts in lower case if

@@ -47,6 +47,8 @@ bool Config::has(std::string_view key) const {
 void Config::use(std::string_view key) const {
   const std::lock_guard lock(account_->mutex);
   account_->used.emplace(key);
+  if (const auto declared = account_->harmless.find(key); declared != account_->harmless.end())
+    account_->harmless.erase(declared);
 }
 
 const nlohmann::json& Config::require(std::string_view key) const {
@@ -180,7 +182,9 @@ std::vector<std::string> Config::labels(const Warning& warn) const {
 }
 
 void Config::harmless(std::initializer_list<std::string_view> keys) const {
-  for (const std::string_view key : keys) use(key);
+  const std::lock_guard lock(account_->mutex);
+  for (const std::string_view key : keys)
+    if (account_->used.emplace(key).second) account_->harmless.emplace(key);
 }
 
 void Config::reject_unless(std::string_view key, std::initializer_list<nlohmann::json> honoured,
@@ -219,6 +223,21 @@ std::vector<std::string> Config::unknown_keys() const {
   std::vector<std::string> unknown = unused_keys();
   std::erase_if(unknown, [](const std::string& key) { return is_harmless_key(key); });
   return unknown;
+}
+
+Config::KeyAccount Config::account() const {
+  const std::lock_guard lock(account_->mutex);
+  KeyAccount keys;
+  for (const auto& [key, value] : json_->items()) {
+    const bool read = account_->used.contains(key), declared = account_->harmless.contains(key);
+    if (read && !declared)
+      keys.used.push_back(key);
+    else if (declared || is_harmless_key(key))
+      keys.harmless.push_back(key);
+    else
+      keys.ignored.push_back(key);
+  }
+  return keys;
 }
 
 void Config::warn_unknown(const Warning& warn) const {

@@ -78,6 +78,12 @@ class Config {
   std::vector<std::string> unused_keys() const;
   // Unused keys that are not in the table of harmless keys.
   std::vector<std::string> unknown_keys() const;
+  // What became of every key, each in one list, sorted: one that was read or checked; one that cannot change a
+  // result; any other.
+  struct KeyAccount {
+    std::vector<std::string> used, harmless, ignored;
+  };
+  KeyAccount account() const;
   // Gives one warning for each unknown key.
   void warn_unknown(const Warning& warn) const;
 
@@ -91,6 +97,7 @@ class Config {
   struct Account {
     std::mutex mutex;
     std::set<std::string, std::less<>> used;
+    std::set<std::string, std::less<>> harmless;  // those of `used` that were only declared so
   };
   std::string where_;
   std::shared_ptr<const nlohmann::json> json_;

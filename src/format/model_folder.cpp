@@ -46,6 +46,7 @@ constexpr std::string_view kModuleFiles[] = {"config.json",
                                              ".DS_Store"};
 // In the model's folder alone.
 constexpr std::string_view kModelFiles[] = {kProvenanceFile,
+                                            kGoldenFile,
                                             kRecipeFile,
                                             kParetoFile,
                                             "README.md",

@@ -11,6 +11,7 @@ namespace mlxe {
 
 // Written by conversions, beside config.json, README.md and the weights.
 inline constexpr const char* kProvenanceFile = "mlx_encoder.json";     // convert/provenance.h
+inline constexpr const char* kGoldenFile = "mlx_encoder_golden.json";  // verify/golden.h
 inline constexpr const char* kRecipeFile = "mlx_encoder_recipe.json";  // docs/mixed.md
 inline constexpr const char* kParetoFile = "mlx_encoder_pareto.svg";
 

@@ -149,7 +149,8 @@ PoolingSpec ModuleFileReader::pooling(const std::string& path) {
       config.has("embedding_dimension") ? "embedding_dimension" : "word_embedding_dimension";
   PoolingSpec pooling{.kinds = pooling_kinds(config),
                       .include_prompt = config.get_or<bool>("include_prompt", true),
-                      .dimension = config.positive(dimension)};
+                      .dimension = config.positive(dimension),
+                      .folder = path};
   config.harmless({"embedding_dimension", "word_embedding_dimension"});
   refuse_unknown(config);
   return pooling;

@@ -121,6 +121,7 @@ class SentenceReader {
     const fs::path name = text_config();
     if (name.empty()) return;
     const Config config = *files_.config_at(name);
+    result_.text_config = name;
     if (config.has("max_seq_length")) result_.max_seq_length = config.positive("max_seq_length");
     result_.do_lower_case = config.get_or<bool>("do_lower_case", false);
     config.harmless({"unpad_inputs", "max_seq_length", "modality_config"});  // null means "not given"

@@ -26,6 +26,7 @@ struct PoolingSpec {
   std::vector<PoolingKind> kinds{PoolingKind::mean};  // concatenated in this order
   bool include_prompt = true;                         // whether a prompt's tokens are pooled too
   std::optional<int64_t> dimension;                   // of a token vector, if the folder states it
+  std::string folder;                                 // "1_Pooling"; empty if it is assumed
 };
 
 struct DenseSpec {
@@ -52,8 +53,9 @@ struct SentenceModules {
   std::filesystem::path transformer;         // the transformer's folder, relative; empty: the model's own
   bool cross_encoder = false;                // saved as a CrossEncoder: it scores texts and pairs
   std::optional<std::string> activation_fn;  // a CrossEncoder's function of logits to scores: a Python class
-  std::optional<int64_t> max_seq_length;     // in tokens, special ones included
-  bool do_lower_case = false;                // see Tokenizer::lower_case_first
+  std::filesystem::path text_config;      // the file of the two that follow, relative; empty: none was read
+  std::optional<int64_t> max_seq_length;  // in tokens, special ones included
+  bool do_lower_case = false;             // see Tokenizer::lower_case_first
   std::map<std::string, std::string> prompts;      // by name; put before the text (a pair's first text)
   std::optional<std::string> default_prompt_name;  // a key of prompts
   std::optional<int64_t> truncate_dim;             // a text's vector is its first values

@@ -237,7 +237,7 @@ TEST(Crash, AFifoUnderAnyNameIsNotWaitedFor) {
        {"vocab.txt", "merges.txt", "special_tokens_map.json", "added_tokens.json",
         "model.safetensors.index.json", "1_Pooling/config.json", "2_Dense/config.json",
         "2_Dense/model.safetensors", "sentence_bert_config.json", "config_sentence_transformers.json",
-        "mlx_encoder.json", "README.md", "mlx_encoder_recipe.json"}) {
+        "mlx_encoder.json", "mlx_encoder_golden.json", "README.md", "mlx_encoder_recipe.json"}) {
     const TemporaryFolder folder;
     const fs::path model = folder / "m";
     fs::copy(tiny("st_dense"), model, fs::copy_options::recursive);
@@ -246,6 +246,7 @@ TEST(Crash, AFifoUnderAnyNameIsNotWaitedFor) {
     for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
              {"embed", model, "hi"},
              {"inspect", model},
+             {"verify", model},
              {"convert", model, "-q", "--q-group-size", "32", "--mlx-path", folder / "out"},
              {"convert", kModel, "-q", "--q-group-size", "32", "--mlx-path", model, "--force"}}) {
       std::string command = "timeout 20 '" MLXE_PROGRAM "'";

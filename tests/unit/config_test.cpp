@@ -132,6 +132,20 @@ TEST(Config, UnknownKeysAreToldHarmlessOnesAreNot) {
                           "config.json: the key \"zeta\" is not known and was ignored"));
 }
 
+TEST(Config, TheAccountHasEachKeyInOneList) {
+  const Config c = config(
+      R"({"a": 1, "declared": 2, "read_later": 3, "read_before": 4, "torch_dtype": "float32", "zeta": 5, "is_decoder": false})");
+  c.get<int>("a");
+  c.get<int>("read_before");
+  c.harmless({"declared", "read_later", "read_before", "absent"});
+  c.get<int>("read_later");
+  c.reject_unsupported();
+  const Config::KeyAccount keys = c.account();
+  EXPECT_THAT(keys.used, ElementsAre("a", "is_decoder", "read_before", "read_later"));
+  EXPECT_THAT(keys.harmless, ElementsAre("declared", "torch_dtype"));
+  EXPECT_THAT(keys.ignored, ElementsAre("zeta"));
+}
+
 TEST(Config, AskingWhetherAKeyExistsIsNotUsingIt) {
   const Config c = config(R"({"zeta": 1})");
   EXPECT_TRUE(c.has("zeta"));

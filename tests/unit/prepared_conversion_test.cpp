@@ -41,7 +41,8 @@ TEST(PreparedConversion, WithAnotherAllocationIsWhatPreparingItGives) {
   EXPECT_EQ(changed.plan().folder_bytes, anew.plan().folder_bytes);
   EXPECT_NE(changed.digest(), base.digest());  // the twin
   convert(anew, {});
-  for (const char* file : {"model.safetensors", "config.json", "README.md", "mlx_encoder.json"})
+  for (const char* file :
+       {"model.safetensors", "config.json", "README.md", "mlx_encoder.json", "mlx_encoder_golden.json"})
     EXPECT_EQ(sha256_hex(folder / "with" / file), sha256_hex(folder / "anew" / file)) << file;
 }
 

@@ -1,0 +1,99 @@
+#include "verify/golden_run.h"
+
+#include <fmt/format.h>
+
+#include <span>
+
+#include "encoder/score_function.h"
+#include "mlx_encoder/error.h"
+#include "mlx_encoder/version.h"
+
+namespace mlxe {
+namespace {
+
+Output output_of(GoldenOutput output) {
+  switch (output) {
+    case GoldenOutput::sentence:
+      return Output::sentence;
+    case GoldenOutput::logits:
+      return Output::text_logits;
+    case GoldenOutput::token_scores:
+      return Output::token_logits;
+  }
+  return Output::sentence;
+}
+
+std::span<const float> row_of(const Matrix& m, int64_t i) {
+  return std::span(m.values).subspan(static_cast<size_t>(i * m.columns), static_cast<size_t>(m.columns));
+}
+
+std::vector<float> mean_scores(const TextRunner::TextResult& r) {
+  const Matrix& logits = r.result[Output::token_logits];
+  const int64_t first = r.batch.offsets[static_cast<size_t>(r.position)];
+  std::vector<double> sums(static_cast<size_t>(logits.columns));
+  int64_t tokens = 0;
+  for (size_t i = 0; i < r.encoding.ids.size(); ++i) {
+    if (r.encoding.sequence[i] < 0) continue;
+    const std::vector<float> scores = softmax(row_of(logits, first + static_cast<int64_t>(i)));
+    for (size_t j = 0; j < sums.size(); ++j) sums[j] += scores[j];
+    ++tokens;
+  }
+  std::vector<float> means;
+  for (const double sum : sums)
+    means.push_back(tokens == 0 ? 0.0f : static_cast<float>(sum / static_cast<double>(tokens)));
+  return means;
+}
+
+Prompt prompt_for(const TextRunner& runner, GoldenOutput output, const GoldenText& text) {
+  if (output == GoldenOutput::token_scores) return {};
+  if (text.prompt_name.empty())
+    return runner.texts().default_prompt(output == GoldenOutput::logits ? PromptUse::classification
+                                                                        : PromptUse::embedding);
+  const auto& prompts = runner.sentence().prompts;
+  const auto found = prompts.find(text.prompt_name);
+  if (found == prompts.end())
+    throw Error(ErrorCode::usage, fmt::format("the folder has no prompt \"{}\"", text.prompt_name));
+  return runner.texts().prompt(found->second);
+}
+
+}  // namespace
+
+GoldenOutput golden_output(const Model& model) {
+  if (model.has(Output::text_logits)) return GoldenOutput::logits;
+  return model.has(Output::token_logits) ? GoldenOutput::token_scores : GoldenOutput::sentence;
+}
+
+std::optional<int64_t> golden_width(const Model& model, GoldenOutput output) {
+  if (!model.has(output_of(output))) return std::nullopt;
+  return model.plan.columns(output_of(output));
+}
+
+std::vector<float> golden_values(const TextRunner& runner, GoldenOutput output, const GoldenText& text) {
+  const Output wanted = output_of(output);
+  if (!runner.model().has(wanted))
+    throw Error(ErrorCode::usage, fmt::format("the folder's model gives no {}", name(output)));
+  CallReport said;  // that a text is cut to the model's length is no news here
+  TextRunner::Job job;
+  job.wanted = {wanted};
+  job.rules.prompt = prompt_for(runner, output, text);
+  job.rules.without_tokens = WithoutTokens::accept;  // such a text has zeros
+  job.report = &said;
+  std::vector<float> values;
+  runner.run(std::span(&text.input, 1), job, [&](const TextRunner::TextResult& r) {
+    if (output == GoldenOutput::token_scores) {
+      values = mean_scores(r);
+      return;
+    }
+    const auto row = row_of(r.result[wanted], r.position);
+    values.assign(row.begin(), row.end());
+  });
+  values.resize(static_cast<size_t>(runner.model().plan.columns(wanted)));
+  return values;
+}
+
+std::string golden_maker(const EngineInfo& engine) {
+  return fmt::format("mlx-encoder {}, {} engine ({}), float32 activations", kVersion, engine.engine,
+                     engine.variant.substr(0, engine.variant.find(", ")));
+}
+
+}  // namespace mlxe

@@ -1,0 +1,150 @@
+#include "verify/settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <variant>
+
+#include "encoder/text_tokenizer.h"
+#include "format/json_file.h"
+
+namespace mlxe {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kLibraryConfig = "config_sentence_transformers.json";
+
+const char* name_of(PoolingKind kind) {
+  switch (kind) {
+    case PoolingKind::cls:
+      return "cls";
+    case PoolingKind::max:
+      return "max";
+    case PoolingKind::mean:
+      return "mean";
+    case PoolingKind::mean_sqrt_len:
+      return "mean_sqrt_len_tokens";
+    case PoolingKind::weighted_mean:
+      return "weightedmean";
+    case PoolingKind::last_token:
+      return "lasttoken";
+  }
+  return "";
+}
+
+std::string name_of(Similarity similarity) {
+  constexpr std::array kNames{"cosine", "dot", "euclidean", "manhattan"};
+  return kNames[static_cast<size_t>(similarity)];
+}
+
+std::string config_of(const std::string& folder) {
+  return (fs::path(folder) / "config.json").lexically_normal().generic_string();
+}
+
+class SettingList {
+ public:
+  SettingList(const LoadedModel& loaded, const Tokenizer* tokenizer)
+      : loaded_(loaded),
+        sentence_(loaded.sentence),
+        config_(loaded.checkpoint.config()),
+        tokenizer_(tokenizer) {}
+
+  std::vector<SettingInForce> take() && {
+    const bool classifies = loaded_.model.has(Output::text_logits) || loaded_.model.has(Output::token_logits);
+    if (!classifies || sentence_.declared) add_modules();
+    add_length();
+    add("lower case", sentence_.do_lower_case ? "texts are put in lower case" : "as the tokenizer does",
+        sentence_.do_lower_case ? sentence_.text_config.generic_string() : "the tokenizer's files");
+    add_library_config(classifies);
+    if (loaded_.model.has(Output::text_logits))
+      add("score function", name(loaded_.score_function),
+          score_function_origin(config_, sentence_)
+              .value_or(in_transformer("config.json: the number of labels and \"problem_type\"")));
+    add_labels("labels", loaded_.model.labels);
+    add_labels("token labels", loaded_.model.token_labels);
+    return std::move(list_);
+  }
+
+ private:
+  void add(std::string setting, std::string value, std::string from) {
+    list_.push_back({std::move(setting), std::move(value), std::move(from)});
+  }
+
+  std::string in_transformer(const std::string& file) const {
+    return (sentence_.transformer / file).lexically_normal().generic_string();
+  }
+
+  void add_modules() {
+    bool normalizes = false;
+    int denses = 0;
+    for (const SentenceModuleSpec& module : sentence_.modules) {
+      if (const auto* pooling = std::get_if<PoolingSpec>(&module)) {
+        std::vector<std::string> kinds;
+        for (const PoolingKind kind : pooling->kinds) kinds.emplace_back(name_of(kind));
+        const std::string from =
+            sentence_.declared ? config_of(pooling->folder) : "assumed, as sentence-transformers does";
+        add("pooling", fmt::format("{}", fmt::join(kinds, " + ")), from);
+        if (!pooling->include_prompt) add("pooling of the prompt", "left out", from);
+      } else if (const auto* dense = std::get_if<DenseSpec>(&module)) {
+        add(fmt::format("dense {}", ++denses),
+            fmt::format("{} -> {}, {}{}{}", dense->in, dense->out, dense->activation,
+                        dense->bias ? "" : ", no bias", dense->use_residual ? ", residual" : ""),
+            config_of(dense->folder));
+      } else {
+        normalizes = true;
+      }
+    }
+    add("normalisation", normalizes ? "to length 1" : "none",
+        sentence_.declared ? "modules.json" : "assumed, as sentence-transformers does");
+  }
+
+  void add_length() {
+    const int64_t of_tokenizer = tokenizer_ ? tokenizer_->model_max_length() : 0;
+    const int64_t limit = token_limit(loaded_, of_tokenizer, {});
+    std::string from = in_transformer("config.json: the number of positions");
+    if (sentence_.max_seq_length && *sentence_.max_seq_length == limit)
+      from = sentence_.text_config.generic_string();
+    else if (!sentence_.max_seq_length && of_tokenizer == limit)
+      from = in_transformer("tokenizer_config.json");
+    add("maximum length", fmt::format("{} tokens", limit), std::move(from));
+  }
+
+  void add_library_config(bool classifies) {
+    const bool there = std::ranges::find(sentence_.files, kLibraryConfig) != sentence_.files.end();
+    for (const auto& [prompt, text] : sentence_.prompts)
+      add(fmt::format("prompt {}", json_string(prompt)), json_string(text), kLibraryConfig);
+    if (sentence_.default_prompt_name)
+      add("default prompt", json_string(*sentence_.default_prompt_name), kLibraryConfig);
+    if (!classifies)
+      add("similarity", name_of(sentence_.similarity), there ? kLibraryConfig : "assumed: no such setting");
+  }
+
+  void add_labels(const char* setting, const std::vector<std::string>& labels) {
+    if (labels.empty()) return;
+    add(setting, nlohmann::json(labels).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+        in_transformer(config_.has("id2label") ? "config.json: id2label" : "config.json: num_labels"));
+  }
+
+  const LoadedModel& loaded_;
+  const SentenceModules& sentence_;
+  const Config& config_;
+  const Tokenizer* tokenizer_;
+  std::vector<SettingInForce> list_;
+};
+
+}  // namespace
+
+std::vector<SettingInForce> settings_in_force(const LoadedModel& model, const Tokenizer* tokenizer) {
+  return SettingList(model, tokenizer).take();
+}
+
+std::map<std::string, std::string> by_name(const std::vector<SettingInForce>& settings) {
+  std::map<std::string, std::string> values;
+  for (const SettingInForce& s : settings) values[s.name] = s.value;
+  return values;
+}
+
+}  // namespace mlxe
