@@ -11,21 +11,21 @@
 namespace mlxe {
 
 struct Architecture {
-  const char* model_type;   // config.json's "model_type"
-  const char* base_prefix;  // transformers' base_model_prefix: "bert" in bert.encoder.layer...
-  // Null, with `classifier`, where no head of the architecture is computed.
-  const char* sequence_classification;  // class in "architectures" whose head is a SequenceClassifier
-  const char* token_classification;     // the same, of a token classifier; null where there is none
+  const char* model_type;               // config.json's "model_type"
+  const char* base_prefix;              // transformers' base_model_prefix: "bert" in bert.encoder.layer...
   Model (*make)(const Config& config);  // the encoder, without heads
-  SequenceClassifier (*classifier)(const Config& config);
-  MaskedLanguageModel (*masked_head)(const Config& config);  // null: it is not computed
-  const char* proved_with;  // the checkpoint its parity was proved on (tests/models)
-  // What a token classifier has before its last matrix; null: nothing.
+  const char* proved_with;              // the checkpoint its parity was proved on (tests/models)
+  // The class in "architectures" whose head is a SequenceClassifier, and that head. Null: it is not computed.
+  const char* sequence_classification = nullptr;
+  SequenceClassifier (*classifier)(const Config& config) = nullptr;
+  // The same of a token classifier, and what it has before its last matrix; null: nothing.
+  const char* token_classification = nullptr;
   HeadTransform (*token_transform)(const Config& config) = nullptr;
-  std::span<const std::string_view> own_keys = {};  // keys that are refused elsewhere, and that `make` checks
-  ModuleAlias alias = {};
+  MaskedLanguageModel (*masked_head)(const Config& config) = nullptr;  // null: it is not computed
   // The matrix of BERT's pooler, if the files have it; null: the family has none.
   const char* pooler = kPoolerDense;
+  std::span<const std::string_view> own_keys = {};  // keys that are refused elsewhere, and that `make` checks
+  ModuleAlias alias = {};
 };
 
 std::span<const Architecture> architectures() noexcept;
@@ -34,8 +34,8 @@ std::span<const Architecture> architectures() noexcept;
 const Architecture& find_architecture(const Config& config);
 
 // Canonicalizes the checkpoint's names and makes the model its folder describes: the encoder, the pooler, and a
-// classifier or the head of a masked language model where their tensors are there. load_model adds the sentence pipeline. Every config key is
-// accounted for: keys nothing uses are said through `warn`.
+// classifier or the head of a masked language model where their tensors are there. load_model adds the sentence
+// pipeline. Every config key is accounted for: keys nothing uses are said through `warn`.
 // Errors: unsupported (an architecture or a value), format (config.json contradicts itself).
 Model make_model(Checkpoint& checkpoint, const Warning& warn);
 
