@@ -12,6 +12,7 @@
 // matrix, and then the outputs are computed.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -71,6 +72,8 @@ class CalibrationOps {
   // From here on the first token of a text has the weight `share`, and its other tokens share the rest. All texts
   // have the same weight.
   void weigh_first_tokens(float share);
+  // From here on all tokens have the same weight.
+  void weigh_tokens_alike() { std::ranges::fill(weights_, 1.0f); }
   // Rounds the linears that x depends on. Computes no rows of x.
   void need(const Tensor& x) { x->prepare(); }
 
