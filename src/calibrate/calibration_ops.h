@@ -13,6 +13,7 @@
 // matrix, and then the outputs are computed.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <list>
 #include <map>
@@ -75,6 +76,8 @@ class CalibrationOps {
   // From here on one token of each text, whose row of the batch `rows` names, has the weight `share`, and the text's
   // other tokens share the rest. All texts have the same weight.
   void weigh_tokens(const Batch& batch, std::span<const int32_t> rows, float share);
+  // From here on all tokens have the same weight.
+  void weigh_tokens_alike() { std::ranges::fill(weights_, 1.0f); }
   // Rounds the linears that x depends on. Computes no rows of x.
   void need(const Tensor& x) { x->prepare(); }
 

@@ -58,7 +58,11 @@ std::vector<int32_t> candidates(const TextRunner& runner, const FillMaskOptions&
                   fmt::format("target {}: is no token of the vocabulary; its first token {} is taken",
                               printable(target), printable(tokenizer.token(*id))));
     }
-    if (*id < vocabulary) ids.push_back(*id);
+    if (*id < vocabulary)
+      ids.push_back(*id);
+    else
+      runner.tell(options.report,
+                  fmt::format("target {}: the model has no such token; it is left out", printable(target)));
   }
   if (ids.empty())
     throw Error(ErrorCode::usage, "targets: none has a token of the model, expected at least one");
