@@ -4,6 +4,7 @@
 
 #include <span>
 
+#include "encoder/embed_settings.h"
 #include "encoder/score_function.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
@@ -63,9 +64,11 @@ GoldenOutput golden_output(const Model& model) {
   return model.has(Output::token_logits) ? GoldenOutput::token_scores : GoldenOutput::sentence;
 }
 
-std::optional<int64_t> golden_width(const Model& model, GoldenOutput output) {
+std::optional<int64_t> golden_width(const Model& model, const SentenceModules& sentence,
+                                    GoldenOutput output) {
   if (!model.has(output_of(output))) return std::nullopt;
-  return model.plan.columns(output_of(output));
+  const int64_t columns = model.plan.columns(output_of(output));
+  return output == GoldenOutput::sentence ? vector_form({}, sentence, columns).columns : columns;
 }
 
 std::vector<float> golden_values(const TextRunner& runner, GoldenOutput output, const GoldenText& text) {
@@ -78,6 +81,7 @@ std::vector<float> golden_values(const TextRunner& runner, GoldenOutput output, 
   job.rules.prompt = prompt_for(runner, output, text);
   job.rules.without_tokens = WithoutTokens::accept;  // such a text has zeros
   job.report = &said;
+  const auto width = static_cast<size_t>(*golden_width(runner.model(), runner.sentence(), output));
   std::vector<float> values;
   runner.run(std::span(&text.input, 1), job, [&](const TextRunner::TextResult& r) {
     if (output == GoldenOutput::token_scores) {
@@ -86,8 +90,10 @@ std::vector<float> golden_values(const TextRunner& runner, GoldenOutput output, 
     }
     const auto row = row_of(r.result[wanted], r.position);
     values.assign(row.begin(), row.end());
+    if (output == GoldenOutput::sentence)
+      vector_form({}, runner.sentence(), std::ssize(row)).take(row, values);
   });
-  values.resize(static_cast<size_t>(runner.model().plan.columns(wanted)));
+  values.resize(width);
   return values;
 }
 

@@ -13,8 +13,8 @@ namespace mlxe {
 
 // What the golden of a model is of: the logits of a classifier, else the sentence vector.
 GoldenOutput golden_output(const Model& model);
-// How many values a text has. Empty if the model gives no such output.
-std::optional<int64_t> golden_width(const Model& model, GoldenOutput output);
+// How many values a text has. Empty if the model gives no such output. `sentence`: the folder's own "truncate_dim" counts.
+std::optional<int64_t> golden_width(const Model& model, const SentenceModules& sentence, GoldenOutput output);
 
 // What the model gives for the text. Errors: those of TextRunner::run; usage (a prompt or output that the model does
 // not have).

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <variant>
 
+#include "encoder/embed_settings.h"
+#include "encoder/score_function.h"
 #include "encoder/text_tokenizer.h"
 #include "format/json_file.h"
 
@@ -101,6 +103,16 @@ class SettingList {
         sentence_.declared ? "modules.json" : "assumed, as sentence-transformers does");
   }
 
+  void add_dimension() {
+    if (!loaded_.model.has(Output::sentence)) return;
+    const int64_t columns = loaded_.model.plan.columns(Output::sentence);
+    const int64_t kept = vector_form({}, sentence_, columns).columns;
+    if (kept < columns)
+      add("dimension", fmt::format("the first {} of {}", kept, columns), kLibraryConfig);
+    else
+      add("dimension", std::to_string(columns), "the weights of the last module that has any");
+  }
+
   void add_length() {
     const int64_t of_tokenizer = tokenizer_ ? tokenizer_->model_max_length() : 0;
     const int64_t limit = token_limit(loaded_, of_tokenizer, {});
@@ -118,6 +130,7 @@ class SettingList {
       add(fmt::format("prompt {}", json_string(prompt)), json_string(text), kLibraryConfig);
     if (sentence_.default_prompt_name)
       add("default prompt", json_string(*sentence_.default_prompt_name), kLibraryConfig);
+    if (!classifies) add_dimension();
     if (!classifies)
       add("similarity", name_of(sentence_.similarity), there ? kLibraryConfig : "assumed: no such setting");
   }

@@ -22,7 +22,7 @@ EncoderOptions exact(int threads) {
 
 Golden golden_form(const LoadedModel& source, const Tokenizer& tokenizer, WithHeads heads) {
   const GoldenOutput output = heads == WithHeads::yes ? golden_output(source.model) : GoldenOutput::sentence;
-  const auto width = static_cast<size_t>(*golden_width(source.model, output));
+  const auto width = static_cast<size_t>(*golden_width(source.model, source.sentence, output));
   Golden golden{.made_by = golden_maker(make_cpu_engine({.threads = 1})->info()),
                 .output = output,
                 .tolerance = {.difference = kGoldenDifference, .cosine = {}},

@@ -237,7 +237,7 @@ class Verification {
 
   void check_texts() {
     if (!golden_) return;
-    const auto width = golden_width(runner_->model(), golden_->output);
+    const auto width = golden_width(runner_->model(), runner_->sentence(), golden_->output);
     if (!width || static_cast<size_t>(*width) != golden_->width()) {
       fail(fmt::format("{}: has {} with {} values, {} gives {}", report_.golden, name(golden_->output),
                        golden_->width(), folder_.string(),

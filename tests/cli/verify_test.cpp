@@ -290,6 +290,12 @@ const std::vector<Fault>& faults() {
                      [](json& config) { config["similarity_fn_name"] = "dot"; });
        },
        "config_sentence_transformers.json", "similarity is dot"},
+      {"vectors cut", "st_mean_norm",
+       [](const fs::path& f) {
+         change_json(f / "config_sentence_transformers.json",
+                     [](json& config) { config["truncate_dim"] = 16; });
+       },
+       "config_sentence_transformers.json", "dimension is the first 16 of"},
       {"labels in another order", "distilbert_nli",
        [](const fs::path& f) {
          change_json(f / "config.json", [](json& config) {
@@ -341,6 +347,25 @@ TEST_F(Verify, FindsEachFaultAlsoWhereTheRecordWasWrittenAnewOrIsGone) {
       EXPECT_EQ(report["recorded"], !gone);
     }
   }
+}
+
+// The golden is of what `embed` prints, not of what the pipeline gives.
+TEST_F(Verify, AModelsOwnDimensionCounts) {
+  const fs::path model = temporary / "short";
+  fs::copy(tiny("st_mean_norm"), model, fs::copy_options::recursive);
+  change_json(model / "config_sentence_transformers.json", [](json& config) { config["truncate_dim"] = 16; });
+  const std::string folder = (temporary / "q_short").string();
+  ASSERT_EQ(run_program({"convert", model, "-q", "--q-group-size", "32", "--mlx-path", folder}).status, 0);
+  const json report = report_of({folder}, 0);
+  EXPECT_EQ(report["verdict"], "passed");
+  EXPECT_THAT(setting(report, "dimension")["value"].get<std::string>(), HasSubstr("the first 16 of"));
+  const json golden = json::parse(read_file(fs::path(folder) / kGolden));
+  const Outcome embedded =
+      run_program({"embed", folder, "--json", "--activations", "f32", "--engine", "cpu", "The sky is blue."});
+  const json vector = json::parse(embedded.out)["embedding"], values = golden["texts"][0]["values"];
+  ASSERT_EQ(values.size(), vector.size());
+  for (size_t i = 0; i < values.size(); ++i)  // six digits are stored
+    EXPECT_NEAR(values[i].get<double>(), vector[i].get<double>(), 1e-5) << i;
 }
 
 TEST_F(Verify, SaysWhatItCannotCheck) {
