@@ -197,8 +197,9 @@ int embed(const EmbedArguments& o) {
                     "them with --ranges",
                     done, done == 1 ? "" : "s", kTextsForRanges));
   if (waiting) waiting->give(sink, precision, ranges);
-  sink.finish();
+  // First, because vectors of few bits mean nothing without their ranges.
   if (!o.save_ranges.empty()) write_ranges(o.save_ranges, ranges);
+  sink.finish();
   return 0;
 }
 

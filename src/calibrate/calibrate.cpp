@@ -64,7 +64,6 @@ class Calibrator : public Fitter {
                if (output == Output::layers && ++layer == plan.layers() && !token_of_head.empty())
                  ops.weigh_tokens(batch, token_of_head, kTokenShare);
              });
-    // The norm of a masked language model's head takes the place of the hidden rows, so that head comes last.
     for (const Output head :
          {Output::text_logits, Output::token_logits, Output::pooled, Output::chosen_logits}) {
       if (!plan.has(head)) continue;

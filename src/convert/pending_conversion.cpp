@@ -85,20 +85,22 @@ void PendingConversion::write_golden() {
   const fs::path& folder = pending_.path();
   golden_->record = record_digest(provenance_.output);
   try {
-    fill_golden(*golden_, model_, folder, threads_);
+    fill_golden(*golden_, GoldenSide::original, model_, threads_);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::io) throw;
     leave_golden_out(error.what());
     return;
   }
+  // What the original computes, the converted model must compute, too.
+  fill_golden(*golden_, GoldenSide::converted, folder, threads_);
   write_whole_file(folder / kGoldenFile, golden_->text(), Placement::fresh);
   provenance_.output.merge(fingerprints(folder, {kGoldenFile}));
 }
 
 void PendingConversion::leave_golden_out(const std::string& why) {
-  const std::string sentence =
-      fmt::format("{}: has no golden for `mlx-encoder verify`, because a text of it gives no result: {}",
-                  result_.folder.string(), why);
+  const std::string sentence = fmt::format(
+      "{}: has no golden for `mlx-encoder verify`, because the original gives no result for a text of it: {}",
+      result_.folder.string(), why);
   if (strict_) throw Error(ErrorCode::strict, fmt::format("{} (an error under --strict)", sentence));
   result_.plan.warnings.push_back(sentence);
   if (warning_) warning_(sentence);

@@ -13,8 +13,8 @@
 namespace mlxe {
 namespace {
 
-// A mask has a row of logits as long as the vocabulary. In the worst case each third token of a batch is a mask.
-constexpr int64_t kMostLogits = int64_t{1} << 25;  // of a batch: 128 MiB
+// A mask has a row of logits as long as the vocabulary. Batches are made as if each third token were a mask.
+constexpr int64_t kMostLogits = int64_t{1} << 25;  // of a batch: 128 MiB (of masks alone: three times that)
 constexpr int64_t kFewestTokens = 256;             // of a batch, for any vocabulary
 
 int32_t require_mask(const TextRunner& runner) {
@@ -47,7 +47,7 @@ std::vector<int32_t> candidates(const TextRunner& runner, const FillMaskOptions&
   for (const std::string& target : options.targets) {
     std::optional<int32_t> id = tokenizer.id(target);
     if (!id) {
-      const Encoding pieces = tokenizer.encode(target, {.add_special_tokens = false});
+      const Encoding pieces = tokenizer.encode(target, EncodeOptions{.add_special_tokens = false});
       if (pieces.ids.empty()) {
         runner.tell(options.report,
                     fmt::format("target {}: has no token, and is left out", printable(target)));

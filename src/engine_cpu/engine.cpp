@@ -198,7 +198,9 @@ class CpuEngine : public Engine {
         const Chunk& chunk = chunks[static_cast<size_t>(i)];
         const Loan workspace(*this);
         CpuOps ops(weights_, *workspace, nullptr, format_);
-        const RunRequest part{.batch = part_of(request.batch, chunk), .wanted = request.wanted};
+        RunRequest part{.batch = part_of(request.batch, chunk), .wanted = request.wanted};
+        for (int64_t text = chunk.first; text < chunk.last; ++text)
+          part.numbers.push_back(number_of(request, static_cast<size_t>(text)));
         RunResult found;
         forward(ops, model, tables_, part, found);
         joined.add(chunk, found, (*workspace).read);

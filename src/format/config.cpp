@@ -138,7 +138,7 @@ Config Config::object(std::string_view key) const {
   return Config(value, fmt::format("{}: {}", where_, printable(key)));
 }
 
-std::vector<std::string> Config::labels(const Warning& warn) const {
+std::vector<std::string> Config::labels(const Warning& warn, int64_t otherwise) const {
   use("label2id");
   use("num_labels");
   use("id2label");
@@ -146,7 +146,7 @@ std::vector<std::string> Config::labels(const Warning& warn) const {
   const nlohmann::json* map = find("id2label");
   std::vector<std::string> names;
   if (!map) {
-    const int64_t count = positive_or("num_labels", 2);
+    const int64_t count = positive_or("num_labels", otherwise);
     if (count > static_cast<int64_t>(kMaxLabels))
       mistyped("num_labels", count, fmt::format("at most {}", kMaxLabels));
     for (size_t i = 0; i < static_cast<size_t>(count); ++i) names.push_back(unnamed(i));

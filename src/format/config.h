@@ -58,10 +58,10 @@ class Config {
   // A nested object with its own record of used keys. Its errors begin with `config.json: "key"`.
   Config object(std::string_view key) const;
 
-  // Names of the classes in order: id2label; else LABEL_0, ... for num_labels; else for 2 classes, as in
-  // transformers. Warns of odd values that transformers also loads: a num_labels that contradicts id2label
+  // Names of the classes in order: id2label; else LABEL_0, ... for num_labels; else for `otherwise` classes, the
+  // default of the architecture in transformers. Warns of odd values that transformers also loads: a num_labels that contradicts id2label
   // (it is ignored), a label that is no string, a class without a name.
-  std::vector<std::string> labels(const Warning& warn = {}) const;
+  std::vector<std::string> labels(const Warning& warn = {}, int64_t otherwise = 2) const;
 
   // Marks keys that can't change the result for this architecture.
   void harmless(std::initializer_list<std::string_view> keys) const;

@@ -8,6 +8,7 @@
 #include "base/mapped_file.h"
 #include "base/sha256.h"
 #include "format/json_file.h"
+#include "format/model_folder.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
 
@@ -73,7 +74,7 @@ Fingerprints read_prints(const json& object, const char* key, const std::string&
 // How the file differs from its record. Empty if it does not.
 std::string change_of(const fs::path& file, const Fingerprint& recorded, FileCheck check) {
   std::error_code error;
-  if (!fs::is_regular_file(file, error)) return fmt::format("no such file, {} records one", kProvenanceFile);
+  if (!fs::is_regular_file(file, error)) return fmt::format("is missing, but {} records it", kProvenanceFile);
   const uint64_t bytes = fs::file_size(file, error);
   if (error) throw Error(ErrorCode::io, fmt::format("{}: {}", file.string(), error.message()));
   if (bytes != recorded.bytes)
@@ -127,10 +128,11 @@ std::vector<std::string> Provenance::changes(const fs::path& folder, FileCheck c
   std::vector<std::string> sentences;
   for (const auto& [file, recorded] : output)
     if (const std::string what = change_of(folder / file, recorded, check); !what.empty())
-      sentences.push_back(fmt::format(
-          "{}: {}; the file changed after the conversion: convert again, or remove {} if the change is "
-          "meant",
-          (folder / file).string(), what, kProvenanceFile));
+      sentences.push_back(
+          fmt::format("{}: {}; the folder changed after the conversion: convert again, or remove {} and {} "
+                      "if the change is "
+                      "meant",
+                      (folder / file).string(), what, kProvenanceFile, kGoldenFile));
   return sentences;
 }
 

@@ -23,10 +23,6 @@ double log_sigmoid(double x) {
   return x < 0 ? x - std::log1p(std::exp(x)) : -std::log1p(std::exp(-x));
 }
 
-bool is_softmax(ProblemType problem, size_t outputs) {
-  return problem == ProblemType::single_label && outputs > 1;
-}
-
 double divergence(ProblemType problem, std::span<const float> a, std::span<const float> b) {
   double kl = 0;
   if (is_softmax(problem, a.size())) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "mlx_encoder/error.h"
+#include "models/config_readers.h"
 #include "models/plan_builder.h"
 
 namespace mlxe {
@@ -24,11 +25,7 @@ BartStack read_stack(const Config& c, const std::string& part, int64_t width) {
   const BartStack stack{.layers = c.positive(part + "_layers"),
                         .heads = c.positive(heads),
                         .feed_forward_width = c.positive(part + "_ffn_dim")};
-  if (width % stack.heads != 0)
-    throw Error(
-        ErrorCode::format,
-        fmt::format("{}: \"d_model\" is {}, which \"{}\" {} does not divide; each head needs the same width",
-                    c.where(), width, heads, stack.heads));
+  require_divisible(c, "d_model", width, heads, stack.heads);
   return stack;
 }
 

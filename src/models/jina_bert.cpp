@@ -22,18 +22,16 @@ using nlohmann::json;
 constexpr const char* kPositions = "position_embedding_type";
 constexpr const char* kFeedForward = "feed_forward_type";
 
-// Which of the two repositories the code is from: no other key tells them apart. A folder that names the wrong one has
-// not the tensors that the plan asks for.
+// Which of the two repositories the code is from: no other key that a conversion keeps tells them apart. A folder that
+// names the wrong one, or none, has not the tensors that the plan asks for.
 bool has_query_norms(const Config& c) {
   const auto names_it = [](const json& value) {
     return value.is_string() &&
            value.get_ref<const std::string&>().find("jina-bert-v2-qk-post-norm") != std::string::npos;
   };
-  c.harmless({"_name_or_path"});
-  if (c.has("_name_or_path") && names_it(c.json().at("_name_or_path"))) return true;
   if (!c.has("auto_map")) return false;
-  const json& map = c.json().at("auto_map");
-  return std::any_of(map.begin(), map.end(), names_it);
+  const Config map = c.object("auto_map");
+  return std::any_of(map.json().begin(), map.json().end(), names_it);
 }
 
 struct FeedForwardKind {
@@ -94,18 +92,15 @@ bool has_alibi(const Config& c) noexcept {
 }
 
 JinaBertConfig read_jina_bert_config(const Config& c) {
-  c.harmless({kPositions});
+  c.reject_unless(kPositions, {"alibi"}, "other positions of a JinaBERT are not computed");
   if (!has_alibi(c))
     throw Error(
         ErrorCode::unsupported,
-        fmt::format("{}: \"{}\" is {}, expected \"alibi\"; other positions of a JinaBERT are not computed",
-                    c.where(), kPositions, c.has(kPositions) ? shown(c.json().at(kPositions)) : "absent"));
-  const int64_t hidden = c.positive("hidden_size"), heads = c.positive("num_attention_heads");
-  if (hidden % heads != 0)
-    throw Error(ErrorCode::format,
-                fmt::format("{}: \"hidden_size\" is {}, which \"num_attention_heads\" {} does not divide; "
-                            "each head needs the same width",
-                            c.where(), hidden, heads));
+        fmt::format(
+            "{}: \"{}\" is absent, expected \"alibi\"; other positions of a JinaBERT are not computed",
+            c.where(), kPositions));
+  const int64_t hidden = divisible_width(c, "hidden_size", "num_attention_heads"),
+                heads = c.positive("num_attention_heads");
   const FeedForwardKind kind = feed_forward_kind(c);
   const bool query_norms = has_query_norms(c);
   if (query_norms && !kind.gated)

@@ -11,6 +11,10 @@
 namespace mlxe {
 
 enum class ProblemType { single_label, multi_label, regression };
+// Whether the classes exclude one another: their probabilities are a softmax, else each is a sigmoid.
+inline bool is_softmax(ProblemType problem, size_t outputs) noexcept {
+  return problem == ProblemType::single_label && outputs > 1;
+}
 
 struct Model {
   std::string model_type;                 // as config.json spells it

@@ -314,6 +314,7 @@ constexpr Architecture kArchitectures[] = {
      .proved_with = "tests/data/tiny/bart_cls",
      .sequence_classification = "BartForSequenceClassification",
      .classifier = bart_classifier,
+     .default_labels = 3,
      .pooler = nullptr,
      .own_keys = kEncoderDecoder,
      .alias = kBartWords},
@@ -441,11 +442,11 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
   const bool classifier_reads_it = classifier && classifier->transform.dense == pooler;
   if (checkpoint.has(pooler + ".weight") && !classifier_reads_it) add_pooler(heads, pooler);
   if (classifier) {
-    model.labels = config.labels(warn);
+    model.labels = config.labels(warn, architecture.default_labels);
     model.problem_type = problem_type(config);
     add_classifier(heads, *classifier, static_cast<int64_t>(model.labels.size()));
   } else if (head_kind == Head::token_classifier) {
-    model.token_labels = config.labels(warn);
+    model.token_labels = config.labels(warn, architecture.default_labels);
     std::optional<HeadTransform> transform;
     if (architecture.token_transform) transform = architecture.token_transform(config);
     add_token_classifier(heads, transform, static_cast<int64_t>(model.token_labels.size()));

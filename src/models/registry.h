@@ -18,6 +18,7 @@ struct Architecture {
   // The class in "architectures" whose head is a SequenceClassifier, and that head. Null: it is not computed.
   const char* sequence_classification = nullptr;
   SequenceClassifier (*classifier)(const Config& config) = nullptr;
+  int64_t default_labels = 2;  // classes of a folder that states none
   // The same of a token classifier, and what it has before its last matrix; null: nothing.
   const char* token_classification = nullptr;
   HeadTransform (*token_transform)(const Config& config) = nullptr;

@@ -196,7 +196,7 @@ std::vector<GoldenText> golden_texts(GoldenOutput output, const std::map<std::st
         "東京は日本の首都です。 Москва — столица России. 🚀", kLongText})
     add(text);
   if (output == GoldenOutput::logits) add("A man plays the guitar on a stage.", "Somebody is making music.");
-  if (output == GoldenOutput::token_scores) add("Angela Merkel met Tim Cook of Apple in Berlin.");
+  if (output == GoldenOutput::token_scores) add("The European Union has offices in Brussels and Luxembourg.");
   if (output != GoldenOutput::sentence) return texts;
   for (const auto& [prompt, text] : prompts) {
     if (texts.size() == kMostTextsOfAConversion) break;

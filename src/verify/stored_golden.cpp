@@ -36,14 +36,10 @@ Golden golden_form(const LoadedModel& source, const Tokenizer& tokenizer, WithHe
   return golden;
 }
 
-void fill_golden(Golden& golden, const std::filesystem::path& original,
-                 const std::filesystem::path& converted, int threads) {
-  const auto fill = [&](const std::filesystem::path& folder, std::vector<float> GoldenText::*values) {
-    const TextRunner runner(folder, exact(threads));
-    for (GoldenText& text : golden.texts) text.*values = golden_values(runner, golden.output, text);
-  };
-  fill(original, &GoldenText::original);
-  fill(converted, &GoldenText::values);
+void fill_golden(Golden& golden, GoldenSide side, const std::filesystem::path& folder, int threads) {
+  const auto values = side == GoldenSide::original ? &GoldenText::original : &GoldenText::values;
+  const TextRunner runner(folder, exact(threads));
+  for (GoldenText& text : golden.texts) text.*values = golden_values(runner, golden.output, text);
 }
 
 std::string record_digest(const Fingerprints& output) {

@@ -388,7 +388,7 @@ TEST_F(Verify, ADamagedGoldenIsAFailureOfTheFolder) {
   write_file(fs::path(folder) / kGolden, golden.substr(0, golden.size() / 2));
   EXPECT_THAT(failures_of(report_of({folder}, 3)), HasSubstr(kGolden));
   fs::remove(fs::path(folder) / kGolden);
-  EXPECT_THAT(failures_of(report_of({folder}, 3)), HasSubstr("no such file, mlx_encoder.json records one"));
+  EXPECT_THAT(failures_of(report_of({folder}, 3)), HasSubstr("is missing, but mlx_encoder.json records it"));
 }
 
 TEST_F(Verify, AFolderThatDoesNotLoadHasFailed) {
