@@ -72,10 +72,10 @@ std::vector<std::string> single_texts(std::vector<TextInput> texts, size_t first
   std::vector<std::string> single;
   for (TextInput& t : texts) {
     if (t.pair)
-      throw Error(ErrorCode::usage,
-                  fmt::format("text {} is a pair; {} takes single texts (a file of pairs is for classify and "
-                              "compare)",
-                              first_text + single.size() + 1, command));
+      throw Error(ErrorCode::usage, fmt::format("text {} is a pair; {} takes single texts (a file of pairs "
+                                                "is for classify, rerank, similarity, "
+                                                "compare)",
+                                                first_text + single.size() + 1, command));
     single.push_back(std::move(t.text));
   }
   return single;

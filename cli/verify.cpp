@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "arguments.h"
+#include "base/output_file.h"
 #include "base/wording.h"
 #include "command.h"
 #include "format/json_file.h"
@@ -131,6 +132,10 @@ void print_texts(const VerifyReport& r) {
 }
 
 int verify_folder(const VerifyArguments& o) {
+  if (!o.save_golden.empty() && !regular_output(o.save_golden))
+    throw Error(ErrorCode::usage,
+                "--save-golden: " + o.save_golden +
+                    " is a device or pipe, expected a file; the report is printed beside it");
   const Warning warning = warnings(o.strict ? Strictness::strict : Strictness::warn);
   const VerifyReport r = verify(o.folder, {.engine = parse_engine(o.engine),
                                            .threads = o.threads,

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <string>
@@ -18,16 +19,25 @@ namespace {
 
 constexpr size_t kMostAtOnce = size_t{1} << 30;  // some systems refuse 2 GB and more in one call
 
+std::filesystem::path spool_folder() {
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::temp_directory_path(error);
+  if (!error) return folder;
+  const char* named = std::getenv("TMPDIR");
+  throw Error(ErrorCode::io, fmt::format("TMPDIR is \"{}\": {}; expected a folder for temporary files",
+                                         named != nullptr ? named : "", error.message()));
+}
+
 [[noreturn]] void spool_failed(const char* what, int error) {
   throw Error(ErrorCode::io,
               fmt::format("a temporary file in {} can't be {}: {}; TMPDIR names another folder",
-                          std::filesystem::temp_directory_path().string(), what, std::strerror(error)));
+                          spool_folder().string(), what, std::strerror(error)));
 }
 
 }  // namespace
 
 int open_spool_file() {
-  std::string name = (std::filesystem::temp_directory_path() / "mlx-encoder-XXXXXX").string();
+  std::string name = (spool_folder() / "mlx-encoder-XXXXXX").string();
   const int fd = ::mkstemp(name.data());
   if (fd >= 0) ::unlink(name.c_str());
   return fd;

@@ -22,16 +22,22 @@ namespace {
 
 constexpr size_t kListed = 8;  // most names in a message
 
-// Warns if a tensor that is tied to another one is no copy of it.
+// Warns if a tensor that is tied to another one is no copy of it. Of two biases that are one parameter, versions and
+// families of transformers take one or the other: that is an error if the model reads it (`is_read`).
 void require_copy(const Checkpoint& checkpoint, const CheckpointTensor& tensor,
-                  const CheckpointTensor& original, const Warning& warn) {
-  if (!warn) return;
+                  const CheckpointTensor& original, bool is_read, const Warning& warn) {
   const StoredWeight a = checkpoint.stored(tensor.name), b = checkpoint.stored(original.name);
   if (a.scheme == b.scheme && std::ranges::equal(a.codes, b.codes) &&
       std::ranges::equal(a.scales, b.scales) && std::ranges::equal(a.biases, b.biases))
     return;
-  warn(fmt::format("{}: {} differs from {}, to which transformers ties it; it is ignored",
-                   checkpoint.folder().string(), tensor.original, original.original));
+  if (is_read && tensor.name.ends_with(".bias"))
+    throw Error(
+        ErrorCode::format,
+        fmt::format("{}: {} differs from {}, though both are one parameter; remove the one that is not meant",
+                    checkpoint.folder().string(), tensor.original, original.original));
+  if (warn)
+    warn(fmt::format("{}: {} differs from {}, to which transformers ties it; it is ignored",
+                     checkpoint.folder().string(), tensor.original, original.original));
 }
 
 // Compares the tensors of the model with those of the files. Collects all problems for one error.
@@ -54,7 +60,7 @@ void check_shapes(const Checkpoint& checkpoint, std::span<const Parameter> param
   for (const CheckpointTensor& tensor : checkpoint.tensors()) {
     if (tensor.role != TensorRole::weight || read.contains(tensor.name)) continue;
     if (const CheckpointTensor* original = tied_to(checkpoint, tensor))
-      require_copy(checkpoint, tensor, *original, warn);
+      require_copy(checkpoint, tensor, *original, read.contains(original->name), warn);
     else
       unused.push_back(tensor.name);
   }

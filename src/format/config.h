@@ -59,8 +59,8 @@ class Config {
   Config object(std::string_view key) const;
 
   // Names of the classes in order: id2label; else LABEL_0, ... for num_labels; else for `otherwise` classes, the
-  // default of the architecture in transformers. Warns of odd values that transformers also loads: a num_labels that contradicts id2label
-  // (it is ignored), a label that is no string, a class without a name.
+  // default of the architecture in transformers. Warns of odd values that transformers also loads: a num_labels that
+  // contradicts id2label (it is ignored), a label that is no string, a class without a name.
   std::vector<std::string> labels(const Warning& warn = {}, int64_t otherwise = 2) const;
 
   // Marks keys that can't change the result for this architecture.

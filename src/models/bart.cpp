@@ -109,6 +109,7 @@ BartConfig read_bart_config(const Config& c, BartKind kind) {
   c.reject_unless("static_position_embeddings", {false}, kOldLayout);
   c.reject_unless("do_blenderbot_90_layernorm", {false}, kOldLayout);
   c.reject_unless("extra_pos_embeddings", {kFirstPosition}, kOldLayout);
+  c.reject_unless("tie_word_embeddings", {true}, "the encoder and the decoder read one table of words");
   c.reject_unless("is_encoder_decoder", {true}, "only the encoder and the decoder together are computed");
   BartConfig config{.kind = kind,
                     .vocab_size = c.positive("vocab_size"),

@@ -90,16 +90,18 @@ MaskedLanguageModel modernbert_masked_head(const Config& c) {
           .tied = is_tied(c)};
 }
 
-// With "legacy": false, transformers has other names, and cannot load what it saved.
+// With "legacy": false, transformers has another head, and cannot load what it saved. It is not computed, and tensors
+// under these names are not its own.
 MaskedLanguageModel deberta_masked_head(const Config& c) {
   MaskedLanguageModel head = bert_masked_head(c);
   head.transform.norm->epsilon = epsilon(c, 1e-7);
+  if (!c.get_or<bool>("legacy", true)) head.transform.dense.clear();
   return head;
 }
 
 std::optional<MaskedLanguageModel> stored_masked_head(MaskedLanguageModel head, const Checkpoint& checkpoint,
                                                       const Warning& warn) {
-  if (!checkpoint.has(head.transform.dense + ".weight")) return std::nullopt;
+  if (head.transform.dense.empty() || !checkpoint.has(head.transform.dense + ".weight")) return std::nullopt;
   // One parameter with two names.
   if (const std::string other = head.decoder + ".bias";
       !head.bias.empty() && !checkpoint.has(head.bias) && checkpoint.has(other))

@@ -177,6 +177,7 @@ class Verification {
     } catch (const Error& error) {
       const bool of_the_machine =
           error.code() == ErrorCode::io || error.code() == ErrorCode::strict ||
+          error.code() == ErrorCode::usage ||
           (error.code() == ErrorCode::unsupported && options_.engine == EngineKind::mlx);
       if (of_the_machine) throw;
       if (loads_without_tokenizer(error)) return true;

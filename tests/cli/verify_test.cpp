@@ -459,6 +459,29 @@ TEST_F(Verify, AGoldenOfAnyFolderCanBeSaved) {
       << "an output is no input";
 }
 
+// The cosine of one number says nothing, and a sigmoid hides the difference of large scores.
+TEST_F(Verify, ARegressionIsJudgedByItsDifference) {
+  const std::string golden = (temporary / "golden.json").string();
+  report_of({tiny("bert_regression").string(), "--save-golden", golden}, 0);
+  EXPECT_EQ(report_of({convert("bert_regression"), "--against", golden}, 0)["verdict"], "passed");
+  change_json(golden, [](json& g) {
+    double largest = 0;
+    for (const json& text : g["texts"])
+      largest = std::max(largest, std::abs(text["values"][0].get<double>()));
+    json& value = g["texts"][1]["values"][0];
+    value = value.get<double>() + (value.get<double>() > 0 ? 0.3 : -0.3) * largest;
+  });
+  EXPECT_THAT(failures_of(report_of({tiny("bert_regression").string(), "--against", golden}, 3)),
+              HasSubstr("a score differs by"));
+}
+
+TEST_F(Verify, StrictReportsAChangedSizeAsAnyFault) {
+  const std::string folder = convert("st_mean_norm");
+  write_file(fs::path(folder) / "1_Pooling/config.json",
+             read_file(fs::path(folder) / "1_Pooling/config.json") + " ");
+  EXPECT_THAT(failures_of(report_of({folder, "--strict"}, 3)), HasSubstr("1_Pooling/config.json"));
+}
+
 TEST_F(Verify, SaysInOneSentenceWhatIsWrongWithAGolden) {
   const json good = json::parse(read_file(kGoldens / "st_prompts.json"));
   const auto with = [&](const std::function<void(json&)>& change) {

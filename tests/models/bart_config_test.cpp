@@ -40,6 +40,16 @@ Config changed(const json& changes) {
   return Config::parse(all.dump(), "config.json");
 }
 
+TEST(BartConfigKeys, TablesOfWordsThatDifferAreRefused) {
+  EXPECT_NO_THROW(read_bart_config(changed({{"tie_word_embeddings", true}}), BartKind::bart));
+  EXPECT_THAT(error_text(
+                  [] {
+                    read_bart_config(changed({{"tie_word_embeddings", false}}), BartKind::bart);
+                  },
+                  ErrorCode::unsupported),
+              HasSubstr("\"tie_word_embeddings\" is false; the encoder and the decoder read one table"));
+}
+
 TEST(BartConfigKeys, OfBartLargeMnli) {
   const Config published = changed(json::object());
   const BartConfig config = read_bart_config(published, BartKind::bart);

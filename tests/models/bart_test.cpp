@@ -370,6 +370,17 @@ TEST(BartPlan, TheClassifierReadsTheLastEndOfATextAndNamesATextWithoutOne) {
                 HasSubstr("text 9: no end-of-sequence token (id 2), whose state the classifier reads"));
     EXPECT_NO_THROW(run(Output::hidden)) << "nothing reads the token";
   }
+  // In a batch that the cpu engine cuts into parts, too.
+  std::vector<std::vector<int32_t>> texts(300, {5, 6, 7, 2});
+  texts[287] = {5, 6, 7};
+  Loaded loaded(BartKind::bart, make_cpu_engine({.threads = 2}));
+  for (const bool numbered : {false, true}) {
+    RunRequest request{.batch = batch_of(texts), .wanted = {Output::text_logits}};
+    for (size_t i = 0; numbered && i < texts.size(); ++i) request.numbers.push_back(1001 + i);
+    RunResult result;
+    EXPECT_THAT(error_text([&] { loaded.engine->run(loaded.model, request, result); }, ErrorCode::usage),
+                HasSubstr(numbered ? "text 1288: no end" : "text 288: no end"));
+  }
 }
 
 TEST(BartPlan, IsPrintedWithTheSourceOfKeysAndValues) {
