@@ -68,7 +68,8 @@ TEST_F(ConvertedFolder, OneBitOfAnyFileIsNoticed) {
     test::write_file(folder / file, before + "\n");
     EXPECT_THAT(changes(FileCheck::size), ElementsAre(HasSubstr("bytes, mlx_encoder.json records")));
     fs::remove(folder / file);
-    EXPECT_THAT(changes(FileCheck::size), ElementsAre(HasSubstr("is missing, but mlx_encoder.json records it")));
+    EXPECT_THAT(changes(FileCheck::size),
+                ElementsAre(HasSubstr("is missing, but mlx_encoder.json records it")));
     test::write_file(folder / file, before);
     EXPECT_THAT(changes(), IsEmpty());
   }
