@@ -359,7 +359,11 @@ TEST_F(SharedMaterial, MiniLmBy4BitsAsTheProgramConvertsIt) {
 
 // Captions of photographs, all short and alike. Twin: without the built-in text beside them they do harm to
 // texts of other kinds.
+// The aim is 0.974. The first percentile is 0.9753 with the kernels of AVX-512 VNNI and 0.97392 with those of AVX-512
+// BF16: sums of covariances differ in their last bits, and some codes with them. The limit leaves as much again. Without
+// the built-in text it is about 0.94.
 TEST_F(SharedMaterial, NarrowTextsDoNoHarmBesideTheBuiltInText) {
+  constexpr double kFirstPercentile = 0.973;
   const CompareInput input = similarity_input();
   const std::vector<TextInput> captions =
       read_rows(fs::path(MLXE_SHARED_DIR) / "data/stsb-train.tsv", 1024).texts;
@@ -380,8 +384,8 @@ TEST_F(SharedMaterial, NarrowTextsDoNoHarmBesideTheBuiltInText) {
     }
     return pooled.cosine.p1;
   };
-  EXPECT_GE(first_percentile(BuiltInText::mixed_in), 0.974);
-  EXPECT_LT(first_percentile(BuiltInText::left_out), 0.974);
+  EXPECT_GE(first_percentile(BuiltInText::mixed_in), kFirstPercentile);
+  EXPECT_LT(first_percentile(BuiltInText::left_out), kFirstPercentile);
 }
 
 TEST_F(SharedMaterial, DistilBertOverNli) {
