@@ -13,6 +13,7 @@
 #include "models/engine.h"
 #include "models/modernbert.h"
 #include "models/random_model.h"
+#include "models/row_errors.h"
 #include "test_files.h"
 
 namespace mlxe::test::attention_kinds_test {
@@ -47,20 +48,6 @@ struct Loaded {
     return result;
   }
 };
-
-double mean_angle(const Matrix& a, const Matrix& b) {
-  double sum = 0;
-  for (int64_t r = 0; r < a.rows; ++r) {
-    double ab = 0, aa = 0, bb = 0;
-    for (int64_t c = 0; c < a.columns; ++c) {
-      const double x = a.values[static_cast<size_t>(r * a.columns + c)];
-      const double y = b.values[static_cast<size_t>(r * a.columns + c)];
-      ab += x * y, aa += x * x, bb += y * y;
-    }
-    sum += 1 - ab / std::sqrt(aa * bb);
-  }
-  return sum / static_cast<double>(a.rows);
-}
 
 class AttentionKinds : public testing::TestWithParam<Kind> {};
 

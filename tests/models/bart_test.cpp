@@ -7,20 +7,19 @@
 
 #include <cmath>
 #include <cstring>
-#include <deque>
 #include <filesystem>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "engine_cpu/ops.h"
 #include "models/engine.h"
 #include "models/naive_forward.h"
 #include "models/plan_builder.h"
 #include "models/plan_text.h"
 #include "models/random_model.h"
-#include "models/run_plan.h"
+#include "models/row_errors.h"
+#include "models/run_from_layer.h"
 #include "models/tiny_bert.h"
 #include "test_files.h"
 
@@ -204,16 +203,6 @@ const std::vector<int> kLengths{5, 33, 1, 2, 64, 129};
 
 class Bart : public testing::TestWithParam<BartKind> {};
 
-double largest_difference(const float* found, const naive::Mat& expected, double error) {
-  double largest = 0, difference = 0;
-  for (size_t i = 0; i < expected.v.size(); ++i) {
-    largest = std::max(largest, std::abs(expected.v[i]));
-    const double d = std::abs(static_cast<double>(found[i]) - expected.v[i]);
-    if (!(d <= difference)) difference = d;  // keeps a NaN
-  }
-  return std::max(error, difference / largest);
-}
-
 // The largest error of a layer's output and of the logits, relative to the largest value.
 double largest_error(BartKind kind, std::unique_ptr<Engine> engine, const Mistakes& wrong = {},
                      const std::vector<int>& lengths = kLengths) {
@@ -228,9 +217,9 @@ double largest_error(BartKind kind, std::unique_ptr<Engine> engine, const Mistak
     EXPECT_EQ(layers.size(), found.layers.size());
     const int64_t first = int64_t{batch.offsets[static_cast<size_t>(text)]} * kHidden;
     for (size_t layer = 0; layer < layers.size(); ++layer)
-      error = largest_difference(found.layers[layer].values.data() + first, layers[layer], error);
-    error = largest_difference(found[Output::text_logits].values.data() + 3 * text,
-                               naive.logits(ids, layers.back()), error);
+      error = larger_error(error, relative_error(found.layers[layer].values.data() + first, layers[layer]));
+    error = larger_error(error, relative_error(found[Output::text_logits].values.data() + 3 * text,
+                                               naive.logits(ids, layers.back())));
   }
   return error;
 }
@@ -262,19 +251,6 @@ TEST_P(Bart, AMistakeOfTheDecoderShows) {
     wrong.*mistake = true;
     EXPECT_GT(error(wrong), 10 * kTolerance);
   }
-}
-
-double mean_angle(const Matrix& a, const Matrix& b) {
-  double sum = 0;
-  for (int64_t r = 0; r < a.rows; ++r) {
-    double ab = 0, aa = 0, bb = 0;
-    for (int64_t i = r * a.columns; i < (r + 1) * a.columns; ++i) {
-      const double x = a.values[static_cast<size_t>(i)], y = b.values[static_cast<size_t>(i)];
-      ab += x * y, aa += x * x, bb += y * y;
-    }
-    sum += 1 - ab / std::sqrt(aa * bb);
-  }
-  return sum / static_cast<double>(a.rows);
 }
 
 // decoder_layer_test.cpp's bounds are for two layers of two parts each, attention and feed-forward. 1 - cosine is a sum
@@ -422,38 +398,18 @@ TEST(BartPlan, KnowsWhoReadsTheEncoderLater) {
 
 // As sensitivity runs a model: with the encoder's result beside the input of a layer of the decoder.
 TEST(BartPlan, ARunThatBeginsAtAnyLayerGivesTheSameBits) {
-  const Plan plan = mlxe::bart(config_of(BartKind::mbart));
-  Model model{.model_type = "tiny", .plan = plan};
-  RandomWeights random(kFloats);
-  std::deque<cpu::Weight> weights;
-  fill(model, [&](const Parameter& spec) {
-    weights.emplace_back(random.store(spec));
-    return static_cast<WeightId>(weights.size()) - 1;
-  });
-  cpu::Workspace workspace;
-  cpu::CpuOps ops(weights, workspace, nullptr, {});
+  RunsFromLayer runs(mlxe::bart(config_of(BartKind::mbart)));
   const Batch batch = ended_batch({33, 5});
-  std::vector<cpu::Tensor> layers;
-  const auto run = [&](PlanStart<cpu::CpuOps> start) {
-    Matrix hidden;
-    run_plan(
-        ops, model.plan, model.plan.whole, batch, {Output::hidden, Output::layers},
-        [&](Output output, const cpu::Tensor& x) {
-          if (output == Output::hidden) hidden = ops.to_host(x);
-          if (output == Output::layers) layers.push_back(x);
-        },
-        std::move(start));
-    return hidden;
-  };
-  const Matrix whole = run({});
+  const Matrix whole = runs.run(batch);
+  const std::vector<cpu::Tensor> layers = runs.layers();
   for (const size_t layer : {1U, 2U, 3U, 4U, 5U}) {
     PlanStart<cpu::CpuOps> start{.layer = layer, .input = layers[layer - 1]};
     if (layer > 3) start.earlier = {{2, layers[2]}};
-    EXPECT_EQ(run(std::move(start)).values, whole.values) << layer;
+    EXPECT_EQ(runs.run(batch, std::move(start)).values, whole.values) << layer;
   }
   // Twin: another layer's output in place of the encoder's.
   PlanStart<cpu::CpuOps> start{.layer = 5, .input = layers[4], .earlier = {{2, layers[1]}}};
-  EXPECT_NE(run(std::move(start)).values, whole.values);
+  EXPECT_NE(runs.run(batch, std::move(start)).values, whole.values);
 }
 
 }  // namespace

@@ -12,12 +12,12 @@
 #include <utility>
 #include <vector>
 
-#include "larger_error.h"
 #include "models/engine.h"
 #include "models/naive_forward.h"
 #include "models/plan_builder.h"
 #include "models/plan_text.h"
 #include "models/random_model.h"
+#include "models/row_errors.h"
 #include "models/tiny_bert.h"
 #include "test_files.h"
 
@@ -229,14 +229,9 @@ double largest_error(const Case& c, std::unique_ptr<Engine> engine, bool damaged
     const std::vector<naive::Mat> layers = naive_layers(c, loaded.exact, single(batch, text).ids, damaged);
     EXPECT_EQ(layers.size(), found.layers.size());
     for (size_t layer = 0; layer < layers.size(); ++layer) {
-      double largest = 0, difference = 0;
       const float* rows =
           found.layers[layer].values.data() + int64_t{batch.offsets[static_cast<size_t>(text)]} * kHidden;
-      for (size_t i = 0; i < layers[layer].v.size(); ++i) {
-        largest = std::max(largest, std::abs(layers[layer].v[i]));
-        difference = test::larger_error(difference, std::abs(rows[i] - layers[layer].v[i]));
-      }
-      error = test::larger_error(error, difference / largest);
+      error = larger_error(error, relative_error(rows, layers[layer]));
     }
   }
   return error;
@@ -260,19 +255,6 @@ TEST_P(DecoderLayer, EqualsTheNaiveForwardOnMlx) {
 
 TEST_P(DecoderLayer, AWrongAttentionShows) {
   EXPECT_GT(largest_error(GetParam(), make_cpu_engine({.threads = 2}), true), 10 * kTolerance);
-}
-
-double mean_angle(const Matrix& a, const Matrix& b) {
-  double sum = 0;
-  for (int64_t r = 0; r < a.rows; ++r) {
-    double ab = 0, aa = 0, bb = 0;
-    for (int64_t i = r * a.columns; i < (r + 1) * a.columns; ++i) {
-      const double x = a.values[static_cast<size_t>(i)], y = b.values[static_cast<size_t>(i)];
-      ab += x * y, aa += x * x, bb += y * y;
-    }
-    sum += 1 - ab / std::sqrt(aa * bb);
-  }
-  return sum / static_cast<double>(a.rows);
 }
 
 // attention_kinds_test.cpp derives the bound of 8-bit activations with a gate; that of bfloat16's is half of

@@ -12,14 +12,13 @@
 #include <thread>
 #include <vector>
 
-#include "engine_cpu/ops.h"
-#include "larger_error.h"
 #include "models/deberta_v2.h"
 #include "models/engine.h"
 #include "models/naive_forward.h"
 #include "models/plan_text.h"
 #include "models/random_model.h"
-#include "models/run_plan.h"
+#include "models/row_errors.h"
+#include "models/run_from_layer.h"
 #include "models/tiny_bert.h"
 #include "test_files.h"
 
@@ -212,14 +211,9 @@ double largest_error(const Case& c, std::unique_ptr<Engine> engine, bool damaged
     const std::vector<naive::Mat> layers = naive_layers(c, loaded.exact, single(batch, text), damaged);
     EXPECT_EQ(layers.size(), found.layers.size());
     for (size_t layer = 0; layer < layers.size(); ++layer) {
-      double largest = 0, difference = 0;
       const float* rows =
           found.layers[layer].values.data() + int64_t{batch.offsets[static_cast<size_t>(text)]} * kHidden;
-      for (size_t i = 0; i < layers[layer].v.size(); ++i) {
-        largest = std::max(largest, std::abs(layers[layer].v[i]));
-        difference = test::larger_error(difference, std::abs(rows[i] - layers[layer].v[i]));
-      }
-      error = test::larger_error(error, difference / largest);
+      error = larger_error(error, relative_error(rows, layers[layer]));
     }
   }
   return error;
@@ -325,35 +319,16 @@ TEST(DisentangledTables, ServeAllThreads) {
 
 // As sensitivity runs a model: from the layer on whose weights it changes.
 TEST(DisentangledTables, AreComputedByARunThatBeginsAtALayer) {
-  Model model{.model_type = "tiny", .plan = deberta_v2(cases()[0].config)};
-  RandomWeights random(kFloats);
-  std::deque<cpu::Weight> weights;
-  fill(model, [&](const Parameter& spec) {
-    weights.emplace_back(random.store(spec));
-    return static_cast<WeightId>(weights.size()) - 1;
-  });
-  cpu::Workspace workspace;
-  cpu::CpuOps ops(weights, workspace, nullptr, {});
+  RunsFromLayer runs(deberta_v2(cases()[0].config));
   const Batch batch = random_batch({33, 5});
-  std::vector<cpu::Tensor> layers;
-  const auto run = [&](PlanStart<cpu::CpuOps> start) {
-    Matrix hidden;
-    run_plan(
-        ops, model.plan, model.plan.whole, batch, {Output::hidden, Output::layers},
-        [&](Output output, const cpu::Tensor& x) {
-          if (output == Output::hidden) hidden = ops.to_host(x);
-          if (output == Output::layers) layers.push_back(x);
-        },
-        std::move(start));
-    return hidden;
-  };
-  const Matrix whole = run({});
-  EXPECT_EQ(run({.layer = 2, .input = layers[1]}).values, whole.values);
-  const std::vector<cpu::Tensor> tables = run_tables(ops, model.plan, model.plan.whole);
-  EXPECT_EQ(run({.tables = &tables}).values, whole.values);
+  const Matrix whole = runs.run(batch);
+  const cpu::Tensor second = runs.layers()[1];
+  EXPECT_EQ(runs.run(batch, {.layer = 2, .input = second}).values, whole.values);
+  const std::vector<cpu::Tensor> tables = runs.tables();
+  EXPECT_EQ(runs.run(batch, {.tables = &tables}).values, whole.values);
   // Twin: the tables of another layer.
   const std::vector<cpu::Tensor> other{tables[2], tables[3], tables[0], tables[1]};
-  EXPECT_NE(run({.tables = &other}).values, whole.values);
+  EXPECT_NE(runs.run(batch, {.tables = &other}).values, whole.values);
 }
 
 Config config_with(const nlohmann::json& changes) {

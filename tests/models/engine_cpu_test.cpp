@@ -10,9 +10,9 @@
 #include <numeric>
 
 #include "base/cpu_features.h"
-#include "larger_error.h"
 #include "mlx_encoder/error.h"
 #include "models/engine_runs.h"
+#include "models/row_errors.h"
 #include "test_files.h"
 
 namespace mlxe::test::engine_cpu_test {
@@ -51,14 +51,8 @@ double worst_difference(const TinyBert& bert, const RunResult& result, const Bat
       const Matrix& found = result.layers[l];
       EXPECT_EQ(found.rows, batch.tokens());
       EXPECT_EQ(found.columns, expected[l].columns);
-      double largest = 0, difference = 0;
       const int64_t first = batch.offsets[static_cast<size_t>(b)] * found.columns;
-      for (size_t i = 0; i < expected[l].v.size(); ++i) {
-        largest = std::max(largest, std::abs(expected[l].v[i]));
-        difference = test::larger_error(
-            difference, std::abs(expected[l].v[i] - found.values[static_cast<size_t>(first) + i]));
-      }
-      worst = test::larger_error(worst, difference / largest);
+      worst = larger_error(worst, relative_error(found.values.data() + first, expected[l]));
     }
   }
   return worst;
@@ -201,12 +195,7 @@ TEST(CpuEngine, ConcurrentCallsDontMix) {
 double largest_difference(const Matrix& found, const naive::Mat& expected) {
   EXPECT_EQ(found.rows, expected.rows);
   EXPECT_EQ(found.columns, expected.columns);
-  double largest = 0, difference = 0;
-  for (size_t i = 0; i < expected.v.size(); ++i) {
-    largest = std::max(largest, std::abs(expected.v[i]));
-    difference = test::larger_error(difference, std::abs(expected.v[i] - found.values[i]));
-  }
-  return difference / largest;
+  return relative_error(found.values.data(), expected);
 }
 
 // One row for each text, pooled by `pool(hidden, skip)` from the naive last layer.

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "models/changed_config.h"
 #include "models/eurobert.h"
 #include "models/gte.h"
 #include "models/jina_bert.h"
@@ -21,16 +22,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 constexpr ErrorCode kRefused = ErrorCode::unsupported, kWrong = ErrorCode::format;
-
-Config changed(json all, const json& changes) {
-  for (const auto& [key, value] : changes.items()) {
-    if (value == "absent")
-      all.erase(key);
-    else
-      all[key] = value;
-  }
-  return Config::parse(all.dump(), "config.json");
-}
 
 const json kEuroBert{
     {"model_type", "eurobert"}, {"vocab_size", 100},        {"hidden_size", 64},
