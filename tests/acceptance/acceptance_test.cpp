@@ -14,6 +14,7 @@
 #include <fstream>
 #include <thread>
 
+#include "base/cpu_features.h"
 #include "engine_mlx/mlx_engine.h"
 #include "mlx_encoder/compare.h"
 #include "mlx_encoder/convert.h"
@@ -359,33 +360,38 @@ TEST_F(SharedMaterial, MiniLmBy4BitsAsTheProgramConvertsIt) {
 
 // Captions of photographs, all short and alike. Twin: without the built-in text beside them they do harm to
 // texts of other kinds.
-// The aim is 0.974. The first percentile is 0.9753 with the kernels of AVX-512 VNNI and 0.97392 with those of AVX-512
-// BF16: sums of covariances differ in their last bits, and some codes with them. The limit leaves as much again. Without
-// the built-in text it is about 0.94.
+// Covariances are sums whose last bits depend on the kernels, and some codes with them. The first percentile is 0.97529
+// with those of AVX-512, 0.97392 with AVX-512 BF16's and 0.97288 with AVX2's (the mean 0.9932 to 0.9933). So the
+// conversion runs with the kernels that the limit was set for.
 TEST_F(SharedMaterial, NarrowTextsDoNoHarmBesideTheBuiltInText) {
-  constexpr double kFirstPercentile = 0.973;
+  if (!runs(Isa::avx512)) GTEST_SKIP() << "the limit was set for kernels of AVX-512";
   const CompareInput input = similarity_input();
-  const std::vector<TextInput> captions =
-      read_rows(fs::path(MLXE_SHARED_DIR) / "data/stsb-train.tsv", 1024).texts;
+  const std::string texts = read_file(fs::path(MLXE_SHARED_DIR) / "data/stsb-train.tsv");
+  size_t end = 0;
+  for (int line = 0; line < 1025; ++line) end = texts.find('\n', end) + 1;
+  write_file(folder_ / "captions.tsv", texts.substr(0, end));
   const auto first_percentile = [&](BuiltInText built_in) {
-    convert({.model = minilm(),
-             .output = folder_ / "narrow",
-             .scheme = affine(4),
-             .calibration = Calibration{.texts = captions, .built_in = built_in},
-             .if_done = IfDone::rewrite});
+    const bool mixed = built_in == BuiltInText::mixed_in;
+    std::vector<std::string> command{
+        MLXE_PROGRAM, "convert",  minilm(), "--mlx-path",  folder_ / "narrow",
+        "-q",         "--q-bits", "4",      "--calibrate", folder_ / "captions.tsv",
+        "--force"};
+    if (!mixed) command.push_back("--calibrate-only");
+    ::setenv("MLXE_CPU", "avx512", 1);
+    EXPECT_EQ(run_program(command).status, 0);
+    ::unsetenv("MLXE_CPU");
     const Comparison c = compare(minilm(), folder_ / "narrow", input,
                                  {.engine = EngineKind::cpu, .run_mode = Activations::float32});
     const Difference& pooled = c.tensor("pooled_vector");
     fmt::print("MiniLM 4 bits on 1,024 captions{}: pooled cosine mean {:.6f} p1 {:.6f}\n",
-               built_in == BuiltInText::mixed_in ? " and the built-in text" : "", pooled.cosine.mean,
-               pooled.cosine.p1);
-    if (built_in == BuiltInText::mixed_in) {
+               mixed ? " and the built-in text" : "", pooled.cosine.mean, pooled.cosine.p1);
+    if (mixed) {
       EXPECT_GE(pooled.cosine.mean, 0.993);
     }
     return pooled.cosine.p1;
   };
-  EXPECT_GE(first_percentile(BuiltInText::mixed_in), kFirstPercentile);
-  EXPECT_LT(first_percentile(BuiltInText::left_out), kFirstPercentile);
+  EXPECT_GE(first_percentile(BuiltInText::mixed_in), 0.974);
+  EXPECT_LT(first_percentile(BuiltInText::left_out), 0.974);
 }
 
 TEST_F(SharedMaterial, DistilBertOverNli) {
