@@ -221,12 +221,18 @@ def unigram_model(special, text=CORPUS):
     return vocabulary + [(p, round(math.log(counts[p] / total), 6)) for p in pieces]
 
 
-def unigram(folder, max_length):
+def unigram_of_fairseq():
+    """What XLM-RoBERTa and mBART have alike."""
     special = ("<s>", "<pad>", "</s>", "<unk>")
     model = Tokenizer(models.Unigram(unigram_model(special) + [("<mask>", 0.0)], unk_id=3))
     model.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("  ", " ")])
     model.pre_tokenizer = pre_tokenizers.Metaspace()
     model.decoder = decoders.Metaspace()
+    return model
+
+
+def unigram(folder, max_length):
+    model = unigram_of_fairseq()
     model.post_processor = processors.TemplateProcessing(
         "<s> $A </s>", "<s> $A </s> </s> $B </s>", [("<s>", 0), ("</s>", 2)])
     tokenizer = XLMRobertaTokenizerFast(tokenizer_object=model, model_max_length=max_length)
@@ -236,11 +242,7 @@ def unigram(folder, max_length):
 
 def unigram_of_mbart(folder, max_length):
     """As mBART has it: no token before the text, </s> and a language after it. The class sets the template itself."""
-    special = ("<s>", "<pad>", "</s>", "<unk>")
-    model = Tokenizer(models.Unigram(unigram_model(special) + [("<mask>", 0.0)], unk_id=3))
-    model.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("  ", " ")])
-    model.pre_tokenizer = pre_tokenizers.Metaspace()
-    model.decoder = decoders.Metaspace()
+    model = unigram_of_fairseq()
     tokenizer = MBartTokenizerFast(tokenizer_object=model, model_max_length=max_length, src_lang="de_DE")
     save(tokenizer, folder, True)
     return tokenizer
