@@ -11,7 +11,6 @@
 #include <tuple>
 #include <utility>
 
-#include "base/whole_file.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 
@@ -20,7 +19,7 @@ namespace {
 
 constexpr size_t kHeaderBytes = 128;  // a multiple of 64 with room for any number of rows
 constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr size_t kMostBytes = size_t{64} << 20;  // of a file that is read
+constexpr int64_t kMostSide = int64_t{1} << 26;  // rows or columns of a matrix that is read
 
 constexpr std::array kTypes{std::pair(Dtype::f32, "<f4"), std::pair(Dtype::f64, "<f8"),
                             std::pair(Dtype::f16, "<f2"), std::pair(Dtype::i8, "|i1"),
@@ -42,7 +41,7 @@ class NpyReader {
       refuse("it is in Fortran's order; save numpy.ascontiguousarray of it");
     std::tie(matrix.rows, matrix.columns) = shape(after(header, "'shape':"));
     const size_t size = size_of(matrix.dtype);
-    // No overflow: each is at most kMostBytes.
+    // No overflow: each is at most kMostSide.
     if (static_cast<uint64_t>(matrix.rows) * static_cast<uint64_t>(matrix.columns) * size != rest_.size())
       refuse(fmt::format("has {} bytes of values, its shape is [{}, {}] of {} bytes each", rest_.size(),
                          matrix.rows, matrix.columns, size));
@@ -98,7 +97,7 @@ class NpyReader {
     for (int i = 0; good && i < 2; ++i) {
       while (at != end && (*at == ' ' || (i == 1 && *at == ','))) ++at;
       const auto [next, error] = std::from_chars(at, end, values[i]);
-      good = error == std::errc() && values[i] >= 0 && values[i] <= static_cast<int64_t>(kMostBytes);
+      good = error == std::errc() && values[i] >= 0 && values[i] <= kMostSide;
       at = next;
     }
     while (good && at != end && (*at == ' ' || *at == ',')) ++at;
@@ -133,11 +132,7 @@ std::string npy_header(Dtype dtype, int64_t rows, int64_t columns) {
   return text + '\n';
 }
 
-NpyMatrix read_npy(const std::filesystem::path& path) {
-  const std::string bytes = read_whole_file(path, kMostBytes);
-  if (bytes.size() > kMostBytes)
-    throw Error(ErrorCode::format,
-                fmt::format("{}: is larger than {} bytes, too large for ranges", path.string(), kMostBytes));
+NpyMatrix parse_npy(const std::filesystem::path& path, std::string_view bytes) {
   return NpyReader(path, bytes).read();
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "mlx_encoder/types.h"
@@ -19,8 +20,8 @@ struct NpyMatrix {
   std::vector<double> values;  // row-major
 };
 
-// Reads a small matrix of float32 or float64. Errors: not_found, io, format (not .npy, another type, order or number
-// of dimensions, more or less data than its shape).
-NpyMatrix read_npy(const std::filesystem::path& path);
+// A matrix of float32 or float64 from the `bytes` of the file `path`. Errors: format (not .npy, another type, order or
+// number of dimensions, more or less data than its shape).
+NpyMatrix parse_npy(const std::filesystem::path& path, std::string_view bytes);
 
 }  // namespace mlxe::cli

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "base/output_file.h"
 #include "base/text.h"
@@ -31,8 +32,8 @@ bool is_npy(const std::filesystem::path& path) {
   return ending == ".npy";
 }
 
-VectorRanges read_npy_ranges(const std::filesystem::path& path) {
-  const NpyMatrix matrix = read_npy(path);
+VectorRanges npy_ranges(const std::filesystem::path& path, std::string_view bytes) {
+  const NpyMatrix matrix = parse_npy(path, bytes);
   if (matrix.rows != 2)
     refuse_range_file(
         path, fmt::format("has the shape [{}, {}], expected [2, columns]: the lowest values, the highest",
@@ -41,10 +42,7 @@ VectorRanges read_npy_ranges(const std::filesystem::path& path) {
   return {{matrix.values.begin(), middle}, {middle, matrix.values.end()}, matrix.dtype == Dtype::f64};
 }
 
-VectorRanges read_json_ranges(const std::filesystem::path& path) {
-  const std::string text = read_whole_file(path, kMostRangeBytes);
-  if (text.size() > kMostRangeBytes)
-    refuse_range_file(path, fmt::format("is larger than {} bytes, too large for ranges", kMostRangeBytes));
+VectorRanges json_ranges(const std::filesystem::path& path, std::string_view text) {
   const nlohmann::json json = parse_json(text, path.string());
   VectorRanges ranges;
   for (auto [key, values] : {std::pair("lowest", &ranges.lowest), std::pair("highest", &ranges.highest)}) {
@@ -76,7 +74,11 @@ std::string npy_text(const VectorRanges& ranges) {
 }  // namespace
 
 VectorRanges read_ranges(const std::filesystem::path& path) {
-  VectorRanges ranges = is_npy(path) ? read_npy_ranges(path) : read_json_ranges(path);
+  const bool npy = is_npy(path);
+  const std::string bytes = read_whole_file(path, kMostRangeBytes);
+  if (bytes.size() > kMostRangeBytes)
+    refuse_range_file(path, fmt::format("is larger than {} bytes, too large for ranges", kMostRangeBytes));
+  VectorRanges ranges = npy ? npy_ranges(path, bytes) : json_ranges(path, bytes);
   for (size_t i = 0; i < ranges.lowest.size(); ++i) {
     const double low = ranges.lowest[i], high = ranges.highest[i];
     if (!std::isfinite(low) || !std::isfinite(high) || low > high)
