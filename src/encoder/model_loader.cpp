@@ -16,6 +16,7 @@
 #include "models/heads.h"
 #include "models/registry.h"
 #include "models/tied_tensors.h"
+#include "tokenizer/tokenizer.h"
 
 namespace mlxe {
 namespace {
@@ -80,6 +81,11 @@ void check_finite(const StoredWeight& weight, const std::filesystem::path& folde
                           folder.string(), weight.name, at / columns, at % columns, *bad));
 }
 
+// The file, relative to the model's folder.
+std::string relative(const LoadedModel& loaded, const std::filesystem::path& file) {
+  return file.lexically_relative(loaded.checkpoint.folder()).lexically_normal().generic_string();
+}
+
 }  // namespace
 
 void check_dense(const SentenceModules& sentence, const std::filesystem::path& folder) {
@@ -106,10 +112,26 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
   const int64_t columns = model.plan.columns(Output::sentence);
   if (warn && sentence.truncate_dim.value_or(0) > columns)
     warn(fmt::format("{}: \"truncate_dim\" is {}, but the vectors have {} values; none is left out",
-                     (folder / "config_sentence_transformers.json").string(), *sentence.truncate_dim,
-                     columns));
+                     (folder / kLibraryConfig).string(), *sentence.truncate_dim, columns));
   const ScoreFunction scores = score_function(model, checkpoint.config(), sentence, warn);
   return {std::move(checkpoint), std::move(model), std::move(sentence), scores};
+}
+
+std::vector<std::string> tokenizer_files(const LoadedModel& loaded) {
+  std::vector<std::string> files;
+  for (const char* name : kTokenizerFiles)
+    files.push_back(relative(loaded, loaded.checkpoint.transformer_folder() / name));
+  return files;
+}
+
+std::vector<std::string> files_read(const LoadedModel& loaded) {
+  const Checkpoint& checkpoint = loaded.checkpoint;
+  std::vector<std::string> files{relative(loaded, checkpoint.transformer_folder() / "config.json")};
+  for (const CheckpointFile& file : checkpoint.files()) files.push_back(relative(loaded, file.path));
+  for (const std::string& file : tokenizer_files(loaded))
+    if (std::filesystem::exists(checkpoint.folder() / file)) files.push_back(file);
+  for (const std::filesystem::path& file : loaded.sentence.files) files.push_back(file.generic_string());
+  return files;
 }
 
 StoredWeight stored_weight(const Checkpoint& checkpoint, const SentenceModules& sentence,

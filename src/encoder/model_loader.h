@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "encoder/score_function.h"
 #include "format/checkpoint.h"
@@ -26,6 +28,13 @@ struct LoadedModel {
 // (check_dense). `expect`: a classifier's folder is read with ExpectVectors::no in any case.
 LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
                        ExpectVectors expect = ExpectVectors::yes);
+
+// Files that a tokenizer of the model may be read from, relative to the folder, whether they exist or not.
+std::vector<std::string> tokenizer_files(const LoadedModel& loaded);
+
+// The existing files of the model and its tokenizer, relative to the folder. A file that appears or disappears changes
+// the tokenizer.
+std::vector<std::string> files_read(const LoadedModel& loaded);
 
 // Errors: numeric (NaN or infinity in a Dense module of `folder`; names tensor, row and column).
 void check_dense(const SentenceModules& sentence, const std::filesystem::path& folder);

@@ -18,21 +18,11 @@ std::unique_ptr<Engine> make_engine(const EncoderOptions& options, std::shared_p
   return mlx ? make_mlx_engine(engine) : make_cpu_engine(engine, std::move(pool));
 }
 
-// The files of the model and its tokenizer, relative to the folder. Includes every tokenizer file that
-// existed before loading or exists now, because a file that appears or disappears changes the tokenizer.
+// Includes tokenizer files that existed before loading: one that disappears changes the tokenizer.
 std::vector<std::string> files_read(const LoadedModel& loaded, const FolderStamp& before) {
-  const std::filesystem::path& folder = loaded.checkpoint.folder();
-  const auto relative = [&](const std::filesystem::path& file) {
-    return file.lexically_relative(folder).lexically_normal().generic_string();
-  };
-  const std::filesystem::path& transformer = loaded.checkpoint.transformer_folder();
-  std::vector<std::string> files{relative(transformer / "config.json")};
-  for (const CheckpointFile& file : loaded.checkpoint.files()) files.push_back(relative(file.path));
-  for (const char* name : kTokenizerFiles) {
-    const std::filesystem::path path = transformer / name;
-    if (before.had(relative(path)) || std::filesystem::exists(path)) files.push_back(relative(path));
-  }
-  for (const std::filesystem::path& file : loaded.sentence.files) files.push_back(file.generic_string());
+  std::vector<std::string> files = files_read(loaded);
+  for (const std::string& file : tokenizer_files(loaded))
+    if (before.had(file) && std::ranges::find(files, file) == files.end()) files.push_back(file);
   return files;
 }
 

@@ -56,7 +56,7 @@ constexpr std::string_view kModelFiles[] = {kProvenanceFile,
                                             "processor_config.json",
                                             "quantize_config.json",
                                             "modules.json",
-                                            "config_sentence_transformers.json",
+                                            kLibraryConfig,
                                             "data_config.json",
                                             "train_script.py",  // sentence-transformers' own models have it
                                             ".gitattributes"};

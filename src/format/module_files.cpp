@@ -83,6 +83,10 @@ StoredWeight dense_tensor(const SafetensorsFile& file, const std::string& folder
 
 }  // namespace
 
+const char* spelling(PoolingKind kind) noexcept {
+  return std::ranges::find(kPooling, kind, &PoolingRow::kind)->spelling;
+}
+
 void throw_unsupported(const std::string& text) {
   throw Error(ErrorCode::unsupported, text);
 }

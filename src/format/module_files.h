@@ -12,6 +12,9 @@
 
 namespace mlxe {
 
+// sentence-transformers' name: "cls", "lasttoken".
+const char* spelling(PoolingKind kind) noexcept;
+
 // The input or output of a module: each token's vector, or the text's vector.
 enum class Feature { token_embeddings, sentence_embedding };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "base/file_errors.h"
 #include "format/config.h"
 #include "format/json_file.h"
+#include "format/model_folder.h"
 #include "format/module_files.h"
 #include "format/module_path.h"
 #include "mlx_encoder/error.h"
@@ -17,6 +19,8 @@
 namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr std::array kSimilarities{"cosine", "dot", "euclidean", "manhattan"};  // in the order of Similarity
 
 class SentenceReader {
  public:
@@ -68,7 +72,7 @@ class SentenceReader {
   // Reads config_sentence_transformers.json. The CrossEncoder's settings count only if the model was
   // `saved` as a CrossEncoder.
   void read_library_config(bool saved) {
-    const std::optional<Config> config = files_.config_at("config_sentence_transformers.json");
+    const std::optional<Config> config = files_.config_at(kLibraryConfig);
     if (!config) return;
     config->harmless({"__version__", "activation_fn", "prompts", "default_prompt_name", "requirements"});
     const auto kind = config->get_or<std::string>("model_type", "SentenceTransformer");
@@ -89,13 +93,12 @@ class SentenceReader {
       result_.default_prompt_name = name;
     }
     const auto similarity = config->get_or<std::string>("similarity_fn_name", "cosine");
-    constexpr const char* kNames[] = {"cosine", "dot", "euclidean", "manhattan"};
-    const auto* found = std::find(std::begin(kNames), std::end(kNames), similarity);
-    if (found == std::end(kNames))
+    const auto found = std::ranges::find(kSimilarities, similarity);
+    if (found == kSimilarities.end())
       throw_unsupported(
           fmt::format("{}: \"similarity_fn_name\" is {}, expected cosine, dot, euclidean or manhattan",
                       config->where(), printable(similarity)));
-    result_.similarity = static_cast<Similarity>(found - std::begin(kNames));
+    result_.similarity = static_cast<Similarity>(found - kSimilarities.begin());
     if (config->has("truncate_dim")) result_.truncate_dim = config->positive("truncate_dim");
     config->harmless({"truncate_dim"});  // null means "not given"
     config->warn_unknown(warn_);
@@ -238,6 +241,10 @@ class SentenceReader {
 };
 
 }  // namespace
+
+const char* name(Similarity similarity) noexcept {
+  return kSimilarities[static_cast<size_t>(similarity)];
+}
 
 std::string default_prompt(const SentenceModules& modules, PromptUse use) {
   if (!modules.default_prompt_name || modules.cross_encoder != (use == PromptUse::classification)) return "";

@@ -45,6 +45,7 @@ struct NormalizeSpec {};
 using SentenceModuleSpec = std::variant<PoolingSpec, DenseSpec, NormalizeSpec>;
 
 enum class Similarity { cosine, dot, euclidean, manhattan };
+const char* name(Similarity similarity) noexcept;  // "cosine", ...
 
 struct SentenceModules {
   // Exactly one is a PoolingSpec. Modules before it read each token's vector, modules after it the text's.

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <variant>
@@ -12,35 +11,12 @@
 #include "encoder/score_function.h"
 #include "encoder/text_tokenizer.h"
 #include "format/json_file.h"
+#include "format/model_folder.h"
+#include "format/module_files.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
-
-constexpr const char* kLibraryConfig = "config_sentence_transformers.json";
-
-const char* name_of(PoolingKind kind) {
-  switch (kind) {
-    case PoolingKind::cls:
-      return "cls";
-    case PoolingKind::max:
-      return "max";
-    case PoolingKind::mean:
-      return "mean";
-    case PoolingKind::mean_sqrt_len:
-      return "mean_sqrt_len_tokens";
-    case PoolingKind::weighted_mean:
-      return "weightedmean";
-    case PoolingKind::last_token:
-      return "lasttoken";
-  }
-  return "";
-}
-
-std::string name_of(Similarity similarity) {
-  constexpr std::array kNames{"cosine", "dot", "euclidean", "manhattan"};
-  return kNames[static_cast<size_t>(similarity)];
-}
 
 std::string config_of(const std::string& folder) {
   return (fs::path(folder) / "config.json").lexically_normal().generic_string();
@@ -85,7 +61,7 @@ class SettingList {
     for (const SentenceModuleSpec& module : sentence_.modules) {
       if (const auto* pooling = std::get_if<PoolingSpec>(&module)) {
         std::vector<std::string> kinds;
-        for (const PoolingKind kind : pooling->kinds) kinds.emplace_back(name_of(kind));
+        for (const PoolingKind kind : pooling->kinds) kinds.emplace_back(spelling(kind));
         const std::string from =
             sentence_.declared ? config_of(pooling->folder) : "assumed, as sentence-transformers does";
         add("pooling", fmt::format("{}", fmt::join(kinds, " + ")), from);
@@ -130,9 +106,9 @@ class SettingList {
       add(fmt::format("prompt {}", json_string(prompt)), json_string(text), kLibraryConfig);
     if (sentence_.default_prompt_name)
       add("default prompt", json_string(*sentence_.default_prompt_name), kLibraryConfig);
-    if (!classifies) add_dimension();
-    if (!classifies)
-      add("similarity", name_of(sentence_.similarity), there ? kLibraryConfig : "assumed: no such setting");
+    if (classifies) return;
+    add_dimension();
+    add("similarity", name(sentence_.similarity), there ? kLibraryConfig : "assumed: no such setting");
   }
 
   void add_labels(const char* setting, const std::vector<std::string>& labels) {

@@ -102,14 +102,8 @@ class Verification {
   // A file that changes results and that the conversion did not write.
   void check_unrecorded() {
     if (!record_) return;
-    std::set<std::string> read;
-    for (const fs::path& file : loaded().sentence.files) read.insert(file.generic_string());
-    for (const char* file : kTokenizerFiles)
-      if (const fs::path path = loaded().sentence.transformer / file; fs::exists(folder_ / path))
-        read.insert(path.generic_string());
-    for (const CheckpointFile& file : loaded().checkpoint.files())
-      read.insert(file.path.lexically_relative(folder_).lexically_normal().generic_string());
-    for (const std::string& file : read) {
+    const std::vector<std::string> files = files_read(loaded());
+    for (const std::string& file : std::set(files.begin(), files.end())) {
       if (record_->output.contains(file)) continue;
       const std::string problem = fmt::format(
           "{}: is read, but {} does not record it; it was added after the conversion: remove it, or convert "
