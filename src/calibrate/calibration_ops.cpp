@@ -233,7 +233,7 @@ CalibrationOps::Tensor CalibrationOps::convolution(const Tensor& x, const Convol
     if (sides != Sides::original) kept.changed = get(Sides::changed);
     return kept;
   };
-  return shared({.rows = rows, .stored = true, .reads = {file.get()}});
+  return shared({.rows = rows, .stored = true});
 }
 
 CalibrationOps::Tensor CalibrationOps::layer_norm(const Tensor& x, const LayerNorm& norm) {

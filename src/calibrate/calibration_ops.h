@@ -65,7 +65,7 @@ class CalibrationOps {
     std::vector<Lookup> lookups = {};        // of a sum of tables
     bool table = false;   // the rows are the same for every part: they depend on weights alone
     bool stored = false;  // in a file
-    std::vector<const ActivationFile*> reads = {};  // the files that rows() reads
+    std::vector<const ActivationFile*> reads = {};  // files of sums that rows() reads
   };
   using Tensor = std::shared_ptr<const Node>;
 

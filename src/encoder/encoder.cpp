@@ -48,11 +48,9 @@ int64_t label_starting(const std::vector<std::string>& labels, std::string_view 
 
 struct Encoder::Impl {
   TextRunner runner;
-  Warning warning;
   ModelInfo info;
 
-  Impl(const std::filesystem::path& folder, const EncoderOptions& options)
-      : runner(folder, options), warning(options.warning) {
+  Impl(const std::filesystem::path& folder, const EncoderOptions& options) : runner(folder, options) {
     const Model& model = runner.model();
     const SentenceModules& sentence = runner.sentence();
     const EngineInfo engine = runner.engine_info();
@@ -72,14 +70,6 @@ struct Encoder::Impl {
             .engine = engine.engine,
             .engine_variant = engine.variant,
             .activations = engine.activations};
-  }
-
-  // Gives a note of a call to its report, or else to the model's warning.
-  void tell(const std::string& note, CallReport* report) const {
-    if (report != nullptr)
-      report->warnings.push_back(note);
-    else if (warning)
-      warning(note);
   }
 
   std::vector<std::vector<float>> logits(std::span<const TextInput> texts, TextRunner::Job job) const {
@@ -133,8 +123,8 @@ Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& o
   const SentenceModules& sentence = impl_->runner.sentence();
   const VectorForm form =
       vector_form(options, sentence, impl_->runner.model().plan.columns(Output::sentence));
-  job.rules.prompt = impl_->runner.texts().prompt(
-      prompt_text(options, sentence, [&](const std::string& note) { impl_->tell(note, options.report); }));
+  job.rules.prompt = impl_->runner.texts().prompt(prompt_text(
+      options, sentence, [&](const std::string& note) { impl_->runner.tell(options.report, note); }));
   job.first_text = options.first_text;
   job.progress = options.progress;
   job.report = options.report;

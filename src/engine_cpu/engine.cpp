@@ -200,7 +200,7 @@ class CpuEngine : public Engine {
         CpuOps ops(weights_, *workspace, nullptr, format_);
         RunRequest part{.batch = part_of(request.batch, chunk), .wanted = request.wanted};
         for (int64_t text = chunk.first; text < chunk.last; ++text)
-          part.numbers.push_back(number_of(request, static_cast<size_t>(text)));
+          part.numbers.push_back(number_of(request.numbers, static_cast<size_t>(text)));
         RunResult found;
         forward(ops, model, tables_, part, found);
         joined.add(chunk, found, (*workspace).read);

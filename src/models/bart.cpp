@@ -117,8 +117,7 @@ BartConfig read_bart_config(const Config& c, BartKind kind) {
                     .max_positions = c.positive("max_position_embeddings"),
                     .encoder = {},
                     .decoder = {},
-                    .activation = parse_activation(c.get_or<std::string>("activation_function", "gelu"),
-                                                   c.where() + ": \"activation_function\""),
+                    .activation = read_activation(c, "activation_function", "gelu"),
                     .scales_words = c.get_or<bool>("scale_embedding", false)};
   config.encoder = read_stack(c, "encoder", config.width);
   config.decoder = read_stack(c, "decoder", config.width);

@@ -12,6 +12,11 @@
 
 namespace mlxe {
 
+// The number of a text in messages: numbers[text], or without numbers from 1 on.
+inline size_t number_of(std::span<const size_t> numbers, size_t text) {
+  return text < numbers.size() ? numbers[text] : text + 1;
+}
+
 struct Batch {
   std::vector<int32_t> ids;          // [T]
   std::vector<int32_t> token_types;  // [T]; models without token types ignore it

@@ -12,6 +12,7 @@
 #include "format/config.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
+#include "models/activation.h"
 #include "models/parameters.h"
 
 namespace mlxe {
@@ -66,6 +67,11 @@ inline GroupedHeads read_grouped_heads(const Config& c, int64_t kv_heads, int64_
                 fmt::format("{}: heads have {} columns (\"head_dim\"), expected an even number", c.where(),
                             found.size));
   return found;
+}
+
+// The activation under `key`; `otherwise`: where it is absent. Errors: unsupported (an unknown name).
+inline Activation read_activation(const Config& c, std::string_view key, const std::string& otherwise) {
+  return parse_activation(c.get_or<std::string>(key, otherwise), fmt::format("{}: \"{}\"", c.where(), key));
 }
 
 // Absent is false.

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/config_readers.h"
 #include "models/post_norm_layer.h"
 
 namespace mlxe {
@@ -117,9 +118,7 @@ Model make_deberta(const Config& c) {
 
 SequenceClassifier deberta_v2_classifier(const Config& c) {
   c.reject_unless("pooler_hidden_size", {c.positive("hidden_size")}, "it is the width of the pooler's input");
-  return {.transform = {kPoolerDense, parse_activation(c.get_or<std::string>("pooler_hidden_act", "gelu"),
-                                                       c.where() + ": \"pooler_hidden_act\"")},
-          .out = "classifier"};
+  return {.transform = {kPoolerDense, read_activation(c, "pooler_hidden_act", "gelu")}, .out = "classifier"};
 }
 
 }  // namespace mlxe

@@ -88,9 +88,7 @@ std::optional<DebertaV2Config::Convolution> read_convolution(const Config& c, in
     throw Error(ErrorCode::format,
                 fmt::format("{}: \"conv_groups\" is {}, which does not divide \"hidden_size\" {}", c.where(),
                             groups, channels));
-  return DebertaV2Config::Convolution{
-      kernel, groups,
-      parse_activation(c.get_or<std::string>("conv_act", "tanh"), c.where() + ": \"conv_act\"")};
+  return DebertaV2Config::Convolution{kernel, groups, read_activation(c, "conv_act", "tanh")};
 }
 
 // What both versions have.
@@ -111,8 +109,7 @@ DebertaV2Config read_common(const Config& c, DebertaProjections projections, int
           .norm_positions = false,
           .convolution = {},
           .layer_norm_epsilon = static_cast<float>(c.non_negative_number_or("layer_norm_eps", 1e-7)),
-          .activation =
-              parse_activation(c.get_or<std::string>("hidden_act", "gelu"), c.where() + ": \"hidden_act\"")};
+          .activation = read_activation(c, "hidden_act", "gelu")};
 }
 
 }  // namespace

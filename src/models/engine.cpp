@@ -23,10 +23,9 @@ void check_finite(const RunRequest& request, const Matrix& m, OutputRows rows, c
     text = std::upper_bound(batch.offsets.begin(), batch.offsets.end(), at) - batch.offsets.begin() - 1;
     token = fmt::format(", token {}", at - batch.offsets[static_cast<size_t>(text)]);
   }
-  const auto index = static_cast<size_t>(text);
   throw Error(ErrorCode::numeric,
               fmt::format("text {}{}: {} in the {}; the weights are damaged or overflow their type",
-                          index < request.numbers.size() ? request.numbers[index] : index + 1, token,
+                          number_of(request.numbers, static_cast<size_t>(text)), token,
                           std::isnan(*bad) ? "NaN" : "infinity", what));
 }
 

@@ -21,11 +21,6 @@ struct RunRequest {
   std::vector<size_t> numbers;  // of the batch's texts in messages; empty: from 1 on
 };
 
-// The number of the batch's text in messages.
-inline size_t number_of(const RunRequest& request, size_t text) {
-  return text < request.numbers.size() ? request.numbers[text] : text + 1;
-}
-
 class RunResult {
  public:
   std::vector<Matrix> layers;  // of Output::layers: the embeddings', then each layer's

@@ -22,8 +22,7 @@ LlamaConfig read_eurobert_config(const Config& c) {
           .head_size = grouped.size,
           .layers = std::vector<AttentionSpec>(static_cast<size_t>(c.positive("num_hidden_layers")), spec),
           .norm_epsilon = static_cast<float>(c.non_negative_number_or("rms_norm_eps", 1e-5)),
-          .activation =
-              parse_activation(c.get_or<std::string>("hidden_act", "silu"), c.where() + ": \"hidden_act\""),
+          .activation = read_activation(c, "hidden_act", "silu"),
           .attention_bias = bias_if(c, "attention_bias"),
           .mlp_bias = bias_if(c, "mlp_bias")};
 }

@@ -37,20 +37,14 @@ template <EncoderOps E>
 void forward(E& e, const Model& model, const std::vector<typename E::Tensor>& tables,
              const RunRequest& request, RunResult& result) {
   const Plan& plan = model.plan;
-  const PlanGraph& graph = graph_for(plan, request);
-  // Its error names the text.
-  if (std::ranges::any_of(graph.ops, [&](const PlanOp& op) {
-        return op.kind == OpKind::take_end && op.wanted_by.contains_any(request.wanted);
-      }))
-    end_rows(request.batch, plan.end_id, request.numbers);
-  run_plan(e, plan, graph, request.batch, computed(plan, request, result),
+  run_plan(e, plan, graph_for(plan, request), request.batch, computed(plan, request, result),
            [&](Output output, const auto& value) {
              if (output == Output::layers)
                result.layers.push_back(e.to_host(value));
              else
                result[output] = e.to_host(value);
            },
-           {.tables = &tables});
+           {.tables = &tables, .numbers = request.numbers});
 }
 
 }  // namespace mlxe

@@ -89,8 +89,7 @@ LlamaConfig read_gemma3_config(const Config& c) {
       .norm_places = NormPlaces::around,
       // transformers rounds it to the dtype it holds the table in. Models are compared in float32.
       .embedding_scale = std::sqrt(static_cast<float>(c.positive("hidden_size"))),
-      .activation = parse_activation(c.get_or<std::string>("hidden_activation", "gelu_pytorch_tanh"),
-                                     c.where() + ": \"hidden_activation\""),
+      .activation = read_activation(c, "hidden_activation", "gelu_pytorch_tanh"),
       .attention_bias = bias_if(c, "attention_bias")};
   const bool causal = !c.get_or<bool>("use_bidirectional_attention", false);
   const double scalar = c.non_negative_number_or("query_pre_attn_scalar", 256);

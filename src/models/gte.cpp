@@ -58,8 +58,7 @@ GteConfig read_gte_config(const Config& c) {
           .layers = c.positive("num_hidden_layers"),
           .attention = {.heads = heads, .rotary = gte_rotary(c, hidden / heads)},
           .layer_norm_epsilon = static_cast<float>(c.non_negative_number_or("layer_norm_eps", 1e-12)),
-          .activation =
-              parse_activation(c.get_or<std::string>("hidden_act", "gelu"), c.where() + ": \"hidden_act\"")};
+          .activation = read_activation(c, "hidden_act", "gelu")};
 }
 
 Plan gte(const GteConfig& c) {

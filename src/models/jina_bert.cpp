@@ -44,9 +44,7 @@ FeedForwardKind feed_forward_kind(const Config& c) {
   c.harmless({"hidden_act"});  // a gate has the activation of its name
   if (kind == "geglu") return {true, Activation::gelu_erf};
   if (kind == "reglu") return {true, Activation::relu};
-  if (kind == "original")
-    return {false,
-            parse_activation(c.get_or<std::string>("hidden_act", "gelu"), c.where() + ": \"hidden_act\"")};
+  if (kind == "original") return {false, read_activation(c, "hidden_act", "gelu")};
   throw Error(ErrorCode::unsupported, fmt::format("{}: \"{}\" is {}, expected geglu, reglu or original",
                                                   c.where(), kFeedForward, printable(kind)));
 }
@@ -93,7 +91,7 @@ bool has_alibi(const Config& c) noexcept {
 
 JinaBertConfig read_jina_bert_config(const Config& c) {
   c.reject_unless(kPositions, {"alibi"}, "other positions of a JinaBERT are not computed");
-  if (!has_alibi(c))
+  if (!c.has(kPositions))
     throw Error(
         ErrorCode::unsupported,
         fmt::format(

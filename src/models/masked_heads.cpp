@@ -7,21 +7,15 @@
 #include <vector>
 
 #include "base/wording.h"
+#include "models/config_readers.h"
 #include "models/modernbert.h"
+#include "models/tied_tensors.h"
 
 namespace mlxe {
 namespace {
 
 float epsilon(const Config& c, double otherwise) {
   return static_cast<float>(c.non_negative_number_or("layer_norm_eps", otherwise));
-}
-
-Activation activation(const Config& c, const char* key, const char* otherwise) {
-  return parse_activation(c.get_or<std::string>(key, otherwise), c.where() + ": \"" + key + "\"");
-}
-
-bool is_tied(const Config& c) {
-  return c.get_or<bool>("tie_word_embeddings", true);
 }
 
 HeadTransform transform(const char* dense, Activation activation, const char* norm, float epsilon) {
@@ -44,11 +38,11 @@ std::vector<std::string> tensors_of(const MaskedLanguageModel& head) {
 }  // namespace
 
 MaskedLanguageModel bert_masked_head(const Config& c) {
-  return {.transform = transform("cls.predictions.transform.dense", activation(c, "hidden_act", "gelu"),
+  return {.transform = transform("cls.predictions.transform.dense", read_activation(c, "hidden_act", "gelu"),
                                  "cls.predictions.transform.LayerNorm", epsilon(c, 1e-12)),
           .decoder = "cls.predictions.decoder",
           .bias = "cls.predictions.bias",
-          .tied = is_tied(c)};
+          .tied = ties_words(c)};
 }
 
 MaskedLanguageModel roberta_masked_head(const Config& c) {
@@ -56,23 +50,23 @@ MaskedLanguageModel roberta_masked_head(const Config& c) {
       .transform = transform("lm_head.dense", Activation::gelu_erf, "lm_head.layer_norm", epsilon(c, 1e-12)),
       .decoder = "lm_head.decoder",
       .bias = "lm_head.bias",
-      .tied = is_tied(c)};
+      .tied = ties_words(c)};
 }
 
 MaskedLanguageModel distilbert_masked_head(const Config& c) {
-  return {.transform =
-              transform("vocab_transform", activation(c, "activation", "gelu"), "vocab_layer_norm", 1e-12f),
+  return {.transform = transform("vocab_transform", read_activation(c, "activation", "gelu"),
+                                 "vocab_layer_norm", 1e-12f),
           .decoder = "vocab_projector",
           .bias = "vocab_projector.bias",
-          .tied = is_tied(c)};
+          .tied = ties_words(c)};
 }
 
 MaskedLanguageModel albert_masked_head(const Config& c) {
-  return {.transform = transform("predictions.dense", activation(c, "hidden_act", "gelu_new"),
+  return {.transform = transform("predictions.dense", read_activation(c, "hidden_act", "gelu_new"),
                                  "predictions.LayerNorm", epsilon(c, 1e-12)),
           .decoder = "predictions.decoder",
           .bias = "predictions.bias",
-          .tied = is_tied(c)};
+          .tied = ties_words(c)};
 }
 
 MaskedLanguageModel electra_masked_head(const Config& c) {
@@ -80,14 +74,14 @@ MaskedLanguageModel electra_masked_head(const Config& c) {
                                  "generator_predictions.LayerNorm", epsilon(c, 1e-12)),
           .decoder = "generator_lm_head",
           .bias = "generator_lm_head.bias",
-          .tied = is_tied(c)};
+          .tied = ties_words(c)};
 }
 
 MaskedLanguageModel modernbert_masked_head(const Config& c) {
   return {.transform = modernbert_transform(c),
           .decoder = "decoder",
           .bias = c.get_or<bool>("decoder_bias", true) ? "decoder.bias" : "",
-          .tied = is_tied(c)};
+          .tied = ties_words(c)};
 }
 
 // With "legacy": false, transformers has another head, and cannot load what it saved. It is not computed, and tensors

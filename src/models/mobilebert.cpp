@@ -83,8 +83,7 @@ Model make_mobilebert(const Config& c) {
                                 .intermediate_size = c.positive_or("intermediate_size", 512),
                                 .bottleneck_size = c.positive_or("intra_bottleneck_size", 128),
                                 .feed_forwards = c.positive_or("num_feedforward_networks", 4),
-                                .activation = parse_activation(c.get_or<std::string>("hidden_act", "relu"),
-                                                               c.where() + ": \"hidden_act\"")};
+                                .activation = read_activation(c, "hidden_act", "relu")};
   require_divisible(c, "intra_bottleneck_size", config.bottleneck_size, "num_attention_heads", config.heads);
   return {.plan = mobilebert(config)};
 }

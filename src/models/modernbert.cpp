@@ -33,8 +33,7 @@ ModernBertConfig read_modernbert_config(const Config& c) {
                           .max_positions = c.positive("max_position_embeddings"),
                           .layers = {},
                           .norm_epsilon = static_cast<float>(c.non_negative_number_or("norm_eps", 1e-5)),
-                          .activation = parse_activation(c.get_or<std::string>("hidden_activation", "gelu"),
-                                                         c.where() + ": \"hidden_activation\""),
+                          .activation = read_activation(c, "hidden_activation", "gelu"),
                           .norm_bias = bias_if(c, "norm_bias"),
                           .attention_bias = bias_if(c, "attention_bias"),
                           .mlp_bias = bias_if(c, "mlp_bias")};
@@ -96,8 +95,7 @@ Model make_modernbert(const Config& c) {
 HeadTransform modernbert_transform(const Config& c) {
   return {
       .dense = "head.dense",
-      .activation = parse_activation(c.get_or<std::string>("classifier_activation", "gelu"),
-                                     c.where() + ": \"classifier_activation\""),
+      .activation = read_activation(c, "classifier_activation", "gelu"),
       .bias = bias_if(c, "classifier_bias"),
       .norm = HeadTransform::Norm{.name = "head.norm",
                                   .epsilon = static_cast<float>(c.non_negative_number_or("norm_eps", 1e-5)),

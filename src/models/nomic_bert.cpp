@@ -69,8 +69,7 @@ NomicBertConfig read_nomic_bert_config(const Config& c) {
           .attention = {.heads = heads, .rotary = Rotary{plain_rotary_base(c, "rotary_emb_base")}},
           .layer_norm_epsilon = static_cast<float>(
               c.non_negative_number_or(either(c, "layer_norm_eps", "layer_norm_epsilon"), 1e-12)),
-          .activation =
-              parse_activation(c.get_or<std::string>("hidden_act", "silu"), c.where() + ": \"hidden_act\"")};
+          .activation = read_activation(c, "hidden_act", "silu")};
 }
 
 Plan nomic_bert(const NomicBertConfig& c) {

@@ -37,8 +37,7 @@ LlamaConfig read_qwen3_config(const Config& c) {
                      .head_size = heads.size,
                      .layers = {},
                      .norm_epsilon = static_cast<float>(c.non_negative_number_or("rms_norm_eps", 1e-6)),
-                     .activation = parse_activation(c.get_or<std::string>("hidden_act", "silu"),
-                                                    c.where() + ": \"hidden_act\""),
+                     .activation = read_activation(c, "hidden_act", "silu"),
                      .attention_bias = bias_if(c, "attention_bias")};
   const LayerNorm norm{.epsilon = config.norm_epsilon, .has_bias = Bias::no, .kind = NormKind::rms};
   const AttentionSpec spec{.heads = heads.heads,

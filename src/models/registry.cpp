@@ -42,8 +42,7 @@ BertConfig bert_config(const Config& c) {
           .max_positions = c.positive("max_position_embeddings"),
           .type_vocab_size = c.positive_or("type_vocab_size", 2),
           .layer_norm_epsilon = static_cast<float>(c.non_negative_number_or("layer_norm_eps", 1e-12)),
-          .activation =
-              parse_activation(c.get_or<std::string>("hidden_act", "gelu"), c.where() + ": \"hidden_act\"")};
+          .activation = read_activation(c, "hidden_act", "gelu")};
 }
 
 Model make_bert(const Config& c) {
@@ -74,8 +73,7 @@ Model make_albert(const Config& c) {
   c.harmless({"down_scale_factor", "gap_size", "layers_to_keep", "net_structure_type", "num_memory_blocks"});
   BertConfig config = bert_config(c);
   config.embedding_size = c.positive_or("embedding_size", 128);
-  config.activation =
-      parse_activation(c.get_or<std::string>("hidden_act", "gelu_new"), c.where() + ": \"hidden_act\"");
+  config.activation = read_activation(c, "hidden_act", "gelu_new");
   const AlbertSharing sharing{.groups = c.positive_or("num_hidden_groups", 1),
                               .inner_layers = c.positive_or("inner_group_num", 1)};
   if (sharing.groups > config.layers)
@@ -94,8 +92,7 @@ Model make_distilbert(const Config& c) {
                               .heads = c.positive("n_heads"),
                               .hidden_dim = c.positive("hidden_dim"),
                               .max_positions = c.positive("max_position_embeddings"),
-                              .activation = parse_activation(c.get_or<std::string>("activation", "gelu"),
-                                                             c.where() + ": \"activation\"")})};
+                              .activation = read_activation(c, "activation", "gelu")})};
 }
 
 Model make_mpnet(const Config& c) {

@@ -55,17 +55,14 @@ inline std::vector<int32_t> rows_of(const Batch& batch, RowIndex by, const Plan&
   return positions;
 }
 
-// The row of each text's last token with this id. Errors: usage (a text without one, which `numbers` name; none: from 1
-// on).
+// The row of each text's last token with this id. `numbers`: of number_of(). Errors: usage (names a text without one).
 inline std::vector<int32_t> end_rows(const Batch& batch, int32_t id, std::span<const size_t> numbers = {}) {
   std::vector<int32_t> rows;
   for (int64_t b = 0; b < batch.texts(); ++b) {
     int32_t t = batch.offsets[b + 1] - 1;
     while (t >= batch.offsets[b] && batch.ids[t] != id) --t;
-    const auto index = static_cast<size_t>(b);
     if (t < batch.offsets[b])
-      throw Error(ErrorCode::usage, "text " +
-                                        std::to_string(index < numbers.size() ? numbers[index] : index + 1) +
+      throw Error(ErrorCode::usage, "text " + std::to_string(number_of(numbers, static_cast<size_t>(b))) +
                                         ": no end-of-sequence token (id " + std::to_string(id) +
                                         "), whose state the classifier reads; end the text's ids with it");
     rows.push_back(t);
@@ -81,6 +78,7 @@ struct PlanStart {
   std::vector<std::pair<size_t, typename E::Tensor>> earlier = {};  // outputs of earlier_layers(), by layer
   // Values of graph.tables from run_tables(). Null: the run computes those it reads.
   const std::vector<typename E::Tensor>* tables = nullptr;
+  std::span<const size_t> numbers = {};  // of the texts, as in number_of()
 };
 
 // The layers before `layer` - 1 whose outputs are read from `layer` on: a decoder reads its encoder's.
@@ -114,8 +112,9 @@ class PlanRun {
  public:
   using Tensor = typename E::Tensor;
 
-  PlanRun(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch)
-      : e_(e), plan_(plan), graph_(graph), batch_(batch), values_(graph.values.size()) {}
+  PlanRun(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch,
+          std::span<const size_t> numbers = {})
+      : e_(e), plan_(plan), graph_(graph), batch_(batch), numbers_(numbers), values_(graph.values.size()) {}
 
   const Tensor& value(ValueId id) const {
     const auto& found = values_[static_cast<size_t>(id)];
@@ -174,7 +173,7 @@ class PlanRun {
       case OpKind::take_first:
         return e_.take(in(0), batch_.first_rows());
       case OpKind::take_end:
-        return e_.take(in(0), made_rows_.emplace_back(end_rows(batch_, plan_.end_id)));
+        return e_.take(in(0), made_rows_.emplace_back(end_rows(batch_, plan_.end_id, numbers_)));
       case OpKind::take_chosen:
         return e_.take(in(0), batch_.chosen);
       case OpKind::pool:
@@ -243,6 +242,7 @@ class PlanRun {
   const Plan& plan_;
   const PlanGraph& graph_;
   const Batch& batch_;
+  std::span<const size_t> numbers_;
   std::vector<std::optional<Tensor>> values_;
   std::vector<std::vector<int32_t>> made_rows_;  // an engine may read them until the run ends
   std::vector<Linear> linears_;
@@ -265,7 +265,7 @@ std::vector<typename E::Tensor> run_tables(E& e, const Plan& plan, const PlanGra
 template <EncoderOps E, class Visit>
 void run_plan(E& e, const Plan& plan, const PlanGraph& graph, const Batch& batch, Outputs wanted, Visit visit,
               PlanStart<E> start = {}) {
-  PlanRun<E> run(e, plan, graph, batch);
+  PlanRun<E> run(e, plan, graph, batch, start.numbers);
   const auto run_range = [&](size_t first, size_t past) {
     for (size_t i = first; i < past; ++i) {
       const PlanOp& op = graph.ops[i];

@@ -9,7 +9,7 @@ namespace {
 
 using Pair = std::pair<std::string_view, std::string_view>;  // canonical names: copy, what it is a copy of
 
-// Masked-language-model outputs of BERT, RoBERTa, DistilBERT, ALBERT, ELECTRA and ModernBERT, and the output of T5
+// Outputs of masked language models, of T5 and of BART
 // (`_tied_weights_keys`). The weights are tied unless config.json says "tie_word_embeddings": false.
 constexpr Pair kTiedWeights[] = {
     {"cls.predictions.decoder.weight", "embeddings.word_embeddings.weight"},
@@ -35,6 +35,10 @@ constexpr Pair kTiedAlways[] = {
 
 }  // namespace
 
+bool ties_words(const Config& config) {
+  return config.get_or<bool>("tie_word_embeddings", true);
+}
+
 const CheckpointTensor* tied_to(const Checkpoint& checkpoint, const CheckpointTensor& tensor) {
   const auto find_in = [&](std::span<const Pair> table) -> const CheckpointTensor* {
     for (const auto& [copy, original] : table) {
@@ -48,7 +52,7 @@ const CheckpointTensor* tied_to(const Checkpoint& checkpoint, const CheckpointTe
   const Config& config = checkpoint.config();
   if (config.get_or<bool>("tie_word_embeddings", false))
     if (const CheckpointTensor* weight = find_in(kWeightsTiedWhereSaid)) return weight;
-  return config.get_or<bool>("tie_word_embeddings", true) ? find_in(kTiedWeights) : nullptr;
+  return ties_words(config) ? find_in(kTiedWeights) : nullptr;
 }
 
 }  // namespace mlxe
