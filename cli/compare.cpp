@@ -143,6 +143,7 @@ int compare_models(const CompareArguments& o) {
   CompareOptions options{.engine = parse_engine(o.run.engine),
                          .threads = o.run.threads,
                          .max_length = o.run.max_length,
+                         .allow_unknown = o.run.allow_unknown,
                          .limits = o.limits,
                          .warning = warn,
                          .progress = progress()};

@@ -142,6 +142,9 @@ void FolderOptions::add_to(CLI::App& command) {
   command.add_option("--threads", threads, "Threads; 0: all cores")
       ->capture_default_str()
       ->check(at_least(0));
+  command.add_flag(
+      "--allow-unknown", allow_unknown,
+      "Convert a model whose layers have tensors that its architecture does not have; they are left out");
   command.add_flag("--strict", strict, "Every warning is an error");
   command.add_flag("--force", force,
                    "Replace the output folder if it holds a model, also if it holds this very conversion");

@@ -13,7 +13,7 @@ namespace mlxe::cli {
 struct FolderOptions {
   std::string model, model_option, output = "mlx_model", dtype, shard_size = "5GB";
   int threads = 0;
-  bool strict = false, force = false, json = false;
+  bool allow_unknown = false, strict = false, force = false, json = false;
 
   void add_to(CLI::App& command);
   // Errors: usage.

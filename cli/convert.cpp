@@ -154,6 +154,7 @@ int convert(const ConvertArguments& o) {
                          .overrides = o.set,
                          .calibration = {},
                          .layout = parse_layout(o.layout),
+                         .allow_unknown = o.folder.allow_unknown,
                          .max_shard_size = o.folder.max_shard_size(),
                          .strict = o.folder.strict,
                          .if_done = o.folder.if_done(),

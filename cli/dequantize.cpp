@@ -10,6 +10,7 @@ int dequantize(const FolderOptions& o) {
   DequantizeOptions options{.model = o.source(),
                             .output = o.output,
                             .dtype = {},
+                            .allow_unknown = o.allow_unknown,
                             .max_shard_size = o.max_shard_size(),
                             .strict = o.strict,
                             .if_done = o.if_done(),

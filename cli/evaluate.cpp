@@ -152,6 +152,7 @@ int evaluate_model(EvaluateArguments o) {
   o.evaluating.activations = parse_activations(o.run.activations);
   o.evaluating.threads = o.run.threads;
   o.evaluating.max_length = o.run.max_length;
+  o.evaluating.allow_unknown = o.run.allow_unknown;
   o.evaluating.warning = warnings(o.run.strictness());
   for (const auto& folder : {o.run.folder, o.original})
     if (!folder.empty()) tell_changed_files(folder, o.run.strictness(), o.evaluating.warning);

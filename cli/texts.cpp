@@ -95,6 +95,9 @@ void RunOptions::add_to(CLI::App& command) {
       .add_option("--max-length", max_length,
                   "Most tokens of a text; longer texts are truncated, with a warning")
       ->check(at_least(1));
+  command.add_flag(
+      "--allow-unknown", allow_unknown,
+      "Run a model whose layers have tensors that its architecture does not have; they are ignored");
   command.add_flag("--strict", strict, "Warnings are errors");
   command.add_flag("--json", json, "Machine-readable output, one object a line");
 }
@@ -107,6 +110,7 @@ Encoder RunOptions::load(Use use) const {
                                 .threads = threads,
                                 .max_length = max_length,
                                 .embeds = use == Use::any,
+                                .allow_unknown = allow_unknown,
                                 .warning = warning});
 }
 

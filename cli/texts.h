@@ -59,6 +59,7 @@ struct RunOptions {
   std::string activations = "auto";
   int threads = 0;
   int64_t max_length = 0;
+  bool allow_unknown = false;
   bool strict = false;
   bool json = false;
 

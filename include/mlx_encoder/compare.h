@@ -90,6 +90,7 @@ struct CompareOptions {
   Activations run_mode = Activations::automatic;  // also measured (RunMode), unless it is float32
   int threads = 0;                                // of the cpu engine; 0: all cores
   int64_t max_length = 0;                         // tokens; 0: what the model allows
+  bool allow_unknown = false;                     // EncoderOptions::allow_unknown, of both models
   GateLimits limits;
   std::vector<GateSetting> gates;  // applied after `limits`
   Warning warning;

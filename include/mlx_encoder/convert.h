@@ -47,6 +47,8 @@ struct ConvertOptions {
   // bits; the library does not, because calibration takes time.)
   std::optional<Calibration> calibration;
   Layout layout = Layout::hf;
+  // Converts a model whose layers have tensors that its architecture does not have. They are left out.
+  bool allow_unknown = false;
   uint64_t max_shard_size = 5'000'000'000;  // bytes of tensors in a weight file, unless one tensor is larger
   bool strict = false;                      // every warning is an error
   IfDone if_done = IfDone::skip;
@@ -105,6 +107,7 @@ struct DequantizeOptions {
   std::filesystem::path output;
   // Of everything written. Unset: "dtype" of config.json, else float16.
   std::optional<Dtype> dtype;
+  bool allow_unknown = false;  // as in ConvertOptions
   uint64_t max_shard_size = 5'000'000'000;
   bool strict = false;
   IfDone if_done = IfDone::skip;

@@ -47,7 +47,9 @@ struct EncoderOptions {
   int threads = 0;         // of tokenizer and cpu engine, which share them; 0: all cores
   int64_t max_length = 0;  // most tokens of a text, special tokens included; 0: the model's limit
   bool embeds = true;  // whether embed() will be called; if not, a pooling that is assumed gives no warning
-  Warning warning;     // called for everything that is ignored, assumed or truncated; see CallReport
+  // Runs a model whose layers have tensors that its architecture does not have. They are ignored, with a warning.
+  bool allow_unknown = false;
+  Warning warning;  // called for everything that is ignored, assumed or truncated; see CallReport
 };
 
 struct ModelInfo {

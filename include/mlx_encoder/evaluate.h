@@ -27,6 +27,7 @@ struct EvaluateOptions {
   Activations activations = Activations::float32;  // of both sides; float32 judges the weights alone
   int threads = 0;                                 // of the cpu engine; 0: all cores
   int64_t max_length = 0;                          // tokens; 0: what the model allows
+  bool allow_unknown = false;                      // EncoderOptions::allow_unknown, of both models
   // Names of prompts. Empty: "query", and "document" or "passage", if the model has them, else its default.
   std::string query_prompt, document_prompt;
   Tagging tagging = Tagging::lenient;  // ner

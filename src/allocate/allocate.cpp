@@ -75,6 +75,7 @@ class TargetedConverter {
     const TextRunner original(options_.model, {.engine = EngineKind::cpu,
                                                .activations = Activations::float32,
                                                .threads = options_.threads,
+                                               .allow_unknown = options_.allow_unknown,
                                                .warning = options_.warning});
     output_ = options_.layout == Layout::mlx_embeddings ? Output::sentence : output_of(original.model());
     problem_ = original.model().problem_type;

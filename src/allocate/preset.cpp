@@ -42,7 +42,9 @@ void apply_preset(std::string_view preset, ConvertOptions& options) {
   options.scheme = {Mode::affine, found->low, s.mode == Mode::affine ? s.group_size : 64, s.dtype};
   Scheme higher = options.scheme;
   higher.bits = found->high;
-  const LoadedModel loaded = load_model(options.model, {});
+  const LoadedModel loaded =
+      load_model(options.model, {}, ExpectVectors::yes,
+                 options.allow_unknown ? UnknownTensors::accept : UnknownTensors::refuse);
   const std::vector<allocate::TensorUse> uses =
       allocate::trace(loaded.model, allocate::output_of(loaded.model));
   for (const allocate::TensorUse& t : uses)

@@ -380,7 +380,8 @@ CalibratedWeights calibrate_weights(const std::filesystem::path& model, const Ca
                                     const Warning& warning, const Progress& progress,
                                     const std::filesystem::path& scratch,
                                     const std::filesystem::path& journal) {
-  LoadedModel loaded = load_model(model, {});  // warnings were given by the plan of the conversion
+  // What is unknown was refused, and warnings were given, by the plan of the conversion.
+  LoadedModel loaded = load_model(model, {}, ExpectVectors::yes, UnknownTensors::accept);
   const TextTokenizer tokenizer(Tokenizer::load(model, warning), loaded);
   ThreadPool pool(threads, warning);
   int64_t widest_input = 0;

@@ -13,6 +13,7 @@ EncoderOptions encoder_options(const CompareOptions& options, Activations activa
           .activations = activations,
           .threads = options.threads,
           .max_length = options.max_length,
+          .allow_unknown = options.allow_unknown,
           .warning = warning};
 }
 

@@ -14,6 +14,7 @@ ConversionSource::ConversionSource(const ConvertOptions& options, std::optional<
     : stamp(options.model),
       checkpoint(Checkpoint::open(options.model, warn())),
       model(make_model(checkpoint, warn())) {
+  if (!options.allow_unknown) require_no_unknown_tensors(checkpoint, model);
   if (options.layout == Layout::mlx_embeddings) mlx_embeddings.emplace(model, checkpoint);
   const FileCheck check = options.strict ? FileCheck::content : FileCheck::size;
   for (std::string& change : changes_since_conversion(options.model, check))

@@ -66,6 +66,7 @@ Conversion dequantize_model(const DequantizeOptions& options) {
     ConvertOptions all{.model = options.model,
                        .output = options.output,
                        .scheme = {.dtype = options.dtype ? *options.dtype : stored_dtype(options.model)},
+                       .allow_unknown = options.allow_unknown,
                        .max_shard_size = options.max_shard_size,
                        .strict = options.strict,
                        .if_done = options.if_done,

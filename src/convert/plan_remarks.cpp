@@ -23,6 +23,8 @@ void PlanRemarks::add_to(ConversionPlan& plan, const std::string& folder, Purpos
           fmt::format("{}: {} {}: {}", folder, counted_tensors(names), what, listed(names, kListedNames)));
   };
   warn(carried_over, "not part of the model this version runs, carried over as floats");
+  warn(unknown,
+       "in layers, but not part of the architecture, left out; the results differ from the original's");
   warn(left_out, "without a place in mlx-embeddings, not written");
   warn(
       requantized,

@@ -16,7 +16,7 @@ enum class Purpose { convert, dequantize };
 struct PlanRemarks {
   // Names of tensors: in `fallbacks` by reason and canonical, else as in the source.
   std::map<std::string, std::vector<std::string>> fallbacks;
-  std::vector<std::string> carried_over, left_out, requantized, dequantized, stray, buffers, renamed;
+  std::vector<std::string> carried_over, unknown, left_out, requantized, dequantized, stray, buffers, renamed;
   std::vector<std::string> notes;  // of single tensors
 
   // Adds to plan.warnings, each beginning with `folder`, and to plan.notes.

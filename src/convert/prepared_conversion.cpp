@@ -181,7 +181,8 @@ void PreparedConversion::plan_golden() {
   if (golden_form_ || source_->tokenizer.state != FolderTokenizer::State::loaded) return;
   try {
     golden_form_ =
-        mlxe::golden_form(load_model(options_.model, {}), *source_->tokenizer.tokenizer,
+        mlxe::golden_form(load_model(options_.model, {}, ExpectVectors::yes, UnknownTensors::accept),
+                          *source_->tokenizer.tokenizer,
                           options_.layout == Layout::mlx_embeddings ? WithHeads::no : WithHeads::yes);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::io) throw;

@@ -4,11 +4,13 @@
 
 #include <set>
 #include <string_view>
+#include <utility>
 
 #include "base/wording.h"
 #include "convert/weight_components.h"
 #include "mlx_encoder/error.h"
 #include "models/tied_tensors.h"
+#include "models/unknown_tensors.h"
 
 namespace mlxe {
 namespace {
@@ -51,7 +53,9 @@ const char* role_name(Role role) {
 class TensorPlanner {
  public:
   TensorPlanner(const ConversionSource& source, const Scheme& scheme, Policy& policy)
-      : source_(source), checkpoint_(source.checkpoint), scheme_(scheme), policy_(policy) {}
+      : source_(source), checkpoint_(source.checkpoint), scheme_(scheme), policy_(policy) {
+    for (std::string& name : unknown_tensors(checkpoint_, source.model)) unknown_.insert(std::move(name));
+  }
 
   TensorPlan run() {
     std::set<std::string, std::less<>> claimed;
@@ -168,6 +172,11 @@ class TensorPlanner {
           fmt::format("{}: tied to {}, stored once", tensor.original, original->original));
       return;
     }
+    if (unknown_.contains(tensor.original)) {
+      drop(tensor, "not part of the architecture");
+      plan_.remarks.unknown.push_back(tensor.original);
+      return;
+    }
     if (source_.mlx_embeddings) return leave_out(tensor);
     const StoredWeight stored = checkpoint_.stored(tensor.name);
     Scheme scheme{.dtype = stored.dtype};
@@ -202,6 +211,7 @@ class TensorPlanner {
   const Checkpoint& checkpoint_;
   const Scheme scheme_;
   Policy& policy_;
+  std::set<std::string> unknown_;  // names as in the files; ConvertOptions::allow_unknown
   TensorPlan plan_;
   std::vector<std::string> problems_;
 };

@@ -97,12 +97,14 @@ void check_dense(const SentenceModules& sentence, const std::filesystem::path& f
     }
 }
 
-LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn, ExpectVectors expect) {
+LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn, ExpectVectors expect,
+                       UnknownTensors unknown) {
   if (warn)
     for (const std::string& change : changes_since_conversion(folder, FileCheck::size)) warn(change);
   Checkpoint checkpoint = Checkpoint::open(folder, warn);
   Model model = make_model(checkpoint, warn);
   check_shapes(checkpoint, model.parameters(), warn);
+  if (unknown == UnknownTensors::refuse) require_no_unknown_tensors(checkpoint, model);
   const bool classifies = model.has(Output::text_logits) || model.has(Output::token_logits);
   SentenceModules sentence = read_sentence_modules(folder, warn, classifies ? ExpectVectors::no : expect);
   check_dense(sentence, folder);

@@ -10,6 +10,7 @@
 #include "format/sentence_modules.h"
 #include "models/engine.h"
 #include "models/model.h"
+#include "models/unknown_tensors.h"
 
 namespace mlxe {
 
@@ -27,7 +28,8 @@ struct LoadedModel {
 // Errors: not_found, io, format (all missing or misshapen tensors in one message), unsupported, numeric
 // (check_dense). `expect`: a classifier's folder is read with ExpectVectors::no in any case.
 LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
-                       ExpectVectors expect = ExpectVectors::yes);
+                       ExpectVectors expect = ExpectVectors::yes,
+                       UnknownTensors unknown = UnknownTensors::refuse);
 
 // Files that a tokenizer of the model may be read from, relative to the folder, whether they exist or not.
 std::vector<std::string> tokenizer_files(const LoadedModel& loaded);

@@ -87,7 +87,8 @@ TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions
 
 TextRunner::TextRunner(const FolderStamp& before, const std::filesystem::path& folder,
                        const EncoderOptions& options, std::shared_ptr<ThreadPool> pool)
-    : loaded_(load_model(folder, options.warning, options.embeds ? ExpectVectors::yes : ExpectVectors::no)),
+    : loaded_(load_model(folder, options.warning, options.embeds ? ExpectVectors::yes : ExpectVectors::no,
+                         options.allow_unknown ? UnknownTensors::accept : UnknownTensors::refuse)),
       texts_(Tokenizer::load(folder, options.warning), loaded_, options.max_length, options.warning),
       pool_(pool ? std::move(pool) : std::make_shared<ThreadPool>(options.threads)),
       engine_(make_engine(options, pool_)),

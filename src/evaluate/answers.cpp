@@ -51,6 +51,7 @@ class TaskRun {
                                         .activations = options.activations,
                                         .threads = options.threads,
                                         .max_length = options.max_length,
+                                        .allow_unknown = options.allow_unknown,
                                         .warning = warning()})) {}
 
   Answers answers() {

@@ -24,6 +24,7 @@
 #include "models/mobilebert.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
+#include "models/nearest_architecture.h"
 #include "models/nomic_bert.h"
 #include "models/qwen3.h"
 #include "models/t5.h"
@@ -415,13 +416,22 @@ const Architecture& find_architecture(const Config& config) {
     if (type == a.model_type) return a;
     known += (known.empty() ? "" : ", ") + std::string(a.model_type);
   }
-  throw Error(ErrorCode::unsupported,
-              config.where() + ": \"model_type\" is \"" + type + "\"; this version knows " + known);
+  throw Error(ErrorCode::unsupported, fmt::format("{}: \"model_type\" is {}; this version knows {}",
+                                                  config.where(), printable(type), known));
+}
+
+const Architecture& find_architecture(Checkpoint& checkpoint) {
+  try {
+    return find_architecture(checkpoint.config());
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::unsupported) throw;
+    throw Error(error.code(), fmt::format("{}; {}", error.what(), nearest_architecture(checkpoint)));
+  }
 }
 
 Model make_model(Checkpoint& checkpoint, const Warning& warn) {
   const Config& config = checkpoint.config();
-  const Architecture& architecture = find_architecture(config);
+  const Architecture& architecture = find_architecture(checkpoint);
   checkpoint.canonicalize(architecture.base_prefix, architecture.alias);
   if (const std::string& prefix = checkpoint.foreign_prefix(); warn && !prefix.empty())
     warn(fmt::format(

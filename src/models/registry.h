@@ -33,6 +33,8 @@ std::span<const Architecture> architectures() noexcept;
 
 // Errors: unsupported, listing what is known.
 const Architecture& find_architecture(const Config& config);
+// The same; the error also says which architecture is the nearest. Canonicalizes the checkpoint's names.
+const Architecture& find_architecture(Checkpoint& checkpoint);
 
 // Canonicalizes the checkpoint's names and makes the model its folder describes: the encoder, the pooler, and a
 // classifier or the head of a masked language model where their tensors are there. load_model adds the sentence

@@ -15,7 +15,11 @@ namespace {
 const std::string kNoDigest(64, '0');
 
 EncoderOptions exact(int threads) {
-  return {.engine = EngineKind::cpu, .activations = Activations::float32, .threads = threads};
+  // Of an original: the plan of the conversion refused what is unknown.
+  return {.engine = EngineKind::cpu,
+          .activations = Activations::float32,
+          .threads = threads,
+          .allow_unknown = true};
 }
 
 }  // namespace
