@@ -1,7 +1,8 @@
 // softmax(scale q k^T + bias) v, per text and head.
 //
 // Disentangled terms are products with the rows of a table of positions. A block of queries meets the rows that its
-// distances select, 32 keys meet those of their distances to the block. The products are then gathered.
+// distances select, 32 keys meet those of their distances to the block. Products of distances that have a row of their own
+// are then added side by side; those of distances that share rows are gathered.
 //
 // The keys of a head are packed to tiles once. Then scores, softmax and the weighted sum of the values are
 // computed for one block of queries at a time, while the scores are in cache: 32 queries x 512 keys are 64
@@ -21,12 +22,6 @@ constexpr int64_t kKeys = 32;  // that meet the position queries together
 
 }  // namespace
 
-// Rows [first, first + padded) of a table of positions, as tiles of one head's columns.
-struct CpuOps::PositionTiles {
-  const float* tiles;
-  int64_t first, padded;
-};
-
 // The scores of queries [query, query + queries) and keys [first, last) of a text.
 struct CpuOps::ScoreBlock {
   const float* values;  // of the queries
@@ -44,52 +39,99 @@ const std::vector<int32_t>& CpuOps::position_rows(const Disentangled& d, int64_t
   return rows;
 }
 
-CpuOps::PositionTiles CpuOps::position_tiles(const Tensor& table, const Head& head, float* tiles) const {
-  const int32_t* rows = head.positions->rows;
-  const int64_t panel = kernels_.panel, first = rows[1 - head.tokens];
-  const int64_t count = rows[head.queries - 1] - first + 1;
-  for (int64_t r = 0; r < count; r += panel)
-    kernels_.pack(table.row(first + r) + head.first_column, table.stride(), std::min(panel, count - r),
-                  head.size, tiles + r * head.size);
-  return {tiles, first, up_to_multiple(count, panel)};
+CpuOps::Positions CpuOps::positions(const std::vector<Tensor>& qkv, const AttentionSpec& spec,
+                                    int64_t longest) {
+  const Disentangled& d = *spec.disentangled;
+  const int32_t* rows = position_rows(d, longest).data() + longest - 1;
+  int64_t exact = 0;
+  while (exact + 1 < longest && rows[exact + 1] == rows[0] + exact + 1 &&
+         rows[-exact - 1] == rows[0] - exact - 1)
+    ++exact;
+  const int64_t top = rows[longest - 1], columns = top - rows[1 - longest] + 1, panel = kernels_.panel;
+  Positions p{.keys = {},
+              .queries = {},
+              .top = top,
+              .padded = up_to_multiple(columns, panel),
+              .rows = rows,
+              .exact = exact};
+  const auto tiles = [&](const Tensor& table) {
+    const int64_t size = table.columns() / spec.heads;
+    Tensor packed = workspace_.arena.tensor(spec.heads, p.padded * size);
+    loop(spec.heads, [&](int64_t head, int) {
+      for (int64_t t = 0; t < columns; t += panel)
+        kernels_.pack(table.row(top - t) + head * size, -table.stride(), std::min(panel, columns - t), size,
+                      packed.row(head) + t * size);
+    });
+    return packed;
+  };
+  if (d.content_to_position) p.keys = tiles(qkv[3]);
+  if (d.position_to_content) p.queries = tiles(qkv.back());
+  return p;
 }
 
-int64_t CpuOps::position_products(const float* x, int64_t stride, int64_t count, const PositionTiles& table,
-                                  int64_t low, int64_t high, int64_t size, float* products) const {
-  const int64_t panel = kernels_.panel, begin = (low - table.first) / panel * panel;
-  for (int64_t r = begin; r <= high - table.first; r += panel)
-    kernels_.matmul(x, stride, count, table.tiles + r * size, panel, size, kZeroRow, 0,
-                    products + (r - begin), table.padded, panel);
-  return table.first + begin;
+CpuOps::PositionProducts CpuOps::position_products(const float* x, int64_t ld, int64_t count,
+                                                   const Head& head, const Tensor& table, int64_t low,
+                                                   int64_t high, float* memory) const {
+  const Positions& p = *head.positions;
+  const int64_t panel = kernels_.panel, first = p.column(high) / panel * panel;
+  const int64_t stride = up_to_multiple(p.column(low) + 1 - first, panel);
+  const float* tiles = table.row(head.first_column / head.size);
+  for (int64_t t = 0; t < stride; t += panel)
+    kernels_.matmul(x, ld, count, tiles + (first + t) * head.size, panel, head.size, kZeroRow, 0, memory + t,
+                    stride, panel);
+  return {memory, first, stride};
 }
 
-void CpuOps::add_content_to_position(const Head& head, const PositionTiles& table, const ScoreBlock& block,
-                                     float* products) const {
-  const int32_t* rows = head.positions->rows;
-  const int64_t low = rows[block.query - (block.last - 1)],
-                high = rows[block.query + block.queries - 1 - block.first];
-  const int64_t base =
-      position_products(block.values, block.stride, block.queries, table, low, high, head.size, products);
+void CpuOps::add_content_to_position(const Head& head, const ScoreBlock& block, float* memory) const {
+  const Positions& p = *head.positions;
+  const PositionProducts products = position_products(block.values, block.stride, block.queries, head,
+                                                      *p.keys, block.query - (block.last - 1),
+                                                      block.query + block.queries - 1 - block.first, memory);
   for (int64_t m = 0; m < block.queries; ++m) {
-    const float* terms = products + m * table.padded;
-    float* scores = block.scores + m * block.ld_scores;
-    for (int64_t j = block.first; j < block.last; ++j)
-      scores[j - block.first] += terms[rows[block.query + m - j] - base];
+    const int64_t query = block.query + m;
+    const float* terms = products.values + m * products.stride - products.first;
+    float* scores = block.scores + m * block.ld_scores - block.first;
+    // Keys that are near have columns side by side.
+    const int64_t near = std::clamp(query - p.exact, block.first, block.last);
+    const int64_t far = std::clamp(query + p.exact + 1, near, block.last);
+    for (int64_t j = block.first; j < near; ++j) scores[j] += terms[p.column(query - j)];
+    const float* near_terms = terms + p.column(0) - query;
+    for (int64_t j = near; j < far; ++j) scores[j] += near_terms[j];
+    for (int64_t j = far; j < block.last; ++j) scores[j] += terms[p.column(query - j)];
   }
 }
 
-void CpuOps::add_position_to_content(const Head& head, const Tensor& k, const PositionTiles& table,
-                                     const ScoreBlock& block, float* products) const {
-  const int32_t* rows = head.positions->rows;
+void CpuOps::add_position_to_content(const Head& head, const Tensor& k, const ScoreBlock& block,
+                                     float* memory) const {
+  const Positions& p = *head.positions;
+  const int64_t panel = kernels_.panel;
+  float* tile = memory;
+  memory += kQueries * panel;
   for (int64_t j = block.first; j < block.last; j += kKeys) {
     const int64_t keys = std::min(kKeys, block.last - j);
-    const int64_t low = rows[block.query - (j + keys - 1)], high = rows[block.query + block.queries - 1 - j];
-    const int64_t base = position_products(k.row(head.first_row + j) + head.kv_column, k.stride(), keys,
-                                           table, low, high, head.size, products);
-    for (int64_t m = 0; m < block.queries; ++m) {
-      float* scores = block.scores + m * block.ld_scores + (j - block.first);
-      for (int64_t n = 0; n < keys; ++n)
-        scores[n] += products[n * table.padded + rows[block.query + m - (j + n)] - base];
+    const int64_t low = block.query - (j + keys - 1), high = block.query + block.queries - 1 - j;
+    const PositionProducts products = position_products(
+        k.row(head.first_row + j) + head.kv_column, k.stride(), keys, head, *p.queries, low, high, memory);
+    float* scores = block.scores + (j - block.first);
+    if (std::max(-low, high) > p.exact) {
+      for (int64_t m = 0; m < block.queries; ++m)
+        for (int64_t n = 0; n < keys; ++n)
+          scores[m * block.ld_scores + n] +=
+              products.values[n * products.stride + p.column(block.query + m - (j + n)) - products.first];
+      continue;
+    }
+    // All keys are near: the column of key n for query m is that of n - m, so that a step to the next key is a step of
+    // one row and one column. Packing with this distance of rows turns the products around.
+    const int64_t row = products.stride + 1;
+    const float* last_query = products.values + p.column(high) - products.first;
+    for (int64_t n = 0; n < keys; n += panel) {
+      const int64_t count = std::min(panel, keys - n);
+      kernels_.pack(last_query + n * row, row, count, block.queries, tile);
+      for (int64_t m = 0; m < block.queries; ++m) {
+        const float* terms = tile + (block.queries - 1 - m) * panel;
+        float* sums = scores + m * block.ld_scores + n;
+        for (int64_t i = 0; i < count; ++i) sums[i] += terms[i];
+      }
     }
   }
 }
@@ -126,12 +168,7 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
   std::vector<float> slopes;
   if (spec.alibi) biases = linear_biases(slopes = alibi_slopes(spec.heads), longest);
   std::optional<Positions> positions;
-  if (spec.disentangled) {
-    const Disentangled& d = *spec.disentangled;
-    positions = Positions{.keys = d.content_to_position ? &qkv[3] : nullptr,
-                          .queries = d.position_to_content ? &qkv.back() : nullptr,
-                          .rows = position_rows(d, longest).data() + longest - 1};
-  }
+  if (spec.disentangled) positions = this->positions(qkv, spec, longest);
   const RotaryTable* rotary = spec.rotary ? &workspace_.rotary.at(*spec.rotary, size, longest) : nullptr;
   std::optional<RowNorm> query_norm, key_norm;
   if (spec.norms) query_norm = resolve(spec.norms->query, size), key_norm = resolve(spec.norms->key, size);
@@ -195,23 +232,12 @@ void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tens
   const int64_t seen =  // keys of a block of queries, at most
       std::min(padded, up_to_multiple(head.behind + head.ahead + kQueries, panel) + panel);
   const int64_t made = made_rows ? std::max(panel, kQueries) : 0;
-  // Most rows of a table of positions: of all distances between the text's tokens.
-  const int64_t most_positions =
-      head.positions == nullptr
-          ? 0
-          : up_to_multiple(head.positions->rows[n - 1] - head.positions->rows[1 - n] + 1, panel);
-  float* key_tiles = scratch(slot, padded * head.size + kQueries * seen + made * head.size +
-                                       most_positions * (2 * head.size + kQueries));
+  // Products of a block with a table of positions, and a tile of them.
+  const int64_t position_floats = head.positions == nullptr ? 0 : kQueries * (head.positions->padded + panel);
+  float* key_tiles = scratch(slot, padded * head.size + kQueries * seen + made * head.size + position_floats);
   float* scores = key_tiles + padded * head.size;
   float* made_values = scores + kQueries * seen;
   float* position_memory = made_values + made * head.size;
-  float* products = position_memory + 2 * most_positions * head.size;
-  PositionTiles position_keys{}, position_queries{};
-  if (head.positions != nullptr && head.positions->keys != nullptr)
-    position_keys = position_tiles(*head.positions->keys, head, position_memory);
-  if (head.positions != nullptr && head.positions->queries != nullptr)
-    position_queries =
-        position_tiles(*head.positions->queries, head, position_memory + most_positions * head.size);
   // Rows of queries or keys, normalized and turned, and the distance of two.
   struct Rows {
     const float* values;
@@ -252,9 +278,10 @@ void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tens
         kernels_.matmul(block.values, block.stride, queries, key_tiles + j * head.size, panel, head.size,
                         kZeroRow, 0, scores + (j - first), seen, std::min(panel, last - j));
       const ScoreBlock score_block{block.values, block.stride, i, queries, first, last, scores, seen};
-      if (position_keys.tiles != nullptr) add_content_to_position(head, position_keys, score_block, products);
-      if (position_queries.tiles != nullptr)
-        add_position_to_content(head, k, position_queries, score_block, products);
+      if (head.positions != nullptr && head.positions->keys)
+        add_content_to_position(head, score_block, position_memory);
+      if (head.positions != nullptr && head.positions->queries)
+        add_position_to_content(head, k, score_block, position_memory);
       for (int64_t m = 0; m < queries; ++m) {
         float* row = scores + m * seen;
         const int64_t from = std::max(first, i + m - head.behind),

@@ -113,10 +113,14 @@ class CpuOps {
   // Of a + b; b may be null.
   Tensor layer_norm(const Tensor& a, const Tensor* b, const LayerNorm& norm);
   Tensor affine(const Tensor& a, const Tensor* b, const LayerNorm& norm);
-  // The disentangled terms of one attention. Tables: null if the attention has not that term.
+  // The disentangled terms of one attention. A table of positions is turned around, so that its columns ascend with the
+  // keys: column t is row `top` - t.
   struct Positions {
-    const Tensor *keys, *queries;
+    std::optional<Tensor> keys, queries;  // [heads, padded columns * size]: tiles; none without that term
+    int64_t top, padded;
     const int32_t* rows;  // the table row of each distance from a key to a query; rows[0]: of distance 0
+    int64_t exact;        // up to this distance, on either side, each distance has a row of its own
+    int64_t column(int64_t distance) const noexcept { return top - rows[distance]; }
   };
   // One head of keys and values of one text, and the `count` consecutive heads of queries that read it.
   struct Head {
@@ -138,17 +142,20 @@ class CpuOps {
   Tensor linear_biases(const std::vector<float>& slopes, int64_t longest);
   // The table row of each distance from -(longest - 1) to longest - 1.
   const std::vector<int32_t>& position_rows(const Disentangled& d, int64_t longest);
+  Positions positions(const std::vector<Tensor>& qkv, const AttentionSpec& spec, int64_t longest);
   void attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot);
-  struct PositionTiles;
   struct ScoreBlock;
-  PositionTiles position_tiles(const Tensor& table, const Head& head, float* tiles) const;
-  // x: rows of `stride` floats. Returns the first table row of `products`.
-  int64_t position_products(const float* x, int64_t stride, int64_t count, const PositionTiles& table,
-                            int64_t low, int64_t high, int64_t size, float* products) const;
-  void add_content_to_position(const Head& head, const PositionTiles& table, const ScoreBlock& block,
-                               float* products) const;
-  void add_position_to_content(const Head& head, const Tensor& k, const PositionTiles& table,
-                               const ScoreBlock& block, float* products) const;
+  // Products of rows with the columns [first, first + stride) of a table of positions.
+  struct PositionProducts {
+    const float* values;
+    int64_t first, stride;
+  };
+  // x: `count` rows with the distance `ld`. The columns are at least those of the distances [low, high].
+  PositionProducts position_products(const float* x, int64_t ld, int64_t count, const Head& head,
+                                     const Tensor& table, int64_t low, int64_t high, float* memory) const;
+  void add_content_to_position(const Head& head, const ScoreBlock& block, float* memory) const;
+  void add_position_to_content(const Head& head, const Tensor& k, const ScoreBlock& block,
+                               float* memory) const;
   void weigh(float* scores, int64_t n, float factor, const float* bias);
 
   const Weight& weight(WeightId id) const;
