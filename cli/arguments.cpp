@@ -18,7 +18,8 @@ namespace mlxe::cli {
 namespace {
 
 // Arguments whose values are texts: they may be empty, and may look like an option.
-constexpr std::string_view kTexts[] = {"text", "query", "--pair", "--prompt"};
+constexpr std::string_view kTexts[] = {"text",     "query",      "prompt",   "--pair",
+                                       "--prompt", "--question", "--context"};
 
 // A zero byte beside a value keeps CLI11 from reading more into it. It is removed when the value is checked.
 // (No argument of a program contains a zero byte.)

@@ -19,6 +19,8 @@ void add_classify(CLI::App& app, Run& run);
 void add_zero_shot(CLI::App& app, Run& run);
 void add_tag(CLI::App& app, Run& run);
 void add_fill_mask(CLI::App& app, Run& run);
+void add_qa(CLI::App& app, Run& run);
+void add_choose(CLI::App& app, Run& run);
 void add_rerank(CLI::App& app, Run& run);
 void add_similarity(CLI::App& app, Run& run);
 void add_tokenize(CLI::App& app, Run& run);

@@ -60,7 +60,9 @@ nlohmann::json families(const std::vector<std::string>& folders) {
   for (const Architecture& a : architectures()) {
     nlohmann::json heads = nlohmann::json::object();
     for (const auto& [output, module] : {std::pair(Output::text_logits, a.sequence_classification),
-                                         std::pair(Output::token_logits, a.token_classification)})
+                                         std::pair(Output::token_logits, a.token_classification),
+                                         std::pair(Output::span_logits, a.question_answering),
+                                         std::pair(Output::choice_logits, a.multiple_choice)})
       if (module != nullptr) heads[entry(output).name] = module;
     if (a.masked_head != nullptr) heads[entry(Output::chosen_logits).name] = "";
     heads[entry(Output::sentence).name] = "";

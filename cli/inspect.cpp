@@ -66,6 +66,7 @@ nlohmann::json to_json(const Inspection& in, const std::string& folder) {
           {"bytes_at_8_bits", in.bytes_at_8_bits ? nlohmann::json(in.bytes_at_8_bits) : nlohmann::json()},
           {"mode_at_8_bits", in.bytes_at_8_bits ? nlohmann::json(name(in.mode_at_8_bits)) : nlohmann::json()},
           {"components", components},
+          {"heads", in.heads},
           {"readers", readers},
           {"unknown_keys", in.unknown_keys},
           {"changes", in.changes},
@@ -102,6 +103,7 @@ void print(const Inspection& in, const InspectArguments& o) {
         "  {:<13} {:>10.2f} MiB  {:>5.1f} %  {:>6.2f} bits a weight\n", c.component, mib(c.bytes),
         in.bytes ? 100.0 * static_cast<double>(c.bytes) / static_cast<double>(in.bytes) : 0.0,
         c.parameters ? 8.0 * static_cast<double>(c.bytes) / static_cast<double>(c.parameters) : 0.0);
+  if (!in.heads.empty()) std::cout << fmt::format("\nheads: {}\n", fmt::join(in.heads, ", "));
   std::cout << "\nreaders\n";
   for (const ReaderVerdict& r : in.readers) {
     std::cout << fmt::format("  {:<15} {}\n", r.reader, r.loads ? "loads it" : "does not load it");

@@ -2,14 +2,45 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <utility>
 
 #include "arguments.h"
 #include "command.h"
+#include "format/json_file.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe::cli {
+
+std::string CellRow::text_of(const std::string& column) const {
+  const auto& cell = cells_.at(column);
+  if (!cell.is_string())
+    throw Error(ErrorCode::format, fmt::format("{}: {} is not a string", where_, printable(column)));
+  return cell.get<std::string>();
+}
+
+std::optional<std::string> CellRow::text(std::span<const char* const> columns) const {
+  for (const char* column : columns)
+    if (has(column)) return text_of(column);
+  return std::nullopt;
+}
+
+std::vector<std::string> CellRow::list(const std::string& column) const {
+  const auto& cell = cells_.at(column);
+  if (!cell.is_array() || !std::ranges::all_of(cell, [](const auto& text) { return text.is_string(); }))
+    throw Error(ErrorCode::format, fmt::format("{}: {} is not a list of strings", where_, printable(column)));
+  return cell.get<std::vector<std::string>>();
+}
+
+std::vector<std::string> CellRow::numbered(std::string_view prefix) const {
+  std::vector<std::string> texts;
+  for (const auto& [column, cell] : cells_.items())
+    if (column.size() > prefix.size() && column.starts_with(prefix) &&
+        column.find_first_not_of("0123456789", prefix.size()) == column.npos)
+      texts.push_back(text_of(column));
+  return texts;
+}
 
 void TextSource::add_to(CLI::App& command) {
   command.add_option("text", arguments, "Texts");
@@ -22,25 +53,47 @@ std::string TextSource::where() const {
   return input == "-" ? "standard input" : input;
 }
 
-void TextSource::read_rows(const std::vector<std::string>& columns, const Warning& warning,
-                           const std::function<void(TextRow)>& take) const {
+bool TextSource::from_arguments() const {
   if (input.empty()) {
     if (arguments.empty())
       throw Error(ErrorCode::usage, "no texts were given; add texts or --input FILE (- for standard input)");
     if (!format.empty())
       throw Error(ErrorCode::usage,
                   "--input-format applies to a file of texts; add --input FILE, or leave it out");
+    return true;
+  }
+  if (!arguments.empty())
+    throw Error(ErrorCode::usage, "texts were given both as arguments and with --input; give one of the two");
+  return false;
+}
+
+void TextSource::read_rows(const std::vector<std::string>& columns, const Warning& warning,
+                           const std::function<void(TextRow)>& take) const {
+  if (from_arguments()) {
     for (size_t i = 0; i < arguments.size(); ++i)
       take({{arguments[i], std::nullopt}, std::vector<std::optional<std::string>>(columns.size()), i + 1});
     return;
   }
-  if (!arguments.empty())
-    throw Error(ErrorCode::usage, "texts were given both as arguments and with --input; give one of the two");
-
   if (input == "-")
     read_text_rows(std::cin, format.empty() ? "txt" : format, where(), columns, take, warning);
   else
     read_text_rows(std::filesystem::path(input), format, columns, take, warning);
+}
+
+void TextSource::read_cells(const std::function<void(const CellRow&)>& take) const {
+  if (from_arguments()) {
+    for (size_t i = 0; i < arguments.size(); ++i)
+      take(CellRow({i + 1, {{"text", arguments[i]}}}, fmt::format("text {}", i + 1)));
+    return;
+  }
+  const auto take_row = [&](const Row& row) {
+    take(CellRow(row, fmt::format("{}: line {}", where(), row.line)));
+    return true;
+  };
+  if (input == "-")
+    mlxe::read_rows(std::cin, where(), row_format(where(), format.empty() ? "txt" : format), take_row);
+  else
+    mlxe::read_rows(std::filesystem::path(input), format, take_row);
 }
 
 void TextSource::read(size_t size, const Warning& warning,

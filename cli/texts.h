@@ -4,18 +4,45 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "command.h"
 #include "encoder/text_batches.h"
 #include "mlx_encoder/encoder.h"
+#include "texts/row_file.h"
 #include "texts/text_file.h"
 
 namespace mlxe::cli {
 
 // Most texts in memory at a time: whole windows of a run.
 inline constexpr size_t kWindow = 2 * kResultBatches.window;
+
+// A row with cells of several kinds, for commands that take more than a text and its pair.
+class CellRow {
+ public:
+  CellRow(const Row& row, std::string where) : cells_(row.cells), where_(std::move(where)) {}
+
+  const std::string& where() const { return where_; }  // for messages: "questions.tsv: line 3", "text 2"
+  // Errors of the others: format (a cell of another type).
+  bool has(std::string_view column) const { return cells_.contains(column); }
+  // The first of the columns that is there.
+  std::optional<std::string> text(std::span<const char* const> columns) const;
+  std::vector<std::string> list(const std::string& column) const;  // of strings
+  std::vector<std::string> numbered(
+      std::string_view prefix) const;  // choice1, choice2, ..., in the row's order
+
+ private:
+  std::string text_of(const std::string& column) const;
+
+  const nlohmann::ordered_json& cells_;
+  std::string where_;
+};
 
 // Formats: src/texts/text_file.h; standard input: --input-format, else lines.
 struct TextSource {
@@ -32,9 +59,15 @@ struct TextSource {
   void read_rows(const std::vector<std::string>& columns, const Warning& warning,
                  const std::function<void(TextRow)>& take) const;
 
+  // Calls `take` with the rows in order; an argument is a row with the cell "text". Errors: as read_rows.
+  void read_cells(const std::function<void(const CellRow&)>& take) const;
+
   // Calls `window` with the texts in order, up to `size` at a time.
   void read(size_t size, const Warning& warning,
             const std::function<void(std::vector<TextInput>)>& window) const;
+
+ private:
+  bool from_arguments() const;  // else from `input`; errors: usage (both, none)
 };
 
 // Of a command that takes no pairs. `first_text`: the number of the texts before these. Errors: usage (a pair).

@@ -12,6 +12,7 @@ the prompt "query", with `pool_from` [B] if poolings leave it out). Results, flo
     layers.N       [T, D]   after the embeddings (0) and after each layer, of the "" group; of BART the encoder's, then
                             those of the decoder's layers
     pooler         [B, D]   logits, probabilities [B, labels]   sentence [B, D']   token_logits [T, labels]
+    span_logits    [T, 2]   choice_logits  [B, 1]
     chosen_logits  [C, vocabulary]   of the tokens `chosen` [C]: the masks of "", the first and last tokens of "texts."
 Every result is computed on the folder as saved, each text alone, in float32, and then checked: a padded batch gives
 the same within BATCH_TOLERANCE, float64 arithmetic within FLOAT64_TOLERANCE (relative to the largest value).
@@ -32,7 +33,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 from transformers import (AutoConfig, AutoModel, AutoModelForSequenceClassification,
-                          AutoModelForMaskedLM, AutoModelForTokenClassification, AutoTokenizer)
+                          AutoModelForMaskedLM, AutoModelForMultipleChoice, AutoModelForQuestionAnswering,
+                          AutoModelForTokenClassification, AutoTokenizer)
 
 import jina_bert
 import tiny_tokenizers
@@ -71,10 +73,11 @@ def fill(model, seed):
                 gain = 1.5 if "encoder_attn" in name else 0.6
             elif name.endswith(("SelfAttention.q.weight", "SelfAttention.k.weight")):
                 gain = 0.3  # the scores are not scaled
-            elif name in ("classifier.weight", "classifier.out_proj.weight", "classification_head.out_proj.weight"):
+            elif name in ("classifier.weight", "classifier.out_proj.weight", "classification_head.out_proj.weight",
+                          "qa_outputs.weight"):
                 gain = 3.0  # probabilities that are far from equal
             value *= gain / np.sqrt(tensor.shape[1])
-            if not any(part in name for part in ("pooler", "classifi")):  # there it would saturate the tanh
+            if not any(part in name for part in ("pooler", "classifi", "qa_outputs")):  # there it would saturate the tanh
                 value[:, random.integers(tensor.shape[1])] *= 4
         elif tensor.ndim == 3:  # of a convolution
             value /= np.sqrt(tensor.shape[1] * tensor.shape[2])
@@ -188,8 +191,12 @@ def run(model, texts, batches):
     """{result: matrix}; `batches` lists which texts run together."""
     collected = {}
     for batch in batches:
+        inputs = inputs_of(model.config, texts, batch)
+        chooses = type(model).__name__.endswith("ForMultipleChoice")
+        if chooses:  # one choice to each prompt
+            inputs = {name: value.unsqueeze(1) for name, value in inputs.items()}
         with torch.no_grad():
-            out = model(**inputs_of(model.config, texts, batch), output_hidden_states=True)
+            out = model(**inputs, output_hidden_states=True)
             if "decoder_hidden_states" in out:  # the first are embeddings
                 layers = [*out.encoder_hidden_states, *out.decoder_hidden_states[1:]]
             else:
@@ -205,6 +212,12 @@ def run(model, texts, batches):
         if type(model).__name__.endswith("ForMaskedLM"):
             kept = [out.logits[row, model.chosen(texts[i][0])] for row, i in enumerate(batch)]
             collected.setdefault("chosen_logits", []).append(torch.cat(kept))
+        elif "start_logits" in out:
+            spans = torch.stack([out.start_logits, out.end_logits], -1)
+            collected.setdefault("span_logits", []).append(
+                torch.cat([spans[row, : len(texts[i][0])] for row, i in enumerate(batch)]))
+        elif chooses:
+            collected.setdefault("choice_logits", []).append(out.logits)
         elif "logits" in out and out.logits.ndim == 3:
             kept = [out.logits[row, : len(texts[i][0])] for row, i in enumerate(batch)]
             collected.setdefault("token_logits", []).append(torch.cat(kept))
@@ -279,8 +292,7 @@ def golden_of(folder, lengths, seed, make=AutoModel):
     texts = [tokenized(tokenizer, t) for t in tiny_tokenizers.TEXTS]
     assert max(len(ids) for ids, _ in texts) == limit
     ends = None if mask is None else lambda ids: sorted({0, len(ids) - 1})
-    add("texts.", texts, lambda name: name in ("logits", "probabilities", "token_logits", "chosen_logits"),
-        not is_classifier, chosen=ends)
+    add("texts.", texts, lambda name: name == "probabilities" or name.endswith("logits"), not is_classifier, chosen=ends)
     if mask is not None:
         write_fills(folder, tokenizer)
     if st:  # the path a user takes gives the same
@@ -294,6 +306,13 @@ def golden_of(folder, lengths, seed, make=AutoModel):
         encoded = st.encode(tiny_tokenizers.TEXTS, prompt_name="query", convert_to_tensor=True,
                             show_progress_bar=False)
         assert (encoded - golden.tensors["query.sentence"]).abs().max() <= 2e-6 * encoded.abs().max(), folder
+    if make in (AutoModelForQuestionAnswering, AutoModelForMultipleChoice):
+        pairs = [tokenized(tokenizer, a, b) for a, b in tiny_tokenizers.PAIRS]
+        add("pairs.", pairs, lambda name: name.endswith("logits"), False)
+    if make is AutoModelForQuestionAnswering:
+        write_answers(folder)
+    if make is AutoModelForMultipleChoice:
+        write_choices(folder, single, tokenizer)
     if make is AutoModelForSequenceClassification:
         pairs = [tokenized(tokenizer, a, b) for a, b in tiny_tokenizers.PAIRS]
         add("pairs.", pairs, lambda name: name in ("logits", "probabilities"), False)
@@ -334,6 +353,75 @@ def write_fills(folder, tokenizer):
     cases = [dict(text=text, masks=fills(text, top_k=6)) for text in texts]  # the sixth only shows its distance
     cases.append(dict(text=texts[0], targets=TARGETS, masks=fills(texts[0], targets=TARGETS)))
     (folder / "fill_mask.json").write_text(json.dumps(cases, ensure_ascii=False) + "\n")
+
+
+HARBOUR = ("The harbour café opens at 12,5 degrees — naïve tourists ask twice. Take the second road along the river, then "
+           "ask the River pilot! The warm piano sat on the ferry. 渡し船 left early, and the river was late. Some bread, "
+           "the harbour, the harbourside; bread again? ")
+SHORT_CONTEXT = "Café au lait — the second road, naïve and warm, along the river."
+QUESTIONS = [  # contexts and options of the pipeline; a model of 40 positions has windows of 40 tokens that share 20
+    ("Where is the road?", SHORT_CONTEXT, {}),
+    ("Where is the road?", SHORT_CONTEXT, dict(top_k=5)),
+    ("Where is the road?", SHORT_CONTEXT, dict(top_k=6, align_to_words=False)),
+    ("What left early?", HARBOUR, dict(top_k=4)),
+    ("What left early?", HARBOUR, dict(top_k=4, handle_impossible_answer=True)),
+    ("Where is the road?", SHORT_CONTEXT, dict(top_k=14, handle_impossible_answer=True, max_answer_len=2)),
+    ("What left early?", HARBOUR, dict(top_k=14, handle_impossible_answer=True, max_answer_len=1, max_seq_len=24,
+                                      doc_stride=5)),
+    ("What left early?", HARBOUR + HARBOUR.upper(), dict(top_k=3, max_seq_len=24, doc_stride=5, max_answer_len=3)),
+    ("What left early?", HARBOUR, dict(doc_stride=0, top_k=2, align_to_words=False)),
+    # the question has more tokens than max_question_len, which a fast tokenizer does not read
+    ("The river, the bread?", SHORT_CONTEXT, dict(max_question_len=2, top_k=2)),
+]
+
+
+def write_answers(folder):
+    """What the question-answering pipeline answers. No rank in it may be a toss-up."""
+    import transformers.pipelines.question_answering as module
+
+    def is_clear(scores):
+        return all(a > b * (1 + 1e-4) for a, b in zip(scores, scores[1:]) if a > 0)
+
+    def decode(start, end, top_k, *rest, original=module.decode_spans):
+        best = sorted(original(start, end, top_k + 1, *rest)[2], reverse=True)
+        assert len(best) <= top_k or is_clear(best[-2:]), f"{folder.name}: which spans are candidates is a toss-up"
+        return original(start, end, top_k, *rest)
+
+    def ranked(answers, **order):
+        answers = sorted(answers, **order)
+        assert is_clear([a["score"] for a in answers[:options.get("top_k", 1) + 1]]), f"{folder.name}: ranks are a toss-up"
+        return answers
+
+    ask, original = transformers.pipeline("question-answering", model=str(folder), device="cpu"), module.decode_spans
+    module.decode_spans, module.sorted = decode, ranked
+    cases = []
+    for question, context, options in QUESTIONS:
+        found = ask(question=question, context=context, **options)
+        found = found if isinstance(found, list) else [found]
+        assert all(a["score"] > 0 for a in found)
+        cases.append(dict(question=question, context=context, options=options, answers=[
+            dict(score=round(a["score"], 9), begin=a["start"], end=a["end"], text=a["answer"]) for a in found]))
+    module.decode_spans = original
+    del module.sorted
+    (folder / "answers.json").write_text(json.dumps(cases, ensure_ascii=False) + "\n")
+
+
+CHOICES = [
+    ("The ferry left early because", ["the river was late.", "of bread.", "a naïve café sat on the piano, twice"]),
+    ("Take the second road.", ["Along the river?", "渡し船"]),
+    (HARBOUR, ["bread", "the harbourside", "bread again and again, the river"]),  # truncated
+]
+
+
+def write_choices(folder, model, tokenizer):
+    cases = []
+    for prompt, choices in CHOICES:
+        inputs = tokenizer([prompt] * len(choices), choices, truncation=True, padding=True, return_tensors="pt")
+        with torch.no_grad():
+            logits = model(**{name: value.unsqueeze(0) for name, value in inputs.items()}).logits[0]
+        cases.append(dict(prompt=prompt, choices=choices, logits=[round(v, 7) for v in logits.tolist()],
+                          scores=[round(v, 9) for v in logits.softmax(-1).tolist()]))
+    (folder / "choices.json").write_text(json.dumps(cases, ensure_ascii=False) + "\n")
 
 
 # ---- the folders
@@ -494,6 +582,14 @@ def ner(kind):
 
 def masked(kind, lengths=SHORT, **options):
     return plain(kind, lengths, AutoModelForMaskedLM, **options)
+
+
+def answerer(kind, **options):
+    return plain(kind, SHORT, AutoModelForQuestionAnswering, num_hidden_layers=1, **options)
+
+
+def chooser(kind, **options):
+    return plain(kind, SHORT, AutoModelForMultipleChoice, num_hidden_layers=1, **options)
 
 
 def with_tied_copies(folder):
@@ -659,6 +755,13 @@ FOLDERS = {
                                   classifier_bias=True, classifier_activation="silu"),
     "deberta_mlm": masked("deberta", num_hidden_layers=1),
     "deberta_v2_mlm": masked("deberta-v2", num_hidden_layers=1, embedding_size=16),
+    "bert_qa": answerer("bert"),
+    "roberta_qa": answerer("roberta"),
+    "albert_qa": answerer("albert", embedding_size=32),
+    "modernbert_qa": answerer("modernbert"),
+    "bert_choice": chooser("bert"),
+    "roberta_choice": chooser("roberta"),
+    "electra_choice": chooser("electra", embedding_size=32),
     "bert_ner": ner("bert"),
     "distilbert_ner": ner("distilbert"),
     "roberta_ner": plain("roberta", SHORT, AutoModelForTokenClassification, **TAGS),

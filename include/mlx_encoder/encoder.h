@@ -62,6 +62,8 @@ struct ModelInfo {
   std::vector<std::string> labels;        // of the classifier, by index; empty without one
   std::vector<std::string> token_labels;  // of the token classifier, by index; empty without one
   std::string mask_token;  // for fill_mask(), as texts write it; empty without the head or such a token
+  bool answers = false;    // has the head of answer()
+  bool chooses = false;    // has the head of choose()
   std::map<std::string, std::string> prompts;  // name -> text put before a text
   std::string default_prompt;  // name, or empty; of classify() in a CrossEncoder, else of embed()
   std::string engine, engine_variant;
@@ -124,8 +126,14 @@ struct ClassifyOptions {
 
 struct Prediction {
   int64_t best = 0;           // index of the highest score
-  std::vector<float> scores;  // ModelInfo::score_function of the logits
+  std::vector<float> scores;  // ModelInfo::score_function of the logits; of choose(), their softmax
   std::vector<float> logits;
+};
+
+// A prompt, and texts that may follow or answer it.
+struct ChoiceInput {
+  std::string prompt;
+  std::vector<std::string> choices;
 };
 
 struct RerankOptions {
@@ -180,6 +188,38 @@ struct MaskFill {
 struct FilledMask {
   int32_t position = 0;  // of the mask among the text's tokens, special ones included
   std::vector<MaskFill> fills;
+};
+
+// A question, and the text that the answer is a part of.
+struct Question {
+  std::string question, context;
+};
+
+// The options of transformers' question-answering pipeline, with its defaults. (Its max_question_len has no effect on a
+// fast tokenizer: a question is never cut.)
+struct AnswerOptions {
+  int64_t top_k = 1;            // most answers to a question
+  int64_t max_answer_len = 15;  // most tokens of an answer
+  // Most tokens of a window: the question, a part of the context, special tokens. Default: 384, or the model's limit if
+  // that is lower.
+  std::optional<int64_t> max_seq_len = {};
+  // A longer context runs in several windows; neighbours share this many tokens of it. Default: 128, or half of
+  // max_seq_len if that is lower.
+  std::optional<int64_t> doc_stride = {};
+  bool handle_impossible_answer = false;  // the empty answer is one of the answers, with the score of none
+  bool align_to_words = true;    // answers begin and end with words, as the tokenizer splits the context
+  size_t first_text = 0;         // as in EmbedOptions
+  Progress progress;             // in questions
+  CallReport* report = nullptr;  // filled by the call
+};
+
+// A part of a context.
+struct Answer {
+  // Probability of its first token times that of its last, each a softmax over the context's part in a window and the
+  // class token. Answers whose texts differ only in case are one, with the sum of their scores.
+  float score = 0;
+  int32_t begin = 0, end = 0;  // code points of the context; 0, 0: there is no answer
+  std::string text;            // empty: there is no answer
 };
 
 // How tokens become entities, as in transformers' token-classification pipeline for a tokenizer that marks
@@ -264,6 +304,18 @@ class Encoder {
   // truncation cut off), usage (top_k below 1; targets without a token).
   std::vector<std::vector<FilledMask>> fill_mask(std::span<const std::string> texts,
                                                  const FillMaskOptions& options = {}) const;
+
+  // The best answers to each question, the best first, as transformers' question-answering pipeline finds them; spans
+  // whose probability is 0 are left out. Nothing is truncated. Needs a question answering head, else unsupported.
+  // Errors: usage (an option out of range; a question that leaves a window no more of the context than doc_stride),
+  // format (an empty question or context), and those of classify().
+  std::vector<std::vector<Answer>> answer(std::span<const Question> questions,
+                                          const AnswerOptions& options = {}) const;
+
+  // How well each choice fits its prompt: a prompt and a choice run as a pair. Needs a multiple choice head, else
+  // unsupported. Errors: usage (a prompt without choices), and those of classify().
+  std::vector<Prediction> choose(std::span<const ChoiceInput> prompts,
+                                 const ClassifyOptions& options = {}) const;
 
   Tokens tokenize(const TextInput& text) const;
 

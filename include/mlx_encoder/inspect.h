@@ -53,6 +53,7 @@ struct Inspection {
   Mode mode_at_8_bits = Mode::affine;     // int8 if no group fits matrices that int8 can store
   std::vector<InspectedTensor> tensors;   // in the order of the files
   std::vector<ComponentSize> components;  // largest first
+  std::vector<std::string> heads;  // what mlx-encoder computes besides token vectors: "pooler", "logits", ...
   std::vector<ReaderVerdict> readers;
   std::vector<std::string> unknown_keys;  // keys of config.json that nothing uses
   // Files that are not as mlx_encoder.json records them; see changed_files().

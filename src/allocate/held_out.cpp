@@ -21,7 +21,7 @@ std::vector<Matrix> outputs(const TextRunner& runner, const std::vector<Sequence
     const RunResult found = runner.run(request);
     for (size_t i = 0; i < batch.size(); ++i) {
       const auto text = static_cast<int64_t>(i);
-      if (output == Output::token_logits)
+      if (entry(output).rows == OutputRows::tokens)
         result[batch[i]] = rows_of(found[output], request.batch.offsets[i], request.batch.length(text));
       else
         result[batch[i]] = rows_of(found[output], text, 1);

@@ -55,9 +55,7 @@ void add_op(Uses& uses, const Plan& plan, const PlanOp& op, int stage) {
 }  // namespace
 
 Output output_of(const Model& model) noexcept {
-  for (const Output o : {Output::text_logits, Output::token_logits})
-    if (model.has(o)) return o;
-  return Output::sentence;
+  return model.task_logits().value_or(Output::sentence);
 }
 
 const char* name(MatrixRole role) noexcept {

@@ -8,10 +8,10 @@
 
 namespace mlxe::allocate {
 
-// Means over the rows of an output: texts, or the tokens of a token classifier.
+// Means over the rows of an output: texts or tokens.
 struct OutputCost {
-  // Of vectors: 1 - cosine. Of logits: KL(original || changed), summed over labels if multi-label. Of a regression:
-  // the squared difference.
+  // Of vectors: 1 - cosine. Of logits: KL(original || changed), summed over labels if multi-label. Of a regression, and
+  // of logits of no classes: the squared difference.
   double cost = 0;
   double flips = 0;  // share of rows whose label changes; 0 without labels
   int64_t rows = 0;

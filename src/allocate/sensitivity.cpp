@@ -69,7 +69,7 @@ Sensitivity measure_sensitivity(const SensitivityOptions& options) {
       allocate::spread(tokenize_both(original, original, options.texts, pairs_of(output), options.warning),
                        options.most_tokens);
   Sensitivity result{.metric = allocate::cost_name(output, original.model().problem_type),
-                     .rows = output == Output::token_logits ? "tokens" : "texts",
+                     .rows = entry(output).rows == OutputRows::tokens ? "tokens" : "texts",
                      .labels = allocate::has_labels(output, original.model().problem_type),
                      .texts = static_cast<int64_t>(sequences.size())};
   for (const Sequence& s : sequences) result.tokens += static_cast<int64_t>(s.ids.size());

@@ -36,7 +36,7 @@ uint64_t matrix_bytes(const Checkpoint& checkpoint, const Plan& plan) {
 // The results to compute for each batch.
 RunRequest wanted(const Model& model, bool first_token, const std::filesystem::path& folder) {
   if (!first_token) return {.wanted = {Output::hidden}};
-  for (const Output o : {Output::text_logits, Output::pooled})
+  for (const Output o : {Output::text_logits, Output::choice_logits, Output::pooled})
     if (model.plan.first_tokens.output(o) != kNoValue) return {.wanted = {o}};
   throw Error(ErrorCode::usage,
               fmt::format("{}: has neither a classifier nor a pooler that reads the first token alone; leave "

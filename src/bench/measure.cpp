@@ -25,11 +25,11 @@ class Measuring {
   Measuring(const std::filesystem::path& folder, std::span<const TextInput> texts,
             const MeasureOptions& options)
       : options_(options), texts_(texts.begin(), texts.end()), runner_(folder, options.encoder) {
-    const bool classifies = runner_.model().has(Output::text_logits);
-    job_.wanted = {classifies ? Output::text_logits : Output::sentence};
+    const bool pairs = runner_.model().reads_pairs();
+    job_.wanted = {pairs ? *runner_.model().task_logits() : Output::sentence};
     job_.rules.prompt =
-        runner_.texts().default_prompt(classifies ? PromptUse::classification : PromptUse::embedding);
-    if (classifies) return;
+        runner_.texts().default_prompt(pairs ? PromptUse::classification : PromptUse::embedding);
+    if (pairs) return;
     // An embedding model makes one vector of each text of a pair.
     for (size_t i = 0, n = texts_.size(); i < n; ++i)
       if (texts_[i].pair) texts_.push_back({*std::exchange(texts_[i].pair, std::nullopt), std::nullopt});

@@ -56,7 +56,7 @@ class Calibrator : public Fitter {
     if (!due.empty()) later_uses_ = moments_of_later_uses(plan, due, original_, batch, scratch, pool_);
     CalibrationOps ops(original_, changed_, batch, scratch, pool_, *this);
     CalibrationOps::Tensor hidden;
-    const std::vector<int32_t> token_of_head = token_read_by(plan, Output::text_logits, batch);
+    const std::vector<int32_t> token_of_head = token_read_by(plan, loaded_.model.task_logits(), batch);
     int64_t layer = 0;
     run_plan(ops, plan, plan.whole, batch, {Output::layers, Output::hidden},
              [&](Output output, const CalibrationOps::Tensor& x) {
@@ -64,8 +64,8 @@ class Calibrator : public Fitter {
                if (output == Output::layers && ++layer == plan.layers() && !token_of_head.empty())
                  ops.weigh_tokens(batch, token_of_head, kTokenShare);
              });
-    for (const Output head :
-         {Output::text_logits, Output::token_logits, Output::pooled, Output::chosen_logits}) {
+    for (const Output head : {Output::text_logits, Output::token_logits, Output::span_logits,
+                              Output::choice_logits, Output::pooled, Output::chosen_logits}) {
       if (!plan.has(head)) continue;
       if (head == Output::pooled) ops.weigh_tokens(batch, batch.first_rows(), kTokenShare);
       if (head == Output::chosen_logits) ops.weigh_tokens_alike();
@@ -81,12 +81,15 @@ class Calibrator : public Fitter {
   // Weight of a token, as a share of its text, if it is the only one of the last layer that a head reads.
   static constexpr float kTokenShare = 0.5f;
 
-  // The row of the only token of each text that the output reads of the last layer. Empty: it reads others.
-  static std::vector<int32_t> token_read_by(const Plan& plan, Output output, const Batch& batch) {
-    if (plan.first_tokens.output(output) != kNoValue)
+  // The row of the only token of each text that the output reads of the last layer. Empty: it reads others, or there is
+  // no output.
+  static std::vector<int32_t> token_read_by(const Plan& plan, std::optional<Output> output,
+                                            const Batch& batch) {
+    if (!output) return {};
+    if (plan.first_tokens.output(*output) != kNoValue)
       return {batch.first_rows().begin(), batch.first_rows().end()};
     const bool reads_end = std::ranges::any_of(plan.whole.ops, [&](const PlanOp& op) {
-      return op.kind == OpKind::take_end && op.wanted_by.contains(output);
+      return op.kind == OpKind::take_end && op.wanted_by.contains(*output);
     });
     return reads_end ? end_rows(batch, plan.end_id) : std::vector<int32_t>();
   }

@@ -234,8 +234,7 @@ Batch tokenize(const Calibration& wanted, const Model& model, const TextTokenize
   const std::optional<int32_t> unk = tokenizer.tokenizer().special_ids().unk;
   const int64_t most = most_tokens(widest_input);
 
-  Inputs inputs =
-      inputs_of(calibration.texts, model.has(Output::text_logits) ? Pairs::together : Pairs::apart, warn);
+  Inputs inputs = inputs_of(calibration.texts, model.reads_pairs() ? Pairs::together : Pairs::apart, warn);
   if (!inputs.texts.empty()) check_inputs(inputs.texts, model, warn);
   if (calibration.limit > 0 && calibration.limit < inputs.texts.size()) {
     Inputs some;

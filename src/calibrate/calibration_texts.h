@@ -27,7 +27,7 @@ inline constexpr double kBuiltInShare = 1.0 / 3;
 
 // Takes calibration.limit texts, or as many as most_tokens() hold, spread evenly over all given texts. Built-in texts,
 // if mixed in, fill the rest and have at least kBuiltInShare; built-in lines that the vocabulary does not cover are
-// left out. A pair counts as two texts if the model has no classifier. A built-in pair also does if no pair was given.
+// left out. A pair counts as two texts if the model reads no pairs. A built-in pair also does if no pair was given.
 // Warns, with figures, of unsuitable texts: empty texts (left out), repeated texts, numbers or labels, single texts
 // for a model of pairs, too few tokens, truncated texts, and texts that the vocabulary does not know or splits into
 // letters. Errors: usage (no tokens in the given texts), format (a text is not UTF-8).

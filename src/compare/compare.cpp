@@ -39,8 +39,7 @@ class Comparing {
   Comparison result() {
     describe();
     set_gates();  // with zeros for values, so that a mistyped gate is reported before the long run
-    sequences_ = tokenize_both(sides_.original(), sides_.quantized(), input_.texts,
-                               sides_.classifies_texts() ? Pairs::together : Pairs::apart, warn_);
+    sequences_ = tokenize_both(sides_.original(), sides_.quantized(), input_.texts, sides_.pairs(), warn_);
     count();
     SideBySide run(sides_, task_, sequences_);
     run.run(options_.progress);
@@ -148,7 +147,7 @@ class Comparing {
       const Sequence& s = sequences_[i];
       const TextInput& text = input_.texts[s.text];
       WorstText worst{.text = s.part == 0 ? text.text : *text.pair,
-                      .pair = sides_.classifies_texts() ? text.pair : std::nullopt,
+                      .pair = sides_.pairs() == Pairs::together ? text.pair : std::nullopt,
                       .tokens = static_cast<int64_t>(s.ids.size()),
                       .cosine = out_.text_cosines[i]};
       if (seen.emplace(worst.text, worst.pair).second) out_.worst.push_back(std::move(worst));

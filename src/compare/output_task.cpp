@@ -42,7 +42,7 @@ OutputTask output_task(const Sides& sides, const CompareInput& input, const Warn
   task.classifier = sides.classifier();
   task.by_token = sides.by_token();
   task.problem = sides.problem();
-  task.labels = task.by_token ? model.token_labels : model.labels;
+  task.labels = sides.classifies_tokens() ? model.token_labels : model.labels;
   task.hidden_size = model.hidden_size();
 
   check_lengths(input);
@@ -52,12 +52,12 @@ OutputTask output_task(const Sides& sides, const CompareInput& input, const Warn
       task.gold = gold_indices(input.labels, model.labels, warn);
     else
       warn(fmt::format("the gold labels are ignored: the model is not a classifier with one label per text{}",
-                       task.by_token ? "; evaluate --task ner takes those of words" : ""));
+                       sides.classifies_tokens() ? "; evaluate --task ner takes those of words" : ""));
   }
   if (!input.scores.empty()) {
     const bool pairs =
         std::ranges::all_of(input.texts, [](const TextInput& t) { return t.pair.has_value(); });
-    if (sides.classifies_texts() ? outputs == 1 : pairs && !task.by_token)
+    if (sides.classifies_texts() ? outputs == 1 : pairs && !task.classifier)
       task.scores = input.scores;
     else
       warn(

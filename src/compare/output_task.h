@@ -13,7 +13,7 @@ namespace mlxe {
 // Shared by all runs that are compared with the original.
 struct OutputTask {
   bool classifier = false;  // logits, else sentence vectors
-  bool by_token = false;    // token classifier: a row of logits per token
+  bool by_token = false;    // a row of logits per token
   ProblemType problem = ProblemType::single_label;
   std::vector<std::string> labels;
   std::vector<int64_t> gold;   // indices of labels, one a text, or empty

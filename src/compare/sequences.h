@@ -30,7 +30,7 @@ enum class Pairs {
 };
 // How the model whose output is compared reads a pair.
 inline Pairs pairs_of(Output output) {
-  return output == Output::text_logits ? Pairs::together : Pairs::apart;
+  return reads_pairs(output) ? Pairs::together : Pairs::apart;
 }
 
 // Tokenizes all texts, in parallel, with each side's default prompt: for embedding (Pairs::apart) or for

@@ -35,14 +35,9 @@ void check_same_model(const TextRunner& a, const TextRunner& b) {
           static_cast<int64_t>(b.model().token_labels.size()));
 }
 
-bool has_head(const Model& model) {
-  return model.has(Output::text_logits) || model.has(Output::token_logits);
-}
-
 Output seen_of(const Model& a, const Model& b) {
-  for (const Output o : {Output::token_logits, Output::text_logits})
-    if (a.has(o) && b.has(o)) return o;
-  return Output::sentence;
+  const std::optional<Output> logits = a.task_logits();
+  return logits && b.has(*logits) ? *logits : Output::sentence;
 }
 
 }  // namespace
@@ -63,7 +58,7 @@ Sides::Sides(const std::filesystem::path& original, const std::filesystem::path&
     if (fast_->engine_info().activations == Activations::float32) fast_.reset();
   }
   check_same_model(original_, quantized_);
-  if (has_head(original_.model()) && !has_head(quantized_.model()))
+  if (original_.model().task_logits() && !classifier())
     warning("the converted folder has no classifier: its sentence vectors are compared instead");
 }
 

@@ -26,15 +26,17 @@ class Sides {
   const TextRunner* fast() const { return fast_ ? &*fast_ : nullptr; }  // nullptr: float32 is the run mode
 
   Output seen() const { return seen_; }  // what users see: logits of both sides, or sentence vectors
-  bool by_token() const { return seen_ == Output::token_logits; }
-  bool classifier() const { return seen_ != Output::sentence; }           // of texts or of tokens
-  bool classifies_texts() const { return seen_ == Output::text_logits; }  // reads a pair at once
-  ProblemType problem() const { return original_.model().problem_type; }  // of the classifier
+  bool by_token() const { return entry(seen_).rows == OutputRows::tokens; }
+  bool classifier() const { return seen_ != Output::sentence; }  // has logits: of texts or of tokens
+  bool classifies_texts() const { return seen_ == Output::text_logits; }
+  bool classifies_tokens() const { return seen_ == Output::token_logits; }
+  Pairs pairs() const { return pairs_of(seen_); }
+  ProblemType problem() const { return original_.model().problem_type; }  // of the logits
 
   // Two requests, one a side, for all layers and what users see.
   std::array<RunRequest, 2> requests() const;
 
-  // What users see of text `position` of the batch: one row; of a token classifier one row a token.
+  // What users see of text `position` of the batch: one row; of a head of tokens one row a token.
   std::span<const float> output_of(const RunResult& result, const Batch& batch, int64_t position) const;
 
  private:

@@ -77,8 +77,7 @@ std::string card_text(const FolderTextFacts& f) {
                      .layout = f.options.layout,
                      .mode = f.options.scheme.mode,
                      .sentence_model = f.source.sentence.declared,
-                     .token_classifier = f.source.model.has(Output::token_logits) && with_heads,
-                     .classifier = f.source.model.has(Output::text_logits) && with_heads},
+                     .logits = with_heads ? f.source.model.task_logits() : std::nullopt},
                     f.plan);
 }
 

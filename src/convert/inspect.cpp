@@ -52,6 +52,9 @@ class Inspector {
       const Model model = make_model(checkpoint_, {});
       result_.model_type = model.model_type;
       for (const Parameter& p : model.parameters()) components_.emplace(p.name, p.component);
+      for (const OutputEntry& o : kOutputTable)
+        if (o.output != Output::layers && o.output != Output::hidden && model.has(o.output))
+          result_.heads.emplace_back(o.name);
     } catch (const Error& error) {
       result_.warnings.emplace_back(error.what());
     }

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "mlx_encoder/convert.h"
+#include "models/outputs.h"
 
 namespace mlxe {
 
@@ -14,10 +16,9 @@ struct CardFacts {
   std::string front_matter;  // lines reused from the source's card: its license and task
   std::string model_type;
   Layout layout = Layout::hf;
-  Mode mode = Mode::none;       // as requested; the card gives the stored one
-  bool sentence_model = false;  // has sentence-transformers modules
-  bool token_classifier = false;
-  bool classifier = false;  // has a sequence classifier that is written
+  Mode mode = Mode::none;             // as requested; the card gives the stored one
+  bool sentence_model = false;        // has sentence-transformers modules
+  std::optional<Output> logits = {};  // Model::task_logits() of what is written
 };
 
 std::string model_card(const CardFacts& facts, const ConversionPlan& plan);

@@ -11,6 +11,8 @@
 #include "base/wording.h"
 #include "encoder/embed_settings.h"
 #include "encoder/fill_mask.h"
+#include "encoder/multiple_choice.h"
+#include "encoder/question_answering.h"
 #include "encoder/ranking.h"
 #include "encoder/text_runner.h"
 #include "mlx_encoder/error.h"
@@ -65,6 +67,8 @@ struct Encoder::Impl {
             .labels = model.labels,
             .token_labels = model.token_labels,
             .mask_token = mlxe::mask_token(runner),
+            .answers = model.has(Output::span_logits),
+            .chooses = model.has(Output::choice_logits),
             .prompts = sentence.prompts,
             .default_prompt = sentence.default_prompt_name.value_or(""),
             .engine = engine.engine,
@@ -214,7 +218,7 @@ std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> 
       pairs.push_back({text, std::string(options.hypothesis_template).replace(hole, 2, label)});
   TextRunner::Job job;
   job.first_text = options.first_text;
-  job.runs_each = labels.size();
+  job.text_of = [&](size_t pair) { return pair / labels.size(); };
   job.progress = options.progress;
   job.report = options.report;
   // Only the text is truncated, never the hypothesis, as in transformers' pipeline.
@@ -272,6 +276,16 @@ std::vector<std::vector<TokenScores>> Encoder::score_tokens(std::span<const std:
 std::vector<std::vector<FilledMask>> Encoder::fill_mask(std::span<const std::string> texts,
                                                         const FillMaskOptions& options) const {
   return fill_masks(impl_->runner, texts, options);
+}
+
+std::vector<std::vector<Answer>> Encoder::answer(std::span<const Question> questions,
+                                                 const AnswerOptions& options) const {
+  return answer_questions(impl_->runner, questions, options);
+}
+
+std::vector<Prediction> Encoder::choose(std::span<const ChoiceInput> prompts,
+                                        const ClassifyOptions& options) const {
+  return rate_choices(impl_->runner, prompts, options);
 }
 
 Tokens Encoder::tokenize(const TextInput& text) const {

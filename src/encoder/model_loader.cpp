@@ -105,8 +105,8 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
   Model model = make_model(checkpoint, warn);
   check_shapes(checkpoint, model.parameters(), warn);
   if (unknown == UnknownTensors::refuse) require_no_unknown_tensors(checkpoint, model);
-  const bool classifies = model.has(Output::text_logits) || model.has(Output::token_logits);
-  SentenceModules sentence = read_sentence_modules(folder, warn, classifies ? ExpectVectors::no : expect);
+  SentenceModules sentence =
+      read_sentence_modules(folder, warn, model.task_logits() ? ExpectVectors::no : expect);
   check_dense(sentence, folder);
   PlanBuilder builder(std::move(model.plan));
   add_sentence_pipeline(builder, sentence.modules);

@@ -26,7 +26,7 @@ struct LoadedModel {
 // that every tensor of the model exists in the shape that config.json implies. Warns of everything it
 // ignores or assumes, and of each file whose size differs from that in mlx_encoder.json.
 // Errors: not_found, io, format (all missing or misshapen tensors in one message), unsupported, numeric
-// (check_dense). `expect`: a classifier's folder is read with ExpectVectors::no in any case.
+// (check_dense). `expect`: a folder with the head of a task is read with ExpectVectors::no in any case.
 LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
                        ExpectVectors expect = ExpectVectors::yes,
                        UnknownTensors unknown = UnknownTensors::refuse);

@@ -100,39 +100,45 @@ TextRunner::TextRunner(const FolderStamp& before, const std::filesystem::path& f
 }
 
 void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Take& take) const {
-  const auto number = [&](size_t i) { return job.first_text + i / job.runs_each + 1; };
+  const auto text_of = [&](size_t input) { return job.text_of ? job.text_of(input) : input; };
+  const auto number = [&](size_t input) { return job.first_text + text_of(input) + 1; };
   TruncationNotes truncations(texts_.max_tokens(), job.report, warning_);
   for (size_t begin = 0; begin < texts.size(); begin += kResultBatches.window) {
-    std::vector<EncodeInput> window;
+    std::vector<EncodeInput> inputs;
     for (const TextInput& text : texts.subspan(begin, std::min(kResultBatches.window, texts.size() - begin)))
-      window.push_back(view_of(text));
-    const std::vector<Encoding> encodings =
-        texts_.encode_all(window, job.rules, *pool_, [&](size_t i) { return number(begin + i); });
-    std::vector<size_t> lengths;
-    for (size_t i = 0; i < encodings.size(); ++i) {
-      truncations.add((begin + i) / job.runs_each, number(begin + i), encodings[i]);
-      lengths.push_back(encodings[i].ids.size());
+      inputs.push_back(view_of(text));
+    const TextWindows all =
+        texts_.encode_all_windows(inputs, job.rules, *pool_, [&](size_t i) { return number(begin + i); });
+    std::vector<size_t> lengths, place;          // of a window; its place among those of its text
+    std::vector<size_t> left(inputs.size(), 0);  // windows of a text that have not run
+    for (size_t i = 0; i < all.windows.size(); ++i) {
+      const size_t input = begin + all.text[i];
+      truncations.add(text_of(input), number(input), all.windows[i]);
+      lengths.push_back(all.windows[i].ids.size());
+      place.push_back(left[all.text[i]]++);
     }
     RunResult result;
     size_t done = begin;
     for (const TextBatch& batch : batches_by_length(lengths, job.batch_tokens)) {
       RunRequest request{.wanted = job.wanted};
       for (const size_t i : batch) {
-        request.numbers.push_back(number(begin + i));
-        request.batch.append(encodings[i].ids, encodings[i].type_ids, job.rules.prompt.pool_from);
+        request.numbers.push_back(number(begin + all.text[i]));
+        request.batch.append(all.windows[i].ids, all.windows[i].type_ids, job.rules.prompt.pool_from);
       }
       if (job.rules.chosen) request.batch.choose(*job.rules.chosen);
       engine_->run(loaded_.model, request, result);
-      for (size_t i = 0; i < batch.size(); ++i)
-        take({begin + batch[i], encodings[batch[i]], result, request.batch, static_cast<int64_t>(i)});
-      done += batch.size();
+      for (size_t i = 0; i < batch.size(); ++i) {
+        const size_t window = batch[i];
+        take({begin + all.text[window], place[window], all.windows[window], result, request.batch,
+              static_cast<int64_t>(i)});
+        if (--left[all.text[window]] == 0) ++done;
+      }
       if (job.progress) job.progress("texts", done, texts.size());
     }
   }
   checkpoint().require_unwritten();
   if (!texts.empty())
-    truncations.finish(job.runs_each == 1 ? "texts" : "pairs with texts", number(0),
-                       number(texts.size() - 1));
+    truncations.finish(job.text_of ? "pairs with texts" : "texts", number(0), number(texts.size() - 1));
 }
 
 void TextRunner::tell(CallReport* report, std::string sentence) const {

@@ -44,19 +44,21 @@ class TextRunner {
     Outputs wanted;
     TextRules rules;
     size_t first_text = 0;  // index of the first text, for the numbers of texts in messages
-    size_t runs_each = 1;   // number of consecutive inputs made of one text of the user
+    // The text of the user that an input was made of, for inputs that are several to a text. Ascending.
+    std::function<size_t(size_t input)> text_of = {};
     int64_t batch_tokens = kResultBatches.tokens;  // most tokens of a batch, or one longer text
     Progress progress = {};                        // in texts
     CallReport* report = nullptr;                  // see EmbedOptions
   };
   struct TextResult {
-    size_t text;  // its index
+    size_t text;    // its index
+    size_t window;  // of the text's windows; 0 without TextRules::stride
     const Encoding& encoding;
     const RunResult& result;  // of the whole batch
     const Batch& batch;
     int64_t position;  // of the text in the batch
   };
-  // Runs all texts. Calls `take` once for each text, in any order but never concurrently. Does not call it for
+  // Runs all texts. Calls `take` once for each text or window, in any order but never concurrently. Does not call it for
   // texts without tokens (WithoutTokens::accept). Errors with the number of the text: those of
   // TextTokenizer::encode, numeric (NaN or infinity). Errors at the end: io (the weights were written to during
   // the run).

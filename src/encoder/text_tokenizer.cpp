@@ -83,32 +83,51 @@ Prompt TextTokenizer::default_prompt(PromptUse use) const {
 }
 
 Encoding TextTokenizer::encode(const EncodeInput& text, const TextRules& rules) const {
+  return std::move(encode_windows(text, rules).front());
+}
+
+std::vector<Encoding> TextTokenizer::encode_windows(const EncodeInput& text, const TextRules& rules) const {
   std::string prompted;
   std::string_view first = text.text;
   if (!rules.prompt.text.empty()) {
     prompted.append(rules.prompt.text).append(text.text);
     first = prompted;
   }
-  Encoding e =
-      tokenizer_.encode(first, text.pair, {.max_length = max_tokens_, .truncation = rules.truncation});
-  if (rules.chosen) require_chosen(e, *rules.chosen, tokenizer_.token(*rules.chosen), first, max_tokens_);
-  if (rules.without_tokens == WithoutTokens::refuse) require_tokens(e, rules.prompt.pool_from);
-  return e;
+  const int64_t limit = rules.max_tokens > 0 ? std::min(rules.max_tokens, max_tokens_) : max_tokens_;
+  std::vector<Encoding> windows = tokenizer_.encode_windows(
+      first, text.pair, {.max_length = limit, .truncation = rules.truncation, .stride = rules.stride});
+  for (const Encoding& e : windows) {
+    if (rules.chosen) require_chosen(e, *rules.chosen, tokenizer_.token(*rules.chosen), first, limit);
+    if (rules.without_tokens == WithoutTokens::refuse) require_tokens(e, rules.prompt.pool_from);
+  }
+  return windows;
+}
+
+TextWindows TextTokenizer::encode_all_windows(std::span<const EncodeInput> texts, const TextRules& rules,
+                                              ThreadPool& pool,
+                                              const std::function<size_t(size_t)>& number) const {
+  std::vector<std::vector<Encoding>> of_texts(texts.size());
+  pool.parallel_for(static_cast<int64_t>(texts.size()), [&](int64_t i, int) {
+    const auto text = static_cast<size_t>(i);
+    try {
+      of_texts[text] = encode_windows(texts[text], rules);
+    } catch (const Error& e) {
+      throw Error(e.code(), fmt::format("text {}: {}", number(text), e.what()));
+    }
+  });
+  TextWindows all;
+  for (size_t text = 0; text < of_texts.size(); ++text)
+    for (Encoding& window : of_texts[text]) {
+      all.windows.push_back(std::move(window));
+      all.text.push_back(text);
+    }
+  return all;
 }
 
 std::vector<Encoding> TextTokenizer::encode_all(std::span<const EncodeInput> texts, const TextRules& rules,
                                                 ThreadPool& pool,
                                                 const std::function<size_t(size_t)>& number) const {
-  std::vector<Encoding> encodings(texts.size());
-  pool.parallel_for(static_cast<int64_t>(texts.size()), [&](int64_t i, int) {
-    const auto text = static_cast<size_t>(i);
-    try {
-      encodings[text] = encode(texts[text], rules);
-    } catch (const Error& e) {
-      throw Error(e.code(), fmt::format("text {}: {}", number(text), e.what()));
-    }
-  });
-  return encodings;
+  return encode_all_windows(texts, rules, pool, number).windows;
 }
 
 }  // namespace mlxe

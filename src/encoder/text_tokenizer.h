@@ -32,6 +32,15 @@ struct TextRules {
   WithoutTokens without_tokens = WithoutTokens::refuse;
   // The id of a token that each text must have: the tokens that a run chooses.
   std::optional<int32_t> chosen = {};
+  int64_t max_tokens = 0;  // most tokens of a text or window; 0: the model's limit
+  // A longer text runs as several windows, neighbours of which share this many tokens (Tokenizer::encode_windows).
+  std::optional<int64_t> stride = {};
+};
+
+// The windows of several texts, text by text: text[i] is the text of windows[i].
+struct TextWindows {
+  std::vector<Encoding> windows;
+  std::vector<size_t> text;
 };
 
 EncodeInput view_of(const TextInput& text);
@@ -60,8 +69,13 @@ class TextTokenizer {
   // that pooling skips, so that a vector or label would be computed from nothing; TextRules::chosen: the text has no
   // such token, or truncation cut one off).
   Encoding encode(const EncodeInput& text, const TextRules& rules = {}) const;
-  // All texts, in parallel. Errors: those of encode, for the first text with an error: "text N: ...", where N
+  // One without TextRules::stride. Errors: those of encode and of Tokenizer::encode_windows.
+  std::vector<Encoding> encode_windows(const EncodeInput& text, const TextRules& rules) const;
+  // All texts, in parallel. Errors: those of encode_windows, for the first text with an error: "text N: ...", where N
   // is number(index).
+  TextWindows encode_all_windows(std::span<const EncodeInput> texts, const TextRules& rules, ThreadPool& pool,
+                                 const std::function<size_t(size_t index)>& number) const;
+  // The same for rules without a stride: an encoding for each text.
   std::vector<Encoding> encode_all(std::span<const EncodeInput> texts, const TextRules& rules,
                                    ThreadPool& pool, const std::function<size_t(size_t index)>& number) const;
 

@@ -76,7 +76,7 @@ class TaskRun {
         a.rankings = scores_text_pairs() ? ranked_by_pairs() : ranked_by_vectors();
         break;
       case Task::retrieval:
-        if (!info.labels.empty())
+        if (info.answers || info.chooses || !info.labels.empty())
           not_for_this_task(
               "a sentence-embedding model: it would have to read every query with every document");
         a.rankings = ranked_by_vectors();
@@ -101,17 +101,21 @@ class TaskRun {
 
   [[noreturn]] void not_for_this_task(const std::string& expected) const {
     const ModelInfo& info = encoder_.info();
-    throw Error(
-        ErrorCode::unsupported,
-        fmt::format("{}: a {} with {} output{}; {} needs {}", folder_,
-                    info.labels.empty() ? "model without a classifier" : info.problem_type + " head",
-                    info.labels.size(), info.labels.size() == 1 ? "" : "s", mlxe::name(task_), expected));
+    const char* other = info.answers ? "question answering head" : info.chooses ? "multiple choice head" : "";
+    throw Error(ErrorCode::unsupported,
+                *other != '\0' ? fmt::format("{}: a {}, which no task evaluates; {} needs {}", folder_, other,
+                                             mlxe::name(task_), expected)
+                               : fmt::format("{}: a {} with {} output{}; {} needs {}", folder_,
+                                             info.labels.empty() ? "model without a classifier"
+                                                                 : info.problem_type + " head",
+                                             info.labels.size(), info.labels.size() == 1 ? "" : "s",
+                                             mlxe::name(task_), expected));
   }
 
   // A cross-encoder gives a pair one number; without a classification head a model gives vectors.
   bool scores_text_pairs() const {
     const ModelInfo& info = encoder_.info();
-    if (!info.labels.empty() && info.labels.size() != 1)
+    if (info.answers || info.chooses || info.labels.size() > 1)
       not_for_this_task("a sentence-embedding model, or a cross-encoder with one output");
     return !info.labels.empty();
   }

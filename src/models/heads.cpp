@@ -15,6 +15,24 @@ ValueId transformed(PlanBuilder& p, const HeadTransform& t, ValueId x, int64_t w
   return t.norm ? p.layer_norm(t.norm->name, y, t.norm->epsilon, t.norm->bias) : y;
 }
 
+ValueId text_logits(PlanBuilder& p, const SequenceClassifier& head, int64_t labels) {
+  const auto of_text = [&](ValueId x) {
+    if (head.reads_end) return p.take_end(x);
+    return head.pooling == PoolingKind::cls ? p.take_first(x) : p.pool(x, head.pooling);
+  };
+  const auto logits = [&](ValueId x) {
+    return p.linear(head.out, transformed(p, head.transform, x, p.columns(x)), labels, Bias::yes,
+                    Role::classifier);
+  };
+  return head.pools_logits ? of_text(logits(p.hidden())) : logits(of_text(p.hidden()));
+}
+
+ValueId token_logits(PlanBuilder& p, const std::optional<HeadTransform>& transform, const std::string& out,
+                     int64_t labels) {
+  const ValueId x = transform ? transformed(p, *transform, p.hidden(), p.columns(p.hidden())) : p.hidden();
+  return p.linear(out, x, labels, Bias::yes, Role::classifier);
+}
+
 ValueId pooled(PlanBuilder& p, const PoolingSpec& spec, ValueId x) {
   if (spec.dimension && *spec.dimension != p.columns(x))
     throw Error(ErrorCode::format,
@@ -46,16 +64,11 @@ void add_pooler(PlanBuilder& p, const std::string& dense) {
 }
 
 void add_classifier(PlanBuilder& p, const SequenceClassifier& head, int64_t labels) {
-  const auto of_text = [&](ValueId x) {
-    if (head.reads_end) return p.take_end(x);
-    return head.pooling == PoolingKind::cls ? p.take_first(x) : p.pool(x, head.pooling);
-  };
-  const auto logits = [&](ValueId x) {
-    return p.linear(head.out, transformed(p, head.transform, x, p.columns(x)), labels, Bias::yes,
-                    Role::classifier);
-  };
-  p.output(Output::text_logits,
-           head.pools_logits ? of_text(logits(p.hidden())) : logits(of_text(p.hidden())));
+  p.output(Output::text_logits, text_logits(p, head, labels));
+}
+
+void add_multiple_choice(PlanBuilder& p, const SequenceClassifier& head) {
+  p.output(Output::choice_logits, text_logits(p, head, 1));
 }
 
 void add_masked_language_model(PlanBuilder& p, const MaskedLanguageModel& head) {
@@ -68,8 +81,12 @@ void add_masked_language_model(PlanBuilder& p, const MaskedLanguageModel& head) 
 }
 
 void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels) {
-  const ValueId x = transform ? transformed(p, *transform, p.hidden(), p.columns(p.hidden())) : p.hidden();
-  p.output(Output::token_logits, p.linear("classifier", x, labels, Bias::yes, Role::classifier));
+  p.output(Output::token_logits, token_logits(p, transform, "classifier", labels));
+}
+
+void add_question_answering(PlanBuilder& p, const std::optional<HeadTransform>& transform,
+                            const std::string& out) {
+  p.output(Output::span_logits, token_logits(p, transform, out, 2));
 }
 
 void add_sentence_pipeline(PlanBuilder& p, std::span<const SentenceModuleSpec> modules) {

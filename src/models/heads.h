@@ -45,6 +45,9 @@ struct SequenceClassifier {
 };
 void add_classifier(PlanBuilder& p, const SequenceClassifier& head, int64_t labels);
 
+// BertForMultipleChoice and relatives: a sequence classifier of one output, the logit of a prompt with one choice.
+void add_multiple_choice(PlanBuilder& p, const SequenceClassifier& head);
+
 // decoder(transform(token)) + bias: a logit for each token of the vocabulary. The decoder's matrix is the table of words,
 // unless config.json says that the two are not tied. The transform is as wide as the table. The families differ in names:
 //   Bert        cls.predictions.transform.{dense, LayerNorm}, cls.predictions.{decoder, bias}
@@ -63,6 +66,11 @@ void add_masked_language_model(PlanBuilder& p, const MaskedLanguageModel& head);
 
 // BertForTokenClassification and relatives: logits for every token.
 void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels);
+
+// BertForQuestionAnswering and relatives: for every token, the logits that an answer begins and ends there.
+inline constexpr const char* kSpanModule = "qa_outputs";
+void add_question_answering(PlanBuilder& p, const std::optional<HeadTransform>& transform,
+                            const std::string& out = kSpanModule);
 
 // The sentence-transformers modules after the transformer, in the order of modules.json. Exactly one of them pools.
 // Modules before it work on token vectors, modules after it on text vectors. A parameter's name is the module's folder

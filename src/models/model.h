@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,7 +22,8 @@ struct Model {
   Plan plan;                              // the encoder and the heads its folder has
   std::vector<std::string> labels;        // by index; empty without a classifier
   std::vector<std::string> token_labels;  // the same of a token classifier
-  ProblemType problem_type = ProblemType::single_label;
+  ProblemType problem_type =
+      ProblemType::single_label;  // regression: also of heads whose logits are of no classes
 
   int64_t layers() const { return plan.layers(); }
   int64_t hidden_size() const { return plan.hidden_size; }
@@ -29,6 +31,14 @@ struct Model {
   int64_t token_types() const { return plan.token_types; }
   int64_t max_tokens() const { return plan.max_tokens; }
   bool has(Output output) const { return plan.has(output); }
+  // The logits that the model is for, rather than for vectors: those of its classifier, or of the head of its task.
+  std::optional<Output> task_logits() const {
+    for (const Output o :
+         {Output::text_logits, Output::token_logits, Output::span_logits, Output::choice_logits})
+      if (has(o)) return o;
+    return std::nullopt;
+  }
+  bool reads_pairs() const { return mlxe::reads_pairs(task_logits().value_or(Output::sentence)); }
 
   // Every tensor of model.safetensors this model reads, each once: the encoder's, then those of its heads.
   std::span<const Parameter> parameters() const { return plan.checkpoint_parameters(); }

@@ -15,6 +15,8 @@ enum class Output {
   text_logits,    // the sequence classifier
   token_logits,   // the token classifier
   chosen_logits,  // the masked language model, of the batch's chosen tokens
+  span_logits,    // question answering: of an answer's first and last token
+  choice_logits,  // multiple choice: of a pair of a prompt and a choice
 };
 
 enum class OutputRows { tokens, texts, chosen };
@@ -34,6 +36,8 @@ inline constexpr std::array kOutputTable{
     OutputEntry{Output::text_logits, OutputRows::texts, "logits", "logits"},
     OutputEntry{Output::token_logits, OutputRows::tokens, "token_logits", "logits"},
     OutputEntry{Output::chosen_logits, OutputRows::chosen, "chosen_logits", "logits"},
+    OutputEntry{Output::span_logits, OutputRows::tokens, "span_logits", "logits"},
+    OutputEntry{Output::choice_logits, OutputRows::texts, "choice_logits", "logits"},
 };
 inline constexpr size_t kOutputs = kOutputTable.size();
 
@@ -49,6 +53,11 @@ static_assert([] {
     if (index_of(kOutputTable[i].output) != i) return false;
   return true;
 }());
+
+// Whether its model reads a pair of texts at once, or else as two texts.
+constexpr bool reads_pairs(Output output) noexcept {
+  return output == Output::text_logits || output == Output::span_logits || output == Output::choice_logits;
+}
 
 // A set of outputs.
 class Outputs {

@@ -62,8 +62,8 @@ Model make_roberta(const Config& c) {
 }
 
 Model make_electra(const Config& c) {
-  c.harmless(
-      {"summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj"});  // of other heads
+  c.harmless({"summary_activation", "summary_last_dropout", "summary_type",
+              "summary_use_proj"});  // of multiple choice
   BertConfig config = bert_config(c);
   config.embedding_size = c.positive_or("embedding_size", 128);
   return {.plan = bert(config)};
@@ -122,6 +122,18 @@ SequenceClassifier electra_classifier(const Config&) {
   return {.transform = {"classifier.dense", Activation::gelu_erf}, .out = "classifier.out_proj"};
 }
 
+// The "sequence summary" of the first token. Errors: unsupported (another one).
+SequenceClassifier electra_chooser(const Config& c) {
+  constexpr const char* kOther =
+      "only a summary of the first token with a matrix of the model's width is computed";
+  c.reject_unless("summary_type", {"first"}, kOther);
+  c.reject_unless("summary_use_proj", {true}, kOther);
+  const bool without = c.json().contains("summary_activation") && !c.has("summary_activation");
+  return {.transform = {"sequence_summary.summary",
+                        without ? Activation::identity : read_activation(c, "summary_activation", "gelu")},
+          .out = "classifier"};
+}
+
 SequenceClassifier distilbert_classifier(const Config&) {
   return {.transform = {"pre_classifier", Activation::relu}, .out = "classifier"};
 }
@@ -151,6 +163,9 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "BertForSequenceClassification",
      .classifier = bert_classifier,
      .token_classification = "BertForTokenClassification",
+     .question_answering = "BertForQuestionAnswering",
+     .multiple_choice = "BertForMultipleChoice",
+     .chooser = bert_classifier,
      .masked_head = bert_masked_head},
     {.model_type = "distilbert",
      .base_prefix = "distilbert",
@@ -159,6 +174,9 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "DistilBertForSequenceClassification",
      .classifier = distilbert_classifier,
      .token_classification = "DistilBertForTokenClassification",
+     .question_answering = "DistilBertForQuestionAnswering",
+     .multiple_choice = "DistilBertForMultipleChoice",
+     .chooser = distilbert_classifier,
      .masked_head = distilbert_masked_head},
     {.model_type = "roberta",
      .base_prefix = "roberta",
@@ -167,6 +185,9 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "RobertaForSequenceClassification",
      .classifier = roberta_classifier,
      .token_classification = "RobertaForTokenClassification",
+     .question_answering = "RobertaForQuestionAnswering",
+     .multiple_choice = "RobertaForMultipleChoice",
+     .chooser = bert_classifier,
      .masked_head = roberta_masked_head},
     {.model_type = "xlm-roberta",
      .base_prefix = "roberta",
@@ -175,6 +196,9 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "XLMRobertaForSequenceClassification",
      .classifier = roberta_classifier,
      .token_classification = "XLMRobertaForTokenClassification",
+     .question_answering = "XLMRobertaForQuestionAnswering",
+     .multiple_choice = "XLMRobertaForMultipleChoice",
+     .chooser = bert_classifier,
      .masked_head = roberta_masked_head},
     // mlx-embeddings spells it with an underscore
     {.model_type = "xlm_roberta",
@@ -184,6 +208,9 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "XLMRobertaForSequenceClassification",
      .classifier = roberta_classifier,
      .token_classification = "XLMRobertaForTokenClassification",
+     .question_answering = "XLMRobertaForQuestionAnswering",
+     .multiple_choice = "XLMRobertaForMultipleChoice",
+     .chooser = bert_classifier,
      .masked_head = roberta_masked_head},
     {.model_type = "camembert",
      .base_prefix = "roberta",
@@ -192,6 +219,9 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "CamembertForSequenceClassification",
      .classifier = roberta_classifier,
      .token_classification = "CamembertForTokenClassification",
+     .question_answering = "CamembertForQuestionAnswering",
+     .multiple_choice = "CamembertForMultipleChoice",
+     .chooser = bert_classifier,
      .masked_head = roberta_masked_head},
     {.model_type = "electra",
      .base_prefix = "electra",
@@ -200,6 +230,9 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "ElectraForSequenceClassification",
      .classifier = electra_classifier,
      .token_classification = "ElectraForTokenClassification",
+     .question_answering = "ElectraForQuestionAnswering",
+     .multiple_choice = "ElectraForMultipleChoice",
+     .chooser = electra_chooser,
      .masked_head = electra_masked_head},
     {.model_type = "albert",
      .base_prefix = "albert",
@@ -208,6 +241,9 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "AlbertForSequenceClassification",
      .classifier = albert_classifier,
      .token_classification = "AlbertForTokenClassification",
+     .question_answering = "AlbertForQuestionAnswering",
+     .multiple_choice = "AlbertForMultipleChoice",
+     .chooser = albert_classifier,
      .masked_head = albert_masked_head,
      .pooler = kAlbertPooler},
     {.model_type = "mpnet",
@@ -217,6 +253,9 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "MPNetForSequenceClassification",
      .classifier = roberta_classifier,
      .token_classification = "MPNetForTokenClassification",
+     .question_answering = "MPNetForQuestionAnswering",
+     .multiple_choice = "MPNetForMultipleChoice",
+     .chooser = bert_classifier,
      .masked_head = roberta_masked_head},
     {.model_type = "mobilebert",
      .base_prefix = "mobilebert",
@@ -224,7 +263,10 @@ constexpr Architecture kArchitectures[] = {
      .proved_with = "tests/data/tiny/mobilebert",
      .sequence_classification = "MobileBertForSequenceClassification",
      .classifier = bert_classifier,
-     .token_classification = "MobileBertForTokenClassification"},
+     .token_classification = "MobileBertForTokenClassification",
+     .question_answering = "MobileBertForQuestionAnswering",
+     .multiple_choice = "MobileBertForMultipleChoice",
+     .chooser = bert_classifier},
     {.model_type = "modernbert",
      .base_prefix = "model",
      .make = make_modernbert,
@@ -232,7 +274,11 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "ModernBertForSequenceClassification",
      .classifier = modernbert_classifier,
      .token_classification = "ModernBertForTokenClassification",
+     .question_answering = "ModernBertForQuestionAnswering",
+     .span_module = "classifier",
      .token_transform = modernbert_transform,
+     .multiple_choice = "ModernBertForMultipleChoice",
+     .chooser = modernbert_classifier,
      .masked_head = modernbert_masked_head},
     {.model_type = "deberta",
      .base_prefix = "deberta",
@@ -241,6 +287,7 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "DebertaForSequenceClassification",
      .classifier = deberta_v2_classifier,
      .token_classification = "DebertaForTokenClassification",
+     .question_answering = "DebertaForQuestionAnswering",
      .masked_head = deberta_masked_head,
      .pooler = nullptr},
     {.model_type = "deberta-v2",
@@ -250,6 +297,9 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "DebertaV2ForSequenceClassification",
      .classifier = deberta_v2_classifier,
      .token_classification = "DebertaV2ForTokenClassification",
+     .question_answering = "DebertaV2ForQuestionAnswering",
+     .multiple_choice = "DebertaV2ForMultipleChoice",
+     .chooser = deberta_v2_classifier,
      .masked_head = deberta_masked_head,
      .pooler = nullptr},
     {.model_type = "qwen3",
@@ -289,6 +339,9 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "NewForSequenceClassification",
      .classifier = bert_classifier,
      .token_classification = "NewForTokenClassification",
+     .question_answering = "NewForQuestionAnswering",
+     .multiple_choice = "NewForMultipleChoice",
+     .chooser = bert_classifier,
      .own_keys = kOwnCodeAndPositions},
     {.model_type = "gte",
      .base_prefix = "gte",
@@ -305,6 +358,9 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "JinaBertForSequenceClassification",
      .classifier = bert_classifier,
      .token_classification = "JinaBertForTokenClassification",
+     .question_answering = "JinaBertForQuestionAnswering",
+     .multiple_choice = "JinaBertForMultipleChoice",
+     .chooser = bert_classifier,
      .own_keys = kOwnCodeAndPositions},
     {.model_type = "bart",
      .base_prefix = "model",
@@ -313,6 +369,7 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "BartForSequenceClassification",
      .classifier = bart_classifier,
      .default_labels = 3,
+     .question_answering = "BartForQuestionAnswering",
      .pooler = nullptr,
      .own_keys = kEncoderDecoder,
      .alias = kBartWords},
@@ -322,6 +379,7 @@ constexpr Architecture kArchitectures[] = {
      .proved_with = "tests/data/tiny/mbart_cls",
      .sequence_classification = "MBartForSequenceClassification",
      .classifier = bart_classifier,
+     .question_answering = "MBartForQuestionAnswering",
      .pooler = nullptr,
      .own_keys = kEncoderDecoder,
      .alias = kBartWords},
@@ -338,7 +396,24 @@ ProblemType problem_type(const Config& c) {
           "\"; this version knows regression, single_label_classification and multi_label_classification");
 }
 
-enum class Head { none, sequence_classifier, token_classifier };
+enum class Head { none, sequence_classifier, token_classifier, question_answering, multiple_choice };
+
+// A head that an architecture may have. `name` is the class, null if it is not computed; `ending` that of such classes.
+struct HeadClass {
+  Head head;
+  const char* name;
+  std::string_view ending;
+};
+
+std::vector<HeadClass> head_classes(const Architecture& a) {
+  std::vector<HeadClass> all{
+      {Head::sequence_classifier, a.sequence_classification, "ForSequenceClassification"},
+      {Head::token_classifier, a.token_classification, "ForTokenClassification"},
+      {Head::question_answering, a.question_answering, "ForQuestionAnswering"},
+      {Head::multiple_choice, a.multiple_choice, "ForMultipleChoice"}};
+  std::erase_if(all, [](const HeadClass& c) { return c.name == nullptr; });
+  return all;
+}
 
 // "architectures" as a list: a single string counts, an absent or null one is empty.
 std::vector<std::string> class_names(const Config& config) {
@@ -360,11 +435,13 @@ bool is_transformers_class(std::string_view name) {
   return false;
 }
 
-// The head whose tensors the checkpoint has.
+// The head whose tensors the checkpoint has. Those of multiple choice may be those of a classifier with one class.
 Head head_of_weights(const Checkpoint& checkpoint, const Architecture& architecture) {
   const SequenceClassifier sequence = architecture.classifier(checkpoint.config());
   if (checkpoint.has(sequence.transform.dense + ".weight") && checkpoint.has(sequence.out + ".weight"))
     return Head::sequence_classifier;
+  if (architecture.question_answering != nullptr && checkpoint.has(std::string(kSpanModule) + ".weight"))
+    return Head::question_answering;
   return architecture.token_classification != nullptr && checkpoint.has("classifier.weight")
              ? Head::token_classifier
              : Head::none;
@@ -376,30 +453,26 @@ Head head_of_weights(const Checkpoint& checkpoint, const Architecture& architect
 Head find_head(const Checkpoint& checkpoint, const Architecture& architecture, const Warning& warn) {
   if (architecture.classifier == nullptr) return Head::none;
   const Config& config = checkpoint.config();
-  const std::vector<std::string> classes = class_names(config);
-  const bool has_token_class = architecture.token_classification != nullptr;
+  const std::vector<std::string> names = class_names(config);
+  const std::vector<HeadClass> classes = head_classes(architecture);
   const auto note = [&](Head head, const std::string& why) {
-    if (warn && head != Head::none)
-      warn(config.where() + ": " + why + "; its weights are read as " +
-           (head == Head::sequence_classifier ? architecture.sequence_classification
-                                              : architecture.token_classification));
+    if (const auto read = std::ranges::find(classes, head, &HeadClass::head); warn && read != classes.end())
+      warn(config.where() + ": " + why + "; its weights are read as " + read->name);
     return head;
   };
-  for (const std::string& name : classes) {
-    if (name == architecture.sequence_classification) return Head::sequence_classifier;
-    if (has_token_class && name == architecture.token_classification) return Head::token_classifier;
-  }
-  for (const std::string& name : classes) {
-    const std::string why =
-        "\"architectures\" names " + printable(name) + ", no class of a " + architecture.model_type;
-    if (name.ends_with("ForSequenceClassification")) return note(Head::sequence_classifier, why);
-    if (has_token_class && name.ends_with("ForTokenClassification")) return note(Head::token_classifier, why);
-  }
-  if (std::ranges::any_of(classes, is_transformers_class)) return Head::none;
+  for (const std::string& name : names)
+    for (const HeadClass& c : classes)
+      if (name == c.name) return c.head;
+  for (const std::string& name : names)
+    for (const HeadClass& c : classes)
+      if (name.ends_with(c.ending))
+        return note(c.head, "\"architectures\" names " + printable(name) + ", no class of a " +
+                                architecture.model_type);
+  if (std::ranges::any_of(names, is_transformers_class)) return Head::none;
   return note(head_of_weights(checkpoint, architecture),
-              classes.empty()
+              names.empty()
                   ? "\"architectures\" names no class"
-                  : "\"architectures\" names " + printable(classes[0]) + ", no class of transformers");
+                  : "\"architectures\" names " + printable(names[0]) + ", no class of transformers");
 }
 
 }  // namespace
@@ -442,24 +515,39 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
   Model model = architecture.make(config);
   model.model_type = architecture.model_type;
   PlanBuilder heads(std::move(model.plan));
-  const Head head_kind = find_head(checkpoint, architecture, warn);
-  std::optional<SequenceClassifier> classifier;
-  if (head_kind == Head::sequence_classifier) classifier = architecture.classifier(config);
+  const Head head = find_head(checkpoint, architecture, warn);
+  std::optional<SequenceClassifier> of_text;
+  if (head == Head::sequence_classifier) of_text = architecture.classifier(config);
+  if (head == Head::multiple_choice) of_text = architecture.chooser(config);
+  const auto of_token = [&] {
+    return architecture.token_transform ? std::optional(architecture.token_transform(config)) : std::nullopt;
+  };
   const std::string pooler = architecture.pooler == nullptr ? "" : architecture.pooler;
-  const bool classifier_reads_it = classifier && classifier->transform.dense == pooler;
-  if (checkpoint.has(pooler + ".weight") && !classifier_reads_it) add_pooler(heads, pooler);
-  if (classifier) {
-    model.labels = config.labels(warn, architecture.default_labels);
-    model.problem_type = problem_type(config);
-    add_classifier(heads, *classifier, static_cast<int64_t>(model.labels.size()));
-  } else if (head_kind == Head::token_classifier) {
-    model.token_labels = config.labels(warn, architecture.default_labels);
-    std::optional<HeadTransform> transform;
-    if (architecture.token_transform) transform = architecture.token_transform(config);
-    add_token_classifier(heads, transform, static_cast<int64_t>(model.token_labels.size()));
-  } else if (architecture.masked_head != nullptr) {
-    if (const auto head = stored_masked_head(architecture.masked_head(config), checkpoint, warn))
-      add_masked_language_model(heads, *head);
+  const bool head_reads_it = of_text && of_text->transform.dense == pooler;
+  if (checkpoint.has(pooler + ".weight") && !head_reads_it) add_pooler(heads, pooler);
+  switch (head) {
+    case Head::sequence_classifier:
+      model.labels = config.labels(warn, architecture.default_labels);
+      model.problem_type = problem_type(config);
+      add_classifier(heads, *of_text, static_cast<int64_t>(model.labels.size()));
+      break;
+    case Head::token_classifier:
+      model.token_labels = config.labels(warn, architecture.default_labels);
+      add_token_classifier(heads, of_token(), static_cast<int64_t>(model.token_labels.size()));
+      break;
+    case Head::question_answering:
+      model.problem_type = ProblemType::regression;
+      add_question_answering(heads, of_token(), architecture.span_module);
+      break;
+    case Head::multiple_choice:
+      model.problem_type = ProblemType::regression;
+      add_multiple_choice(heads, *of_text);
+      break;
+    case Head::none:
+      if (architecture.masked_head == nullptr) break;
+      if (const auto masked = stored_masked_head(architecture.masked_head(config), checkpoint, warn))
+        add_masked_language_model(heads, *masked);
+      break;
   }
   model.plan = heads.finish();
   config.warn_unknown(warn);

@@ -19,9 +19,16 @@ struct Architecture {
   const char* sequence_classification = nullptr;
   SequenceClassifier (*classifier)(const Config& config) = nullptr;
   int64_t default_labels = 2;  // classes of a folder that states none
-  // The same of a token classifier, and what it has before its last matrix; null: nothing.
+  // The same of a token classifier.
   const char* token_classification = nullptr;
+  // The same of question answering, and the module of its last matrix.
+  const char* question_answering = nullptr;
+  const char* span_module = kSpanModule;
+  // What the heads of tokens have before their last matrix; null: nothing.
   HeadTransform (*token_transform)(const Config& config) = nullptr;
+  // The same of multiple choice.
+  const char* multiple_choice = nullptr;
+  SequenceClassifier (*chooser)(const Config& config) = nullptr;
   MaskedLanguageModel (*masked_head)(const Config& config) = nullptr;  // null: it is not computed
   // The matrix of BERT's pooler, if the files have it; null: the family has none.
   const char* pooler = kPoolerDense;
@@ -36,8 +43,8 @@ const Architecture& find_architecture(const Config& config);
 // The same; the error also says which architecture is the nearest. Canonicalizes the checkpoint's names.
 const Architecture& find_architecture(Checkpoint& checkpoint);
 
-// Canonicalizes the checkpoint's names and makes the model its folder describes: the encoder, the pooler, and a
-// classifier or the head of a masked language model where their tensors are there. load_model adds the sentence
+// Canonicalizes the checkpoint's names and makes the model its folder describes: the encoder, the pooler, and the head
+// of a task or of a masked language model where their tensors are there. load_model adds the sentence
 // pipeline. Every config key is accounted for: keys nothing uses are said through `warn`.
 // Errors: unsupported (an architecture or a value), format (config.json contradicts itself).
 Model make_model(Checkpoint& checkpoint, const Warning& warn);

@@ -73,6 +73,7 @@ typedef struct MlxeToken {
   int32_t word;     /* index of the word within its text, -1 none */
   int32_t byte_begin, byte_end;
   int32_t code_point_begin, code_point_end;
+  int32_t window; /* 0, 1, ... in order; 0 without a stride */
 } MlxeToken;
 
 typedef struct MlxeTokens {
@@ -87,12 +88,18 @@ typedef struct MlxeEncodeOptions {
   size_t max_length; /* in tokens, special ones included; 0: no limit */
   int strategy;      /* where to cut: 0 the longest text first, 1 only the first, 2 only the second */
   int keep_end;      /* 0: cut off the end of a text, 1: its beginning */
+  /* -1: what is cut off is dropped; else it follows in further windows, each with all of the other text, special
+   * tokens, and this many tokens of the window before. */
+  int64_t stride;
 } MlxeEncodeOptions;
 
 /* A null `pair`: no second text. An empty `pair`: a second text without tokens. */
 int mlxe_tokenizer_encode(const MlxeTokenizer* tokenizer, const char* text, size_t size, const char* pair,
                           size_t pair_size, MlxeEncodeOptions options, MlxeTokens* tokens, MlxeString* error);
 void mlxe_free_tokens(MlxeTokens tokens);
+
+/* ---- Unicode's lower case of a text. */
+int mlxe_lower_case(const char* text, size_t size, MlxeString* lower, MlxeString* error);
 
 /* ---- Progress bar on stderr, one stage at a time. Silent if stderr is not a terminal. One thread at a time. */
 typedef struct MlxeProgress MlxeProgress;

@@ -39,7 +39,30 @@ void check(int status, const std::string& where, const RustString& error) {
   if (status != MLXE_OK) throw Error(code_of(status), where + error.str());
 }
 
+void take(Encoding& encoding, std::span<const MlxeToken> tokens) {
+  encoding.ids.reserve(tokens.size());
+  encoding.type_ids.reserve(tokens.size());
+  encoding.offsets.reserve(tokens.size());
+  encoding.code_point_offsets.reserve(tokens.size());
+  encoding.sequence.reserve(tokens.size());
+  encoding.word_ids.reserve(tokens.size());
+  for (const MlxeToken& token : tokens) {
+    encoding.ids.push_back(token.id);
+    encoding.type_ids.push_back(token.type_id);
+    encoding.offsets.emplace_back(token.byte_begin, token.byte_end);
+    encoding.code_point_offsets.emplace_back(token.code_point_begin, token.code_point_end);
+    encoding.sequence.push_back(static_cast<int8_t>(token.sequence));
+    encoding.word_ids.push_back(token.word);
+  }
+}
+
 }  // namespace
+
+std::string lower_case(std::string_view text) {
+  RustString lower, error;
+  check(mlxe_lower_case(text.data(), text.size(), lower.out(), error.out()), "", error);
+  return lower.str();
+}
 
 void TokenizerBackend::Free::operator()(MlxeTokenizer* tokenizer) const noexcept {
   mlxe_tokenizer_free(tokenizer);
@@ -71,13 +94,17 @@ void TokenizerBackend::change(const nlohmann::json& change) {
   check(mlxe_tokenizer_change(tokenizer_.get(), text.data(), text.size(), error.out()), where_, error);
 }
 
-Encoding TokenizerBackend::encode(std::string_view text, std::optional<std::string_view> pair,
-                                  const EncodeOptions& options, CutFrom cut_from) const {
+std::vector<Encoding> TokenizerBackend::encode(std::string_view text, std::optional<std::string_view> pair,
+                                               const EncodeOptions& options, CutFrom cut_from) const {
   if (options.max_length < 0) throw Error(ErrorCode::usage, "max_length is negative");
+  if (options.stride.value_or(0) < 0) throw Error(ErrorCode::usage, "stride is negative");
+  if (options.stride && options.truncation == Truncation::longest_first)
+    throw Error(ErrorCode::usage, "windows are of one text; truncate only the first or only the second");
   const MlxeEncodeOptions rust_options{.add_special_tokens = options.add_special_tokens ? 1 : 0,
                                        .max_length = static_cast<size_t>(options.max_length),
                                        .strategy = static_cast<int>(options.truncation),
-                                       .keep_end = cut_from == CutFrom::beginning ? 1 : 0};
+                                       .keep_end = cut_from == CutFrom::beginning ? 1 : 0,
+                                       .stride = options.stride.value_or(-1)};
   const char* second = !pair ? nullptr : pair->data() == nullptr ? "" : pair->data();
   MlxeTokens tokens{};
   RustString error;
@@ -87,25 +114,20 @@ Encoding TokenizerBackend::encode(std::string_view text, std::optional<std::stri
   const std::unique_ptr<MlxeTokens, void (*)(MlxeTokens*)> owner(&tokens,
                                                                  [](MlxeTokens* t) { mlxe_free_tokens(*t); });
 
-  Encoding result;
-  result.ids.reserve(tokens.size);
-  result.type_ids.reserve(tokens.size);
-  result.offsets.reserve(tokens.size);
-  result.code_point_offsets.reserve(tokens.size);
-  result.sequence.reserve(tokens.size);
-  result.word_ids.reserve(tokens.size);
-  for (const MlxeToken& token : std::span(tokens.data, tokens.size)) {
-    result.ids.push_back(token.id);
-    result.type_ids.push_back(token.type_id);
-    result.offsets.emplace_back(token.byte_begin, token.byte_end);
-    result.code_point_offsets.emplace_back(token.code_point_begin, token.code_point_end);
-    result.sequence.push_back(static_cast<int8_t>(token.sequence));
-    result.word_ids.push_back(token.word);
+  std::vector<Encoding> windows(1);
+  const std::span all(tokens.data, tokens.size);
+  for (size_t first = 0; first < all.size();) {
+    size_t past = first;
+    while (past < all.size() && all[past].window == all[first].window) ++past;
+    if (first > 0) windows.emplace_back();
+    take(windows.back(), all.subspan(first, past - first));
+    first = past;
   }
-  result.truncated = tokens.dropped > 0;
-  result.dropped_tokens = static_cast<int32_t>(tokens.dropped);
-  result.dropped_more = tokens.at_least != 0;
-  return result;
+  Encoding& only = windows.front();
+  only.truncated = tokens.dropped > 0;
+  only.dropped_tokens = static_cast<int32_t>(tokens.dropped);
+  only.dropped_more = tokens.at_least != 0;
+  return windows;
 }
 
 std::string TokenizerBackend::decode(std::span<const int32_t> ids, SpecialTokens special) const {

@@ -28,8 +28,9 @@ class TokenizerBackend {
   // Replaces parts and adds tokens: see mlxe_tokenizer_change. Errors: format.
   void change(const nlohmann::json& change);
 
-  Encoding encode(std::string_view text, std::optional<std::string_view> pair, const EncodeOptions& options,
-                  CutFrom cut_from) const;
+  // The windows of a text; one without a stride.
+  std::vector<Encoding> encode(std::string_view text, std::optional<std::string_view> pair,
+                               const EncodeOptions& options, CutFrom cut_from) const;
   std::string decode(std::span<const int32_t> ids, SpecialTokens special) const;
   std::optional<int32_t> id(std::string_view token) const;
   std::optional<std::string> token(int32_t id) const;

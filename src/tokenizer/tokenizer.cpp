@@ -230,9 +230,17 @@ Encoding Tokenizer::encode(std::string_view text, const EncodeOptions& options) 
 
 Encoding Tokenizer::encode(std::string_view text, std::optional<std::string_view> pair,
                            const EncodeOptions& options) const {
-  Encoding encoding = state_->backend.encode(text, pair, options, state_->cut_from);
-  if (!state_->gives_type_ids) std::fill(encoding.type_ids.begin(), encoding.type_ids.end(), 0);
-  return encoding;
+  EncodeOptions of_one = options;
+  of_one.stride.reset();
+  return std::move(encode_windows(text, pair, of_one).front());
+}
+
+std::vector<Encoding> Tokenizer::encode_windows(std::string_view text, std::optional<std::string_view> pair,
+                                                const EncodeOptions& options) const {
+  std::vector<Encoding> windows = state_->backend.encode(text, pair, options, state_->cut_from);
+  if (!state_->gives_type_ids)
+    for (Encoding& window : windows) std::ranges::fill(window.type_ids, 0);
+  return windows;
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, SpecialTokens special) const {

@@ -36,6 +36,8 @@ struct EncodeOptions {
   bool add_special_tokens = true;
   int64_t max_length = 0;  // tokens, special ones included; 0: no limit
   Truncation truncation = Truncation::longest_first;
+  // For Tokenizer::encode_windows: number of tokens that neighbouring windows share.
+  std::optional<int64_t> stride = {};
 };
 
 // The half-open range of a token within its text.
@@ -65,6 +67,9 @@ struct SpecialIds {
   std::optional<int32_t> pad, cls, sep, mask, unk, bos, eos;
 };
 
+// Unicode's lower case, as str.lower() of Python. Errors: format (not UTF-8).
+std::string lower_case(std::string_view text);
+
 // Move-only. Const functions may be called from many threads at once.
 class Tokenizer {
  public:
@@ -92,6 +97,13 @@ class Tokenizer {
   Encoding encode(std::string_view text, const EncodeOptions& options = {}) const;
   Encoding encode(std::string_view text, std::optional<std::string_view> pair,
                   const EncodeOptions& options = {}) const;
+
+  // The windows of a text that is longer than max_length: each has the special tokens, all of one text and a part of
+  // the text that `truncation` cuts (only_first or only_second), which begins with the last options.stride tokens of
+  // the part before. As return_overflowing_tokens of Hugging Face; nothing is dropped. Errors: those of encode, usage
+  // (no room for more than the stride).
+  std::vector<Encoding> encode_windows(std::string_view text, std::optional<std::string_view> pair,
+                                       const EncodeOptions& options) const;
 
   // Ids without a token are left out, as in Hugging Face. Errors: usage (a negative id).
   std::string decode(std::span<const int32_t> ids, SpecialTokens special = SpecialTokens::skip) const;

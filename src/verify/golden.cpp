@@ -19,7 +19,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kGoldenVersion = 1;
-constexpr std::array kOutputNames{"sentence", "logits", "token_scores"};
+constexpr std::array kOutputNames{"sentence", "logits", "token_scores", "span_logits", "choice_logits"};
 constexpr size_t kMostTextsOfAConversion = 13;  // eight named prompts
 constexpr size_t kMostTexts = 10'000, kMostValues = 1 << 20;
 
@@ -100,8 +100,8 @@ GoldenOutput read_output(const Config& root) {
   const auto spelling = root.get<std::string>("output");
   for (size_t i = 0; i < kOutputNames.size(); ++i)
     if (spelling == kOutputNames[i]) return static_cast<GoldenOutput>(i);
-  no_golden(root.where(),
-            fmt::format("\"output\" is {}, expected sentence, logits or token_scores", printable(spelling)));
+  no_golden(root.where(), fmt::format("\"output\" is {}, expected one of {}", printable(spelling),
+                                      fmt::join(kOutputNames, ", ")));
 }
 
 void require_one_width(const Golden& golden, const std::string& where) {
@@ -195,7 +195,9 @@ std::vector<GoldenText> golden_texts(GoldenOutput output, const std::map<std::st
        {"The sky is blue.", "How do I reset my password?", "Größe, naïve café — 5 €: ½ of it!",
         "東京は日本の首都です。 Москва — столица России. 🚀", kLongText})
     add(text);
-  if (output == GoldenOutput::logits) add("A man plays the guitar on a stage.", "Somebody is making music.");
+  if (output == GoldenOutput::logits || output == GoldenOutput::choice_logits)
+    add("A man plays the guitar on a stage.", "Somebody is making music.");
+  if (output == GoldenOutput::span_logits) add("When did the library open?", kLongText);
   if (output == GoldenOutput::token_scores) add("The European Union has offices in Brussels and Luxembourg.");
   if (output != GoldenOutput::sentence) return texts;
   for (const auto& [prompt, text] : prompts) {

@@ -14,9 +14,11 @@
 namespace mlxe {
 
 enum class GoldenOutput {
-  sentence,      // the sentence vector
-  logits,        // of a classifier
-  token_scores,  // of a token classifier: the mean of its tokens' softmax, special tokens left out
+  sentence,       // the sentence vector
+  logits,         // of a classifier
+  token_scores,   // of a token classifier: the mean of its tokens' softmax, special tokens left out
+  span_logits,    // of question answering: the mean of the tokens' two logits, special tokens left out
+  choice_logits,  // of multiple choice: the logit of a pair
 };
 const char* name(GoldenOutput output) noexcept;
 
@@ -51,7 +53,7 @@ struct Golden {
   static Golden read(const std::filesystem::path& file, const Warning& warn);
 };
 
-// The texts of a conversion's golden, without values: a pair for classifiers, names for token classifiers, and one text
+// The texts of a conversion's golden, without values: a pair for heads that read pairs, names for token classifiers, and one text
 // for each of the first prompts for sentence vectors.
 std::vector<GoldenText> golden_texts(GoldenOutput output, const std::map<std::string, std::string>& prompts);
 

@@ -20,6 +20,10 @@ Output output_of(GoldenOutput output) {
       return Output::text_logits;
     case GoldenOutput::token_scores:
       return Output::token_logits;
+    case GoldenOutput::span_logits:
+      return Output::span_logits;
+    case GoldenOutput::choice_logits:
+      return Output::choice_logits;
   }
   return Output::sentence;
 }
@@ -28,14 +32,17 @@ std::span<const float> row_of(const Matrix& m, int64_t i) {
   return std::span(m.values).subspan(static_cast<size_t>(i * m.columns), static_cast<size_t>(m.columns));
 }
 
-std::vector<float> mean_scores(const TextRunner::TextResult& r) {
-  const Matrix& logits = r.result[Output::token_logits];
+// The mean over the tokens of a text, special ones left out: of the softmax of a token classifier, else of the logits.
+std::vector<float> token_means(const TextRunner::TextResult& r, Output output) {
+  const Matrix& logits = r.result[output];
   const int64_t first = r.batch.offsets[static_cast<size_t>(r.position)];
   std::vector<double> sums(static_cast<size_t>(logits.columns));
   int64_t tokens = 0;
   for (size_t i = 0; i < r.encoding.ids.size(); ++i) {
     if (r.encoding.sequence[i] < 0) continue;
-    const std::vector<float> scores = softmax(row_of(logits, first + static_cast<int64_t>(i)));
+    const auto row = row_of(logits, first + static_cast<int64_t>(i));
+    const std::vector<float> scores =
+        output == Output::token_logits ? softmax(row) : std::vector<float>(row.begin(), row.end());
     for (size_t j = 0; j < sums.size(); ++j) sums[j] += scores[j];
     ++tokens;
   }
@@ -46,7 +53,7 @@ std::vector<float> mean_scores(const TextRunner::TextResult& r) {
 }
 
 Prompt prompt_for(const TextRunner& runner, GoldenOutput output, const GoldenText& text) {
-  if (output == GoldenOutput::token_scores) return {};
+  if (output != GoldenOutput::logits && output != GoldenOutput::sentence) return {};
   if (text.prompt_name.empty())
     return runner.texts().default_prompt(output == GoldenOutput::logits ? PromptUse::classification
                                                                         : PromptUse::embedding);
@@ -60,8 +67,10 @@ Prompt prompt_for(const TextRunner& runner, GoldenOutput output, const GoldenTex
 }  // namespace
 
 GoldenOutput golden_output(const Model& model) {
-  if (model.has(Output::text_logits)) return GoldenOutput::logits;
-  return model.has(Output::token_logits) ? GoldenOutput::token_scores : GoldenOutput::sentence;
+  for (const GoldenOutput o : {GoldenOutput::logits, GoldenOutput::token_scores, GoldenOutput::span_logits,
+                               GoldenOutput::choice_logits})
+    if (model.task_logits() == output_of(o)) return o;
+  return GoldenOutput::sentence;
 }
 
 std::optional<int64_t> golden_width(const Model& model, const SentenceModules& sentence,
@@ -84,8 +93,8 @@ std::vector<float> golden_values(const TextRunner& runner, GoldenOutput output, 
   const auto width = static_cast<size_t>(*golden_width(runner.model(), runner.sentence(), output));
   std::vector<float> values;
   runner.run(std::span(&text.input, 1), job, [&](const TextRunner::TextResult& r) {
-    if (output == GoldenOutput::token_scores) {
-      values = mean_scores(r);
+    if (entry(wanted).rows == OutputRows::tokens) {
+      values = token_means(r, wanted);
       return;
     }
     const auto row = row_of(r.result[wanted], r.position);

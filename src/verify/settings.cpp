@@ -31,7 +31,7 @@ class SettingList {
         tokenizer_(tokenizer) {}
 
   std::vector<SettingInForce> take() && {
-    const bool classifies = loaded_.model.has(Output::text_logits) || loaded_.model.has(Output::token_logits);
+    const bool classifies = loaded_.model.task_logits().has_value();
     if (!classifies || sentence_.declared) add_modules();
     add_length();
     add("lower case", sentence_.do_lower_case ? "texts are put in lower case" : "as the tokenizer does",

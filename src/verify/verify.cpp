@@ -322,6 +322,8 @@ class Verification {
   std::optional<ByBits> by_the_bits(std::vector<float>& found, std::vector<float>& expected,
                                     double relative) const {
     if (golden_->output == GoldenOutput::sentence) return std::nullopt;
+    if (golden_->output == GoldenOutput::span_logits || golden_->output == GoldenOutput::choice_logits)
+      return ByBits{"a logit", relative};
     if (golden_->output == GoldenOutput::logits) {
       const ProblemType problem = runner_->model().problem_type;
       if (problem == ProblemType::regression || found.size() == 1) return ByBits{"a score", relative};

@@ -117,9 +117,9 @@ TEST(Arguments, NoNumericOptionTakesNaNOrInfinity) {
 TEST(Arguments, AnEmptyValueIsAnErrorForEveryOptionOfEveryCommand) {
   const std::string list = run_program({"--help"}).out;
   size_t commands = 0, options = 0;
-  for (const std::string command :
-       {"convert", "dequantize", "inspect", "compare", "evaluate", "matrix", "sensitivity", "embed",
-        "classify", "zero-shot", "tag", "fill-mask", "similarity", "tokenize", "doctor", "bench"}) {
+  for (const std::string command : {"convert", "dequantize", "inspect", "compare", "evaluate", "matrix",
+                                    "sensitivity", "embed", "classify", "zero-shot", "tag", "fill-mask", "qa",
+                                    "choose", "similarity", "tokenize", "doctor", "bench"}) {
     ASSERT_THAT(list, HasSubstr("\n  " + command + " "));
     ++commands;
     const std::string help = run_program({command, "--help"}).out;
@@ -131,8 +131,9 @@ TEST(Arguments, AnEmptyValueIsAnErrorForEveryOptionOfEveryCommand) {
       const bool takes_value =
           line.find(" TEXT", dashes) != std::string::npos || line.find(" INT", dashes) != std::string::npos ||
           line.find(" UINT", dashes) != std::string::npos || line.find(" FLOAT", dashes) != std::string::npos;
-      if (!takes_value || name == "--pair" || name == "--prompt")
-        continue;  // for these two an empty text is valid
+      if (!takes_value || name == "--pair" || name == "--prompt" || name == "--question" ||
+          name == "--context")
+        continue;  // an empty text may be one
       ++options;
       const Outcome outcome = run_program({command, name, "", "a", "b"});
       EXPECT_EQ(outcome.status, 2) << command << ' ' << name;

@@ -70,6 +70,8 @@ TEST(Convert, PredictsEveryByteOfTheFolder) {
                             "roberta_mlm",
                             "albert_mlm",
                             "modernbert_mlm_bias",
+                            "modernbert_qa",
+                            "electra_choice",
                             "bert_sharded",
                             "bert_f64",
                             "bert_f16",
@@ -695,8 +697,9 @@ TEST(Convert, DequantizeTakesTheDtypeOfConfig) {
 // ---- the layout of mlx-embeddings
 
 TEST(MlxEmbeddingsLayout, IsABareEncoderThatComputesTheSame) {
-  for (const char* model : {"bert", "bert_mlm_untied", "bert_prefix", "distilbert", "distilbert_cls",
-                            "roberta", "roberta_cls", "xlm_roberta", "xlm_roberta_cls", "camembert_ner"})
+  for (const char* model :
+       {"bert", "bert_mlm_untied", "bert_prefix", "distilbert", "distilbert_cls", "roberta", "roberta_cls",
+        "xlm_roberta", "xlm_roberta_cls", "camembert_ner", "bert_qa", "roberta_choice"})
     for (const Scheme& scheme :
          {Scheme{Mode::none, 0, 0, Dtype::f32}, Scheme{Mode::affine, 8, 32, Dtype::f32}}) {
       SCOPED_TRACE(std::string(model) + " " + to_string(scheme));

@@ -23,6 +23,7 @@ pub struct Token {
     byte_end: i32,
     code_point_begin: i32,
     code_point_end: i32,
+    window: i32,
 }
 
 #[repr(C)]
@@ -32,9 +33,10 @@ pub struct EncodeOptions {
     pub max_length: usize,
     pub strategy: i32,
     pub keep_end: i32,
+    pub stride: i64,
 }
 
-/// The tokens of a call. `dropped`: number of tokens that truncation removed. With `at_least`, the end of a text was
+/// The tokens of a call, window by window. `dropped`: number of tokens that truncation removed. With `at_least`, the end of a text was
 /// not tokenized, and its tokens are not counted.
 pub struct Encoded {
     pub tokens: Vec<Token>,
@@ -84,7 +86,9 @@ pub fn encode(
             format!("found a limit of {limit} tokens, expected at least the {special} special tokens; raise the limit"),
         ));
     }
-    let rule = rule.filter(|_| limit > 0);
+    let stride = usize::try_from(options.stride).ok();
+    // Windows need the whole text.
+    let rule = rule.filter(|_| limit > 0 && stride.is_none());
     // Which tokens of the end are kept depends on the whole text.
     let cut = rule.filter(|_| options.keep_end == 0);
     let work = Work { shorten: rule.and_then(|rule| rule.shorten.as_ref()), cut, limit };
@@ -106,9 +110,16 @@ pub fn encode(
         |first: &Encoding, second: &Option<Encoding>| first.len() + second.as_ref().map_or(0, Encoding::len);
     let before = count(&first, &second);
     if limit > 0 {
+        if let Some(stride) = stride.filter(|_| before > limit - special) {
+            let whole = match options.strategy {
+                1 => before - first.len(),
+                _ => first.len(),
+            };
+            check_window(limit, special, whole, stride)?;
+        }
         let params = TruncationParams {
             max_length: limit - special,
-            stride: 0,
+            stride: stride.unwrap_or(0),
             strategy: match options.strategy {
                 1 => TruncationStrategy::OnlyFirst,
                 2 => TruncationStrategy::OnlySecond,
@@ -121,14 +132,36 @@ pub fn encode(
         };
         (first, second) = truncate_encodings(first, second, &params)
             .map_err(|reason| Failure::new(Status::Usage, format!("{reason} ({limit} tokens)")))?;
-        first.take_overflowing();
-        if let Some(second) = &mut second {
-            second.take_overflowing();
+        if stride.is_none() {
+            first.take_overflowing();
+            if let Some(second) = &mut second {
+                second.take_overflowing();
+            }
         }
     }
-    let dropped = before - count(&first, &second);
-    let encoding = tokenizer.post_process(first, second, add_special_tokens).map_err(failed)?;
-    Ok(Encoded { tokens: to_c(&encoding, &first_part, second_part.as_ref()), dropped, at_least })
+    let dropped = if stride.is_some() { 0 } else { before - count(&first, &second) };
+    let mut encoding = tokenizer.post_process(first, second, add_special_tokens).map_err(failed)?;
+    let mut windows = vec![];
+    let others = encoding.take_overflowing();
+    windows.push(encoding);
+    windows.extend(others);
+    Ok(Encoded { tokens: to_c(&windows, &first_part, second_part.as_ref()), dropped, at_least })
+}
+
+/// A window holds all of one text, `whole` tokens, and a part of the other that is longer than what it shares with the
+/// next window.
+fn check_window(limit: usize, special: usize, whole: usize, stride: usize) -> Result<(), Failure> {
+    let room = (limit - special).saturating_sub(whole);
+    if room > stride {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Status::Usage,
+        format!(
+            "the text that is kept whole has {whole} tokens, which leaves {room} of {limit} for a part of the other \
+             one, expected more than the stride of {stride}; shorten that text, lower the stride or raise the limit"
+        ),
+    ))
 }
 
 fn failed(reason: tokenizers::Error) -> Failure {
@@ -225,12 +258,12 @@ impl Bytes {
     }
 }
 
-fn to_c(encoding: &Encoding, first: &Part, second: Option<&Part>) -> Vec<Token> {
+fn to_c(windows: &[Encoding], first: &Part, second: Option<&Part>) -> Vec<Token> {
     let parts = [first, second.unwrap_or(first)];
     let bytes = parts.map(|part| Bytes::of(part.text()));
-    let sequences = encoding.get_sequence_ids();
-    (0..encoding.len())
-        .map(|i| {
+    let tokens_of = |(window, encoding): (usize, &Encoding)| {
+        let sequences = encoding.get_sequence_ids();
+        let token = |i: usize| {
             let special = encoding.get_special_tokens_mask()[i] != 0;
             let sequence = if special { None } else { sequences[i] };
             let (begin, end) = encoding.get_offsets()[i];
@@ -250,7 +283,10 @@ fn to_c(encoding: &Encoding, first: &Part, second: Option<&Part>) -> Vec<Token> 
                 byte_end: byte_of(end),
                 code_point_begin: code_point_of(begin),
                 code_point_end: code_point_of(end),
+                window: window as i32,
             }
-        })
-        .collect()
+        };
+        (0..encoding.len()).map(token).collect::<Vec<Token>>()
+    };
+    windows.iter().enumerate().flat_map(tokens_of).collect()
 }

@@ -64,7 +64,8 @@ pub unsafe extern "C" fn mlxe_tokenizer_load(
             }
         }
         // An invalid post-processor fails at the first text. Report it when the file is loaded.
-        let nothing = EncodeOptions { add_special_tokens: 1, max_length: 0, strategy: 0, keep_end: 0 };
+        let nothing =
+            EncodeOptions { add_special_tokens: 1, max_length: 0, strategy: 0, keep_end: 0, stride: -1 };
         for pair in [None, Some("")] {
             match quietly(|| encode(&loaded, None, "", pair, nothing)) {
                 Ok(Ok(_)) => {}
@@ -251,6 +252,21 @@ pub unsafe extern "C" fn mlxe_tokenizer_encode(
         let encoded = encoded.tokens.into_boxed_slice();
         let size = encoded.len();
         tokens.write(Tokens { data: Box::into_raw(encoded).cast(), size, dropped, at_least });
+        Ok(())
+    })
+}
+
+/// # Safety
+/// `text` holds `size` bytes; the outputs are writable.
+#[no_mangle]
+pub unsafe extern "C" fn mlxe_lower_case(
+    text: *const c_char,
+    size: usize,
+    lower: *mut OwnedString,
+    error: *mut OwnedString,
+) -> i32 {
+    guard(error, || {
+        lower.write(OwnedString::from(utf8(bytes(text.cast(), size), "text")?.to_lowercase()));
         Ok(())
     })
 }
