@@ -69,6 +69,13 @@ class TruncationNotes {
   size_t count_ = 0;
 };
 
+// What the engine runs as one text: a text or a window of one.
+struct EncodedWindow {
+  size_t text;  // its index
+  int32_t window;
+  const Encoding& encoding;
+};
+
 }  // namespace
 
 bool needs_cpu_engine(EngineKind engine, Activations activations) {
@@ -105,26 +112,33 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
     std::vector<EncodeInput> window;
     for (const TextInput& text : texts.subspan(begin, std::min(kResultBatches.window, texts.size() - begin)))
       window.push_back(view_of(text));
-    const std::vector<Encoding> encodings =
-        texts_.encode_all(window, job.rules, *pool_, [&](size_t i) { return number(begin + i); });
+    const std::vector<std::vector<Encoding>> encodings =
+        texts_.encode_all_windows(window, job.rules, *pool_, [&](size_t i) { return number(begin + i); });
+    std::vector<EncodedWindow> sequences;
     std::vector<size_t> lengths;
     for (size_t i = 0; i < encodings.size(); ++i) {
-      truncations.add((begin + i) / job.runs_each, number(begin + i), encodings[i]);
-      lengths.push_back(encodings[i].ids.size());
+      truncations.add((begin + i) / job.runs_each, number(begin + i), encodings[i][0]);
+      for (const Encoding& e : encodings[i]) {
+        sequences.push_back({begin + i, static_cast<int32_t>(&e - encodings[i].data()), e});
+        lengths.push_back(e.ids.size());
+      }
     }
     RunResult result;
     size_t done = begin;
     for (const TextBatch& batch : batches_by_length(lengths, job.batch_tokens)) {
       RunRequest request{.wanted = job.wanted};
       for (const size_t i : batch) {
-        request.numbers.push_back(number(begin + i));
-        request.batch.append(encodings[i].ids, encodings[i].type_ids, job.rules.prompt.pool_from);
+        const EncodedWindow& s = sequences[i];
+        request.numbers.push_back(number(s.text));
+        request.batch.append(s.encoding.ids, s.encoding.type_ids, job.rules.prompt.pool_from);
+        done += s.window == 0;
       }
       if (job.rules.chosen) request.batch.choose(*job.rules.chosen);
       engine_->run(loaded_.model, request, result);
-      for (size_t i = 0; i < batch.size(); ++i)
-        take({begin + batch[i], encodings[batch[i]], result, request.batch, static_cast<int64_t>(i)});
-      done += batch.size();
+      for (size_t i = 0; i < batch.size(); ++i) {
+        const EncodedWindow& s = sequences[batch[i]];
+        take({s.text, s.window, s.encoding, result, request.batch, static_cast<int64_t>(i)});
+      }
       if (job.progress) job.progress("texts", done, texts.size());
     }
   }

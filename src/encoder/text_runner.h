@@ -50,14 +50,15 @@ class TextRunner {
     CallReport* report = nullptr;                  // see EmbedOptions
   };
   struct TextResult {
-    size_t text;  // its index
+    size_t text;     // its index
+    int32_t window;  // of the text; 0 without TextRules::stride
     const Encoding& encoding;
     const RunResult& result;  // of the whole batch
     const Batch& batch;
-    int64_t position;  // of the text in the batch
+    int64_t position;  // of the text, or window, in the batch
   };
-  // Runs all texts. Calls `take` once for each text, in any order but never concurrently. Does not call it for
-  // texts without tokens (WithoutTokens::accept). Errors with the number of the text: those of
+  // Runs all texts. Calls `take` once for each text, with TextRules::stride for each window, in any order but never
+  // concurrently. Does not call it for texts without tokens (WithoutTokens::accept). Errors with the number of the text: those of
   // TextTokenizer::encode, numeric (NaN or infinity). Errors at the end: io (the weights were written to during
   // the run).
   using Take = std::function<void(const TextResult&)>;

@@ -82,32 +82,51 @@ Prompt TextTokenizer::default_prompt(PromptUse use) const {
   return {classification_prompt_};
 }
 
-Encoding TextTokenizer::encode(const EncodeInput& text, const TextRules& rules) const {
+std::vector<Encoding> TextTokenizer::encode_windows(const EncodeInput& text, const TextRules& rules) const {
   std::string prompted;
   std::string_view first = text.text;
   if (!rules.prompt.text.empty()) {
     prompted.append(rules.prompt.text).append(text.text);
     first = prompted;
   }
-  Encoding e =
-      tokenizer_.encode(first, text.pair, {.max_length = max_tokens_, .truncation = rules.truncation});
-  if (rules.chosen) require_chosen(e, *rules.chosen, tokenizer_.token(*rules.chosen), first, max_tokens_);
-  if (rules.without_tokens == WithoutTokens::refuse) require_tokens(e, rules.prompt.pool_from);
-  return e;
+  const EncodeOptions options{.max_length = max_tokens_, .truncation = rules.truncation};
+  std::vector<Encoding> windows;
+  if (rules.stride)
+    windows = tokenizer_.encode_windows(first, *rules.stride, options);
+  else
+    windows.push_back(tokenizer_.encode(first, text.pair, options));
+  for (const Encoding& e : windows) {
+    if (rules.chosen) require_chosen(e, *rules.chosen, tokenizer_.token(*rules.chosen), first, max_tokens_);
+    if (rules.without_tokens == WithoutTokens::refuse) require_tokens(e, rules.prompt.pool_from);
+  }
+  return windows;
+}
+
+Encoding TextTokenizer::encode(const EncodeInput& text, const TextRules& rules) const {
+  return std::move(encode_windows(text, rules)[0]);
+}
+
+std::vector<std::vector<Encoding>> TextTokenizer::encode_all_windows(
+    std::span<const EncodeInput> texts, const TextRules& rules, ThreadPool& pool,
+    const std::function<size_t(size_t)>& number) const {
+  std::vector<std::vector<Encoding>> windows(texts.size());
+  pool.parallel_for(static_cast<int64_t>(texts.size()), [&](int64_t i, int) {
+    const auto text = static_cast<size_t>(i);
+    try {
+      windows[text] = encode_windows(texts[text], rules);
+    } catch (const Error& e) {
+      throw Error(e.code(), fmt::format("text {}: {}", number(text), e.what()));
+    }
+  });
+  return windows;
 }
 
 std::vector<Encoding> TextTokenizer::encode_all(std::span<const EncodeInput> texts, const TextRules& rules,
                                                 ThreadPool& pool,
                                                 const std::function<size_t(size_t)>& number) const {
-  std::vector<Encoding> encodings(texts.size());
-  pool.parallel_for(static_cast<int64_t>(texts.size()), [&](int64_t i, int) {
-    const auto text = static_cast<size_t>(i);
-    try {
-      encodings[text] = encode(texts[text], rules);
-    } catch (const Error& e) {
-      throw Error(e.code(), fmt::format("text {}: {}", number(text), e.what()));
-    }
-  });
+  std::vector<Encoding> encodings;
+  for (std::vector<Encoding>& windows : encode_all_windows(texts, rules, pool, number))
+    encodings.push_back(std::move(windows[0]));
   return encodings;
 }
 

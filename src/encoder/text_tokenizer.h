@@ -32,6 +32,9 @@ struct TextRules {
   WithoutTokens without_tokens = WithoutTokens::refuse;
   // The id of a token that each text must have: the tokens that a run chooses.
   std::optional<int32_t> chosen = {};
+  // Number of tokens that neighbouring windows of a longer text have in common; absent: the text is truncated. For
+  // single texts.
+  std::optional<int64_t> stride = {};
 };
 
 EncodeInput view_of(const TextInput& text);
@@ -59,11 +62,18 @@ class TextTokenizer {
   // Errors: those of Tokenizer::encode; format (WithoutTokens::refuse: no token, or only tokens of a prompt
   // that pooling skips, so that a vector or label would be computed from nothing; TextRules::chosen: the text has no
   // such token, or truncation cut one off).
+  // With TextRules::stride, the first window.
   Encoding encode(const EncodeInput& text, const TextRules& rules = {}) const;
+  // The windows of a text; one, the text itself, without TextRules::stride. Errors: those of encode, usage (see
+  // Tokenizer::encode_windows).
+  std::vector<Encoding> encode_windows(const EncodeInput& text, const TextRules& rules) const;
   // All texts, in parallel. Errors: those of encode, for the first text with an error: "text N: ...", where N
   // is number(index).
   std::vector<Encoding> encode_all(std::span<const EncodeInput> texts, const TextRules& rules,
                                    ThreadPool& pool, const std::function<size_t(size_t index)>& number) const;
+  std::vector<std::vector<Encoding>> encode_all_windows(
+      std::span<const EncodeInput> texts, const TextRules& rules, ThreadPool& pool,
+      const std::function<size_t(size_t index)>& number) const;
 
  private:
   Tokenizer tokenizer_;

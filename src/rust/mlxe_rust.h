@@ -49,8 +49,8 @@ void mlxe_tokenizer_free(MlxeTokenizer* tokenizer);
 
 /* JSON: {"normalizer", "pre_tokenizer", "post_processor": as in tokenizer.json or null,
  *        "added_tokens": {"id": {"content", "single_word", "lstrip", "rstrip", "normalized", "special"}},
- *        "truncation_side": "left" or "right" as stored in the file, or null, "vocab_size": with the added
- * tokens}. */
+ *        "truncation_side": "left" or "right" as stored in the file, or null, "marks_subwords": whether tokens
+ * inside a word begin with a prefix as "##", "vocab_size": with the added tokens}. */
 int mlxe_tokenizer_describe(const MlxeTokenizer* tokenizer, MlxeString* json, MlxeString* error);
 
 /* `json` may hold "normalizer", "pre_tokenizer", "post_processor" (replaced), "add_tokens" (a list of tokens
@@ -71,6 +71,7 @@ typedef struct MlxeToken {
   int32_t id, type_id;
   int32_t sequence; /* 0 first text, 1 second, -1 special */
   int32_t word;     /* index of the word within its text, -1 none */
+  int32_t window;   /* 0 without MlxeEncodeOptions.stride */
   int32_t byte_begin, byte_end;
   int32_t code_point_begin, code_point_end;
 } MlxeToken;
@@ -87,6 +88,9 @@ typedef struct MlxeEncodeOptions {
   size_t max_length; /* in tokens, special ones included; 0: no limit */
   int strategy;      /* where to cut: 0 the longest text first, 1 only the first, 2 only the second */
   int keep_end;      /* 0: cut off the end of a text, 1: its beginning */
+  int64_t stride;    /* -1: what is beyond max_length is dropped. Else nothing is: windows of max_length tokens, each
+                        with its special tokens, of which neighbours have `stride` tokens in common. Windows begin at
+                        the side that is kept. Of one text. */
 } MlxeEncodeOptions;
 
 /* A null `pair`: no second text. An empty `pair`: a second text without tokens. */

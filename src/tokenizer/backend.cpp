@@ -1,5 +1,8 @@
 #include "tokenizer/backend.h"
 
+#include <algorithm>
+#include <span>
+
 #include "mlx_encoder/error.h"
 #include "rust/mlxe_rust.h"
 
@@ -39,6 +42,25 @@ void check(int status, const std::string& where, const RustString& error) {
   if (status != MLXE_OK) throw Error(code_of(status), where + error.str());
 }
 
+Encoding encoding_of(std::span<const MlxeToken> tokens) {
+  Encoding result;
+  result.ids.reserve(tokens.size());
+  result.type_ids.reserve(tokens.size());
+  result.offsets.reserve(tokens.size());
+  result.code_point_offsets.reserve(tokens.size());
+  result.sequence.reserve(tokens.size());
+  result.word_ids.reserve(tokens.size());
+  for (const MlxeToken& token : tokens) {
+    result.ids.push_back(token.id);
+    result.type_ids.push_back(token.type_id);
+    result.offsets.emplace_back(token.byte_begin, token.byte_end);
+    result.code_point_offsets.emplace_back(token.code_point_begin, token.code_point_end);
+    result.sequence.push_back(static_cast<int8_t>(token.sequence));
+    result.word_ids.push_back(token.word);
+  }
+  return result;
+}
+
 }  // namespace
 
 void TokenizerBackend::Free::operator()(MlxeTokenizer* tokenizer) const noexcept {
@@ -71,13 +93,15 @@ void TokenizerBackend::change(const nlohmann::json& change) {
   check(mlxe_tokenizer_change(tokenizer_.get(), text.data(), text.size(), error.out()), where_, error);
 }
 
-Encoding TokenizerBackend::encode(std::string_view text, std::optional<std::string_view> pair,
-                                  const EncodeOptions& options, CutFrom cut_from) const {
+std::vector<Encoding> TokenizerBackend::encode(std::string_view text, std::optional<std::string_view> pair,
+                                               const EncodeOptions& options, CutFrom cut_from,
+                                               std::optional<int64_t> stride) const {
   if (options.max_length < 0) throw Error(ErrorCode::usage, "max_length is negative");
   const MlxeEncodeOptions rust_options{.add_special_tokens = options.add_special_tokens ? 1 : 0,
                                        .max_length = static_cast<size_t>(options.max_length),
                                        .strategy = static_cast<int>(options.truncation),
-                                       .keep_end = cut_from == CutFrom::beginning ? 1 : 0};
+                                       .keep_end = cut_from == CutFrom::beginning ? 1 : 0,
+                                       .stride = stride.value_or(-1)};
   const char* second = !pair ? nullptr : pair->data() == nullptr ? "" : pair->data();
   MlxeTokens tokens{};
   RustString error;
@@ -87,25 +111,19 @@ Encoding TokenizerBackend::encode(std::string_view text, std::optional<std::stri
   const std::unique_ptr<MlxeTokens, void (*)(MlxeTokens*)> owner(&tokens,
                                                                  [](MlxeTokens* t) { mlxe_free_tokens(*t); });
 
-  Encoding result;
-  result.ids.reserve(tokens.size);
-  result.type_ids.reserve(tokens.size);
-  result.offsets.reserve(tokens.size);
-  result.code_point_offsets.reserve(tokens.size);
-  result.sequence.reserve(tokens.size);
-  result.word_ids.reserve(tokens.size);
-  for (const MlxeToken& token : std::span(tokens.data, tokens.size)) {
-    result.ids.push_back(token.id);
-    result.type_ids.push_back(token.type_id);
-    result.offsets.emplace_back(token.byte_begin, token.byte_end);
-    result.code_point_offsets.emplace_back(token.code_point_begin, token.code_point_end);
-    result.sequence.push_back(static_cast<int8_t>(token.sequence));
-    result.word_ids.push_back(token.word);
+  std::vector<Encoding> windows;
+  const std::span all(tokens.data, tokens.size);
+  for (auto begin = all.begin(); windows.empty() || begin != all.end();) {
+    const auto window = static_cast<int32_t>(windows.size());
+    const auto end =
+        std::find_if(begin, all.end(), [&](const MlxeToken& token) { return token.window != window; });
+    windows.push_back(encoding_of({begin, end}));
+    begin = end;
   }
-  result.truncated = tokens.dropped > 0;
-  result.dropped_tokens = static_cast<int32_t>(tokens.dropped);
-  result.dropped_more = tokens.at_least != 0;
-  return result;
+  windows[0].truncated = tokens.dropped > 0;
+  windows[0].dropped_tokens = static_cast<int32_t>(tokens.dropped);
+  windows[0].dropped_more = tokens.at_least != 0;
+  return windows;
 }
 
 std::string TokenizerBackend::decode(std::span<const int32_t> ids, SpecialTokens special) const {

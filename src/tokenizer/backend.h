@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tokenizer/tokenizer.h"
 
@@ -23,13 +24,15 @@ class TokenizerBackend {
   TokenizerBackend(std::string_view json, const std::string& where, const Warning& warning);
 
   // {"normalizer", "pre_tokenizer", "post_processor", "added_tokens": {id: token}, "vocab_size",
-  //  "truncation_side": "left", "right" or null}
+  //  "truncation_side": "left", "right" or null, "marks_subwords": bool}
   nlohmann::json describe() const;
   // Replaces parts and adds tokens: see mlxe_tokenizer_change. Errors: format.
   void change(const nlohmann::json& change);
 
-  Encoding encode(std::string_view text, std::optional<std::string_view> pair, const EncodeOptions& options,
-                  CutFrom cut_from) const;
+  // The windows of the text: one without `stride`.
+  std::vector<Encoding> encode(std::string_view text, std::optional<std::string_view> pair,
+                               const EncodeOptions& options, CutFrom cut_from,
+                               std::optional<int64_t> stride = std::nullopt) const;
   std::string decode(std::span<const int32_t> ids, SpecialTokens special) const;
   std::optional<int32_t> id(std::string_view token) const;
   std::optional<std::string> token(int32_t id) const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/mapped_file.h"
 #include "format/json_file.h"
@@ -24,7 +25,16 @@ struct Tokenizer::State {
   int64_t model_max_length = 0;
   CutFrom cut_from = CutFrom::end;
   bool gives_type_ids = true;
+  bool marks_subwords = false;
   bool clean_up_spaces = false;
+
+  std::vector<Encoding> encode(std::string_view text, std::optional<std::string_view> pair,
+                               const EncodeOptions& options, std::optional<int64_t> stride) const {
+    std::vector<Encoding> windows = backend.encode(text, pair, options, cut_from, stride);
+    if (!gives_type_ids)
+      for (Encoding& window : windows) std::fill(window.type_ids.begin(), window.type_ids.end(), 0);
+    return windows;
+  }
 };
 
 namespace {
@@ -201,6 +211,7 @@ Tokenizer Tokenizer::load(const std::filesystem::path& model, const Warning& war
   state->gives_type_ids = config.gives_type_ids;
   const bool built_bert =
       source == VocabularySource::vocabulary_files && config.family == TokenizerFamily::bert;
+  state->marks_subwords = loaded["marks_subwords"];
   state->clean_up_spaces = config.clean_up_tokenization_spaces.value_or(built_bert);
   return Tokenizer(std::move(state));
 }
@@ -230,9 +241,26 @@ Encoding Tokenizer::encode(std::string_view text, const EncodeOptions& options) 
 
 Encoding Tokenizer::encode(std::string_view text, std::optional<std::string_view> pair,
                            const EncodeOptions& options) const {
-  Encoding encoding = state_->backend.encode(text, pair, options, state_->cut_from);
-  if (!state_->gives_type_ids) std::fill(encoding.type_ids.begin(), encoding.type_ids.end(), 0);
-  return encoding;
+  return std::move(state_->encode(text, pair, options, std::nullopt)[0]);
+}
+
+std::vector<Encoding> Tokenizer::encode_windows(std::string_view text, int64_t stride,
+                                                const EncodeOptions& options) const {
+  if (stride < 0)
+    throw Error(ErrorCode::usage, "stride: found " + std::to_string(stride) + ", expected at least 0");
+  std::vector<Encoding> windows = state_->encode(text, std::nullopt, options, stride);
+  const auto size = [](const Encoding& window) {
+    return static_cast<int32_t>(
+        std::count_if(window.sequence.begin(), window.sequence.end(), [](int8_t s) { return s >= 0; }));
+  };
+  const auto steps = static_cast<int32_t>(windows.size()) - 1;
+  const auto step = static_cast<int32_t>(size(windows.front()) - stride);
+  const int32_t all = steps * step + size(windows.back());  // tokens of the text
+  for (int32_t w = 0; w <= steps; ++w) {
+    Encoding& window = windows[static_cast<size_t>(w)];
+    window.first = state_->cut_from == CutFrom::end ? w * step : all - w * step - size(window);
+  }
+  return windows;
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, SpecialTokens special) const {
@@ -260,6 +288,9 @@ const SpecialIds& Tokenizer::special_ids() const noexcept {
 }
 bool Tokenizer::gives_type_ids() const noexcept {
   return state_->gives_type_ids;
+}
+bool Tokenizer::marks_subwords() const noexcept {
+  return state_->marks_subwords;
 }
 const std::string& Tokenizer::class_name() const noexcept {
   return state_->class_name;

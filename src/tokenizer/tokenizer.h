@@ -53,6 +53,7 @@ struct Encoding {
   int32_t dropped_tokens = 0;  // number of tokens that truncation removed
   // True if more were removed: the end of a text many times longer than max_length is not tokenized.
   bool dropped_more = false;
+  int32_t first = 0;  // of a window: number of the text's tokens before it, without special ones
 };
 
 struct EncodeInput {
@@ -93,6 +94,13 @@ class Tokenizer {
   Encoding encode(std::string_view text, std::optional<std::string_view> pair,
                   const EncodeOptions& options = {}) const;
 
+  // The windows of a text as Hugging Face's `stride` makes them: max_length tokens each, special ones included, of
+  // which the last `stride` come again in the next window; one window if the text is no longer. The last window may be
+  // shorter. If truncation cuts the beginning of a text, the first window is the end of the text. Nothing is dropped.
+  // Errors: those of encode, usage (`stride` is negative, or not less than a window without its special tokens).
+  std::vector<Encoding> encode_windows(std::string_view text, int64_t stride,
+                                       const EncodeOptions& options) const;
+
   // Ids without a token are left out, as in Hugging Face. Errors: usage (a negative id).
   std::string decode(std::span<const int32_t> ids, SpecialTokens special = SpecialTokens::skip) const;
 
@@ -103,6 +111,8 @@ class Tokenizer {
   const SpecialIds& special_ids() const noexcept;
   // Whether the tokenizer gives token types. If not, a model with token types gets zeros.
   bool gives_type_ids() const noexcept;
+  // Whether tokens inside a word have a prefix in the vocabulary, as "##ing".
+  bool marks_subwords() const noexcept;
   const std::string& class_name() const noexcept;  // "BertTokenizer", ...: the Hugging Face class followed
 
  private:

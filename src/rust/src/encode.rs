@@ -1,7 +1,8 @@
 //! A text, or two, to tokens.
 //!
 //! The crate's own `encode` truncates by a setting of the tokenizer and keeps every piece that it cuts off. Here
-//! truncation is an argument of the call, and those pieces are dropped. The steps are the crate's public functions.
+//! truncation is an argument of the call, and those pieces are dropped, unless the call asks for windows. The steps are
+//! the crate's public functions.
 
 use crate::cut::CutRule;
 use crate::edge::{Failure, Status};
@@ -19,6 +20,7 @@ pub struct Token {
     type_id: i32,
     sequence: i32,
     word: i32,
+    window: i32,
     byte_begin: i32,
     byte_end: i32,
     code_point_begin: i32,
@@ -32,6 +34,7 @@ pub struct EncodeOptions {
     pub max_length: usize,
     pub strategy: i32,
     pub keep_end: i32,
+    pub stride: i64,
 }
 
 /// The tokens of a call. `dropped`: number of tokens that truncation removed. With `at_least`, the end of a text was
@@ -84,9 +87,19 @@ pub fn encode(
             format!("found a limit of {limit} tokens, expected at least the {special} special tokens; raise the limit"),
         ));
     }
+    let stride = usize::try_from(options.stride).ok(); // none: one window
+    if let Some(stride) = stride.filter(|stride| limit == 0 || *stride >= limit - special) {
+        return Err(Failure::new(
+            Status::Usage,
+            format!(
+                "found a stride of {stride} tokens, expected less than the {} of a window beside its special tokens",
+                limit.saturating_sub(special)
+            ),
+        ));
+    }
     let rule = rule.filter(|_| limit > 0);
-    // Which tokens of the end are kept depends on the whole text.
-    let cut = rule.filter(|_| options.keep_end == 0);
+    // Which tokens of the end are kept depends on the whole text. Windows keep all tokens.
+    let cut = rule.filter(|_| options.keep_end == 0 && stride.is_none());
     let work = Work { shorten: rule.and_then(|rule| rule.shorten.as_ref()), cut, limit };
     let mut parts = parts(tokenizer, work, text, pair)?;
     // If both texts are too long and the room for tokens is odd, the longer text keeps one token more. To know the
@@ -108,7 +121,7 @@ pub fn encode(
     if limit > 0 {
         let params = TruncationParams {
             max_length: limit - special,
-            stride: 0,
+            stride: stride.unwrap_or(0),
             strategy: match options.strategy {
                 1 => TruncationStrategy::OnlyFirst,
                 2 => TruncationStrategy::OnlySecond,
@@ -121,14 +134,22 @@ pub fn encode(
         };
         (first, second) = truncate_encodings(first, second, &params)
             .map_err(|reason| Failure::new(Status::Usage, format!("{reason} ({limit} tokens)")))?;
-        first.take_overflowing();
-        if let Some(second) = &mut second {
-            second.take_overflowing();
+        if stride.is_none() {
+            first.take_overflowing();
+            if let Some(second) = &mut second {
+                second.take_overflowing();
+            }
         }
     }
-    let dropped = before - count(&first, &second);
+    let dropped = if stride.is_some() { 0 } else { before - count(&first, &second) };
     let encoding = tokenizer.post_process(first, second, add_special_tokens).map_err(failed)?;
-    Ok(Encoded { tokens: to_c(&encoding, &first_part, second_part.as_ref()), dropped, at_least })
+    let parts = [&first_part, second_part.as_ref().unwrap_or(&first_part)];
+    let bytes = parts.map(|part| Bytes::of(part.text()));
+    let mut tokens = Vec::new();
+    for (window, encoding) in std::iter::once(&encoding).chain(encoding.get_overflowing()).enumerate() {
+        to_c(encoding, window as i32, parts, &bytes, &mut tokens);
+    }
+    Ok(Encoded { tokens, dropped, at_least })
 }
 
 fn failed(reason: tokenizers::Error) -> Failure {
@@ -225,32 +246,30 @@ impl Bytes {
     }
 }
 
-fn to_c(encoding: &Encoding, first: &Part, second: Option<&Part>) -> Vec<Token> {
-    let parts = [first, second.unwrap_or(first)];
-    let bytes = parts.map(|part| Bytes::of(part.text()));
+/// Appends the tokens of a window.
+fn to_c(encoding: &Encoding, window: i32, parts: [&Part; 2], bytes: &[Bytes; 2], tokens: &mut Vec<Token>) {
     let sequences = encoding.get_sequence_ids();
-    (0..encoding.len())
-        .map(|i| {
-            let special = encoding.get_special_tokens_mask()[i] != 0;
-            let sequence = if special { None } else { sequences[i] };
-            let (begin, end) = encoding.get_offsets()[i];
-            let byte_of = |code_point| {
-                let byte = |s: usize| parts[s].text.byte_in_text(bytes[s].at(code_point));
-                sequence.map_or(0, |s| byte(s.min(1)) as i32)
-            };
-            let code_point_of = |code_point| {
-                sequence.map_or(code_point, |s| parts[s.min(1)].text.code_point_in_text(code_point)) as i32
-            };
-            Token {
-                id: encoding.get_ids()[i] as i32,
-                type_id: encoding.get_type_ids()[i] as i32,
-                sequence: sequence.map_or(-1, |s| s as i32),
-                word: encoding.get_word_ids()[i].map_or(-1, |w| w as i32),
-                byte_begin: byte_of(begin),
-                byte_end: byte_of(end),
-                code_point_begin: code_point_of(begin),
-                code_point_end: code_point_of(end),
-            }
-        })
-        .collect()
+    tokens.extend((0..encoding.len()).map(|i| {
+        let special = encoding.get_special_tokens_mask()[i] != 0;
+        let sequence = if special { None } else { sequences[i] };
+        let (begin, end) = encoding.get_offsets()[i];
+        let byte_of = |code_point| {
+            let byte = |s: usize| parts[s].text.byte_in_text(bytes[s].at(code_point));
+            sequence.map_or(0, |s| byte(s.min(1)) as i32)
+        };
+        let code_point_of = |code_point| {
+            sequence.map_or(code_point, |s| parts[s.min(1)].text.code_point_in_text(code_point)) as i32
+        };
+        Token {
+            id: encoding.get_ids()[i] as i32,
+            type_id: encoding.get_type_ids()[i] as i32,
+            sequence: sequence.map_or(-1, |s| s as i32),
+            word: encoding.get_word_ids()[i].map_or(-1, |w| w as i32),
+            window,
+            byte_begin: byte_of(begin),
+            byte_end: byte_of(end),
+            code_point_begin: code_point_of(begin),
+            code_point_end: code_point_of(end),
+        }
+    }));
 }

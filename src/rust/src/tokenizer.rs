@@ -64,7 +64,8 @@ pub unsafe extern "C" fn mlxe_tokenizer_load(
             }
         }
         // An invalid post-processor fails at the first text. Report it when the file is loaded.
-        let nothing = EncodeOptions { add_special_tokens: 1, max_length: 0, strategy: 0, keep_end: 0 };
+        let nothing =
+            EncodeOptions { add_special_tokens: 1, max_length: 0, strategy: 0, keep_end: 0, stride: -1 };
         for pair in [None, Some("")] {
             match quietly(|| encode(&loaded, None, "", pair, nothing)) {
                 Ok(Ok(_)) => {}
@@ -110,12 +111,19 @@ pub unsafe extern "C" fn mlxe_tokenizer_describe(
             .keys()
             .filter(|token| tokenizer.get_model().token_to_id(token).is_none())
             .count();
+        // Empty is none, as in transformers.
+        let prefix = match tokenizer.get_model() {
+            ModelWrapper::BPE(model) => model.continuing_subword_prefix.clone(),
+            ModelWrapper::WordPiece(model) => Some(model.continuing_subword_prefix.clone()),
+            _ => None,
+        };
         let description = json!({
             "normalizer": tokenizer.get_normalizer(),
             "pre_tokenizer": tokenizer.get_pre_tokenizer(),
             "post_processor": tokenizer.get_post_processor(),
             "added_tokens": added,
             "truncation_side": truncation_side,
+            "marks_subwords": prefix.is_some_and(|prefix| !prefix.is_empty()),
             "vocab_size": tokenizer.get_vocab_size(false) + added_beyond_model,
         });
         json.write(OwnedString::from(description.to_string()));
