@@ -4,7 +4,12 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
 
+#include "arguments.h"
+#include "base/utf8.h"
 #include "command.h"
 #include "print_json.h"
 #include "texts.h"
@@ -16,18 +21,28 @@ struct TagArguments {
   RunOptions run;
   TextSource texts;
   std::string aggregation = "simple";
+  std::optional<int64_t> stride;
 };
 
-// Code points [begin, end) of UTF-8 text.
-std::string part(const std::string& text, int32_t begin, int32_t end) {
-  std::string out;
-  int32_t at = -1;
-  for (char c : text) {
-    at += (c & 0xC0) != 0x80;
-    if (at >= begin && at < end) out += c;
+// The UTF-8 text of code points.
+class CodePoints {
+ public:
+  explicit CodePoints(const std::string& text) : text_(text) {
+    for (size_t i = 0; i < text.size(); ++i)
+      if (begins_code_point(text[i])) begins_.push_back(i);
   }
-  return out;
-}
+  std::string text(int32_t begin, int32_t end) const {
+    return text_.substr(byte(begin), byte(end) - byte(begin));
+  }
+
+ private:
+  size_t byte(int32_t at) const {
+    return static_cast<size_t>(at) < begins_.size() ? begins_[static_cast<size_t>(at)] : text_.size();
+  }
+
+  const std::string& text_;
+  std::vector<size_t> begins_;
+};
 
 int tag(const TagArguments& o) {
   const Aggregation aggregation = parse_aggregation(o.aggregation);
@@ -36,12 +51,14 @@ int tag(const TagArguments& o) {
   size_t done = 0;
   o.texts.read(kWindow, o.run.warning(), [&](std::vector<TextInput> window) {
     const std::vector<std::string> texts = single_texts(std::move(window), done, "tag");
-    const auto tokens = encoder.score_tokens(texts, {.first_text = done, .progress = progress()});
+    const auto tokens =
+        encoder.score_tokens(texts, {.stride = o.stride, .first_text = done, .progress = progress()});
     for (size_t i = 0; i < texts.size(); ++i) {
       nlohmann::json found = nlohmann::json::array();
+      const CodePoints points(texts[i]);
       if (!o.run.json) std::cout << texts[i] << '\n';
       for (const Entity& e : entities(tokens[i], labels, aggregation)) {
-        const std::string words = part(texts[i], e.begin, e.end);
+        const std::string words = points.text(e.begin, e.end);
         found.push_back(
             {{"label", e.label}, {"score", e.score}, {"begin", e.begin}, {"end", e.end}, {"text", words}});
         if (!o.run.json) std::cout << fmt::format("  {:<24} {:.4f}  {}\n", e.label, e.score, words);
@@ -65,6 +82,11 @@ void add_tag(CLI::App& app, Run& run) {
       ->add_option("--aggregation", o->aggregation,
                    "none (each token), simple (neighbours of one type), or by word: first, average, max")
       ->capture_default_str();
+  command
+      ->add_option(
+          "--stride", o->stride,
+          "Read texts beyond the limit in windows; neighbouring windows have this many tokens in common")
+      ->check(at_least(0));
   command->callback([o, &run] { run = [o] { return tag(*o); }; });
 }
 

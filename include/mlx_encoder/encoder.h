@@ -157,11 +157,22 @@ struct ZeroShotOptions {
   CallReport* report = nullptr;  // filled by the call
 };
 
+struct TagOptions {
+  // Reads texts beyond ModelInfo::max_tokens in windows of that many tokens, special ones included; neighbouring
+  // windows have `stride` tokens in common. Absent: such texts are truncated.
+  std::optional<int64_t> stride;
+  size_t first_text = 0;         // as in EmbedOptions
+  Progress progress;             // in texts
+  CallReport* report = nullptr;  // filled by the call
+};
+
 // A token classifier's scores of one token of a text.
 struct TokenScores {
-  int32_t begin = 0, end = 0;   // code points of the text
-  bool continues_word = false;  // not the first token of its word (as the tokenizer splits the text)
+  int32_t begin = 0, end = 0;   // code points of the text; tokens may share them, or have none
+  bool continues_word = false;  // not the first token of its word; see Aggregation
   std::vector<float> scores;    // softmax, one a label
+  int32_t window = 0;           // of the text, with TagOptions::stride
+  int32_t index = 0;            // of the token in the text, without special tokens
 };
 
 struct FillMaskOptions {
@@ -222,15 +233,22 @@ struct Answer {
   std::string text;            // empty: there is no answer
 };
 
-// How tokens become entities, as in transformers' token-classification pipeline for a tokenizer that marks
-// the pieces of a word (BERT, DistilBERT):
+// How tokens become entities, as in transformers' token-classification pipeline:
 //   none     every token on its own
 //   simple   neighbours of one type are joined, unless a B- begins a new entity
 //   first    each word gets the label of its first token, then as `simple`
 //   average  each word gets the label with the highest mean score, then as `simple`
 //   max      each word gets the label of its token with the highest score, then as `simple`
+// Words are the pipeline's. Where the vocabulary marks tokens inside a word ("##ing": BERT, DistilBERT), a word ends
+// before a token as long as its text. Elsewhere (RoBERTa, ModernBERT, XLM-RoBERTa, ALBERT, DeBERTa) it ends at a space,
+// so punctuation belongs to the word it is written to, and a line break ends no word. An unknown token begins a word.
+//
+// Texts in windows (TagOptions::stride): each window has entities of its own. Of those that overlap, the longest stays,
+// of equally long ones that with the highest score. With `none`, where the pipeline has no windows, each token is taken
+// from the window where it is farthest from a cut.
+//
 // Unlike the pipeline, BIOES and BILOU are understood (E- and L- end an entity, S- and U- are a whole
-// entity), and a type may contain "-" or be called "O".
+// entity), a type may contain "-" or be called "O", and windows give no entity without characters twice.
 enum class Aggregation { none, simple, first, average, max };
 Aggregation parse_aggregation(std::string_view spelling);  // "none", ...; throws usage
 
@@ -294,10 +312,18 @@ class Encoder {
                                             std::span<const std::string> labels,
                                             const ZeroShotOptions& options = {}) const;
 
-  // The tokens of each text, without special and truncated ones; empty for a text without tokens. Needs a
-  // token classification head, else unsupported.
+  // The tokens of each text, without special and truncated ones; empty for a text without tokens. With a stride,
+  // the tokens of each window, one window after the other. Needs a token classification head, else unsupported.
+  // Errors: usage (a negative stride, or one that is not less than a window without its special tokens).
   std::vector<std::vector<TokenScores>> score_tokens(std::span<const std::string> texts,
-                                                     const ClassifyOptions& options = {}) const;
+                                                     const TagOptions& options = {}) const;
+
+  // The first token of each word of texts that are split into words, as tokenizers give it for is_split_into_words
+  // with add_prefix_space. A word without a token, or that truncation cut off, has no scores. The words are run as one
+  // text with a space between them: the first word has a space before it only if the tokenizer adds one. Offsets are
+  // those of that text. Otherwise as score_tokens().
+  std::vector<std::vector<TokenScores>> score_words(std::span<const std::vector<std::string>> sentences,
+                                                    const ClassifyOptions& options = {}) const;
 
   // The masks of each text, filled in as transformers' fill-mask pipeline does. Needs the head of a masked language
   // model and a mask token, else unsupported. Errors: format (names a text without a mask, or with a mask that

@@ -1,7 +1,8 @@
-// UTF-8 validation (RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF).
+// UTF-8: validation (RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF), and code points.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 namespace mlxe {
@@ -31,6 +32,18 @@ inline size_t first_invalid_utf8(std::string_view text) noexcept {
     i += length;
   }
   return kValidUtf8;
+}
+
+// Whether a code point of valid UTF-8 begins with the byte.
+inline bool begins_code_point(char byte) noexcept {
+  return (static_cast<unsigned char>(byte) & 0xc0) != 0x80;
+}
+
+// Number of code points of valid UTF-8.
+inline int32_t code_points(std::string_view text) noexcept {
+  int32_t count = 0;
+  for (const char byte : text) count += begins_code_point(byte);
+  return count;
 }
 
 }  // namespace mlxe

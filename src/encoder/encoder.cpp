@@ -14,6 +14,7 @@
 #include "encoder/multiple_choice.h"
 #include "encoder/question_answering.h"
 #include "encoder/ranking.h"
+#include "encoder/tagging.h"
 #include "encoder/text_runner.h"
 #include "mlx_encoder/error.h"
 
@@ -241,36 +242,13 @@ std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> 
 }
 
 std::vector<std::vector<TokenScores>> Encoder::score_tokens(std::span<const std::string> texts,
-                                                            const ClassifyOptions& options) const {
-  const TextRunner& runner = impl_->runner;
-  if (!runner.model().has(Output::token_logits))
-    throw Error(
-        ErrorCode::unsupported,
-        fmt::format("{}: the model has no token classification head (config.json's \"architectures\" names "
-                    "none); use a ...ForTokenClassification checkpoint",
-                    runner.checkpoint().folder().string()));
-  TextRunner::Job job;
-  job.wanted = {Output::token_logits};
-  job.rules.without_tokens = WithoutTokens::accept;
-  job.first_text = options.first_text;
-  job.progress = options.progress;
-  job.report = options.report;
-  const std::vector<TextInput> inputs(texts.begin(), texts.end());
-  std::vector<std::vector<TokenScores>> all(texts.size());
-  runner.run(inputs, job, [&](const TextRunner::TextResult& r) {
-    const Encoding& e = r.encoding;
-    for (size_t i = 0; i < e.ids.size(); ++i) {
-      if (e.sequence[i] < 0) continue;
-      const auto logits = row(r.result[Output::token_logits],
-                              r.batch.offsets[static_cast<size_t>(r.position)] + static_cast<int64_t>(i));
-      all[r.text].push_back(
-          {.begin = e.code_point_offsets[i].first,
-           .end = e.code_point_offsets[i].second,
-           .continues_word = i > 0 && e.word_ids[i] >= 0 && e.word_ids[i] == e.word_ids[i - 1],
-           .scores = softmax(logits)});
-    }
-  });
-  return all;
+                                                            const TagOptions& options) const {
+  return mlxe::score_tokens(impl_->runner, texts, options);
+}
+
+std::vector<std::vector<TokenScores>> Encoder::score_words(
+    std::span<const std::vector<std::string>> sentences, const ClassifyOptions& options) const {
+  return mlxe::score_words(impl_->runner, sentences, options);
 }
 
 std::vector<std::vector<FilledMask>> Encoder::fill_mask(std::span<const std::string> texts,

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "mlx_encoder/encoder.h"
 #include "mlx_encoder/error.h"
@@ -81,21 +83,58 @@ class Tags {
   std::set<std::string> labels_;
 };
 
-}  // namespace
-
-Aggregation parse_aggregation(std::string_view spelling) {
-  if (spelling == "none") return Aggregation::none;
-  if (spelling == "simple") return Aggregation::simple;
-  if (spelling == "first") return Aggregation::first;
-  if (spelling == "average") return Aggregation::average;
-  if (spelling == "max") return Aggregation::max;
-  throw Error(ErrorCode::usage,
-              fmt::format("the aggregation \"{}\" is unknown; expected none, simple, first, average or max",
-                          spelling));
+// The tokens of the first window.
+std::span<const TokenScores> first_window(std::span<const TokenScores> tokens) {
+  const auto end =
+      std::ranges::find_if(tokens, [&](const TokenScores& t) { return t.window != tokens.front().window; });
+  return tokens.first(static_cast<size_t>(end - tokens.begin()));
 }
 
-std::vector<Entity> entities(std::span<const TokenScores> tokens, std::span<const std::string> labels,
-                             Aggregation aggregation) {
+// Each token of the text once: of the window where it is farthest from a cut, or of the first such window.
+std::vector<TokenScores> each_once(std::span<const TokenScores> tokens) {
+  const int32_t last = std::ranges::max_element(tokens, {}, &TokenScores::index)->index;
+  std::vector<const TokenScores*> chosen(static_cast<size_t>(last) + 1);
+  std::vector<int32_t> distance(chosen.size(), -1);  // of the chosen token to a cut
+  for (auto rest = tokens; !rest.empty();) {
+    const auto window = first_window(rest);
+    rest = rest.subspan(window.size());
+    const int32_t begin = window.front().index, end = window.back().index;
+    for (const TokenScores& token : window) {
+      const int32_t before = begin == 0 ? last : token.index - begin,
+                    after = end == last ? last : end - token.index;
+      const auto i = static_cast<size_t>(token.index);
+      if (std::min(before, after) <= distance[i]) continue;
+      distance[i] = std::min(before, after);
+      chosen[i] = &token;
+    }
+  }
+  std::vector<TokenScores> all;
+  for (const TokenScores* token : chosen)
+    if (token != nullptr) all.push_back(*token);
+  return all;
+}
+
+// Of entities that overlap, the longest, of equally long ones that with the highest score. As in transformers' pipeline,
+// an entity is compared with the one that was kept last.
+std::vector<Entity> without_overlaps(std::vector<Entity> all) {
+  std::ranges::stable_sort(all, {}, &Entity::begin);
+  const auto length = [](const Entity& e) { return e.end - e.begin; };
+  std::vector<Entity> kept;
+  for (Entity& e : all) {
+    const bool apart =
+        kept.empty() || (e.begin >= kept.back().end &&
+                         std::pair(e.begin, e.end) != std::pair(kept.back().begin, kept.back().end));
+    if (apart)
+      kept.push_back(std::move(e));
+    else if (std::pair(length(e), e.score) > std::pair(length(kept.back()), kept.back().score))
+      kept.back() = std::move(e);
+  }
+  return kept;
+}
+
+// The entities of a window.
+std::vector<Entity> joined_entities(std::span<const TokenScores> tokens, std::span<const std::string> labels,
+                                    Aggregation aggregation) {
   const Tags tags(labels);
   std::vector<Entity> found;
   double sum = 0;  // of the scores of the last entity's pieces, for their mean
@@ -122,6 +161,30 @@ std::vector<Entity> entities(std::span<const TokenScores> tokens, std::span<cons
     last = tag;
   }
   return found;
+}
+
+}  // namespace
+
+Aggregation parse_aggregation(std::string_view spelling) {
+  if (spelling == "none") return Aggregation::none;
+  if (spelling == "simple") return Aggregation::simple;
+  if (spelling == "first") return Aggregation::first;
+  if (spelling == "average") return Aggregation::average;
+  if (spelling == "max") return Aggregation::max;
+  throw Error(ErrorCode::usage,
+              fmt::format("the aggregation \"{}\" is unknown; expected none, simple, first, average or max",
+                          spelling));
+}
+
+std::vector<Entity> entities(std::span<const TokenScores> tokens, std::span<const std::string> labels,
+                             Aggregation aggregation) {
+  if (tokens.empty() || first_window(tokens).size() == tokens.size())
+    return joined_entities(tokens, labels, aggregation);
+  if (aggregation == Aggregation::none) return joined_entities(each_once(tokens), labels, aggregation);
+  std::vector<Entity> all;
+  for (auto rest = tokens; !rest.empty(); rest = rest.subspan(first_window(rest).size()))
+    std::ranges::move(joined_entities(first_window(rest), labels, aggregation), std::back_inserter(all));
+  return without_overlaps(std::move(all));
 }
 
 }  // namespace mlxe

@@ -174,41 +174,22 @@ class TaskRun {
       a.labels.push_back(p.best);
   }
 
-  // A word has the tag of its first token; the words of a sentence are run as one text with spaces between
-  // them.
+  // A word has the tag of its first token.
   void tag(Answers& a) {
     a.label_names = encoder_.info().token_labels;
     const size_t words = data_.texts.size();
-    std::vector<std::string> sentences;
-    std::vector<std::pair<int32_t, int32_t>> place(words);  // code points in its sentence
-    for (size_t s = 0; s < data_.sentences.size(); ++s) {
-      std::string& text = sentences.emplace_back();
-      int32_t at = 0;
-      for (size_t w = data_.sentences[s]; w < end_of(s); ++w) {
-        const std::string& word = data_.texts[w].text;
-        const auto length =
-            static_cast<int32_t>(std::ranges::count_if(word, [](char c) { return (c & 0xC0) != 0x80; }));
-        place[w] = {at, at + length};
-        at += length + 1;
-        text += (text.empty() ? "" : " ") + word;
-      }
-    }
-    const auto tokens =
-        over("sentences", [&] { return encoder_.score_tokens(sentences, {.progress = progress()}); });
-    a.tags.assign(words, "O");
+    std::vector<std::vector<std::string>> sentences(data_.sentences.size());
+    for (size_t s = 0; s < sentences.size(); ++s)
+      for (size_t w = data_.sentences[s]; w < end_of(s); ++w) sentences[s].push_back(data_.texts[w].text);
+    const auto scored =
+        over("sentences", [&] { return encoder_.score_words(sentences, {.progress = progress()}); });
     size_t lost = 0;
-    for (size_t s = 0; s < sentences.size(); ++s) {
-      auto token = tokens[s].begin();
-      for (size_t w = data_.sentences[s]; w < end_of(s); ++w) {
-        while (token != tokens[s].end() && token->end <= place[w].first) ++token;
-        if (token == tokens[s].end() || token->begin >= place[w].second) {
-          ++lost;
-          continue;
-        }
-        const auto best = std::ranges::max_element(token->scores) - token->scores.begin();
-        a.tags[w] = a.label_names[static_cast<size_t>(best)];
+    for (const std::vector<TokenScores>& sentence : scored)
+      for (const TokenScores& word : sentence) {
+        const auto best = std::ranges::max_element(word.scores) - word.scores.begin();
+        lost += word.scores.empty();
+        a.tags.push_back(word.scores.empty() ? "O" : a.label_names[static_cast<size_t>(best)]);
       }
-    }
     if (lost > 0 && options_.warning)
       options_.warning(
           fmt::format("{} of {} words have no token (cut off, or nothing the tokenizer knows) and count as O",

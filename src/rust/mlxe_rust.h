@@ -49,8 +49,8 @@ void mlxe_tokenizer_free(MlxeTokenizer* tokenizer);
 
 /* JSON: {"normalizer", "pre_tokenizer", "post_processor": as in tokenizer.json or null,
  *        "added_tokens": {"id": {"content", "single_word", "lstrip", "rstrip", "normalized", "special"}},
- *        "truncation_side": "left" or "right" as stored in the file, or null, "vocab_size": with the added
- * tokens}. */
+ *        "truncation_side": "left" or "right" as stored in the file, or null, "marks_subwords": whether tokens
+ * inside a word begin with a prefix as "##", "vocab_size": with the added tokens}. */
 int mlxe_tokenizer_describe(const MlxeTokenizer* tokenizer, MlxeString* json, MlxeString* error);
 
 /* `json` may hold "normalizer", "pre_tokenizer", "post_processor" (replaced), "add_tokens" (a list of tokens

@@ -97,7 +97,7 @@ void TokenizerBackend::change(const nlohmann::json& change) {
 std::vector<Encoding> TokenizerBackend::encode(std::string_view text, std::optional<std::string_view> pair,
                                                const EncodeOptions& options, CutFrom cut_from) const {
   if (options.max_length < 0) throw Error(ErrorCode::usage, "max_length is negative");
-  if (options.stride.value_or(0) < 0) throw Error(ErrorCode::usage, "stride is negative");
+  if (options.stride.value_or(0) < 0) throw Error(ErrorCode::usage, "stride: found " + std::to_string(*options.stride) + ", expected at least 0");
   if (options.stride && options.truncation == Truncation::longest_first)
     throw Error(ErrorCode::usage, "windows are of one text; truncate only the first or only the second");
   const MlxeEncodeOptions rust_options{.add_special_tokens = options.add_special_tokens ? 1 : 0,

@@ -23,7 +23,7 @@ class TokenizerBackend {
   TokenizerBackend(std::string_view json, const std::string& where, const Warning& warning);
 
   // {"normalizer", "pre_tokenizer", "post_processor", "added_tokens": {id: token}, "vocab_size",
-  //  "truncation_side": "left", "right" or null}
+  //  "truncation_side": "left", "right" or null, "marks_subwords": bool}
   nlohmann::json describe() const;
   // Replaces parts and adds tokens: see mlxe_tokenizer_change. Errors: format.
   void change(const nlohmann::json& change);

@@ -24,10 +24,25 @@ struct Tokenizer::State {
   int64_t model_max_length = 0;
   CutFrom cut_from = CutFrom::end;
   bool gives_type_ids = true;
+  bool marks_subwords = false;
   bool clean_up_spaces = false;
 };
 
 namespace {
+
+// Sets Encoding::first of a text's windows. `cut`: the text that they are parts of, 0 or 1.
+void number_tokens(std::vector<Encoding>& windows, int8_t cut, int32_t stride, CutFrom cut_from) {
+  const auto size = [&](const Encoding& window) {
+    return static_cast<int32_t>(std::ranges::count(window.sequence, cut));
+  };
+  const auto steps = static_cast<int32_t>(windows.size()) - 1;
+  const int32_t step = size(windows.front()) - stride;
+  const int32_t all = steps * step + size(windows.back());
+  for (int32_t w = 0; w <= steps; ++w) {
+    Encoding& window = windows[static_cast<size_t>(w)];
+    window.first = cut_from == CutFrom::end ? w * step : all - w * step - size(window);
+  }
+}
 
 std::string role_content(const SpecialTokenPlan& plan, const std::string& role) {
   const auto found =
@@ -201,6 +216,7 @@ Tokenizer Tokenizer::load(const std::filesystem::path& model, const Warning& war
   state->gives_type_ids = config.gives_type_ids;
   const bool built_bert =
       source == VocabularySource::vocabulary_files && config.family == TokenizerFamily::bert;
+  state->marks_subwords = loaded["marks_subwords"];
   state->clean_up_spaces = config.clean_up_tokenization_spaces.value_or(built_bert);
   return Tokenizer(std::move(state));
 }
@@ -240,6 +256,9 @@ std::vector<Encoding> Tokenizer::encode_windows(std::string_view text, std::opti
   std::vector<Encoding> windows = state_->backend.encode(text, pair, options, state_->cut_from);
   if (!state_->gives_type_ids)
     for (Encoding& window : windows) std::ranges::fill(window.type_ids, 0);
+  if (options.stride)
+    number_tokens(windows, options.truncation == Truncation::only_second ? 1 : 0,
+                  static_cast<int32_t>(*options.stride), state_->cut_from);
   return windows;
 }
 
@@ -268,6 +287,9 @@ const SpecialIds& Tokenizer::special_ids() const noexcept {
 }
 bool Tokenizer::gives_type_ids() const noexcept {
   return state_->gives_type_ids;
+}
+bool Tokenizer::marks_subwords() const noexcept {
+  return state_->marks_subwords;
 }
 const std::string& Tokenizer::class_name() const noexcept {
   return state_->class_name;

@@ -55,6 +55,7 @@ struct Encoding {
   int32_t dropped_tokens = 0;  // number of tokens that truncation removed
   // True if more were removed: the end of a text many times longer than max_length is not tokenized.
   bool dropped_more = false;
+  int32_t first = 0;  // of a window: number of tokens of the text in windows before it, without special ones
 };
 
 struct EncodeInput {
@@ -115,6 +116,8 @@ class Tokenizer {
   const SpecialIds& special_ids() const noexcept;
   // Whether the tokenizer gives token types. If not, a model with token types gets zeros.
   bool gives_type_ids() const noexcept;
+  // Whether tokens inside a word have a prefix in the vocabulary, as "##ing".
+  bool marks_subwords() const noexcept;
   const std::string& class_name() const noexcept;  // "BertTokenizer", ...: the Hugging Face class followed
 
  private:

@@ -87,6 +87,15 @@ pub fn encode(
         ));
     }
     let stride = usize::try_from(options.stride).ok();
+    if let Some(stride) = stride.filter(|stride| pair.is_none() && limit > 0 && *stride >= limit - special) {
+        return Err(Failure::new(
+            Status::Usage,
+            format!(
+                "found a stride of {stride} tokens, expected less than the {} of a window beside its special tokens",
+                limit - special
+            ),
+        ));
+    }
     // Windows need the whole text.
     let rule = rule.filter(|_| limit > 0 && stride.is_none());
     // Which tokens of the end are kept depends on the whole text.
@@ -110,7 +119,7 @@ pub fn encode(
         |first: &Encoding, second: &Option<Encoding>| first.len() + second.as_ref().map_or(0, Encoding::len);
     let before = count(&first, &second);
     if limit > 0 {
-        if let Some(stride) = stride.filter(|_| before > limit - special) {
+        if let Some(stride) = stride.filter(|_| second.is_some() && before > limit - special) {
             let whole = match options.strategy {
                 1 => before - first.len(),
                 _ => first.len(),

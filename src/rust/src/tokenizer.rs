@@ -111,12 +111,19 @@ pub unsafe extern "C" fn mlxe_tokenizer_describe(
             .keys()
             .filter(|token| tokenizer.get_model().token_to_id(token).is_none())
             .count();
+        // Empty is none, as in transformers.
+        let prefix = match tokenizer.get_model() {
+            ModelWrapper::BPE(model) => model.continuing_subword_prefix.clone(),
+            ModelWrapper::WordPiece(model) => Some(model.continuing_subword_prefix.clone()),
+            _ => None,
+        };
         let description = json!({
             "normalizer": tokenizer.get_normalizer(),
             "pre_tokenizer": tokenizer.get_pre_tokenizer(),
             "post_processor": tokenizer.get_post_processor(),
             "added_tokens": added,
             "truncation_side": truncation_side,
+            "marks_subwords": prefix.is_some_and(|prefix| !prefix.is_empty()),
             "vocab_size": tokenizer.get_vocab_size(false) + added_beyond_model,
         });
         json.write(OwnedString::from(description.to_string()));
