@@ -2,44 +2,9 @@
 
 #include "mlx_encoder/error.h"
 #include "rust/mlxe_rust.h"
+#include "tokenizer/rust_string.h"
 
 namespace mlxe {
-namespace {
-
-// A string that a Rust function filled in. The destructor returns it to Rust.
-class RustString {
- public:
-  RustString() = default;
-  RustString(const RustString&) = delete;
-  RustString& operator=(const RustString&) = delete;
-  ~RustString() { mlxe_free_string(text_); }
-
-  MlxeString* out() noexcept { return &text_; }
-  std::string_view view() const noexcept { return {text_.data, text_.size}; }
-  std::string str() const { return std::string(view()); }
-
- private:
-  MlxeString text_{};
-};
-
-ErrorCode code_of(int status) {
-  switch (status) {
-    case MLXE_USAGE:
-      return ErrorCode::usage;
-    case MLXE_FORMAT:
-      return ErrorCode::format;
-    case MLXE_UNSUPPORTED:
-      return ErrorCode::unsupported;
-    default:
-      return ErrorCode::internal;
-  }
-}
-
-void check(int status, const std::string& where, const RustString& error) {
-  if (status != MLXE_OK) throw Error(code_of(status), where + error.str());
-}
-
-}  // namespace
 
 void TokenizerBackend::Free::operator()(MlxeTokenizer* tokenizer) const noexcept {
   mlxe_tokenizer_free(tokenizer);
@@ -49,7 +14,8 @@ TokenizerBackend::TokenizerBackend(std::string_view json, const std::string& whe
     : where_(where + ": ") {
   RustString notes, error;
   MlxeTokenizer* tokenizer = nullptr;
-  check(mlxe_tokenizer_load(json.data(), json.size(), &tokenizer, notes.out(), error.out()), where_, error);
+  check_rust(mlxe_tokenizer_load(json.data(), json.size(), &tokenizer, notes.out(), error.out()), where_,
+             error);
   tokenizer_.reset(tokenizer);
   if (!warning) return;
   for (std::string_view rest = notes.view(); !rest.empty();) {
@@ -61,14 +27,20 @@ TokenizerBackend::TokenizerBackend(std::string_view json, const std::string& whe
 
 nlohmann::json TokenizerBackend::describe() const {
   RustString text, error;
-  check(mlxe_tokenizer_describe(tokenizer_.get(), text.out(), error.out()), where_, error);
+  check_rust(mlxe_tokenizer_describe(tokenizer_.get(), text.out(), error.out()), where_, error);
   return nlohmann::json::parse(text.view());
+}
+
+std::string TokenizerBackend::tokenizer_json() const {
+  RustString text, error;
+  check_rust(mlxe_tokenizer_json(tokenizer_.get(), text.out(), error.out()), where_, error);
+  return text.str();
 }
 
 void TokenizerBackend::change(const nlohmann::json& change) {
   const std::string text = change.dump();
   RustString error;
-  check(mlxe_tokenizer_change(tokenizer_.get(), text.data(), text.size(), error.out()), where_, error);
+  check_rust(mlxe_tokenizer_change(tokenizer_.get(), text.data(), text.size(), error.out()), where_, error);
 }
 
 Encoding TokenizerBackend::encode(std::string_view text, std::optional<std::string_view> pair,
@@ -81,9 +53,9 @@ Encoding TokenizerBackend::encode(std::string_view text, std::optional<std::stri
   const char* second = !pair ? nullptr : pair->data() == nullptr ? "" : pair->data();
   MlxeTokens tokens{};
   RustString error;
-  check(mlxe_tokenizer_encode(tokenizer_.get(), text.data(), text.size(), second, pair ? pair->size() : 0,
-                              rust_options, &tokens, error.out()),
-        "", error);
+  check_rust(mlxe_tokenizer_encode(tokenizer_.get(), text.data(), text.size(), second,
+                                   pair ? pair->size() : 0, rust_options, &tokens, error.out()),
+             "", error);
   const std::unique_ptr<MlxeTokens, void (*)(MlxeTokens*)> owner(&tokens,
                                                                  [](MlxeTokens* t) { mlxe_free_tokens(*t); });
 
@@ -112,9 +84,10 @@ std::string TokenizerBackend::decode(std::span<const int32_t> ids, SpecialTokens
   for (const int32_t id : ids)
     if (id < 0) throw Error(ErrorCode::usage, "token id " + std::to_string(id) + " is negative");
   RustString text, error;
-  check(mlxe_tokenizer_decode(tokenizer_.get(), reinterpret_cast<const uint32_t*>(ids.data()), ids.size(),
-                              special == SpecialTokens::skip ? 1 : 0, text.out(), error.out()),
-        where_, error);
+  check_rust(
+      mlxe_tokenizer_decode(tokenizer_.get(), reinterpret_cast<const uint32_t*>(ids.data()), ids.size(),
+                            special == SpecialTokens::skip ? 1 : 0, text.out(), error.out()),
+      where_, error);
   return text.str();
 }
 
