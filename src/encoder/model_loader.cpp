@@ -103,7 +103,8 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
   Checkpoint checkpoint = Checkpoint::open(folder, warn);
   Model model = make_model(checkpoint, warn);
   check_shapes(checkpoint, model.parameters(), warn);
-  const bool classifies = model.has(Output::text_logits) || model.has(Output::token_logits);
+  const bool assumed = model.answers && model.answers->assumed;
+  const bool classifies = (model.has(Output::text_logits) && !assumed) || model.has(Output::token_logits);
   SentenceModules sentence = read_sentence_modules(folder, warn, classifies ? ExpectVectors::no : expect);
   check_dense(sentence, folder);
   PlanBuilder builder(std::move(model.plan));

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "format/answer_tokens.h"
 #include "models/plan.h"
 
 namespace mlxe {
@@ -22,6 +24,8 @@ struct Model {
   std::vector<std::string> labels;        // by index; empty without a classifier
   std::vector<std::string> token_labels;  // the same of a token classifier
   ProblemType problem_type = ProblemType::single_label;
+  bool is_language_model = false;       // of a family of language models: its files may hold a chat template
+  std::optional<AnswerTokens> answers;  // of a language model whose answers are its classifier
 
   int64_t layers() const { return plan.layers(); }
   int64_t hidden_size() const { return plan.hidden_size; }
