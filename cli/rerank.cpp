@@ -25,6 +25,7 @@ struct RerankCommand {
   TextSource texts;
   size_t top_k = 0;
   bool raw = false;
+  std::string instruction;
 };
 
 struct Candidate {
@@ -94,6 +95,7 @@ int rerank(const RerankCommand& o) {
   const Encoder encoder = o.run.load();
   RerankOptions options;
   options.raw = o.raw;
+  options.instruction = o.instruction;
   options.progress = progress();
   Rankings rankings(o.top_k);
   size_t done = 0;
@@ -112,14 +114,16 @@ int rerank(const RerankCommand& o) {
 }  // namespace
 
 void add_rerank(CLI::App& app, Run& run) {
-  CLI::App* command =
-      app.add_subcommand("rerank", "Sort documents by their relevance to a query, by a cross-encoder");
+  CLI::App* command = app.add_subcommand(
+      "rerank", "Sort documents by their relevance to a query, by a cross-encoder or a language model");
   auto o = std::make_shared<RerankCommand>();
   o->run.add_to(*command);
   o->query_option = command->add_option("query", o->query, "Query; left out for a file of pairs");
   o->texts.add_to(*command);
   command->add_option("--top-k", o->top_k, "Print the best K documents of a query [all]")->check(at_least(1));
   command->add_flag("--raw", o->raw, "Print logits, without the model's activation");
+  command->add_option("--instruction", o->instruction,
+                      "What makes a document relevant, for a language model [the template's own]");
   command->callback([o, &run] { run = [o] { return rerank(*o); }; });
 }
 

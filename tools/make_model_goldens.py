@@ -29,7 +29,7 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 from transformers import (AutoConfig, AutoModel, AutoModelForSequenceClassification,
@@ -73,7 +73,7 @@ def fill(model, seed):
                 gain = 1.5 if "encoder_attn" in name else 0.6
             elif name.endswith(("SelfAttention.q.weight", "SelfAttention.k.weight")):
                 gain = 0.3  # the scores are not scaled
-            elif name in ("classifier.weight", "classifier.out_proj.weight", "classification_head.out_proj.weight",
+            elif name in ("classifier.weight", "score.weight", "classifier.out_proj.weight", "classification_head.out_proj.weight",
                           "qa_outputs.weight"):
                 gain = 3.0  # probabilities that are far from equal
             value *= gain / np.sqrt(tensor.shape[1])
@@ -93,7 +93,8 @@ def fill(model, seed):
             value *= 0.2
             if "norm" in name.lower():
                 value[random.integers(value.size)] = -2.5
-        if "MobileBert" in type(model).__name__ and name.endswith("word_embeddings.weight"):
+        if "MobileBert" in type(model).__name__ and name.endswith(
+                ("word_embeddings.weight", "predictions.decoder.weight")):  # one parameter
             value[model.config.pad_token_id] = 0  # else a text's last token would depend on its padding
         tensor.copy_(torch.from_numpy(value))
     return model.eval()
@@ -623,6 +624,89 @@ def language_model(kind, auto=transformers.AutoModelForCausalLM, **options):
     return make
 
 
+# The prompt of Qwen3-Reranker's model card in three parts, and as a template that CrossEncoder gives messages to. Jinja
+# drops the last line feed of a template.
+DEFAULT_INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
+BEFORE = ("<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
+          'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n')
+AFTER = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+ROLE = "messages | selectattr('role', 'eq', '{}') | map(attribute='content') | first"
+TEMPLATE = (BEFORE + "<Instruct>: {{ " + ROLE.format("system") + f" | default('{DEFAULT_INSTRUCTION}') }}}}\n"
+            "<Query>: {{ " + ROLE.format("query") + " }}\n<Document>: {{ " + ROLE.format("document") + " }}" + AFTER + "\n")
+INSTRUCTION = "Find what the town says of its harbour"
+QUERY = "When did the ferry leave the harbour?"
+DOCUMENTS = ["The ferry left before the sun was up.", "", "Our neighbour keeps bees.", "渡し船 left Привет 🚢 early\n",
+             "Our neighbour keeps bees.", " ".join(tiny_tokenizers.TEXTS) * 2]
+RERANKER_TOKENS = 480  # of which the prompt takes most: its words are no tokens of a tiny vocabulary
+
+
+def reranker(name, seed):
+    """A language model that a CrossEncoder saved, and scores of it, of the code on the model card, and of variants."""
+    folder = new_folder(name)
+    model = make_model(folder, "qwen3", seed, transformers.AutoModelForCausalLM, num_hidden_layers=1,
+                       tokenizer=tiny_tokenizers.byte_level_bpe_of_reranker, tie_word_embeddings=False,
+                       max_position_embeddings=RERANKER_TOKENS, pad_token_id=309, eos_token_id=311)
+    model.save_pretrained(folder)
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    cross = CrossEncoder(str(folder), device="cpu", max_length=RERANKER_TOKENS)
+    cross.save(str(folder))
+    (folder / "README.md").unlink()
+    cross = CrossEncoder(str(folder), device="cpu")
+    single, exact = (transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+                     for dtype in (torch.float32, torch.float64))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    yes, no = tokenizer.convert_tokens_to_ids(["yes", "no"])
+
+    def results(model, texts, batches):
+        found = run(model.model, texts, batches)
+        logits = []
+        for batch in batches:
+            width = max(len(texts[i][0]) for i in batch)
+            pad = lambda row, fill: [fill] * (width - len(row)) + row  # noqa: E731
+            ids = torch.tensor([pad(texts[i][0], tokenizer.pad_token_id) for i in batch])
+            mask = torch.tensor([pad([1] * len(texts[i][0]), 0) for i in batch])
+            with torch.no_grad():
+                last = model(input_ids=ids, attention_mask=mask).logits[:, -1]
+            logits.append((last[:, yes] - last[:, no])[:, None])
+        return found | {"logits": torch.cat(logits)}
+
+    golden = Golden(folder)
+    texts = random_texts(seed, single.config, SHORT, False)
+    golden.group("", texts)
+    alone, together = alone_and_together(texts)
+    golden.results("", results(single, texts, alone), results(single, texts, together), results(exact, texts, alone))
+    golden.group("texts.", [tokenized(tokenizer, t) for t in tiny_tokenizers.TEXTS])
+    golden.write()
+
+    def rank(model, **options):
+        found = model.rank(QUERY, DOCUMENTS, batch_size=1, show_progress_bar=False, **options)
+        return [[row["corpus_id"], float(row["score"])] for row in found]
+
+    def by_card(instruction):
+        """Prompt and texts apart; only the texts are truncated."""
+        before, after = (tokenizer.encode(part, add_special_tokens=False) for part in (BEFORE, AFTER))
+        scores = []
+        for document in DOCUMENTS:
+            text = f"<Instruct>: {instruction}\n<Query>: {QUERY}\n<Document>: {document}"
+            ids = tokenizer(text, truncation="longest_first",
+                            max_length=RERANKER_TOKENS - len(before) - len(after))["input_ids"]
+            with torch.no_grad():
+                last = single(torch.tensor([before + ids + after])).logits[0, -1]
+            scores.append(torch.stack([last[no], last[yes]]).log_softmax(0)[1].exp().item())
+        return scores
+
+    cases = dict(query=QUERY, documents=DOCUMENTS, instruction=INSTRUCTION, rank=rank(cross),
+                 instructed=rank(cross, prompt=INSTRUCTION), raw=rank(cross, activation_fn=torch.nn.Identity()),
+                 card=by_card(DEFAULT_INSTRUCTION), card_instructed=by_card(INSTRUCTION))
+    # The table of words is the output matrix.
+    single.lm_head.weight.data.copy_(single.model.embed_tokens.weight)
+    cases["card_tied"] = by_card(DEFAULT_INSTRUCTION)
+    # One token: its logit alone.
+    cross[1].false_token_id = None
+    cases["yes_alone"] = rank(cross, activation_fn=torch.nn.Identity())
+    (folder / "rerank.json").write_text(json.dumps(cases, ensure_ascii=False, indent=1) + "\n")
+
+
 def sentence(modes, kind="bert", dense=(), normalize=False, prompts=None, include_prompt=True, newest=False,
              tanh=False, publish=None, **options):
     """A sentence-transformers folder, in the layout almost all published ones have unless `newest`. `dense`: the widths
@@ -749,6 +833,7 @@ FOLDERS = {
     "albert_mlm": masked("albert", embedding_size=64, num_hidden_layers=2),
     "electra_mlm": masked("electra", [1, 2, 17], embedding_size=32, hidden_size=64, num_hidden_layers=1,
                           intermediate_size=32, hidden_act="silu"),
+    "mobilebert_mlm": masked("mobilebert", [1, 2], hidden_size=48),
     "mpnet_mlm": masked("mpnet", num_hidden_layers=1),
     "modernbert_mlm": masked("modernbert", num_hidden_layers=2),
     "modernbert_mlm_bias": masked("modernbert", num_hidden_layers=1, decoder_bias=False, norm_bias=True,
@@ -791,6 +876,9 @@ FOLDERS = {
     # layer 0 sees all tokens before, layer 1 seven
     "qwen3": plain("qwen3", SHORT, use_sliding_window=True, sliding_window=8, max_window_layers=1),
     "qwen3_lm": language_model("qwen3", num_hidden_layers=1, attention_bias=True, tie_word_embeddings=False),
+    # each text ends with the padding token; the token before it is read
+    "qwen3_cls": classifier("qwen3", num_hidden_layers=1, **labels("calm", "windy", "stormy")),
+    "qwen3_rerank": reranker,
     "gemma3": plain("gemma3_text", SHORT),
     # a decoder: layer 0 sees seven tokens before, layer 1 all, whose positions lie closer together
     "gemma3_lm": language_model("gemma3_text", attention_bias=True, sliding_window=8, intermediate_size=32, head_dim=8,
@@ -857,6 +945,9 @@ FOLDERS_OF_5 = {
     "eurobert_bos": classifier("eurobert", classifier_pooling="bos", num_hidden_layers=1, num_key_value_heads=None,
                                attention_bias=True, **labels("no", "yes")),
     "eurobert_ner": plain("eurobert", SHORT, AutoModelForTokenClassification, intermediate_size=96, **TAGS),
+    "eurobert_mlm": masked("eurobert", num_hidden_layers=1, mlp_bias=True),
+    "nomic_bert_mlm": masked("nomic_bert", num_hidden_layers=1),
+    "new_mlm": masked("gte", num_hidden_layers=1, type_vocab_size=0, pad_token_id=0, publish=as_new),
     "st_eurobert": sentence(("mean",), kind="eurobert", normalize=True, prompts=PROMPTS),
     "nomic_bert": plain("nomic_bert", SHORT, publish=as_nomic),
     # as transformers 5 saves it

@@ -3,7 +3,7 @@
     python tools/make_tokenizer_goldens.py [--minilm FOLDER]
 
 Environment: tools/requirements-goldens.txt; FOLDER is the real all-MiniLM-L6-v2. Writes into tests/data/tokenizers: a
-folder a tokenizer, with golden.jsonl beside it; variants.jsonl: the same tokenizers under other settings files;
+folder a tokenizer, with golden.jsonl beside it; sentencepiece: folders without tokenizer.json; variants.jsonl: the same tokenizers under other settings files;
 lower_case.jsonl: the same as sentence-transformers changes them for do_lower_case. A tokenizer that is there already is kept, because training breaks ties at random; delete its
 folder to train it anew.
 """
@@ -139,6 +139,66 @@ def write_golden(path: Path, tokenizer) -> None:
         lines += [{"text": item["name"], **case} for case in cases_of(tokenizer, item)]
     path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
     print(f"{path.relative_to(ROOT)}: {len(lines) - 1} cases, {path.stat().st_size} bytes")
+
+
+# ---- folders with a SentencePiece model alone
+
+# name: (class, model_type, file, options of the trainer, settings)
+SENTENCEPIECE = {
+    # the real nmt_nfkc normalization
+    "xlm_roberta": ("XLMRobertaTokenizer", "xlm-roberta", "sentencepiece.bpe.model",
+                    dict(normalization_rule_name="nmt_nfkc"), {}),
+    "camembert": ("CamembertTokenizer", "camembert", "sentencepiece.bpe.model", {}, {}),
+    "deberta_v2": ("DebertaV2Tokenizer", "deberta-v2", "spm.model",
+                   dict(pad_id=0, bos_id=1, eos_id=2, unk_id=3, pad_piece="[PAD]", bos_piece="[CLS]",
+                        eos_piece="[SEP]", unk_piece="[UNK]", user_defined_symbols="NewToken"), {}),
+    "deberta_v2_punct": ("DebertaV2Tokenizer", "deberta-v2", "spm.model",
+                         dict(pad_id=0, bos_id=1, eos_id=2, unk_id=3, pad_piece="[PAD]", bos_piece="[CLS]",
+                              eos_piece="[SEP]", unk_piece="[UNK]"), dict(do_lower_case=True, split_by_punct=True)),
+    "albert": ("AlbertTokenizer", "albert", "spiece.model",
+               dict(pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, pad_piece="<pad>", control_symbols="[CLS],[SEP],[MASK]"),
+               {}),
+    "albert_accents": ("AlbertTokenizer", "albert", "spiece.model",
+                       dict(pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, pad_piece="<pad>",
+                            control_symbols="[CLS],[SEP],[MASK]"), dict(keep_accents=True, do_lower_case=False)),
+    "t5": ("T5Tokenizer", "t5", "spiece.model", dict(pad_id=0, eos_id=1, unk_id=2, bos_id=-1), dict(extra_ids=3)),
+    "t5_first": ("T5Tokenizer", "t5", "spiece.model", dict(pad_id=0, eos_id=1, unk_id=2, bos_id=-1),
+                 dict(legacy=False)),
+}
+
+
+def sentencepiece_folder(name: str) -> Path:
+    import sentencepiece  # for training only
+
+    of_class, model_type, file, options, settings = SENTENCEPIECE[name]
+    folder = OUT / "sentencepiece" / name
+    if folder.exists():
+        return folder
+    folder.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus = Path(scratch) / "corpus.txt"
+        corpus.write_text("\n".join(CORPUS) + "\n")
+        sentencepiece.SentencePieceTrainer.train(
+            **{"input": str(corpus), "model_prefix": f"{scratch}/model", "vocab_size": 700, "model_type": "unigram",
+               "character_coverage": 1.0, "normalization_rule_name": "identity", "num_threads": 1, "minloglevel": 2}
+            | options)
+        shutil.copy(f"{scratch}/model.model", folder / file)
+    write_config(folder, model_type, tokenizer_class=of_class, model_max_length=512, **settings)
+    return folder
+
+
+def write_sentencepiece() -> None:
+    """What transformers makes of a folder that has no tokenizer.json, and the tokenizer.json that it writes."""
+    lines = []
+    for name in SENTENCEPIECE:
+        folder = sentencepiece_folder(name)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        cases = [{"text": item["name"], "max_length": 0, **encode(tokenizer, item["text"], item.get("pair"))}
+                 for item in TEXTS if len(item["text"]) <= 120]
+        lines.append({"name": name, "facts": facts(tokenizer), "cases": cases})
+    path = OUT / "sentencepiece.jsonl"
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    print(f"{path.relative_to(ROOT)}: {len(lines)} tokenizers, {path.stat().st_size} bytes")
 
 
 # ---- the same tokenizers under other settings
@@ -289,6 +349,7 @@ def main() -> None:
     if options.minilm:
         (OUT / "minilm").mkdir(exist_ok=True)
         write_golden(OUT / "minilm" / "golden.jsonl", AutoTokenizer.from_pretrained(options.minilm))
+    write_sentencepiece()
     write_variants()
     write_lower_case()
 

@@ -165,11 +165,21 @@ def byte_level_bpe_of_deberta(folder, max_length, json_file=True):
 
 def byte_level_bpe_of_qwen(folder, max_length, json_file=True):
     """As Qwen3-Embedding has it: no token before the text, <|endoftext|> after it."""
+    return bpe_of_qwen(folder, max_length, json_file)
+
+
+def byte_level_bpe_of_reranker(folder, max_length, json_file=True):
+    """As Qwen3-Reranker has it: no token around the text, and the answers in the vocabulary."""
+    return bpe_of_qwen(folder, max_length, json_file, words=[("y", "e"), ("ye", "s"), ("n", "o")],
+                       thinks=True, ends=False)
+
+
+def bpe_of_qwen(folder, max_length, json_file, words=(), thinks=False, ends=True):
     pattern = Regex(r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
                     r"\s+(?!\S)|\s+")
     splitter = pre_tokenizers.Sequence([pre_tokenizers.Split(pattern, "isolated"),
                                         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-    merges = learnt_merges(splitter)
+    merges = learnt_merges(splitter) + list(words)
     pieces = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *("".join(pair) for pair in merges)]
     end = len(pieces)
     bpe = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, merges))
@@ -177,9 +187,13 @@ def byte_level_bpe_of_qwen(folder, max_length, json_file=True):
     bpe.pre_tokenizer = splitter
     bpe.decoder = decoders.ByteLevel()
     bpe.add_special_tokens([AddedToken(t, special=True) for t in ("<|endoftext|>", "<|im_start|>", "<|im_end|>")])
-    bpe.post_processor = processors.Sequence([
-        processors.ByteLevel(trim_offsets=False),
-        processors.TemplateProcessing("$A <|endoftext|>", "$A $B <|endoftext|>", [("<|endoftext|>", end)])])
+    if thinks:
+        bpe.add_tokens([AddedToken(t, special=False) for t in ("<think>", "</think>")])
+    bpe.post_processor = processors.ByteLevel(trim_offsets=False)
+    if ends:
+        bpe.post_processor = processors.Sequence([
+            bpe.post_processor,
+            processors.TemplateProcessing("$A <|endoftext|>", "$A $B <|endoftext|>", [("<|endoftext|>", end)])])
     tokenizer = Qwen2TokenizerFast(tokenizer_object=bpe, model_max_length=max_length, unk_token=None,
                                    eos_token="<|im_end|>", pad_token="<|endoftext|>", padding_side="left")
     save(tokenizer, folder, json_file)

@@ -137,8 +137,10 @@ struct ChoiceInput {
 };
 
 struct RerankOptions {
-  size_t top_k = 0;              // most documents of rerank()'s result; 0: all
-  bool raw = false;              // logits instead of scores
+  size_t top_k = 0;  // most documents of rerank()'s result; 0: all
+  bool raw = false;  // logits instead of scores
+  // What makes a document relevant, for a reranker that is a language model (Qwen3-Reranker); empty: its own default.
+  std::string instruction;
   size_t first_text = 0;         // as in EmbedOptions
   Progress progress;             // in texts
   CallReport* report = nullptr;  // filled by the call
@@ -300,6 +302,10 @@ class Encoder {
   // How well each pair's second text answers the first: the scores of CrossEncoder.predict(). Needs a
   // classification head with one label, else unsupported. Otherwise as classify(). The activation is the
   // folder's own; without one a sigmoid, also where classify() takes the logit (problem_type "regression").
+  // A language model (Qwen3ForCausalLM) scores a pair by its answer: the logit is that of "yes" less that of "no" after
+  // the pair's last token, the sigmoid of it the probability of "yes" among the two. Its chat template makes one text of
+  // a pair; the end of a text that is too long is cut off, but not the template's. Warns if no file says that the model
+  // is a reranker, or what its template is. Errors: usage (an instruction for a model that takes none).
   std::vector<float> relevance(std::span<const TextInput> pairs, const RerankOptions& options = {}) const;
 
   // The documents by falling relevance to `query`, as CrossEncoder.rank(); equal scores keep their order.

@@ -88,10 +88,13 @@ class Calibrator : public Fitter {
     if (!output) return {};
     if (plan.first_tokens.output(*output) != kNoValue)
       return {batch.first_rows().begin(), batch.first_rows().end()};
-    const bool reads_end = std::ranges::any_of(plan.whole.ops, [&](const PlanOp& op) {
-      return op.kind == OpKind::take_end && op.wanted_by.contains(*output);
-    });
-    return reads_end ? end_rows(batch, plan.end_id) : std::vector<int32_t>();
+    for (const PlanOp& op : plan.whole.ops) {
+      if (!op.wanted_by.contains(*output)) continue;
+      if (op.kind == OpKind::take_end) return end_rows(batch, plan.end_id);
+      if (op.kind == OpKind::take_last) return last_rows(batch, plan.padding_id);
+      if (op.kind == OpKind::pool && op.pooling == PoolingKind::last_token) return last_rows(batch, kNoToken);
+    }
+    return {};
   }
 
   // Handles are indices of the plan's parameters.

@@ -303,14 +303,26 @@ CalibrationOps::Tensor CalibrationOps::feed_forward(const Tensor& x, const FeedF
   return linear(multiply(activate(made[0], f.activation), made[1]), f.down);
 }
 
+CalibrationOps::Tensor CalibrationOps::subtract(const Tensor& a, const Tensor& b) {
+  return pairwise(
+      a, b, [](cpu::CpuOps& ops, const cpu::Tensor& x, const cpu::Tensor& y) { return ops.subtract(x, y); });
+}
+
 CalibrationOps::Tensor CalibrationOps::multiply(const Tensor& a, const Tensor& b) {
+  return pairwise(
+      a, b, [](cpu::CpuOps& ops, const cpu::Tensor& x, const cpu::Tensor& y) { return ops.multiply(x, y); });
+}
+
+CalibrationOps::Tensor CalibrationOps::pairwise(
+    const Tensor& a, const Tensor& b,
+    std::function<cpu::Tensor(cpu::CpuOps& ops, const cpu::Tensor& a, const cpu::Tensor& b)> f) {
   const auto prepare = [a, b] {
     a->prepare();
     b->prepare();
   };
-  const auto rows = [this, a, b](size_t part, Sides sides) {
+  const auto rows = [this, a, b, f](size_t part, Sides sides) {
     const Part left = a->rows(part, sides), right = b->rows(part, sides);
-    return on(sides, [&](auto& ops, auto side) { return ops.multiply(left.*side, right.*side); });
+    return on(sides, [&](auto& ops, auto side) { return f(ops, left.*side, right.*side); });
   };
   return shared({.prepare = prepare, .rows = rows, .reads = files_of(std::array{a, b})});
 }
@@ -324,6 +336,18 @@ CalibrationOps::Tensor CalibrationOps::row_by_row(
 CalibrationOps::Tensor CalibrationOps::activate(const Tensor& x, Activation activation) {
   return row_by_row(x, [=, this](const Part& in, size_t, Sides sides) {
     return on(sides, [&](auto& ops, auto side) { return ops.activate(in.*side, activation); });
+  });
+}
+
+CalibrationOps::Tensor CalibrationOps::columns(const Tensor& x, int64_t first, int64_t count) {
+  return row_by_row(x, [=, this](const Part& in, size_t, Sides sides) {
+    return on(sides, [&](auto& ops, auto side) { return ops.columns(in.*side, first, count); });
+  });
+}
+
+CalibrationOps::Tensor CalibrationOps::weighted_rows(const Tensor& x, const Embedding& table) {
+  return row_by_row(x, [=, this](const Part& in, size_t, Sides sides) {
+    return on(sides, [&](auto& ops, auto side) { return ops.weighted_rows(in.*side, table); });
   });
 }
 

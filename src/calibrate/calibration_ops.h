@@ -94,6 +94,7 @@ class CalibrationOps {
   Tensor layer_norm(const Tensor& x, const LayerNorm& norm);
   Tensor add_layer_norm(const Tensor& a, const Tensor& b, const LayerNorm& norm);
   Tensor add(const Tensor& a, const Tensor& b);
+  Tensor subtract(const Tensor& a, const Tensor& b);
   Tensor multiply(const Tensor& a, const Tensor& b);
   Tensor add_bias(const Tensor& x, const RowBias& bias);
   Tensor feed_forward(const Tensor& x, const FeedForward& f);
@@ -102,6 +103,8 @@ class CalibrationOps {
   // weights.
   Tensor take(const Tensor& x, std::span<const int32_t> rows);
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
+  Tensor columns(const Tensor& x, int64_t first, int64_t count);
+  Tensor weighted_rows(const Tensor& x, const Embedding& table);
   Tensor concatenate(const std::vector<Tensor>& parts);
   Tensor normalize(const Tensor& x);
   Matrix to_host(const Tensor& x);  // of the changed model
@@ -129,6 +132,8 @@ class CalibrationOps {
   bool round(Group& group, const Node* beside, const Summands& each);
   // Stores rows of the changed side of the group's input. Its linears then read the stored rows.
   void store_input(Group& group, size_t part, const cpu::Tensor& rows);
+  Tensor pairwise(const Tensor& a, const Tensor& b,
+                  std::function<cpu::Tensor(cpu::CpuOps& ops, const cpu::Tensor& a, const cpu::Tensor& b)> f);
   Tensor row_by_row(const Tensor& x, std::function<Part(const Part& in, size_t part, Sides sides)> f);
   // Stores a node's rows on disk. If the original side is stored already (`originals`), stores only the changed side.
   // The changed side is fitted to the original rows as computed (Fit::as_made) or as read back from disk

@@ -13,6 +13,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kModulesFile = "modules.json";
+constexpr const char* kTokenizerFile = "tokenizer.json";
 
 // "org/name" if the folder is a snapshot in Hugging Face's cache, .../models--org--name/snapshots/<commit>;
 // else empty. (config.json's "_name_or_path" is what the model was trained from, not what it is.)
@@ -86,6 +87,10 @@ std::string card_text(const FolderTextFacts& f) {
 std::map<std::string, std::string> folder_texts(const FolderTextFacts& f) {
   std::map<std::string, std::string> texts{
       {"config.json", config_text(f)}, {kIndexFile, index_text(f)}, {"README.md", card_text(f)}};
+  // Other readers build no tokenizer of vocabulary files.
+  const FolderTokenizer& tokenizer = f.source.tokenizer;
+  if (tokenizer.tokenizer && !fs::exists(f.source.checkpoint.transformer_folder() / kTokenizerFile))
+    texts[kTokenizerFile] = tokenizer.tokenizer->tokenizer_json();
   if (!f.source.sentence.transformer.empty()) texts[kModulesFile] = modules_text(f.options.model);
   return texts;
 }

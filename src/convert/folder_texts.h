@@ -1,5 +1,5 @@
-// The small files that a conversion writes itself: config.json, the index of the weights, README.md, and
-// modules.json if the transformer had a folder of its own.
+// The small files that a conversion writes itself: config.json, the index of the weights, README.md, modules.json if
+// the transformer had a folder of its own, and tokenizer.json if the tokenizer was built from vocabulary files.
 #pragma once
 
 #include <map>

@@ -14,7 +14,7 @@ struct FolderTokenizer {
   enum class State {
     loaded,
     none,
-    foreign,  // only files that this program can't read: a SentencePiece model without tokenizer.json
+    foreign,  // only files that this program can't read: Gemma's tokenizer.model without tokenizer.json
     broken,   // a file is damaged or of an unknown kind
   };
   State state = State::none;

@@ -85,6 +85,13 @@ struct Encoder::Impl {
               "{}: the model has no classification head (config.json's \"architectures\" names none); "
               "use embed, or a ...ForSequenceClassification checkpoint",
               runner.checkpoint().folder().string()));
+    if (runner.model().answers)
+      for (size_t i = 0; i < texts.size(); ++i)
+        if (!texts[i].pair)
+          throw Error(
+              ErrorCode::usage,
+              fmt::format("text {}: found one text, expected a query and a document: the model judges pairs",
+                          job.first_text + i / job.runs_each + 1));
     job.wanted = {Output::text_logits};
     std::vector<std::vector<float>> all(texts.size());
     runner.run(texts, job, [&](const TextRunner::TextResult& r) {
@@ -92,6 +99,36 @@ struct Encoder::Impl {
       all[r.text].assign(values.begin(), values.end());
     });
     return all;
+  }
+
+  // Checks that an instruction reaches the model, and says what is assumed of a reranker.
+  void prepare_relevance(const RerankOptions& options) const {
+    const std::string folder = runner.checkpoint().folder().string();
+    const std::optional<PairTemplate>& pairs = runner.texts().pair_template();
+    if (!options.instruction.empty() && !pairs)
+      throw Error(
+          ErrorCode::usage,
+          fmt::format("{}: the model takes no instruction; rerankers that are language models do", folder));
+    if (options.first_text > 0) return;  // was said with the first texts
+    const std::optional<AnswerTokens>& answers = runner.model().answers;
+    if (answers && answers->assumed)
+      runner.tell(
+          options.report,
+          fmt::format("{}: no modules.json says that the model is a reranker; the answers \"yes\" and \"no\" "
+                      "are compared, as sentence-transformers does",
+                      folder));
+    if (pairs && pairs->is_stand_in() && !pairs->needs_instruction())
+      runner.tell(
+          options.report,
+          fmt::format("{}: no chat template for a query and a document; that of Qwen3-Reranker's model card "
+                      "was assumed",
+                      folder));
+    if (pairs && pairs->needs_instruction() && options.instruction.empty())
+      runner.tell(
+          options.report,
+          fmt::format("{}: no chat template for a query and a document; they are joined as they are (an "
+                      "instruction asks for the template of Qwen3-Reranker's model card)",
+                      folder));
   }
 };
 
@@ -168,8 +205,11 @@ std::vector<float> Encoder::relevance(std::span<const TextInput> pairs, const Re
         ErrorCode::unsupported,
         fmt::format("{}: the classification head has {} labels ({}); a reranker has one; use classify",
                     impl_->runner.checkpoint().folder().string(), labels.size(), listed(labels, 4)));
+  impl_->prepare_relevance(options);
   TextRunner::Job job;
-  job.rules.prompt = impl_->runner.texts().default_prompt(PromptUse::classification);
+  job.rules.prompt = options.instruction.empty()
+                         ? impl_->runner.texts().default_prompt(PromptUse::classification)
+                         : Prompt{options.instruction};
   job.first_text = options.first_text;
   job.progress = options.progress;
   job.report = options.report;

@@ -105,8 +105,9 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
   Model model = make_model(checkpoint, warn);
   check_shapes(checkpoint, model.parameters(), warn);
   if (unknown == UnknownTensors::refuse) require_no_unknown_tensors(checkpoint, model);
+  const bool assumed = model.answers && model.answers->assumed;
   SentenceModules sentence =
-      read_sentence_modules(folder, warn, model.task_logits() ? ExpectVectors::no : expect);
+      read_sentence_modules(folder, warn, model.task_logits() && !assumed ? ExpectVectors::no : expect);
   check_dense(sentence, folder);
   PlanBuilder builder(std::move(model.plan));
   add_sentence_pipeline(builder, sentence.modules);

@@ -60,6 +60,7 @@ EncodeInput view_of(const TextInput& text) {
 TextTokenizer::TextTokenizer(Tokenizer tokenizer, const LoadedModel& model, int64_t max_length,
                              const Warning& warn)
     : tokenizer_(std::move(tokenizer)),
+      pairs_(PairTemplate::find(model, tokenizer_)),
       max_tokens_(token_limit(model, tokenizer_.model_max_length(), warn)),
       pools_prompt_(model.model.plan.pools_prompt),
       embedding_prompt_(mlxe::default_prompt(model.sentence, PromptUse::embedding)),
@@ -82,11 +83,29 @@ Prompt TextTokenizer::default_prompt(PromptUse use) const {
   return {classification_prompt_};
 }
 
+Encoding TextTokenizer::encode_pair(const EncodeInput& pair, const std::string& instruction) const {
+  Encoding e = tokenizer_.encode(pairs_->text(pair.text, *pair.pair, instruction),
+                                 {.add_special_tokens = false, .max_length = max_tokens_});
+  if (e.dropped_tokens == 0) return e;
+  const std::vector<int32_t> suffix = pairs_->suffix(tokenizer_, instruction);
+  if (suffix.size() >= e.ids.size())
+    throw Error(
+        ErrorCode::usage,
+        fmt::format(
+            "found a limit of {} tokens, expected more than the {} with which the template ends; raise "
+            "the limit",
+            max_tokens_, suffix.size()));
+  std::ranges::copy(suffix, e.ids.end() - static_cast<std::ptrdiff_t>(suffix.size()));
+  return e;
+}
+
 Encoding TextTokenizer::encode(const EncodeInput& text, const TextRules& rules) const {
   return std::move(encode_windows(text, rules).front());
 }
 
 std::vector<Encoding> TextTokenizer::encode_windows(const EncodeInput& text, const TextRules& rules) const {
+  if (text.pair && pairs_ && !(pairs_->needs_instruction() && rules.prompt.text.empty()))
+    return {encode_pair(text, rules.prompt.text)};  // never without a token
   std::string prompted;
   std::string_view first = text.text;
   if (!rules.prompt.text.empty()) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "encoder/model_loader.h"
+#include "encoder/pair_template.h"
 #include "mlx_encoder/types.h"
 #include "tokenizer/tokenizer.h"
 
@@ -16,7 +17,8 @@ namespace mlxe {
 
 class ThreadPool;
 
-// Text that is put before each text of a call.
+// Text that is put before each text of a call. Where a template makes one text of a pair (PairTemplate), it is the
+// instruction.
 struct Prompt {
   std::string text;
   int32_t pool_from = 0;  // number of its tokens that pooling skips
@@ -60,12 +62,16 @@ class TextTokenizer {
   const Tokenizer& tokenizer() const noexcept { return tokenizer_; }
   int64_t max_tokens() const noexcept { return max_tokens_; }
 
+  // How a pair becomes one text. None: it is two texts for the tokenizer.
+  const std::optional<PairTemplate>& pair_template() const noexcept { return pairs_; }
+
   // `text` as a prompt. As in sentence-transformers, `pool_from` does not count a trailing special token.
   Prompt prompt(std::string text) const;
   // The folder's default; empty if it has none.
   Prompt default_prompt(PromptUse use) const;
 
-  // Errors: those of Tokenizer::encode; format (WithoutTokens::refuse: no token, or only tokens of a prompt
+  // Errors: those of Tokenizer::encode; usage (no room for the end of a template in the token limit); format
+  // (WithoutTokens::refuse: no token, or only tokens of a prompt
   // that pooling skips, so that a vector or label would be computed from nothing; TextRules::chosen: the text has no
   // such token, or truncation cut one off).
   Encoding encode(const EncodeInput& text, const TextRules& rules = {}) const;
@@ -80,7 +86,10 @@ class TextTokenizer {
                                    ThreadPool& pool, const std::function<size_t(size_t index)>& number) const;
 
  private:
+  Encoding encode_pair(const EncodeInput& pair, const std::string& instruction) const;
+
   Tokenizer tokenizer_;
+  std::optional<PairTemplate> pairs_;
   int64_t max_tokens_;
   bool pools_prompt_;
   std::string embedding_prompt_, classification_prompt_;

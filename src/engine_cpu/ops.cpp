@@ -229,6 +229,37 @@ Tensor CpuOps::add_bias(const Tensor& x, const RowBias& bias) {
   return y;
 }
 
+Tensor CpuOps::columns(const Tensor& x, int64_t first, int64_t count) {
+  Tensor y = workspace_.arena.tensor(x.rows(), count);
+  for (int64_t m = 0; m < x.rows(); ++m) std::copy_n(x.row(m) + first, count, y.row(m));
+  return y;
+}
+
+// A unit of work is some columns of the table, decoded row by row. A sum over rows has their order.
+Tensor CpuOps::weighted_rows(const Tensor& x, const Embedding& table) {
+  constexpr int64_t kColumns = 256;  // of a unit; a multiple of every group size
+  const Weight& w = matrix(table.weight, table.rows, table.columns);
+  Tensor y = workspace_.arena.tensor(x.rows(), table.columns);
+  loop((table.columns + kColumns - 1) / kColumns, [&](int64_t unit, int slot) {
+    const int64_t first = unit * kColumns, count = std::min(kColumns, table.columns - first);
+    float* row = scratch(slot, kColumns);
+    for (int64_t m = 0; m < x.rows(); ++m) std::fill_n(y.row(m) + first, count, 0.0f);
+    for (int64_t k = 0; k < table.rows; ++k) {
+      w.decode(k, first, count, row);
+      for (int64_t m = 0; m < x.rows(); ++m) kernels_.add_scaled(row, x.row(m)[k], count, y.row(m) + first);
+    }
+  });
+  return y;
+}
+
+// Of one column a text as a rule: not worth a kernel.
+Tensor CpuOps::subtract(const Tensor& a, const Tensor& b) {
+  Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
+  for (int64_t m = 0; m < a.rows(); ++m)
+    for (int64_t n = 0; n < a.columns(); ++n) y.row(m)[n] = a.row(m)[n] - b.row(m)[n];
+  return y;
+}
+
 Tensor CpuOps::multiply(const Tensor& a, const Tensor& b) {
   Tensor y = workspace_.arena.tensor(a.rows(), a.columns());
   loop_rows(a.rows(), [&](int64_t first, int64_t rows, int) {

@@ -52,9 +52,12 @@ class CpuOps {
   Tensor activate(const Tensor& x, Activation activation);
   Tensor take(const Tensor& x, std::span<const int32_t> rows);
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
+  Tensor columns(const Tensor& x, int64_t first, int64_t count);
+  Tensor weighted_rows(const Tensor& x, const Embedding& table);
   Tensor concatenate(const std::vector<Tensor>& parts);
   Tensor add(const Tensor& a, const Tensor& b);
   Tensor add_bias(const Tensor& x, const RowBias& bias);
+  Tensor subtract(const Tensor& a, const Tensor& b);
   Tensor multiply(const Tensor& a, const Tensor& b);
   Tensor normalize(const Tensor& x);
   Matrix to_host(const Tensor& x) const;

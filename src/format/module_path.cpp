@@ -33,4 +33,17 @@ fs::path transformer_path(const fs::path& folder) {
   return path == "." ? fs::path() : path;
 }
 
+std::optional<fs::path> logit_score_folder(const fs::path& folder) {
+  const fs::path file = folder / "modules.json";
+  const nlohmann::json list = read_json(file);
+  if (!list.is_array()) return std::nullopt;  // read_sentence_modules reports the error
+  for (const nlohmann::json& entry : list) {
+    const Config module(entry, fmt::format("{}: a module", file.string()));
+    const auto type = module.get<std::string>("type");
+    if (type.starts_with("sentence_transformers.") && type.ends_with(".LogitScore"))
+      return fs::path(module_folder(module)).lexically_normal();
+  }
+  return std::nullopt;
+}
+
 }  // namespace mlxe

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "format/config.h"
@@ -15,5 +16,9 @@ std::string module_folder(const Config& entry);
 // The folder of the transformer's files, relative to `folder`: "0_Transformer" if modules.json says so,
 // else "". Errors: io, format.
 std::filesystem::path transformer_path(const std::filesystem::path& folder);
+
+// The folder of the LogitScore module, the head of a CrossEncoder that is a language model. None: modules.json has no
+// such module. Errors: io, format.
+std::optional<std::filesystem::path> logit_score_folder(const std::filesystem::path& folder);
 
 }  // namespace mlxe

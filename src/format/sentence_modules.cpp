@@ -36,6 +36,7 @@ class SentenceReader {
       return assume_pooling("has no modules.json");
     }
     read_text_config();
+    if (result_.cross_encoder) read_logit_score();
     if (foreign_kind_) return assume_pooling(fmt::format("was saved as a {}", printable(*foreign_kind_)));
     result_.declared = true;
     result_.files.emplace_back("modules.json");
@@ -130,8 +131,7 @@ class SentenceReader {
     config.harmless({"unpad_inputs", "max_seq_length", "modality_config"});  // null means "not given"
     read_task(config);
     config.reject_unless("tokenizer_name_or_path", {}, "a tokenizer outside the folder is not read");
-    config.reject_unless("processing_kwargs", {nlohmann::json::object()},
-                         "tokenizer settings per call are not honoured");
+    read_processing(config);
     for (const char* key : {"query_length", "document_length", "query_expansion"})
       config.reject_unless(key, {}, "it belongs to multi-vector models, which are not implemented");
     for (const char* key : {"processor_kwargs", "tokenizer_args"})
@@ -146,10 +146,19 @@ class SentenceReader {
     refuse_unknown(config);
   }
 
+  // models/registry.cpp reads the score's own file.
+  void read_logit_score() {
+    const std::optional<fs::path> module = logit_score_folder(folder_);
+    if (!module) return;
+    result_.files.emplace_back("modules.json");
+    files_.config_at(*module / "config.json");
+  }
+
   // Reads which output the Transformer module gives to the next module.
   void read_task(const Config& config) {
     if (foreign_kind_) {  // a CrossEncoder's scores, a SparseEncoder's logits: not computed here
       config.harmless({"transformer_task", "module_output_name", "modality_config"});
+      if (config.has("modality_config")) read_message_form(config.object("modality_config"));
       return;
     }
     config.reject_unless("transformer_task", {"feature-extraction"},
@@ -162,6 +171,29 @@ class SentenceReader {
     text.reject_unless("method_output_name", {"last_hidden_state"}, "only last_hidden_state is implemented");
     refuse_unknown(text);
     refuse_unknown(modalities);
+  }
+
+  void read_message_form(const Config& modalities) {
+    result_.renders_pairs = modalities.has("message");
+    if (!*result_.renders_pairs) return;
+    const Config message = modalities.object("message");
+    if (message.has("format")) result_.has_message_parts = message.get<std::string>("format") == "structured";
+  }
+
+  void read_processing(const Config& config) {
+    config.harmless({"processing_kwargs"});
+    if (!config.has("processing_kwargs")) return;
+    const Config settings = config.object("processing_kwargs");
+    if (foreign_kind_ && settings.has("chat_template")) {
+      const Config variables = settings.object("chat_template");
+      for (const char* key : {"max_length", "padding", "restore_suffix", "return_tensors", "truncation"})
+        variables.reject_unless(key, {}, "tokenizer settings per call are not honoured");
+      result_.template_variables = variables.json();
+    }
+    for (const std::string& key : settings.unused_keys())
+      if (key != "chat_template" || !foreign_kind_)
+        throw_unsupported(fmt::format("{}: {} is set; tokenizer settings per call are not honoured",
+                                      settings.where(), printable(key)));
   }
 
   void read_tokenizer_settings(const Config& settings) {

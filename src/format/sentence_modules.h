@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <variant>
@@ -54,6 +55,10 @@ struct SentenceModules {
   std::filesystem::path transformer;         // the transformer's folder, relative; empty: the model's own
   bool cross_encoder = false;                // saved as a CrossEncoder: it scores texts and pairs
   std::optional<std::string> activation_fn;  // a CrossEncoder's function of logits to scores: a Python class
+  // Of a CrossEncoder that is a language model: whether its chat template renders a pair, and whether messages hold
+  // their text in a list of parts. Unset: it follows from the template.
+  std::optional<bool> renders_pairs, has_message_parts;
+  nlohmann::json template_variables;      // further variables of that template; null: none
   std::filesystem::path text_config;      // the file of the two that follow, relative; empty: none was read
   std::optional<int64_t> max_seq_length;  // in tokens, special ones included
   bool do_lower_case = false;             // see Tokenizer::lower_case_first

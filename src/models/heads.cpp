@@ -18,11 +18,12 @@ ValueId transformed(PlanBuilder& p, const HeadTransform& t, ValueId x, int64_t w
 ValueId text_logits(PlanBuilder& p, const SequenceClassifier& head, int64_t labels) {
   const auto of_text = [&](ValueId x) {
     if (head.reads_end) return p.take_end(x);
+    if (head.pooling == PoolingKind::last_token) return p.take_last(x);
     return head.pooling == PoolingKind::cls ? p.take_first(x) : p.pool(x, head.pooling);
   };
   const auto logits = [&](ValueId x) {
-    return p.linear(head.out, transformed(p, head.transform, x, p.columns(x)), labels, Bias::yes,
-                    Role::classifier);
+    const ValueId y = head.transform.dense.empty() ? x : transformed(p, head.transform, x, p.columns(x));
+    return p.linear(head.out, y, labels, head.out_bias, Role::classifier);
   };
   return head.pools_logits ? of_text(logits(p.hidden())) : logits(of_text(p.hidden()));
 }
@@ -71,12 +72,30 @@ void add_multiple_choice(PlanBuilder& p, const SequenceClassifier& head) {
   p.output(Output::choice_logits, text_logits(p, head, 1));
 }
 
+void add_answers(PlanBuilder& p, const AnswerTokens& tokens, bool tied) {
+  std::vector<int64_t> rows{tokens.yes};
+  if (tokens.no) rows.push_back(*tokens.no);
+  const ValueId x = p.pool(p.hidden(), PoolingKind::last_token);
+  const int words = p.words();
+  const std::vector<ValueId> logits = tied ? p.single_rows_of_table(words, x, rows)
+                                           : p.single_rows("lm_head", p.table_sizes(words).rows, x, rows);
+  p.output(Output::text_logits, tokens.no ? p.subtract("yes over no", logits[0], logits[1]) : logits[0]);
+}
+
 void add_masked_language_model(PlanBuilder& p, const MaskedLanguageModel& head) {
   const int words = p.words();
   const Embedding table = p.table_sizes(words);
-  const ValueId x = transformed(p, head.transform, p.take_chosen(p.hidden()), table.columns);
-  const ValueId logits =
-      head.tied ? p.linear_of_table(words, x) : p.linear(head.decoder, x, table.rows, Bias::no);
+  ValueId x = p.take_chosen(p.hidden());
+  const int64_t width = head.rest.empty() ? table.columns : p.columns(x);
+  if (!head.transform.dense.empty()) x = transformed(p, head.transform, x, width);
+  const ValueId own = head.rest.empty() ? x : p.columns_of(x, 0, table.columns);
+  ValueId logits =
+      head.tied ? p.linear_of_table(words, own) : p.linear(head.decoder, own, table.rows, Bias::no);
+  if (!head.rest.empty()) {
+    const int64_t rows = width - table.columns;
+    const int rest = p.table(head.rest, rows, table.rows);
+    logits = p.add(head.rest, logits, p.weighted_rows(rest, p.columns_of(x, table.columns, rows)));
+  }
   p.output(Output::chosen_logits, head.bias.empty() ? logits : p.add_bias(head.bias, logits));
 }
 

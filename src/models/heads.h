@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "format/answer_tokens.h"
 #include "format/sentence_modules.h"
 #include "models/plan_builder.h"
 
@@ -36,10 +37,12 @@ struct HeadTransform {
 //   ModernBert  head.dense,        GELU, norm, classifier
 //   EuroBert    dense,             GELU,       classifier
 //   Bart        classification_head.dense, tanh, classification_head.out_proj
+//   Qwen3       none,              score without a bias
 struct SequenceClassifier {
-  HeadTransform transform;
+  HeadTransform transform = {};  // without a name: none
   std::string out;
-  PoolingKind pooling = PoolingKind::cls;  // or mean
+  Bias out_bias = Bias::yes;
+  PoolingKind pooling = PoolingKind::cls;  // or mean, or last_token: PlanBuilder::take_last
   bool reads_end = false;                  // the end-of-sequence token (PlanBuilder::take_end), no pooling
   bool pools_logits = false;               // each token is classified, and then the logits are pooled
 };
@@ -56,13 +59,26 @@ void add_multiple_choice(PlanBuilder& p, const SequenceClassifier& head);
 //   Albert      predictions.{dense, LayerNorm, decoder, bias}
 //   Electra     generator_predictions.{dense, LayerNorm}, generator_lm_head, generator_lm_head.bias
 //   ModernBert  head.{dense, norm}, decoder, decoder.bias
+//   EuroBert    no transform, lm_head, lm_head.bias
+//   NomicBert   cls.predictions.transform.{dense, layer_norm}, cls.predictions.{decoder, bias}
+//   New, Gte    lm_head.{dense, norm}, lm_head.decoder, lm_head.decoder.bias
+//   MobileBert  as Bert, and cls.predictions.dense
 struct MaskedLanguageModel {
-  HeadTransform transform;
-  std::string decoder;  // the module of a matrix of its own
-  std::string bias;     // a parameter; empty: none
+  HeadTransform transform;  // without a name: none
+  std::string decoder;      // the module of a matrix of its own
+  // A table with a column for each token: its rows are weighted by what the transform gives beyond the words' width.
+  std::string rest = {};
+  std::string bias;  // a parameter; empty: none
   bool tied = true;
+  bool is_known = true;  // whether this version computes it
 };
 void add_masked_language_model(PlanBuilder& p, const MaskedLanguageModel& head);
+
+// How much more a language model would answer "yes" than "no" after a text's last token: the difference of the two
+// tokens' logits, which a sigmoid makes the probability of "yes" among the two. The output is that of a classifier with
+// one label. The matrix is lm_head's or, if the weights are tied, the table of words; only the rows of the tokens are
+// used.
+void add_answers(PlanBuilder& p, const AnswerTokens& tokens, bool tied);
 
 // BertForTokenClassification and relatives: logits for every token.
 void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels);

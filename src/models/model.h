@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "format/answer_tokens.h"
 #include "models/plan.h"
 
 namespace mlxe {
@@ -24,6 +25,8 @@ struct Model {
   std::vector<std::string> token_labels;  // the same of a token classifier
   ProblemType problem_type =
       ProblemType::single_label;  // regression: also of heads whose logits are of no classes
+  bool is_language_model = false;       // of a family of language models: its files may hold a chat template
+  std::optional<AnswerTokens> answers;  // of a language model whose answers are its classifier
 
   int64_t layers() const { return plan.layers(); }
   int64_t hidden_size() const { return plan.hidden_size; }

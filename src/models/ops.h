@@ -153,11 +153,14 @@ concept EncoderOps = requires(E e, const typename E::Tensor& x, const std::vecto
   { e.take(x, rows) } -> std::same_as<typename E::Tensor>;      // the named rows, in order
   { e.pool(x, p, batch) } -> std::same_as<typename E::Tensor>;  // [T, D] -> [B, D]
   { e.add(x, x) } -> std::same_as<typename E::Tensor>;          // two of one shape
+  { e.subtract(x, x) } -> std::same_as<typename E::Tensor>;     // the second from the first
   { e.multiply(x, x) } -> std::same_as<typename E::Tensor>;     // element by element
   { e.add_bias(x, bias) } -> std::same_as<typename E::Tensor>;
-  { e.concatenate(xs) } -> std::same_as<typename E::Tensor>;  // columns side by side
-  { e.normalize(x) } -> std::same_as<typename E::Tensor>;     // rows to unit L2 norm (norm floored at 1e-12)
-  { e.to_host(x) } -> std::same_as<Matrix>;                   // to host memory
+  { e.columns(x, int64_t{}, int64_t{}) } -> std::same_as<typename E::Tensor>;  // the first one, their number
+  { e.weighted_rows(x, table) } -> std::same_as<typename E::Tensor>;           // x W, W the table
+  { e.concatenate(xs) } -> std::same_as<typename E::Tensor>;                   // columns side by side
+  { e.normalize(x) } -> std::same_as<typename E::Tensor>;  // rows to unit L2 norm (norm floored at 1e-12)
+  { e.to_host(x) } -> std::same_as<Matrix>;                // to host memory
 };
 
 }  // namespace mlxe

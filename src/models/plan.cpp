@@ -20,8 +20,9 @@ bool reads_first_alone(const PlanOp& op) {
 }
 
 bool reads_all(const PlanOp& op, size_t i) {
-  return op.kind == OpKind::pool || op.kind == OpKind::take_end || op.kind == OpKind::take_chosen ||
-         op.kind == OpKind::convolution || (op.kind == OpKind::attention && i > 0);
+  return op.kind == OpKind::pool || op.kind == OpKind::take_end || op.kind == OpKind::take_last ||
+         op.kind == OpKind::take_chosen || op.kind == OpKind::convolution ||
+         (op.kind == OpKind::attention && i > 0);
 }
 
 class Narrowing {
@@ -166,14 +167,22 @@ const char* name(OpKind kind) noexcept {
       return "convolution";
     case OpKind::add:
       return "add";
+    case OpKind::subtract:
+      return "subtract";
     case OpKind::multiply:
       return "multiply";
     case OpKind::add_bias:
       return "add bias";
+    case OpKind::columns:
+      return "columns";
+    case OpKind::weighted_rows:
+      return "weighted rows";
     case OpKind::take_first:
       return "first tokens";
     case OpKind::take_end:
       return "end tokens";
+    case OpKind::take_last:
+      return "last tokens";
     case OpKind::take_chosen:
       return "chosen tokens";
     case OpKind::pool:

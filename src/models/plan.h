@@ -67,11 +67,15 @@ enum class OpKind {
   feed_forward,
   convolution,
   add,
+  subtract,
   multiply,
   add_bias,
-  take_first,   // the first token of each text
-  take_end,     // the last token of each text with Plan::end_id
-  take_chosen,  // the chosen tokens
+  columns,        // some consecutive columns
+  weighted_rows,  // the sum of a table's rows, each times the value of one column
+  take_first,     // the first token of each text
+  take_end,       // the last token of each text with Plan::end_id
+  take_last,      // the last token of each text but padding; the first of a text of padding alone
+  take_chosen,    // the chosen tokens
   pool,
   activation,
   concatenate,
@@ -95,6 +99,7 @@ struct PlanOp {
                                       // queries and of keys, each if it has them
   std::vector<RowRange> ranges = {};  // multi_linear, feed_forward: for each module; empty: all rows
   std::vector<RowIndex> rows = {};    // lookup: for each table
+  int64_t first_column = 0;           // columns
   AttentionSpec attention = {};       // attention
   Activation activation = Activation::identity;  // feed_forward, activation
   PoolingKind pooling = PoolingKind::cls;        // pool
@@ -136,6 +141,8 @@ struct PlanGraph {
   }
 };
 
+inline constexpr int32_t kNoToken = -1;  // an id that no token has
+
 struct Plan {
   // Each tensor once, in the order of the checkpoint. Modules that share a tensor (tied weights) have the same index.
   // Handles are set when the model is bound to an engine.
@@ -147,9 +154,10 @@ struct Plan {
   // those need them. Has only the heads that need no other rows.
   PlanGraph first_tokens;
   int64_t vocab_size = 0, hidden_size = 0;
-  int64_t token_types = 0;     // 0: the model has none
-  int64_t max_tokens = 0;      // most tokens of a text
-  int32_t padding_id = 0;      // for RowIndex::positions_after_padding and wrapped_ids
+  int64_t token_types = 0;  // 0: the model has none
+  int64_t max_tokens = 0;   // most tokens of a text
+  int32_t padding_id =
+      0;  // for RowIndex::positions_after_padding, wrapped_ids, OpKind::take_last; or kNoToken
   int32_t first_position = 0;  // for RowIndex::positions
   int32_t start_id = 0;        // for RowIndex::shifted_ids
   int32_t end_id = 0;          // for OpKind::take_end

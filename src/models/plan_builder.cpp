@@ -48,6 +48,10 @@ ValueId PlanBuilder::linear(const std::string& name, ValueId x, int64_t out, Bia
 }
 
 ValueId PlanBuilder::linear_of_table(int table, ValueId x) {
+  return product(matrix_of_table(table, x), x);
+}
+
+int PlanBuilder::matrix_of_table(int table, ValueId x) {
   const Embedding sizes = plan_.table(table);
   const std::string name = plan_.at(table).name;
   require(columns(x) == sizes.columns && sizes.scale == 1, name,
@@ -56,7 +60,30 @@ ValueId PlanBuilder::linear_of_table(int table, ValueId x) {
   plan_.modules.push_back({.name = name,
                            .weights = Linear{.in = sizes.columns, .out = sizes.rows, .has_bias = Bias::no},
                            .weight = plan_.at(table).weight});
-  return product(static_cast<int>(plan_.modules.size()) - 1, x);
+  return static_cast<int>(plan_.modules.size()) - 1;
+}
+
+std::vector<ValueId> PlanBuilder::single_rows(const std::string& name, int64_t of, ValueId x,
+                                              std::span<const int64_t> rows) {
+  const Linear matrix{.in = columns(x), .out = of, .has_bias = Bias::no};
+  return single_rows(module(name, matrix, Role::linear, component_), x, rows);
+}
+
+std::vector<ValueId> PlanBuilder::single_rows_of_table(int table, ValueId x, std::span<const int64_t> rows) {
+  return single_rows(matrix_of_table(table, x), x, rows);
+}
+
+std::vector<ValueId> PlanBuilder::single_rows(int linear, ValueId x, std::span<const int64_t> rows) {
+  PlanOp op{.kind = OpKind::multi_linear, .inputs = {x}, .outputs = {}};
+  for (const int64_t row : rows) {
+    require(row >= 0 && row < plan_.linear(linear).out, plan_.at(linear).name,
+            fmt::format("row {} of {}", row, plan_.linear(linear).out));
+    op.modules.push_back(linear);
+    op.ranges.push_back({row, 1});
+    op.outputs.push_back(value(fmt::format("{} row {}", plan_.at(linear).name, row), 1, x));
+  }
+  plan_.whole.ops.push_back(op);
+  return op.outputs;
 }
 
 int PlanBuilder::words() const {
@@ -183,6 +210,13 @@ ValueId PlanBuilder::add(const std::string& name, ValueId a, ValueId b) {
   return append({.kind = OpKind::add, .inputs = {a, b}, .outputs = {}}, prefix_ + name, columns(a));
 }
 
+ValueId PlanBuilder::subtract(const std::string& name, ValueId a, ValueId b) {
+  require(columns(a) == columns(b), name,
+          fmt::format("subtracts {} columns from {}", columns(b), columns(a)));
+  require(rows(a) == rows(b), name, "subtracts rows of tokens from rows of texts");
+  return append({.kind = OpKind::subtract, .inputs = {a, b}, .outputs = {}}, prefix_ + name, columns(a));
+}
+
 ValueId PlanBuilder::multiply(const std::string& name, ValueId a, ValueId b) {
   require(columns(a) == columns(b), name, fmt::format("multiplies {} columns by {}", columns(a), columns(b)));
   require(rows(a) == rows(b), name, "multiplies rows of tokens by rows of texts");
@@ -234,6 +268,11 @@ ValueId PlanBuilder::take_end(ValueId x) {
   return append({.kind = OpKind::take_end, .inputs = {x}, .outputs = {}}, "end tokens", columns(x));
 }
 
+ValueId PlanBuilder::take_last(ValueId x) {
+  require(rows(x) == RowKind::tokens, "last tokens", "taken of rows of texts");
+  return append({.kind = OpKind::take_last, .inputs = {x}, .outputs = {}}, "last tokens", columns(x));
+}
+
 ValueId PlanBuilder::take_chosen(ValueId x) {
   require(rows(x) == RowKind::tokens, "chosen tokens", "taken of rows of texts");
   return append({.kind = OpKind::take_chosen, .inputs = {x}, .outputs = {}}, "chosen tokens", columns(x));
@@ -247,6 +286,21 @@ ValueId PlanBuilder::pool(ValueId x, PoolingKind kind) {
 ValueId PlanBuilder::activation(ValueId x, Activation activation) {
   return append({.kind = OpKind::activation, .inputs = {x}, .outputs = {}, .activation = activation},
                 mlxe::name(activation), columns(x));
+}
+
+ValueId PlanBuilder::columns_of(ValueId x, int64_t first, int64_t count) {
+  require(first >= 0 && count > 0 && first + count <= columns(x), "columns",
+          fmt::format("{} from {} on, of {}", count, first, columns(x)));
+  return append({.kind = OpKind::columns, .inputs = {x}, .outputs = {}, .first_column = first}, "columns",
+                count);
+}
+
+ValueId PlanBuilder::weighted_rows(int table, ValueId x) {
+  const Embedding sizes = plan_.table(table);
+  require(sizes.rows == columns(x) && sizes.scale == 1, plan_.at(table).name,
+          fmt::format("{} rows times {} weighted by {} columns", sizes.rows, sizes.scale, columns(x)));
+  return append({.kind = OpKind::weighted_rows, .inputs = {x}, .outputs = {}, .modules = {table}},
+                plan_.at(table).name, sizes.columns);
 }
 
 ValueId PlanBuilder::concatenate(const std::vector<ValueId>& parts) {
@@ -325,7 +379,8 @@ ValueId PlanBuilder::product(int linear, ValueId x, RowRange range) {
 
 ValueId PlanBuilder::append(PlanOp op, const std::string& name, int64_t columns) {
   op.outputs = {value(name, columns, op.inputs.empty() ? kNoValue : op.inputs[0])};
-  if (op.kind == OpKind::take_first || op.kind == OpKind::take_end || op.kind == OpKind::pool)
+  if (op.kind == OpKind::take_first || op.kind == OpKind::take_end || op.kind == OpKind::take_last ||
+      op.kind == OpKind::pool)
     plan_.whole.values.back().rows = RowKind::texts;
   if (op.kind == OpKind::take_chosen) plan_.whole.values.back().rows = RowKind::chosen;
   plan_.whole.ops.push_back(std::move(op));

@@ -36,6 +36,10 @@ class PlanBuilder {
                  Role role = Role::linear);
   // x W^T without a bias, where W is a table: both are one parameter (tied weights).
   ValueId linear_of_table(int table, ValueId x);
+  // x times single rows of a matrix without a bias, a column for each row. `name`: the matrix, [of, columns of x].
+  std::vector<ValueId> single_rows(const std::string& name, int64_t of, ValueId x,
+                                   std::span<const int64_t> rows);
+  std::vector<ValueId> single_rows_of_table(int table, ValueId x, std::span<const int64_t> rows);
   // Several linears of one input, all `out` wide.
   std::vector<ValueId> multi_linear(std::span<const std::string> names, ValueId x, int64_t out,
                                     Bias bias = Bias::yes, Role role = Role::linear);
@@ -60,6 +64,7 @@ class PlanBuilder {
   // `kind`: one without a mean.
   ValueId rms_norm(const std::string& name, ValueId x, float epsilon, NormKind kind = NormKind::rms);
   ValueId add(const std::string& name, ValueId a, ValueId b);
+  ValueId subtract(const std::string& name, ValueId a, ValueId b);  // a - b
   ValueId multiply(const std::string& name, ValueId a, ValueId b);
   // Adds a vector, a parameter of this name, to each row.
   ValueId add_bias(const std::string& name, ValueId x);
@@ -78,11 +83,17 @@ class PlanBuilder {
   ValueId take_first(ValueId x);
   // The row of each text's last end-of-sequence token (Plan::end_id, which the caller of finish() sets).
   ValueId take_end(ValueId x);
+  // The row of each text's last token but padding (Plan::padding_id, which the caller sets).
+  ValueId take_last(ValueId x);
   // The rows of the batch's chosen tokens.
   ValueId take_chosen(ValueId x);
   // [tokens, D] -> [texts, D]
   ValueId pool(ValueId x, PoolingKind kind);
   ValueId activation(ValueId x, Activation activation);
+  // `count` columns of x from `first` on.
+  ValueId columns_of(ValueId x, int64_t first, int64_t count);
+  // x W without a bias, where W is a table of as many rows as x has columns.
+  ValueId weighted_rows(int table, ValueId x);
   // Columns side by side.
   ValueId concatenate(const std::vector<ValueId>& parts);
   // Scales rows to unit length.
@@ -117,6 +128,9 @@ class PlanBuilder {
   int feed_forward_module(const std::string& name, int64_t in, int64_t out, Bias bias);
   // x W^T + b with these rows of the module's matrix.
   ValueId product(int linear, ValueId x, RowRange range = {});
+  std::vector<ValueId> single_rows(int linear, ValueId x, std::span<const int64_t> rows);
+  // The module of a table as a matrix, for x.
+  int matrix_of_table(int table, ValueId x);
   ValueId norm(const std::string& name, ValueId x, LayerNorm weights);
   void require_disentangled(const std::string& name, const std::vector<ValueId>& qkv,
                             const AttentionSpec& spec) const;

@@ -61,7 +61,9 @@ LlamaConfig read_qwen3_config(const Config& c) {
 }
 
 Model make_qwen3(const Config& c) {
-  return {.plan = llama(read_qwen3_config(c))};
+  Model model{.plan = llama(read_qwen3_config(c))};
+  model.plan.padding_id = static_cast<int32_t>(c.get_or<int64_t>("pad_token_id", kNoToken));
+  return model;
 }
 
 }  // namespace mlxe

@@ -144,6 +144,10 @@ SequenceClassifier bart_classifier(const Config&) {
           .reads_end = true};
 }
 
+SequenceClassifier qwen3_classifier(const Config&) {
+  return {.out = "score", .out_bias = Bias::no, .pooling = PoolingKind::last_token};
+}
+
 // One matrix, which a file holds under one of three names or several.
 constexpr ModuleAlias kBartWords{.module = "shared",
                                  .others = {"encoder.embed_tokens", "decoder.embed_tokens"}};
@@ -266,7 +270,8 @@ constexpr Architecture kArchitectures[] = {
      .token_classification = "MobileBertForTokenClassification",
      .question_answering = "MobileBertForQuestionAnswering",
      .multiple_choice = "MobileBertForMultipleChoice",
-     .chooser = bert_classifier},
+     .chooser = bert_classifier,
+     .masked_head = mobilebert_masked_head},
     {.model_type = "modernbert",
      .base_prefix = "model",
      .make = make_modernbert,
@@ -305,7 +310,11 @@ constexpr Architecture kArchitectures[] = {
     {.model_type = "qwen3",
      .base_prefix = "model",
      .make = make_qwen3,
-     .proved_with = "tests/data/tiny/qwen3"},
+     .proved_with = "tests/data/tiny/qwen3",
+     .sequence_classification = "Qwen3ForSequenceClassification",
+     .classifier = qwen3_classifier,
+     .language_model = "Qwen3ForCausalLM",
+     .pooler = nullptr},
     {.model_type = "gemma3_text",
      .base_prefix = "model",
      .make = make_gemma3,
@@ -323,6 +332,7 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "EuroBertForSequenceClassification",
      .classifier = eurobert_classifier,
      .token_classification = "EuroBertForTokenClassification",
+     .masked_head = eurobert_masked_head,
      .own_keys = kOwnCode},
     {.model_type = "nomic_bert",
      .base_prefix = "nomic_bert",
@@ -331,6 +341,7 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "NomicBertForSequenceClassification",
      .classifier = bert_classifier,
      .token_classification = "NomicBertForTokenClassification",
+     .masked_head = nomic_bert_masked_head,
      .own_keys = kOwnCode},
     {.model_type = "new",
      .base_prefix = "new",
@@ -342,6 +353,7 @@ constexpr Architecture kArchitectures[] = {
      .question_answering = "NewForQuestionAnswering",
      .multiple_choice = "NewForMultipleChoice",
      .chooser = bert_classifier,
+     .masked_head = gte_masked_head,
      .own_keys = kOwnCodeAndPositions},
     {.model_type = "gte",
      .base_prefix = "gte",
@@ -350,6 +362,7 @@ constexpr Architecture kArchitectures[] = {
      .sequence_classification = "GteForSequenceClassification",
      .classifier = bert_classifier,
      .token_classification = "GteForTokenClassification",
+     .masked_head = gte_masked_head,
      .own_keys = kOwnCodeAndPositions},
     {.model_type = kJinaBert,
      .base_prefix = "bert",
@@ -438,7 +451,8 @@ bool is_transformers_class(std::string_view name) {
 // The head whose tensors the checkpoint has. Those of multiple choice may be those of a classifier with one class.
 Head head_of_weights(const Checkpoint& checkpoint, const Architecture& architecture) {
   const SequenceClassifier sequence = architecture.classifier(checkpoint.config());
-  if (checkpoint.has(sequence.transform.dense + ".weight") && checkpoint.has(sequence.out + ".weight"))
+  const std::string& dense = sequence.transform.dense;
+  if ((dense.empty() || checkpoint.has(dense + ".weight")) && checkpoint.has(sequence.out + ".weight"))
     return Head::sequence_classifier;
   if (architecture.question_answering != nullptr && checkpoint.has(std::string(kSpanModule) + ".weight"))
     return Head::question_answering;
@@ -473,6 +487,20 @@ Head find_head(const Checkpoint& checkpoint, const Architecture& architecture, c
               names.empty()
                   ? "\"architectures\" names no class"
                   : "\"architectures\" names " + printable(names[0]) + ", no class of transformers");
+}
+
+// The tokens of a language model that is a reranker.
+std::optional<AnswerTokens> answers_of(const Checkpoint& checkpoint, const Architecture& architecture) {
+  if (architecture.language_model == nullptr) return std::nullopt;
+  const std::vector<std::string> classes = class_names(checkpoint.config());
+  if (classes.empty() || classes[0] != architecture.language_model) return std::nullopt;
+  auto tokens = find_answer_tokens(checkpoint.folder());
+  const int64_t words = checkpoint.config().positive("vocab_size");
+  if (tokens && std::max(tokens->yes, tokens->no.value_or(0)) >= words)
+    throw Error(ErrorCode::format,
+                fmt::format("{}: the answers are the tokens {} and {}, expected ids below \"vocab_size\" {}",
+                            checkpoint.folder().string(), tokens->yes, tokens->no.value_or(0), words));
+  return tokens;
 }
 
 }  // namespace
@@ -514,6 +542,7 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
 
   Model model = architecture.make(config);
   model.model_type = architecture.model_type;
+  model.is_language_model = architecture.language_model != nullptr;
   PlanBuilder heads(std::move(model.plan));
   const Head head = find_head(checkpoint, architecture, warn);
   std::optional<SequenceClassifier> of_text;
@@ -544,6 +573,11 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
       add_multiple_choice(heads, *of_text);
       break;
     case Head::none:
+      if ((model.answers = answers_of(checkpoint, architecture))) {
+        model.labels = {"yes"};
+        add_answers(heads, *model.answers, config.get_or<bool>("tie_word_embeddings", false));
+        break;
+      }
       if (architecture.masked_head == nullptr) break;
       if (const auto masked = stored_masked_head(architecture.masked_head(config), checkpoint, warn))
         add_masked_language_model(heads, *masked);

@@ -18,6 +18,8 @@ struct Architecture {
   // The class in "architectures" whose head is a SequenceClassifier, and that head. Null: it is not computed.
   const char* sequence_classification = nullptr;
   SequenceClassifier (*classifier)(const Config& config) = nullptr;
+  // The class of the family's language model, whose answers score pairs (heads.h). Null: it is not computed.
+  const char* language_model = nullptr;
   int64_t default_labels = 2;  // classes of a folder that states none
   // The same of a token classifier.
   const char* token_classification = nullptr;

@@ -70,6 +70,18 @@ inline std::vector<int32_t> end_rows(const Batch& batch, int32_t id, std::span<c
   return rows;
 }
 
+// The row of each text's last token but padding, or of its first if all are padding, as transformers'
+// GenericForSequenceClassification finds it.
+inline std::vector<int32_t> last_rows(const Batch& batch, int32_t padding_id) {
+  std::vector<int32_t> rows;
+  for (int64_t b = 0; b < batch.texts(); ++b) {
+    int32_t t = batch.offsets[b + 1] - 1;
+    while (t > batch.offsets[b] && batch.ids[t] == padding_id) --t;
+    rows.push_back(t);
+  }
+  return rows;
+}
+
 // Where a run begins: before layer `layer` (0: the embeddings), whose input, the output of the layer before, is given.
 template <EncoderOps E>
 struct PlanStart {
@@ -166,14 +178,22 @@ class PlanRun {
         return e_.convolution(in(0), plan_.convolution(op.modules[0]), batch_);
       case OpKind::add:
         return e_.add(in(0), in(1));
+      case OpKind::subtract:
+        return e_.subtract(in(0), in(1));
       case OpKind::multiply:
         return e_.multiply(in(0), in(1));
       case OpKind::add_bias:
         return e_.add_bias(in(0), plan_.row_bias(op.modules[0]));
+      case OpKind::columns:
+        return e_.columns(in(0), op.first_column, graph_.values[static_cast<size_t>(op.outputs[0])].columns);
+      case OpKind::weighted_rows:
+        return e_.weighted_rows(in(0), plan_.table(op.modules[0]));
       case OpKind::take_first:
         return e_.take(in(0), batch_.first_rows());
       case OpKind::take_end:
         return e_.take(in(0), made_rows_.emplace_back(end_rows(batch_, plan_.end_id, numbers_)));
+      case OpKind::take_last:
+        return e_.take(in(0), made_rows_.emplace_back(last_rows(batch_, plan_.padding_id)));
       case OpKind::take_chosen:
         return e_.take(in(0), batch_.chosen);
       case OpKind::pool:

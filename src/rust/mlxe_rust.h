@@ -1,6 +1,6 @@
 /* The C interface of the Rust half (src/rust). Only these C++ wrappers include it:
  *   src/tokenizer/backend.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/base/out_of_memory.cpp,
- *   src/report/chart.cpp, src/format/toml_file.cpp
+ *   src/tokenizer/chat_template.cpp, src/tokenizer/sentencepiece.cpp, src/report/chart.cpp, src/format/toml_file.cpp
  *
  * Ownership. `mlxe_*_new` and `mlxe_*_load` give an object that its `mlxe_*_free` takes back; an MlxeString
  * that a function fills is given back with mlxe_free_string. Arguments are borrowed for the call only. Text
@@ -52,6 +52,9 @@ void mlxe_tokenizer_free(MlxeTokenizer* tokenizer);
  *        "truncation_side": "left" or "right" as stored in the file, or null, "marks_subwords": whether tokens
  * inside a word begin with a prefix as "##", "vocab_size": with the added tokens}. */
 int mlxe_tokenizer_describe(const MlxeTokenizer* tokenizer, MlxeString* json, MlxeString* error);
+
+/* The whole tokenizer, as it stands, as a tokenizer.json. */
+int mlxe_tokenizer_json(const MlxeTokenizer* tokenizer, MlxeString* json, MlxeString* error);
 
 /* `json` may hold "normalizer", "pre_tokenizer", "post_processor" (replaced), "add_tokens" (a list of tokens
  * as above, added in order) and "split_special_tokens" (true: special tokens written in a text are plain
@@ -115,6 +118,15 @@ int mlxe_chart_svg(const char* json, size_t size, MlxeString* svg, MlxeString* e
 /* ---- TOML as JSON: {"values": the document, dates as texts, "lines": {JSON pointer: the line its key or
  * array element begins at, from 1}}. An error starts with "line:column: ". */
 int mlxe_toml_json(const char* toml, size_t size, MlxeString* json, MlxeString* error);
+
+/* ---- Chat templates: `template` is Jinja as transformers renders it, `variables` a JSON object. An endless template is an
+ * error. */
+int mlxe_chat_template_render(const char* template_text, size_t size, const char* variables, size_t variables_size,
+                              MlxeString* text, MlxeString* error);
+
+/* ---- A SentencePiece model: {"pieces": [[text, score, type], ...], "model_type", "byte_fallback", "unk_id",
+ * "unk_piece", "charsmap": base64, empty if there is none}, numbers as in sentencepiece_model.proto. */
+int mlxe_sentencepiece_json(const char* model, size_t size, MlxeString* json, MlxeString* error);
 
 /* ---- SHA-256. */
 typedef struct MlxeSha256 MlxeSha256;

@@ -2,42 +2,10 @@
 
 #include "mlx_encoder/error.h"
 #include "rust/mlxe_rust.h"
+#include "tokenizer/rust_string.h"
 
 namespace mlxe {
 namespace {
-
-// A string that a Rust function filled in. The destructor returns it to Rust.
-class RustString {
- public:
-  RustString() = default;
-  RustString(const RustString&) = delete;
-  RustString& operator=(const RustString&) = delete;
-  ~RustString() { mlxe_free_string(text_); }
-
-  MlxeString* out() noexcept { return &text_; }
-  std::string_view view() const noexcept { return {text_.data, text_.size}; }
-  std::string str() const { return std::string(view()); }
-
- private:
-  MlxeString text_{};
-};
-
-ErrorCode code_of(int status) {
-  switch (status) {
-    case MLXE_USAGE:
-      return ErrorCode::usage;
-    case MLXE_FORMAT:
-      return ErrorCode::format;
-    case MLXE_UNSUPPORTED:
-      return ErrorCode::unsupported;
-    default:
-      return ErrorCode::internal;
-  }
-}
-
-void check(int status, const std::string& where, const RustString& error) {
-  if (status != MLXE_OK) throw Error(code_of(status), where + error.str());
-}
 
 void take(Encoding& encoding, std::span<const MlxeToken> tokens) {
   encoding.ids.reserve(tokens.size());
@@ -60,7 +28,7 @@ void take(Encoding& encoding, std::span<const MlxeToken> tokens) {
 
 std::string lower_case(std::string_view text) {
   RustString lower, error;
-  check(mlxe_lower_case(text.data(), text.size(), lower.out(), error.out()), "", error);
+  check_rust(mlxe_lower_case(text.data(), text.size(), lower.out(), error.out()), "", error);
   return lower.str();
 }
 
@@ -72,7 +40,8 @@ TokenizerBackend::TokenizerBackend(std::string_view json, const std::string& whe
     : where_(where + ": ") {
   RustString notes, error;
   MlxeTokenizer* tokenizer = nullptr;
-  check(mlxe_tokenizer_load(json.data(), json.size(), &tokenizer, notes.out(), error.out()), where_, error);
+  check_rust(mlxe_tokenizer_load(json.data(), json.size(), &tokenizer, notes.out(), error.out()), where_,
+             error);
   tokenizer_.reset(tokenizer);
   if (!warning) return;
   for (std::string_view rest = notes.view(); !rest.empty();) {
@@ -84,20 +53,28 @@ TokenizerBackend::TokenizerBackend(std::string_view json, const std::string& whe
 
 nlohmann::json TokenizerBackend::describe() const {
   RustString text, error;
-  check(mlxe_tokenizer_describe(tokenizer_.get(), text.out(), error.out()), where_, error);
+  check_rust(mlxe_tokenizer_describe(tokenizer_.get(), text.out(), error.out()), where_, error);
   return nlohmann::json::parse(text.view());
+}
+
+std::string TokenizerBackend::tokenizer_json() const {
+  RustString text, error;
+  check_rust(mlxe_tokenizer_json(tokenizer_.get(), text.out(), error.out()), where_, error);
+  return text.str();
 }
 
 void TokenizerBackend::change(const nlohmann::json& change) {
   const std::string text = change.dump();
   RustString error;
-  check(mlxe_tokenizer_change(tokenizer_.get(), text.data(), text.size(), error.out()), where_, error);
+  check_rust(mlxe_tokenizer_change(tokenizer_.get(), text.data(), text.size(), error.out()), where_, error);
 }
 
 std::vector<Encoding> TokenizerBackend::encode(std::string_view text, std::optional<std::string_view> pair,
                                                const EncodeOptions& options, CutFrom cut_from) const {
   if (options.max_length < 0) throw Error(ErrorCode::usage, "max_length is negative");
-  if (options.stride.value_or(0) < 0) throw Error(ErrorCode::usage, "stride: found " + std::to_string(*options.stride) + ", expected at least 0");
+  if (options.stride.value_or(0) < 0)
+    throw Error(ErrorCode::usage,
+                "stride: found " + std::to_string(*options.stride) + ", expected at least 0");
   if (options.stride && options.truncation == Truncation::longest_first)
     throw Error(ErrorCode::usage, "windows are of one text; truncate only the first or only the second");
   const MlxeEncodeOptions rust_options{.add_special_tokens = options.add_special_tokens ? 1 : 0,
@@ -108,9 +85,9 @@ std::vector<Encoding> TokenizerBackend::encode(std::string_view text, std::optio
   const char* second = !pair ? nullptr : pair->data() == nullptr ? "" : pair->data();
   MlxeTokens tokens{};
   RustString error;
-  check(mlxe_tokenizer_encode(tokenizer_.get(), text.data(), text.size(), second, pair ? pair->size() : 0,
-                              rust_options, &tokens, error.out()),
-        "", error);
+  check_rust(mlxe_tokenizer_encode(tokenizer_.get(), text.data(), text.size(), second,
+                                   pair ? pair->size() : 0, rust_options, &tokens, error.out()),
+             "", error);
   const std::unique_ptr<MlxeTokens, void (*)(MlxeTokens*)> owner(&tokens,
                                                                  [](MlxeTokens* t) { mlxe_free_tokens(*t); });
 
@@ -134,9 +111,10 @@ std::string TokenizerBackend::decode(std::span<const int32_t> ids, SpecialTokens
   for (const int32_t id : ids)
     if (id < 0) throw Error(ErrorCode::usage, "token id " + std::to_string(id) + " is negative");
   RustString text, error;
-  check(mlxe_tokenizer_decode(tokenizer_.get(), reinterpret_cast<const uint32_t*>(ids.data()), ids.size(),
-                              special == SpecialTokens::skip ? 1 : 0, text.out(), error.out()),
-        where_, error);
+  check_rust(
+      mlxe_tokenizer_decode(tokenizer_.get(), reinterpret_cast<const uint32_t*>(ids.data()), ids.size(),
+                            special == SpecialTokens::skip ? 1 : 0, text.out(), error.out()),
+      where_, error);
   return text.str();
 }
 

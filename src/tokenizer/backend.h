@@ -25,6 +25,8 @@ class TokenizerBackend {
   // {"normalizer", "pre_tokenizer", "post_processor", "added_tokens": {id: token}, "vocab_size",
   //  "truncation_side": "left", "right" or null, "marks_subwords": bool}
   nlohmann::json describe() const;
+  // As a tokenizer.json.
+  std::string tokenizer_json() const;
   // Replaces parts and adds tokens: see mlxe_tokenizer_change. Errors: format.
   void change(const nlohmann::json& change);
 

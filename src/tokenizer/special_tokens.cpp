@@ -103,8 +103,14 @@ json merged_settings(const TokenizerConfig& config) {
   return merged;
 }
 
+bool has_sentencepiece_only_defaults(TokenizerFamily family) {
+  return family == TokenizerFamily::camembert || family == TokenizerFamily::albert ||
+         family == TokenizerFamily::deberta_v2 || family == TokenizerFamily::t5;
+}
+
 // The class's default token for a role that its files do not mention.
-std::optional<SpecialToken> default_token(TokenizerFamily family, const std::string& role) {
+std::optional<SpecialToken> default_token(TokenizerFamily family, VocabularySource source,
+                                          const std::string& role) {
   static const std::map<std::string, std::string> bert{{"unk_token", "[UNK]"},
                                                        {"sep_token", "[SEP]"},
                                                        {"pad_token", "[PAD]"},
@@ -115,10 +121,24 @@ std::optional<SpecialToken> default_token(TokenizerFamily family, const std::str
       {"unk_token", "<unk>"}, {"pad_token", "<pad>"}, {"mask_token", "<mask>"}};
   static const std::map<std::string, std::string> gemma{
       {"bos_token", "<bos>"}, {"eos_token", "<eos>"}, {"unk_token", "<unk>"}, {"pad_token", "<pad>"}};
-  if (family == TokenizerFamily::generic) return std::nullopt;
-  const auto& tokens = family == TokenizerFamily::bert    ? bert
-                       : family == TokenizerFamily::gemma ? gemma
-                                                          : roberta;
+  static const std::map<std::string, std::string> albert{
+      {"bos_token", "[CLS]"}, {"eos_token", "[SEP]"}, {"unk_token", "<unk>"},  {"sep_token", "[SEP]"},
+      {"pad_token", "<pad>"}, {"cls_token", "[CLS]"}, {"mask_token", "[MASK]"}};
+  static const std::map<std::string, std::string> deberta_v2{
+      {"bos_token", "[CLS]"}, {"eos_token", "[SEP]"}, {"unk_token", "[UNK]"},  {"sep_token", "[SEP]"},
+      {"pad_token", "[PAD]"}, {"cls_token", "[CLS]"}, {"mask_token", "[MASK]"}};
+  static const std::map<std::string, std::string> t5{
+      {"eos_token", "</s>"}, {"unk_token", "<unk>"}, {"pad_token", "<pad>"}};
+  // A tokenizer.json of these is used as it stands.
+  if (family == TokenizerFamily::generic ||
+      (has_sentencepiece_only_defaults(family) && source == VocabularySource::tokenizer_json))
+    return std::nullopt;
+  const auto& tokens = family == TokenizerFamily::bert         ? bert
+                       : family == TokenizerFamily::gemma      ? gemma
+                       : family == TokenizerFamily::albert     ? albert
+                       : family == TokenizerFamily::deberta_v2 ? deberta_v2
+                       : family == TokenizerFamily::t5         ? t5
+                                                               : roberta;
   const auto found = tokens.find(role);
   if (found == tokens.end()) return std::nullopt;
   return SpecialToken{role, {.content = found->second}, true};
@@ -135,8 +155,35 @@ void describe_as_class(SpecialToken& special, TokenizerFamily family, Vocabulary
   }
   if (source == VocabularySource::tokenizer_json) return;
   if (special.bare && family == TokenizerFamily::roberta && special.role != kAdditional) special.bare = false;
+  const bool is_mask = special.role == "mask_token", is_unknown = special.role == "unk_token";
+  if (special.bare && is_mask &&
+      (family == TokenizerFamily::camembert || family == TokenizerFamily::albert)) {
+    special.token.lstrip = true;
+    special.token.normalized = special.bare = false;
+  }
+  if (special.bare && is_unknown && family == TokenizerFamily::deberta_v2) {
+    special.token.normalized = true;
+    special.bare = false;
+  }
+  if (special.bare && family == TokenizerFamily::t5 && special.role != kAdditional)
+    special.token.normalized = special.bare = false;
   // The Python class copies its tokens, and a copy has a definite value of this flag.
   if (!special.bare) special.token.normalized = special.token.is_normalized();
+}
+
+// "additional_special_tokens", and those that the class's constructor adds.
+json additional_of_class(const TokenizerConfig& config, VocabularySource source, const json& settings) {
+  json tokens = additional_tokens(settings, "tokenizer_config.json");
+  if (source == VocabularySource::tokenizer_json) return tokens;
+  if (config.family == TokenizerFamily::camembert && !settings.contains(kAdditional))
+    tokens = {"<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"};
+  if (config.family == TokenizerFamily::t5) {
+    const bool listed = std::ranges::any_of(
+        tokens, [](const json& token) { return token.dump().find("<extra_id_") != std::string::npos; });
+    for (int64_t i = 0; !listed && i < config.extra_ids; ++i)
+      tokens.push_back("<extra_id_" + std::to_string(i) + ">");
+  }
+  return tokens;
 }
 
 std::vector<SpecialToken> special_tokens(const TokenizerConfig& config, VocabularySource source,
@@ -148,7 +195,7 @@ std::vector<SpecialToken> special_tokens(const TokenizerConfig& config, Vocabula
     std::optional<SpecialToken> special;
     const auto written = settings.find(role);
     if (written == settings.end()) {
-      special = default_token(config.family, role);
+      special = default_token(config.family, source, role);
     } else if (!written->is_null()) {
       special = parse_special(role, *written, where);
       const auto listed = std::find_if(added.begin(), added.end(), [&](const auto& entry) {
@@ -167,7 +214,7 @@ std::vector<SpecialToken> special_tokens(const TokenizerConfig& config, Vocabula
       result.push_back(special);
     }
   };
-  add_all(kAdditional, additional_tokens(settings, "tokenizer_config.json"));
+  add_all(kAdditional, additional_of_class(config, source, settings));
   if (const auto extra = settings.find(kExtra); extra != settings.end() && !extra->is_null()) {
     if (!extra->is_structured())
       throw Error(ErrorCode::format, where + ": " + kExtra + " is " + shown(*extra) +

@@ -28,7 +28,7 @@ struct AddedToken {
 
 enum class VocabularySource {
   tokenizer_json,
-  vocabulary_files,  // vocab.txt, or vocab.json and merges.txt
+  vocabulary_files,  // vocab.txt, vocab.json and merges.txt, or a SentencePiece model
 };
 
 struct SpecialTokenPlan {

@@ -8,6 +8,7 @@
 #include "format/module_path.h"
 #include "mlx_encoder/error.h"
 #include "tokenizer/backend.h"
+#include "tokenizer/sentencepiece.h"
 #include "tokenizer/special_tokens.h"
 #include "tokenizer/tokenizer_config.h"
 #include "tokenizer/vocabulary_files.h"
@@ -64,14 +65,25 @@ std::string role_content(const SpecialTokenPlan& plan, const std::string& role) 
       folder.string() + ": no tokenizer; expected tokenizer.json, vocab.txt, or vocab.json and merges.txt");
 }
 
-// Builds a tokenizer.json from the vocabulary files of the class.
-json from_vocabulary_files(const std::filesystem::path& folder, const TokenizerConfig& config,
-                           const std::string& unknown_token) {
+// Builds a tokenizer from the vocabulary files of the class, without a post-processor.
+TokenizerBackend from_vocabulary_files(const std::filesystem::path& folder, const TokenizerConfig& config,
+                                       const std::string& unknown_token, const Warning& warning) {
+  const auto made = [&](const json& tokenizer) {
+    return TokenizerBackend(tokenizer.dump(), folder.string(), warning);
+  };
   const auto has = [&](const char* name) { return std::filesystem::exists(folder / name); };
   if (config.family == TokenizerFamily::bert && has("vocab.txt"))
-    return wordpiece_from_vocab(folder / "vocab.txt", config, unknown_token);
+    return made(wordpiece_from_vocab(folder / "vocab.txt", config, unknown_token));
   if (config.family == TokenizerFamily::roberta && has("vocab.json") && has("merges.txt"))
-    return byte_level_bpe_from_vocab(folder / "vocab.json", folder / "merges.txt", config);
+    return made(byte_level_bpe_from_vocab(folder / "vocab.json", folder / "merges.txt", config));
+  if (const auto file = sentencepiece_file(folder, config)) {
+    const SentencePieceTokenizer read = read_sentencepiece(*file, config);
+    TokenizerBackend backend = made(read.json);
+    json tokens = json::array();
+    for (const AddedToken& token : read.added) tokens.push_back(token.to_json());
+    if (!tokens.empty()) backend.change({{"add_tokens", std::move(tokens)}});
+    return backend;
+  }
   no_tokenizer(folder, config);
 }
 
@@ -135,6 +147,10 @@ void apply_settings(TokenizerBackend& backend, const TokenizerConfig& config, co
 
 void add_post_processor(TokenizerBackend& backend, const TokenizerConfig& config,
                         const SpecialTokenPlan& plan) {
+  if (config.family != TokenizerFamily::bert && config.family != TokenizerFamily::roberta) {
+    const auto id = [&](const std::string& token) { return backend.id(token); };
+    return backend.change({{"post_processor", sentencepiece_post_processor(config, id)}});
+  }
   const EdgeToken cls = edge_token(backend, plan, "cls_token"), sep = edge_token(backend, plan, "sep_token");
   backend.change({{"post_processor", config.family == TokenizerFamily::bert
                                          ? bert_post_processor(cls, sep)
@@ -191,8 +207,8 @@ Tokenizer Tokenizer::load(const std::filesystem::path& model, const Warning& war
     state.reset(new State{.backend = TokenizerBackend(text, file.string(), warning)});
   } else {
     const SpecialTokenPlan plan = plan_special_tokens(config, source, json::object());
-    const json built = from_vocabulary_files(folder, config, role_content(plan, "unk_token"));
-    state.reset(new State{.backend = TokenizerBackend(built.dump(), folder.string(), warning)});
+    state.reset(new State{
+        .backend = from_vocabulary_files(folder, config, role_content(plan, "unk_token"), warning)});
   }
 
   TokenizerBackend& backend = state->backend;
@@ -265,6 +281,10 @@ std::vector<Encoding> Tokenizer::encode_windows(std::string_view text, std::opti
 std::string Tokenizer::decode(std::span<const int32_t> ids, SpecialTokens special) const {
   std::string text = state_->backend.decode(ids, special);
   return state_->clean_up_spaces ? clean_up(std::move(text)) : text;
+}
+
+std::string Tokenizer::tokenizer_json() const {
+  return state_->backend.tokenizer_json();
 }
 
 std::string Tokenizer::token(int32_t id) const {

@@ -22,7 +22,11 @@ inline constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
                                                   "added_tokens.json",
                                                   "vocab.txt",
                                                   "vocab.json",
-                                                  "merges.txt"};
+                                                  "merges.txt",
+                                                  "sentencepiece.bpe.model",
+                                                  "spiece.model",
+                                                  "spm.model",
+                                                  "chat_template.jinja"};
 
 enum class Truncation {
   longest_first,  // cuts the longer text of a pair first; Hugging Face's default
@@ -74,12 +78,13 @@ std::string lower_case(std::string_view text);
 // Move-only. Const functions may be called from many threads at once.
 class Tokenizer {
  public:
-  // Reads tokenizer.json. If there is none, builds the same tokenizer from vocab.txt (BERT, DistilBERT) or
-  // from vocab.json and merges.txt (RoBERTa). Applies tokenizer_config.json, special_tokens_map.json,
+  // Reads tokenizer.json. If there is none, builds the same tokenizer from vocab.txt (BERT, DistilBERT), from
+  // vocab.json and merges.txt (RoBERTa) or from a SentencePiece model of the kind Unigram (XLM-RoBERTa, CamemBERT,
+  // DeBERTa v2, ALBERT, T5). Applies tokenizer_config.json, special_tokens_map.json,
   // added_tokens.json and config.json as transformers 4.57 does. Ignores truncation and padding in
   // tokenizer.json: each call sets its own truncation, and nothing is padded. Errors: not_found (no
   // tokenizer in the folder), io, format (a file's content), unsupported (another kind of tokenizer, such
-  // as a SentencePiece model without tokenizer.json).
+  // as Gemma's tokenizer.model without tokenizer.json).
   static Tokenizer load(const std::filesystem::path& folder, const Warning& warning);
 
   Tokenizer(Tokenizer&&) noexcept;
@@ -109,6 +114,8 @@ class Tokenizer {
   // Ids without a token are left out, as in Hugging Face. Errors: usage (a negative id).
   std::string decode(std::span<const int32_t> ids, SpecialTokens special = SpecialTokens::skip) const;
 
+  // The tokenizer as a tokenizer.json, with the settings that were applied.
+  std::string tokenizer_json() const;
   std::string token(int32_t id) const;  // as in the vocabulary ("##ing", "Ġthe"); usage: an unknown id
   std::optional<int32_t> id(std::string_view token) const;
   int32_t vocab_size() const noexcept;        // added tokens included

@@ -29,12 +29,13 @@ constexpr std::array kKnownClasses{
     KnownClass{"MBartTokenizer", TokenizerFamily::mbart, false, "mbart"},
     KnownClass{"MBart50Tokenizer", TokenizerFamily::mbart50, false, ""},
     KnownClass{"XLMRobertaTokenizer", TokenizerFamily::xlm_roberta, false, "xlm-roberta"},
-    KnownClass{"AlbertTokenizer", TokenizerFamily::generic, true, "albert"},
+    KnownClass{"CamembertTokenizer", TokenizerFamily::camembert, false, "camembert"},
+    KnownClass{"AlbertTokenizer", TokenizerFamily::albert, true, "albert"},
     KnownClass{"MPNetTokenizer", TokenizerFamily::generic, false, "mpnet"},
     KnownClass{"DebertaTokenizer", TokenizerFamily::generic, true, "deberta"},
-    KnownClass{"DebertaV2Tokenizer", TokenizerFamily::generic, true, "deberta-v2"},
+    KnownClass{"DebertaV2Tokenizer", TokenizerFamily::deberta_v2, true, "deberta-v2"},
     KnownClass{"Qwen2Tokenizer", TokenizerFamily::generic, false, "qwen3"},
-    KnownClass{"T5Tokenizer", TokenizerFamily::generic, false, "t5"},
+    KnownClass{"T5Tokenizer", TokenizerFamily::t5, false, "t5"},
     KnownClass{"GemmaTokenizer", TokenizerFamily::gemma, false, "gemma3_text"},
     KnownClass{"PreTrainedTokenizer", TokenizerFamily::generic, true, ""},
     KnownClass{"TokenizersBackend", TokenizerFamily::generic, true, ""},  // its name since transformers 5
@@ -66,6 +67,15 @@ std::optional<std::string> text(const json& settings, const char* key) {
   if (found == settings.end() || found->is_null()) return std::nullopt;
   if (!found->is_string()) bad_setting(key, *found, "a string");
   return found->get<std::string>();
+}
+
+// A whole number from 0 to 10,000.
+int64_t count(const json& settings, const char* key, int64_t otherwise) {
+  const auto found = settings.find(key);
+  if (found == settings.end() || found->is_null()) return otherwise;
+  if (!found->is_number_integer() || *found < 0 || *found > 10000)
+    bad_setting(key, *found, "a whole number from 0 to 10,000");
+  return found->get<int64_t>();
 }
 
 // transformers writes 10^30 for "no limit".
@@ -129,10 +139,15 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& folder, const
   if (warning && settings.contains("fast_tokenizer_files"))
     warning("tokenizer_config.json: fast_tokenizer_files is not honoured; tokenizer.json is read");
 
-  config.do_lower_case = flag(settings, "do_lower_case").value_or(true);
+  config.do_lower_case =
+      flag(settings, "do_lower_case").value_or(config.family != TokenizerFamily::deberta_v2);
   config.strip_accents = flag(settings, "strip_accents");
   config.tokenize_chinese_chars = flag(settings, "tokenize_chinese_chars").value_or(true);
-  config.add_prefix_space = flag(settings, "add_prefix_space").value_or(false);
+  config.add_prefix_space = flag(settings, "add_prefix_space").value_or(config.family == TokenizerFamily::t5);
+  config.keep_accents = flag(settings, "keep_accents").value_or(false);
+  config.split_by_punct = flag(settings, "split_by_punct").value_or(false);
+  config.legacy = flag(settings, "legacy").value_or(true);
+  config.extra_ids = count(settings, "extra_ids", config.extra_ids);
   config.trim_offsets = flag(settings, "trim_offsets").value_or(true);
   config.split_special_tokens = flag(settings, "split_special_tokens").value_or(false);
   config.add_bos_token = flag(settings, "add_bos_token").value_or(true);

@@ -16,6 +16,10 @@ enum class TokenizerFamily {
   bert,         // BertTokenizer, DistilBertTokenizer, ElectraTokenizer, MobileBertTokenizer
   roberta,      // RobertaTokenizer, BartTokenizer
   xlm_roberta,  // XLMRobertaTokenizer
+  camembert,    // CamembertTokenizer
+  albert,       // AlbertTokenizer
+  deberta_v2,   // DebertaV2Tokenizer
+  t5,           // T5Tokenizer
   gemma,        // GemmaTokenizer
   mbart,        // MBartTokenizer: </s> and a language after the text
   mbart50,      // MBart50Tokenizer: a language before the text, </s> after it
@@ -36,6 +40,10 @@ struct TokenizerConfig {
   std::optional<bool> strip_accents;  // unset: when lower-casing
   bool tokenize_chinese_chars = true;
   bool add_prefix_space = false;
+  bool keep_accents = false;    // of AlbertTokenizer
+  bool split_by_punct = false;  // of DebertaV2Tokenizer
+  bool legacy = true;           // of T5Tokenizer, as is the next
+  int64_t extra_ids = 100;      // number of its tokens <extra_id_0>, ...
   bool trim_offsets = true;
   bool split_special_tokens = false;
   bool add_bos_token = true;  // of GemmaTokenizer: around each text

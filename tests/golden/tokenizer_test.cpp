@@ -182,6 +182,64 @@ INSTANTIATE_TEST_SUITE_P(Golden, SmallTokenizer,
                          testing::Values("bert_uncased", "bert_cased", "roberta", "xlm_roberta"),
                          [](const auto& each) { return std::string(each.param); });
 
+// ---- folders with a SentencePiece model and no tokenizer.json
+
+TEST(SentencePieceFolders, equal_transformers) {
+  const std::vector<json> goldens = read_lines(kFolder / "sentencepiece.jsonl");
+  EXPECT_EQ(goldens.size(), 8u);
+  for (const json& golden : goldens) {
+    SCOPED_TRACE(golden["name"]);
+    test::Heard heard;
+    const fs::path folder = kFolder / "sentencepiece" / golden["name"].get<std::string>();
+    const Tokenizer tokenizer = Tokenizer::load(folder, heard.warning());
+    EXPECT_TRUE(heard.sentences.empty()) << heard.sentences.at(0);
+    expect_facts(tokenizer, golden["facts"]);
+    const auto cases = golden["cases"].get<std::vector<json>>();
+    EXPECT_GT(cases.size(), 50u);
+    const auto found = differences(tokenizer, cases);
+    EXPECT_TRUE(found.empty()) << first_few(found);
+  }
+}
+
+// Each setting that the class's converter reads changes tokens.
+TEST(SentencePieceFolders, differ_under_other_settings) {
+  const std::vector<json> goldens = read_lines(kFolder / "sentencepiece.jsonl");
+  for (const auto& [name, setting] : {std::pair("deberta_v2", json{{"do_lower_case", true}}),
+                                      {"deberta_v2_punct", {{"split_by_punct", false}}},
+                                      {"albert", {{"keep_accents", true}}},
+                                      {"albert_accents", {{"do_lower_case", true}}},
+                                      {"t5", {{"legacy", false}}},
+                                      {"t5", {{"add_prefix_space", false}}}}) {
+    const test::TemporaryFolder folder;
+    fs::copy(kFolder / "sentencepiece" / name, folder.path(), fs::copy_options::recursive);
+    json config = json::parse(test::read_file(folder / "tokenizer_config.json"));
+    config.update(setting);
+    test::write_file(folder / "tokenizer_config.json", config.dump());
+    const auto golden =
+        std::find_if(goldens.begin(), goldens.end(), [&, n = name](const json& g) { return g["name"] == n; });
+    EXPECT_FALSE(
+        differences(Tokenizer::load(folder.path(), {}), (*golden)["cases"].get<std::vector<json>>()).empty())
+        << name << setting;
+  }
+}
+
+TEST(SentencePieceFolders, say_what_is_wrong_with_a_model) {
+  const test::TemporaryFolder folder;
+  fs::copy(kFolder / "sentencepiece/deberta_v2", folder.path(), fs::copy_options::recursive);
+  const auto said = [&](ErrorCode code) {
+    return test::error_text([&] { Tokenizer::load(folder.path(), {}); }, code);
+  };
+  const std::string model = test::read_file(folder / "spm.model");
+  test::write_file(folder / "spm.model", model.substr(0, model.size() / 2));
+  EXPECT_NE(said(ErrorCode::format).find("spm.model: no SentencePiece model"), std::string::npos);
+  test::write_file(folder / "spm.model", "");  // a model without pieces
+  EXPECT_NE(said(ErrorCode::format).find("the unknown token is 0, but there are 0 pieces"),
+            std::string::npos);
+  fs::rename(folder / "spm.model", folder / "tokenizer.model");
+  EXPECT_NE(said(ErrorCode::unsupported).find("found tokenizer.model without tokenizer.json"),
+            std::string::npos);
+}
+
 // ---- twins: a copy of a tokenizer with one thing damaged
 
 struct Damage {

@@ -111,6 +111,8 @@ TEST(CalibratedConvert, IsAnOrdinaryMlxFolderOfThePlannedBytes) {
                             "modernbert_ner",
                             "qwen3",
                             "qwen3_lm",
+                            "qwen3_cls",
+                            "qwen3_rerank",
                             "st_qwen3",
                             "gemma3",
                             "gemma3_lm",

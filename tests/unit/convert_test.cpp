@@ -86,6 +86,7 @@ TEST(Convert, PredictsEveryByteOfTheFolder) {
                             "modernbert",
                             "qwen3",
                             "qwen3_lm",
+                            "qwen3_rerank",
                             "gemma3_lm",
                             "st_gemma3",
                             "t5",

@@ -382,12 +382,24 @@ mx::array MlxOps::pool(const mx::array& x, PoolingKind kind, const Batch& batch)
   return results.size() == 1 ? results[0] : mx::concatenate(results, 0);
 }
 
+mx::array MlxOps::columns(const mx::array& x, int64_t first, int64_t count) const {
+  return mx::slice(x, {0, static_cast<int>(first)}, {x.shape(0), static_cast<int>(first + count)});
+}
+
+mx::array MlxOps::weighted_rows(const mx::array& x, const Embedding& table) const {
+  return mx::matmul(x, all_rows(table));
+}
+
 mx::array MlxOps::concatenate(const std::vector<mx::array>& xs) const {
   return mx::concatenate(xs, 1);
 }
 
 mx::array MlxOps::add(const mx::array& a, const mx::array& b) const {
   return mx::add(a, b);
+}
+
+mx::array MlxOps::subtract(const mx::array& a, const mx::array& b) const {
+  return mx::subtract(a, b);
 }
 
 mx::array MlxOps::multiply(const mx::array& a, const mx::array& b) const {

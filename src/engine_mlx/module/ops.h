@@ -31,8 +31,11 @@ class MlxOps {
   Tensor activate(const Tensor& x, Activation activation) const;
   Tensor take(const Tensor& x, std::span<const int32_t> rows) const;
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch) const;  // in float32
+  Tensor columns(const Tensor& x, int64_t first, int64_t count) const;
+  Tensor weighted_rows(const Tensor& x, const Embedding& table) const;
   Tensor concatenate(const std::vector<Tensor>& xs) const;
   Tensor add(const Tensor& a, const Tensor& b) const;
+  Tensor subtract(const Tensor& a, const Tensor& b) const;
   Tensor multiply(const Tensor& a, const Tensor& b) const;
   Tensor add_bias(const Tensor& x, const RowBias& bias) const;
   Tensor normalize(const Tensor& x) const;

@@ -131,6 +131,21 @@ pub unsafe extern "C" fn mlxe_tokenizer_describe(
     })
 }
 
+/// # Safety
+/// `tokenizer` is live; the outputs are writable.
+#[no_mangle]
+pub unsafe extern "C" fn mlxe_tokenizer_json(
+    tokenizer: *const Loaded,
+    json: *mut OwnedString,
+    error: *mut OwnedString,
+) -> i32 {
+    guard(error, || {
+        let text = (*tokenizer).tokenizer.to_string(true);
+        json.write(OwnedString::from(text.map_err(|e| Failure::new(Status::Internal, e.to_string()))?));
+        Ok(())
+    })
+}
+
 /// The JSON of `mlxe_tokenizer_change`.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
