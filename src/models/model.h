@@ -30,7 +30,7 @@ struct Model {
   int64_t max_tokens() const { return plan.max_tokens; }
   bool has(Output output) const { return plan.has(output); }
 
-  // Every tensor of model.safetensors this model reads, each once: the encoder's, then those of its heads.
+  // Every tensor of the weight files this model reads, each once: the encoder's, then those of its heads.
   std::span<const Parameter> parameters() const { return plan.checkpoint_parameters(); }
 };
 

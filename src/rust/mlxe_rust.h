@@ -1,6 +1,6 @@
 /* The C interface of the Rust half (src/rust). Only these C++ wrappers include it:
  *   src/tokenizer/backend.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/base/out_of_memory.cpp,
- *   src/report/chart.cpp, src/format/toml_file.cpp
+ *   src/report/chart.cpp, src/format/toml_file.cpp, src/format/zip_archive.cpp
  *
  * Ownership. `mlxe_*_new` and `mlxe_*_load` give an object that its `mlxe_*_free` takes back; an MlxeString
  * that a function fills is given back with mlxe_free_string. Arguments are borrowed for the call only. Text
@@ -108,6 +108,10 @@ int mlxe_chart_svg(const char* json, size_t size, MlxeString* svg, MlxeString* e
 /* ---- TOML as JSON: {"values": the document, dates as texts, "lines": {JSON pointer: the line its key or
  * array element begins at, from 1}}. An error starts with "line:column: ". */
 int mlxe_toml_json(const char* toml, size_t size, MlxeString* json, MlxeString* error);
+
+/* ---- Zip: the entries of an archive as a JSON list of {"name", "begin": of the data within the archive, "size": the
+ * bytes there, "stored": neither compressed nor encrypted}. Nothing guarantees that they lie inside. */
+int mlxe_zip_entries(const uint8_t* archive, size_t size, MlxeString* json, MlxeString* error);
 
 /* ---- SHA-256. */
 typedef struct MlxeSha256 MlxeSha256;
