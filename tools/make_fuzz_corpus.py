@@ -51,6 +51,25 @@ def safetensors() -> None:
     put("safetensors", "overflow", b'{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}\x00')
 
 
+def torch() -> None:
+    for name in ["zip2", "zip4", "zip64", "legacy2", "legacy5", "unsigned", "refused_checkpoint", "refused_compressed"]:
+        put("torch", name, (DATA / "torch" / f"{name}.bin").read_bytes())
+    put("torch", "truncated", (DATA / "torch" / "legacy2.bin").read_bytes()[:900])
+
+    def entry(shape: bytes, strides: bytes, function: bytes = b"_rebuild_tensor_v2", storage: bytes = b"FloatStorage") -> bytes:
+        """The state dict {"a": a tensor}, over the fuzzer's storage of 8 elements."""
+        return (b"\x80\x02}U\x01actorch._utils\n" + function + b"\n((U\x07storagectorch\n" + storage
+                + b"\nU\x010U\x03cpuK\x08NtQK\x00" + shape + strides + b"\x89NtRs.")
+
+    put("torch", "state", entry(b"K\x02K\x04\x86", b"K\x04K\x01\x86"))
+    put("torch", "transposed", entry(b"K\x04K\x02\x86", b"K\x01K\x04\x86"))
+    put("torch", "expanded", entry(b"M\xff\xffJ\xff\xff\x00\x00\x86", b"K\x00K\x00\x86"))
+    put("torch", "double", entry(b"K\x04\x85", b"K\x01\x85", storage=b"DoubleStorage"))
+    put("torch", "system", b"\x80\x02cos\nsystem\nU\x02ls\x85R.")
+    put("torch", "stack_global", b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x02ls\x85R.")
+    put("torch", "inst", b"\x80\x02(U\x02lsios\nsystem\n.")
+
+
 CONFIGS = {
     "bert": {"model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6, "layer_norm_eps": 1e-12,
              "hidden_act": "gelu", "architectures": ["BertModel"], "position_embedding_type": "absolute"},
@@ -255,6 +274,7 @@ def card() -> None:
 
 if __name__ == "__main__":
     safetensors()
+    torch()
     config()
     index()
     folder()

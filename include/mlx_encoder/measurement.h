@@ -10,7 +10,7 @@ namespace mlxe {
 
 // The size of one side.
 struct StoredSize {
-  uint64_t weight_bytes = 0;   // the safetensors files
+  uint64_t weight_bytes = 0;   // of the weight files
   uint64_t folder_bytes = 0;   // every file of the folder
   int64_t parameters = 0;      // logical values: a packed [O, I] matrix counts O * I
   double bits_per_weight = 0;  // 8 * (bytes of the tensors) / parameters

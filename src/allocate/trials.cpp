@@ -46,11 +46,12 @@ Recipe recipe_of(const PreparedConversion& conversion, const Trial& trial, const
                 .calibration = origin.calibration,
                 .tensors = recipe_tensors(conversion),
                 .measured = measured_json(trial)};
-  const std::vector<std::string> files = conversion.source().files();
-  for (const std::string& file : files)
-    if (file.ends_with(".safetensors") && file.find('/') == file.npos)
-      recipe.source[file] = sha256_hex(options.model / file);
-  conversion.source().stamp.require_unchanged(files);
+  const ConversionSource& source = conversion.source();
+  for (const CheckpointFile& file : source.checkpoint.files()) {
+    const fs::path name = source.sentence.transformer / file.path.filename();
+    recipe.source[name.generic_string()] = sha256_hex(options.model / name);
+  }
+  source.stamp.require_unchanged(source.files());
   return recipe;
 }
 

@@ -27,13 +27,16 @@ bool belongs(const std::string& name) {
   return false;
 }
 
-bool is_weights(const std::string& name) {
-  return (name.starts_with("model") && name.ends_with(".safetensors")) || name.ends_with(".index.json");
+bool is_weights(const std::string& name, const std::vector<CheckpointFile>& weights) {
+  return (name.starts_with("model") && name.ends_with(".safetensors")) || name.ends_with(".index.json") ||
+         std::ranges::any_of(weights,
+                             [&](const CheckpointFile& file) { return file.path.filename() == name; });
 }
 
 }  // namespace
 
-CarriedFiles find_carried_files(const fs::path& folder, const SentenceModules& sentence) {
+CarriedFiles find_carried_files(const fs::path& folder, const SentenceModules& sentence,
+                                const std::vector<CheckpointFile>& weights) {
   CarriedFiles result;
   const fs::path& transformer = sentence.transformer;
   std::set<CarriedFile> carried;
@@ -55,7 +58,7 @@ CarriedFiles find_carried_files(const fs::path& folder, const SentenceModules& s
       if (!transformer.empty() && path == "modules.json") continue;
       if (entry.is_regular_file() && belongs(name)) {
         add(path);
-      } else if (!known_folders.contains(path) && !is_weights(name)) {
+      } else if (!known_folders.contains(path) && !is_weights(name, weights)) {
         result.left_behind.push_back(path);
       }
     }

@@ -22,7 +22,7 @@ ConversionSource::ConversionSource(const ConvertOptions& options, std::optional<
   tokenizer = known ? *std::move(known) : load_folder_tokenizer(options.model);
   read_sentence();
   check_tokenizer();
-  small_files = find_carried_files(options.model, sentence);
+  small_files = find_carried_files(options.model, sentence, checkpoint.files());
 }
 
 Warning ConversionSource::warn() {

@@ -20,7 +20,7 @@ Inspection inspect_foreign(const std::filesystem::path& folder, const Error& err
   Inspection result{.model_type = config.get_or<std::string>("model_type", ""),
                     .diagnosis = Diagnosis::unknown,
                     .evidence = {error.what()}};
-  for (const SafetensorsFile& file : weights.files) result.bytes += file.size();
+  for (const TensorFile& file : weights.files) result.bytes += file.size();
   for (const WeightFiles::Location& at : weights.tensors) {
     const TensorView& view = weights.files[at.file].tensors()[at.tensor];
     const auto count = static_cast<uint64_t>(element_count(view.shape));

@@ -51,6 +51,16 @@ std::string f64_tensors(const Checkpoint& checkpoint) {
                                      listed(names, kListedTensors));
 }
 
+// Names weight files that MLX's loaders do not find, one sentence each.
+std::vector<std::string> unnoticed_files(const Checkpoint& checkpoint) {
+  std::vector<std::string> why;
+  for (const CheckpointFile& file : checkpoint.files())
+    if (const std::string name = file.path.filename().string();
+        !name.starts_with("model") || !name.ends_with(".safetensors"))
+      why.push_back(fmt::format("{} is not named model*.safetensors", name));
+  return why;
+}
+
 // Finds every problem that mlx_embeddings.utils.load_model would have; see MlxEmbeddingsLayout.
 class MlxEmbeddingsJudge {
  public:
@@ -69,6 +79,7 @@ class MlxEmbeddingsJudge {
                              printable(type))
                : fmt::format("this version writes no {} for it", printable(type))});
     const Model model = make_model(checkpoint_, {});
+    why_ = unnoticed_files(checkpoint_);
     compare_names(model, *theirs);
     if (*theirs == MlxEmbeddingsModel::modernbert)
       caveats_.push_back("what it computes of a ModernBERT was not compared; it pools by classifier_pooling");
@@ -231,10 +242,7 @@ ReaderVerdict judge_mlx_embeddings(Checkpoint& checkpoint, const FolderTokenizer
 
 // Requirements of mlx_lm.utils.load_model and similar loaders, for any architecture.
 ReaderVerdict judge_mlx_lm_layout(const Checkpoint& checkpoint) {
-  std::vector<std::string> why;
-  for (const CheckpointFile& file : checkpoint.files())
-    if (!file.path.filename().string().starts_with("model"))
-      why.push_back(fmt::format("{} is not named model*.safetensors", file.path.filename().string()));
+  std::vector<std::string> why = unnoticed_files(checkpoint);
   bool mlx = false, own = false;
   for (const CheckpointTensor& tensor : checkpoint.tensors()) {
     mlx |= tensor.role == TensorRole::weight && tensor.view.dtype == Dtype::u32;

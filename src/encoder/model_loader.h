@@ -22,7 +22,7 @@ struct LoadedModel {
   ScoreFunction score_function = ScoreFunction::softmax;  // of a classifier
 };
 
-// Reads config.json, the safetensors files and the sentence-transformers modules of `folder`, and checks
+// Reads config.json, the weight files and the sentence-transformers modules of `folder`, and checks
 // that every tensor of the model exists in the shape that config.json implies. Warns of everything it
 // ignores or assumes, and of each file whose size differs from that in mlx_encoder.json.
 // Errors: not_found, io, format (all missing or misshapen tensors in one message), unsupported, numeric

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <functional>
 #include <set>
 #include <utility>
 
@@ -110,7 +109,7 @@ Checkpoint Checkpoint::open_folder(const fs::path& folder, const Warning& warn) 
         "into the weights if it belongs to them",
         transformer.string()));
   checkpoint.opened_ = std::move(weights.files);
-  for (const SafetensorsFile& file : checkpoint.opened_)
+  for (const TensorFile& file : checkpoint.opened_)
     checkpoint.files_.push_back({file.path(), file.size(), FileStamp::of(file.path())});
   for (const WeightFiles::Location& at : weights.tensors) {
     const TensorView& view = checkpoint.opened_[at.file].tensors()[at.tensor];
@@ -224,13 +223,7 @@ void Checkpoint::require_unwritten() const {
 }
 
 void Checkpoint::release(std::span<const std::byte> data) const noexcept {
-  for (const SafetensorsFile& file : opened_) {
-    // std::less orders pointers into different mappings; `<` does not.
-    const auto bytes = file.bytes();
-    const std::less<const std::byte*> before;
-    if (!before(data.data(), bytes.data()) && !before(bytes.data() + bytes.size(), data.data() + data.size()))
-      file.release(data);
-  }
+  for (const TensorFile& file : opened_) file.release(data);
 }
 
 }  // namespace mlxe

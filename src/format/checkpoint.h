@@ -1,4 +1,4 @@
-// A model folder: config.json and the tensors of its safetensors files under canonical names.
+// A model folder: config.json and the tensors of its weight files under canonical names.
 #pragma once
 
 #include <array>
@@ -15,8 +15,8 @@
 #include "base/file_stamp.h"
 #include "format/config.h"
 #include "format/quantization_config.h"
-#include "format/safetensors.h"
 #include "format/stored_weight.h"
+#include "format/tensor_file.h"
 #include "mlx_encoder/types.h"
 
 namespace mlxe {
@@ -56,9 +56,10 @@ struct ModuleAlias {
 class Checkpoint {
  public:
   // Finds the weights as transformers does: model.safetensors, else the shards of
-  // model.safetensors.index.json, else (as MLX does) every model*.safetensors. Warns of each file it
-  // ignores. Errors: not_found, io, format, unsupported (only pytorch_model.bin or another format is
-  // there).
+  // model.safetensors.index.json, else pytorch_model.bin or its shards, else (as MLX does) every
+  // model*.safetensors, else every (pytorch_)model*.bin, .pt and .pth. Warns of each file it ignores, unless
+  // it is the same weights in another format. Errors: not_found, io, format, unsupported (weights in another
+  // format alone).
   static Checkpoint open(const std::filesystem::path& folder, const Warning& warn = {});
 
   const std::filesystem::path& folder() const noexcept { return folder_; }
@@ -114,7 +115,7 @@ class Checkpoint {
   Config config_;
   QuantizationConfig quantization_;
   Mode declared_mode_ = Mode::none;
-  std::vector<SafetensorsFile> opened_;
+  std::vector<TensorFile> opened_;
   std::vector<CheckpointFile> files_;
   std::vector<CheckpointTensor> tensors_;
   std::unordered_map<std::string, size_t> index_;

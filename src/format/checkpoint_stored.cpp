@@ -31,7 +31,7 @@ StoredWeight plain(const CheckpointTensor& tensor) {
           .codes = tensor.view.data,
           .scales = {},
           .biases = {},
-          .mapped = true};
+          .mapped = tensor.view.mapped};
 }
 
 }  // namespace
@@ -91,6 +91,7 @@ StoredWeight Checkpoint::stored_mlx(const CheckpointTensor& weight, const Checkp
                              group_size));
   result.shape = {words[0], columns};
   result.scales = scales.view.data;
+  result.mapped &= scales.view.mapped;
 
   const CheckpointTensor* biases = find(module + ".biases");
   if (result.scheme.mode != Mode::affine) {
@@ -110,6 +111,7 @@ StoredWeight Checkpoint::stored_mlx(const CheckpointTensor& weight, const Checkp
     fail(weight, fmt::format("{}, expected the same as {}", describe(*biases), describe(scales)));
   result.scheme.dtype = result.dtype = scales.view.dtype;
   result.biases = biases->view.data;
+  result.mapped &= biases->view.mapped;
   return result;
 }
 
@@ -130,6 +132,7 @@ StoredWeight Checkpoint::stored_int8(const CheckpointTensor& weight) const {
   result.dtype = Dtype::f32;
   result.scales = scale->view.data;
   result.biases = zero->view.data;
+  result.mapped &= scale->view.mapped && zero->view.mapped;
   return result;
 }
 

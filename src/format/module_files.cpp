@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "format/json_file.h"
+#include "format/weight_files.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -65,7 +66,7 @@ std::string read_activation(const Config& config) {
                   config.where(), kKey, printable(path)));
 }
 
-StoredWeight dense_tensor(const SafetensorsFile& file, const std::string& folder, const std::string& name,
+StoredWeight dense_tensor(const TensorFile& file, const std::string& folder, const std::string& name,
                           Shape shape) {
   const TensorView* view = file.find(name);
   if (!view) throw_malformed(fmt::format("{}: {} is missing", file.path().string(), name));
@@ -179,18 +180,14 @@ ModuleFile<DenseSpec> ModuleFileReader::dense(const std::string& path) {
 }
 
 void ModuleFileReader::read_weights(DenseSpec& dense, bool has_bias) {
-  const fs::path relative = fs::path(dense.folder) / "model.safetensors";
-  if (!fs::exists(folder_ / relative)) {
-    if (fs::exists(folder_ / dense.folder / "pytorch_model.bin"))
-      throw_unsupported(
-          fmt::format("{}: only pytorch_model.bin is there; convert it to safetensors (load the model with "
-                      "sentence-transformers and save it)",
-                      (folder_ / dense.folder).string()));
-    throw Error(ErrorCode::not_found,
-                (folder_ / relative).string() + ": no such file; the Dense module needs it");
-  }
+  const WeightFormat* format = find_single_file(folder_ / dense.folder);
+  if (!format)
+    throw Error(ErrorCode::not_found, fmt::format("{}: no {} or {}; the Dense module needs its weights",
+                                                  (folder_ / dense.folder).string(),
+                                                  weight_formats()[0].single, weight_formats()[1].single));
+  const fs::path relative = fs::path(dense.folder) / format->single;
   files_.push_back(relative);
-  dense.file = std::make_shared<SafetensorsFile>(folder_ / relative);
+  dense.file = std::make_shared<TensorFile>(folder_ / relative, *format->parse);
   std::set<std::string> used;
   const auto take = [&](const char* name, Shape shape) {
     used.insert(name);

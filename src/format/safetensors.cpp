@@ -3,12 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "base/half.h"
 #include "base/utf8.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
@@ -129,20 +127,9 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
   bool in_metadata_ = false;
 };
 
-// Size in bytes of a tensor of this dtype and shape. nullopt from 2^63 on.
-std::optional<uint64_t> checked_bytes(Dtype dtype, const Shape& shape) {
-  int64_t n = static_cast<int64_t>(size_of(dtype));
-  for (const int64_t d : shape)
-    if (__builtin_mul_overflow(n, d, &n)) {
-      // A later dimension of 0 would make the product 0, but no real tensor has such a shape.
-      return std::nullopt;
-    }
-  return static_cast<uint64_t>(n);
-}
-
 }  // namespace
 
-SafetensorsContent parse_safetensors(std::span<const std::byte> bytes, const std::string& where) {
+TensorContent parse_safetensors(std::span<const std::byte> bytes, const std::string& where) {
   uint64_t length = 0;
   if (bytes.size() < 8)
     malformed(where, fmt::format("{} bytes, too short for a safetensors file; is the download complete?",
@@ -168,7 +155,7 @@ SafetensorsContent parse_safetensors(std::span<const std::byte> bytes, const std
   // The strict parser accepts only spaces after the JSON value.
   nlohmann::json::sax_parse(header.begin(), header.end(), &handler);
 
-  SafetensorsContent content;
+  TensorContent content;
   content.metadata = std::move(handler.metadata);
   content.tensors.reserve(handler.entries.size());
   for (Entry& entry : handler.entries) {
@@ -193,7 +180,7 @@ SafetensorsContent parse_safetensors(std::span<const std::byte> bytes, const std
           ErrorCode::unsupported,
           fmt::format("{}: {} has dtype {}, which this version can't read; convert it to F32, F16 or BF16",
                       where, tensor, printable(*entry.dtype)));
-    const std::optional<uint64_t> expected = checked_bytes(*dtype, *entry.shape);
+    const std::optional<uint64_t> expected = checked_bytes(size_of(*dtype), *entry.shape);
     if (!expected)
       malformed(where, fmt::format("{}: shape {} has more than 2^63 bytes", tensor, to_string(*entry.shape)));
     if (*expected != end - begin)
@@ -221,77 +208,6 @@ SafetensorsContent parse_safetensors(std::span<const std::byte> bytes, const std
   if (const auto rest = data.size() - static_cast<size_t>(covered - data.data()); rest > 0)
     malformed(where, fmt::format("{} bytes after the last tensor belong to none", rest));
   return content;
-}
-
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
-    : path_(path), file_(path), content_(parse_safetensors(file_.bytes(), path.string())) {
-  for (size_t i = 0; i < content_.tensors.size(); ++i) index_.emplace(content_.tensors[i].name, i);
-}
-
-const TensorView* SafetensorsFile::find(std::string_view name) const {
-  const auto it = index_.find(std::string(name));
-  return it == index_.end() ? nullptr : &content_.tensors[it->second];
-}
-
-namespace {
-
-template <class T, class Convert>
-void convert(std::span<const std::byte> data, std::span<float> out, Convert to) {
-  const std::byte* p = data.data();
-  for (size_t i = 0; i < out.size(); ++i, p += sizeof(T)) {
-    T value;
-    std::memcpy(&value, p, sizeof value);
-    out[i] = to(value);
-  }
-}
-
-template <class T>
-void convert(std::span<const std::byte> data, std::span<float> out) {
-  convert<T>(data, out, [](T value) { return static_cast<float>(value); });
-}
-
-}  // namespace
-
-void to_float(Dtype dtype, std::span<const std::byte> data, std::span<float> out) {
-  if (data.size() != out.size() * size_of(dtype))
-    throw Error(ErrorCode::internal,
-                fmt::format("to_float: {} bytes of {} for {} values", data.size(), name(dtype), out.size()));
-  if (out.empty()) return;
-  switch (dtype) {
-    case Dtype::f64:
-      return convert<double>(data, out);
-    case Dtype::f32:
-      std::memcpy(out.data(), data.data(), data.size());
-      return;
-    case Dtype::f16:
-      return convert<uint16_t>(data, out, f16_to_float);
-    case Dtype::bf16:
-      return convert<uint16_t>(data, out, bf16_to_float);
-    case Dtype::i64:
-      return convert<int64_t>(data, out);
-    case Dtype::i32:
-      return convert<int32_t>(data, out);
-    case Dtype::i16:
-      return convert<int16_t>(data, out);
-    case Dtype::i8:
-      return convert<int8_t>(data, out);
-    case Dtype::u64:
-      return convert<uint64_t>(data, out);
-    case Dtype::u32:
-      return convert<uint32_t>(data, out);
-    case Dtype::u16:
-      return convert<uint16_t>(data, out);
-    case Dtype::u8:
-      return convert<uint8_t>(data, out);
-    case Dtype::boolean:
-      return convert<uint8_t>(data, out, [](uint8_t value) { return value ? 1.0f : 0.0f; });
-  }
-}
-
-std::vector<float> to_floats(const TensorView& tensor) {
-  std::vector<float> values(static_cast<size_t>(element_count(tensor.shape)));
-  to_float(tensor, values);
-  return values;
 }
 
 }  // namespace mlxe

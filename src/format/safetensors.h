@@ -15,64 +15,23 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
-#include "base/mapped_file.h"
 #include "base/output_file.h"
+#include "format/tensor_file.h"
 #include "mlx_encoder/types.h"
 
 namespace mlxe {
 
 inline constexpr uint64_t kMaxSafetensorsHeader = 100'000'000;  // bytes; the reference implementation's limit
 
-struct TensorView {
-  std::string name;
-  Dtype dtype = Dtype::f32;
-  Shape shape;
-  std::span<const std::byte> data;  // row-major, little endian, any alignment
-};
+// A ParseTensors; the tensors are in the order of their data.
+TensorContent parse_safetensors(std::span<const std::byte> bytes, const std::string& where);
 
-struct SafetensorsContent {
-  std::vector<TensorView> tensors;              // in the order of their data
-  std::map<std::string, std::string> metadata;  // "__metadata__"
-};
-
-// Parses and checks a whole file in `bytes`; the views point into `bytes`. `where` names the file in errors.
-// Errors: format (malformed), unsupported (a well-formed file with a dtype that this version can't read).
-SafetensorsContent parse_safetensors(std::span<const std::byte> bytes, const std::string& where);
-
-// A mapped file. Move-only; views live as long as the object (moving it keeps them valid). Reading is
-// thread-safe.
-class SafetensorsFile {
+class SafetensorsFile : public TensorFile {
  public:
-  // Errors: not_found, io, and those of parse_safetensors.
-  explicit SafetensorsFile(const std::filesystem::path& path);
-
-  const std::filesystem::path& path() const noexcept { return path_; }
-  uint64_t size() const noexcept { return file_.bytes().size(); }  // of the file, bytes
-  std::span<const std::byte> bytes() const noexcept { return file_.bytes(); }
-  const std::vector<TensorView>& tensors() const noexcept { return content_.tensors; }
-  const std::map<std::string, std::string>& metadata() const noexcept { return content_.metadata; }
-  const TensorView* find(std::string_view name) const;  // nullptr if absent
-
-  // Gives the pages behind `data` back to the system. They are read again on the next access.
-  void release(std::span<const std::byte> data) const noexcept { file_.release(data); }
-
- private:
-  std::filesystem::path path_;
-  MappedFile file_;
-  SafetensorsContent content_;
-  std::unordered_map<std::string, size_t> index_;
+  explicit SafetensorsFile(const std::filesystem::path& path) : TensorFile(path, parse_safetensors) {}
 };
-
-// Converts little-endian values of `dtype` at any alignment to float32 (round to nearest; F16 and BF16
-// exactly). `data` holds exactly out.size() elements, else Error(internal).
-void to_float(Dtype dtype, std::span<const std::byte> data, std::span<float> out);
-inline void to_float(const TensorView& tensor, std::span<float> out) {
-  to_float(tensor.dtype, tensor.data, out);
-}
-std::vector<float> to_floats(const TensorView& tensor);
 
 struct TensorSpec {
   std::string name;

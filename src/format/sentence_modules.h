@@ -2,7 +2,7 @@
 //
 // Reads what sentence_transformers 6.x reads, all older layouts included: modules.json,
 // sentence_bert_config.json, config_sentence_transformers.json, N_Pooling/config.json,
-// N_Dense/{config.json,model.safetensors}, N_Normalize/config.json. An unknown key in a module's file is an
+// N_Dense/{config.json,model.safetensors or pytorch_model.bin}, N_Normalize/config.json. An unknown key in a module's file is an
 // error, because it can change the vector.
 #pragma once
 
@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "format/pooling_kind.h"
-#include "format/safetensors.h"
 #include "format/stored_weight.h"
+#include "format/tensor_file.h"
 #include "mlx_encoder/types.h"
 
 namespace mlxe {
@@ -33,12 +33,12 @@ struct PoolingSpec {
 struct DenseSpec {
   std::string folder;  // "2_Dense"
   int64_t in = 0, out = 0;
-  std::string activation;                       // see torch_activation()
-  bool use_residual = false;                    // the input is added to the output
-  StoredWeight weight;                          // [out, in], "linear.weight"
-  std::optional<StoredWeight> bias;             // [out]
-  std::optional<StoredWeight> residual;         // [out, in], multiplied with the input before that is added
-  std::shared_ptr<const SafetensorsFile> file;  // owns the memory of the spans
+  std::string activation;                  // see torch_activation()
+  bool use_residual = false;               // the input is added to the output
+  StoredWeight weight;                     // [out, in], "linear.weight"
+  std::optional<StoredWeight> bias;        // [out]
+  std::optional<StoredWeight> residual;    // [out, in], multiplied with the input before that is added
+  std::shared_ptr<const TensorFile> file;  // owns the memory of the spans
 };
 
 struct NormalizeSpec {};

@@ -9,16 +9,35 @@
 
 #include "base/wording.h"
 #include "format/json_file.h"
+#include "format/safetensors.h"
+#include "format/torch_file.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kSingle = "model.safetensors";
-constexpr const char* kIndex = "model.safetensors.index.json";
-constexpr std::string_view kExtension = ".safetensors";
+// As transformers prefers them. Files of other names beginning with "model" are those of MLX's loaders, and what
+// training scripts write ("model.pt").
+constexpr WeightFormat kFormats[] = {
+    {"model.safetensors",
+     "model.safetensors.index.json",
+     {"model", "model"},
+     {".safetensors", ".safetensors", ".safetensors"},
+     parse_safetensors},
+    {"pytorch_model.bin",
+     "pytorch_model.bin.index.json",
+     {"pytorch_model", "model"},
+     {".bin", ".pt", ".pth"},
+     parse_torch},
+};
+// Endings of weights that are not read, and what writes them.
+constexpr std::pair<std::string_view, const char*> kOtherFormats[] = {
+    {".h5", "TensorFlow"}, {".msgpack", "Flax"},           {".onnx", "ONNX"}, {".gguf", "llama.cpp"},
+    {".ot", "Rust"},       {".ckpt", "a training script"}, {".npz", "numpy"},
+};
 constexpr size_t kListed = 5;
+constexpr size_t kCompared = 4096;  // bytes of a tensor that tell two files apart
 
 using Index = std::map<std::string, std::string>;
 
@@ -33,12 +52,12 @@ void tell(const Warning& warn, const std::string& sentence) {
   if (warn) warn(sentence);
 }
 
-// model*.safetensors of the folder itself, sorted: the files that MLX's loaders read.
-std::vector<std::string> weight_file_names(const fs::path& folder) {
+// The format's files in the folder itself, sorted.
+std::vector<std::string> weight_file_names(const fs::path& folder, const WeightFormat& format) {
   std::vector<std::string> names;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("model") && name.ends_with(".safetensors")) names.push_back(name);
+    if (format.is_weights(name)) names.push_back(name);
   }
   std::sort(names.begin(), names.end());
   return names;
@@ -47,8 +66,9 @@ std::vector<std::string> weight_file_names(const fs::path& folder) {
 // "model-00002-of-00003.safetensors" -> {2, 3}; {0, 0} for any other name.
 std::pair<int, int> shard_number(const std::string& name) {
   int number = 0, count = 0, end = 0;
-  if (std::sscanf(name.c_str(), "model-%5d-of-%5d.safetensors%n", &number, &count, &end) == 2 &&
-      end == static_cast<int>(name.size()))
+  const size_t dash = name.find('-');
+  if (dash != name.npos && std::sscanf(name.c_str() + dash, "-%5d-of-%5d.%n", &number, &count, &end) == 2 &&
+      end > 0 && name.find_first_of("-.", dash + static_cast<size_t>(end)) == name.npos)
     return {number, count};
   return {0, 0};
 }
@@ -66,30 +86,43 @@ void require_complete(const fs::path& folder, const std::vector<std::string>& na
 }
 
 [[noreturn]] void nothing_found(const fs::path& folder) {
-  for (const char* other :
-       {"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack"})
-    if (fs::exists(folder / other))
-      throw Error(
-          ErrorCode::unsupported,
-          fmt::format("{}: only {} is there; convert it to safetensors (load it with transformers and call "
-                      "save_pretrained)",
-                      folder.string(), other));
+  std::vector<std::string> others, makers;
+  for (const fs::path& inner : {folder, folder / "onnx"}) {
+    std::error_code none;
+    for (fs::directory_iterator entry(inner, none), end; !none && entry != end; entry.increment(none))
+      for (const auto& [ending, maker] : kOtherFormats)
+        if (entry->path().filename().string().ends_with(ending)) {
+          others.push_back(entry->path().lexically_relative(folder).string());
+          makers.emplace_back(maker);
+        }
+  }
   for (const char* adapter : {"adapter_model.safetensors", "adapter_model.bin", "adapter_config.json"})
     if (fs::exists(folder / adapter))
       throw Error(ErrorCode::unsupported,
                   fmt::format("{}: holds an adapter ({}), not a model; merge it into its base model first",
                               folder.string(), adapter));
-  throw Error(
-      ErrorCode::not_found,
-      fmt::format("{}: no weights; expected model.safetensors or shards with {}", folder.string(), kIndex));
+  std::vector<std::string> read;
+  for (const WeightFormat& format : kFormats) read.emplace_back(format.single);
+  if (!others.empty()) {
+    const auto first = std::min_element(others.begin(), others.end());
+    throw Error(
+        ErrorCode::unsupported,
+        fmt::format("{}: the only weights are {}, of {}; {} are read: load the model with transformers and "
+                    "call save_pretrained",
+                    folder.string(), printable(*first), makers[static_cast<size_t>(first - others.begin())],
+                    fmt::join(read, " and ")));
+  }
+  throw Error(ErrorCode::not_found, fmt::format("{}: no weights; expected {}, or shards with {}",
+                                                folder.string(), fmt::join(read, " or "), kFormats[0].index));
 }
 
-WeightFiles open_all(const fs::path& folder, const std::vector<std::string>& names) {
+WeightFiles open_all(const fs::path& folder, const WeightFormat& format,
+                     const std::vector<std::string>& names) {
   WeightFiles result;
   std::unordered_map<std::string, size_t> seen;
   for (const std::string& name : names) {
     const size_t f = result.files.size();
-    const SafetensorsFile& file = result.files.emplace_back(folder / name);
+    const TensorFile& file = result.files.emplace_back(folder / name, *format.parse);
     for (size_t t = 0; t < file.tensors().size(); ++t) {
       const auto [it, added] = seen.emplace(file.tensors()[t].name, f);
       if (!added)
@@ -103,11 +136,12 @@ WeightFiles open_all(const fs::path& folder, const std::vector<std::string>& nam
 }
 
 // Compares the index with the tensors in the files.
-void check_index(const fs::path& folder, const Index& index, const WeightFiles& opened, const Warning& warn) {
+void check_index(const fs::path& index_file, const Index& index, const WeightFiles& opened,
+                 const Warning& warn) {
   std::vector<std::string> missing, misplaced, unlisted;
   std::unordered_map<std::string, std::string> actual;
   for (const WeightFiles::Location& at : opened.tensors) {
-    const SafetensorsFile& file = opened.files[at.file];
+    const TensorFile& file = opened.files[at.file];
     const std::string& name = file.tensors()[at.tensor].name;
     actual.emplace(name, file.path().filename().string());
     if (!index.contains(name)) unlisted.push_back(name);
@@ -120,7 +154,7 @@ void check_index(const fs::path& folder, const Index& index, const WeightFiles& 
       misplaced.push_back(name);
     }
   }
-  const std::string where = (folder / kIndex).string();
+  const std::string where = index_file.string();
   if (opened.files.size() ==
       1) {  // with one file the index is not needed; the loader checks the file against the model
     if (!missing.empty() || !unlisted.empty())
@@ -139,13 +173,59 @@ void check_index(const fs::path& folder, const Index& index, const WeightFiles& 
     tell(warn, fmt::format("{}: does not list {}, which the shards hold", where, quoted(unlisted)));
 }
 
+// Which tensor tells the two apart, in the first bytes of those that both have; empty if none does.
+std::string difference(const WeightFiles& opened, const TensorFile& other) {
+  for (const WeightFiles::Location& at : opened.tensors) {
+    const TensorView& a = opened.files[at.file].tensors()[at.tensor];
+    const TensorView* b = other.find(a.name);
+    if (b && (a.dtype != b->dtype || a.shape != b->shape ||
+              !std::ranges::equal(a.data.first(std::min(a.data.size(), kCompared)),
+                                  b->data.first(std::min(b->data.size(), kCompared)))))
+      return a.name;
+  }
+  return {};
+}
+
+// Says if the folder holds other weights in a format that is not read. (Most repositories hold the same weights in
+// several formats.)
+void compare_formats(const fs::path& folder, const WeightFormat& format, const WeightFiles& opened,
+                     const Warning& warn) {
+  for (const WeightFormat& other : kFormats) {
+    if (!warn || &other == &format || !fs::exists(folder / other.single)) continue;
+    try {
+      const TensorFile file(folder / other.single, *other.parse);
+      if (const std::string tensor = difference(opened, file); !tensor.empty())
+        warn(fmt::format(
+            "{}: {} and {} are not the same weights ({} differs); the first is read, as in transformers",
+            folder.string(), opened.files[0].path().filename().string(), other.single, printable(tensor)));
+    } catch (const Error&) {  // a file that is not needed
+    }
+  }
+}
+
 }  // namespace
 
-Index parse_weight_index(std::string_view text, const std::string& where) {
+bool WeightFormat::is_weights(std::string_view file_name) const {
+  const auto begins = [&](std::string_view beginning) { return file_name.starts_with(beginning); };
+  const auto ends = [&](std::string_view ending) { return file_name.ends_with(ending); };
+  return std::ranges::any_of(beginnings, begins) && std::ranges::any_of(endings, ends);
+}
+
+std::span<const WeightFormat> weight_formats() noexcept {
+  return kFormats;
+}
+
+const WeightFormat* find_single_file(const fs::path& folder) {
+  const auto found = std::ranges::find_if(
+      kFormats, [&](const WeightFormat& format) { return fs::exists(folder / format.single); });
+  return found == std::end(kFormats) ? nullptr : found;
+}
+
+Index parse_weight_index(std::string_view text, const WeightFormat& format, const std::string& where) {
   const nlohmann::json json = parse_json(text, where);
   const auto map = json.is_object() ? json.find("weight_map") : json.end();
   if (!json.is_object() || map == json.end() || !map->is_object())
-    throw Error(ErrorCode::format, where + ": has no \"weight_map\" object; not a safetensors index");
+    throw Error(ErrorCode::format, where + ": has no \"weight_map\" object; not an index of weights");
   if (map->empty()) throw Error(ErrorCode::format, where + ": \"weight_map\" is empty");
   Index index;
   for (const auto& [tensor, file] : map->items()) {
@@ -154,40 +234,54 @@ Index parse_weight_index(std::string_view text, const std::string& where) {
                                                  printable(tensor), shown(file)));
     const auto& name = file.get_ref<const std::string&>();
     // Only file names of the same folder: an index must not cause other files to be opened.
+    const std::string_view ending = format.endings[0];
     if (name.empty() || name.find_first_of(std::string_view("/\\\0", 3)) != name.npos ||
-        !name.ends_with(kExtension) || name.size() == kExtension.size())
+        !name.ends_with(ending) || name.size() == ending.size())
       throw Error(ErrorCode::format,
-                  fmt::format("{}: {} is in {}, expected the name of a .safetensors file in this folder",
-                              where, printable(tensor), printable(name)));
+                  fmt::format("{}: {} is in {}, expected the name of a {} file in this folder", where,
+                              printable(tensor), printable(name), ending));
     index.emplace(tensor, name);
   }
   return index;
 }
 
+namespace {
+
+// As transformers: the first format with one of its own names. Else (as MLX does) the first with any file.
+const WeightFormat& find_format(const fs::path& folder) {
+  for (const WeightFormat& format : kFormats)
+    if (fs::exists(folder / format.single) || fs::exists(folder / format.index)) return format;
+  for (const WeightFormat& format : kFormats)
+    if (!weight_file_names(folder, format).empty()) return format;
+  nothing_found(folder);
+}
+
+}  // namespace
+
 WeightFiles open_weight_files(const fs::path& folder, const Warning& warn) {
-  const std::vector<std::string> present = weight_file_names(folder);
-  const bool single = fs::exists(folder / kSingle);
+  const WeightFormat& format = find_format(folder);
+  const fs::path index_file = folder / format.index;
+  const std::vector<std::string> present = weight_file_names(folder, format);
   Index index;
   std::set<std::string> shards;
-  if (fs::exists(folder / kIndex)) {
-    const MappedFile file(folder / kIndex);
+  if (fs::exists(index_file)) {
+    const MappedFile file(index_file);
     index = parse_weight_index({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()},
-                               (folder / kIndex).string());
+                               format, index_file.string());
     for (const auto& [tensor, name] : index) shards.insert(name);
   }
 
   std::vector<std::string> names(shards.begin(), shards.end());
-  if (single && !shards.contains(kSingle)) {
+  if (fs::exists(folder / format.single) && !shards.contains(format.single)) {
     if (!shards.empty())
       tell(warn, fmt::format("{}: names {} but {} is there; the index was ignored and {} used",
-                             (folder / kIndex).string(), quoted(names), kSingle, kSingle));
-    names = {kSingle};
+                             index_file.string(), quoted(names), format.single, format.single));
+    names = {format.single};
     index.clear();
   } else if (names.empty()) {
-    if (present.empty()) nothing_found(folder);
     require_complete(folder, present);
     names = present;
-    tell(warn, fmt::format("{}: no {}; used {}", folder.string(), kIndex, quoted(names)));
+    tell(warn, fmt::format("{}: no {}; used {}", folder.string(), format.index, quoted(names)));
   }
   std::vector<std::string> passed_over;
   std::set_difference(present.begin(), present.end(), names.begin(), names.end(),
@@ -199,9 +293,10 @@ WeightFiles open_weight_files(const fs::path& folder, const Warning& warn) {
     if (!fs::exists(folder / name)) absent.push_back(name);
   if (!absent.empty())
     throw Error(ErrorCode::not_found, fmt::format("{}: {} named by {} missing; is the download complete?",
-                                                  folder.string(), quoted(absent), kIndex));
-  WeightFiles opened = open_all(folder, names);
-  if (!index.empty()) check_index(folder, index, opened, warn);
+                                                  folder.string(), quoted(absent), format.index));
+  WeightFiles opened = open_all(folder, format, names);
+  if (!index.empty()) check_index(index_file, index, opened, warn);
+  compare_formats(folder, format, opened, warn);
   return opened;
 }
 

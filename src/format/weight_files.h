@@ -1,27 +1,47 @@
 // The weight files of a model folder, and the location of each tensor.
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "format/safetensors.h"
+#include "format/tensor_file.h"
 #include "mlx_encoder/types.h"
 
 namespace mlxe {
 
+// How one format is laid out in a folder.
+struct WeightFormat {
+  const char* single;                          // all weights in one file
+  const char* index;                           // of shards
+  std::array<std::string_view, 2> beginnings;  // of the names of its files
+  std::array<std::string_view, 3> endings;
+  ParseTensors* parse;
+
+  bool is_weights(std::string_view file_name) const;
+};
+
+// Every format that is read, the preferred one first.
+std::span<const WeightFormat> weight_formats() noexcept;
+
+// The format whose `single` is in the folder; nullptr if there is none.
+const WeightFormat* find_single_file(const std::filesystem::path& folder);
+
 // "model.safetensors.index.json": tensor name -> file name (in the same folder).
-// Errors: format (not such an index, or a file name that leaves the folder).
-std::map<std::string, std::string> parse_weight_index(std::string_view text, const std::string& where);
+// Errors: format (not such an index, or a file name that leaves the folder or is not of `format`).
+std::map<std::string, std::string> parse_weight_index(std::string_view text, const WeightFormat& format,
+                                                      const std::string& where);
 
 struct WeightFiles {
   struct Location {
     size_t file = 0;    // in `files`
     size_t tensor = 0;  // in that file's tensors()
   };
-  std::vector<SafetensorsFile> files;
+  std::vector<TensorFile> files;
   std::vector<Location> tensors;  // every tensor once
 };
 

@@ -43,7 +43,7 @@ struct Model {
   }
   bool reads_pairs() const { return mlxe::reads_pairs(task_logits().value_or(Output::sentence)); }
 
-  // Every tensor of model.safetensors this model reads, each once: the encoder's, then those of its heads.
+  // Every tensor of the weight files this model reads, each once: the encoder's, then those of its heads.
   std::span<const Parameter> parameters() const { return plan.checkpoint_parameters(); }
 };
 

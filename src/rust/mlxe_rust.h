@@ -1,6 +1,7 @@
 /* The C interface of the Rust half (src/rust). Only these C++ wrappers include it:
  *   src/tokenizer/backend.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/base/out_of_memory.cpp,
- *   src/tokenizer/chat_template.cpp, src/tokenizer/sentencepiece.cpp, src/report/chart.cpp, src/format/toml_file.cpp
+ *   src/tokenizer/chat_template.cpp, src/tokenizer/sentencepiece.cpp, src/report/chart.cpp, src/format/toml_file.cpp,
+ *   src/format/zip_archive.cpp
  *
  * Ownership. `mlxe_*_new` and `mlxe_*_load` give an object that its `mlxe_*_free` takes back; an MlxeString
  * that a function fills is given back with mlxe_free_string. Arguments are borrowed for the call only. Text
@@ -127,6 +128,10 @@ int mlxe_chat_template_render(const char* template_text, size_t size, const char
 /* ---- A SentencePiece model: {"pieces": [[text, score, type], ...], "model_type", "byte_fallback", "unk_id",
  * "unk_piece", "charsmap": base64, empty if there is none}, numbers as in sentencepiece_model.proto. */
 int mlxe_sentencepiece_json(const char* model, size_t size, MlxeString* json, MlxeString* error);
+
+/* ---- Zip: the entries of an archive as a JSON list of {"name", "begin": of the data within the archive, "size": the
+ * bytes there, "stored": neither compressed nor encrypted}. Nothing guarantees that they lie inside. */
+int mlxe_zip_entries(const uint8_t* archive, size_t size, MlxeString* json, MlxeString* error);
 
 /* ---- SHA-256. */
 typedef struct MlxeSha256 MlxeSha256;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "format/safetensors.h"
 #include "test_files.h"
 
 namespace mlxe::checkpoint_test {
@@ -136,9 +137,12 @@ TEST_F(CheckpointTest, OtherFormatsAreUnsupportedInOneSentence) {
   config("{}");
   test::write_file(folder_ / "adapter_model.safetensors", "x");
   EXPECT_THAT(open_error(ErrorCode::unsupported), HasSubstr("adapter"));
-  test::write_file(folder_ / "pytorch_model.bin", "x");
+  fs::remove(folder_ / "adapter_model.safetensors");
+  test::write_file(folder_ / "tf_model.h5", "x");
   EXPECT_THAT(open_error(ErrorCode::unsupported),
-              HasSubstr("only pytorch_model.bin is there; convert it to safetensors"));
+              HasSubstr("the only weights are \"tf_model.h5\", of TensorFlow"));
+  test::write_file(folder_ / "pytorch_model.bin", "x");
+  EXPECT_THAT(open_error(ErrorCode::format), HasSubstr("pytorch_model.bin: 1 bytes that begin with neither"));
 }
 
 TEST_F(CheckpointTest, ReadsOneFile) {

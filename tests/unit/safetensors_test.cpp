@@ -32,7 +32,7 @@ TEST(Safetensors, ReadsTensorsAndMetadata) {
       R"({"__metadata__":{"format":"mlx"},"b":{"dtype":"F32","shape":[2,1],"data_offsets":[2,10]},)"
       R"("a":{"dtype":"BF16","shape":[],"data_offsets":[0,2]},"empty":{"dtype":"I8","shape":[0,3],"data_offsets":[10,10]}}   )",
       10);
-  const SafetensorsContent content = parse_safetensors(bytes_of(file), "m.safetensors");
+  const TensorContent content = parse_safetensors(bytes_of(file), "m.safetensors");
   ASSERT_EQ(content.tensors.size(), 3u);
   EXPECT_EQ(content.tensors[0].name, "a");
   EXPECT_EQ(content.tensors[0].dtype, Dtype::bf16);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "format/module_path.h"
+#include "format/safetensors.h"
 #include "test_files.h"
 
 namespace mlxe::sentence_modules_test {

@@ -18,3 +18,4 @@ mod shorten;
 mod tokenizer;
 mod tokenizer_error;
 mod toml_text;
+mod zip_entries;

@@ -1,0 +1,37 @@
+#include "format/zip_archive.h"
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+
+#include "format/json_file.h"
+#include "mlx_encoder/error.h"
+#include "rust/mlxe_rust.h"
+
+namespace mlxe {
+
+std::map<std::string, ZipEntry> zip_entries(std::span<const std::byte> archive, const std::string& where) {
+  MlxeString text{}, error{};
+  const int status =
+      mlxe_zip_entries(reinterpret_cast<const uint8_t*>(archive.data()), archive.size(), &text, &error);
+  const MlxeString& filled = status == MLXE_OK ? text : error;
+  const std::string result(filled.data, filled.size);
+  mlxe_free_string(filled);
+  if (status != MLXE_OK)
+    throw Error(status == MLXE_FORMAT ? ErrorCode::format : ErrorCode::internal,
+                fmt::format("{}: {}", where, result));
+  std::map<std::string, ZipEntry> entries;
+  for (const nlohmann::json& entry : nlohmann::json::parse(result)) {
+    const auto name = entry["name"].get<std::string>();
+    const auto begin = entry["begin"].get<uint64_t>(), size = entry["size"].get<uint64_t>();
+    if (begin > archive.size() || size > archive.size() - begin)
+      throw Error(ErrorCode::format,
+                  fmt::format("{}: the entry {} lies outside the zip archive; is the download complete?",
+                              where, printable(name)));
+    entries[name] = {archive.subspan(begin, size), entry["stored"].get<bool>()};
+  }
+  return entries;
+}
+
+}  // namespace mlxe
