@@ -62,7 +62,8 @@ nlohmann::json families(const std::vector<std::string>& folders) {
     for (const auto& [output, module] : {std::pair(Output::text_logits, a.sequence_classification),
                                          std::pair(Output::token_logits, a.token_classification)})
       if (module != nullptr) heads[entry(output).name] = module;
-    if (a.masked_head != nullptr) heads[entry(Output::chosen_logits).name] = "";
+    if (a.masked_head != nullptr)
+      for (const Output o : {Output::chosen_logits, Output::term_weights}) heads[entry(o).name] = "";
     heads[entry(Output::sentence).name] = "";
     list.push_back({{"model_type", a.model_type},
                     {"heads", heads},

@@ -52,6 +52,27 @@ struct PairOption {
   void apply(std::vector<TextInput>& texts, size_t first_text) const;
 };
 
+// Options of commands that put a prompt before each text.
+struct PromptOptions {
+  std::string name, text;
+  CLI::Option* literal = nullptr;
+  bool query = false, document = false;
+
+  void add_to(CLI::App& command);
+  // `options`: EmbedOptions or alike. Errors: usage (a text is said to be both a query and a document).
+  template <class Options>
+  void apply(Options& options) const {
+    require_one_task();
+    options.prompt_name = name;
+    if (literal->count()) options.prompt = text;
+    if (query) options.task = EmbedTask::query;
+    if (document) options.task = EmbedTask::document;
+  }
+
+ private:
+  void require_one_task() const;
+};
+
 // Options of every command that runs a model.
 struct RunOptions {
   std::filesystem::path folder;
@@ -61,8 +82,10 @@ struct RunOptions {
   int64_t max_length = 0;
   bool strict = false;
   bool json = false;
+  std::string splade_pooling;
 
   void add_to(CLI::App& command);
+  void add_pooling_to(CLI::App& command);  // of commands that compute sparse vectors
   Strictness strictness() const { return strict ? Strictness::strict : Strictness::warn; }
   Warning warning() const { return warnings(strictness()); }
   // Use::no_vectors: the command does not call embed().

@@ -46,6 +46,9 @@ struct EncoderOptions {
   Activations activations = Activations::automatic;
   int threads = 0;         // of tokenizer and cpu engine, which share them; 0: all cores
   int64_t max_length = 0;  // most tokens of a text, special tokens included; 0: the model's limit
+  // "max" or "sum": how embed_sparse() pools the logits of a masked language model whose folder states no
+  // SpladePooling (modules.json); empty: such a model has no sparse vectors. SPLADE v2 and later pool by max.
+  std::string splade_pooling;
   bool embeds = true;  // whether embed() will be called; if not, a pooling that is assumed gives no warning
   Warning warning;     // called for everything that is ignored, assumed or truncated; see CallReport
 };
@@ -55,6 +58,7 @@ struct ModelInfo {
   int64_t layers = 0, hidden_size = 0, vocab_size = 0;
   int64_t max_tokens = 0;      // a text longer than this is truncated
   int64_t dimension = 0;       // of embed()'s vectors, unless EmbedOptions has another
+  std::string splade_pooling;  // of embed_sparse(): "max" or "sum"; empty if it has no result
   std::string problem_type;    // of the classifier: "single_label_classification", ...; empty without one
   std::string score_function;  // of logits to scores: "softmax", "sigmoid", "identity", "tanh", "relu"
   std::vector<std::string> labels;        // of the classifier, by index; empty without one
@@ -73,6 +77,29 @@ struct Vectors {
 
   std::span<const float> row(int64_t i) const { return std::span(values).subspan(i * columns, columns); }
 };
+
+// Sparse vectors, in compressed rows (CSR). Columns are the tokens of the vocabulary.
+struct SparseVectors {
+  int64_t rows = 0;     // one a text
+  int64_t columns = 0;  // vocabulary
+  std::vector<int64_t> offsets{
+      0};                        // [rows + 1]; row i is [offsets[i], offsets[i + 1]) of the two that follow
+  std::vector<int32_t> indices;  // of columns: token ids, ascending in each row
+  std::vector<float> values;     // weights, all above 0
+
+  std::span<const int32_t> row_indices(int64_t i) const { return part(indices, i); }
+  std::span<const float> row_values(int64_t i) const { return part(values, i); }
+
+ private:
+  template <class T>
+  std::span<const T> part(const std::vector<T>& all, int64_t i) const {
+    const auto first = static_cast<size_t>(offsets[static_cast<size_t>(i)]);
+    return std::span(all).subspan(first, static_cast<size_t>(offsets[static_cast<size_t>(i) + 1]) - first);
+  }
+};
+
+// The sum of the products of the weights that row `i` of `a` and row `j` of `b` both have.
+float dot(const SparseVectors& a, int64_t i, const SparseVectors& b, int64_t j);
 
 // Cosine of the angle between two vectors of equal length; 0 if either is all zero.
 float cosine(std::span<const float> a, std::span<const float> b);
@@ -110,6 +137,19 @@ struct EmbedOptions {
   // For callers that stream texts in windows: the number of texts before this call. Messages number texts
   // from 1 over all windows.
   size_t first_text = 0;
+  Progress progress;             // in texts
+  CallReport* report = nullptr;  // filled by the call
+};
+
+// At most one of `prompt_name`, `prompt` and `task` is given, as in EmbedOptions.
+struct SparseOptions {
+  std::string prompt_name;
+  std::optional<std::string> prompt;
+  EmbedTask task = EmbedTask::any;
+  // The largest weights of each text, sentence-transformers' max_active_dims; of equal ones those of the lowest ids.
+  // 0: all.
+  int64_t top_k = 0;
+  size_t first_text = 0;         // as in EmbedOptions
   Progress progress;             // in texts
   CallReport* report = nullptr;  // filled by the call
 };
@@ -232,6 +272,13 @@ class Encoder {
     return embed(std::span<const std::string>(texts.begin(), texts.size()));
   }
 
+  // The weights of each text's terms, by SPLADE: log(1 + max(x, 0)) of the logits x that a masked language model gives
+  // for each token of the text, of which the largest is taken, or the sum (Formal et al., arXiv:2107.05720 and
+  // 2109.10086). As sentence-transformers' SparseEncoder, special tokens included. Needs the head of a masked language
+  // model, and a SpladePooling in modules.json or EncoderOptions::splade_pooling, else unsupported. Errors: as embed();
+  // usage (top_k below 0).
+  SparseVectors embed_sparse(std::span<const std::string> texts, const SparseOptions& options = {}) const;
+
   // Needs a classification head, else unsupported. Other errors as embed(). A CrossEncoder's default prompt
   // goes before each text.
   std::vector<Prediction> classify(std::span<const TextInput> texts,
@@ -264,6 +311,7 @@ class Encoder {
                                                  const FillMaskOptions& options = {}) const;
 
   Tokens tokenize(const TextInput& text) const;
+  std::string token(int32_t id) const;  // as in the vocabulary; empty for an id without a token
 
  private:
   struct Impl;

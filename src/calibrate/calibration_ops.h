@@ -102,6 +102,8 @@ class CalibrationOps {
   // weights.
   Tensor take(const Tensor& x, std::span<const int32_t> rows);
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
+  // The products: the linear is fitted to all tokens.
+  Tensor term_weights(const Tensor& x, const Linear& l, TermWeighting weighting, const Batch& batch);
   Tensor concatenate(const std::vector<Tensor>& parts);
   Tensor normalize(const Tensor& x);
   Matrix to_host(const Tensor& x);  // of the changed model

@@ -12,6 +12,7 @@
 #include "encoder/embed_settings.h"
 #include "encoder/fill_mask.h"
 #include "encoder/ranking.h"
+#include "encoder/sparse.h"
 #include "encoder/text_runner.h"
 #include "mlx_encoder/error.h"
 
@@ -60,6 +61,8 @@ struct Encoder::Impl {
             .vocab_size = model.vocab_size(),
             .max_tokens = runner.texts().max_tokens(),
             .dimension = vector_form({}, sentence, model.plan.columns(Output::sentence)).columns,
+            .splade_pooling =
+                model.has(Output::term_weights) ? mlxe::name(sentence.splade->weighting.pooling) : "",
             .problem_type = model.has(Output::text_logits) ? name(model.problem_type) : "",
             .score_function = model.has(Output::text_logits) ? mlxe::name(runner.score_function()) : "",
             .labels = model.labels,
@@ -136,6 +139,10 @@ Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& o
               std::span(vectors.values).subspan(r.text * static_cast<size_t>(form.columns)));
   });
   return vectors;
+}
+
+SparseVectors Encoder::embed_sparse(std::span<const std::string> texts, const SparseOptions& options) const {
+  return sparse_vectors(impl_->runner, texts, options);
 }
 
 std::vector<Prediction> Encoder::classify(std::span<const TextInput> texts,
@@ -286,6 +293,10 @@ Tokens Encoder::tokenize(const TextInput& text) const {
                 .dropped_more = e.dropped_more};
   for (int32_t id : e.ids) tokens.tokens.push_back(texts.tokenizer().token(id));
   return tokens;
+}
+
+std::string Encoder::token(int32_t id) const {
+  return impl_->runner.texts().tokenizer().find_token(id).value_or("");
 }
 
 }  // namespace mlxe

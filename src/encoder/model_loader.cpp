@@ -97,7 +97,8 @@ void check_dense(const SentenceModules& sentence, const std::filesystem::path& f
     }
 }
 
-LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn, ExpectVectors expect) {
+LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn, ExpectVectors expect,
+                       std::optional<TermPooling> splade) {
   if (warn)
     for (const std::string& change : changes_since_conversion(folder, FileCheck::size)) warn(change);
   Checkpoint checkpoint = Checkpoint::open(folder, warn);
@@ -107,6 +108,12 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
   SentenceModules sentence = read_sentence_modules(folder, warn, classifies ? ExpectVectors::no : expect);
   check_dense(sentence, folder);
   PlanBuilder builder(std::move(model.plan));
+  if (warn && sentence.splade && splade && sentence.splade->weighting.pooling != *splade)
+    warn(fmt::format("{}: pools sparse vectors by {}, as modules.json says, and not by {}, as was asked for",
+                     folder.string(), name(sentence.splade->weighting.pooling), name(*splade)));
+  if (!sentence.splade && splade)
+    sentence.splade = SpladeSpec{.weighting = {.pooling = *splade}, .dimension = {}};
+  if (sentence.splade && model.masked_head) add_splade(builder, *model.masked_head, *sentence.splade);
   add_sentence_pipeline(builder, sentence.modules);
   model.plan = builder.finish();
   const int64_t columns = model.plan.columns(Output::sentence);

@@ -18,6 +18,13 @@ std::unique_ptr<Engine> make_engine(const EncoderOptions& options, std::shared_p
   return mlx ? make_mlx_engine(engine) : make_cpu_engine(engine, std::move(pool));
 }
 
+std::optional<TermPooling> parse_splade(const std::string& spelling) {
+  if (spelling.empty()) return std::nullopt;
+  if (spelling == "max") return TermPooling::max;
+  if (spelling == "sum") return TermPooling::sum;
+  throw Error(ErrorCode::usage, "pooling: \"" + spelling + "\" is unknown; use max or sum");
+}
+
 // Includes tokenizer files that existed before loading: one that disappears changes the tokenizer.
 std::vector<std::string> files_read(const LoadedModel& loaded, const FolderStamp& before) {
   std::vector<std::string> files = files_read(loaded);
@@ -87,7 +94,8 @@ TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions
 
 TextRunner::TextRunner(const FolderStamp& before, const std::filesystem::path& folder,
                        const EncoderOptions& options, std::shared_ptr<ThreadPool> pool)
-    : loaded_(load_model(folder, options.warning, options.embeds ? ExpectVectors::yes : ExpectVectors::no)),
+    : loaded_(load_model(folder, options.warning, options.embeds ? ExpectVectors::yes : ExpectVectors::no,
+                         parse_splade(options.splade_pooling))),
       texts_(Tokenizer::load(folder, options.warning), loaded_, options.max_length, options.warning),
       pool_(pool ? std::move(pool) : std::make_shared<ThreadPool>(options.threads)),
       engine_(make_engine(options, pool_)),

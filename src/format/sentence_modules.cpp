@@ -20,6 +20,7 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr const char* kSparseEncoder = "SparseEncoder";
 constexpr std::array kSimilarities{"cosine", "dot", "euclidean", "manhattan"};  // in the order of Similarity
 
 class SentenceReader {
@@ -36,6 +37,7 @@ class SentenceReader {
       return assume_pooling("has no modules.json");
     }
     read_text_config();
+    if (foreign_kind_ == kSparseEncoder) read_sparse_modules();
     if (foreign_kind_) return assume_pooling(fmt::format("was saved as a {}", printable(*foreign_kind_)));
     result_.declared = true;
     result_.files.emplace_back("modules.json");
@@ -92,7 +94,8 @@ class SentenceReader {
                                     config->where(), printable(name)));
       result_.default_prompt_name = name;
     }
-    const auto similarity = config->get_or<std::string>("similarity_fn_name", "cosine");
+    const auto similarity =
+        config->get_or<std::string>("similarity_fn_name", kind == kSparseEncoder ? "dot" : "cosine");
     const auto found = std::ranges::find(kSimilarities, similarity);
     if (found == kSimilarities.end())
       throw_unsupported(
@@ -148,7 +151,8 @@ class SentenceReader {
 
   // Reads which output the Transformer module gives to the next module.
   void read_task(const Config& config) {
-    if (foreign_kind_) {  // a CrossEncoder's scores, a SparseEncoder's logits: not computed here
+    if (foreign_kind_) {  // a CrossEncoder's scores, a SparseEncoder's logits
+      task_ = config.get_or<std::string>("transformer_task", "");
       config.harmless({"transformer_task", "module_output_name", "modality_config"});
       return;
     }
@@ -179,23 +183,54 @@ class SentenceReader {
     refuse_unknown(settings);
   }
 
-  void read_modules() {
+  std::vector<Config> module_entries() const {
     const std::string where = (folder_ / "modules.json").string();
     const nlohmann::json list = read_json(folder_ / "modules.json");
     if (!list.is_array())
       throw_malformed(fmt::format("{}: found {}, expected a list of modules", where, shown(list)));
+    std::vector<Config> entries;
     for (size_t i = 0; i < list.size(); ++i)
-      read_module(Config(list[i], fmt::format("{}: module {}", where, i)), i);
+      entries.emplace_back(list[i], fmt::format("{}: module {}", where, i));
+    return entries;
+  }
+
+  // A masked language model and a SpladePooling. Of other modules it is said that they are not computed.
+  void read_sparse_modules() {
+    result_.files.emplace_back("modules.json");
+    const std::vector<Config> entries = module_entries();
+    std::vector<std::string> classes;
+    for (const Config& entry : entries) {
+      classes.push_back(class_of(entry));
+      if (classes.back().empty()) classes.back() = entry.get<std::string>("type");
+    }
+    const bool of_masked_model =
+        classes.size() == 2 && classes[1] == "SpladePooling" &&
+        (classes[0] == "MLMTransformer" || (classes[0] == "Transformer" && task_ == "fill-mask"));
+    if (!of_masked_model)
+      return tell(fmt::format(
+          "{}: a SparseEncoder of {} is not implemented; known is a masked language "
+          "model with a SpladePooling, so there are no sparse vectors",
+          (folder_ / "modules.json").string(), printable(fmt::format("{}", fmt::join(classes, ", ")))));
+    result_.splade = files_.splade(module_folder(entries[1]));
+  }
+
+  void read_modules() {
+    const std::string where = (folder_ / "modules.json").string();
+    const std::vector<Config> entries = module_entries();
+    for (size_t i = 0; i < entries.size(); ++i) read_module(entries[i], i);
     if (!pooled_)
       throw_malformed(where + ": has no Pooling after a Transformer, so there is no vector for a text");
   }
 
-  void read_module(const Config& entry, size_t index) {
+  // The class of a module that sentence-transformers has; empty for another's.
+  static std::string class_of(const Config& entry) {
     entry.harmless({"idx", "name", "kwargs"});
     const auto type = entry.get<std::string>("type");
-    const std::string path = module_folder(entry);
-    const std::string kind =
-        type.starts_with("sentence_transformers.") ? type.substr(type.rfind('.') + 1) : std::string();
+    return type.starts_with("sentence_transformers.") ? type.substr(type.rfind('.') + 1) : std::string();
+  }
+
+  void read_module(const Config& entry, size_t index) {
+    const std::string kind = class_of(entry), path = module_folder(entry);
     refuse_unknown(entry);
     if (kind == "Transformer") {
       if (transformer_ || index != 0)
@@ -215,7 +250,7 @@ class SentenceReader {
     } else {
       throw_unsupported(fmt::format(
           "{}: {} is not implemented; known are Transformer, Pooling, Dense, Normalize and Dropout",
-          entry.where(), printable(type)));
+          entry.where(), printable(entry.get<std::string>("type"))));
     }
   }
 
@@ -237,6 +272,7 @@ class SentenceReader {
   SentenceModules result_;
   ModuleFileReader files_;
   std::optional<std::string> foreign_kind_;
+  std::string task_;  // of a foreign kind's Transformer
   bool transformer_ = false, pooled_ = false;
 };
 

@@ -2,8 +2,8 @@
 //
 // Reads what sentence_transformers 6.x reads, all older layouts included: modules.json,
 // sentence_bert_config.json, config_sentence_transformers.json, N_Pooling/config.json,
-// N_Dense/{config.json,model.safetensors}, N_Normalize/config.json. An unknown key in a module's file is an
-// error, because it can change the vector.
+// N_Dense/{config.json,model.safetensors}, N_Normalize/config.json, N_SpladePooling/config.json. An unknown key in a
+// module's file is an error, because it can change the vector.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +42,12 @@ struct DenseSpec {
 
 struct NormalizeSpec {};
 
+// The module SpladePooling of a SparseEncoder.
+struct SpladeSpec {
+  TermWeighting weighting;
+  std::optional<int64_t> dimension;  // number of terms, if the folder states it
+};
+
 using SentenceModuleSpec = std::variant<PoolingSpec, DenseSpec, NormalizeSpec>;
 
 enum class Similarity { cosine, dot, euclidean, manhattan };
@@ -53,6 +59,7 @@ struct SentenceModules {
   bool declared = false;                     // modules.json is there; otherwise a pooling is assumed
   std::filesystem::path transformer;         // the transformer's folder, relative; empty: the model's own
   bool cross_encoder = false;                // saved as a CrossEncoder: it scores texts and pairs
+  std::optional<SpladeSpec> splade;          // saved as a SparseEncoder of a masked language model
   std::optional<std::string> activation_fn;  // a CrossEncoder's function of logits to scores: a Python class
   std::filesystem::path text_config;      // the file of the two that follow, relative; empty: none was read
   std::optional<int64_t> max_seq_length;  // in tokens, special ones included

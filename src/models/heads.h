@@ -1,4 +1,4 @@
-// The heads of an encoder: pooler, sequence classifier, token classifier, sentence-transformers pipeline. Each is a
+// The heads of an encoder: pooler, classifiers, masked language model, SPLADE, sentence-transformers pipeline. Each is a
 // function that records operations and an output.
 #pragma once
 
@@ -60,6 +60,10 @@ struct MaskedLanguageModel {
   bool tied = true;
 };
 void add_masked_language_model(PlanBuilder& p, const MaskedLanguageModel& head);
+
+// SPLADE: the weights of a text's terms, from that head's logits of all its tokens. Shares the head's parameters.
+// Errors: format (the folder states another number of terms).
+void add_splade(PlanBuilder& p, const MaskedLanguageModel& head, const SpladeSpec& splade);
 
 // BertForTokenClassification and relatives: logits for every token.
 void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels);

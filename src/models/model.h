@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "models/heads.h"
 #include "models/plan.h"
 
 namespace mlxe {
@@ -22,6 +24,7 @@ struct Model {
   std::vector<std::string> labels;        // by index; empty without a classifier
   std::vector<std::string> token_labels;  // the same of a token classifier
   ProblemType problem_type = ProblemType::single_label;
+  std::optional<MaskedLanguageModel> masked_head;  // whose output is chosen_logits
 
   int64_t layers() const { return plan.layers(); }
   int64_t hidden_size() const { return plan.hidden_size; }

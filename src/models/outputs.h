@@ -15,6 +15,7 @@ enum class Output {
   text_logits,    // the sequence classifier
   token_logits,   // the token classifier
   chosen_logits,  // the masked language model, of the batch's chosen tokens
+  term_weights,   // SPLADE: a weight for each token of the vocabulary
 };
 
 enum class OutputRows { tokens, texts, chosen };
@@ -34,6 +35,7 @@ inline constexpr std::array kOutputTable{
     OutputEntry{Output::text_logits, OutputRows::texts, "logits", "logits"},
     OutputEntry{Output::token_logits, OutputRows::tokens, "token_logits", "logits"},
     OutputEntry{Output::chosen_logits, OutputRows::chosen, "chosen_logits", "logits"},
+    OutputEntry{Output::term_weights, OutputRows::texts, "term_weights", "weights of terms"},
 };
 inline constexpr size_t kOutputs = kOutputTable.size();
 

@@ -73,6 +73,7 @@ enum class OpKind {
   take_end,     // the last token of each text with Plan::end_id
   take_chosen,  // the chosen tokens
   pool,
+  term_weights,  // of each text, from the products of its tokens with a linear
   activation,
   concatenate,
   normalize,
@@ -80,6 +81,7 @@ enum class OpKind {
 const char* name(RowKind kind) noexcept;
 const char* name(OpKind kind) noexcept;
 const char* name(PoolingKind kind) noexcept;
+const char* name(TermPooling pooling) noexcept;
 
 // Rows of a module's matrix; all rows if `count` is 0.
 struct RowRange {
@@ -98,6 +100,7 @@ struct PlanOp {
   AttentionSpec attention = {};       // attention
   Activation activation = Activation::identity;  // feed_forward, activation
   PoolingKind pooling = PoolingKind::cls;        // pool
+  TermWeighting terms = {};                      // term_weights
   Outputs wanted_by = {};                        // the outputs that depend on it
 };
 

@@ -47,7 +47,7 @@ ValueId PlanBuilder::linear(const std::string& name, ValueId x, int64_t out, Bia
   return multi_linear({&name, 1}, x, out, bias, role)[0];
 }
 
-ValueId PlanBuilder::linear_of_table(int table, ValueId x) {
+int PlanBuilder::module_of_table(int table, ValueId x) {
   const Embedding sizes = plan_.table(table);
   const std::string name = plan_.at(table).name;
   require(columns(x) == sizes.columns && sizes.scale == 1, name,
@@ -56,7 +56,29 @@ ValueId PlanBuilder::linear_of_table(int table, ValueId x) {
   plan_.modules.push_back({.name = name,
                            .weights = Linear{.in = sizes.columns, .out = sizes.rows, .has_bias = Bias::no},
                            .weight = plan_.at(table).weight});
-  return product(static_cast<int>(plan_.modules.size()) - 1, x);
+  return static_cast<int>(plan_.modules.size()) - 1;
+}
+
+ValueId PlanBuilder::linear_of_table(int table, ValueId x) {
+  return product(module_of_table(table, x), x);
+}
+
+ValueId PlanBuilder::term_weights(int table, const std::string& decoder, const std::string& bias, ValueId x,
+                                  TermWeighting weighting) {
+  require(rows(x) == RowKind::tokens, "term weights", "of rows of texts");
+  const int64_t terms = plan_.table(table).rows;
+  const int linear = decoder.empty()
+                         ? module_of_table(table, x)
+                         : module(decoder, Linear{.in = columns(x), .out = terms, .has_bias = Bias::no},
+                                  Role::linear, component_);
+  if (!bias.empty()) {
+    PlanModule& made = plan_.modules[static_cast<size_t>(linear)];
+    std::get<Linear>(made.weights).has_bias = Bias::yes;
+    made.bias = parameter(bias, {terms}, Role::bias, component_);
+  }
+  return append(
+      {.kind = OpKind::term_weights, .inputs = {x}, .outputs = {}, .modules = {linear}, .terms = weighting},
+      "term weights", terms);
 }
 
 int PlanBuilder::words() const {
@@ -325,7 +347,8 @@ ValueId PlanBuilder::product(int linear, ValueId x, RowRange range) {
 
 ValueId PlanBuilder::append(PlanOp op, const std::string& name, int64_t columns) {
   op.outputs = {value(name, columns, op.inputs.empty() ? kNoValue : op.inputs[0])};
-  if (op.kind == OpKind::take_first || op.kind == OpKind::take_end || op.kind == OpKind::pool)
+  if (op.kind == OpKind::take_first || op.kind == OpKind::take_end || op.kind == OpKind::pool ||
+      op.kind == OpKind::term_weights)
     plan_.whole.values.back().rows = RowKind::texts;
   if (op.kind == OpKind::take_chosen) plan_.whole.values.back().rows = RowKind::chosen;
   plan_.whole.ops.push_back(std::move(op));

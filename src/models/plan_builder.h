@@ -36,6 +36,10 @@ class PlanBuilder {
                  Role role = Role::linear);
   // x W^T without a bias, where W is a table: both are one parameter (tied weights).
   ValueId linear_of_table(int table, ValueId x);
+  // [tokens, D] -> [texts, terms]. The logits are x W^T + b, where W is the table, or of its size the matrix of the module
+  // `decoder` if that is not empty, and b the parameter `bias`, if that is not empty.
+  ValueId term_weights(int table, const std::string& decoder, const std::string& bias, ValueId x,
+                       TermWeighting weighting);
   // Several linears of one input, all `out` wide.
   std::vector<ValueId> multi_linear(std::span<const std::string> names, ValueId x, int64_t out,
                                     Bias bias = Bias::yes, Role role = Role::linear);
@@ -117,6 +121,8 @@ class PlanBuilder {
   int feed_forward_module(const std::string& name, int64_t in, int64_t out, Bias bias);
   // x W^T + b with these rows of the module's matrix.
   ValueId product(int linear, ValueId x, RowRange range = {});
+  // The table as a linear without a bias. Returns its module.
+  int module_of_table(int table, ValueId x);
   ValueId norm(const std::string& name, ValueId x, LayerNorm weights);
   void require_disentangled(const std::string& name, const std::vector<ValueId>& qkv,
                             const AttentionSpec& spec) const;

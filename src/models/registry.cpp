@@ -448,8 +448,8 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
     if (architecture.token_transform) transform = architecture.token_transform(config);
     add_token_classifier(heads, transform, static_cast<int64_t>(model.token_labels.size()));
   } else if (architecture.masked_head != nullptr) {
-    if (const auto head = stored_masked_head(architecture.masked_head(config), checkpoint, warn))
-      add_masked_language_model(heads, *head);
+    model.masked_head = stored_masked_head(architecture.masked_head(config), checkpoint, warn);
+    if (model.masked_head) add_masked_language_model(heads, *model.masked_head);
   }
   model.plan = heads.finish();
   config.warn_unknown(warn);

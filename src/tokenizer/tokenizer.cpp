@@ -240,8 +240,12 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, SpecialTokens specia
   return state_->clean_up_spaces ? clean_up(std::move(text)) : text;
 }
 
+std::optional<std::string> Tokenizer::find_token(int32_t id) const {
+  return state_->backend.token(id);
+}
+
 std::string Tokenizer::token(int32_t id) const {
-  if (auto token = state_->backend.token(id)) return *std::move(token);
+  if (auto token = find_token(id)) return *std::move(token);
   throw Error(ErrorCode::usage, "token id " + std::to_string(id) + " is not in the vocabulary of " +
                                     std::to_string(state_->vocab_size) + " tokens");
 }

@@ -96,6 +96,7 @@ class Tokenizer {
   // Ids without a token are left out, as in Hugging Face. Errors: usage (a negative id).
   std::string decode(std::span<const int32_t> ids, SpecialTokens special = SpecialTokens::skip) const;
 
+  std::optional<std::string> find_token(int32_t id) const;  // none for an unknown id
   std::string token(int32_t id) const;  // as in the vocabulary ("##ing", "Ġthe"); usage: an unknown id
   std::optional<int32_t> id(std::string_view token) const;
   int32_t vocab_size() const noexcept;        // added tokens included

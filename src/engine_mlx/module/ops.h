@@ -31,6 +31,8 @@ class MlxOps {
   Tensor activate(const Tensor& x, Activation activation) const;
   Tensor take(const Tensor& x, std::span<const int32_t> rows) const;
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch) const;  // in float32
+  Tensor term_weights(const Tensor& x, const Linear& l, TermWeighting weighting,
+                      const Batch& batch) const;  // in float32
   Tensor concatenate(const std::vector<Tensor>& xs) const;
   Tensor add(const Tensor& a, const Tensor& b) const;
   Tensor multiply(const Tensor& a, const Tensor& b) const;
