@@ -10,10 +10,10 @@
 #include <utility>
 
 #include "base/output_file.h"
-#include "base/spool_file.h"
 #include "file_format.h"
 #include "format/safetensors.h"
 #include "npz.h"
+#include "spooled_rows.h"
 
 namespace mlxe::cli {
 namespace {
@@ -21,54 +21,20 @@ namespace {
 constexpr std::array<std::string_view, 3> kSparseFormats{"npz", "jsonl",
                                                          "safetensors"};  // in the order of SparseFormat
 
-// A matrix in compressed rows. Indices and values wait in temporary files until their number is known.
-class SparseMatrix {
- public:
-  void append(const SparseVectors& vectors) {
-    indices_.write(std::as_bytes(std::span(vectors.indices)));
-    values_.write(std::as_bytes(std::span(vectors.values)));
-    const int64_t before = offsets_.back();
-    for (size_t i = 1; i < vectors.offsets.size(); ++i) offsets_.push_back(before + vectors.offsets[i]);
-  }
-
-  int64_t rows() const { return std::ssize(offsets_) - 1; }
-  int64_t count() const { return offsets_.back(); }
-  std::span<const std::byte> offsets() const { return std::as_bytes(std::span(offsets_)); }
-
-  // Calls write(bytes) with all indices, or all values, in order; each once.
-  template <class Write>
-  void give_indices(const Write& write) {
-    give(indices_, write);
-  }
-  template <class Write>
-  void give_values(const Write& write) {
-    give(values_, write);
-  }
-
- private:
-  template <class Write>
-  void give(SpoolFile& spool, const Write& write) {
-    std::vector<std::byte> piece;
-    for (int64_t left = count() * 4; left > 0; left -= std::ssize(piece)) {
-      piece.resize(static_cast<size_t>(std::min<int64_t>(left, 1 << 20)));
-      spool.read(piece);
-      write(std::span<const std::byte>(piece));
-    }
-  }
-
-  std::vector<int64_t> offsets_{0};
-  SpoolFile indices_, values_;  // of 4 bytes each
-};
+void append_rows(SpooledRows& rows, const SparseVectors& vectors) {
+  rows.append(vectors.offsets, std::as_bytes(std::span(vectors.indices)),
+              std::as_bytes(std::span(vectors.values)));
+}
 
 class SciPyFile : public SparseFile {
  public:
   SciPyFile(const std::filesystem::path& path, int64_t columns) : file_(path), columns_(columns) {}
 
-  void append(const SparseVectors& vectors) override { matrix_.append(vectors); }
+  void append(const SparseVectors& vectors) override { append_rows(matrix_, vectors); }
   void finish() override {
     const auto write = [&](std::span<const std::byte> bytes) { file_.write(bytes); };
     file_.begin("indices", "<i4", fmt::format("({},)", matrix_.count()));
-    matrix_.give_indices(write);
+    matrix_.give_first(write);
     file_.begin("indptr", "<i8", fmt::format("({},)", matrix_.rows() + 1));
     file_.write(matrix_.offsets());
     file_.begin("format", "|S3", "()");
@@ -77,7 +43,7 @@ class SciPyFile : public SparseFile {
     const std::array<int64_t, 2> shape{matrix_.rows(), columns_};
     file_.write(std::as_bytes(std::span(shape)));
     file_.begin("data", "<f4", fmt::format("({},)", matrix_.count()));
-    matrix_.give_values(write);
+    matrix_.give_second(write);
     file_.finish();
   }
   bool is_standard_output() const noexcept override { return file_.is_standard_output(); }
@@ -85,7 +51,7 @@ class SciPyFile : public SparseFile {
  private:
   NpzFile file_;
   int64_t columns_;
-  SparseMatrix matrix_;
+  SpooledRows matrix_;  // indices and values
 };
 
 class SafetensorsMatrix : public SparseFile {
@@ -94,7 +60,7 @@ class SafetensorsMatrix : public SparseFile {
     require_writable(path_);
   }
 
-  void append(const SparseVectors& vectors) override { matrix_.append(vectors); }
+  void append(const SparseVectors& vectors) override { append_rows(matrix_, vectors); }
   void finish() override {
     SafetensorsWriter file(
         path_,
@@ -104,8 +70,8 @@ class SafetensorsMatrix : public SparseFile {
         {{"format", "csr"}, {"rows", std::to_string(matrix_.rows())}, {"columns", std::to_string(columns_)}},
         Placement::replace);
     file.write("indptr", matrix_.offsets());
-    matrix_.give_indices([&](std::span<const std::byte> bytes) { file.write("indices", bytes); });
-    matrix_.give_values([&](std::span<const std::byte> bytes) { file.write("values", bytes); });
+    matrix_.give_first([&](std::span<const std::byte> bytes) { file.write("indices", bytes); });
+    matrix_.give_second([&](std::span<const std::byte> bytes) { file.write("values", bytes); });
     file.finish();
     is_standard_output_ = file.is_standard_output();
   }
@@ -114,7 +80,7 @@ class SafetensorsMatrix : public SparseFile {
  private:
   std::filesystem::path path_;
   int64_t columns_;
-  SparseMatrix matrix_;
+  SpooledRows matrix_;               // indices and values
   bool is_standard_output_ = false;  // known once the file is written
 };
 

@@ -16,6 +16,8 @@ namespace mlxe::cli {
 
 // Most texts in memory at a time: whole windows of a run.
 inline constexpr size_t kWindow = 2 * kResultBatches.window;
+// The same where each token has a vector.
+inline constexpr size_t kTokenWindow = kWindow / 16;
 
 // Formats: src/texts/text_file.h; standard input: --input-format, else lines.
 struct TextSource {

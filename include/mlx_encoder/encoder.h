@@ -56,11 +56,12 @@ struct EncoderOptions {
 struct ModelInfo {
   std::string model_type;
   int64_t layers = 0, hidden_size = 0, vocab_size = 0;
-  int64_t max_tokens = 0;      // a text longer than this is truncated
-  int64_t dimension = 0;       // of embed()'s vectors, unless EmbedOptions has another
-  std::string splade_pooling;  // of embed_sparse(): "max" or "sum"; empty if it has no result
-  std::string problem_type;    // of the classifier: "single_label_classification", ...; empty without one
-  std::string score_function;  // of logits to scores: "softmax", "sigmoid", "identity", "tanh", "relu"
+  int64_t max_tokens = 0;         // a text longer than this is truncated
+  int64_t dimension = 0;          // of embed()'s vectors, unless EmbedOptions has another
+  std::string splade_pooling;     // of embed_sparse(): "max" or "sum"; empty if it has no result
+  bool late_interaction = false;  // whether embed_tokens() has a result, and relevance() is its MaxSim
+  std::string problem_type;       // of the classifier: "single_label_classification", ...; empty without one
+  std::string score_function;     // of logits to scores: "softmax", "sigmoid", "identity", "tanh", "relu"
   std::vector<std::string> labels;        // of the classifier, by index; empty without one
   std::vector<std::string> token_labels;  // of the token classifier, by index; empty without one
   std::string mask_token;  // for fill_mask(), as texts write it; empty without the head or such a token
@@ -100,6 +101,26 @@ struct SparseVectors {
 
 // The sum of the products of the weights that row `i` of `a` and row `j` of `b` both have.
 float dot(const SparseVectors& a, int64_t i, const SparseVectors& b, int64_t j);
+
+// Vectors of tokens. Those of text i are rows [offsets[i], offsets[i + 1]).
+struct TokenVectors {
+  int64_t columns = 0;
+  std::vector<int64_t> offsets{0};  // [texts + 1]
+  std::vector<int32_t> ids;         // [rows], of tokens; Encoder::token() has their names
+  std::vector<float> values;        // [rows, columns], row-major; rows have length 1
+
+  int64_t texts() const { return static_cast<int64_t>(offsets.size()) - 1; }
+  // All values of a text.
+  std::span<const float> text(int64_t i) const {
+    const auto first = static_cast<size_t>(offsets[static_cast<size_t>(i)] * columns),
+               past = static_cast<size_t>(offsets[static_cast<size_t>(i) + 1] * columns);
+    return std::span(values).subspan(first, past - first);
+  }
+};
+
+// MaxSim (Khattab and Zaharia, arXiv:2004.12832): the sum, over the tokens of query i, of the largest dot product with a
+// token of document j. 0 for a document without tokens.
+float max_sim(const TokenVectors& queries, int64_t i, const TokenVectors& documents, int64_t j);
 
 // Cosine of the angle between two vectors of equal length; 0 if either is all zero.
 float cosine(std::span<const float> a, std::span<const float> b);
@@ -152,6 +173,13 @@ struct SparseOptions {
   size_t first_text = 0;         // as in EmbedOptions
   Progress progress;             // in texts
   CallReport* report = nullptr;  // filled by the call
+};
+
+struct TokenVectorOptions {
+  EmbedTask task = EmbedTask::document;  // `any` counts as document
+  size_t first_text = 0;                 // as in EmbedOptions
+  Progress progress;                     // in texts
+  CallReport* report = nullptr;          // filled by the call
 };
 
 struct ClassifyOptions {
@@ -279,6 +307,14 @@ class Encoder {
   // usage (top_k below 0).
   SparseVectors embed_sparse(std::span<const std::string> texts, const SparseOptions& options = {}) const;
 
+  // The vectors of each text's tokens by a late interaction model (ColBERT), as PyLate's encode() gives them: projected,
+  // of length 1. A text gets the folder's mark of a query or document. A query is made longer with mask tokens, if the
+  // folder says so; a document has no vectors for the words that the folder leaves out (punctuation). Needs a folder of
+  // PyLate or Stanford's ColBERT, else unsupported. Errors: as embed(); format (the mark is no token); unsupported (a query
+  // is made so long that local attention does not reach its beginning, or positions are relative to what it does not
+  // read: DeBERTa).
+  TokenVectors embed_tokens(std::span<const std::string> texts, const TokenVectorOptions& options = {}) const;
+
   // Needs a classification head, else unsupported. Other errors as embed(). A CrossEncoder's default prompt
   // goes before each text.
   std::vector<Prediction> classify(std::span<const TextInput> texts,
@@ -286,7 +322,8 @@ class Encoder {
 
   // How well each pair's second text answers the first: the scores of CrossEncoder.predict(). Needs a
   // classification head with one label, else unsupported. Otherwise as classify(). The activation is the
-  // folder's own; without one a sigmoid, also where classify() takes the logit (problem_type "regression").
+  // folder's own; without one a sigmoid, also where classify() takes the logit (problem_type "regression"). A late
+  // interaction model gives max_sim() of the pair, also if RerankOptions::raw is set.
   std::vector<float> relevance(std::span<const TextInput> pairs, const RerankOptions& options = {}) const;
 
   // The documents by falling relevance to `query`, as CrossEncoder.rank(); equal scores keep their order.

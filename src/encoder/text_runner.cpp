@@ -108,7 +108,7 @@ TextRunner::TextRunner(const FolderStamp& before, const std::filesystem::path& f
 
 void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Take& take) const {
   const auto number = [&](size_t i) { return job.first_text + i / job.runs_each + 1; };
-  TruncationNotes truncations(texts_.max_tokens(), job.report, warning_);
+  TruncationNotes truncations(texts_.max_tokens(job.rules), job.report, warning_);
   for (size_t begin = 0; begin < texts.size(); begin += kResultBatches.window) {
     std::vector<EncodeInput> window;
     for (const TextInput& text : texts.subspan(begin, std::min(kResultBatches.window, texts.size() - begin)))
@@ -126,7 +126,8 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
       RunRequest request{.wanted = job.wanted};
       for (const size_t i : batch) {
         request.numbers.push_back(number(begin + i));
-        request.batch.append(encodings[i].ids, encodings[i].type_ids, job.rules.prompt.pool_from);
+        request.batch.append(encodings[i].ids, encodings[i].type_ids, job.rules.prompt.pool_from,
+                             job.reads_expansion ? 0 : encodings[i].expansion);
       }
       if (job.rules.chosen) request.batch.choose(*job.rules.chosen);
       engine_->run(loaded_.model, request, result);

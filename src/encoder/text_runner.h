@@ -43,8 +43,9 @@ class TextRunner {
   struct Job {
     Outputs wanted;
     TextRules rules;
-    size_t first_text = 0;  // index of the first text, for the numbers of texts in messages
-    size_t runs_each = 1;   // number of consecutive inputs made of one text of the user
+    size_t first_text = 0;        // index of the first text, for the numbers of texts in messages
+    size_t runs_each = 1;         // number of consecutive inputs made of one text of the user
+    bool reads_expansion = true;  // whether attention reads the tokens that make a query longer
     int64_t batch_tokens = kResultBatches.tokens;  // most tokens of a batch, or one longer text
     Progress progress = {};                        // in texts
     CallReport* report = nullptr;                  // see EmbedOptions

@@ -40,6 +40,18 @@ void require_chosen(const Encoding& encoding, int32_t id, const std::string& tok
     throw Error(ErrorCode::format, fmt::format("found no {0}; write {0} in the place of a word", token));
 }
 
+void insert_special(Encoding& e, size_t at, int32_t id) {
+  const auto insert = [&](auto& values, auto value) {
+    values.insert(values.begin() + static_cast<ptrdiff_t>(at), value);
+  };
+  insert(e.ids, id);
+  insert(e.type_ids, 0);
+  insert(e.offsets, TextRange{});
+  insert(e.code_point_offsets, TextRange{});
+  insert(e.sequence, int8_t{-1});
+  insert(e.word_ids, -1);
+}
+
 }  // namespace
 
 int64_t token_limit(const LoadedModel& loaded, int64_t model_max_length, const Warning& warn) {
@@ -61,11 +73,14 @@ TextTokenizer::TextTokenizer(Tokenizer tokenizer, const LoadedModel& model, int6
                              const Warning& warn)
     : tokenizer_(std::move(tokenizer)),
       max_tokens_(token_limit(model, tokenizer_.model_max_length(), warn)),
+      most_positions_(model.model.max_tokens()),
       pools_prompt_(model.model.plan.pools_prompt),
       embedding_prompt_(mlxe::default_prompt(model.sentence, PromptUse::embedding)),
       classification_prompt_(mlxe::default_prompt(model.sentence, PromptUse::classification)) {
   if (model.sentence.do_lower_case) tokenizer_.lower_case_first();
-  if (max_length > 0) max_tokens_ = std::min(max_tokens_, max_length);
+  if (max_length == 0) return;
+  max_tokens_ = std::min(max_tokens_, max_length);
+  most_positions_ = std::min(most_positions_, max_length);
 }
 
 Prompt TextTokenizer::prompt(std::string text) const {
@@ -82,6 +97,10 @@ Prompt TextTokenizer::default_prompt(PromptUse use) const {
   return {classification_prompt_};
 }
 
+int64_t TextTokenizer::max_tokens(const TextRules& rules) const noexcept {
+  return rules.late ? std::min(rules.late->length, most_positions_) : max_tokens_;
+}
+
 Encoding TextTokenizer::encode(const EncodeInput& text, const TextRules& rules) const {
   std::string prompted;
   std::string_view first = text.text;
@@ -89,10 +108,15 @@ Encoding TextTokenizer::encode(const EncodeInput& text, const TextRules& rules) 
     prompted.append(rules.prompt.text).append(text.text);
     first = prompted;
   }
-  Encoding e =
-      tokenizer_.encode(first, text.pair, {.max_length = max_tokens_, .truncation = rules.truncation});
-  if (rules.chosen) require_chosen(e, *rules.chosen, tokenizer_.token(*rules.chosen), first, max_tokens_);
+  const int64_t limit = max_tokens(rules);
+  const bool marks = rules.late && rules.late->mark;
+  Encoding e = tokenizer_.encode(first, text.pair,
+                                 {.max_length = marks ? limit - 1 : limit, .truncation = rules.truncation});
+  if (rules.chosen) require_chosen(e, *rules.chosen, tokenizer_.token(*rules.chosen), first, limit);
   if (rules.without_tokens == WithoutTokens::refuse) require_tokens(e, rules.prompt.pool_from);
+  if (marks && !e.ids.empty()) insert_special(e, 1, *rules.late->mark);
+  if (rules.late && rules.late->expansion && !e.ids.empty())
+    for (; std::ssize(e.ids) < limit; ++e.expansion) insert_special(e, e.ids.size(), *rules.late->expansion);
   return e;
 }
 

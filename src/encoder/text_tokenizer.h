@@ -24,6 +24,13 @@ struct Prompt {
 
 enum class WithoutTokens { refuse, accept };
 
+// How a text of a late interaction model becomes tokens: at most `length`, the mark after the first one, and then
+// `expansion` up to the length.
+struct LateTokens {
+  int64_t length = 0;
+  std::optional<int32_t> mark, expansion;
+};
+
 // How the texts of a job become tokens.
 struct TextRules {
   Prompt prompt;
@@ -32,6 +39,7 @@ struct TextRules {
   WithoutTokens without_tokens = WithoutTokens::refuse;
   // The id of a token that each text must have: the tokens that a run chooses.
   std::optional<int32_t> chosen = {};
+  std::optional<LateTokens> late = {};
 };
 
 EncodeInput view_of(const TextInput& text);
@@ -50,6 +58,8 @@ class TextTokenizer {
 
   const Tokenizer& tokenizer() const noexcept { return tokenizer_; }
   int64_t max_tokens() const noexcept { return max_tokens_; }
+  // Most tokens of a text by these rules. Those of late interaction replace the limit of sentence-transformers.
+  int64_t max_tokens(const TextRules& rules) const noexcept;
 
   // `text` as a prompt. As in sentence-transformers, `pool_from` does not count a trailing special token.
   Prompt prompt(std::string text) const;
@@ -68,6 +78,7 @@ class TextTokenizer {
  private:
   Tokenizer tokenizer_;
   int64_t max_tokens_;
+  int64_t most_positions_;  // of the model, or EncoderOptions::max_length
   bool pools_prompt_;
   std::string embedding_prompt_, classification_prompt_;
 };

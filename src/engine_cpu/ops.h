@@ -126,7 +126,8 @@ class CpuOps {
   // One head of keys and values of one text, and the `count` consecutive heads of queries that read it.
   struct Head {
     int64_t first_query, queries;  // rows of q and of the result
-    int64_t first_row, tokens;     // rows of k and v
+    int64_t first_row,
+        tokens;  // rows of k and v: of the text's tokens that are read, which are its first ones
     int64_t first_column, kv_column, size, count;
     const float* bias;                     // of distance 0, or null
     int64_t bias_stride;                   // to the next head's

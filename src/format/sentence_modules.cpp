@@ -20,7 +20,7 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kSparseEncoder = "SparseEncoder";
+constexpr const char *kSparseEncoder = "SparseEncoder", *kColbert = "ColBERT", *kMaxSim = "MaxSim";
 constexpr std::array kSimilarities{"cosine", "dot", "euclidean", "manhattan"};  // in the order of Similarity
 
 class SentenceReader {
@@ -34,10 +34,12 @@ class SentenceReader {
     read_library_config(saved);
     if (!saved) {
       say_text_config_is_not_read();
+      read_stanford();
       return assume_pooling("has no modules.json");
     }
     read_text_config();
     if (foreign_kind_ == kSparseEncoder) read_sparse_modules();
+    if (result_.late) read_late_modules();
     if (foreign_kind_) return assume_pooling(fmt::format("was saved as a {}", printable(*foreign_kind_)));
     result_.declared = true;
     result_.files.emplace_back("modules.json");
@@ -52,7 +54,8 @@ class SentenceReader {
 
   SentenceModules assume_pooling(const std::string& reason) {
     const bool last = is_language_model();
-    if (expect_ == ExpectVectors::yes)
+    // Encoder::embed says it of a folder that is made for other vectors.
+    if (expect_ == ExpectVectors::yes && !result_.splade && !result_.late)
       tell(fmt::format("{}: {}; {} pooling was assumed, as sentence-transformers does", folder_.string(),
                        reason, last ? "last-token" : "mean"));
     result_.modules = {PoolingSpec{.kinds = {last ? PoolingKind::last_token : PoolingKind::mean}}};
@@ -93,6 +96,14 @@ class SentenceReader {
         throw_malformed(fmt::format("{}: \"default_prompt_name\" is {}, which \"prompts\" does not have",
                                     config->where(), printable(name)));
       result_.default_prompt_name = name;
+    }
+    // Early versions of PyLate write no "model_type".
+    if (kind == kColbert || config->get_or<std::string>("similarity_fn_name", "") == kMaxSim) {
+      foreign_kind_ = kColbert;
+      result_.late = read_pylate_settings(*config);
+      config->harmless({"truncate_dim"});
+      config->warn_unknown(warn_);
+      return;
     }
     const auto similarity =
         config->get_or<std::string>("similarity_fn_name", kind == kSparseEncoder ? "dot" : "cosine");
@@ -212,6 +223,36 @@ class SentenceReader {
           "model with a SpladePooling, so there are no sparse vectors",
           (folder_ / "modules.json").string(), printable(fmt::format("{}", fmt::join(classes, ", ")))));
     result_.splade = files_.splade(module_folder(entries[1]));
+  }
+
+  // A Transformer, then Dense modules. As in PyLate, other modules are left out.
+  void read_late_modules() {
+    result_.files.emplace_back("modules.json");
+    for (const Config& entry : module_entries()) {
+      const auto type = entry.get<std::string>("type");
+      const std::string kind = type.substr(type.rfind('.') + 1);
+      if (kind == "Dense")
+        result_.late_modules.push_back(files_.dense(module_folder(entry)).spec);
+      else if (kind != "Transformer")
+        tell(fmt::format("{}: {} is ignored, as PyLate does", entry.where(), printable(type)));
+    }
+    if (!result_.late_modules.empty()) return;
+    tell(
+        fmt::format("{}: has no Dense module, which a ColBERT projects tokens by; there are no token vectors",
+                    (folder_ / "modules.json").string()));
+    result_.late.reset();
+  }
+
+  void read_stanford() {
+    const fs::path file = folder_ / "config.json";
+    if (!fs::exists(file) || !is_stanford_colbert(Config::read(file))) return;
+    const std::optional<Config> metadata = files_.config_at("artifact.metadata");
+    if (!metadata)
+      tell(fmt::format(
+          "{}: has no artifact.metadata; the lengths of queries and documents and their marks are assumed, "
+          "as in PyLate",
+          folder_.string()));
+    result_.late = read_stanford_settings(metadata ? &*metadata : nullptr);
   }
 
   void read_modules() {

@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "format/late_interaction.h"
 #include "format/pooling_kind.h"
 #include "format/safetensors.h"
 #include "format/stored_weight.h"
@@ -60,6 +61,8 @@ struct SentenceModules {
   std::filesystem::path transformer;         // the transformer's folder, relative; empty: the model's own
   bool cross_encoder = false;                // saved as a CrossEncoder: it scores texts and pairs
   std::optional<SpladeSpec> splade;          // saved as a SparseEncoder of a masked language model
+  std::optional<LateInteraction> late;       // saved by PyLate, or as Stanford's ColBERT
+  std::vector<DenseSpec> late_modules;       // of PyLate: project each token's vector
   std::optional<std::string> activation_fn;  // a CrossEncoder's function of logits to scores: a Python class
   std::filesystem::path text_config;      // the file of the two that follow, relative; empty: none was read
   std::optional<int64_t> max_seq_length;  // in tokens, special ones included

@@ -79,6 +79,17 @@ void add_splade(PlanBuilder& p, const MaskedLanguageModel& head, const SpladeSpe
            p.term_weights(words, head.tied ? "" : head.decoder, head.bias, x, splade.weighting));
 }
 
+void add_token_vectors(PlanBuilder& p, const std::string& linear, int64_t columns) {
+  p.output(Output::token_vectors, p.normalize(p.linear(linear, p.hidden(), columns, Bias::no)));
+}
+
+void add_token_vectors(PlanBuilder& p, std::span<const DenseSpec> modules) {
+  p.file(ParameterFile::sentence_module);
+  ValueId x = p.hidden();
+  for (const DenseSpec& dense : modules) x = projected(p, dense, x);
+  p.output(Output::token_vectors, p.normalize(x));
+}
+
 void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels) {
   const ValueId x = transform ? transformed(p, *transform, p.hidden(), p.columns(p.hidden())) : p.hidden();
   p.output(Output::token_logits, p.linear("classifier", x, labels, Bias::yes, Role::classifier));

@@ -16,6 +16,7 @@ enum class Output {
   token_logits,   // the token classifier
   chosen_logits,  // the masked language model, of the batch's chosen tokens
   term_weights,   // SPLADE: a weight for each token of the vocabulary
+  token_vectors,  // ColBERT: projected token vectors of length 1
 };
 
 enum class OutputRows { tokens, texts, chosen };
@@ -36,6 +37,7 @@ inline constexpr std::array kOutputTable{
     OutputEntry{Output::token_logits, OutputRows::tokens, "token_logits", "logits"},
     OutputEntry{Output::chosen_logits, OutputRows::chosen, "chosen_logits", "logits"},
     OutputEntry{Output::term_weights, OutputRows::texts, "term_weights", "weights of terms"},
+    OutputEntry{Output::token_vectors, OutputRows::tokens, "token_vectors", "token vectors"},
 };
 inline constexpr size_t kOutputs = kOutputTable.size();
 

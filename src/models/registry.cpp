@@ -451,6 +451,9 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
     model.masked_head = stored_masked_head(architecture.masked_head(config), checkpoint, warn);
     if (model.masked_head) add_masked_language_model(heads, *model.masked_head);
   }
+  if (const std::string weight = std::string(kColbertLinear) + ".weight";
+      is_stanford_colbert(config) && checkpoint.has(weight) && checkpoint.stored(weight).shape.size() == 2)
+    add_token_vectors(heads, kColbertLinear, checkpoint.stored(weight).shape[0]);
   model.plan = heads.finish();
   config.warn_unknown(warn);
   return model;

@@ -34,6 +34,9 @@ std::span<const Architecture> architectures() noexcept;
 // Errors: unsupported, listing what is known.
 const Architecture& find_architecture(const Config& config);
 
+// The class of a Stanford ColBERT in "architectures", whose projection is the tensor of this module.
+inline constexpr const char* kColbertLinear = "linear";
+
 // Canonicalizes the checkpoint's names and makes the model its folder describes: the encoder, the pooler, and a
 // classifier or the head of a masked language model where their tensors are there. load_model adds the sentence
 // pipeline. Every config key is accounted for: keys nothing uses are said through `warn`.

@@ -53,6 +53,8 @@ struct Encoding {
   int32_t dropped_tokens = 0;  // number of tokens that truncation removed
   // True if more were removed: the end of a text many times longer than max_length is not tokenized.
   bool dropped_more = false;
+  int32_t expansion =
+      0;  // tokens at the end that were added to make a query longer (encoder/text_tokenizer.h)
 };
 
 struct EncodeInput {

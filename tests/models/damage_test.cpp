@@ -106,7 +106,7 @@ INSTANTIATE_TEST_SUITE_P(
                           "jina_bert", "jina_bert_code", "jina_bert_heads", "jina_bert_cls", "jina_bert_ner",
                           "bert_mlm", "bert_mlm_untied", "distilbert_mlm", "roberta_mlm", "albert_mlm",
                           "electra_mlm", "mpnet_mlm", "modernbert_mlm", "modernbert_mlm_bias", "deberta_mlm",
-                          "deberta_v2_mlm", "splade", "splade_distil")),
+                          "deberta_v2_mlm", "splade", "splade_distil", "colbert_stanford")),
     test::name_of);
 
 }  // namespace
