@@ -15,6 +15,8 @@ namespace mlxe::cli {
 using Run = std::function<int()>;
 
 void add_embed(CLI::App& app, Run& run);
+void add_embed_sparse(CLI::App& app, Run& run);
+void add_embed_tokens(CLI::App& app, Run& run);
 void add_classify(CLI::App& app, Run& run);
 void add_zero_shot(CLI::App& app, Run& run);
 void add_tag(CLI::App& app, Run& run);

@@ -64,8 +64,9 @@ nlohmann::json families(const std::vector<std::string>& folders) {
                                          std::pair(Output::span_logits, a.question_answering),
                                          std::pair(Output::choice_logits, a.multiple_choice)})
       if (module != nullptr) heads[entry(output).name] = module;
-    if (a.masked_head != nullptr) heads[entry(Output::chosen_logits).name] = "";
-    heads[entry(Output::sentence).name] = "";
+    if (a.masked_head != nullptr)
+      for (const Output o : {Output::chosen_logits, Output::term_weights}) heads[entry(o).name] = "";
+    for (const Output o : {Output::sentence, Output::token_vectors}) heads[entry(o).name] = "";
     list.push_back({{"model_type", a.model_type},
                     {"heads", heads},
                     {"mlx_embeddings", has_mlx_embeddings_layout(a.model_type)},

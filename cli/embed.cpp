@@ -29,10 +29,7 @@ constexpr int64_t kTextsForRanges = 100;  // fewer give a warning, as in sentenc
 struct EmbedArguments {
   RunOptions run;
   TextSource texts;
-  std::string prompt_name;
-  std::string prompt;
-  CLI::Option* literal_prompt = nullptr;
-  bool query = false, document = false;
+  PromptOptions prompt;
   int64_t dimension = 0;
   bool normalize = false;
   std::string precision = "float32";
@@ -40,13 +37,8 @@ struct EmbedArguments {
   std::string output, output_format;
 
   EmbedOptions options() const {
-    if (query && document)
-      throw Error(ErrorCode::usage, "--query and --document were given; a text is one of the two");
     EmbedOptions options;
-    options.prompt_name = prompt_name;
-    if (literal_prompt->count()) options.prompt = prompt;
-    if (query) options.task = EmbedTask::query;
-    if (document) options.task = EmbedTask::document;
+    prompt.apply(options);
     options.dimension = dimension;
     options.normalize = normalize;
     options.progress = progress();
@@ -210,12 +202,7 @@ void add_embed(CLI::App& app, Run& run) {
   auto o = std::make_shared<EmbedArguments>();
   o->run.add_to(*command);
   o->texts.add_to(*command);
-  command->add_option("--prompt-name", o->prompt_name,
-                      "Prompt of config_sentence_transformers.json, e.g. query");
-  o->literal_prompt = command->add_option("--prompt", o->prompt, "Literal text to put before each text");
-  command->add_flag("--query", o->query, "The texts are queries: use the model's prompt for queries, if any");
-  command->add_flag("--document", o->document,
-                    "The texts are documents: use the model's prompt for documents, if any");
+  o->prompt.add_to(*command);
   command
       ->add_option("--dim", o->dimension,
                    "Keep the first N values of each vector; scaled to length 1 if the model's vectors are")

@@ -94,12 +94,12 @@ int main(int argc, char** argv) {
       "input,\n"
       "7 unsupported, 8 NaN or infinity, 9 a warning under --strict.");
   cli::Run run;
-  for (auto add :
-       {cli::add_convert,  cli::add_dequantize, cli::add_inspect,     cli::add_verify,    cli::add_compare,
-        cli::add_evaluate, cli::add_matrix,     cli::add_sensitivity, cli::add_embed,     cli::add_classify,
-        cli::add_rerank,   cli::add_zero_shot,  cli::add_tag,         cli::add_fill_mask, cli::add_qa,
-        cli::add_choose,   cli::add_similarity, cli::add_tokenize,    cli::add_doctor,    cli::add_bench,
-        cli::add_measure})
+  for (auto add : {cli::add_convert, cli::add_dequantize,   cli::add_inspect,      cli::add_verify,
+                   cli::add_compare, cli::add_evaluate,     cli::add_matrix,       cli::add_sensitivity,
+                   cli::add_embed,   cli::add_embed_sparse, cli::add_embed_tokens, cli::add_classify,
+                   cli::add_rerank,  cli::add_zero_shot,    cli::add_tag,          cli::add_fill_mask,
+                   cli::add_qa,      cli::add_choose,       cli::add_similarity,   cli::add_tokenize,
+                   cli::add_doctor,  cli::add_bench,        cli::add_measure})
     add(app, run);
   try {
     if (const std::optional<int> shown = cli::parse_arguments(app, argc, argv)) return *shown;

@@ -119,17 +119,20 @@ class NpyReader {
 
 }  // namespace
 
-std::string npy_header(Dtype dtype, int64_t rows, int64_t columns) {
+std::string npy_header(const std::string& type, const std::string& shape) {
   std::string text(kMagic);
   text += std::string("\x01\x00", 2);
   const size_t dictionary = kHeaderBytes - 10;
   text += static_cast<char>(dictionary & 0xff);
   text += static_cast<char>(dictionary >> 8);
-  const auto type = std::ranges::find(kTypes, dtype, &decltype(kTypes)::value_type::first);
-  text += fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}, {}), }}", type->second, rows,
-                      columns);
+  text += fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", type, shape);
   text.resize(kHeaderBytes - 1, ' ');
   return text + '\n';
+}
+
+std::string npy_header(Dtype dtype, int64_t rows, int64_t columns) {
+  const auto type = std::ranges::find(kTypes, dtype, &decltype(kTypes)::value_type::first);
+  return npy_header(type->second, fmt::format("({}, {})", rows, columns));
 }
 
 NpyMatrix parse_npy(const std::filesystem::path& path, std::string_view bytes) {

@@ -11,7 +11,9 @@
 
 namespace mlxe::cli {
 
-// The header (version 1.0) of a matrix. Its length is the same for any number of rows. `dtype`: f32, f16, i8 or u8.
+// The header (version 1.0) of an array. `type`: NumPy's, "<f4"; `shape`: a tuple, "(3,)".
+std::string npy_header(const std::string& type, const std::string& shape);
+// The header of a matrix. Its length is the same for any number of rows. `dtype`: f32, f16, i8 or u8.
 std::string npy_header(Dtype dtype, int64_t rows, int64_t columns);
 
 struct NpyMatrix {

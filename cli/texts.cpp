@@ -155,6 +155,24 @@ void RunOptions::add_to(CLI::App& command) {
   command.add_flag("--json", json, "Machine-readable output, one object a line");
 }
 
+void RunOptions::add_pooling_to(CLI::App& command) {
+  command.add_option("--pooling", splade_pooling,
+                     "max (SPLADE v2 and later) or sum: SPLADE's pooling, if the model's folder states none");
+}
+
+void PromptOptions::add_to(CLI::App& command) {
+  command.add_option("--prompt-name", name, "Prompt of config_sentence_transformers.json, e.g. query");
+  literal = command.add_option("--prompt", text, "Literal text to put before each text");
+  command.add_flag("--query", query, "The texts are queries: use the model's prompt for queries, if any");
+  command.add_flag("--document", document,
+                   "The texts are documents: use the model's prompt for documents, if any");
+}
+
+void PromptOptions::require_one_task() const {
+  if (query && document)
+    throw Error(ErrorCode::usage, "--query and --document were given; a text is one of the two");
+}
+
 Encoder RunOptions::load(Use use) const {
   const Warning warning = this->warning();
   tell_changed_files(folder, strictness(), warning);
@@ -162,6 +180,7 @@ Encoder RunOptions::load(Use use) const {
                                 .activations = parse_activations(activations),
                                 .threads = threads,
                                 .max_length = max_length,
+                                .splade_pooling = splade_pooling,
                                 .embeds = use == Use::any,
                                 .allow_unknown = allow_unknown,
                                 .warning = warning});

@@ -22,6 +22,8 @@ namespace mlxe::cli {
 
 // Most texts in memory at a time: whole windows of a run.
 inline constexpr size_t kWindow = 2 * kResultBatches.window;
+// The same where each token has a vector.
+inline constexpr size_t kTokenWindow = kWindow / 16;
 
 // A row with cells of several kinds, for commands that take more than a text and its pair.
 class CellRow {
@@ -85,6 +87,27 @@ struct PairOption {
   void apply(std::vector<TextInput>& texts, size_t first_text) const;
 };
 
+// Options of commands that put a prompt before each text.
+struct PromptOptions {
+  std::string name, text;
+  CLI::Option* literal = nullptr;
+  bool query = false, document = false;
+
+  void add_to(CLI::App& command);
+  // `options`: EmbedOptions or alike. Errors: usage (a text is said to be both a query and a document).
+  template <class Options>
+  void apply(Options& options) const {
+    require_one_task();
+    options.prompt_name = name;
+    if (literal->count()) options.prompt = text;
+    if (query) options.task = EmbedTask::query;
+    if (document) options.task = EmbedTask::document;
+  }
+
+ private:
+  void require_one_task() const;
+};
+
 // Options of every command that runs a model.
 struct RunOptions {
   std::filesystem::path folder;
@@ -95,8 +118,10 @@ struct RunOptions {
   bool allow_unknown = false;
   bool strict = false;
   bool json = false;
+  std::string splade_pooling;
 
   void add_to(CLI::App& command);
+  void add_pooling_to(CLI::App& command);  // of commands that compute sparse vectors
   Strictness strictness() const { return strict ? Strictness::strict : Strictness::warn; }
   Warning warning() const { return warnings(strictness()); }
   // Use::no_vectors: the command does not call embed().

@@ -4,20 +4,19 @@
 
 #include <array>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <utility>
 
 #include "base/output_file.h"
-#include "base/text.h"
-#include "format/json_file.h"
+#include "file_format.h"
 #include "format/safetensors.h"
-#include "mlx_encoder/error.h"
 #include "npy.h"
 
 namespace mlxe::cli {
 namespace {
 
-constexpr std::array kFormats{std::pair("npy", VectorFormat::npy), std::pair("jsonl", VectorFormat::jsonl),
-                              std::pair("safetensors", VectorFormat::safetensors)};
+constexpr std::array<std::string_view, 3> kVectorFormats{"npy", "jsonl",
+                                                         "safetensors"};  // in the order of VectorFormat
 
 // A header with the number of rows, which is written again when that is known, and then the values.
 class MatrixFile : public VectorFile {
@@ -79,17 +78,7 @@ class LinesFile : public VectorFile {
 }  // namespace
 
 VectorFormat vector_format(const std::filesystem::path& path, const std::string& format) {
-  const std::string ending = ending_of(path);
-  for (const auto& [name, value] : kFormats)
-    if (format.empty() ? ending == std::string(".") + name : format == name) return value;
-  if (!format.empty())
-    throw Error(ErrorCode::usage,
-                fmt::format("--output-format {}: expected npy, jsonl or safetensors", printable(format)));
-  if (!regular_output(path)) return VectorFormat::npy;
-  throw Error(
-      ErrorCode::usage,
-      fmt::format("{}: expected a name that ends in .npy, .jsonl or .safetensors; or give --output-format",
-                  path.string()));
+  return static_cast<VectorFormat>(file_format(path, format, kVectorFormats));
 }
 
 std::unique_ptr<VectorFile> open_vector_file(const std::filesystem::path& path, VectorFormat format,

@@ -14,6 +14,7 @@ the prompt "query", with `pool_from` [B] if poolings leave it out). Results, flo
     pooler         [B, D]   logits, probabilities [B, labels]   sentence [B, D']   token_logits [T, labels]
     span_logits    [T, 2]   choice_logits  [B, 1]
     chosen_logits  [C, vocabulary]   of the tokens `chosen` [C]: the masks of "", the first and last tokens of "texts."
+    term_weights   [B, vocabulary]   of a SparseEncoder
 Every result is computed on the folder as saved, each text alone, in float32, and then checked: a padded batch gives
 the same within BATCH_TOLERANCE, float64 arithmetic within FLOAT64_TOLERANCE (relative to the largest value).
 """
@@ -29,9 +30,10 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+from sentence_transformers.sparse_encoder.modules import SpladePooling
 from transformers import (AutoConfig, AutoModel, AutoModelForSequenceClassification,
                           AutoModelForMaskedLM, AutoModelForMultipleChoice, AutoModelForQuestionAnswering,
                           AutoModelForTokenClassification, AutoTokenizer)
@@ -733,6 +735,78 @@ def sentence(modes, kind="bert", dense=(), normalize=False, prompts=None, includ
     return make
 
 
+def splade(kind, pooling, activation, newest=True, **options):
+    """A SparseEncoder of a masked language model, in the layout of sentence-transformers 5.4 or of 5.0."""
+    def make(name, seed):
+        folder = new_folder(name)
+        model = make_model(folder, kind, seed, AutoModelForMaskedLM, **options)
+        model.save_pretrained(folder)
+        modules = [Transformer(str(folder), transformer_task="fill-mask", max_seq_length=24),
+                   SpladePooling(pooling, activation, model.config.vocab_size)]
+        sparse = SparseEncoder(modules=modules, device="cpu", prompts=PROMPTS)
+        shutil.rmtree(folder)
+        sparse.save_pretrained(str(folder), create_model_card=False)
+        if not newest:
+            rewrite_splade(folder)
+        golden_of_splade(folder, seed)
+    return make
+
+
+def rewrite_splade(folder):
+    """As naver/splade-v3 is published."""
+    path = folder / "modules.json"
+    modules = json.loads(path.read_text())
+    for module, kind in zip(modules, ("MLMTransformer", "SpladePooling"), strict=True):
+        module["type"] = "sentence_transformers.sparse_encoder.models." + kind
+    path.write_text(json.dumps(modules, indent=2))
+    path = folder / "1_SpladePooling" / "config.json"
+    pooling = json.loads(path.read_text())
+    pooling["word_embedding_dimension"] = pooling.pop("embedding_dimension")
+    path.write_text(json.dumps(pooling, indent=2))
+    (folder / "sentence_bert_config.json").write_text(
+        json.dumps({"max_seq_length": 24, "do_lower_case": False}, indent=4))
+
+
+def golden_of_splade(folder, seed):
+    golden = Golden(folder)
+    sparse, exact = (SparseEncoder(str(folder), device="cpu") for _ in range(2))
+    exact.double()
+    tokenizer = sparse.tokenizer
+
+    def results(encoder, texts, batches, layers):
+        parts = []
+        for batch in batches:
+            with torch.no_grad():
+                parts.append(encoder(inputs_of(encoder[0].auto_model.config, texts, batch))["sentence_embedding"])
+        found = {"term_weights": torch.cat(parts)}
+        if layers:
+            model = encoder[0].auto_model
+            model.chosen = lambda ids: []
+            found |= {n: v for n, v in run(model, texts, batches).items() if n.startswith("layers.")}
+        return found
+
+    def add(prefix, texts, layers=False):
+        golden.group(prefix, texts)
+        alone, together = alone_and_together(texts)
+        golden.results(prefix, results(sparse, texts, alone, layers), results(sparse, texts, together, layers),
+                       results(exact, texts, alone, layers))
+
+    add("", random_texts(seed, sparse[0].auto_model.config, SHORT, False), layers=True)
+    tokenizer.model_max_length = sparse.max_seq_length
+    for prefix, prompt in (("texts.", ""), ("query.", sparse.prompts["query"])):
+        add(prefix, [tokenized(tokenizer, prompt + t) for t in tiny_tokenizers.TEXTS])
+        encoded = sparse.encode(tiny_tokenizers.TEXTS, prompt=prompt, show_progress_bar=False,
+                                convert_to_sparse_tensor=False)
+        ours = golden.tensors[prefix + "term_weights"]
+        assert (encoded - ours).abs().max() <= 2e-6 * encoded.abs().max(), folder
+    # what a user reads: the largest weights of each text, by falling weight
+    encoded = sparse.encode(tiny_tokenizers.TEXTS, prompt="", max_active_dims=8, show_progress_bar=False)
+    (folder / "terms.json").write_text(json.dumps(
+        [[[token, round(weight, 7)] for token, weight in row] for row in sparse.decode(encoded)],
+        ensure_ascii=False) + "\n")
+    golden.write()
+
+
 def rewrite_classic(folder, width, modes, include_prompt):
     path = folder / "modules.json"
     modules = json.loads(path.read_text())
@@ -935,6 +1009,8 @@ FOLDERS = {
                           sliding_window=30),
     "st_t5": sentence(("mean",), kind="t5", dense=(24,), normalize=True),
     "st_jina": sentence(("mean",), kind="jina_bert", publish=jina_bert.publish),
+    "splade": splade("bert", "max", "relu"),
+    "splade_distil": splade("distilbert", "sum", "log1p_relu", newest=False, n_layers=1),
     "st_prompts": sentence(("mean",), prompts=PROMPTS, include_prompt=False),
 }
 # Families that transformers has since version 5.

@@ -46,6 +46,9 @@ struct EncoderOptions {
   Activations activations = Activations::automatic;
   int threads = 0;         // of tokenizer and cpu engine, which share them; 0: all cores
   int64_t max_length = 0;  // most tokens of a text, special tokens included; 0: the model's limit
+  // "max" or "sum": how embed_sparse() pools the logits of a masked language model whose folder states no
+  // SpladePooling (modules.json); empty: such a model has no sparse vectors. SPLADE v2 and later pool by max.
+  std::string splade_pooling;
   bool embeds = true;  // whether embed() will be called; if not, a pooling that is assumed gives no warning
   // Runs a model whose layers have tensors that its architecture does not have. They are ignored, with a warning.
   bool allow_unknown = false;
@@ -55,10 +58,12 @@ struct EncoderOptions {
 struct ModelInfo {
   std::string model_type;
   int64_t layers = 0, hidden_size = 0, vocab_size = 0;
-  int64_t max_tokens = 0;      // a text longer than this is truncated
-  int64_t dimension = 0;       // of embed()'s vectors, unless EmbedOptions has another
-  std::string problem_type;    // of the classifier: "single_label_classification", ...; empty without one
-  std::string score_function;  // of logits to scores: "softmax", "sigmoid", "identity", "tanh", "relu"
+  int64_t max_tokens = 0;         // a text longer than this is truncated
+  int64_t dimension = 0;          // of embed()'s vectors, unless EmbedOptions has another
+  std::string splade_pooling;     // of embed_sparse(): "max" or "sum"; empty if it has no result
+  bool late_interaction = false;  // whether embed_tokens() has a result, and relevance() is its MaxSim
+  std::string problem_type;       // of the classifier: "single_label_classification", ...; empty without one
+  std::string score_function;     // of logits to scores: "softmax", "sigmoid", "identity", "tanh", "relu"
   std::vector<std::string> labels;        // of the classifier, by index; empty without one
   std::vector<std::string> token_labels;  // of the token classifier, by index; empty without one
   std::string mask_token;  // for fill_mask(), as texts write it; empty without the head or such a token
@@ -77,6 +82,49 @@ struct Vectors {
 
   std::span<const float> row(int64_t i) const { return std::span(values).subspan(i * columns, columns); }
 };
+
+// Sparse vectors, in compressed rows (CSR). Columns are the tokens of the vocabulary.
+struct SparseVectors {
+  int64_t rows = 0;     // one a text
+  int64_t columns = 0;  // vocabulary
+  std::vector<int64_t> offsets{
+      0};                        // [rows + 1]; row i is [offsets[i], offsets[i + 1]) of the two that follow
+  std::vector<int32_t> indices;  // of columns: token ids, ascending in each row
+  std::vector<float> values;     // weights, all above 0
+
+  std::span<const int32_t> row_indices(int64_t i) const { return part(indices, i); }
+  std::span<const float> row_values(int64_t i) const { return part(values, i); }
+
+ private:
+  template <class T>
+  std::span<const T> part(const std::vector<T>& all, int64_t i) const {
+    const auto first = static_cast<size_t>(offsets[static_cast<size_t>(i)]);
+    return std::span(all).subspan(first, static_cast<size_t>(offsets[static_cast<size_t>(i) + 1]) - first);
+  }
+};
+
+// The sum of the products of the weights that row `i` of `a` and row `j` of `b` both have.
+float dot(const SparseVectors& a, int64_t i, const SparseVectors& b, int64_t j);
+
+// Vectors of tokens. Those of text i are rows [offsets[i], offsets[i + 1]).
+struct TokenVectors {
+  int64_t columns = 0;
+  std::vector<int64_t> offsets{0};  // [texts + 1]
+  std::vector<int32_t> ids;         // [rows], of tokens; Encoder::token() has their names
+  std::vector<float> values;        // [rows, columns], row-major; rows have length 1
+
+  int64_t texts() const { return static_cast<int64_t>(offsets.size()) - 1; }
+  // All values of a text.
+  std::span<const float> text(int64_t i) const {
+    const auto first = static_cast<size_t>(offsets[static_cast<size_t>(i)] * columns),
+               past = static_cast<size_t>(offsets[static_cast<size_t>(i) + 1] * columns);
+    return std::span(values).subspan(first, past - first);
+  }
+};
+
+// MaxSim (Khattab and Zaharia, arXiv:2004.12832): the sum, over the tokens of query i, of the largest dot product with a
+// token of document j. 0 for a document without tokens.
+float max_sim(const TokenVectors& queries, int64_t i, const TokenVectors& documents, int64_t j);
 
 // Cosine of the angle between two vectors of equal length; 0 if either is all zero.
 float cosine(std::span<const float> a, std::span<const float> b);
@@ -116,6 +164,26 @@ struct EmbedOptions {
   size_t first_text = 0;
   Progress progress;             // in texts
   CallReport* report = nullptr;  // filled by the call
+};
+
+// At most one of `prompt_name`, `prompt` and `task` is given, as in EmbedOptions.
+struct SparseOptions {
+  std::string prompt_name;
+  std::optional<std::string> prompt;
+  EmbedTask task = EmbedTask::any;
+  // The largest weights of each text, sentence-transformers' max_active_dims; of equal ones those of the lowest ids.
+  // 0: all.
+  int64_t top_k = 0;
+  size_t first_text = 0;         // as in EmbedOptions
+  Progress progress;             // in texts
+  CallReport* report = nullptr;  // filled by the call
+};
+
+struct TokenVectorOptions {
+  EmbedTask task = EmbedTask::document;  // `any` counts as document
+  size_t first_text = 0;                 // as in EmbedOptions
+  Progress progress;                     // in texts
+  CallReport* report = nullptr;          // filled by the call
 };
 
 struct ClassifyOptions {
@@ -294,6 +362,21 @@ class Encoder {
     return embed(std::span<const std::string>(texts.begin(), texts.size()));
   }
 
+  // The weights of each text's terms, by SPLADE: log(1 + max(x, 0)) of the logits x that a masked language model gives
+  // for each token of the text, of which the largest is taken, or the sum (Formal et al., arXiv:2107.05720 and
+  // 2109.10086). As sentence-transformers' SparseEncoder, special tokens included. Needs the head of a masked language
+  // model, and a SpladePooling in modules.json or EncoderOptions::splade_pooling, else unsupported. Errors: as embed();
+  // usage (top_k below 0).
+  SparseVectors embed_sparse(std::span<const std::string> texts, const SparseOptions& options = {}) const;
+
+  // The vectors of each text's tokens by a late interaction model (ColBERT), as PyLate's encode() gives them: projected,
+  // of length 1. A text gets the folder's mark of a query or document. A query is made longer with mask tokens, if the
+  // folder says so; a document has no vectors for the words that the folder leaves out (punctuation). Needs a folder of
+  // PyLate or Stanford's ColBERT, else unsupported. Errors: as embed(); format (the mark is no token); unsupported (a query
+  // is made so long that local attention does not reach its beginning, or positions are relative to what it does not
+  // read: DeBERTa).
+  TokenVectors embed_tokens(std::span<const std::string> texts, const TokenVectorOptions& options = {}) const;
+
   // Needs a classification head, else unsupported. Other errors as embed(). A CrossEncoder's default prompt
   // goes before each text.
   std::vector<Prediction> classify(std::span<const TextInput> texts,
@@ -305,7 +388,8 @@ class Encoder {
   // A language model (Qwen3ForCausalLM) scores a pair by its answer: the logit is that of "yes" less that of "no" after
   // the pair's last token, the sigmoid of it the probability of "yes" among the two. Its chat template makes one text of
   // a pair; the end of a text that is too long is cut off, but not the template's. Warns if no file says that the model
-  // is a reranker, or what its template is. Errors: usage (an instruction for a model that takes none).
+  // is a reranker, or what its template is. Errors: usage (an instruction for a model that takes none). A late
+  // interaction model gives max_sim() of the pair, also if RerankOptions::raw is set.
   std::vector<float> relevance(std::span<const TextInput> pairs, const RerankOptions& options = {}) const;
 
   // The documents by falling relevance to `query`, as CrossEncoder.rank(); equal scores keep their order.
@@ -350,6 +434,7 @@ class Encoder {
                                  const ClassifyOptions& options = {}) const;
 
   Tokens tokenize(const TextInput& text) const;
+  std::string token(int32_t id) const;  // as in the vocabulary; empty for an id without a token
 
  private:
   struct Impl;

@@ -359,6 +359,11 @@ CalibrationOps::Tensor CalibrationOps::pool(const Tensor& x, PoolingKind, const 
   return x;
 }
 
+CalibrationOps::Tensor CalibrationOps::term_weights(const Tensor& x, const Linear& l, TermWeighting,
+                                                    const Batch&) {
+  return linear(x, l);
+}
+
 CalibrationOps::Tensor CalibrationOps::concatenate(const std::vector<Tensor>& xs) {
   for (const Tensor& x : xs)
     if (!x->lookups.empty()) fitter_.tables(x->lookups, nullptr);

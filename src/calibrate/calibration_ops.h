@@ -105,6 +105,8 @@ class CalibrationOps {
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
   Tensor columns(const Tensor& x, int64_t first, int64_t count);
   Tensor weighted_rows(const Tensor& x, const Embedding& table);
+  // The products: the linear is fitted to all tokens.
+  Tensor term_weights(const Tensor& x, const Linear& l, TermWeighting weighting, const Batch& batch);
   Tensor concatenate(const std::vector<Tensor>& parts);
   Tensor normalize(const Tensor& x);
   Matrix to_host(const Tensor& x);  // of the changed model

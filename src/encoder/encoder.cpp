@@ -11,9 +11,11 @@
 #include "base/wording.h"
 #include "encoder/embed_settings.h"
 #include "encoder/fill_mask.h"
+#include "encoder/late.h"
 #include "encoder/multiple_choice.h"
 #include "encoder/question_answering.h"
 #include "encoder/ranking.h"
+#include "encoder/sparse.h"
 #include "encoder/tagging.h"
 #include "encoder/text_runner.h"
 #include "mlx_encoder/error.h"
@@ -63,6 +65,9 @@ struct Encoder::Impl {
             .vocab_size = model.vocab_size(),
             .max_tokens = runner.texts().max_tokens(),
             .dimension = vector_form({}, sentence, model.plan.columns(Output::sentence)).columns,
+            .splade_pooling =
+                model.has(Output::term_weights) ? mlxe::name(sentence.splade->weighting.pooling) : "",
+            .late_interaction = is_late(runner),
             .problem_type = model.has(Output::text_logits) ? name(model.problem_type) : "",
             .score_function = model.has(Output::text_logits) ? mlxe::name(runner.score_function()) : "",
             .labels = model.labels,
@@ -163,6 +168,13 @@ Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& o
   TextRunner::Job job;
   job.wanted = {Output::sentence};
   const SentenceModules& sentence = impl_->runner.sentence();
+  if (sentence.splade || sentence.late)
+    impl_->runner.tell(
+        options.report,
+        fmt::format(
+            "{}: is made for {}; the mean of its token vectors was taken, as sentence-transformers does",
+            impl_->runner.checkpoint().folder().string(),
+            sentence.splade ? "sparse vectors (embed-sparse)" : "token vectors (embed-tokens)"));
   const VectorForm form =
       vector_form(options, sentence, impl_->runner.model().plan.columns(Output::sentence));
   job.rules.prompt = impl_->runner.texts().prompt(prompt_text(
@@ -178,6 +190,15 @@ Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& o
               std::span(vectors.values).subspan(r.text * static_cast<size_t>(form.columns)));
   });
   return vectors;
+}
+
+SparseVectors Encoder::embed_sparse(std::span<const std::string> texts, const SparseOptions& options) const {
+  return sparse_vectors(impl_->runner, texts, options);
+}
+
+TokenVectors Encoder::embed_tokens(std::span<const std::string> texts,
+                                   const TokenVectorOptions& options) const {
+  return token_vectors(impl_->runner, texts, options);
 }
 
 std::vector<Prediction> Encoder::classify(std::span<const TextInput> texts,
@@ -199,6 +220,7 @@ std::vector<Prediction> Encoder::classify(std::span<const TextInput> texts,
 }
 
 std::vector<float> Encoder::relevance(std::span<const TextInput> pairs, const RerankOptions& options) const {
+  if (is_late(impl_->runner)) return late_relevance(impl_->runner, pairs, options);
   const std::vector<std::string>& labels = impl_->info.labels;
   if (labels.size() > 1)
     throw Error(
@@ -318,6 +340,10 @@ Tokens Encoder::tokenize(const TextInput& text) const {
                 .dropped_more = e.dropped_more};
   for (int32_t id : e.ids) tokens.tokens.push_back(texts.tokenizer().token(id));
   return tokens;
+}
+
+std::string Encoder::token(int32_t id) const {
+  return impl_->runner.texts().tokenizer().find_token(id).value_or("");
 }
 
 }  // namespace mlxe

@@ -81,6 +81,14 @@ void check_finite(const StoredWeight& weight, const std::filesystem::path& folde
                           folder.string(), weight.name, at / columns, at % columns, *bad));
 }
 
+std::vector<const DenseSpec*> dense_modules(const SentenceModules& sentence) {
+  std::vector<const DenseSpec*> all;
+  for (const SentenceModuleSpec& module : sentence.modules)
+    if (const auto* dense = std::get_if<DenseSpec>(&module)) all.push_back(dense);
+  for (const DenseSpec& dense : sentence.late_modules) all.push_back(&dense);
+  return all;
+}
+
 // The file, relative to the model's folder.
 std::string relative(const LoadedModel& loaded, const std::filesystem::path& file) {
   return file.lexically_relative(loaded.checkpoint.folder()).lexically_normal().generic_string();
@@ -89,16 +97,15 @@ std::string relative(const LoadedModel& loaded, const std::filesystem::path& fil
 }  // namespace
 
 void check_dense(const SentenceModules& sentence, const std::filesystem::path& folder) {
-  for (const SentenceModuleSpec& module : sentence.modules)
-    if (const auto* dense = std::get_if<DenseSpec>(&module)) {
-      check_finite(dense->weight, folder);
-      for (const auto* optional : {&dense->bias, &dense->residual})
-        if (*optional) check_finite(**optional, folder);
-    }
+  for (const DenseSpec* dense : dense_modules(sentence)) {
+    check_finite(dense->weight, folder);
+    for (const auto* optional : {&dense->bias, &dense->residual})
+      if (*optional) check_finite(**optional, folder);
+  }
 }
 
 LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn, ExpectVectors expect,
-                       UnknownTensors unknown) {
+                       UnknownTensors unknown, std::optional<TermPooling> splade) {
   if (warn)
     for (const std::string& change : changes_since_conversion(folder, FileCheck::size)) warn(change);
   Checkpoint checkpoint = Checkpoint::open(folder, warn);
@@ -110,6 +117,13 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
       read_sentence_modules(folder, warn, model.task_logits() && !assumed ? ExpectVectors::no : expect);
   check_dense(sentence, folder);
   PlanBuilder builder(std::move(model.plan));
+  if (warn && sentence.splade && splade && sentence.splade->weighting.pooling != *splade)
+    warn(fmt::format("{}: pools sparse vectors by {}, as modules.json says, and not by {}, as was asked for",
+                     folder.string(), name(sentence.splade->weighting.pooling), name(*splade)));
+  if (!sentence.splade && splade)
+    sentence.splade = SpladeSpec{.weighting = {.pooling = *splade}, .dimension = {}};
+  if (sentence.splade && model.masked_head) add_splade(builder, *model.masked_head, *sentence.splade);
+  if (!sentence.late_modules.empty()) add_token_vectors(builder, sentence.late_modules);
   add_sentence_pipeline(builder, sentence.modules);
   model.plan = builder.finish();
   const int64_t columns = model.plan.columns(Output::sentence);
@@ -140,12 +154,11 @@ std::vector<std::string> files_read(const LoadedModel& loaded) {
 StoredWeight stored_weight(const Checkpoint& checkpoint, const SentenceModules& sentence,
                            const Parameter& parameter) {
   if (parameter.file == ParameterFile::checkpoint) return checkpoint.stored(parameter.name);
-  for (const SentenceModuleSpec& module : sentence.modules)
-    if (const auto* dense = std::get_if<DenseSpec>(&module))
-      for (const auto& [ending, weight] :
-           {std::pair("linear.weight", std::optional(dense->weight)), std::pair("linear.bias", dense->bias),
-            std::pair("residual.weight", dense->residual)})
-        if (weight && parameter.name == dense->folder + "/" + ending) return *weight;
+  for (const DenseSpec* dense : dense_modules(sentence))
+    for (const auto& [ending, weight] :
+         {std::pair("linear.weight", std::optional(dense->weight)), std::pair("linear.bias", dense->bias),
+          std::pair("residual.weight", dense->residual)})
+      if (weight && parameter.name == dense->folder + "/" + ending) return *weight;
   throw Error(ErrorCode::internal, parameter.name + " is no weight of a sentence-transformers module");
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,10 +27,12 @@ struct LoadedModel {
 // that every tensor of the model exists in the shape that config.json implies. Warns of everything it
 // ignores or assumes, and of each file whose size differs from that in mlx_encoder.json.
 // Errors: not_found, io, format (all missing or misshapen tensors in one message), unsupported, numeric
-// (check_dense). `expect`: a folder with the head of a task is read with ExpectVectors::no in any case.
+// (check_dense). `expect`: a folder with the head of a task is read with ExpectVectors::no in any case. `splade`: of a masked
+// language model whose folder states no SpladePooling; another folder's counts.
 LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
                        ExpectVectors expect = ExpectVectors::yes,
-                       UnknownTensors unknown = UnknownTensors::refuse);
+                       UnknownTensors unknown = UnknownTensors::refuse,
+                       std::optional<TermPooling> splade = {});
 
 // Files that a tokenizer of the model may be read from, relative to the folder, whether they exist or not.
 std::vector<std::string> tokenizer_files(const LoadedModel& loaded);

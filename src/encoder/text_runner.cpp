@@ -18,6 +18,13 @@ std::unique_ptr<Engine> make_engine(const EncoderOptions& options, std::shared_p
   return mlx ? make_mlx_engine(engine) : make_cpu_engine(engine, std::move(pool));
 }
 
+std::optional<TermPooling> parse_splade(const std::string& spelling) {
+  if (spelling.empty()) return std::nullopt;
+  if (spelling == "max") return TermPooling::max;
+  if (spelling == "sum") return TermPooling::sum;
+  throw Error(ErrorCode::usage, "pooling: \"" + spelling + "\" is unknown; use max or sum");
+}
+
 // Includes tokenizer files that existed before loading: one that disappears changes the tokenizer.
 std::vector<std::string> files_read(const LoadedModel& loaded, const FolderStamp& before) {
   std::vector<std::string> files = files_read(loaded);
@@ -88,7 +95,8 @@ TextRunner::TextRunner(const std::filesystem::path& folder, const EncoderOptions
 TextRunner::TextRunner(const FolderStamp& before, const std::filesystem::path& folder,
                        const EncoderOptions& options, std::shared_ptr<ThreadPool> pool)
     : loaded_(load_model(folder, options.warning, options.embeds ? ExpectVectors::yes : ExpectVectors::no,
-                         options.allow_unknown ? UnknownTensors::accept : UnknownTensors::refuse)),
+                         options.allow_unknown ? UnknownTensors::accept : UnknownTensors::refuse,
+                         parse_splade(options.splade_pooling))),
       texts_(Tokenizer::load(folder, options.warning), loaded_, options.max_length, options.warning),
       pool_(pool ? std::move(pool) : std::make_shared<ThreadPool>(options.threads)),
       engine_(make_engine(options, pool_)),
@@ -102,7 +110,7 @@ TextRunner::TextRunner(const FolderStamp& before, const std::filesystem::path& f
 void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Take& take) const {
   const auto text_of = [&](size_t input) { return job.text_of ? job.text_of(input) : input; };
   const auto number = [&](size_t input) { return job.first_text + text_of(input) + 1; };
-  TruncationNotes truncations(texts_.max_tokens(), job.report, warning_);
+  TruncationNotes truncations(texts_.max_tokens(job.rules), job.report, warning_);
   for (size_t begin = 0; begin < texts.size(); begin += kResultBatches.window) {
     std::vector<EncodeInput> inputs;
     for (const TextInput& text : texts.subspan(begin, std::min(kResultBatches.window, texts.size() - begin)))
@@ -123,7 +131,8 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
       RunRequest request{.wanted = job.wanted};
       for (const size_t i : batch) {
         request.numbers.push_back(number(begin + all.text[i]));
-        request.batch.append(all.windows[i].ids, all.windows[i].type_ids, job.rules.prompt.pool_from);
+        request.batch.append(all.windows[i].ids, all.windows[i].type_ids, job.rules.prompt.pool_from,
+                             job.reads_expansion ? 0 : all.windows[i].expansion);
       }
       if (job.rules.chosen) request.batch.choose(*job.rules.chosen);
       engine_->run(loaded_.model, request, result);

@@ -46,6 +46,7 @@ class TextRunner {
     size_t first_text = 0;  // index of the first text, for the numbers of texts in messages
     // The text of the user that an input was made of, for inputs that are several to a text. Ascending.
     std::function<size_t(size_t input)> text_of = {};
+    bool reads_expansion = true;  // whether attention reads the tokens that make a query longer
     int64_t batch_tokens = kResultBatches.tokens;  // most tokens of a batch, or one longer text
     Progress progress = {};                        // in texts
     CallReport* report = nullptr;                  // see EmbedOptions

@@ -40,6 +40,18 @@ void require_chosen(const Encoding& encoding, int32_t id, const std::string& tok
     throw Error(ErrorCode::format, fmt::format("found no {0}; write {0} in the place of a word", token));
 }
 
+void insert_special(Encoding& e, size_t at, int32_t id) {
+  const auto insert = [&](auto& values, auto value) {
+    values.insert(values.begin() + static_cast<ptrdiff_t>(at), value);
+  };
+  insert(e.ids, id);
+  insert(e.type_ids, 0);
+  insert(e.offsets, TextRange{});
+  insert(e.code_point_offsets, TextRange{});
+  insert(e.sequence, int8_t{-1});
+  insert(e.word_ids, -1);
+}
+
 }  // namespace
 
 int64_t token_limit(const LoadedModel& loaded, int64_t model_max_length, const Warning& warn) {
@@ -62,11 +74,14 @@ TextTokenizer::TextTokenizer(Tokenizer tokenizer, const LoadedModel& model, int6
     : tokenizer_(std::move(tokenizer)),
       pairs_(PairTemplate::find(model, tokenizer_)),
       max_tokens_(token_limit(model, tokenizer_.model_max_length(), warn)),
+      most_positions_(model.model.max_tokens()),
       pools_prompt_(model.model.plan.pools_prompt),
       embedding_prompt_(mlxe::default_prompt(model.sentence, PromptUse::embedding)),
       classification_prompt_(mlxe::default_prompt(model.sentence, PromptUse::classification)) {
   if (model.sentence.do_lower_case) tokenizer_.lower_case_first();
-  if (max_length > 0) max_tokens_ = std::min(max_tokens_, max_length);
+  if (max_length == 0) return;
+  max_tokens_ = std::min(max_tokens_, max_length);
+  most_positions_ = std::min(most_positions_, max_length);
 }
 
 Prompt TextTokenizer::prompt(std::string text) const {
@@ -99,6 +114,11 @@ Encoding TextTokenizer::encode_pair(const EncodeInput& pair, const std::string& 
   return e;
 }
 
+int64_t TextTokenizer::max_tokens(const TextRules& rules) const noexcept {
+  if (rules.late) return std::min(rules.late->length, most_positions_);
+  return rules.max_tokens > 0 ? std::min(rules.max_tokens, max_tokens_) : max_tokens_;
+}
+
 Encoding TextTokenizer::encode(const EncodeInput& text, const TextRules& rules) const {
   return std::move(encode_windows(text, rules).front());
 }
@@ -112,12 +132,18 @@ std::vector<Encoding> TextTokenizer::encode_windows(const EncodeInput& text, con
     prompted.append(rules.prompt.text).append(text.text);
     first = prompted;
   }
-  const int64_t limit = rules.max_tokens > 0 ? std::min(rules.max_tokens, max_tokens_) : max_tokens_;
+  const int64_t limit = max_tokens(rules);
+  const bool marks = rules.late && rules.late->mark;
   std::vector<Encoding> windows = tokenizer_.encode_windows(
-      first, text.pair, {.max_length = limit, .truncation = rules.truncation, .stride = rules.stride});
-  for (const Encoding& e : windows) {
+      first, text.pair,
+      {.max_length = marks ? limit - 1 : limit, .truncation = rules.truncation, .stride = rules.stride});
+  for (Encoding& e : windows) {
     if (rules.chosen) require_chosen(e, *rules.chosen, tokenizer_.token(*rules.chosen), first, limit);
     if (rules.without_tokens == WithoutTokens::refuse) require_tokens(e, rules.prompt.pool_from);
+    if (marks && !e.ids.empty()) insert_special(e, 1, *rules.late->mark);
+    if (rules.late && rules.late->expansion && !e.ids.empty())
+      for (; std::ssize(e.ids) < limit; ++e.expansion)
+        insert_special(e, e.ids.size(), *rules.late->expansion);
   }
   return windows;
 }

@@ -26,6 +26,13 @@ struct Prompt {
 
 enum class WithoutTokens { refuse, accept };
 
+// How a text of a late interaction model becomes tokens: at most `length`, the mark after the first one, and then
+// `expansion` up to the length.
+struct LateTokens {
+  int64_t length = 0;
+  std::optional<int32_t> mark, expansion;
+};
+
 // How the texts of a job become tokens.
 struct TextRules {
   Prompt prompt;
@@ -37,6 +44,7 @@ struct TextRules {
   int64_t max_tokens = 0;  // most tokens of a text or window; 0: the model's limit
   // A longer text runs as several windows, neighbours of which share this many tokens (Tokenizer::encode_windows).
   std::optional<int64_t> stride = {};
+  std::optional<LateTokens> late = {};
 };
 
 // The windows of several texts, text by text: text[i] is the text of windows[i].
@@ -61,6 +69,8 @@ class TextTokenizer {
 
   const Tokenizer& tokenizer() const noexcept { return tokenizer_; }
   int64_t max_tokens() const noexcept { return max_tokens_; }
+  // Most tokens of a text by these rules. Those of late interaction replace the limit of sentence-transformers.
+  int64_t max_tokens(const TextRules& rules) const noexcept;
 
   // How a pair becomes one text. None: it is two texts for the tokenizer.
   const std::optional<PairTemplate>& pair_template() const noexcept { return pairs_; }
@@ -91,6 +101,7 @@ class TextTokenizer {
   Tokenizer tokenizer_;
   std::optional<PairTemplate> pairs_;
   int64_t max_tokens_;
+  int64_t most_positions_;  // of the model, or EncoderOptions::max_length
   bool pools_prompt_;
   std::string embedding_prompt_, classification_prompt_;
 };

@@ -182,8 +182,8 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
   loop(batch.texts() * units, [&](int64_t unit, int slot) {
     const int64_t text = unit / units, first = unit % units * together;
     const int64_t last = std::min(first + together, kv_heads);
-    const int64_t row = batch.offsets[static_cast<size_t>(text)], tokens = batch.length(text);
-    const int64_t first_query = one_query ? text : row, queries = one_query ? 1 : tokens;
+    const int64_t row = batch.offsets[static_cast<size_t>(text)], tokens = batch.key_count(text);
+    const int64_t first_query = one_query ? text : row, queries = one_query ? 1 : batch.length(text);
     for (int64_t head = first; head < last; ++head)
       attend(qkv,
              {.first_query = first_query,

@@ -19,7 +19,7 @@ void append(Batch& to, const Batch& from) {
     const auto first = static_cast<size_t>(from.offsets[static_cast<size_t>(b)]);
     const auto length = static_cast<size_t>(from.length(b));
     to.append(std::span(from.ids).subspan(first, length), std::span(from.token_types).subspan(first, length),
-              from.pool_from[static_cast<size_t>(b)]);
+              from.pool_from[static_cast<size_t>(b)], from.length(b) - from.key_count(b));
   }
 }
 

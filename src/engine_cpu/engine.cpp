@@ -67,6 +67,7 @@ Batch part_of(const Batch& batch, const Chunk& c) {
   part.ids.assign(batch.ids.begin() + start, batch.ids.begin() + end);
   part.token_types.assign(batch.token_types.begin() + start, batch.token_types.begin() + end);
   part.pool_from.assign(batch.pool_from.begin() + c.first, batch.pool_from.begin() + c.last);
+  if (!batch.keys.empty()) part.keys.assign(batch.keys.begin() + c.first, batch.keys.begin() + c.last);
   part.offsets.assign(batch.offsets.begin() + c.first, batch.offsets.begin() + c.last + 1);
   for (int32_t& o : part.offsets) o -= start;
   for (const int32_t token : batch.chosen)

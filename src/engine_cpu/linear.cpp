@@ -50,24 +50,36 @@ ActivationKernel kernel_of(const Kernels& kernels, Activation activation) {
   return nullptr;
 }
 
+int64_t CpuOps::float_block_floats() const {
+  return 2 * kSlice * kernels_.panel;
+}
+
+void CpuOps::float_block(const Tensor& x, const Weight& w, int64_t first_weight_row, const float* bias,
+                         const Block& block, float* out, int64_t stride, float* memory) {
+  const auto [first_row, rows, first_column, columns] = block;
+  const int64_t in = x.columns(), panel = kernels_.panel;
+  float* tile = memory;
+  float* decoded = tile + kSlice * panel;
+  for (int64_t k = 0; k < in; k += kSlice) {
+    const int64_t slice = std::min(kSlice, in - k);
+    make_tile(kernels_, w, first_weight_row + first_column, columns, k, slice, decoded, tile);
+    const float* from = k > 0 ? out : bias != nullptr ? bias + first_column : kZeroRow;
+    kernels_.matmul(x.row(first_row) + k, x.stride(), rows, tile, panel, slice, from, k > 0 ? stride : 0, out,
+                    stride, columns);
+  }
+}
+
 void CpuOps::float_linear(const Tensor& x, const Weight& w, int64_t first_weight_row, const float* bias,
                           ActivationKernel activation, const Tensor& y) {
-  const int64_t in = x.columns(), out_columns = y.columns();
+  const int64_t out_columns = y.columns();
   const int64_t panel = kernels_.panel, panels = (out_columns + panel - 1) / panel;
   const int64_t blocks = (x.rows() + kRowBlock - 1) / kRowBlock;
   loop(blocks * panels, [&](int64_t unit, int slot) {
     const int64_t first_row = unit / panels * kRowBlock, rows = std::min(kRowBlock, x.rows() - first_row);
     const int64_t first_column = unit % panels * panel, columns = std::min(panel, out_columns - first_column);
-    float* tile = scratch(slot, 2 * kSlice * panel);
-    float* decoded = tile + kSlice * panel;
     float* out = y.row(first_row) + first_column;
-    for (int64_t k = 0; k < in; k += kSlice) {
-      const int64_t slice = std::min(kSlice, in - k);
-      make_tile(kernels_, w, first_weight_row + first_column, columns, k, slice, decoded, tile);
-      const float* from = k > 0 ? out : bias != nullptr ? bias + first_column : kZeroRow;
-      kernels_.matmul(x.row(first_row) + k, x.stride(), rows, tile, panel, slice, from,
-                      k > 0 ? y.stride() : 0, out, y.stride(), columns);
-    }
+    float_block(x, w, first_weight_row, bias, {first_row, rows, first_column, columns}, out, y.stride(),
+                scratch(slot, float_block_floats()));
     if (activation != nullptr) activation(out, y.stride(), rows, columns);
   });
 }

@@ -54,6 +54,7 @@ class CpuOps {
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch);
   Tensor columns(const Tensor& x, int64_t first, int64_t count);
   Tensor weighted_rows(const Tensor& x, const Embedding& table);
+  Tensor term_weights(const Tensor& x, const Linear& l, TermWeighting weighting, const Batch& batch);
   Tensor concatenate(const std::vector<Tensor>& parts);
   Tensor add(const Tensor& a, const Tensor& b);
   Tensor add_bias(const Tensor& x, const RowBias& bias);
@@ -63,17 +64,21 @@ class CpuOps {
   Matrix to_host(const Tensor& x) const;
 
  private:
-  Tensor linear(const Tensor& x, const Linear& l, Activation activation);
-  // Products of float32 activations with stored weights, whose rows begin at `first_weight_row`.
-  void float_linear(const Tensor& x, const Weight& w, int64_t first_weight_row, const float* bias,
-                    ActivationKernel activation, const Tensor& y);
-  // Products of one input with several weights, all packed.
-  void packed_linears(const Tensor& x, std::span<const Linear> ls, ActivationKernel activation,
-                      std::span<const Tensor> ys);
   // Rows [first_row, first_row + rows) x columns [first_column, first_column + columns) of an output.
   struct Block {
     int64_t first_row, rows, first_column, columns;
   };
+  Tensor linear(const Tensor& x, const Linear& l, Activation activation);
+  // Products of float32 activations with stored weights, whose rows begin at `first_weight_row`.
+  void float_linear(const Tensor& x, const Weight& w, int64_t first_weight_row, const float* bias,
+                    ActivationKernel activation, const Tensor& y);
+  // Columns of such products, at most a panel, for a block of rows. `memory`: float_block_floats() floats.
+  void float_block(const Tensor& x, const Weight& w, int64_t first_weight_row, const float* bias,
+                   const Block& block, float* out, int64_t stride, float* memory);
+  int64_t float_block_floats() const;
+  // Products of one input with several weights, all packed.
+  void packed_linears(const Tensor& x, std::span<const Linear> ls, ActivationKernel activation,
+                      std::span<const Tensor> ys);
   // A linear whose weights are resolved and checked.
   struct PackedLinear {
     const PackedWeight* weight;
@@ -128,7 +133,8 @@ class CpuOps {
   // One head of keys and values of one text, and the `count` consecutive heads of queries that read it.
   struct Head {
     int64_t first_query, queries;  // rows of q and of the result
-    int64_t first_row, tokens;     // rows of k and v
+    int64_t first_row,
+        tokens;  // rows of k and v: of the text's tokens that are read, which are its first ones
     int64_t first_column, kv_column, size, count;
     const float* bias;                     // of distance 0, or null
     int64_t bias_stride;                   // to the next head's

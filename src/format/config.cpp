@@ -240,6 +240,13 @@ Config::KeyAccount Config::account() const {
   return keys;
 }
 
+bool is_stanford_colbert(const Config& config) {
+  const nlohmann::json& json = config.json();
+  const auto classes = json.find("architectures");
+  return classes != json.end() && classes->is_array() && !classes->empty() &&
+         classes->front() == "HF_ColBERT";
+}
+
 void Config::warn_unknown(const Warning& warn) const {
   if (!warn) return;
   for (const std::string& key : unknown_keys())

@@ -117,6 +117,9 @@ std::string Config::get(std::string_view key) const;
 template <>
 std::vector<std::string> Config::get(std::string_view key) const;
 
+// Whether the first of "architectures" is HF_ColBERT.
+bool is_stanford_colbert(const Config& config);
+
 // The tables behind reject_unsupported() and unknown_keys().
 struct RejectedKey {
   const char* key;

@@ -42,6 +42,11 @@ PoolingKind parse_pooling(const std::string& spelling, const std::string& where)
                   where, printable(spelling)));
 }
 
+// Since 5.4, and before.
+const char* dimension_key(const Config& config) {
+  return config.has("embedding_dimension") ? "embedding_dimension" : "word_embedding_dimension";
+}
+
 // "module_input_name", and "module_output_name", whose default is the same.
 Feature read_feature(const Config& config) {
   const auto input = config.get_or<std::string>("module_input_name", "sentence_embedding");
@@ -150,8 +155,7 @@ std::vector<PoolingKind> ModuleFileReader::pooling_kinds(const Config& config) c
 
 PoolingSpec ModuleFileReader::pooling(const std::string& path) {
   const Config config = required(path);
-  const char* dimension =
-      config.has("embedding_dimension") ? "embedding_dimension" : "word_embedding_dimension";
+  const char* dimension = dimension_key(config);
   PoolingSpec pooling{.kinds = pooling_kinds(config),
                       .include_prompt = config.get_or<bool>("include_prompt", true),
                       .dimension = config.positive(dimension),
@@ -209,6 +213,26 @@ ModuleFile<NormalizeSpec> ModuleFileReader::normalize(const std::string& path) {
   const Feature feature = read_feature(*config);
   refuse_unknown(*config);
   return {{}, feature};
+}
+
+SpladeSpec ModuleFileReader::splade(const std::string& path) {
+  const Config config = required(path);
+  const auto pooling = config.get_or<std::string>("pooling_strategy", "max"),
+             activation = config.get_or<std::string>("activation_function", "relu");
+  if (pooling != "max" && pooling != "sum")
+    throw_unsupported(fmt::format("{}: \"pooling_strategy\" is {}, expected max or sum", config.where(),
+                                  printable(pooling)));
+  if (activation != "relu" && activation != "log1p_relu")
+    throw_unsupported(fmt::format("{}: \"activation_function\" is {}, expected relu or log1p_relu",
+                                  config.where(), printable(activation)));
+  SpladeSpec splade{.weighting = {.pooling = pooling == "max" ? TermPooling::max : TermPooling::sum,
+                                  .twice = activation == "log1p_relu"},
+                    .dimension = {}};
+  if (const char* key = dimension_key(config); config.has(key)) splade.dimension = config.positive(key);
+  // Null means "not given". The size of the slices that are pooled at once does not change the weights.
+  config.harmless({"embedding_dimension", "word_embedding_dimension", "chunk_size", "embed_chunk_size"});
+  refuse_unknown(config);
+  return splade;
 }
 
 void ModuleFileReader::dropout(const std::string& path) {

@@ -1,4 +1,4 @@
-// The files of single sentence-transformers modules: N_Pooling, N_Dense, N_Normalize.
+// The files of single sentence-transformers modules: N_Pooling, N_Dense, N_Normalize, N_SpladePooling.
 #pragma once
 
 #include <filesystem>
@@ -38,6 +38,7 @@ class ModuleFileReader {
   PoolingSpec pooling(const std::string& path);
   ModuleFile<DenseSpec> dense(const std::string& path);
   ModuleFile<NormalizeSpec> normalize(const std::string& path);
+  SpladeSpec splade(const std::string& path);
   void dropout(const std::string& path);  // checks the file; dropout has no effect outside training
 
  private:

@@ -26,8 +26,8 @@ fs::path transformer_path(const fs::path& folder) {
   const nlohmann::json list = read_json(file);
   if (!list.is_array() || list.empty()) return {};  // read_sentence_modules reports the error
   const Config first(list[0], fmt::format("{}: module 0", file.string()));
-  const bool is_transformer = first.get<std::string>("type").ends_with(".Transformer");
-  if (!is_transformer) return {};
+  const auto type = first.get<std::string>("type");
+  if (!type.ends_with(".Transformer") && !type.ends_with(".MLMTransformer")) return {};
   fs::path path = fs::path(module_folder(first)).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // "0_Transformer/"
   return path == "." ? fs::path() : path;

@@ -64,6 +64,7 @@ class SafetensorsWriter {
   void write(std::string_view name, std::span<const std::byte> piece);
   // Flushes to the device and puts the file into place. Errors: internal (a tensor is incomplete), io.
   void finish();
+  bool is_standard_output() const noexcept { return file_->is_standard_output(); }
 
  private:
   bool complete() const;  // whether the current tensor has all its bytes

@@ -20,6 +20,7 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr const char *kSparseEncoder = "SparseEncoder", *kColbert = "ColBERT", *kMaxSim = "MaxSim";
 constexpr std::array kSimilarities{"cosine", "dot", "euclidean", "manhattan"};  // in the order of Similarity
 
 class SentenceReader {
@@ -33,10 +34,13 @@ class SentenceReader {
     read_library_config(saved);
     if (!saved) {
       say_text_config_is_not_read();
+      read_stanford();
       return assume_pooling("has no modules.json");
     }
     read_text_config();
     if (result_.cross_encoder) read_logit_score();
+    if (foreign_kind_ == kSparseEncoder) read_sparse_modules();
+    if (result_.late) read_late_modules();
     if (foreign_kind_) return assume_pooling(fmt::format("was saved as a {}", printable(*foreign_kind_)));
     result_.declared = true;
     result_.files.emplace_back("modules.json");
@@ -51,7 +55,8 @@ class SentenceReader {
 
   SentenceModules assume_pooling(const std::string& reason) {
     const bool last = is_language_model();
-    if (expect_ == ExpectVectors::yes)
+    // Encoder::embed says it of a folder that is made for other vectors.
+    if (expect_ == ExpectVectors::yes && !result_.splade && !result_.late)
       tell(fmt::format("{}: {}; {} pooling was assumed, as sentence-transformers does", folder_.string(),
                        reason, last ? "last-token" : "mean"));
     result_.modules = {PoolingSpec{.kinds = {last ? PoolingKind::last_token : PoolingKind::mean}}};
@@ -93,7 +98,16 @@ class SentenceReader {
                                     config->where(), printable(name)));
       result_.default_prompt_name = name;
     }
-    const auto similarity = config->get_or<std::string>("similarity_fn_name", "cosine");
+    // Early versions of PyLate write no "model_type".
+    if (kind == kColbert || config->get_or<std::string>("similarity_fn_name", "") == kMaxSim) {
+      foreign_kind_ = kColbert;
+      result_.late = read_pylate_settings(*config);
+      config->harmless({"truncate_dim"});
+      config->warn_unknown(warn_);
+      return;
+    }
+    const auto similarity =
+        config->get_or<std::string>("similarity_fn_name", kind == kSparseEncoder ? "dot" : "cosine");
     const auto found = std::ranges::find(kSimilarities, similarity);
     if (found == kSimilarities.end())
       throw_unsupported(
@@ -156,7 +170,8 @@ class SentenceReader {
 
   // Reads which output the Transformer module gives to the next module.
   void read_task(const Config& config) {
-    if (foreign_kind_) {  // a CrossEncoder's scores, a SparseEncoder's logits: not computed here
+    if (foreign_kind_) {  // a CrossEncoder's scores, a SparseEncoder's logits
+      task_ = config.get_or<std::string>("transformer_task", "");
       config.harmless({"transformer_task", "module_output_name", "modality_config"});
       if (config.has("modality_config")) read_message_form(config.object("modality_config"));
       return;
@@ -211,23 +226,84 @@ class SentenceReader {
     refuse_unknown(settings);
   }
 
-  void read_modules() {
+  std::vector<Config> module_entries() const {
     const std::string where = (folder_ / "modules.json").string();
     const nlohmann::json list = read_json(folder_ / "modules.json");
     if (!list.is_array())
       throw_malformed(fmt::format("{}: found {}, expected a list of modules", where, shown(list)));
+    std::vector<Config> entries;
     for (size_t i = 0; i < list.size(); ++i)
-      read_module(Config(list[i], fmt::format("{}: module {}", where, i)), i);
+      entries.emplace_back(list[i], fmt::format("{}: module {}", where, i));
+    return entries;
+  }
+
+  // A masked language model and a SpladePooling. Of other modules it is said that they are not computed.
+  void read_sparse_modules() {
+    result_.files.emplace_back("modules.json");
+    const std::vector<Config> entries = module_entries();
+    std::vector<std::string> classes;
+    for (const Config& entry : entries) {
+      classes.push_back(class_of(entry));
+      if (classes.back().empty()) classes.back() = entry.get<std::string>("type");
+    }
+    const bool of_masked_model =
+        classes.size() == 2 && classes[1] == "SpladePooling" &&
+        (classes[0] == "MLMTransformer" || (classes[0] == "Transformer" && task_ == "fill-mask"));
+    if (!of_masked_model)
+      return tell(fmt::format(
+          "{}: a SparseEncoder of {} is not implemented; known is a masked language "
+          "model with a SpladePooling, so there are no sparse vectors",
+          (folder_ / "modules.json").string(), printable(fmt::format("{}", fmt::join(classes, ", ")))));
+    result_.splade = files_.splade(module_folder(entries[1]));
+  }
+
+  // A Transformer, then Dense modules. As in PyLate, other modules are left out.
+  void read_late_modules() {
+    result_.files.emplace_back("modules.json");
+    for (const Config& entry : module_entries()) {
+      const auto type = entry.get<std::string>("type");
+      const std::string kind = type.substr(type.rfind('.') + 1);
+      if (kind == "Dense")
+        result_.late_modules.push_back(files_.dense(module_folder(entry)).spec);
+      else if (kind != "Transformer")
+        tell(fmt::format("{}: {} is ignored, as PyLate does", entry.where(), printable(type)));
+    }
+    if (!result_.late_modules.empty()) return;
+    tell(
+        fmt::format("{}: has no Dense module, which a ColBERT projects tokens by; there are no token vectors",
+                    (folder_ / "modules.json").string()));
+    result_.late.reset();
+  }
+
+  void read_stanford() {
+    const fs::path file = folder_ / "config.json";
+    if (!fs::exists(file) || !is_stanford_colbert(Config::read(file))) return;
+    const std::optional<Config> metadata = files_.config_at("artifact.metadata");
+    if (!metadata)
+      tell(fmt::format(
+          "{}: has no artifact.metadata; the lengths of queries and documents and their marks are assumed, "
+          "as in PyLate",
+          folder_.string()));
+    result_.late = read_stanford_settings(metadata ? &*metadata : nullptr);
+  }
+
+  void read_modules() {
+    const std::string where = (folder_ / "modules.json").string();
+    const std::vector<Config> entries = module_entries();
+    for (size_t i = 0; i < entries.size(); ++i) read_module(entries[i], i);
     if (!pooled_)
       throw_malformed(where + ": has no Pooling after a Transformer, so there is no vector for a text");
   }
 
-  void read_module(const Config& entry, size_t index) {
+  // The class of a module that sentence-transformers has; empty for another's.
+  static std::string class_of(const Config& entry) {
     entry.harmless({"idx", "name", "kwargs"});
     const auto type = entry.get<std::string>("type");
-    const std::string path = module_folder(entry);
-    const std::string kind =
-        type.starts_with("sentence_transformers.") ? type.substr(type.rfind('.') + 1) : std::string();
+    return type.starts_with("sentence_transformers.") ? type.substr(type.rfind('.') + 1) : std::string();
+  }
+
+  void read_module(const Config& entry, size_t index) {
+    const std::string kind = class_of(entry), path = module_folder(entry);
     refuse_unknown(entry);
     if (kind == "Transformer") {
       if (transformer_ || index != 0)
@@ -247,7 +323,7 @@ class SentenceReader {
     } else {
       throw_unsupported(fmt::format(
           "{}: {} is not implemented; known are Transformer, Pooling, Dense, Normalize and Dropout",
-          entry.where(), printable(type)));
+          entry.where(), printable(entry.get<std::string>("type"))));
     }
   }
 
@@ -269,6 +345,7 @@ class SentenceReader {
   SentenceModules result_;
   ModuleFileReader files_;
   std::optional<std::string> foreign_kind_;
+  std::string task_;  // of a foreign kind's Transformer
   bool transformer_ = false, pooled_ = false;
 };
 

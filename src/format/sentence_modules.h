@@ -2,8 +2,8 @@
 //
 // Reads what sentence_transformers 6.x reads, all older layouts included: modules.json,
 // sentence_bert_config.json, config_sentence_transformers.json, N_Pooling/config.json,
-// N_Dense/{config.json,model.safetensors or pytorch_model.bin}, N_Normalize/config.json. An unknown key in a module's file is an
-// error, because it can change the vector.
+// N_Dense/{config.json,model.safetensors or pytorch_model.bin}, N_Normalize/config.json, N_SpladePooling/config.json. An
+// unknown key in a module's file is an error, because it can change the vector.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,7 @@
 #include <variant>
 #include <vector>
 
+#include "format/late_interaction.h"
 #include "format/pooling_kind.h"
 #include "format/stored_weight.h"
 #include "format/tensor_file.h"
@@ -43,6 +44,12 @@ struct DenseSpec {
 
 struct NormalizeSpec {};
 
+// The module SpladePooling of a SparseEncoder.
+struct SpladeSpec {
+  TermWeighting weighting;
+  std::optional<int64_t> dimension;  // number of terms, if the folder states it
+};
+
 using SentenceModuleSpec = std::variant<PoolingSpec, DenseSpec, NormalizeSpec>;
 
 enum class Similarity { cosine, dot, euclidean, manhattan };
@@ -54,6 +61,9 @@ struct SentenceModules {
   bool declared = false;                     // modules.json is there; otherwise a pooling is assumed
   std::filesystem::path transformer;         // the transformer's folder, relative; empty: the model's own
   bool cross_encoder = false;                // saved as a CrossEncoder: it scores texts and pairs
+  std::optional<SpladeSpec> splade;          // saved as a SparseEncoder of a masked language model
+  std::optional<LateInteraction> late;       // saved by PyLate, or as Stanford's ColBERT
+  std::vector<DenseSpec> late_modules;       // of PyLate: project each token's vector
   std::optional<std::string> activation_fn;  // a CrossEncoder's function of logits to scores: a Python class
   // Of a CrossEncoder that is a language model: whether its chat template renders a pair, and whether messages hold
   // their text in a list of parts. Unset: it follows from the template.

@@ -22,15 +22,21 @@ struct Batch {
   std::vector<int32_t> token_types;  // [T]; models without token types ignore it
   std::vector<int32_t> offsets{0};   // [B + 1]; text b is ids[offsets[b], offsets[b + 1])
   std::vector<int32_t> pool_from;    // [B]; pooling skips this many leading tokens (a prompt), 0 as a rule
+  std::vector<int32_t> keys;         // [B]; attention reads this many leading tokens of a text; empty: all
   std::vector<int32_t>
       chosen;  // tokens with a row of their own in OutputRows::chosen; ascending indices of ids
 
   int64_t texts() const { return static_cast<int64_t>(offsets.size()) - 1; }
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int32_t length(int64_t text) const { return offsets[text + 1] - offsets[text]; }
+  int32_t key_count(int64_t text) const {
+    return keys.empty() ? length(text) : keys[static_cast<size_t>(text)];
+  }
 
-  // `types` may be empty: all zero. Errors: usage (no ids: a text without tokens has no result).
-  void append(std::span<const int32_t> text_ids, std::span<const int32_t> types = {}, int32_t skip = 0) {
+  // `types` may be empty: all zero. `unread`: how many tokens at the end attention does not read; fewer than there are.
+  // Errors: usage (no ids: a text without tokens has no result).
+  void append(std::span<const int32_t> text_ids, std::span<const int32_t> types = {}, int32_t skip = 0,
+              int32_t unread = 0) {
     if (text_ids.empty()) throw Error(ErrorCode::usage, "a text without tokens can't be run");
     ids.insert(ids.end(), text_ids.begin(), text_ids.end());
     if (types.empty())
@@ -39,6 +45,7 @@ struct Batch {
       token_types.insert(token_types.end(), types.begin(), types.end());
     offsets.push_back(static_cast<int32_t>(ids.size()));
     pool_from.push_back(skip);
+    keys.push_back(static_cast<int32_t>(text_ids.size()) - unread);
   }
 
   // Chooses all tokens with this id.

@@ -99,6 +99,29 @@ void add_masked_language_model(PlanBuilder& p, const MaskedLanguageModel& head) 
   p.output(Output::chosen_logits, head.bias.empty() ? logits : p.add_bias(head.bias, logits));
 }
 
+void add_splade(PlanBuilder& p, const MaskedLanguageModel& head, const SpladeSpec& splade) {
+  const int words = p.words();
+  const Embedding table = p.table_sizes(words);
+  if (splade.dimension && *splade.dimension != table.rows)
+    throw Error(ErrorCode::format,
+                fmt::format("SpladePooling: the embedding dimension is {}, the vocabulary has {}",
+                            *splade.dimension, table.rows));
+  const ValueId x = transformed(p, head.transform, p.hidden(), table.columns);
+  p.output(Output::term_weights,
+           p.term_weights(words, head.tied ? "" : head.decoder, head.bias, x, splade.weighting));
+}
+
+void add_token_vectors(PlanBuilder& p, const std::string& linear, int64_t columns) {
+  p.output(Output::token_vectors, p.normalize(p.linear(linear, p.hidden(), columns, Bias::no)));
+}
+
+void add_token_vectors(PlanBuilder& p, std::span<const DenseSpec> modules) {
+  p.file(ParameterFile::sentence_module);
+  ValueId x = p.hidden();
+  for (const DenseSpec& dense : modules) x = projected(p, dense, x);
+  p.output(Output::token_vectors, p.normalize(x));
+}
+
 void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels) {
   p.output(Output::token_logits, token_logits(p, transform, "classifier", labels));
 }

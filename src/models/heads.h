@@ -1,4 +1,4 @@
-// The heads of an encoder: pooler, sequence classifier, token classifier, sentence-transformers pipeline. Each is a
+// The heads of an encoder: pooler, classifiers, masked language model, SPLADE, ColBERT, sentence pipeline. Each is a
 // function that records operations and an output.
 #pragma once
 
@@ -79,6 +79,14 @@ void add_masked_language_model(PlanBuilder& p, const MaskedLanguageModel& head);
 // one label. The matrix is lm_head's or, if the weights are tied, the table of words; only the rows of the tokens are
 // used.
 void add_answers(PlanBuilder& p, const AnswerTokens& tokens, bool tied);
+// SPLADE: the weights of a text's terms, from that head's logits of all its tokens. Shares the head's parameters.
+// Errors: format (the folder states another number of terms).
+void add_splade(PlanBuilder& p, const MaskedLanguageModel& head, const SpladeSpec& splade);
+
+// Late interaction: the vectors of tokens, projected by a linear of the checkpoint (HF_ColBERT) or by modules of
+// sentence-transformers, and scaled to length 1. Errors: as add_sentence_pipeline.
+void add_token_vectors(PlanBuilder& p, const std::string& linear, int64_t columns);
+void add_token_vectors(PlanBuilder& p, std::span<const DenseSpec> modules);
 
 // BertForTokenClassification and relatives: logits for every token.
 void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels);

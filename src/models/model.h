@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "format/answer_tokens.h"
+#include "models/heads.h"
 #include "models/plan.h"
 
 namespace mlxe {
@@ -24,9 +25,10 @@ struct Model {
   std::vector<std::string> labels;        // by index; empty without a classifier
   std::vector<std::string> token_labels;  // the same of a token classifier
   ProblemType problem_type =
-      ProblemType::single_label;  // regression: also of heads whose logits are of no classes
+      ProblemType::single_label;        // regression: also of heads whose logits are of no classes
   bool is_language_model = false;       // of a family of language models: its files may hold a chat template
   std::optional<AnswerTokens> answers;  // of a language model whose answers are its classifier
+  std::optional<MaskedLanguageModel> masked_head;  // whose output is chosen_logits
 
   int64_t layers() const { return plan.layers(); }
   int64_t hidden_size() const { return plan.hidden_size; }

@@ -133,7 +133,7 @@ concept EncoderOps = requires(E e, const typename E::Tensor& x, const std::vecto
                               std::span<const Linear> ls, std::span<const Lookup> lookups,
                               std::span<const int32_t> rows, AttentionSpec spec, const FeedForward& f,
                               Activation a, PoolingKind p, const Embedding& table, const Convolution& c,
-                              const RowBias& bias) {
+                              const RowBias& bias, TermWeighting terms) {
   { e.embed(lookups) } -> std::same_as<typename E::Tensor>;   // sum of looked-up rows, [T, D]
   { e.all_rows(table) } -> std::same_as<typename E::Tensor>;  // [rows, columns]
   { e.linear(x, l) } -> std::same_as<typename E::Tensor>;     // x W^T + b
@@ -152,9 +152,11 @@ concept EncoderOps = requires(E e, const typename E::Tensor& x, const std::vecto
   { e.activate(x, a) } -> std::same_as<typename E::Tensor>;
   { e.take(x, rows) } -> std::same_as<typename E::Tensor>;      // the named rows, in order
   { e.pool(x, p, batch) } -> std::same_as<typename E::Tensor>;  // [T, D] -> [B, D]
-  { e.add(x, x) } -> std::same_as<typename E::Tensor>;          // two of one shape
-  { e.subtract(x, x) } -> std::same_as<typename E::Tensor>;     // the second from the first
-  { e.multiply(x, x) } -> std::same_as<typename E::Tensor>;     // element by element
+  // [T, D] -> [B, terms]: TermWeighting of the products of l, of which only some columns or rows exist at a time
+  { e.term_weights(x, l, terms, batch) } -> std::same_as<typename E::Tensor>;
+  { e.add(x, x) } -> std::same_as<typename E::Tensor>;       // two of one shape
+  { e.subtract(x, x) } -> std::same_as<typename E::Tensor>;  // the second from the first
+  { e.multiply(x, x) } -> std::same_as<typename E::Tensor>;  // element by element
   { e.add_bias(x, bias) } -> std::same_as<typename E::Tensor>;
   { e.columns(x, int64_t{}, int64_t{}) } -> std::same_as<typename E::Tensor>;  // the first one, their number
   { e.weighted_rows(x, table) } -> std::same_as<typename E::Tensor>;           // x W, W the table

@@ -17,6 +17,8 @@ enum class Output {
   chosen_logits,  // the masked language model, of the batch's chosen tokens
   span_logits,    // question answering: of an answer's first and last token
   choice_logits,  // multiple choice: of a pair of a prompt and a choice
+  term_weights,   // SPLADE: a weight for each token of the vocabulary
+  token_vectors,  // ColBERT: projected token vectors of length 1
 };
 
 enum class OutputRows { tokens, texts, chosen };
@@ -38,6 +40,8 @@ inline constexpr std::array kOutputTable{
     OutputEntry{Output::chosen_logits, OutputRows::chosen, "chosen_logits", "logits"},
     OutputEntry{Output::span_logits, OutputRows::tokens, "span_logits", "logits"},
     OutputEntry{Output::choice_logits, OutputRows::texts, "choice_logits", "logits"},
+    OutputEntry{Output::term_weights, OutputRows::texts, "term_weights", "weights of terms"},
+    OutputEntry{Output::token_vectors, OutputRows::tokens, "token_vectors", "token vectors"},
 };
 inline constexpr size_t kOutputs = kOutputTable.size();
 

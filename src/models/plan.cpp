@@ -20,8 +20,8 @@ bool reads_first_alone(const PlanOp& op) {
 }
 
 bool reads_all(const PlanOp& op, size_t i) {
-  return op.kind == OpKind::pool || op.kind == OpKind::take_end || op.kind == OpKind::take_last ||
-         op.kind == OpKind::take_chosen || op.kind == OpKind::convolution ||
+  return op.kind == OpKind::pool || op.kind == OpKind::term_weights || op.kind == OpKind::take_end ||
+         op.kind == OpKind::take_last || op.kind == OpKind::take_chosen || op.kind == OpKind::convolution ||
          (op.kind == OpKind::attention && i > 0);
 }
 
@@ -187,6 +187,8 @@ const char* name(OpKind kind) noexcept {
       return "chosen tokens";
     case OpKind::pool:
       return "pool";
+    case OpKind::term_weights:
+      return "term weights";
     case OpKind::activation:
       return "activation";
     case OpKind::concatenate:
@@ -205,6 +207,10 @@ const char* name(RowKind kind) noexcept {
 const char* name(PoolingKind kind) noexcept {
   constexpr std::array kNames{"cls", "max", "mean", "mean_sqrt_len", "weighted mean", "last token"};
   return kNames[static_cast<size_t>(kind)];
+}
+
+const char* name(TermPooling pooling) noexcept {
+  return pooling == TermPooling::max ? "max" : "sum";
 }
 
 std::set<ParameterId> shared_weights(const Plan& plan) {

@@ -77,6 +77,7 @@ enum class OpKind {
   take_last,      // the last token of each text but padding; the first of a text of padding alone
   take_chosen,    // the chosen tokens
   pool,
+  term_weights,  // of each text, from the products of its tokens with a linear
   activation,
   concatenate,
   normalize,
@@ -84,6 +85,7 @@ enum class OpKind {
 const char* name(RowKind kind) noexcept;
 const char* name(OpKind kind) noexcept;
 const char* name(PoolingKind kind) noexcept;
+const char* name(TermPooling pooling) noexcept;
 
 // Rows of a module's matrix; all rows if `count` is 0.
 struct RowRange {
@@ -103,6 +105,7 @@ struct PlanOp {
   AttentionSpec attention = {};       // attention
   Activation activation = Activation::identity;  // feed_forward, activation
   PoolingKind pooling = PoolingKind::cls;        // pool
+  TermWeighting terms = {};                      // term_weights
   Outputs wanted_by = {};                        // the outputs that depend on it
 };
 

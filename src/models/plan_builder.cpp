@@ -86,6 +86,24 @@ std::vector<ValueId> PlanBuilder::single_rows(int linear, ValueId x, std::span<c
   return op.outputs;
 }
 
+ValueId PlanBuilder::term_weights(int table, const std::string& decoder, const std::string& bias, ValueId x,
+                                  TermWeighting weighting) {
+  require(rows(x) == RowKind::tokens, "term weights", "of rows of texts");
+  const int64_t terms = plan_.table(table).rows;
+  const int linear = decoder.empty()
+                         ? matrix_of_table(table, x)
+                         : module(decoder, Linear{.in = columns(x), .out = terms, .has_bias = Bias::no},
+                                  Role::linear, component_);
+  if (!bias.empty()) {
+    PlanModule& made = plan_.modules[static_cast<size_t>(linear)];
+    std::get<Linear>(made.weights).has_bias = Bias::yes;
+    made.bias = parameter(bias, {terms}, Role::bias, component_);
+  }
+  return append(
+      {.kind = OpKind::term_weights, .inputs = {x}, .outputs = {}, .modules = {linear}, .terms = weighting},
+      "term weights", terms);
+}
+
 int PlanBuilder::words() const {
   for (const PlanOp& op : plan_.whole.ops)
     for (size_t i = 0; i < op.rows.size(); ++i)
@@ -380,7 +398,7 @@ ValueId PlanBuilder::product(int linear, ValueId x, RowRange range) {
 ValueId PlanBuilder::append(PlanOp op, const std::string& name, int64_t columns) {
   op.outputs = {value(name, columns, op.inputs.empty() ? kNoValue : op.inputs[0])};
   if (op.kind == OpKind::take_first || op.kind == OpKind::take_end || op.kind == OpKind::take_last ||
-      op.kind == OpKind::pool)
+      op.kind == OpKind::pool || op.kind == OpKind::term_weights)
     plan_.whole.values.back().rows = RowKind::texts;
   if (op.kind == OpKind::take_chosen) plan_.whole.values.back().rows = RowKind::chosen;
   plan_.whole.ops.push_back(std::move(op));

@@ -40,6 +40,10 @@ class PlanBuilder {
   std::vector<ValueId> single_rows(const std::string& name, int64_t of, ValueId x,
                                    std::span<const int64_t> rows);
   std::vector<ValueId> single_rows_of_table(int table, ValueId x, std::span<const int64_t> rows);
+  // [tokens, D] -> [texts, terms]. The logits are x W^T + b, where W is the table, or of its size the matrix of the module
+  // `decoder` if that is not empty, and b the parameter `bias`, if that is not empty.
+  ValueId term_weights(int table, const std::string& decoder, const std::string& bias, ValueId x,
+                       TermWeighting weighting);
   // Several linears of one input, all `out` wide.
   std::vector<ValueId> multi_linear(std::span<const std::string> names, ValueId x, int64_t out,
                                     Bias bias = Bias::yes, Role role = Role::linear);

@@ -185,6 +185,7 @@ class Writer {
     }
     if (op.kind == OpKind::activation) parts.push_back(name(op.activation));
     if (op.kind == OpKind::pool) parts.push_back(name(op.pooling));
+    if (op.kind == OpKind::term_weights) parts.push_back(name(op.terms.pooling));
     if (op.kind == OpKind::attention) parts.push_back(fmt::format("{} heads", op.attention.heads));
     if (op.attention.kv_heads > 0)
       parts.push_back(fmt::format("{} of keys and values", op.attention.kv_heads));

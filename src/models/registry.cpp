@@ -579,10 +579,13 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
         break;
       }
       if (architecture.masked_head == nullptr) break;
-      if (const auto masked = stored_masked_head(architecture.masked_head(config), checkpoint, warn))
-        add_masked_language_model(heads, *masked);
+      model.masked_head = stored_masked_head(architecture.masked_head(config), checkpoint, warn);
+      if (model.masked_head) add_masked_language_model(heads, *model.masked_head);
       break;
   }
+  if (const std::string weight = std::string(kColbertLinear) + ".weight";
+      is_stanford_colbert(config) && checkpoint.has(weight) && checkpoint.stored(weight).shape.size() == 2)
+    add_token_vectors(heads, kColbertLinear, checkpoint.stored(weight).shape[0]);
   model.plan = heads.finish();
   config.warn_unknown(warn);
   return model;

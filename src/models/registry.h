@@ -45,6 +45,9 @@ const Architecture& find_architecture(const Config& config);
 // The same; the error also says which architecture is the nearest. Canonicalizes the checkpoint's names.
 const Architecture& find_architecture(Checkpoint& checkpoint);
 
+// The class of a Stanford ColBERT in "architectures", whose projection is the tensor of this module.
+inline constexpr const char* kColbertLinear = "linear";
+
 // Canonicalizes the checkpoint's names and makes the model its folder describes: the encoder, the pooler, and the head
 // of a task or of a masked language model where their tensors are there. load_model adds the sentence
 // pipeline. Every config key is accounted for: keys nothing uses are said through `warn`.

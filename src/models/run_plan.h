@@ -198,6 +198,8 @@ class PlanRun {
         return e_.take(in(0), batch_.chosen);
       case OpKind::pool:
         return e_.pool(in(0), op.pooling, batch_);
+      case OpKind::term_weights:
+        return e_.term_weights(in(0), plan_.linear(op, 0), op.terms, batch_);
       case OpKind::activation:
         return e_.activate(in(0), op.activation);
       case OpKind::concatenate:

@@ -287,8 +287,12 @@ std::string Tokenizer::tokenizer_json() const {
   return state_->backend.tokenizer_json();
 }
 
+std::optional<std::string> Tokenizer::find_token(int32_t id) const {
+  return state_->backend.token(id);
+}
+
 std::string Tokenizer::token(int32_t id) const {
-  if (auto token = state_->backend.token(id)) return *std::move(token);
+  if (auto token = find_token(id)) return *std::move(token);
   throw Error(ErrorCode::usage, "token id " + std::to_string(id) + " is not in the vocabulary of " +
                                     std::to_string(state_->vocab_size) + " tokens");
 }

@@ -60,6 +60,8 @@ struct Encoding {
   // True if more were removed: the end of a text many times longer than max_length is not tokenized.
   bool dropped_more = false;
   int32_t first = 0;  // of a window: number of tokens of the text in windows before it, without special ones
+  int32_t expansion =
+      0;  // tokens at the end that were added to make a query longer (encoder/text_tokenizer.h)
 };
 
 struct EncodeInput {
@@ -116,6 +118,7 @@ class Tokenizer {
 
   // The tokenizer as a tokenizer.json, with the settings that were applied.
   std::string tokenizer_json() const;
+  std::optional<std::string> find_token(int32_t id) const;  // none for an unknown id
   std::string token(int32_t id) const;  // as in the vocabulary ("##ing", "Ġthe"); usage: an unknown id
   std::optional<int32_t> id(std::string_view token) const;
   int32_t vocab_size() const noexcept;        // added tokens included

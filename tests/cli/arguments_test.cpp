@@ -117,9 +117,10 @@ TEST(Arguments, NoNumericOptionTakesNaNOrInfinity) {
 TEST(Arguments, AnEmptyValueIsAnErrorForEveryOptionOfEveryCommand) {
   const std::string list = run_program({"--help"}).out;
   size_t commands = 0, options = 0;
-  for (const std::string command : {"convert", "dequantize", "inspect", "compare", "evaluate", "matrix",
-                                    "sensitivity", "embed", "classify", "zero-shot", "tag", "fill-mask", "qa",
-                                    "choose", "similarity", "tokenize", "doctor", "bench"}) {
+  for (const std::string command :
+       {"convert", "dequantize",   "inspect",      "compare",  "evaluate",  "matrix", "sensitivity",
+        "embed",   "embed-sparse", "embed-tokens", "classify", "zero-shot", "tag",    "fill-mask",
+        "qa",      "choose",       "similarity",   "tokenize", "doctor",    "bench"}) {
     ASSERT_THAT(list, HasSubstr("\n  " + command + " "));
     ++commands;
     const std::string help = run_program({command, "--help"}).out;

@@ -134,13 +134,13 @@ TEST_P(BatchOfTexts, GivesTheSameTwice) {
     EXPECT_EQ(text_difference(together_, batch_, b, again, batch_, b), 0) << "text " << b;
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, BatchOfTexts,
-                         ::testing::Combine(::testing::Values("cpu", "mlx"),
-                                            ::testing::Values("bert", "bert_odd", "bert_prefix",
-                                                              "distilbert_cls", "roberta", "xlm_roberta_cls",
-                                                              "bert_mlm", "st_dense", "st_concat", "bart_cls",
-                                                              "mbart_cls", "minilm")),
-                         test::name_of);
+INSTANTIATE_TEST_SUITE_P(
+    Models, BatchOfTexts,
+    ::testing::Combine(::testing::Values("cpu", "mlx"),
+                       ::testing::Values("bert", "bert_odd", "bert_prefix", "distilbert_cls", "roberta",
+                                         "xlm_roberta_cls", "bert_mlm", "splade", "splade_distil", "st_dense",
+                                         "st_concat", "bart_cls", "mbart_cls", "minilm")),
+    test::name_of);
 
 // The twin: the comparison of these tests notices one bit.
 TEST(BatchTwin, OneBitIsNoticed) {

@@ -107,7 +107,8 @@ INSTANTIATE_TEST_SUITE_P(
                           "jina_bert_cls", "jina_bert_ner", "bert_mlm", "bert_mlm_untied", "distilbert_mlm",
                           "roberta_mlm", "albert_mlm", "electra_mlm", "mpnet_mlm", "modernbert_mlm",
                           "modernbert_mlm_bias", "deberta_mlm", "deberta_v2_mlm", "bert_qa", "roberta_qa",
-                          "albert_qa", "modernbert_qa", "bert_choice", "roberta_choice", "electra_choice")),
+                          "albert_qa", "modernbert_qa", "bert_choice", "roberta_choice", "electra_choice",
+                          "splade", "splade_distil", "colbert_stanford")),
     test::name_of);
 
 }  // namespace

@@ -99,6 +99,10 @@ inline constexpr const char* kTinyNames[] = {"bert",
                                              "bert_choice",
                                              "roberta_choice",
                                              "electra_choice",
+                                             "splade",
+                                             "splade_distil",
+                                             "colbert",
+                                             "colbert_stanford",
                                              "bert_ner",
                                              "distilbert_ner",
                                              "roberta_ner",
@@ -164,6 +168,7 @@ class Golden {
     batch.offsets = integers(group + "offsets");
     batch.pool_from.assign(static_cast<size_t>(batch.texts()), 0);
     if (has(group + "pool_from")) batch.pool_from = integers(group + "pool_from");
+    if (has(group + "keys")) batch.keys = integers(group + "keys");
     if (has(group + "chosen")) batch.chosen = integers(group + "chosen");
     return batch;
   }

@@ -390,6 +390,41 @@ mx::array MlxOps::weighted_rows(const mx::array& x, const Embedding& table) cons
   return mx::matmul(x, all_rows(table));
 }
 
+// The logits of some terms at a time: those of all terms and tokens would be the largest matrix of a run by far.
+mx::array MlxOps::term_weights(const mx::array& x, const Linear& l, TermWeighting weighting,
+                               const Batch& batch) const {
+  constexpr int64_t kMostLogits = int64_t{1} << 24;
+  const auto weights_of = [&](const mx::array& logits) {
+    const mx::array positive = mx::maximum(mx::astype(logits, mx::float32), mx::array(0.0f));
+    return weighting.twice ? mx::log1p(mx::log1p(positive)) : mx::log1p(positive);
+  };
+  const int64_t step = std::clamp<int64_t>(kMostLogits / batch.tokens(), 1, l.out);
+  std::vector<mx::array> slices;
+  for (int64_t first = 0; first < l.out; first += step) {
+    Linear part = l;
+    part.stored_rows = l.rows(), part.first_row = l.first_row + first,
+    part.out = std::min(step, l.out - first);
+    const mx::array logits = linear(x, part);
+    std::vector<mx::array> texts;
+    for (const PaddedLayout::Chunk& chunk : layout_.chunks()) {
+      const mx::array padded =
+          PaddedLayout::pad(logits, chunk);  // repeats the logits of a text's first token
+      if (weighting.pooling == TermPooling::max) {
+        texts.push_back(weights_of(mx::max(padded, 1)));
+        continue;
+      }
+      mx::array weights = weights_of(padded);
+      if (chunk.mask)
+        weights = mx::where(mx::reshape(*chunk.mask, {chunk.texts, chunk.length, 1}), weights,
+                            constant(0, weights));
+      texts.push_back(mx::sum(weights, 1));
+    }
+    slices.push_back(texts.size() == 1 ? texts[0] : mx::concatenate(texts, 0));
+    settle(slices.back());
+  }
+  return slices.size() == 1 ? slices[0] : mx::concatenate(slices, 1);
+}
+
 mx::array MlxOps::concatenate(const std::vector<mx::array>& xs) const {
   return mx::concatenate(xs, 1);
 }

@@ -33,6 +33,8 @@ class MlxOps {
   Tensor pool(const Tensor& x, PoolingKind kind, const Batch& batch) const;  // in float32
   Tensor columns(const Tensor& x, int64_t first, int64_t count) const;
   Tensor weighted_rows(const Tensor& x, const Embedding& table) const;
+  Tensor term_weights(const Tensor& x, const Linear& l, TermWeighting weighting,
+                      const Batch& batch) const;  // in float32
   Tensor concatenate(const std::vector<Tensor>& xs) const;
   Tensor add(const Tensor& a, const Tensor& b) const;
   Tensor subtract(const Tensor& a, const Tensor& b) const;

@@ -18,20 +18,25 @@ PaddedLayout::Chunk make_chunk(const Batch& batch, int first, int last) {
                             .slots = {},
                             .mask = {}};
   for (int b = first; b < last; ++b) chunk.length = std::max(chunk.length, batch.length(b));
-  if (chunk.texts * chunk.length == chunk.tokens) return chunk;
+  const bool padded = chunk.texts * chunk.length != chunk.tokens;
+  bool masked = padded;
+  for (int b = first; b < last; ++b) masked |= batch.key_count(b) < batch.length(b);
+  if (!masked) return chunk;
 
   std::vector<int32_t> rows, slots;
   const auto mask = std::make_unique<bool[]>(static_cast<size_t>(chunk.texts) * chunk.length);
   for (int b = first; b < last; ++b) {
     for (int i = 0; i < chunk.length; ++i) {
       const bool token = i < batch.length(b);
-      mask[rows.size()] = token;
+      mask[rows.size()] = i < batch.key_count(b);
       if (token) slots.push_back(static_cast<int32_t>(rows.size()));
       rows.push_back(batch.offsets[b] - chunk.first_token + (token ? i : 0));
     }
   }
-  chunk.rows = mx::array(rows.data(), {static_cast<int>(rows.size())}, mx::int32);
-  chunk.slots = mx::array(slots.data(), {chunk.tokens}, mx::int32);
+  if (padded) {
+    chunk.rows = mx::array(rows.data(), {static_cast<int>(rows.size())}, mx::int32);
+    chunk.slots = mx::array(slots.data(), {chunk.tokens}, mx::int32);
+  }
   chunk.mask = mx::array(mask.get(), {chunk.texts, 1, 1, chunk.length}, mx::bool_);
   return chunk;
 }

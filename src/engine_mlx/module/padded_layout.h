@@ -24,7 +24,9 @@ class PaddedLayout {
     // Only if lengths differ:
     std::optional<mx::array> rows;   // [B * L] token row of each slot; padding repeats the text's first
     std::optional<mx::array> slots;  // [tokens] slot of each token row
-    std::optional<mx::array> mask;   // [B, 1, 1, L] true where a slot holds a token
+    // Only if lengths differ, or not all tokens are read:
+    std::optional<mx::array>
+        mask;  // [B, 1, 1, L] true where a slot holds a token that attention reads (Batch::keys)
   };
 
   explicit PaddedLayout(const Batch& batch);

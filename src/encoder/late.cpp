@@ -1,0 +1,211 @@
+#include "encoder/late.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "format/json_file.h"
+#include "mlx_encoder/error.h"
+
+namespace mlxe {
+namespace {
+
+const LateInteraction& require_late(const TextRunner& runner) {
+  if (is_late(runner)) return *runner.sentence().late;
+  throw Error(
+      ErrorCode::unsupported,
+      fmt::format(
+          "{}: is no late interaction model (ColBERT) that this version computes: it has neither PyLate's "
+          "config_sentence_transformers.json and Dense module nor the class HF_ColBERT with linear.weight",
+          runner.checkpoint().folder().string()));
+}
+
+// As convert_tokens_to_ids: an unknown word is the unknown token.
+std::optional<int32_t> id_of(const Tokenizer& tokenizer, const std::string& word) {
+  const std::optional<int32_t> id = tokenizer.id(word);
+  return id ? id : tokenizer.special_ids().unk;
+}
+
+std::optional<int32_t> mark(const TextRunner& runner, const std::string& prefix) {
+  if (prefix.empty()) return std::nullopt;
+  const std::optional<int32_t> id = runner.texts().tokenizer().id(prefix);
+  if (!id || *id >= runner.model().vocab_size())
+    throw Error(ErrorCode::format,
+                fmt::format("{}: the mark {} of queries or documents is no token of the model, expected one",
+                            runner.checkpoint().folder().string(), printable(prefix)));
+  return id;
+}
+
+// What a query is made longer with: as in PyLate, the mask token, else the end of a text, else padding.
+int32_t expansion_token(const TextRunner& runner) {
+  const SpecialIds& ids = runner.texts().tokenizer().special_ids();
+  for (const auto& id : {ids.mask, ids.eos, ids.pad})
+    if (id) return *id;
+  throw Error(ErrorCode::unsupported,
+              fmt::format("{}: the tokenizer has no mask token to make queries longer with",
+                          runner.checkpoint().folder().string()));
+}
+
+struct LateJob {
+  TextRunner::Job job;
+  std::set<int32_t> skipped;  // ids of tokens without a vector
+};
+
+LateJob late_job(const TextRunner& runner, EmbedTask task) {
+  const LateInteraction& late = require_late(runner);
+  const bool is_query = task == EmbedTask::query;
+  const Tokenizer& tokenizer = runner.texts().tokenizer();
+  LateJob made;
+  made.job.wanted = {Output::token_vectors};
+  LateTokens tokens{.length = is_query ? late.query_length : late.document_length,
+                    .mark = mark(runner, is_query ? late.query_prefix : late.document_prefix),
+                    .expansion = {}};
+  constexpr int64_t kShortest = 4;  // the mark, two special tokens and one of the text
+  if (tokens.length < kShortest)
+    throw Error(ErrorCode::format, fmt::format("{}: the length of {} is {} tokens, expected at least {}",
+                                               runner.checkpoint().folder().string(),
+                                               is_query ? "queries" : "documents", tokens.length, kShortest));
+  if (is_query && late.expands_queries) tokens.expansion = expansion_token(runner);
+  made.job.rules.late = tokens;
+  made.job.reads_expansion = late.attends_to_expansion;
+  made.job.rules.prompt.text = default_prompt(runner.sentence(), PromptUse::embedding);
+  if (!is_query)
+    for (const std::string& word : late.skipped_words)
+      if (const auto id = id_of(tokenizer, word)) made.skipped.insert(*id);
+  return made;
+}
+
+// Mask tokens that attention does not read still have a vector, so it has to reach the tokens that it reads from there.
+// Checked before the run: it has no result for a token without anything to read.
+void require_reach(const TextRunner& runner, std::span<const TextInput> texts, const TextRunner::Job& job) {
+  if (job.reads_expansion || !job.rules.late->expansion) return;
+  for (const PlanOp& op : runner.model().plan.whole.ops) {
+    const AttentionSpec& spec = op.attention;
+    if (op.kind != OpKind::attention || (spec.window == 0 && !spec.disentangled)) continue;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const int32_t added = runner.texts().encode(view_of(texts[i]), job.rules).expansion;
+      if (added == 0 || (!spec.disentangled && added <= spec.window)) continue;
+      throw Error(
+          ErrorCode::unsupported,
+          fmt::format(
+              "text {}: {} mask tokens make the query longer, which this model's attention {}; that is "
+              "not implemented",
+              job.first_text + i + 1, added,
+              spec.disentangled ? "reads by relative position"
+                                : fmt::format("sees {} tokens of", spec.window)));
+    }
+  }
+}
+
+// Calls take(text, ids, vectors) for each text, as TextRunner::run does. `vectors`: row-major.
+using TakeTokens =
+    std::function<void(size_t text, const std::vector<int32_t>& ids, const std::vector<float>& vectors)>;
+void run_late(const TextRunner& runner, std::span<const TextInput> texts, const LateJob& late,
+              const TakeTokens& take) {
+  require_reach(runner, texts, late.job);
+  runner.run(texts, late.job, [&](const TextRunner::TextResult& r) {
+    const Matrix& all = r.result[Output::token_vectors];
+    const int64_t first = r.batch.rows_before(OutputRows::tokens, r.position);
+    std::vector<int32_t> ids;
+    std::vector<float> vectors;
+    for (size_t t = 0; t < r.encoding.ids.size(); ++t) {
+      const int32_t id = r.encoding.ids[t];
+      if (late.skipped.contains(id)) continue;
+      ids.push_back(id);
+      const auto row = all.values.begin() + (first + static_cast<int64_t>(t)) * all.columns;
+      vectors.insert(vectors.end(), row, row + all.columns);
+    }
+    take(r.text, ids, vectors);
+  });
+}
+
+// The sum, over the rows of `query`, of the largest product with a row of `document`.
+float max_sim(std::span<const float> query, std::span<const float> document, size_t columns) {
+  double sum = 0;
+  if (document.empty()) return 0;
+  for (size_t q = 0; q < query.size(); q += columns) {
+    double best = -std::numeric_limits<double>::infinity();
+    for (size_t d = 0; d < document.size(); d += columns) {
+      double product = 0;
+      for (size_t c = 0; c < columns; ++c) product += static_cast<double>(query[q + c]) * document[d + c];
+      best = std::max(best, product);
+    }
+    sum += best;
+  }
+  return static_cast<float>(sum);
+}
+
+}  // namespace
+
+bool is_late(const TextRunner& runner) {
+  return runner.sentence().late && runner.model().has(Output::token_vectors);
+}
+
+TokenVectors token_vectors(const TextRunner& runner, std::span<const std::string> texts,
+                           const TokenVectorOptions& options) {
+  LateJob late = late_job(runner, options.task);
+  late.job.first_text = options.first_text;
+  late.job.progress = options.progress;
+  late.job.report = options.report;
+  struct Text {
+    std::vector<int32_t> ids;
+    std::vector<float> vectors;
+  };
+  std::vector<Text> found(texts.size());
+  const std::vector<TextInput> inputs(texts.begin(), texts.end());
+  run_late(runner, inputs, late, [&](size_t text, const auto& ids, const auto& vectors) {
+    found[text] = {ids, vectors};
+  });
+  TokenVectors all;
+  all.columns = runner.model().plan.columns(Output::token_vectors);
+  for (Text& text : found) {
+    all.ids.insert(all.ids.end(), text.ids.begin(), text.ids.end());
+    all.values.insert(all.values.end(), text.vectors.begin(), text.vectors.end());
+    all.offsets.push_back(std::ssize(all.ids));
+    text = {};
+  }
+  return all;
+}
+
+std::vector<float> late_relevance(const TextRunner& runner, std::span<const TextInput> pairs,
+                                  const RerankOptions& options) {
+  std::vector<TextInput> queries, documents;
+  std::vector<size_t> query_of;  // of each pair, an index into queries
+  std::map<std::string, size_t> place;
+  for (const TextInput& pair : pairs) {
+    const auto [found, is_new] = place.try_emplace(pair.text, queries.size());
+    if (is_new) queries.push_back({pair.text, {}});
+    query_of.push_back(found->second);
+    documents.push_back({pair.pair.value_or(""), {}});
+  }
+  std::vector<std::vector<float>> of_queries(queries.size());
+  LateJob late = late_job(runner, EmbedTask::query);
+  late.job.report = options.report;
+  run_late(runner, queries, late,
+           [&](size_t text, const auto&, const auto& vectors) { of_queries[text] = vectors; });
+  late = late_job(runner, EmbedTask::document);
+  late.job.first_text = options.first_text;
+  late.job.progress = options.progress;
+  late.job.report = options.report;
+  const auto columns = static_cast<size_t>(runner.model().plan.columns(Output::token_vectors));
+  std::vector<float> scores(pairs.size());
+  run_late(runner, documents, late, [&](size_t text, const auto&, const auto& vectors) {
+    scores[text] = max_sim(of_queries[query_of[text]], vectors, columns);
+  });
+  return scores;
+}
+
+float max_sim(const TokenVectors& queries, int64_t i, const TokenVectors& documents, int64_t j) {
+  if (queries.columns != documents.columns)
+    throw Error(ErrorCode::usage,
+                fmt::format("max_sim: the vectors have {} and {} values; they must be of one model",
+                            queries.columns, documents.columns));
+  return max_sim(queries.text(i), documents.text(j), static_cast<size_t>(queries.columns));
+}
+
+}  // namespace mlxe

@@ -1,0 +1,33 @@
+// Late interaction (ColBERT): a vector for each token, and the settings that its texts need. Two layouts are read:
+//   PyLate's    config_sentence_transformers.json beside modules.json: a Transformer and Dense modules
+//   Stanford's  config.json of class HF_ColBERT, "linear.weight" among the encoder's tensors, artifact.metadata
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "format/config.h"
+
+namespace mlxe {
+
+struct LateInteraction {
+  // What is put after the first token of a text: a token of the vocabulary; empty: nothing.
+  std::string query_prefix = "[Q] ", document_prefix = "[D] ";
+  int64_t query_length = 32, document_length = 180;  // most tokens, with special ones and the prefix
+  bool expands_queries = true;                       // to query_length, with mask tokens
+  bool attends_to_expansion = false;                 // whether attention reads those
+  // Tokens of a document that get no vector. ASCII's punctuation if the folder says nothing.
+  std::vector<std::string> skipped_words;
+};
+
+// Settings of a folder with neither file. PyLate's defaults.
+LateInteraction default_late_interaction();
+
+// Of config_sentence_transformers.json. Errors: format.
+LateInteraction read_pylate_settings(const Config& config);
+
+// Of artifact.metadata; without the file (null): Stanford's prefixes and PyLate's other defaults. Errors: format.
+LateInteraction read_stanford_settings(const Config* metadata);
+
+}  // namespace mlxe
