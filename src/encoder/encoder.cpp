@@ -96,7 +96,7 @@ struct Encoder::Impl {
           throw Error(
               ErrorCode::usage,
               fmt::format("text {}: found one text, expected a query and a document: the model judges pairs",
-                          job.first_text + i / job.runs_each + 1));
+                          job.first_text + (job.text_of ? job.text_of(i) : i) + 1));
     job.wanted = {Output::text_logits};
     std::vector<std::vector<float>> all(texts.size());
     runner.run(texts, job, [&](const TextRunner::TextResult& r) {
