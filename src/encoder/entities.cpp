@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -92,9 +93,12 @@ std::span<const TokenScores> first_window(std::span<const TokenScores> tokens) {
 
 // Each token of the text once: of the window where it is farthest from a cut, or of the first such window.
 std::vector<TokenScores> each_once(std::span<const TokenScores> tokens) {
+  struct Choice {
+    const TokenScores* token;
+    int32_t distance;
+  };
   const int32_t last = std::ranges::max_element(tokens, {}, &TokenScores::index)->index;
-  std::vector<const TokenScores*> chosen(static_cast<size_t>(last) + 1);
-  std::vector<int32_t> distance(chosen.size(), -1);  // of the chosen token to a cut
+  std::map<int32_t, Choice> chosen;  // by index
   for (auto rest = tokens; !rest.empty();) {
     const auto window = first_window(rest);
     rest = rest.subspan(window.size());
@@ -102,15 +106,13 @@ std::vector<TokenScores> each_once(std::span<const TokenScores> tokens) {
     for (const TokenScores& token : window) {
       const int32_t before = begin == 0 ? last : token.index - begin,
                     after = end == last ? last : end - token.index;
-      const auto i = static_cast<size_t>(token.index);
-      if (std::min(before, after) <= distance[i]) continue;
-      distance[i] = std::min(before, after);
-      chosen[i] = &token;
+      const Choice choice{&token, std::min(before, after)};
+      const auto [at, fresh] = chosen.emplace(token.index, choice);
+      if (!fresh && choice.distance > at->second.distance) at->second = choice;
     }
   }
   std::vector<TokenScores> all;
-  for (const TokenScores* token : chosen)
-    if (token != nullptr) all.push_back(*token);
+  for (const auto& [index, choice] : chosen) all.push_back(*choice.token);
   return all;
 }
 

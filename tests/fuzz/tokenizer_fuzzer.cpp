@@ -60,6 +60,10 @@ void use(mlxe::Tokenizer& tokenizer, std::string_view last) {
       for (const int32_t id : encoding.ids) expect_result_or_error([&] { tokenizer.token(id); });
     });
   };
+  expect_result_or_error([&] {
+    for (const Encoding& window : tokenizer.encode_windows(text, settings >> 4 & 0x07, options))
+      check(window, text, "", options.max_length);
+  });
   encode();
   expect_result_or_error([&] { tokenizer.lower_case_first(); });
   encode();

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <map>
 #include <set>
 #include <utility>
@@ -168,8 +170,9 @@ TEST_F(Tag, WindowsHoldEveryToken) {
         std::map<int32_t, std::vector<int32_t>> windows;
         for (const TokenScores& t : tokens[i]) {
           const auto [at, fresh] = all.emplace(t.index, std::pair(t.begin, t.end));
-          // A space at the edge of a window may belong to the token there only.
-          EXPECT_TRUE(fresh || at->second.second == t.end) << model.at("name") << t.index;
+          // The first token of a window keeps the space before it, if the tokenizer adds one to a text.
+          EXPECT_LE(std::abs(at->second.first - t.begin), 1) << model.at("name") << t.index;
+          EXPECT_LE(std::abs(at->second.second - t.end), 1) << model.at("name") << t.index;
           windows[t.window].push_back(t.index);
         }
         if (all.empty()) continue;
@@ -276,28 +279,29 @@ std::vector<std::string> tags(const std::vector<TokenScores>& words, const std::
 TEST_F(Tag, AWordHasTheTagOfItsFirstTokenAsWithWordIds) {
   const std::vector<json> models = test::tag_models("words");
   EXPECT_THAT(models, SizeIs(6));
+  const std::vector<std::vector<std::string>> all = sentences();
   int others = 0;
   for (const json& model : models) {
     const Encoder encoder = load(model);
-    const Scored found = encoder.score_words(sentences());
-    ASSERT_EQ(found.size(), sentences().size());
+    const Scored found = encoder.score_words(all);
+    ASSERT_EQ(found.size(), all.size());
     for (size_t s = 0; s < found.size(); ++s)
       EXPECT_EQ(tags(found[s], encoder.info().token_labels),
                 model.at("words").at(s).get<std::vector<std::string>>())
           << model.at("name") << ' ' << s;
-    // The twin: a space that is a token of its own matters, as does every other token of a word.
+    // The twin: the last token of a word has another tag.
     std::string text;
-    for (const std::string& word : sentences()[1]) text += (text.empty() ? "" : " ") + word;
+    for (const std::string& word : all[1]) text += (text.empty() ? "" : " ") + word;
     const Scored tokens = encoder.score_tokens(std::vector{text});
-    for (size_t w = 0; w < sentences()[1].size(); ++w) {
-      const auto last = std::ranges::find_if(tokens[0].rbegin(), tokens[0].rend(), [&](const TokenScores& t) {
-        return t.begin <= found[1][w].begin + 1 && t.end > found[1][w].begin;
-      });
-      if (last != tokens[0].rend() && !found[1][w].scores.empty())
-        others += tags({*last}, encoder.info().token_labels)[0] != model.at("words").at(1).at(w);
+    for (size_t w = 0; w < all[1].size(); ++w) {
+      const int32_t end = w + 1 < all[1].size() ? found[1][w + 1].begin : INT32_MAX;
+      const auto last = std::find_if(tokens[0].rbegin(), tokens[0].rend(),
+                                     [&](const TokenScores& t) { return t.begin < end; });
+      ASSERT_NE(last, tokens[0].rend());
+      others += tags({*last}, encoder.info().token_labels)[0] != model.at("words").at(1).at(w);
     }
   }
-  EXPECT_GT(others, 3);
+  EXPECT_GT(others, 10);
 }
 
 TEST_F(Tag, WordsThatAreCutOffHaveNoScores) {
