@@ -66,7 +66,9 @@ int mlxe_tokenizer_token(const MlxeTokenizer* tokenizer, uint32_t id, MlxeString
 int mlxe_tokenizer_decode(const MlxeTokenizer* tokenizer, const uint32_t* ids, size_t size,
                           int skip_special_tokens, MlxeString* text, MlxeString* error);
 
-/* Offsets count from the start of the token's own text; 0 for a special token the post-processor put in. */
+/* With a stride, no token is dropped: a text is cut into windows of max_length tokens, each with its special tokens, of
+ * which neighbours have `stride` tokens in common. The first window is at the side that truncation keeps.
+ * Offsets count from the start of the token's own text; 0 for a special token the post-processor put in. */
 typedef struct MlxeToken {
   int32_t id, type_id;
   int32_t sequence; /* 0 first text, 1 second, -1 special */
@@ -88,9 +90,7 @@ typedef struct MlxeEncodeOptions {
   size_t max_length; /* in tokens, special ones included; 0: no limit */
   int strategy;      /* where to cut: 0 the longest text first, 1 only the first, 2 only the second */
   int keep_end;      /* 0: cut off the end of a text, 1: its beginning */
-  int64_t stride;    /* -1: what is beyond max_length is dropped. Else nothing is: windows of max_length tokens, each
-                        with its special tokens, of which neighbours have `stride` tokens in common. Windows begin at
-                        the side that is kept. Of one text. */
+  int64_t stride;    /* -1: tokens beyond max_length are dropped; else, of one text: see MlxeToken.window */
 } MlxeEncodeOptions;
 
 /* A null `pair`: no second text. An empty `pair`: a second text without tokens. */
