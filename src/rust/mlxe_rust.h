@@ -70,7 +70,9 @@ int mlxe_tokenizer_token(const MlxeTokenizer* tokenizer, uint32_t id, MlxeString
 int mlxe_tokenizer_decode(const MlxeTokenizer* tokenizer, const uint32_t* ids, size_t size,
                           int skip_special_tokens, MlxeString* text, MlxeString* error);
 
-/* Offsets count from the start of the token's own text; 0 for a special token the post-processor put in. */
+/* With a stride, no token is dropped: a text is cut into windows of max_length tokens, each with its special tokens, of
+ * which neighbours have `stride` tokens in common. The first window is at the side that truncation keeps.
+ * Offsets count from the start of the token's own text; 0 for a special token the post-processor put in. */
 typedef struct MlxeToken {
   int32_t id, type_id;
   int32_t sequence; /* 0 first text, 1 second, -1 special */
