@@ -2,6 +2,7 @@
 
 use crate::edge::{bytes, guard, Failure, OwnedString, Status};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 use std::ffi::c_char;
 
@@ -23,7 +24,7 @@ pub unsafe extern "C" fn mlxe_chat_template_render(
         let template = std::str::from_utf8(bytes(template.cast(), size)).map_err(|e| failed(e.to_string()))?;
         let variables: serde_json::Value = serde_json::from_slice(bytes(variables.cast(), variables_size))
             .map_err(|e| failed(e.to_string()))?;
-        let rendered = render(template, Value::from_serialize(&variables));
+        let rendered = render(template, Value::from(Serde(&variables)));
         text.write(OwnedString::from(rendered.map_err(|e| failed(format!("{e:#}")))?));
         Ok(())
     })
