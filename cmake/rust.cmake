@@ -1,4 +1,4 @@
-# The Rust static library (tokenizers, sha256, charts, TOML, progress bars): built by cargo from src/rust with its
+# The Rust static library (tokenizers, sha256, charts, TOML, zip archives, progress bars): built by cargo from src/rust with its
 # lock file, linked as one archive.
 find_program(MLXE_CARGO cargo HINTS $ENV{HOME}/.cargo/bin REQUIRED)
 set(MLXE_RUST_ARCHIVE ${MLXE_CARGO_TARGET_DIR}/release/libmlxe_rust.a)

@@ -35,7 +35,7 @@ struct TorchDtype {
   std::optional<Dtype> readable;
 };
 // Those that are read, in the order that safetensors stores them in.
-constexpr TorchDtype kDtypes[] = {
+constexpr TorchDtype kTorchDtypes[] = {
     {"", "torch.uint64", 8, Dtype::u64},
     {"torch.LongStorage", "torch.int64", 8, Dtype::i64},
     {"torch.DoubleStorage", "torch.float64", 8, Dtype::f64},
@@ -73,7 +73,7 @@ const std::vector<std::string_view>& known_globals() {
     std::vector<std::string_view> all{kTensor, kTensor2, kTensor3, kParameter, kParameterWithState, kOfType};
     all.insert(all.end(), std::begin(kUntyped), std::end(kUntyped));
     all.insert(all.end(), std::begin(kClasses), std::end(kClasses));
-    for (const TorchDtype& row : kDtypes)
+    for (const TorchDtype& row : kTorchDtypes)
       for (const std::string_view name : {row.storage, row.dtype})
         if (!name.empty()) all.push_back(name);
     return all;
@@ -83,8 +83,8 @@ const std::vector<std::string_view>& known_globals() {
 
 // The row whose `member` is `name`; nullptr if there is none.
 const TorchDtype* find_dtype(std::string_view TorchDtype::*member, std::string_view name) {
-  const auto row = std::ranges::find(kDtypes, name, member);
-  return row == std::end(kDtypes) ? nullptr : row;
+  const auto row = std::ranges::find(kTorchDtypes, name, member);
+  return row == std::end(kTorchDtypes) ? nullptr : row;
 }
 
 [[noreturn]] void damaged(const std::string& where, const std::string& what) {
@@ -180,7 +180,8 @@ class StateDictReader {
     }
     for (const auto& [key, value] : entries) content_.tensors.push_back(tensor(std::string(key), value));
     const auto rank = [](const TensorView& tensor) {
-      return std::ranges::find(kDtypes, std::optional(tensor.dtype), &TorchDtype::readable) - kDtypes;
+      return std::ranges::find(kTorchDtypes, std::optional(tensor.dtype), &TorchDtype::readable) -
+             kTorchDtypes;
     };
     std::ranges::stable_sort(content_.tensors, std::less(), rank);
     return std::move(content_);

@@ -110,6 +110,19 @@ TEST_F(TorchWeights, OfADenseModuleAreReadAndCarried) {
   EXPECT_EQ(vectors(folder_ / "bin", EngineKind::cpu), vectors(folder_ / "safetensors", EngineKind::cpu));
 }
 
+// An engine gives pages of the mapped file back to the system, never those of a copy.
+TEST_F(TorchWeights, ThatWereCopiedAreNotMapped) {
+  test::write_file(model_ / "config.json", "{}");
+  fs::copy_file(kGolden / "zip2.bin", model_ / "pytorch_model.bin");
+  const Checkpoint checkpoint = open();
+  EXPECT_TRUE(checkpoint.stored("table").mapped);
+  const StoredWeight copied = checkpoint.stored("transposed");
+  EXPECT_FALSE(copied.mapped);
+  const std::vector<std::byte> before(copied.codes.begin(), copied.codes.end());
+  checkpoint.release(copied.codes);
+  EXPECT_TRUE(std::ranges::equal(copied.codes, before));
+}
+
 TEST_F(TorchWeights, InShardsAreReadByTheirIndex) {
   const Checkpoint bin = Checkpoint::open(kCheckpoints / "sharded_bin", heard_.warning());
   const Checkpoint safetensors = Checkpoint::open(kCheckpoints / "sharded", heard_.warning());
