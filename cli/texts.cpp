@@ -44,11 +44,15 @@ void TextSource::read_rows(const std::vector<std::string>& columns, const Warnin
 }
 
 void TextSource::read(size_t size, const Warning& warning,
-                      const std::function<void(std::vector<TextInput>)>& window) const {
+                      const std::function<void(std::vector<TextInput>)>& window, size_t bytes) const {
   std::vector<TextInput> texts;
+  size_t held = 0;  // bytes of the texts
   read_rows({}, warning, [&](TextRow row) {
+    held += row.input.text.size();
     texts.push_back(std::move(row.input));
-    if (texts.size() == size) window(std::exchange(texts, {}));
+    if (texts.size() < size && held < bytes) return;
+    held = 0;
+    window(std::exchange(texts, {}));
   });
   if (!texts.empty()) window(std::move(texts));
 }

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,10 @@ struct TextSource {
   void read_rows(const std::vector<std::string>& columns, const Warning& warning,
                  const std::function<void(TextRow)>& take) const;
 
-  // Calls `window` with the texts in order, up to `size` at a time.
-  void read(size_t size, const Warning& warning,
-            const std::function<void(std::vector<TextInput>)>& window) const;
+  // Calls `window` with the texts in order, up to `size` at a time. A window also ends with the text that makes it
+  // `bytes` long.
+  void read(size_t size, const Warning& warning, const std::function<void(std::vector<TextInput>)>& window,
+            size_t bytes = std::numeric_limits<size_t>::max()) const;
 };
 
 // Of a command that takes no pairs. `first_text`: the number of the texts before these. Errors: usage (a pair).

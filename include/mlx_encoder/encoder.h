@@ -114,6 +114,30 @@ struct EmbedOptions {
   CallReport* report = nullptr;  // filled by the call
 };
 
+// How embed_chunks() cuts texts.
+struct ChunkOptions {
+  int64_t tokens = 0;   // most tokens of a chunk, special tokens and those of the prompt included
+  int64_t overlap = 0;  // most tokens of the text that a chunk shares with the next; at least half as many
+  // Late chunking (arXiv 2409.04701): the model reads the whole text, then each chunk is the mean of its tokens'
+  // vectors. The first chunk of a text includes the tokens before it (prompt, special tokens), the last chunk those
+  // after it. A text longer than the model allows is read in windows, each with a quarter of the window before as
+  // context, with a warning.
+  bool late = false;
+};
+
+// Part of a text.
+struct Chunk {
+  size_t text = 0;             // index into the texts of the call
+  int32_t index = 0;           // among the chunks of its text
+  int32_t begin = 0, end = 0;  // code points of the text
+  int32_t tokens = 0;          // special tokens and those of the prompt included; late: those of the mean
+};
+
+struct ChunkVectors {
+  Vectors vectors;            // one a chunk
+  std::vector<Chunk> chunks;  // in the order of the texts
+};
+
 struct ClassifyOptions {
   size_t first_text = 0;         // as in EmbedOptions
   Progress progress;             // in texts
@@ -231,6 +255,15 @@ class Encoder {
   Vectors embed(std::initializer_list<std::string> texts) const {
     return embed(std::span<const std::string>(texts.begin(), texts.size()));
   }
+
+  // One vector a chunk of a text; no token is left out, however long the text is. A chunk ends at white space, or else
+  // between words, where one is in its second half. White space between chunks belongs to none. A text of at most
+  // ChunkOptions::tokens tokens is one chunk, with embed()'s vector. Without `late`, each chunk is a text of its own
+  // behind the prompt: its vector is embed()'s of text[begin:end].
+  // Errors: as embed(); usage (chunks longer than ModelInfo::max_tokens or without room for a token, too much overlap);
+  // unsupported (late: a model that pools by anything but the mean).
+  ChunkVectors embed_chunks(std::span<const std::string> texts, const ChunkOptions& chunking,
+                            const EmbedOptions& options = {}) const;
 
   // Needs a classification head, else unsupported. Other errors as embed(). A CrossEncoder's default prompt
   // goes before each text.

@@ -99,17 +99,22 @@ TextRunner::TextRunner(const FolderStamp& before, const std::filesystem::path& f
 }
 
 void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Take& take) const {
-  const auto number = [&](size_t i) { return job.first_text + i / job.runs_each + 1; };
+  std::vector<EncodeInput> views;
+  for (const TextInput& text : texts) views.push_back(view_of(text));
+  run(views, job, take);
+}
+
+void TextRunner::run(std::span<const EncodeInput> texts, const Job& job, const Take& take) const {
+  const auto text_of = [&](size_t i) { return job.text_of.empty() ? i / job.runs_each : job.text_of[i]; };
+  const auto number = [&](size_t i) { return job.first_text + text_of(i) + 1; };
   TruncationNotes truncations(texts_.max_tokens(), job.report, warning_);
   for (size_t begin = 0; begin < texts.size(); begin += kResultBatches.window) {
-    std::vector<EncodeInput> window;
-    for (const TextInput& text : texts.subspan(begin, std::min(kResultBatches.window, texts.size() - begin)))
-      window.push_back(view_of(text));
+    const auto window = texts.subspan(begin, std::min(kResultBatches.window, texts.size() - begin));
     const std::vector<Encoding> encodings =
         texts_.encode_all(window, job.rules, *pool_, [&](size_t i) { return number(begin + i); });
     std::vector<size_t> lengths;
     for (size_t i = 0; i < encodings.size(); ++i) {
-      truncations.add((begin + i) / job.runs_each, number(begin + i), encodings[i]);
+      truncations.add(text_of(begin + i), number(begin + i), encodings[i]);
       lengths.push_back(encodings[i].ids.size());
     }
     RunResult result;
@@ -119,6 +124,9 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
       for (const size_t i : batch) {
         request.numbers.push_back(number(begin + i));
         request.batch.append(encodings[i].ids, encodings[i].type_ids, job.rules.prompt.pool_from);
+        if (job.pooled_apart)
+          for (const auto& [first, past] : job.pooled_apart(begin + i, encodings[i]))
+            request.batch.pool_apart(first, past);
       }
       if (job.rules.chosen) request.batch.choose(*job.rules.chosen);
       engine_->run(loaded_.model, request, result);

@@ -43,24 +43,31 @@ class TextRunner {
   struct Job {
     Outputs wanted;
     TextRules rules;
-    size_t first_text = 0;  // index of the first text, for the numbers of texts in messages
-    size_t runs_each = 1;   // number of consecutive inputs made of one text of the user
+    size_t first_text = 0;                 // index of the first text, for the numbers of texts in messages
+    size_t runs_each = 1;                  // number of consecutive inputs made of one text of the user
+    std::span<const size_t> text_of = {};  // the text of each input, where that number varies
+    // Parts of an input that are pooled apart: half-open ranges of its tokens. Null: inputs are pooled whole.
+    std::function<std::vector<TextRange>(size_t input, const Encoding& encoding)> pooled_apart = {};
     int64_t batch_tokens = kResultBatches.tokens;  // most tokens of a batch, or one longer text
     Progress progress = {};                        // in texts
     CallReport* report = nullptr;                  // see EmbedOptions
   };
   struct TextResult {
-    size_t text;  // its index
+    size_t text;  // its index among the inputs
     const Encoding& encoding;
     const RunResult& result;  // of the whole batch
     const Batch& batch;
     int64_t position;  // of the text in the batch
+
+    // Of an output with rows of texts: the row of the text, or of its first part that is pooled apart.
+    int64_t row() const { return batch.rows_before(OutputRows::texts, position); }
   };
   // Runs all texts. Calls `take` once for each text, in any order but never concurrently. Does not call it for
   // texts without tokens (WithoutTokens::accept). Errors with the number of the text: those of
   // TextTokenizer::encode, numeric (NaN or infinity). Errors at the end: io (the weights were written to during
   // the run).
   using Take = std::function<void(const TextResult&)>;
+  void run(std::span<const EncodeInput> texts, const Job& job, const Take& take) const;
   void run(std::span<const TextInput> texts, const Job& job, const Take& take) const;
 
   // Adds a sentence to the report, if there is one, else gives it to the warning of the options.
