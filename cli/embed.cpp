@@ -233,7 +233,7 @@ int embed(const EmbedArguments& o) {
   const VectorPrecision precision = parse_vector_precision(o.precision);
   VectorRanges ranges = check_files(o, precision);
   const Encoder encoder = o.run.load();
-  const int64_t columns = o.dimension > 0 ? o.dimension : encoder.info().dimension;
+  const int64_t columns = encoder.dimension(options);
   require_width(o, ranges, columns);
 
   std::optional<WaitingVectors> waiting;
@@ -286,9 +286,10 @@ void add_embed(CLI::App& app, Run& run) {
   command->add_option("--prompt-name", o->prompt_name,
                       "Prompt of config_sentence_transformers.json, e.g. query");
   o->literal_prompt = command->add_option("--prompt", o->prompt, "Literal text to put before each text");
-  command->add_flag("--query", o->query, "The texts are queries: use the model's prompt for queries, if any");
+  command->add_flag("--query", o->query,
+                    "The texts are queries: use the model's prompt and route for queries, if any");
   command->add_flag("--document", o->document,
-                    "The texts are documents: use the model's prompt for documents, if any");
+                    "The texts are documents: use the model's prompt and route for documents, if any");
   command
       ->add_option("--dim", o->dimension,
                    "Keep the first N values of each vector; scaled to length 1 if the model's vectors are")

@@ -54,14 +54,15 @@ struct ModelInfo {
   std::string model_type;
   int64_t layers = 0, hidden_size = 0, vocab_size = 0;
   int64_t max_tokens = 0;      // a text longer than this is truncated
-  int64_t dimension = 0;       // of embed()'s vectors, unless EmbedOptions has another
+  int64_t dimension = 0;       // of embed()'s vectors without options; see Encoder::dimension
   std::string problem_type;    // of the classifier: "single_label_classification", ...; empty without one
   std::string score_function;  // of logits to scores: "softmax", "sigmoid", "identity", "tanh", "relu"
   std::vector<std::string> labels;        // of the classifier, by index; empty without one
   std::vector<std::string> token_labels;  // of the token classifier, by index; empty without one
   std::string mask_token;  // for fill_mask(), as texts write it; empty without the head or such a token
   std::map<std::string, std::string> prompts;  // name -> text put before a text
-  std::string default_prompt;  // name, or empty; of classify() in a CrossEncoder, else of embed()
+  std::vector<std::string> routes;  // of a Router (sentence-transformers); EmbedOptions::task chooses one
+  std::string default_prompt;       // name, or empty; of classify() in a CrossEncoder, else of embed()
   std::string engine, engine_variant;
   Activations activations = Activations::float32;  // those in use
 };
@@ -95,10 +96,12 @@ struct CallReport {
 };
 
 // What a text is for, as in sentence-transformers' encode_query() and encode_document(): the text gets the
-// model's prompt "query" or "document". Without such a prompt it gets none, also not the default one.
+// model's prompt "query" or "document". Without such a prompt it gets none, also not the default one. A model
+// with a Router sends the text through the modules of the task's route.
 enum class EmbedTask { any, query, document };
 
-// At most one of `prompt_name`, `prompt` and `task` is given; more are an error (usage).
+// At most one of `prompt_name`, `prompt` and `task` is given; more are an error (usage). With a Router, a prompt beside
+// a task takes the place of the task's prompt.
 struct EmbedOptions {
   std::string prompt_name;            // one of ModelInfo::prompts; empty: the model's default
   std::optional<std::string> prompt;  // a literal prompt
@@ -247,10 +250,13 @@ class Encoder {
 
   const ModelInfo& info() const noexcept;
 
+  // Columns of embed()'s vectors with these options. Errors: usage (a dimension above the pipeline's; the model's Router
+  // has no route for the task).
+  int64_t dimension(const EmbedOptions& options = {}) const;
+
   // One vector a text, through the model's sentence-transformers pipeline (mean pooling if it has none).
   // Errors that name the text: format (not UTF-8; no token, as for an empty text if the tokenizer adds no
-  // special tokens), numeric (NaN in the vector). Errors: usage (an unknown prompt, a dimension above the
-  // pipeline's).
+  // special tokens), numeric (NaN in the vector). Errors: usage (an unknown prompt; those of dimension()).
   Vectors embed(std::span<const std::string> texts, const EmbedOptions& options = {}) const;
   Vectors embed(std::initializer_list<std::string> texts) const {
     return embed(std::span<const std::string>(texts.begin(), texts.size()));

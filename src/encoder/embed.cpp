@@ -15,13 +15,20 @@
 namespace mlxe {
 namespace {
 
+VectorForm form_of(const TextRunner& runner, const EmbedOptions& options) {
+  const SentenceModules& sentence = runner.sentence();
+  return vector_form(options, sentence, sentence.modules_for(route_task(options.task)),
+                     runner.model().plan.columns(sentence_output(options.task, sentence)));
+}
+
 // A run for vectors, and the place where they go.
 class VectorJob {
  public:
   VectorJob(const TextRunner& runner, const EmbedOptions& options)
       : runner_(runner),
-        form_(vector_form(options, runner.sentence(), runner.model().plan.columns(Output::sentence))) {
-    job.wanted = {Output::sentence};
+        output_(sentence_output(options.task, runner.sentence())),
+        form_(form_of(runner, options)) {
+    job.wanted = {output_};
     job.rules.prompt = runner.texts().prompt(prompt_text(
         options, runner.sentence(), [&](const std::string& note) { runner.tell(options.report, note); }));
     job.first_text = options.first_text;
@@ -35,7 +42,7 @@ class VectorJob {
     Vectors vectors{static_cast<int64_t>(rows), form_.columns, {}};
     vectors.values.resize(rows * static_cast<size_t>(form_.columns));
     runner_.run(inputs, job, [&](const TextRunner::TextResult& r) {
-      const Matrix& m = r.result[Output::sentence];
+      const Matrix& m = r.result[output_];
       const int64_t first = r.row(), past = r.batch.rows_before(OutputRows::texts, r.position + 1);
       for (int64_t i = first; i < past; ++i)
         form_.take(
@@ -51,6 +58,7 @@ class VectorJob {
 
  private:
   const TextRunner& runner_;
+  Output output_;
   VectorForm form_;
 };
 
@@ -88,6 +96,10 @@ void append_chunks(std::vector<Chunk>& chunks, size_t number, std::string_view t
 
 }  // namespace
 
+int64_t vector_dimension(const TextRunner& runner, const EmbedOptions& options) {
+  return form_of(runner, options).columns;
+}
+
 Vectors embed_texts(const TextRunner& runner, std::span<const std::string> texts,
                     const EmbedOptions& options) {
   std::vector<EncodeInput> inputs;
@@ -97,7 +109,7 @@ Vectors embed_texts(const TextRunner& runner, std::span<const std::string> texts
 
 ChunkVectors embed_chunks(const TextRunner& runner, std::span<const std::string> texts,
                           const ChunkOptions& chunking, const EmbedOptions& options) {
-  if (chunking.late) require_mean_pooling(runner.sentence());
+  if (chunking.late) require_mean_pooling(runner.sentence().modules_for(route_task(options.task)));
   VectorJob vectors(runner, options);
   const Chunker chunker(runner.texts(), vectors.job.rules.prompt.text, chunking);
   std::vector<std::vector<TextSpan>> spans(texts.size());

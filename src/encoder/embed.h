@@ -9,7 +9,8 @@
 
 namespace mlxe {
 
-// Encoder::embed and Encoder::embed_chunks.
+// Encoder::dimension, Encoder::embed and Encoder::embed_chunks.
+int64_t vector_dimension(const TextRunner& runner, const EmbedOptions& options);
 Vectors embed_texts(const TextRunner& runner, std::span<const std::string> texts,
                     const EmbedOptions& options);
 ChunkVectors embed_chunks(const TextRunner& runner, std::span<const std::string> texts,

@@ -67,10 +67,12 @@ struct Encoder::Impl {
             .token_labels = model.token_labels,
             .mask_token = mlxe::mask_token(runner),
             .prompts = sentence.prompts,
+            .routes = {},
             .default_prompt = sentence.default_prompt_name.value_or(""),
             .engine = engine.engine,
             .engine_variant = engine.variant,
             .activations = engine.activations};
+    for (const SentenceRoute& route : sentence.routes) info.routes.push_back(route.name);
   }
 
   std::vector<std::vector<float>> logits(std::span<const TextInput> texts, TextRunner::Job job) const {
@@ -116,6 +118,10 @@ Encoder Encoder::load(const std::filesystem::path& folder, const EncoderOptions&
 
 const ModelInfo& Encoder::info() const noexcept {
   return impl_->info;
+}
+
+int64_t Encoder::dimension(const EmbedOptions& options) const {
+  return vector_dimension(impl_->runner, options);
 }
 
 Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& options) const {

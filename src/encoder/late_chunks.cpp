@@ -70,8 +70,8 @@ class WindowPlanner {
 
 }  // namespace
 
-void require_mean_pooling(const SentenceModules& sentence) {
-  for (const SentenceModuleSpec& module : sentence.modules) {
+void require_mean_pooling(std::span<const SentenceModuleSpec> modules) {
+  for (const SentenceModuleSpec& module : modules) {
     const auto* pooling = std::get_if<PoolingSpec>(&module);
     if (pooling == nullptr || pooling->kinds == std::vector{PoolingKind::mean}) continue;
     std::string kinds;

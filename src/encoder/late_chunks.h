@@ -18,7 +18,7 @@ struct ChunkWindow {
 };
 
 // Errors: unsupported (a pooling of another kind than the mean, or several).
-void require_mean_pooling(const SentenceModules& sentence);
+void require_mean_pooling(std::span<const SentenceModuleSpec> modules);
 
 // Without late chunking, each chunk is an input.
 std::vector<ChunkWindow> windows_of_chunks(std::span<const TextSpan> chunks);

@@ -89,12 +89,11 @@ std::string relative(const LoadedModel& loaded, const std::filesystem::path& fil
 }  // namespace
 
 void check_dense(const SentenceModules& sentence, const std::filesystem::path& folder) {
-  for (const SentenceModuleSpec& module : sentence.modules)
-    if (const auto* dense = std::get_if<DenseSpec>(&module)) {
-      check_finite(dense->weight, folder);
-      for (const auto* optional : {&dense->bias, &dense->residual})
-        if (*optional) check_finite(**optional, folder);
-    }
+  for (const DenseSpec* dense : sentence.dense()) {
+    check_finite(dense->weight, folder);
+    for (const auto* optional : {&dense->bias, &dense->residual})
+      if (*optional) check_finite(**optional, folder);
+  }
 }
 
 LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn, ExpectVectors expect) {
@@ -107,7 +106,7 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
   SentenceModules sentence = read_sentence_modules(folder, warn, classifies ? ExpectVectors::no : expect);
   check_dense(sentence, folder);
   PlanBuilder builder(std::move(model.plan));
-  add_sentence_pipeline(builder, sentence.modules);
+  add_sentence_pipelines(builder, sentence);
   model.plan = builder.finish();
   const int64_t columns = model.plan.columns(Output::sentence);
   if (warn && sentence.truncate_dim.value_or(0) > columns)
@@ -137,12 +136,11 @@ std::vector<std::string> files_read(const LoadedModel& loaded) {
 StoredWeight stored_weight(const Checkpoint& checkpoint, const SentenceModules& sentence,
                            const Parameter& parameter) {
   if (parameter.file == ParameterFile::checkpoint) return checkpoint.stored(parameter.name);
-  for (const SentenceModuleSpec& module : sentence.modules)
-    if (const auto* dense = std::get_if<DenseSpec>(&module))
-      for (const auto& [ending, weight] :
-           {std::pair("linear.weight", std::optional(dense->weight)), std::pair("linear.bias", dense->bias),
-            std::pair("residual.weight", dense->residual)})
-        if (weight && parameter.name == dense->folder + "/" + ending) return *weight;
+  for (const DenseSpec* dense : sentence.dense())
+    for (const auto& [ending, weight] :
+         {std::pair("linear.weight", std::optional(dense->weight)), std::pair("linear.bias", dense->bias),
+          std::pair("residual.weight", dense->residual)})
+      if (weight && parameter.name == dense->folder + "/" + ending) return *weight;
   throw Error(ErrorCode::internal, parameter.name + " is no weight of a sentence-transformers module");
 }
 
