@@ -1,8 +1,10 @@
-// mlx-encoder embed: one vector a text.
+// mlx-encoder embed: one vector a text, or a chunk of a text.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <iostream>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -13,6 +15,7 @@
 #include "base/spool_file.h"
 #include "base/wording.h"
 #include "command.h"
+#include "format/json_file.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/vector_precision.h"
 #include "print_json.h"
@@ -25,6 +28,25 @@ namespace {
 
 constexpr int64_t kShown = 8;             // values of a vector that are printed without --json
 constexpr int64_t kTextsForRanges = 100;  // fewer give a warning, as in sentence-transformers
+constexpr size_t kChunkedBytes = size_t{8}
+                                 << 20;  // a window of texts to cut; their vectors take about as much again
+
+// Of --chunk: TOKENS or TOKENS:OVERLAP.
+ChunkOptions parse_chunk(const std::string& value) {
+  ChunkOptions options;
+  const auto read = [](std::string_view digits, int64_t& number) {
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    return error == std::errc() && end == digits.data() + digits.size() && number >= 0;
+  };
+  const std::string_view text = value;
+  const size_t colon = text.find(':');
+  if (!read(text.substr(0, colon), options.tokens) || options.tokens == 0 ||
+      (colon != text.npos && !read(text.substr(colon + 1), options.overlap)))
+    throw Error(ErrorCode::usage,
+                fmt::format("--chunk: found {}, expected tokens, as 256, or tokens and overlap, as 256:32",
+                            printable(value)));
+  return options;
+}
 
 struct EmbedArguments {
   RunOptions run;
@@ -35,6 +57,18 @@ struct EmbedArguments {
   std::string precision = "float32";
   std::string ranges, save_ranges;
   std::string output, output_format;
+  std::string chunk;
+  bool late_chunking = false;
+
+  std::optional<ChunkOptions> chunking() const {
+    if (chunk.empty() && late_chunking) throw Error(ErrorCode::usage, "--late-chunking needs --chunk TOKENS");
+    if (chunk.empty()) return std::nullopt;
+    ChunkOptions options = parse_chunk(chunk);
+    options.late = late_chunking;
+    return options;
+  }
+  VectorRows rows() const { return chunk.empty() ? VectorRows::texts : VectorRows::chunks; }
+  const char* row_name() const { return chunk.empty() ? "text" : "chunk"; }
 
   EmbedOptions options() const {
     EmbedOptions options;
@@ -46,26 +80,33 @@ struct EmbedArguments {
   }
 };
 
+// What the rows of a window belong to: texts, or chunks.
+struct Rows {
+  std::vector<std::string> texts;  // only if they are shown
+  std::vector<Chunk> chunks;
+};
+
 // Prints vectors, or writes them to a file.
 class VectorSink {
  public:
   VectorSink(const EmbedArguments& o, VectorPrecision precision, int64_t columns)
       : o_(o), precision_(precision), columns_(packed_columns(columns, precision)) {
     if (!o.output.empty())
-      file_ =
-          open_vector_file(o.output, vector_format(o.output, o.output_format), dtype_of(precision), columns_);
+      file_ = open_vector_file(o.output, vector_format(o.output, o.output_format), dtype_of(precision),
+                               columns_, o.rows());
   }
 
   // Whether take() reads the texts.
-  bool shows_texts() const { return !file_ && !o_.run.json; }
+  bool shows_texts() const { return !file_ && !o_.run.json && o_.rows() == VectorRows::texts; }
 
-  void take(std::span<const std::string> texts, const PackedVectors& vectors) {
-    if (file_) file_->append(vectors);
+  void take(const Rows& rows, const PackedVectors& vectors) {
+    if (file_) file_->append(vectors, rows.chunks);
     for (int64_t i = 0; !file_ && i < vectors.rows; ++i) {
+      const auto row = static_cast<size_t>(i);
       if (o_.run.json)
-        print_json(nlohmann::json{{"index", rows_ + i}, {"embedding", json_values(vectors, i)}});
+        print_json(json_row(rows_ + i, vectors, rows.chunks, i));
       else
-        show(texts[static_cast<size_t>(i)], json_values(vectors, i));
+        show(rows.chunks.empty() ? rows.texts[row] : place(rows.chunks[row]), json_values(vectors, i));
     }
     rows_ += vectors.rows;
   }
@@ -87,6 +128,11 @@ class VectorSink {
   }
 
  private:
+  static std::string place(const Chunk& c) {
+    return fmt::format("text {}, chunk {}: code points {} to {}, {} tokens", c.text + 1, c.index + 1, c.begin,
+                       c.end, c.tokens);
+  }
+
   static void show(const std::string& text, const nlohmann::json& values) {
     std::vector<std::string> head;
     for (const nlohmann::json& v : values) {
@@ -104,32 +150,39 @@ class VectorSink {
   std::unique_ptr<VectorFile> file_;
 };
 
-// The vectors of all texts in a temporary file, until the ranges of all are known.
+// All vectors in a temporary file, until the ranges of all are known.
 class WaitingVectors {
  public:
-  void add(const Vectors& vectors, std::vector<std::string> texts) {
+  void add(const Vectors& vectors, Rows rows) {
     spool_.write(std::as_bytes(std::span(vectors.values)));
-    rows_ += vectors.rows;
-    texts_.insert(texts_.end(), std::make_move_iterator(texts.begin()), std::make_move_iterator(texts.end()));
+    count_ += vectors.rows;
+    rows_.texts.insert(rows_.texts.end(), std::make_move_iterator(rows.texts.begin()),
+                       std::make_move_iterator(rows.texts.end()));
+    rows_.chunks.insert(rows_.chunks.end(), rows.chunks.begin(), rows.chunks.end());
   }
 
   void give(VectorSink& sink, VectorPrecision precision, const VectorRanges& ranges) {
     const auto columns = static_cast<int64_t>(ranges.lowest.size());
-    std::span<const std::string> texts = texts_;
-    for (int64_t done = 0; done < rows_;) {
-      Vectors window{std::min<int64_t>(kWindow, rows_ - done), columns, {}};
+    for (int64_t done = 0; done < count_;) {
+      Vectors window{std::min<int64_t>(kWindow, count_ - done), columns, {}};
       window.values.resize(static_cast<size_t>(window.rows * columns));
       spool_.read(std::as_writable_bytes(std::span(window.values)));
-      sink.take(texts, quantize(window, precision, ranges));
-      if (!texts.empty()) texts = texts.subspan(static_cast<size_t>(window.rows));
+      sink.take({part(rows_.texts, done, window.rows), part(rows_.chunks, done, window.rows)},
+                quantize(window, precision, ranges));
       done += window.rows;
     }
   }
 
  private:
+  template <class T>
+  static std::vector<T> part(const std::vector<T>& all, int64_t first, int64_t count) {
+    if (all.empty()) return {};
+    return {all.begin() + first, all.begin() + first + count};
+  }
+
   SpoolFile spool_;
-  int64_t rows_ = 0;
-  std::vector<std::string> texts_;
+  int64_t count_ = 0;
+  Rows rows_;
 };
 
 // Throws the errors that can be known before the model is loaded, and reads --ranges.
@@ -139,7 +192,13 @@ VectorRanges check_files(const EmbedArguments& o, VectorPrecision precision) {
                 "--output-format applies to a file of vectors; add -o FILE, or leave it out");
   if (!o.output.empty()) {
     require_writable(o.output);
-    vector_format(o.output, o.output_format);
+    if (vector_format(o.output, o.output_format) == VectorFormat::npy && o.rows() == VectorRows::chunks)
+      throw Error(
+          ErrorCode::usage,
+          fmt::format(
+              "{}: .npy has no place for the texts and ranges of --chunk's vectors; write .safetensors "
+              "or .jsonl",
+              o.output));
   }
   if (!o.save_ranges.empty()) require_range_file(o.save_ranges);
   if (o.ranges.empty()) return {};
@@ -162,32 +221,46 @@ void require_width(const EmbedArguments& o, const VectorRanges& ranges, int64_t 
 
 int embed(const EmbedArguments& o) {
   EmbedOptions options = o.options();
+  const std::optional<ChunkOptions> chunking = o.chunking();
   const VectorPrecision precision = parse_vector_precision(o.precision);
   VectorRanges ranges = check_files(o, precision);
   const Encoder encoder = o.run.load();
-  const int64_t columns = o.dimension > 0 ? o.dimension : encoder.info().dimension;
+  const int64_t columns = encoder.dimension(options);
   require_width(o, ranges, columns);
 
   std::optional<WaitingVectors> waiting;
   if (needs_ranges(precision) && o.ranges.empty()) waiting.emplace();
   VectorSink sink(o, precision, columns);
+  size_t texts_before = 0;
   int64_t done = 0;
-  o.texts.read(kWindow, o.run.warning(), [&](std::vector<TextInput> window) {
-    options.first_text = static_cast<size_t>(done);
-    std::vector<std::string> texts = single_texts(std::move(window), options.first_text, "embed");
-    const Vectors vectors = encoder.embed(texts, options);
-    done += vectors.rows;
+  const auto take = [&](std::vector<TextInput> window) {
+    options.first_text = texts_before;
+    std::vector<std::string> texts = single_texts(std::move(window), texts_before, "embed");
+    Rows rows;
+    Vectors vectors;
+    if (chunking) {
+      ChunkVectors cut = encoder.embed_chunks(texts, *chunking, options);
+      for (Chunk& chunk : cut.chunks) chunk.text += texts_before;
+      rows.chunks = std::move(cut.chunks);
+      vectors = std::move(cut.vectors);
+    } else {
+      vectors = encoder.embed(texts, options);
+    }
+    texts_before += texts.size();
+    if (sink.shows_texts()) rows.texts = std::move(texts);
     if (waiting || !o.save_ranges.empty()) ranges.widen(vectors);
-    if (!waiting)
-      sink.take(texts, quantize(vectors, precision, ranges, options.first_text));
+    if (waiting)
+      waiting->add(vectors, std::move(rows));
     else
-      waiting->add(vectors, sink.shows_texts() ? std::move(texts) : std::vector<std::string>());
-  });
+      sink.take(rows, quantize(vectors, precision, ranges, static_cast<size_t>(done), o.row_name()));
+    done += vectors.rows;
+  };
+  o.texts.read(kWindow, o.run.warning(), take, chunking ? kChunkedBytes : std::numeric_limits<size_t>::max());
   if ((waiting || !o.save_ranges.empty()) && done < kTextsForRanges)
     o.run.warning()(
-        fmt::format("the ranges come from {} text{}; take them from {} or more (--save-ranges), and give "
+        fmt::format("the ranges come from {} {}{}; take them from {} or more (--save-ranges), and give "
                     "them with --ranges",
-                    done, done == 1 ? "" : "s", kTextsForRanges));
+                    done, o.row_name(), done == 1 ? "" : "s", kTextsForRanges));
   if (waiting) waiting->give(sink, precision, ranges);
   // First, because vectors of few bits mean nothing without their ranges.
   if (!o.save_ranges.empty()) write_ranges(o.save_ranges, ranges);
@@ -216,6 +289,11 @@ void add_embed(CLI::App& app, Run& run) {
                       "Ranges of int8 and uint8: a .npy or .json file [those of the texts]");
   command->add_option("--save-ranges", o->save_ranges,
                       "Write the ranges of the texts' vectors: a .npy or .json file");
+  command->add_option(
+      "--chunk", o->chunk,
+      "TOKENS[:OVERLAP]: cut each text into chunks of at most TOKENS tokens, one vector a chunk");
+  command->add_flag("--late-chunking", o->late_chunking,
+                    "The model reads the whole text; a chunk's vector is the mean of its tokens'");
   command->add_option("-o,--output", o->output,
                       "Write the vectors to this .npy, .jsonl or .safetensors file");
   command->add_option("--output-format", o->output_format,

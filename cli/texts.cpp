@@ -97,11 +97,15 @@ void TextSource::read_cells(const std::function<void(const CellRow&)>& take) con
 }
 
 void TextSource::read(size_t size, const Warning& warning,
-                      const std::function<void(std::vector<TextInput>)>& window) const {
+                      const std::function<void(std::vector<TextInput>)>& window, size_t bytes) const {
   std::vector<TextInput> texts;
+  size_t held = 0;  // bytes of the texts
   read_rows({}, warning, [&](TextRow row) {
+    held += row.input.text.size();
     texts.push_back(std::move(row.input));
-    if (texts.size() == size) window(std::exchange(texts, {}));
+    if (texts.size() < size && held < bytes) return;
+    held = 0;
+    window(std::exchange(texts, {}));
   });
   if (!texts.empty()) window(std::move(texts));
 }
@@ -163,9 +167,10 @@ void RunOptions::add_pooling_to(CLI::App& command) {
 void PromptOptions::add_to(CLI::App& command) {
   command.add_option("--prompt-name", name, "Prompt of config_sentence_transformers.json, e.g. query");
   literal = command.add_option("--prompt", text, "Literal text to put before each text");
-  command.add_flag("--query", query, "The texts are queries: use the model's prompt for queries, if any");
+  command.add_flag("--query", query,
+                   "The texts are queries: use the model's prompt and route for queries, if any");
   command.add_flag("--document", document,
-                   "The texts are documents: use the model's prompt for documents, if any");
+                   "The texts are documents: use the model's prompt and route for documents, if any");
 }
 
 void PromptOptions::require_one_task() const {

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -64,9 +65,10 @@ struct TextSource {
   // Calls `take` with the rows in order; an argument is a row with the cell "text". Errors: as read_rows.
   void read_cells(const std::function<void(const CellRow&)>& take) const;
 
-  // Calls `window` with the texts in order, up to `size` at a time.
-  void read(size_t size, const Warning& warning,
-            const std::function<void(std::vector<TextInput>)>& window) const;
+  // Calls `window` with the texts in order, up to `size` at a time. A window also ends with the text that makes it
+  // `bytes` long.
+  void read(size_t size, const Warning& warning, const std::function<void(std::vector<TextInput>)>& window,
+            size_t bytes = std::numeric_limits<size_t>::max()) const;
 
  private:
   bool from_arguments() const;  // else from `input`; errors: usage (both, none)

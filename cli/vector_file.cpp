@@ -2,13 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/output_file.h"
+#include "base/spool_file.h"
+#include "base/text.h"
 #include "file_format.h"
+#include "format/json_file.h"
 #include "format/safetensors.h"
 #include "npy.h"
 
@@ -21,34 +27,80 @@ constexpr std::array<std::string_view, 3> kVectorFormats{"npy", "jsonl",
 // A header with the number of rows, which is written again when that is known, and then the values.
 class MatrixFile : public VectorFile {
  public:
-  MatrixFile(const std::filesystem::path& path, VectorFormat format, Dtype dtype, int64_t columns)
+  MatrixFile(const std::filesystem::path& path, VectorFormat format, Dtype dtype, int64_t columns,
+             VectorRows rows)
       : file_(path), format_(format), dtype_(dtype), columns_(columns) {
+    if (rows == VectorRows::chunks) places_.emplace();
     file_.write(header());
   }
 
-  void append(const PackedVectors& vectors) override {
+  void append(const PackedVectors& vectors, std::span<const Chunk> chunks) override {
     file_.write(vectors.values);
+    if (places_) places_->add(chunks);
     rows_ += vectors.rows;
   }
   void finish() override {
+    if (places_) places_->give(file_, rows_);
     file_.rewrite_start(header());
     file_.finish();
   }
   bool is_standard_output() const noexcept override { return file_.is_standard_output(); }
 
  private:
+  // The places of chunks, which come after the vectors. They wait in temporary files.
+  class Places {
+   public:
+    void add(std::span<const Chunk> chunks) {
+      std::vector<int64_t> texts, begins, ends;
+      for (const Chunk& c : chunks) {
+        texts.push_back(static_cast<int64_t>(c.text));
+        begins.push_back(c.begin);
+        ends.push_back(c.end);
+      }
+      text_.write(std::as_bytes(std::span(texts)));
+      begin_.write(std::as_bytes(std::span(begins)));
+      end_.write(std::as_bytes(std::span(ends)));
+    }
+    void give(OutputFile& file, int64_t rows) {
+      std::vector<std::byte> part;
+      for (SpoolFile* column : {&text_, &begin_, &end_})
+        for (int64_t left = rows; left > 0; left -= kRows) {
+          part.resize(static_cast<size_t>(std::min(left, kRows)) * sizeof(int64_t));
+          column->read(part);
+          file.write(part);
+        }
+    }
+
+   private:
+    static constexpr int64_t kRows = 8192;  // read at a time
+
+    SpoolFile text_, begin_, end_;
+  };
+
   std::string header() const {
     return format_ == VectorFormat::npy ? npy_header(dtype_, rows_, columns_) : safetensors_header();
   }
 
   std::string safetensors_header() const {
-    constexpr size_t kBytes = 192;  // a multiple of 8 with room for any number of rows
-    std::string text = fmt::format(
-        "{{\"embeddings\":{{\"dtype\":\"{}\",\"shape\":[{},{}],\"data_offsets\":[0,{}]}}}}",
-        mlxe::name(dtype_), rows_, columns_, rows_ * columns_ * static_cast<int64_t>(size_of(dtype_)));
+    constexpr size_t kBytes = 512;  // a multiple of 8 with room for any number of rows
+    const int64_t vectors = rows_ * columns_ * static_cast<int64_t>(size_of(dtype_)),
+                  place = rows_ * static_cast<int64_t>(sizeof(int64_t));
+    std::string text =
+        fmt::format("{{\"embeddings\":{{\"dtype\":\"{}\",\"shape\":[{},{}],\"data_offsets\":[0,{}]}}",
+                    mlxe::name(dtype_), rows_, columns_, vectors);
+    if (places_) {
+      int64_t begin = vectors;
+      for (const char* name : {"text", "begin", "end"}) {
+        text += fmt::format(",\"{}\":{{\"dtype\":\"I64\",\"shape\":[{}],\"data_offsets\":[{},{}]}}", name,
+                            rows_, begin, begin + place);
+        begin += place;
+      }
+    }
+    text += '}';
     text.resize(kBytes, ' ');
     std::string length(8, '\0');
-    length[0] = static_cast<char>(kBytes);
+    length[0] = static_cast<char>(kBytes & 0xff);
+    length[1] = static_cast<char>(kBytes >> 8);
     return length + text;
   }
 
@@ -56,6 +108,7 @@ class MatrixFile : public VectorFile {
   VectorFormat format_;
   Dtype dtype_;
   int64_t columns_;
+  std::optional<Places> places_;
   int64_t rows_ = 0;
 };
 
@@ -63,9 +116,9 @@ class LinesFile : public VectorFile {
  public:
   explicit LinesFile(const std::filesystem::path& path) : file_(path) {}
 
-  void append(const PackedVectors& vectors) override {
+  void append(const PackedVectors& vectors, std::span<const Chunk> chunks) override {
     for (int64_t i = 0; i < vectors.rows; ++i)
-      file_.write(nlohmann::json{{"index", rows_++}, {"embedding", json_values(vectors, i)}}.dump() + "\n");
+      file_.write(json_row(rows_++, vectors, chunks, i).dump() + "\n");
   }
   void finish() override { file_.finish(); }
   bool is_standard_output() const noexcept override { return file_.is_standard_output(); }
@@ -82,9 +135,9 @@ VectorFormat vector_format(const std::filesystem::path& path, const std::string&
 }
 
 std::unique_ptr<VectorFile> open_vector_file(const std::filesystem::path& path, VectorFormat format,
-                                             Dtype dtype, int64_t columns) {
+                                             Dtype dtype, int64_t columns, VectorRows rows) {
   if (format == VectorFormat::jsonl) return std::make_unique<LinesFile>(path);
-  return std::make_unique<MatrixFile>(path, format, dtype, columns);
+  return std::make_unique<MatrixFile>(path, format, dtype, columns, rows);
 }
 
 nlohmann::json json_values(const PackedVectors& vectors, int64_t row) {
@@ -103,6 +156,19 @@ nlohmann::json json_values(const PackedVectors& vectors, int64_t row) {
     values.push_back(vectors.dtype == Dtype::i8 ? int{static_cast<int8_t>(code)} : int{code});
   }
   return values;
+}
+
+nlohmann::json json_row(int64_t index, const PackedVectors& vectors, std::span<const Chunk> chunks,
+                        int64_t row) {
+  nlohmann::json object{{"index", index}, {"embedding", json_values(vectors, row)}};
+  if (chunks.empty()) return object;
+  const Chunk& chunk = chunks[static_cast<size_t>(row)];
+  object.update({{"text", chunk.text},
+                 {"chunk", chunk.index},
+                 {"begin", chunk.begin},
+                 {"end", chunk.end},
+                 {"tokens", chunk.tokens}});
+  return object;
 }
 
 }  // namespace mlxe::cli

@@ -59,7 +59,7 @@ struct ModelInfo {
   std::string model_type;
   int64_t layers = 0, hidden_size = 0, vocab_size = 0;
   int64_t max_tokens = 0;         // a text longer than this is truncated
-  int64_t dimension = 0;          // of embed()'s vectors, unless EmbedOptions has another
+  int64_t dimension = 0;          // of embed()'s vectors without options; see Encoder::dimension
   std::string splade_pooling;     // of embed_sparse(): "max" or "sum"; empty if it has no result
   bool late_interaction = false;  // whether embed_tokens() has a result, and relevance() is its MaxSim
   std::string problem_type;       // of the classifier: "single_label_classification", ...; empty without one
@@ -70,7 +70,8 @@ struct ModelInfo {
   bool answers = false;    // has the head of answer()
   bool chooses = false;    // has the head of choose()
   std::map<std::string, std::string> prompts;  // name -> text put before a text
-  std::string default_prompt;  // name, or empty; of classify() in a CrossEncoder, else of embed()
+  std::vector<std::string> routes;  // of a Router (sentence-transformers); EmbedOptions::task chooses one
+  std::string default_prompt;       // name, or empty; of classify() in a CrossEncoder, else of embed()
   std::string engine, engine_variant;
   Activations activations = Activations::float32;  // those in use
 };
@@ -147,10 +148,12 @@ struct CallReport {
 };
 
 // What a text is for, as in sentence-transformers' encode_query() and encode_document(): the text gets the
-// model's prompt "query" or "document". Without such a prompt it gets none, also not the default one.
+// model's prompt "query" or "document". Without such a prompt it gets none, also not the default one. A model
+// with a Router sends the text through the modules of the task's route.
 enum class EmbedTask { any, query, document };
 
-// At most one of `prompt_name`, `prompt` and `task` is given; more are an error (usage).
+// At most one of `prompt_name`, `prompt` and `task` is given; more are an error (usage). With a Router, a prompt beside
+// a task takes the place of the task's prompt.
 struct EmbedOptions {
   std::string prompt_name;            // one of ModelInfo::prompts; empty: the model's default
   std::optional<std::string> prompt;  // a literal prompt
@@ -184,6 +187,30 @@ struct TokenVectorOptions {
   size_t first_text = 0;                 // as in EmbedOptions
   Progress progress;                     // in texts
   CallReport* report = nullptr;          // filled by the call
+};
+
+// How embed_chunks() cuts texts.
+struct ChunkOptions {
+  int64_t tokens = 0;   // most tokens of a chunk, special tokens and those of the prompt included
+  int64_t overlap = 0;  // most tokens of the text that a chunk shares with the next; at least half as many
+  // Late chunking (arXiv 2409.04701): the model reads the whole text, then each chunk is the mean of its tokens'
+  // vectors. The first chunk of a text includes the tokens before it (prompt, special tokens), the last chunk those
+  // after it. A text longer than the model allows is read in windows, each with a quarter of the window before as
+  // context, with a warning.
+  bool late = false;
+};
+
+// Part of a text.
+struct Chunk {
+  size_t text = 0;             // index into the texts of the call
+  int32_t index = 0;           // among the chunks of its text
+  int32_t begin = 0, end = 0;  // code points of the text
+  int32_t tokens = 0;          // special tokens and those of the prompt included; late: those of the mean
+};
+
+struct ChunkVectors {
+  Vectors vectors;            // one a chunk
+  std::vector<Chunk> chunks;  // in the order of the texts
 };
 
 struct ClassifyOptions {
@@ -353,10 +380,13 @@ class Encoder {
 
   const ModelInfo& info() const noexcept;
 
+  // Columns of embed()'s vectors with these options. Errors: usage (a dimension above the pipeline's; the model's Router
+  // has no route for the task).
+  int64_t dimension(const EmbedOptions& options = {}) const;
+
   // One vector a text, through the model's sentence-transformers pipeline (mean pooling if it has none).
   // Errors that name the text: format (not UTF-8; no token, as for an empty text if the tokenizer adds no
-  // special tokens), numeric (NaN in the vector). Errors: usage (an unknown prompt, a dimension above the
-  // pipeline's).
+  // special tokens), numeric (NaN in the vector). Errors: usage (an unknown prompt; those of dimension()).
   Vectors embed(std::span<const std::string> texts, const EmbedOptions& options = {}) const;
   Vectors embed(std::initializer_list<std::string> texts) const {
     return embed(std::span<const std::string>(texts.begin(), texts.size()));
@@ -376,6 +406,15 @@ class Encoder {
   // is made so long that local attention does not reach its beginning, or positions are relative to what it does not
   // read: DeBERTa).
   TokenVectors embed_tokens(std::span<const std::string> texts, const TokenVectorOptions& options = {}) const;
+
+  // One vector a chunk of a text; no token is left out, however long the text is. A chunk ends at white space, or else
+  // between words, where one is in its second half. White space between chunks belongs to none. A text of at most
+  // ChunkOptions::tokens tokens is one chunk, with embed()'s vector. Without `late`, each chunk is a text of its own
+  // behind the prompt: its vector is embed()'s of text[begin:end].
+  // Errors: as embed(); usage (chunks longer than ModelInfo::max_tokens or without room for a token, too much overlap);
+  // unsupported (late: a model that pools by anything but the mean).
+  ChunkVectors embed_chunks(std::span<const std::string> texts, const ChunkOptions& chunking,
+                            const EmbedOptions& options = {}) const;
 
   // Needs a classification head, else unsupported. Other errors as embed(). A CrossEncoder's default prompt
   // goes before each text.

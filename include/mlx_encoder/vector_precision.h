@@ -47,8 +47,8 @@ struct PackedVectors {
 };
 
 // `first_text`: as in EmbedOptions. Errors: usage (ranges are needed and have another number of columns); numeric
-// (float16: a value beyond its range; names the text).
+// (float16: a value beyond its range; names the text). `row`: what messages call a row.
 PackedVectors quantize(const Vectors& vectors, VectorPrecision precision, const VectorRanges& ranges = {},
-                       size_t first_text = 0);
+                       size_t first_text = 0, std::string_view row = "text");
 
 }  // namespace mlxe

@@ -60,6 +60,12 @@ Sides::Sides(const std::filesystem::path& original, const std::filesystem::path&
   check_same_model(original_, quantized_);
   if (original_.model().task_logits() && !classifier())
     warning("the converted folder has no classifier: its sentence vectors are compared instead");
+  const SentenceModules& sentence = original_.sentence();
+  if (seen_ == Output::sentence &&
+      (sentence.own_route(RouteTask::query) || sentence.own_route(RouteTask::document)))
+    warning(
+        "the model has a Router: the vectors of texts without a task are compared, not those of its other "
+        "route");
 }
 
 std::array<RunRequest, 2> Sides::requests() const {

@@ -34,13 +34,15 @@ void ConversionSource::read_sentence() {
   sentence = read_sentence_modules(checkpoint.folder(), warn(), ExpectVectors::no);
   check_dense(sentence, checkpoint.folder());
   if (!mlx_embeddings) return;
-  for (const SentenceModuleSpec& module : sentence.modules)
-    if (const auto* dense = std::get_if<DenseSpec>(&module))
-      throw Error(
-          ErrorCode::unsupported,
-          fmt::format("{}: mlx-embeddings loads no folder with a Dense module ({}): it takes its weights "
-                      "for the encoder's; use --layout hf",
-                      folder(), dense->folder));
+  if (const std::vector<const DenseSpec*> dense = sentence.dense(); !dense.empty())
+    throw Error(
+        ErrorCode::unsupported,
+        fmt::format("{}: mlx-embeddings loads no folder with a Dense module ({}): it takes its weights "
+                    "for the encoder's; use --layout hf",
+                    folder(), dense.front()->folder));
+  if (!sentence.routes.empty())
+    throw Error(ErrorCode::unsupported,
+                fmt::format("{}: mlx-embeddings knows no Router; use --layout hf", folder()));
   for (std::string& caveat :
        mlx_embeddings_caveats(mlx_embeddings->model(), sentence, tokenizer.tokenizer.get()))
     warnings.push_back(std::move(caveat));

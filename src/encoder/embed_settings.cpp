@@ -47,14 +47,14 @@ std::string prompt_text(const EmbedOptions& options, const SentenceModules& sent
     throw Error(
         ErrorCode::usage,
         fmt::format("a literal prompt and the prompt name \"{}\" were given; give one of the two", chosen));
-  if (options.task != EmbedTask::any && (options.prompt || !chosen.empty()))
+  if (options.task != EmbedTask::any && sentence.routes.empty() && (options.prompt || !chosen.empty()))
     throw Error(
         ErrorCode::usage,
         fmt::format("the task {} and {} were given; give one of the two, because a task stands for a prompt",
                     options.task == EmbedTask::query ? "query" : "document",
                     options.prompt ? "a literal prompt" : "the prompt name \"" + chosen + "\""));
   if (options.prompt) return *options.prompt;
-  if (options.task != EmbedTask::any) return prompt_of_task(options.task, sentence, note);
+  if (options.task != EmbedTask::any && chosen.empty()) return prompt_of_task(options.task, sentence, note);
   if (chosen.empty()) return default_prompt(sentence, PromptUse::embedding);
   const auto found = sentence.prompts.find(chosen);
   if (found != sentence.prompts.end()) return found->second;
@@ -66,15 +66,38 @@ std::string prompt_text(const EmbedOptions& options, const SentenceModules& sent
                                         : "the prompts " + known + "; name one of them or give"));
 }
 
+RouteTask route_task(EmbedTask task) noexcept {
+  switch (task) {
+    case EmbedTask::query:
+      return RouteTask::query;
+    case EmbedTask::document:
+      return RouteTask::document;
+    case EmbedTask::any:
+      break;
+  }
+  return RouteTask::none;
+}
+
+Output sentence_output(EmbedTask task, const SentenceModules& sentence) {
+  const RouteTask route = route_task(task);
+  sentence.modules_for(route);  // there is a route
+  if (!sentence.own_route(route)) return Output::sentence;
+  return task == EmbedTask::query ? Output::query_sentence : Output::document_sentence;
+}
+
 VectorForm vector_form(const EmbedOptions& options, const SentenceModules& sentence, int64_t columns) {
+  return vector_form(options, sentence, sentence.modules, columns);
+}
+
+VectorForm vector_form(const EmbedOptions& options, const SentenceModules& sentence,
+                       std::span<const SentenceModuleSpec> modules, int64_t columns) {
   if (options.dimension < 0 || options.dimension > columns)
     throw Error(ErrorCode::usage,
                 fmt::format("dimension {}: the model's vectors have {} values; give 1 to {}",
                             options.dimension, columns, columns));
   const int64_t own = std::min(columns, sentence.truncate_dim.value_or(columns));
   const int64_t kept = options.dimension > 0 ? options.dimension : own;
-  const bool unit =
-      !sentence.modules.empty() && std::holds_alternative<NormalizeSpec>(sentence.modules.back());
+  const bool unit = !modules.empty() && std::holds_alternative<NormalizeSpec>(modules.back());
   return {kept, options.normalize || (unit && kept < columns)};
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/file_errors.h"
 #include "base/wording.h"
+#include "encoder/embed.h"
 #include "encoder/embed_settings.h"
 #include "encoder/fill_mask.h"
 #include "encoder/late.h"
@@ -76,10 +77,12 @@ struct Encoder::Impl {
             .answers = model.has(Output::span_logits),
             .chooses = model.has(Output::choice_logits),
             .prompts = sentence.prompts,
+            .routes = {},
             .default_prompt = sentence.default_prompt_name.value_or(""),
             .engine = engine.engine,
             .engine_variant = engine.variant,
             .activations = engine.activations};
+    for (const SentenceRoute& route : sentence.routes) info.routes.push_back(route.name);
   }
 
   std::vector<std::vector<float>> logits(std::span<const TextInput> texts, TextRunner::Job job) const {
@@ -164,32 +167,17 @@ const ModelInfo& Encoder::info() const noexcept {
   return impl_->info;
 }
 
+int64_t Encoder::dimension(const EmbedOptions& options) const {
+  return vector_dimension(impl_->runner, options);
+}
+
 Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& options) const {
-  TextRunner::Job job;
-  job.wanted = {Output::sentence};
-  const SentenceModules& sentence = impl_->runner.sentence();
-  if (sentence.splade || sentence.late)
-    impl_->runner.tell(
-        options.report,
-        fmt::format(
-            "{}: is made for {}; the mean of its token vectors was taken, as sentence-transformers does",
-            impl_->runner.checkpoint().folder().string(),
-            sentence.splade ? "sparse vectors (embed-sparse)" : "token vectors (embed-tokens)"));
-  const VectorForm form =
-      vector_form(options, sentence, impl_->runner.model().plan.columns(Output::sentence));
-  job.rules.prompt = impl_->runner.texts().prompt(prompt_text(
-      options, sentence, [&](const std::string& note) { impl_->runner.tell(options.report, note); }));
-  job.first_text = options.first_text;
-  job.progress = options.progress;
-  job.report = options.report;
-  Vectors vectors{static_cast<int64_t>(texts.size()), form.columns, {}};
-  vectors.values.resize(texts.size() * static_cast<size_t>(vectors.columns));
-  const std::vector<TextInput> inputs(texts.begin(), texts.end());
-  impl_->runner.run(inputs, job, [&](const TextRunner::TextResult& r) {
-    form.take(row(r.result[Output::sentence], r.position),
-              std::span(vectors.values).subspan(r.text * static_cast<size_t>(form.columns)));
-  });
-  return vectors;
+  return embed_texts(impl_->runner, texts, options);
+}
+
+ChunkVectors Encoder::embed_chunks(std::span<const std::string> texts, const ChunkOptions& chunking,
+                                   const EmbedOptions& options) const {
+  return mlxe::embed_chunks(impl_->runner, texts, chunking, options);
 }
 
 SparseVectors Encoder::embed_sparse(std::span<const std::string> texts, const SparseOptions& options) const {

@@ -81,14 +81,6 @@ void check_finite(const StoredWeight& weight, const std::filesystem::path& folde
                           folder.string(), weight.name, at / columns, at % columns, *bad));
 }
 
-std::vector<const DenseSpec*> dense_modules(const SentenceModules& sentence) {
-  std::vector<const DenseSpec*> all;
-  for (const SentenceModuleSpec& module : sentence.modules)
-    if (const auto* dense = std::get_if<DenseSpec>(&module)) all.push_back(dense);
-  for (const DenseSpec& dense : sentence.late_modules) all.push_back(&dense);
-  return all;
-}
-
 // The file, relative to the model's folder.
 std::string relative(const LoadedModel& loaded, const std::filesystem::path& file) {
   return file.lexically_relative(loaded.checkpoint.folder()).lexically_normal().generic_string();
@@ -97,7 +89,7 @@ std::string relative(const LoadedModel& loaded, const std::filesystem::path& fil
 }  // namespace
 
 void check_dense(const SentenceModules& sentence, const std::filesystem::path& folder) {
-  for (const DenseSpec* dense : dense_modules(sentence)) {
+  for (const DenseSpec* dense : sentence.dense()) {
     check_finite(dense->weight, folder);
     for (const auto* optional : {&dense->bias, &dense->residual})
       if (*optional) check_finite(**optional, folder);
@@ -124,7 +116,7 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
     sentence.splade = SpladeSpec{.weighting = {.pooling = *splade}, .dimension = {}};
   if (sentence.splade && model.masked_head) add_splade(builder, *model.masked_head, *sentence.splade);
   if (!sentence.late_modules.empty()) add_token_vectors(builder, sentence.late_modules);
-  add_sentence_pipeline(builder, sentence.modules);
+  add_sentence_pipelines(builder, sentence);
   model.plan = builder.finish();
   const int64_t columns = model.plan.columns(Output::sentence);
   if (warn && sentence.truncate_dim.value_or(0) > columns)
@@ -154,7 +146,7 @@ std::vector<std::string> files_read(const LoadedModel& loaded) {
 StoredWeight stored_weight(const Checkpoint& checkpoint, const SentenceModules& sentence,
                            const Parameter& parameter) {
   if (parameter.file == ParameterFile::checkpoint) return checkpoint.stored(parameter.name);
-  for (const DenseSpec* dense : dense_modules(sentence))
+  for (const DenseSpec* dense : sentence.dense())
     for (const auto& [ending, weight] :
          {std::pair("linear.weight", std::optional(dense->weight)), std::pair("linear.bias", dense->bias),
           std::pair("residual.weight", dense->residual)})

@@ -108,13 +108,17 @@ TextRunner::TextRunner(const FolderStamp& before, const std::filesystem::path& f
 }
 
 void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Take& take) const {
+  std::vector<EncodeInput> views;
+  for (const TextInput& text : texts) views.push_back(view_of(text));
+  run(views, job, take);
+}
+
+void TextRunner::run(std::span<const EncodeInput> texts, const Job& job, const Take& take) const {
   const auto text_of = [&](size_t input) { return job.text_of ? job.text_of(input) : input; };
   const auto number = [&](size_t input) { return job.first_text + text_of(input) + 1; };
   TruncationNotes truncations(texts_.max_tokens(job.rules), job.report, warning_);
   for (size_t begin = 0; begin < texts.size(); begin += kResultBatches.window) {
-    std::vector<EncodeInput> inputs;
-    for (const TextInput& text : texts.subspan(begin, std::min(kResultBatches.window, texts.size() - begin)))
-      inputs.push_back(view_of(text));
+    const auto inputs = texts.subspan(begin, std::min(kResultBatches.window, texts.size() - begin));
     const TextWindows all =
         texts_.encode_all_windows(inputs, job.rules, *pool_, [&](size_t i) { return number(begin + i); });
     std::vector<size_t> lengths, place;          // of a window; its place among those of its text
@@ -133,6 +137,9 @@ void TextRunner::run(std::span<const TextInput> texts, const Job& job, const Tak
         request.numbers.push_back(number(begin + all.text[i]));
         request.batch.append(all.windows[i].ids, all.windows[i].type_ids, job.rules.prompt.pool_from,
                              job.reads_expansion ? 0 : all.windows[i].expansion);
+        if (job.pooled_apart)
+          for (const auto& [first, past] : job.pooled_apart(begin + all.text[i], all.windows[i]))
+            request.batch.pool_apart(first, past);
       }
       if (job.rules.chosen) request.batch.choose(*job.rules.chosen);
       engine_->run(loaded_.model, request, result);

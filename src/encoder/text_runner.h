@@ -47,23 +47,29 @@ class TextRunner {
     // The text of the user that an input was made of, for inputs that are several to a text. Ascending.
     std::function<size_t(size_t input)> text_of = {};
     bool reads_expansion = true;  // whether attention reads the tokens that make a query longer
+    // Parts of an input that are pooled apart: half-open ranges of its tokens. Null: inputs are pooled whole.
+    std::function<std::vector<TextRange>(size_t input, const Encoding& encoding)> pooled_apart = {};
     int64_t batch_tokens = kResultBatches.tokens;  // most tokens of a batch, or one longer text
     Progress progress = {};                        // in texts
     CallReport* report = nullptr;                  // see EmbedOptions
   };
   struct TextResult {
-    size_t text;    // its index
+    size_t text;    // its index among the inputs
     size_t window;  // of the text's windows; 0 without TextRules::stride
     const Encoding& encoding;
     const RunResult& result;  // of the whole batch
     const Batch& batch;
     int64_t position;  // of the text in the batch
+
+    // Of an output with rows of texts: the row of the text, or of its first part that is pooled apart.
+    int64_t row() const { return batch.rows_before(OutputRows::texts, position); }
   };
   // Runs all texts. Calls `take` once for each text or window, in any order but never concurrently. Does not call it for
   // texts without tokens (WithoutTokens::accept). Errors with the number of the text: those of
   // TextTokenizer::encode, numeric (NaN or infinity). Errors at the end: io (the weights were written to during
   // the run).
   using Take = std::function<void(const TextResult&)>;
+  void run(std::span<const EncodeInput> texts, const Job& job, const Take& take) const;
   void run(std::span<const TextInput> texts, const Job& job, const Take& take) const;
 
   // Adds a sentence to the report, if there is one, else gives it to the warning of the options.

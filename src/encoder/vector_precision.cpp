@@ -75,12 +75,12 @@ void put_bits(std::span<const float> row, uint8_t flip, std::byte* out) {
   }
 }
 
-void put_halves(const Vectors& vectors, size_t first_text, std::byte* out) {
+void put_halves(const Vectors& vectors, size_t first_text, std::string_view row, std::byte* out) {
   for (size_t i = 0; i < vectors.values.size(); ++i) {
     const uint16_t half = float_to_f16(vectors.values[i]);
     if (std::isinf(f16_to_float(half)))
       throw Error(ErrorCode::numeric,
-                  fmt::format("text {}: value {} of its vector is {}, float16 ends at 65504; use float32",
+                  fmt::format("{} {}: value {} of its vector is {}, float16 ends at 65504; use float32", row,
                               first_text + i / static_cast<size_t>(vectors.columns) + 1,
                               i % static_cast<size_t>(vectors.columns), vectors.values[i]));
     std::memcpy(out + i * sizeof(half), &half, sizeof(half));
@@ -132,7 +132,7 @@ void VectorRanges::widen(const Vectors& vectors) {
 }
 
 PackedVectors quantize(const Vectors& vectors, VectorPrecision precision, const VectorRanges& ranges,
-                       size_t first_text) {
+                       size_t first_text, std::string_view row) {
   const int64_t columns = packed_columns(vectors.columns, precision);
   const Dtype dtype = dtype_of(precision);
   PackedVectors packed{vectors.rows, columns, dtype, {}};
@@ -142,7 +142,7 @@ PackedVectors quantize(const Vectors& vectors, VectorPrecision precision, const 
   if (precision == VectorPrecision::float32) {
     std::ranges::copy(std::as_bytes(std::span(vectors.values)), out);
   } else if (precision == VectorPrecision::float16) {
-    put_halves(vectors, first_text, out);
+    put_halves(vectors, first_text, row, out);
   } else if (!needs_ranges(precision)) {
     for (int64_t r = 0; r < vectors.rows; ++r) put_bits(vectors.row(r), flip, out + r * columns);
   } else {

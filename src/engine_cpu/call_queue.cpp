@@ -10,11 +10,15 @@ namespace {
 constexpr int64_t kMostTokens = 512;  // of all calls in one batch
 
 bool same_kind(const RunRequest& a, const RunRequest& b) {
-  return a.wanted == b.wanted;
+  return a.wanted == b.wanted && a.batch.parts.empty() == b.batch.parts.empty();
 }
 
 void append(Batch& to, const Batch& from) {
   for (const int32_t token : from.chosen) to.chosen.push_back(token + static_cast<int32_t>(to.tokens()));
+  for (const PooledTokens& part : from.parts) {
+    const auto text = static_cast<int32_t>(to.texts()), token = static_cast<int32_t>(to.tokens());
+    to.parts.push_back({text + part.text, token + part.begin, token + part.end});
+  }
   for (int64_t b = 0; b < from.texts(); ++b) {
     const auto first = static_cast<size_t>(from.offsets[static_cast<size_t>(b)]);
     const auto length = static_cast<size_t>(from.length(b));

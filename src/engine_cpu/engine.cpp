@@ -72,6 +72,9 @@ Batch part_of(const Batch& batch, const Chunk& c) {
   for (int32_t& o : part.offsets) o -= start;
   for (const int32_t token : batch.chosen)
     if (token >= start && token < end) part.chosen.push_back(token - start);
+  for (const PooledTokens& p : batch.parts)
+    if (p.text >= c.first && p.text < c.last)
+      part.parts.push_back({p.text - static_cast<int32_t>(c.first), p.begin - start, p.end - start});
   return part;
 }
 

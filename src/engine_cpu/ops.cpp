@@ -167,11 +167,12 @@ Tensor CpuOps::take(const Tensor& x, std::span<const int32_t> rows) {
 // If no other token is left, sums are 0 and the maximum is -infinity, as in sentence_transformers.
 Tensor CpuOps::pool(const Tensor& x, PoolingKind kind, const Batch& batch) {
   const int64_t columns = x.columns();
-  Tensor y = workspace_.arena.tensor(batch.texts(), columns);
-  loop(batch.texts(), [&](int64_t b, int) {
-    float* out = y.row(b);
-    const int64_t start = batch.offsets[static_cast<size_t>(b)], length = batch.length(b);
-    const int64_t skip = std::min<int64_t>(batch.pool_from[static_cast<size_t>(b)], length);
+  Tensor y = workspace_.arena.tensor(batch.rows(OutputRows::texts), columns);
+  loop(y.rows(), [&](int64_t r, int) {
+    float* out = y.row(r);
+    const PooledTokens part = batch.pooled(r);
+    const int64_t start = batch.offsets[static_cast<size_t>(part.text)], skip = part.begin - start,
+                  length = part.end - start;
     const bool maximum = kind == PoolingKind::max;
     std::fill_n(out, columns, maximum ? -std::numeric_limits<float>::infinity() : 0.0f);
     if (kind == PoolingKind::cls) {

@@ -134,8 +134,13 @@ class TaskRun {
     }
   }
 
-  Vectors embed(const char* list, std::span<const std::string> texts, const std::string& prompt) {
-    return over(list, [&] { return encoder_.embed(texts, {.prompt_name = prompt, .progress = progress()}); });
+  // `task`: the route of a model that has several.
+  Vectors embed(const char* list, std::span<const std::string> texts, const std::string& prompt,
+                EmbedTask task = EmbedTask::any) {
+    const EmbedTask route = encoder_.info().routes.empty() ? EmbedTask::any : task;
+    return over(list, [&] {
+      return encoder_.embed(texts, {.prompt_name = prompt, .task = route, .progress = progress()});
+    });
   }
 
   std::vector<Prediction> predict(const char* list, std::span<const TextInput> texts) {
@@ -211,9 +216,11 @@ class TaskRun {
   std::vector<RankedQuery> ranked_by_vectors() {
     std::vector<std::string> texts;
     for (const TaskQuery& q : data_.queries) texts.push_back(q.text);
-    const Vectors queries = embed("queries", texts, prompt(options_.query_prompt, {"query"}));
+    const Vectors queries =
+        embed("queries", texts, prompt(options_.query_prompt, {"query"}), EmbedTask::query);
     const Vectors documents =
-        embed("documents", data_.documents, prompt(options_.document_prompt, {"document", "passage"}));
+        embed("documents", data_.documents, prompt(options_.document_prompt, {"document", "passage"}),
+              EmbedTask::document);
     const std::vector<double> length = lengths(documents);
     std::vector<RankedQuery> all(data_.queries.size());
     ThreadPool pool(options_.threads);

@@ -31,6 +31,7 @@ constexpr std::string_view kWeightEndings[] = {".safetensors", ".index.json", ".
                                                ".onnx",        ".h5",         ".ot",  ".msgpack", ".xml"};
 // In the model's folder, and in the folders of its modules.
 constexpr std::string_view kModuleFiles[] = {"config.json",
+                                             kRouterConfig,
                                              "sentence_bert_config.json",
                                              "tokenizer.json",
                                              "tokenizer_config.json",
@@ -120,14 +121,26 @@ std::set<std::string> written_files(const nlohmann::json& provenance) {
   return files;
 }
 
-// The folders that modules.json names: "1_Pooling".
+// The folders of the modules of a Router: "2_Router/query_0_Dense".
+void add_route_folders(const fs::path& folder, const fs::path& router, std::set<fs::path>& folders) {
+  nlohmann::json config = json_or_null(folder / router / kRouterConfig);
+  if (!config.is_object()) config = json_or_null(folder / router / "config.json");  // of an Asym
+  if (!config.is_object() || !config.contains("types") || !config["types"].is_object()) return;
+  for (const auto& [module, type] : config["types"].items()) folders.insert(router / module);
+}
+
+// The folders that modules.json names, and those of routes: "1_Pooling".
 std::set<fs::path> module_folders(const fs::path& folder) {
   std::set<fs::path> folders;
   const nlohmann::json modules = json_or_null(folder / "modules.json");
   if (!modules.is_array()) return folders;
   for (const nlohmann::json& module : modules)
-    if (module.is_object() && module.contains("path") && module["path"].is_string())
-      folders.insert((fs::path(module["path"].get<std::string>()) / "").lexically_normal().parent_path());
+    if (module.is_object() && module.contains("path") && module["path"].is_string()) {
+      const fs::path path =
+          (fs::path(module["path"].get<std::string>()) / "").lexically_normal().parent_path();
+      folders.insert(path);
+      if (!path.empty()) add_route_folders(folder, path, folders);
+    }
   return folders;
 }
 

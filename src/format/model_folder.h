@@ -12,6 +12,9 @@ namespace mlxe {
 // Settings of sentence-transformers for a whole model: prompts, similarity, truncate_dim.
 inline constexpr const char* kLibraryConfig = "config_sentence_transformers.json";
 
+// The routes of a Router, in its module's folder.
+inline constexpr const char* kRouterConfig = "router_config.json";
+
 // Written by conversions, beside config.json, README.md and the weights.
 inline constexpr const char* kProvenanceFile = "mlx_encoder.json";     // convert/provenance.h
 inline constexpr const char* kGoldenFile = "mlx_encoder_golden.json";  // verify/golden.h

@@ -2,11 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
+#include "base/mapped_file.h"
 #include "format/json_file.h"
+#include "format/model_folder.h"
 #include "format/weight_files.h"
 #include "mlx_encoder/error.h"
 
@@ -106,6 +111,11 @@ std::optional<std::string> torch_activation(std::string_view python_class) {
   for (const auto& [python, spelling] : kActivations)
     if (python_class.substr(python_class.rfind('.') + 1) == python) return spelling;
   return std::nullopt;
+}
+
+std::string library_class(std::string_view type) {
+  return type.starts_with("sentence_transformers.") ? std::string(type.substr(type.rfind('.') + 1))
+                                                    : std::string();
 }
 
 void refuse_unknown(const Config& config) {
@@ -233,6 +243,96 @@ SpladeSpec ModuleFileReader::splade(const std::string& path) {
   config.harmless({"embedding_dimension", "word_embedding_dimension", "chunk_size", "embed_chunk_size"});
   refuse_unknown(config);
   return splade;
+}
+
+namespace {
+
+// The route that Router._resolve_route finds for texts (modality "text").
+std::optional<size_t> resolve_route(const RouterFile& router,
+                                    const std::map<std::string, std::string>& mappings,
+                                    const std::optional<std::string>& default_route, RouteTask task) {
+  const auto named = [&](const std::string& name) -> std::optional<size_t> {
+    const auto found = std::ranges::find(router.routes, name, &RouterRoute::name);
+    if (found == router.routes.end()) return std::nullopt;
+    return static_cast<size_t>(found - router.routes.begin());
+  };
+  constexpr std::array kNames{"None", "'query'", "'document'"};
+  const std::string of_task = kNames[static_cast<size_t>(task)];
+  for (const auto& [first, second] :
+       {std::pair(of_task, "'text'"), std::pair(of_task, "None"), std::pair(std::string("None"), "'text'"),
+        std::pair(std::string("None"), "None")})
+    if (const auto found = mappings.find(fmt::format("({}, {})", first, second)); found != mappings.end())
+      return named(found->second);
+  if (task != RouteTask::none)
+    if (const auto route = named(of_task.substr(1, of_task.size() - 2))) return route;
+  if (const auto route = named("text")) return route;
+  if (task != RouteTask::none || !default_route) return std::nullopt;
+  return named(*default_route);
+}
+
+// The keys of the object `name` of a JSON file in the order of the file, which Config does not keep. The file was read
+// before, so it is well formed.
+std::vector<std::string> keys_in_order(const fs::path& file, const std::string& name) {
+  const MappedFile mapped(file);
+  const std::string_view text(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
+  std::vector<std::string> keys;
+  bool inside = false;
+  nlohmann::json parsed = nlohmann::json::parse(
+      text, [&](int depth, nlohmann::json::parse_event_t event, const nlohmann::json& key) {
+        if (event != nlohmann::json::parse_event_t::key) return true;
+        if (depth == 1) inside = key == name;
+        if (depth == 2 && inside) keys.push_back(key.get<std::string>());
+        return true;
+      });
+  return keys;
+}
+
+}  // namespace
+
+// sentence-transformers reads config.json where there is no router_config.json: Asym wrote that.
+RouterFile ModuleFileReader::router(const std::string& path) {
+  fs::path file = fs::path(path) / kRouterConfig;
+  std::optional<Config> config = config_at(file);
+  if (!config) {
+    file = fs::path(path) / "config.json";
+    config = required(path);
+  }
+  RouterFile router{.where = config->where(), .routes = {}};
+  const Config types = config->object("types"), structure = config->object("structure");
+  const Config parameters = config->object("parameters");
+  refuse_unknown(*config);
+  for (const std::string& name : keys_in_order(folder_ / file, "structure")) {
+    RouterRoute& route = router.routes.emplace_back(RouterRoute{name, {}});
+    for (const auto& id : structure.get<std::vector<std::string>>(name)) {
+      if (id.find('/') != id.npos || id == ".." || id.empty() || id.find('\0') != id.npos)
+        throw_malformed(fmt::format("{}: a module is {}, expected a folder beside this file", router.where,
+                                    printable(id)));
+      route.modules.push_back({types.get<std::string>(id), path.empty() ? id : path + "/" + id});
+    }
+  }
+  if (router.routes.empty()) throw_malformed(router.where + ": has no routes, expected at least one");
+  std::map<std::string, std::string> mappings;
+  if (parameters.has("route_mappings")) {
+    const Config all = parameters.object("route_mappings");
+    for (const auto& [key, route] : all.json().items()) mappings[key] = all.get<std::string>(key);
+  }
+  std::optional<std::string> default_route;
+  if (parameters.has("default_route")) default_route = parameters.get<std::string>("default_route");
+  if (parameters.get_or<bool>("allow_empty_key", true) && !default_route)
+    default_route = router.routes[0].name;
+  parameters.harmless({"default_route", "route_mappings"});  // null means "not given"
+  refuse_unknown(parameters);
+  for (const auto& [key, route] : mappings)
+    if (std::ranges::find(router.routes, route, &RouterRoute::name) == router.routes.end())
+      throw_malformed(fmt::format("{}: {} is mapped to {}, which is no route", router.where, printable(key),
+                                  printable(route)));
+  if (default_route &&
+      std::ranges::find(router.routes, *default_route, &RouterRoute::name) == router.routes.end())
+    throw_malformed(fmt::format("{}: \"default_route\" is {}, which is no route", router.where,
+                                printable(*default_route)));
+  for (const RouteTask task : {RouteTask::none, RouteTask::query, RouteTask::document})
+    router.route_of[static_cast<size_t>(task)] = resolve_route(router, mappings, default_route, task);
+  return router;
 }
 
 void ModuleFileReader::dropout(const std::string& path) {

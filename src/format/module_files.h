@@ -1,6 +1,7 @@
 // The files of single sentence-transformers modules: N_Pooling, N_Dense, N_Normalize, N_SpladePooling.
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -24,6 +25,24 @@ struct ModuleFile {
   Feature feature = Feature::sentence_embedding;
 };
 
+// A module of a route.
+struct RouterModule {
+  std::string type;    // a Python class
+  std::string folder;  // "2_Router/query_0_Dense"
+};
+
+struct RouterRoute {
+  std::string name;
+  std::vector<RouterModule> modules;
+};
+
+// The routes of a Router (Asym in old folders), in the order of its file.
+struct RouterFile {
+  std::string where;  // the file, for messages
+  std::vector<RouterRoute> routes;
+  std::array<std::optional<size_t>, kRouteTasks> route_of = {};  // as in SentenceModules, for texts
+};
+
 // Reads the modules of one folder. Adds every file that exists to `files`, relative to the folder. Errors: as
 // read_sentence_modules.
 class ModuleFileReader {
@@ -39,6 +58,7 @@ class ModuleFileReader {
   ModuleFile<DenseSpec> dense(const std::string& path);
   ModuleFile<NormalizeSpec> normalize(const std::string& path);
   SpladeSpec splade(const std::string& path);
+  RouterFile router(const std::string& path);
   void dropout(const std::string& path);  // checks the file; dropout has no effect outside training
 
  private:
@@ -53,6 +73,9 @@ class ModuleFileReader {
 
 [[noreturn]] void throw_unsupported(const std::string& text);
 [[noreturn]] void throw_malformed(const std::string& text);
+
+// The class of sentence-transformers that a type in modules.json names: "Pooling"; empty: it is another library's.
+std::string library_class(std::string_view type);
 
 // Throws unsupported for the first unused key of `config`.
 void refuse_unknown(const Config& config);

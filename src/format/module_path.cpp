@@ -27,6 +27,15 @@ fs::path transformer_path(const fs::path& folder) {
   if (!list.is_array() || list.empty()) return {};  // read_sentence_modules reports the error
   const Config first(list[0], fmt::format("{}: module 0", file.string()));
   const auto type = first.get<std::string>("type");
+  for (const char* kind : {".Router", ".Asym", ".StaticEmbedding"})
+    if (type.starts_with("sentence_transformers.") && type.ends_with(kind))
+      throw Error(
+          ErrorCode::unsupported,
+          fmt::format("{}: found {}, expected a Transformer; {}", first.where(), printable(type),
+                      std::string_view(kind) == ".StaticEmbedding"
+                          ? "models of token vectors alone (model2vec) are not implemented"
+                          : "a Router is implemented behind one Transformer that all routes share, not with "
+                            "encoders of its own in each route"));
   if (!type.ends_with(".Transformer") && !type.ends_with(".MLMTransformer")) return {};
   fs::path path = fs::path(module_folder(first)).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // "0_Transformer/"

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/file_errors.h"
+#include "base/wording.h"
 #include "format/config.h"
 #include "format/json_file.h"
 #include "format/model_folder.h"
@@ -226,6 +227,13 @@ class SentenceReader {
     refuse_unknown(settings);
   }
 
+  // A way through the modules, as far as they are read.
+  struct Way {
+    std::string route;  // empty before a Router
+    bool pooled = false;
+    std::vector<SentenceModuleSpec> modules = {};
+  };
+
   std::vector<Config> module_entries() const {
     const std::string where = (folder_ / "modules.json").string();
     const nlohmann::json list = read_json(folder_ / "modules.json");
@@ -291,51 +299,124 @@ class SentenceReader {
     const std::string where = (folder_ / "modules.json").string();
     const std::vector<Config> entries = module_entries();
     for (size_t i = 0; i < entries.size(); ++i) read_module(entries[i], i);
-    if (!pooled_)
-      throw_malformed(where + ": has no Pooling after a Transformer, so there is no vector for a text");
+    for (const Way& way : ways_)
+      if (!way.pooled)
+        throw_malformed(
+            fmt::format("{}: has no Pooling after a Transformer{}, so there is no vector for a text", where,
+                        way.route.empty() ? "" : " in the route " + printable(way.route)));
+    take_ways(where);
   }
 
-  // The class of a module that sentence-transformers has; empty for another's.
+  // library_class() of a module.
   static std::string class_of(const Config& entry) {
     entry.harmless({"idx", "name", "kwargs"});
     const auto type = entry.get<std::string>("type");
-    return type.starts_with("sentence_transformers.") ? type.substr(type.rfind('.') + 1) : std::string();
+    return library_class(type);
   }
 
   void read_module(const Config& entry, size_t index) {
-    const std::string kind = class_of(entry), path = module_folder(entry);
+    const std::string kind = class_of(entry), path = module_folder(entry),
+                      type = entry.get<std::string>("type");
     refuse_unknown(entry);
     if (kind == "Transformer") {
       if (transformer_ || index != 0)
         throw_malformed(fmt::format("{}: a Transformer, expected it once and first", entry.where()));
       transformer_ = true;
-    } else if (kind == "Pooling") {
-      if (pooled_ || !transformer_)
-        throw_malformed(fmt::format("{}: a Pooling, expected it once, after the Transformer", entry.where()));
-      result_.modules.emplace_back(files_.pooling(path));
-      pooled_ = true;
-    } else if (kind == "Dense") {
-      add(entry, kind, files_.dense(path));
-    } else if (kind == "Normalize") {
-      add(entry, kind, files_.normalize(path));
-    } else if (kind == "Dropout") {
-      files_.dropout(path);
+    } else if (kind == "Router" || kind == "Asym") {
+      if (router_) throw_unsupported(fmt::format("{}: a second Router; one is implemented", entry.where()));
+      if (!transformer_) throw_malformed(fmt::format("{}: a {} before the Transformer", entry.where(), kind));
+      router_ = files_.router(path);
+      split_ways();
     } else {
-      throw_unsupported(fmt::format(
-          "{}: {} is not implemented; known are Transformer, Pooling, Dense, Normalize and Dropout",
-          entry.where(), printable(entry.get<std::string>("type"))));
+      const SentenceModule module = read_plain(entry.where(), type, path);
+      for (Way& way : ways_) add(entry.where(), module, way);
     }
   }
 
+  // Each route is a way of its own from here on.
+  void split_ways() {
+    const Way before = ways_.front();
+    ways_.clear();
+    for (const RouterRoute& route : router_->routes) {
+      Way way = before;
+      way.route = route.name;
+      for (const RouterModule& m : route.modules) {
+        const std::string where = fmt::format("{}: {}", router_->where, printable(m.folder));
+        add(where, read_plain(where, m.type, m.folder), way);
+      }
+      ways_.push_back(std::move(way));
+    }
+  }
+
+  // A module, and what it reads and writes.
+  struct SentenceModule {
+    std::string kind;
+    std::optional<SentenceModuleSpec> spec;  // none: it has no effect
+    Feature feature = Feature::sentence_embedding;
+  };
+
+  SentenceModule read_plain(const std::string& where, const std::string& type, const std::string& path) {
+    const std::string kind = library_class(type);
+    if (kind == "Pooling") return {kind, files_.pooling(path)};
+    if (kind == "Dense") {
+      ModuleFile<DenseSpec> dense = files_.dense(path);
+      return {kind, std::move(dense.spec), dense.feature};
+    }
+    if (kind == "Normalize") {
+      ModuleFile<NormalizeSpec> normalize = files_.normalize(path);
+      return {kind, normalize.spec, normalize.feature};
+    }
+    if (kind == "Dropout") {
+      files_.dropout(path);
+      return {kind, std::nullopt};
+    }
+    if (router_ && (kind == "Transformer" || kind == "StaticEmbedding"))
+      throw_unsupported(fmt::format(
+          "{}: a {} in a route; implemented are routes after one Transformer that all share", where, kind));
+    throw_unsupported(fmt::format(
+        "{}: {} is not implemented; known are Transformer, Pooling, Dense, Normalize, Dropout and Router",
+        where, printable(type)));
+  }
+
   // Each module replaces its input. No module after the Pooling may read the tokens' vectors.
-  template <class Spec>
-  void add(const Config& entry, const std::string& kind, ModuleFile<Spec> module) {
-    if (!transformer_) throw_malformed(fmt::format("{}: a {} before the Transformer", entry.where(), kind));
-    if (!pooled_ && module.feature == Feature::sentence_embedding)
-      throw_unsupported(fmt::format("{}: a {} of the sentence_embedding before the Pooling, which makes it",
-                                    entry.where(), kind));
-    if (pooled_ && module.feature == Feature::token_embeddings) return;
-    result_.modules.emplace_back(std::move(module.spec));
+  void add(const std::string& where, const SentenceModule& module, Way& way) {
+    if (!module.spec) return;
+    if (module.kind == "Pooling") {
+      if (way.pooled || !transformer_)
+        throw_malformed(fmt::format("{}: a Pooling, expected it once, after the Transformer", where));
+      way.pooled = true;
+    } else {
+      if (!transformer_) throw_malformed(fmt::format("{}: a {} before the Transformer", where, module.kind));
+      if (!way.pooled && module.feature == Feature::sentence_embedding)
+        throw_unsupported(fmt::format("{}: a {} of the sentence_embedding before the Pooling, which makes it",
+                                      where, module.kind));
+      if (way.pooled && module.feature == Feature::token_embeddings) return;
+    }
+    way.modules.push_back(*module.spec);
+  }
+
+  void take_ways(const std::string& where) {
+    if (!router_) {
+      result_.modules = std::move(ways_.front().modules);
+      return;
+    }
+    result_.route_of = router_->route_of;
+    const size_t main = router_->route_of[static_cast<size_t>(RouteTask::none)].value_or(0);
+    std::optional<bool> include_prompt;
+    for (size_t i = 0; i < ways_.size(); ++i) {
+      Way& way = ways_[i];
+      if (std::ranges::find(result_.route_of, std::optional(i)) == result_.route_of.end())
+        tell(fmt::format("{}: no task takes the route {}", router_->where, printable(way.route)));
+      for (const SentenceModuleSpec& m : way.modules)
+        if (const auto* pooling = std::get_if<PoolingSpec>(&m)) {
+          if (include_prompt.value_or(pooling->include_prompt) != pooling->include_prompt)
+            throw_unsupported(where +
+                              ": routes whose poolings differ in \"include_prompt\" are not implemented");
+          include_prompt = pooling->include_prompt;
+        }
+      if (i == main) result_.modules = way.modules;
+      result_.routes.push_back({std::move(way.route), std::move(way.modules)});
+    }
   }
 
   const fs::path& folder_;
@@ -346,13 +427,44 @@ class SentenceReader {
   ModuleFileReader files_;
   std::optional<std::string> foreign_kind_;
   std::string task_;  // of a foreign kind's Transformer
-  bool transformer_ = false, pooled_ = false;
+  bool transformer_ = false;
+  std::optional<RouterFile> router_;
+  std::vector<Way> ways_{Way{}};
 };
 
 }  // namespace
 
 const char* name(Similarity similarity) noexcept {
   return kSimilarities[static_cast<size_t>(similarity)];
+}
+
+const std::vector<SentenceModuleSpec>& SentenceModules::modules_for(RouteTask task) const {
+  if (routes.empty()) return modules;
+  if (const auto route = route_of[static_cast<size_t>(task)]) return routes[*route].modules;
+  std::vector<std::string> names;
+  for (const SentenceRoute& route : routes) names.push_back(printable(route.name));
+  constexpr std::array kTexts{"a text without a task", "a query", "a document"};
+  throw Error(ErrorCode::usage, fmt::format("the model's Router has no route for {}; it has {}",
+                                            kTexts[static_cast<size_t>(task)], listed(names, names.size())));
+}
+
+std::optional<size_t> SentenceModules::own_route(RouteTask task) const noexcept {
+  const size_t main = route_of[static_cast<size_t>(RouteTask::none)].value_or(0);
+  const auto route = route_of[static_cast<size_t>(task)];
+  return route == main ? std::nullopt : route;
+}
+
+std::vector<const DenseSpec*> SentenceModules::dense() const {
+  std::vector<const DenseSpec*> all;
+  const auto add = [&](const std::vector<SentenceModuleSpec>& way) {
+    for (const SentenceModuleSpec& m : way)
+      if (const auto* dense = std::get_if<DenseSpec>(&m))
+        if (std::ranges::find(all, dense->folder, &DenseSpec::folder) == all.end()) all.push_back(dense);
+  };
+  if (routes.empty()) add(modules);
+  for (const SentenceRoute& route : routes) add(route.modules);
+  for (const DenseSpec& dense : late_modules) all.push_back(&dense);
+  return all;
 }
 
 std::string default_prompt(const SentenceModules& modules, PromptUse use) {

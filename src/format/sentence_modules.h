@@ -2,10 +2,12 @@
 //
 // Reads what sentence_transformers 6.x reads, all older layouts included: modules.json,
 // sentence_bert_config.json, config_sentence_transformers.json, N_Pooling/config.json,
-// N_Dense/{config.json,model.safetensors or pytorch_model.bin}, N_Normalize/config.json, N_SpladePooling/config.json. An
+// N_Dense/{config.json,model.safetensors or pytorch_model.bin}, N_Normalize/config.json, N_SpladePooling/config.json,
+// N_Router/router_config.json (N_Asym/config.json). An
 // unknown key in a module's file is an error, because it can change the vector.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -52,12 +54,26 @@ struct SpladeSpec {
 
 using SentenceModuleSpec = std::variant<PoolingSpec, DenseSpec, NormalizeSpec>;
 
+// One way through the modules of a folder with a Router: those before the Router, of one of its routes, and after it.
+struct SentenceRoute {
+  std::string name;
+  std::vector<SentenceModuleSpec> modules;  // as SentenceModules::modules
+};
+
+// What a text is for. A Router takes its route by it.
+enum class RouteTask { none, query, document };
+inline constexpr size_t kRouteTasks = 3;
+
 enum class Similarity { cosine, dot, euclidean, manhattan };
 const char* name(Similarity similarity) noexcept;  // "cosine", ...
 
 struct SentenceModules {
   // Exactly one is a PoolingSpec. Modules before it read each token's vector, modules after it the text's.
   std::vector<SentenceModuleSpec> modules;
+  // Of a folder with a Router, in the order of its file. `modules` is then the route of texts without a task; if there is
+  // none, the first route.
+  std::vector<SentenceRoute> routes;
+  std::array<std::optional<size_t>, kRouteTasks> route_of = {};  // by RouteTask, an index into `routes`
   bool declared = false;                     // modules.json is there; otherwise a pooling is assumed
   std::filesystem::path transformer;         // the transformer's folder, relative; empty: the model's own
   bool cross_encoder = false;                // saved as a CrossEncoder: it scores texts and pairs
@@ -77,6 +93,13 @@ struct SentenceModules {
   std::optional<int64_t> truncate_dim;             // a text's vector is its first values
   Similarity similarity = Similarity::cosine;
   std::vector<std::filesystem::path> files;  // all files that were read, relative to the folder
+
+  // The modules that the texts of a task go through. Errors: usage (the Router has no route for it).
+  const std::vector<SentenceModuleSpec>& modules_for(RouteTask task) const;
+  // The route of a task's texts, if it is another one than that of `modules`.
+  std::optional<size_t> own_route(RouteTask task) const noexcept;
+  // The Dense modules of all routes, each once, in the order of the files.
+  std::vector<const DenseSpec*> dense() const;
 };
 
 // The default prompt for embedding or for classification. A CrossEncoder's prompt is for classification,

@@ -17,6 +17,11 @@ inline size_t number_of(std::span<const size_t> numbers, size_t text) {
   return text < numbers.size() ? numbers[text] : text + 1;
 }
 
+// Tokens [begin, end) of Batch::ids, part of one text.
+struct PooledTokens {
+  int32_t text = 0, begin = 0, end = 0;
+};
+
 struct Batch {
   std::vector<int32_t> ids;          // [T]
   std::vector<int32_t> token_types;  // [T]; models without token types ignore it
@@ -25,6 +30,9 @@ struct Batch {
   std::vector<int32_t> keys;         // [B]; attention reads this many leading tokens of a text; empty: all
   std::vector<int32_t>
       chosen;  // tokens with a row of their own in OutputRows::chosen; ascending indices of ids
+  // Parts of texts that are pooled apart, of one text after the other. Each has a row of its own in OutputRows::texts.
+  // Empty: each text is pooled whole, without the tokens that `pool_from` skips.
+  std::vector<PooledTokens> parts;
 
   int64_t texts() const { return static_cast<int64_t>(offsets.size()) - 1; }
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
@@ -55,9 +63,25 @@ struct Batch {
       if (ids[t] == id) chosen.push_back(static_cast<int32_t>(t));
   }
 
+  // Pools these tokens of the last text apart; counted from the text's first.
+  void pool_apart(int32_t begin, int32_t end) {
+    const int32_t start = offsets[offsets.size() - 2];
+    parts.push_back({static_cast<int32_t>(texts()) - 1, start + begin, start + end});
+  }
+
+  // The tokens of a row of OutputRows::texts.
+  PooledTokens pooled(int64_t row) const {
+    if (!parts.empty()) return parts[static_cast<size_t>(row)];
+    const auto text = static_cast<size_t>(row);
+    return {static_cast<int32_t>(row), std::min(offsets[text] + pool_from[text], offsets[text + 1]),
+            offsets[text + 1]};
+  }
+
   // Number of an output's rows that belong to texts before `text`.
   int64_t rows_before(OutputRows kind, int64_t text) const {
-    if (kind == OutputRows::texts) return text;
+    if (kind == OutputRows::texts)
+      return parts.empty() ? text
+                           : std::ranges::lower_bound(parts, text, {}, &PooledTokens::text) - parts.begin();
     const int32_t token = offsets[static_cast<size_t>(text)];
     if (kind == OutputRows::tokens) return token;
     return std::ranges::lower_bound(chosen, token) - chosen.begin();

@@ -16,7 +16,8 @@ void check_finite(const RunRequest& request, const Matrix& m, OutputRows rows, c
   if (bad == m.values.end()) return;
   const Batch& batch = request.batch;
   const int64_t row = (bad - m.values.begin()) / m.columns;
-  int64_t text = row;
+  int64_t text =
+      rows == OutputRows::texts && !batch.parts.empty() ? batch.parts[static_cast<size_t>(row)].text : row;
   std::string token;
   if (rows != OutputRows::texts) {
     const int64_t at = rows == OutputRows::tokens ? row : batch.chosen[static_cast<size_t>(row)];

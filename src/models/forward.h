@@ -17,7 +17,7 @@ inline const PlanGraph& graph_for(const Plan& plan, const RunRequest& request) {
       return plan.whole;
   // Where pooling skips a prompt, the first token it reads is not the text's.
   const bool skips = std::ranges::any_of(request.batch.pool_from, [](int32_t n) { return n > 0; });
-  return skips && request.wanted.contains(Output::sentence) ? plan.whole : plan.first_tokens;
+  return skips && request.wanted.contains_any(kSentenceOutputs) ? plan.whole : plan.first_tokens;
 }
 
 // The outputs that are computed. Without a chosen token, those of chosen tokens are empty matrices.

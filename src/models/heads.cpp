@@ -131,7 +131,15 @@ void add_question_answering(PlanBuilder& p, const std::optional<HeadTransform>& 
   p.output(Output::span_logits, token_logits(p, transform, out, 2));
 }
 
-void add_sentence_pipeline(PlanBuilder& p, std::span<const SentenceModuleSpec> modules) {
+void add_sentence_pipelines(PlanBuilder& p, const SentenceModules& sentence) {
+  add_sentence_pipeline(p, sentence.modules);
+  for (const auto& [task, output] : {std::pair(RouteTask::query, Output::query_sentence),
+                                     std::pair(RouteTask::document, Output::document_sentence)})
+    if (const auto route = sentence.own_route(task))
+      add_sentence_pipeline(p, sentence.routes[*route].modules, output);
+}
+
+void add_sentence_pipeline(PlanBuilder& p, std::span<const SentenceModuleSpec> modules, Output output) {
   p.file(ParameterFile::sentence_module);
   ValueId x = p.hidden();
   for (const SentenceModuleSpec& m : modules) {
@@ -144,7 +152,7 @@ void add_sentence_pipeline(PlanBuilder& p, std::span<const SentenceModuleSpec> m
       x = p.normalize(x);
     }
   }
-  p.output(Output::sentence, x);
+  p.output(output, x);
 }
 
 }  // namespace mlxe

@@ -96,10 +96,14 @@ inline constexpr const char* kSpanModule = "qa_outputs";
 void add_question_answering(PlanBuilder& p, const std::optional<HeadTransform>& transform,
                             const std::string& out = kSpanModule);
 
-// The sentence-transformers modules after the transformer, in the order of modules.json. Exactly one of them pools.
+// The sentence-transformers modules after the transformer, in the order of modules.json, as `output`. Exactly one of them
+// pools.
 // Modules before it work on token vectors, modules after it on text vectors. A parameter's name is the module's folder
 // and the name of the weight there. This is the last head, because no parameter of the checkpoint may follow. Errors:
 // format (widths do not fit), unsupported (an activation).
-void add_sentence_pipeline(PlanBuilder& p, std::span<const SentenceModuleSpec> modules);
+void add_sentence_pipeline(PlanBuilder& p, std::span<const SentenceModuleSpec> modules,
+                           Output output = Output::sentence);
+// The pipelines of all tasks. A task has an output of its own if it takes another route than texts without a task.
+void add_sentence_pipelines(PlanBuilder& p, const SentenceModules& sentence);
 
 }  // namespace mlxe

@@ -8,17 +8,19 @@
 namespace mlxe {
 
 enum class Output {
-  layers,         // token vectors after the embeddings and after each layer
-  hidden,         // token vectors after the last layer
-  pooled,         // the model's own pooler
-  sentence,       // the sentence-transformers pipeline
-  text_logits,    // the sequence classifier
-  token_logits,   // the token classifier
-  chosen_logits,  // the masked language model, of the batch's chosen tokens
-  span_logits,    // question answering: of an answer's first and last token
-  choice_logits,  // multiple choice: of a pair of a prompt and a choice
-  term_weights,   // SPLADE: a weight for each token of the vocabulary
-  token_vectors,  // ColBERT: projected token vectors of length 1
+  layers,             // token vectors after the embeddings and after each layer
+  hidden,             // token vectors after the last layer
+  pooled,             // the model's own pooler
+  sentence,           // the sentence-transformers pipeline
+  query_sentence,     // the same of queries and of documents, where a Router takes
+  document_sentence,  // another route for them
+  text_logits,        // the sequence classifier
+  token_logits,       // the token classifier
+  chosen_logits,      // the masked language model, of the batch's chosen tokens
+  span_logits,        // question answering: of an answer's first and last token
+  choice_logits,      // multiple choice: of a pair of a prompt and a choice
+  term_weights,       // SPLADE: a weight for each token of the vocabulary
+  token_vectors,      // ColBERT: projected token vectors of length 1
 };
 
 enum class OutputRows { tokens, texts, chosen };
@@ -35,6 +37,9 @@ inline constexpr std::array kOutputTable{
     OutputEntry{Output::hidden, OutputRows::tokens, "hidden", "last hidden state"},
     OutputEntry{Output::pooled, OutputRows::texts, "pooler", "pooler's output"},
     OutputEntry{Output::sentence, OutputRows::texts, "sentence", "sentence vector"},
+    OutputEntry{Output::query_sentence, OutputRows::texts, "query_sentence", "sentence vector of a query"},
+    OutputEntry{Output::document_sentence, OutputRows::texts, "document_sentence",
+                "sentence vector of a document"},
     OutputEntry{Output::text_logits, OutputRows::texts, "logits", "logits"},
     OutputEntry{Output::token_logits, OutputRows::tokens, "token_logits", "logits"},
     OutputEntry{Output::chosen_logits, OutputRows::chosen, "chosen_logits", "logits"},
@@ -82,5 +87,9 @@ class Outputs {
   static constexpr uint32_t bit(Output o) noexcept { return uint32_t{1} << index_of(o); }
   uint32_t bits_ = 0;
 };
+
+// All kinds of sentence vectors.
+inline constexpr Outputs kSentenceOutputs{Output::sentence, Output::query_sentence,
+                                          Output::document_sentence};
 
 }  // namespace mlxe

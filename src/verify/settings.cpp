@@ -56,18 +56,24 @@ class SettingList {
   }
 
   void add_modules() {
+    if (sentence_.routes.empty()) add_modules(sentence_.modules, "");
+    for (const SentenceRoute& route : sentence_.routes)
+      add_modules(route.modules, "route " + route.name + ": ");
+  }
+
+  void add_modules(const std::vector<SentenceModuleSpec>& modules, const std::string& route) {
     bool normalizes = false;
     int denses = 0;
-    for (const SentenceModuleSpec& module : sentence_.modules) {
+    for (const SentenceModuleSpec& module : modules) {
       if (const auto* pooling = std::get_if<PoolingSpec>(&module)) {
         std::vector<std::string> kinds;
         for (const PoolingKind kind : pooling->kinds) kinds.emplace_back(spelling(kind));
         const std::string from =
             sentence_.declared ? config_of(pooling->folder) : "assumed, as sentence-transformers does";
-        add("pooling", fmt::format("{}", fmt::join(kinds, " + ")), from);
-        if (!pooling->include_prompt) add("pooling of the prompt", "left out", from);
+        add(route + "pooling", fmt::format("{}", fmt::join(kinds, " + ")), from);
+        if (!pooling->include_prompt) add(route + "pooling of the prompt", "left out", from);
       } else if (const auto* dense = std::get_if<DenseSpec>(&module)) {
-        add(fmt::format("dense {}", ++denses),
+        add(fmt::format("{}dense {}", route, ++denses),
             fmt::format("{} -> {}, {}{}{}", dense->in, dense->out, dense->activation,
                         dense->bias ? "" : ", no bias", dense->use_residual ? ", residual" : ""),
             config_of(dense->folder));
@@ -75,7 +81,7 @@ class SettingList {
         normalizes = true;
       }
     }
-    add("normalisation", normalizes ? "to length 1" : "none",
+    add(route + "normalisation", normalizes ? "to length 1" : "none",
         sentence_.declared ? "modules.json" : "assumed, as sentence-transformers does");
   }
 

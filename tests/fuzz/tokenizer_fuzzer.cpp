@@ -61,8 +61,10 @@ void use(mlxe::Tokenizer& tokenizer, std::string_view last) {
     });
   };
   expect_result_or_error([&] {
-    for (const Encoding& window : tokenizer.encode_windows(text, settings >> 4 & 0x07, options))
-      check(window, text, "", options.max_length);
+    mlxe::EncodeOptions of_windows = options;
+    of_windows.stride = settings >> 4 & 0x07;
+    for (const Encoding& window : tokenizer.encode_windows(text, pair, of_windows))
+      check(window, text, second, options.max_length);
   });
   encode();
   expect_result_or_error([&] { tokenizer.lower_case_first(); });

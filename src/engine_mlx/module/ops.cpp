@@ -85,6 +85,20 @@ std::vector<float> token_weights(PoolingKind kind, int length, int skipped) {
   return weights;
 }
 
+// The parts of texts as texts of their own, for a pooling that depends on no position. The first part of a text begins
+// with the tokens that are skipped before it.
+Batch parts_as_texts(const Batch& batch, std::vector<int32_t>& rows) {
+  Batch texts;
+  int32_t text = -1;
+  for (const PooledTokens& part : batch.parts) {
+    const int32_t from = part.text == text ? part.begin : batch.offsets[part.text];
+    text = part.text;
+    for (int32_t t = from; t < part.end; ++t) rows.push_back(t);
+    texts.append(std::span(batch.ids).subspan(from, part.end - from), {}, part.begin - from);
+  }
+  return texts;
+}
+
 }  // namespace
 
 MlxOps::MlxOps(const MlxWeights& weights, const Batch& batch) : weights_(weights), layout_(batch) {}
@@ -358,6 +372,18 @@ mx::array MlxOps::take(const mx::array& x, std::span<const int32_t> rows) const 
 
 mx::array MlxOps::pool(const mx::array& x, PoolingKind kind, const Batch& batch) const {
   const mx::array x32 = mx::astype(x, mx::float32);
+  if (!batch.parts.empty()) {
+    if (kind != PoolingKind::mean)
+      throw Error(ErrorCode::internal, "parts of a text have a mean, no other pooling");
+    std::vector<int32_t> rows;
+    const Batch texts = parts_as_texts(batch, rows);
+    return pool(take(x32, rows), kind, texts, PaddedLayout(texts));
+  }
+  return pool(x32, kind, batch, layout_);
+}
+
+mx::array MlxOps::pool(const mx::array& x32, PoolingKind kind, const Batch& batch,
+                       const PaddedLayout& layout) const {
   const auto skipped = [&](int64_t b) { return std::min(batch.pool_from[b], batch.length(b)); };
   if (kind == PoolingKind::cls) {
     std::vector<int32_t> rows;
@@ -367,7 +393,7 @@ mx::array MlxOps::pool(const mx::array& x, PoolingKind kind, const Batch& batch)
   }
 
   std::vector<mx::array> results;
-  for (const PaddedLayout::Chunk& chunk : layout_.chunks()) {
+  for (const PaddedLayout::Chunk& chunk : layout.chunks()) {
     std::vector<float> slots;  // [B, L]; padding has the weight of a skipped token
     for (int b = chunk.first_text; b < chunk.first_text + chunk.texts; ++b) {
       const std::vector<float> weights = token_weights(kind, batch.length(b), skipped(b));

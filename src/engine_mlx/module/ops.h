@@ -44,6 +44,8 @@ class MlxOps {
   Matrix to_host(const Tensor& x) const;
 
  private:
+  // `layout`: of `batch`, whose texts are pooled whole.
+  Tensor pool(const Tensor& x32, PoolingKind kind, const Batch& batch, const PaddedLayout& layout) const;
   Tensor normalized(const Tensor& x, const LayerNorm& n) const;  // along the last axis
   struct ScoreBlock;
   // What is added to the scaled scores by position, [1 or texts, heads, queries, keys]. Empty: nothing is.
