@@ -86,7 +86,7 @@ void TextSource::read_cells(const std::function<void(const CellRow&)>& take) con
       take(CellRow({i + 1, {{"text", arguments[i]}}}, fmt::format("text {}", i + 1)));
     return;
   }
-  const auto take_row = [&](const Row& row) {
+  const auto take_row = [&](const mlxe::Row& row) {
     take(CellRow(row, fmt::format("{}: line {}", where(), row.line)));
     return true;
   };

@@ -29,7 +29,7 @@ inline constexpr size_t kTokenWindow = kWindow / 16;
 // A row with cells of several kinds, for commands that take more than a text and its pair.
 class CellRow {
  public:
-  CellRow(const Row& row, std::string where) : cells_(row.cells), where_(std::move(where)) {}
+  CellRow(const mlxe::Row& row, std::string where) : cells_(row.cells), where_(std::move(where)) {}
 
   const std::string& where() const { return where_; }  // for messages: "questions.tsv: line 3", "text 2"
   // Errors of the others: format (a cell of another type).

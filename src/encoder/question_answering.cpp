@@ -204,6 +204,10 @@ std::vector<std::vector<Answer>> answer_questions(const TextRunner& runner,
                             "use a ...ForQuestionAnswering checkpoint",
                             runner.checkpoint().folder().string()));
   const Sizes sizes = sizes_of(runner, options);
+  if (runner.texts().tokenizer().pads_left())
+    runner.tell(options.report,
+                "tokenizer_config.json: \"padding_side\" is \"left\"; transformers' pipeline would put the "
+                "context before the question, here the question comes first");
   const std::vector<TextInput> inputs = inputs_of(questions, options.first_text);
   TextRunner::Job job;
   job.wanted = {Output::span_logits};

@@ -66,8 +66,8 @@ Feature read_feature(const Config& config) {
 
 std::string read_activation(const Config& config) {
   constexpr const char* kKey = "activation_function";
-  const nlohmann::json& json = config.json();
-  if (!json.contains(kKey)) return "tanh";
+  const nlohmann::json& object = config.json();
+  if (!object.contains(kKey)) return "tanh";
   const auto path = config.get<std::string>(kKey);
   const auto spelling = torch_activation(path);
   if (spelling && *spelling != "softmax") return *spelling;

@@ -26,6 +26,7 @@ struct Tokenizer::State {
   CutFrom cut_from = CutFrom::end;
   bool gives_type_ids = true;
   bool marks_subwords = false;
+  bool pads_left = false;
   bool clean_up_spaces = false;
 };
 
@@ -230,6 +231,7 @@ Tokenizer Tokenizer::load(const std::filesystem::path& model, const Warning& war
   state->cut_from =
       config.truncation_side.value_or(stored_side) == "left" ? CutFrom::beginning : CutFrom::end;
   state->gives_type_ids = config.gives_type_ids;
+  state->pads_left = config.settings.contains("padding_side") && config.settings["padding_side"] == "left";
   const bool built_bert =
       source == VocabularySource::vocabulary_files && config.family == TokenizerFamily::bert;
   state->marks_subwords = loaded["marks_subwords"];
@@ -314,6 +316,8 @@ bool Tokenizer::gives_type_ids() const noexcept {
 }
 bool Tokenizer::marks_subwords() const noexcept {
   return state_->marks_subwords;
+bool Tokenizer::pads_left() const noexcept {
+  return state_->pads_left;
 }
 const std::string& Tokenizer::class_name() const noexcept {
   return state_->class_name;

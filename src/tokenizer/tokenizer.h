@@ -128,6 +128,9 @@ class Tokenizer {
   bool gives_type_ids() const noexcept;
   // Whether tokens inside a word have a prefix in the vocabulary, as "##ing".
   bool marks_subwords() const noexcept;
+  // Whether padding goes before a text, in "padding_side" of tokenizer_config.json. Nothing is padded here; transformers
+  // puts the second text of some pairs first then.
+  bool pads_left() const noexcept;
   const std::string& class_name() const noexcept;  // "BertTokenizer", ...: the Hugging Face class followed
 
  private:

@@ -185,6 +185,17 @@ TEST(Answers, OptionsOutOfRangeAreErrors) {
   EXPECT_FALSE(encoder.info().chooses);
 }
 
+TEST(Answers, ThatThePipelineWouldReadInAnotherOrderAreSaid) {
+  const test::TemporaryFolder folder;
+  const auto copy = changed_copy(tiny("bert_qa"), folder / "m", [](RawTensors&) {});
+  json settings = read_json(copy / "tokenizer_config.json");
+  settings["padding_side"] = "left";
+  test::write_file(copy / "tokenizer_config.json", settings.dump());
+  CallReport report;
+  load(copy).answer(std::vector<Question>{{"What?", "bread"}}, {.report = &report});
+  EXPECT_THAT(report.warnings, ElementsAre(HasSubstr("\"padding_side\" is \"left\"")));
+}
+
 // Windows hold every token of the cut text, with as many in two windows as the stride, from either end.
 TEST(Windows, HoldAllTokens) {
   const test::TemporaryFolder folder;
