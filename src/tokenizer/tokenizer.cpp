@@ -316,6 +316,7 @@ bool Tokenizer::gives_type_ids() const noexcept {
 }
 bool Tokenizer::marks_subwords() const noexcept {
   return state_->marks_subwords;
+}
 bool Tokenizer::pads_left() const noexcept {
   return state_->pads_left;
 }
