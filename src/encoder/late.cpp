@@ -93,11 +93,11 @@ void require_reach(const TextRunner& runner, std::span<const TextInput> texts, c
       throw Error(
           ErrorCode::unsupported,
           fmt::format(
-              "text {}: {} mask tokens make the query longer, which this model's attention {}; that is "
-              "not implemented",
+              "text {}: {} mask tokens that attention does not read make the query longer, which is not "
+              "implemented for {}",
               job.first_text + i + 1, added,
-              spec.disentangled ? "reads by relative position"
-                                : fmt::format("sees {} tokens of", spec.window)));
+              spec.disentangled ? "DeBERTa"
+                                : fmt::format("attention to {} tokens on either side", spec.window)));
     }
   }
 }

@@ -103,7 +103,7 @@ class SentenceReader {
     if (kind == kColbert || config->get_or<std::string>("similarity_fn_name", "") == kMaxSim) {
       foreign_kind_ = kColbert;
       result_.late = read_pylate_settings(*config);
-      config->harmless({"truncate_dim"});
+      config->harmless({"similarity_fn_name", "truncate_dim"});
       config->warn_unknown(warn_);
       return;
     }

@@ -324,7 +324,8 @@ TEST_F(LateFolder, ThatLocalAttentionCannotReachIsRefused) {
       error_text([&] { queries_of(load(folder_ / "m"), std::vector<std::string>{"rain"}); },
                  ErrorCode::unsupported),
       HasSubstr(
-          "text 1: 11 mask tokens make the query longer, which this model's attention sees 4 tokens of"));
+          "text 1: 11 mask tokens that attention does not read make the query longer, which is not "
+          "implemented for attention to 4 tokens on either side"));
   change("config_sentence_transformers.json", [](json& c) { c["attend_to_expansion_tokens"] = true; });
   EXPECT_EQ(queries_of(load(folder_ / "m"), std::vector<std::string>{"rain"}).ids.size(), 16u);
 }
