@@ -323,9 +323,8 @@ TEST_F(LateFolder, ThatLocalAttentionCannotReachIsRefused) {
   EXPECT_THAT(
       error_text([&] { queries_of(load(folder_ / "m"), std::vector<std::string>{"rain"}); },
                  ErrorCode::unsupported),
-      HasSubstr(
-          "text 1: 11 mask tokens that attention does not read make the query longer, which is not "
-          "implemented for attention to 4 tokens on either side"));
+      HasSubstr("text 1: 11 mask tokens that attention does not read make the query longer, which is not "
+                "implemented for attention to 4 tokens on either side"));
   change("config_sentence_transformers.json", [](json& c) { c["attend_to_expansion_tokens"] = true; });
   EXPECT_EQ(queries_of(load(folder_ / "m"), std::vector<std::string>{"rain"}).ids.size(), 16u);
 }
