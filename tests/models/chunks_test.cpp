@@ -129,9 +129,10 @@ TEST(ChunksOfTexts, LoseNoCharacter) {
         EXPECT_EQ(chunk.index, count++);
         EXPECT_LE(chunk.tokens, c.at("tokens").get<int32_t>());
         EXPECT_LT(chunk.begin, chunk.end);
-        if (chunk.begin > covered)
+        if (chunk.begin > covered) {
           EXPECT_THAT(part_of(all[t], {.begin = covered, .end = chunk.begin}),
                       testing::MatchesRegex("[ \t\n]+"));
+        }
         covered = std::max(covered, chunk.end);
       }
       EXPECT_EQ(covered, length);

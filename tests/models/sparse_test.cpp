@@ -244,7 +244,7 @@ TEST(SparseVectors, NeedAPoolingAndAHead) {
   EXPECT_THAT(error_text([&] { load(tiny("splade")).embed_sparse(one, {.top_k = -1}); }, ErrorCode::usage),
               HasSubstr("top_k"));
   test::Heard heard;
-  load_model(tiny("splade"), heard.warning(), ExpectVectors::no, TermPooling::sum);
+  load_model(tiny("splade"), heard.warning(), ExpectVectors::no, UnknownTensors::refuse, TermPooling::sum);
   EXPECT_THAT(heard.sentences, ElementsAre(HasSubstr("pools sparse vectors by max, as modules.json says")));
 }
 
