@@ -30,9 +30,9 @@ HeadTransform transform(const char* dense, Activation activation, const char* no
 
 // Whether config.json names such a class. Of a head without tensors of its own nothing else tells.
 bool is_masked_language_model(const Config& config) {
-  const nlohmann::json& json = config.json();
-  const auto classes = json.find("architectures");
-  return classes != json.end() && classes->is_array() &&
+  const nlohmann::json& keys = config.json();
+  const auto classes = keys.find("architectures");
+  return classes != keys.end() && classes->is_array() &&
          std::ranges::any_of(*classes, [](const nlohmann::json& name) {
            return name.is_string() && name.get_ref<const std::string&>().ends_with("ForMaskedLM");
          });

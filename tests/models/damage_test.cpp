@@ -106,7 +106,8 @@ INSTANTIATE_TEST_SUITE_P(
                           "new_cls", "gte_ner", "jina_bert", "jina_bert_code", "jina_bert_heads",
                           "jina_bert_cls", "jina_bert_ner", "bert_mlm", "bert_mlm_untied", "distilbert_mlm",
                           "roberta_mlm", "albert_mlm", "electra_mlm", "mpnet_mlm", "modernbert_mlm",
-                          "modernbert_mlm_bias", "deberta_mlm", "deberta_v2_mlm")),
+                          "modernbert_mlm_bias", "deberta_mlm", "deberta_v2_mlm", "mobilebert_mlm",
+                          "eurobert_mlm", "nomic_bert_mlm", "new_mlm")),
     test::name_of);
 
 }  // namespace

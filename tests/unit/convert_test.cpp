@@ -70,6 +70,7 @@ TEST(Convert, PredictsEveryByteOfTheFolder) {
                             "roberta_mlm",
                             "albert_mlm",
                             "modernbert_mlm_bias",
+                            "mobilebert_mlm",
                             "bert_sharded",
                             "bert_f64",
                             "bert_f16",
