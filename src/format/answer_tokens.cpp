@@ -16,16 +16,14 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-using nlohmann::json;
-
 constexpr const char* kYes = "yes";
 constexpr const char* kNo = "no";
 
 // The ids of the two words. Nothing else of the vocabulary is kept: it has 150,000 tokens.
-json vocabulary_ids(const fs::path& file, std::string_view folder_of_words) {
+nlohmann::json vocabulary_ids(const fs::path& file, std::string_view folder_of_words) {
   const int outer = folder_of_words.empty() ? 0 : 2;  // objects around the vocabulary
-  const auto keep = [&](int depth, json::parse_event_t event, json& parsed) {
-    if (event != json::parse_event_t::key) return true;
+  const auto keep = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
+    if (event != nlohmann::json::parse_event_t::key) return true;
     const auto& name = parsed.get_ref<const std::string&>();
     if (depth == outer + 1) return name == kYes || name == kNo;
     return depth == 1 ? name == "model" : depth != 2 || name == folder_of_words;
@@ -33,14 +31,15 @@ json vocabulary_ids(const fs::path& file, std::string_view folder_of_words) {
   const MappedFile mapped(file);
   const std::string_view text(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
   require_json_depth(text, file.string());
-  const json found = json::parse(text, keep, false);
+  const nlohmann::json found = nlohmann::json::parse(text, keep, false);
   if (outer == 0) return found;
-  return found.is_object() ? found.value("/model/vocab"_json_pointer, json()) : json();
+  return found.is_object() ? found.value(nlohmann::json::json_pointer("/model/vocab"), nlohmann::json())
+                           : nlohmann::json();
 }
 
 std::optional<AnswerTokens> words_of_vocabulary(const fs::path& folder) {
   const fs::path tokenizer = folder / "tokenizer.json", vocabulary = folder / "vocab.json";
-  json ids;
+  nlohmann::json ids;
   if (fs::exists(tokenizer))
     ids = vocabulary_ids(tokenizer, "vocab");
   else if (fs::exists(vocabulary))

@@ -22,7 +22,7 @@ using nlohmann::json;
 constexpr int kControl = 3, kUserDefined = 4;
 constexpr int kUnigram = 1;
 
-constexpr const char* kSpace = "\u2581";
+constexpr const char* kWordBegin = "\u2581";
 
 struct Model {
   json pieces;  // [text, score, kind]
@@ -105,7 +105,7 @@ json plain_normalizer(const Model& model, const TokenizerConfig&) {
   json steps = json::array();
   if (!model.charsmap.empty()) steps.push_back(precompiled(model));
   steps.push_back({{"type", "Strip"}, {"strip_left", false}, {"strip_right", true}});
-  steps.push_back(several_spaces_become(kSpace));
+  steps.push_back(several_spaces_become(kWordBegin));
   return sequence(std::move(steps));
 }
 
@@ -157,7 +157,7 @@ const Converter* converter_of(const TokenizerConfig& config) {
 json metaspace(const TokenizerConfig& config) {
   const bool t5 = config.family == TokenizerFamily::t5;
   const char* scheme = t5 && !config.add_prefix_space ? "never" : t5 && !config.legacy ? "first" : "always";
-  return {{"type", "Metaspace"}, {"replacement", kSpace}, {"prepend_scheme", scheme}, {"split", true}};
+  return {{"type", "Metaspace"}, {"replacement", kWordBegin}, {"prepend_scheme", scheme}, {"split", true}};
 }
 
 json pre_tokenizer(const TokenizerConfig& config) {

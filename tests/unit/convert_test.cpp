@@ -72,6 +72,7 @@ TEST(Convert, PredictsEveryByteOfTheFolder) {
                             "modernbert_mlm_bias",
                             "modernbert_qa",
                             "electra_choice",
+                            "mobilebert_mlm",
                             "bert_sharded",
                             "bert_f64",
                             "bert_f16",
