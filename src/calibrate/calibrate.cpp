@@ -64,9 +64,12 @@ class Calibrator : public Fitter {
                if (output == Output::layers && ++layer == plan.layers() && !token_of_head.empty())
                  ops.weigh_tokens(batch, token_of_head, kTokenShare);
              });
-    for (const Output head : {Output::text_logits, Output::token_logits, Output::span_logits,
-                              Output::choice_logits, Output::pooled, Output::chosen_logits, Output::token_vectors}) {
+    for (const Output head :
+         {Output::text_logits, Output::token_logits, Output::span_logits, Output::choice_logits,
+          Output::pooled, Output::chosen_logits, Output::token_vectors}) {
       if (!plan.has(head)) continue;
+      // Weights of sentence-transformers modules are not quantized.
+      if (head == Output::token_vectors && !loaded_.sentence.late_modules.empty()) continue;
       if (head == Output::pooled) ops.weigh_tokens(batch, batch.first_rows(), kTokenShare);
       if (head == Output::chosen_logits || head == Output::token_vectors) ops.weigh_tokens_alike();
       run_plan(ops, plan, plan.whole, batch, {head}, [&](Output, const auto& x) { ops.need(x); },

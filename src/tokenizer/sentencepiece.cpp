@@ -67,17 +67,24 @@ json own_vocabulary(const Model& model, const TokenizerConfig&) {
   return all;
 }
 
+// Pieces with their scores. (A list of such pairs in braces would be an object.)
+json scored(std::initializer_list<std::pair<const char*, double>> pieces) {
+  json all = json::array();
+  for (const auto& [piece, score] : pieces) all.push_back(json::array({piece, score}));
+  return all;
+}
+
 // As fairseq numbers tokens: four of its own in place of the model's first three, and a mask at the end.
 json xlm_roberta_vocabulary(const Model& model, const TokenizerConfig&) {
-  json all = {{"<s>", 0.0}, {"<pad>", 0.0}, {"</s>", 0.0}, {"<unk>", 0.0}};
+  json all = scored({{"<s>", 0}, {"<pad>", 0}, {"</s>", 0}, {"<unk>", 0}});
   append(all, model.pieces, 3);
   all.push_back({"<mask>", 0.0});
   return all;
 }
 
 json camembert_vocabulary(const Model& model, const TokenizerConfig&) {
-  json all = {
-      {"<s>NOTUSED", 0.0}, {"<pad>", 0.0}, {"</s>NOTUSED", 0.0}, {"<unk>", 0.0}, {"<unk>NOTUSED", -100.0}};
+  json all =
+      scored({{"<s>NOTUSED", 0}, {"<pad>", 0}, {"</s>NOTUSED", 0}, {"<unk>", 0}, {"<unk>NOTUSED", -100}});
   append(all, model.pieces, 1);
   all.push_back({"<mask>", 0.0});
   return all;

@@ -41,7 +41,8 @@ bool ends_in_newline(const std::filesystem::path& file) {
 std::vector<std::string> words_of(const std::string& line) {
   constexpr const char* kSpaces = " \t\v\f";
   std::vector<std::string> words;
-  for (size_t at = line.find_first_not_of(kSpaces); at != line.npos; at = line.find_first_not_of(kSpaces, at)) {
+  for (size_t at = line.find_first_not_of(kSpaces); at != line.npos;
+       at = line.find_first_not_of(kSpaces, at)) {
     const size_t end = std::min(line.find_first_of(kSpaces, at), line.size());
     words.push_back(line.substr(at, end - at));
     at = end;

@@ -108,15 +108,15 @@ TEST(CarriedFiles, ADenseModuleWithNaNEndsTheConversion) {
 TEST(CarriedFiles, ATokenizerOfAnotherProgramIsCarriedOverWithAWarning) {
   const TemporaryFolder folder;
   const fs::path model = folder / "model";
-  fs::copy(tiny("xlm_roberta"), model, fs::copy_options::recursive);
+  fs::copy(tiny("bert"), model, fs::copy_options::recursive);
   fs::remove(model / "tokenizer.json");
-  test::write_file(model / "sentencepiece.bpe.model", "a model of SentencePiece");
+  test::write_file(model / "tokenizer_config.json", R"({"tokenizer_class": "PreTrainedTokenizerFast"})");
   const Conversion done = convert({.model = model, .output = folder / "out", .scheme = kScheme});
   EXPECT_THAT(done.plan.warnings, Contains(HasSubstr("carried over unread")));
-  EXPECT_THAT(names_in(done.folder), Contains("sentencepiece.bpe.model"));
+  EXPECT_THAT(names_in(done.folder), Contains("vocab.txt"));
   EXPECT_FALSE(verdict(done.folder, "mlx-encoder").loads);
 
-  for (const char* name : {"sentencepiece.bpe.model", "tokenizer_config.json", "special_tokens_map.json"})
+  for (const char* name : {"vocab.txt", "tokenizer_config.json", "special_tokens_map.json"})
     fs::remove(model / name);
   const ConversionPlan none = plan_conversion({.model = model, .scheme = kScheme});
   EXPECT_THAT(none.notes, Contains(HasSubstr("has no tokenizer")));

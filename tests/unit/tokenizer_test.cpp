@@ -137,18 +137,17 @@ TEST(TokenizerFolder, without_a_tokenizer_is_not_found) {
               HasSubstr("tokenizer.json"));
 }
 
-TEST(TokenizerFolder, with_a_vocabulary_of_another_kind_is_unsupported) {
+TEST(TokenizerFolder, with_a_vocabulary_of_another_kind_is_refused) {
   const test::TemporaryFolder folder;
   write_file(folder / "sentencepiece.bpe.model", "binary");
   write_file(folder / "config.json", R"({"model_type": "xlm-roberta"})");
-  EXPECT_THAT(
-      error_text([&] { Tokenizer::load(folder.path(), {}); }, ErrorCode::unsupported),
-      HasSubstr("found sentencepiece.bpe.model without tokenizer.json, which XLMRobertaTokenizer needs"));
+  EXPECT_THAT(error_text([&] { Tokenizer::load(folder.path(), {}); }, ErrorCode::format),
+              HasSubstr("sentencepiece.bpe.model: no SentencePiece model"));
   const test::TemporaryFolder deberta;
   write_file(deberta / "spm.model", "binary");
   write_file(deberta / "config.json", R"({"model_type": "deberta-v2"})");
-  EXPECT_THAT(error_text([&] { Tokenizer::load(deberta.path(), {}); }, ErrorCode::unsupported),
-              HasSubstr("found spm.model without tokenizer.json, which DebertaV2Tokenizer needs"));
+  EXPECT_THAT(error_text([&] { Tokenizer::load(deberta.path(), {}); }, ErrorCode::format),
+              HasSubstr("spm.model: no SentencePiece model"));
   const BertFolder generic;
   write_file(generic / "tokenizer_config.json", R"({"tokenizer_class": "PreTrainedTokenizerFast"})");
   EXPECT_THAT(error_text([&] { generic.load(); }, ErrorCode::unsupported),
