@@ -13,7 +13,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kModulesFile = "modules.json";
-constexpr const char* kTokenizerFile = "tokenizer.json";
 
 // "org/name" if the folder is a snapshot in Hugging Face's cache, .../models--org--name/snapshots/<commit>;
 // else empty. (config.json's "_name_or_path" is what the model was trained from, not what it is.)

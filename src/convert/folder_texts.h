@@ -10,6 +10,8 @@
 
 namespace mlxe {
 
+inline constexpr const char* kTokenizerFile = "tokenizer.json";
+
 inline constexpr const char* kIndexFile = "model.safetensors.index.json";
 
 struct FolderTextFacts {

@@ -220,6 +220,7 @@ std::string PreparedConversion::digest() const {
 
 std::vector<std::string> PreparedConversion::output_files() const {
   std::vector<std::string> files{"config.json", kIndexFile};
+  if (texts_.contains(kTokenizerFile)) files.emplace_back(kTokenizerFile);
   for (const Shard& shard : weights_.shards) files.push_back(shard.file);
   for (const CarriedFile& file : source_->small_files.carried) files.push_back(file.to.generic_string());
   return files;

@@ -141,7 +141,7 @@ TEST(Arguments, AnEmptyValueIsAnErrorForEveryOptionOfEveryCommand) {
       EXPECT_EQ(outcome.err, "mlx-encoder: " + name + ": the value is empty; is a variable unset?\n");
     }
   }
-  EXPECT_EQ(commands, 16u);
+  EXPECT_EQ(commands, 20u);
   EXPECT_GT(options, 80u);
   EXPECT_THAT(usage({"convert", "a", "--gates=", "b"}), "--gates: the value is empty; is a variable unset?");
   EXPECT_THAT(usage({"convert", ""}), "MODEL: the value is empty; is a variable unset?");

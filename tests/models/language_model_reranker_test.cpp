@@ -230,9 +230,9 @@ TEST_P(LanguageModelReranker, RefusesWhatItCannotRank) {
                   ErrorCode::usage),
               HasSubstr("takes no instruction"));
   const Encoder narrow =
-      Encoder::load(test::tiny("qwen3_rerank"), {.engine = EngineKind::cpu, .max_length = 20});
+      Encoder::load(test::tiny("qwen3_rerank"), {.engine = EngineKind::cpu, .max_length = 4});
   EXPECT_THAT(said([&] { narrow.rerank(query_, std::vector<std::string>{"a"}); }, ErrorCode::usage),
-              HasSubstr("found a limit of 20 tokens, expected more than"));
+              HasSubstr("found a limit of 4 tokens, expected more than"));
   for (const auto& [file, text, code, expected] :
        {std::tuple("1_LogitScore/config.json", R"({"true_token_id": 999})", ErrorCode::format,
                    R"(expected ids below "vocab_size" 314)"),

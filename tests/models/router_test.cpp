@@ -117,9 +117,10 @@ TEST_F(Router, IsKnownBySettingsAndErrors) {
 
 TEST_F(Router, ChunksTakeTheRoute) {
   const Encoder encoder = load(folder("router"));
+  const std::vector<std::string> of_one_chunk{"the cat", "the road"};
   const ChunkVectors one =
-      encoder.embed_chunks(texts(), {.tokens = 24, .late = true}, {.task = EmbedTask::query});
-  EXPECT_EQ(one.vectors.values, encoder.embed(texts(), {.task = EmbedTask::query}).values);
+      encoder.embed_chunks(of_one_chunk, {.tokens = 24, .late = true}, {.task = EmbedTask::query});
+  EXPECT_EQ(one.vectors.values, encoder.embed(of_one_chunk, {.task = EmbedTask::query}).values);
   const Encoder mapped = load(folder("mapped"));
   EXPECT_NO_THROW(mapped.embed_chunks(texts(), {.tokens = 24, .late = true}, {.task = EmbedTask::query}));
   test::error_text([&] { mapped.embed_chunks(texts(), {.tokens = 24, .late = true}); },
