@@ -12,6 +12,10 @@
 namespace mlxe {
 namespace {
 
+// Bytes of the longest word whose tokens are known to be those of the whole text. A longer one may be cut as if it ended
+// earlier.
+constexpr size_t kLongestWord = 1024;
+
 // White_Space of Unicode, by its UTF-8 bytes.
 constexpr std::string_view kWhiteSpace[] = {
     "\t",           "\n",           "\v",           "\f",           "\r",           " ",
@@ -20,7 +24,13 @@ constexpr std::string_view kWhiteSpace[] = {
     "\xE2\x80\x89", "\xE2\x80\x8A", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F",
     "\xE3\x80\x80"};
 
+// Most text is ASCII beyond the blank.
+bool is_black(char c) {
+  return c > ' ' && c <= '~';
+}
+
 size_t white_at_start(std::string_view text) {
+  if (text.empty() || is_black(text.front())) return 0;
   size_t at = 0;
   for (bool found = true; found;) {
     found = false;
@@ -35,6 +45,7 @@ size_t white_at_start(std::string_view text) {
 }
 
 size_t without_white_end(std::string_view text) {
+  if (text.empty() || is_black(text.back())) return text.size();
   for (bool found = true; found;) {
     found = false;
     for (const std::string_view space : kWhiteSpace)
@@ -55,15 +66,15 @@ struct Boundary {
   Kind kind = in_word;
 };
 
-// In ascending order.
-std::vector<Boundary> boundaries(const PromptedTokens& tokens, std::string_view text) {
+// Those with at most `most` tokens before them, in ascending order.
+std::vector<Boundary> boundaries(const PromptedTokens& tokens, std::string_view text, size_t most) {
   const size_t count = tokens.of_text.size();
   // The lowest beginning of the tokens from each one on: offsets of some normalizers do not ascend.
   std::vector<size_t> lowest(count + 1, std::numeric_limits<size_t>::max());
   for (size_t i = count; i-- > 0;) lowest[i] = std::min(lowest[i + 1], tokens.of_text[i].first);
   std::vector<Boundary> found;
   size_t end = 0;
-  for (size_t i = 0; i < count; ++i) {
+  for (size_t i = 0; i < std::min(count, most); ++i) {
     end = std::max(end, tokens.of_text[i].second);
     if (end == 0 || lowest[i + 1] < end) continue;
     Boundary b{.at = end, .tokens = static_cast<int64_t>(i) + 1};
@@ -140,8 +151,9 @@ int64_t Chunker::count(std::string_view text) const {
 
 PromptedTokens Chunker::tokens_from(std::string_view text, size_t begin, int64_t limit) const {
   // 12 bytes a token are enough for most texts. If they are too few, four times as many are tried: all earlier trials
-  // together cost a third of the last.
-  for (size_t size = 64 + 12 * static_cast<size_t>(limit);; size *= 4) {
+  // together cost a third of the last. The tokens near the end of what is tokenized may be those of half a word: they do
+  // not count.
+  for (size_t size = kLongestWord + 12 * static_cast<size_t>(limit);; size *= 4) {
     size_t end = std::min(text.size(), begin + size);
     while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
     PromptedTokens tokens{encode(text.substr(begin, end - begin)), {}, {}, end == text.size()};
@@ -150,7 +162,9 @@ PromptedTokens Chunker::tokens_from(std::string_view text, size_t begin, int64_t
         tokens.of_text.push_back(*bytes);
         tokens.words.push_back(tokens.encoding.word_ids[i]);
       }
-    if (tokens.whole || tokens.size() > limit) return tokens;
+    const auto settled = std::ranges::count_if(
+        tokens.of_text, [&](const auto& bytes) { return bytes.second + kLongestWord <= end - begin; });
+    if (tokens.whole || tokens.added() + settled > limit) return tokens;
   }
 }
 
@@ -163,7 +177,7 @@ TextSpan Chunker::first_chunk(std::string_view text, size_t begin, size_t& next)
     return {begin, text.size(), tokens.of_text.empty() ? 0 : static_cast<int32_t>(tokens.size())};
   }
   const std::string_view rest = text.substr(begin);
-  const std::vector<Boundary> found = boundaries(tokens, rest);
+  const std::vector<Boundary> found = boundaries(tokens, rest, static_cast<size_t>(tokens_));
   for (int64_t room = tokens_ - tokens.added(); room > 0;) {
     // More than the overlap, so that the next chunk begins after this one.
     const Boundary* end = last_best(within(found, std::max(room / 2, overlap_) + 1, room));

@@ -54,7 +54,8 @@ class Chunker {
   // around it. Errors: format (not UTF-8), usage (a character with more tokens than a chunk).
   std::vector<TextSpan> chunks(std::string_view text) const;
 
-  // The tokens of the text from byte `begin` on, more than `limit` or all. Tokenizes no more than it must.
+  // The tokens of the text from byte `begin` on, more than `limit` or all. Tokenizes little more than it must, however
+  // long the text is.
   PromptedTokens tokens_from(std::string_view text, size_t begin, int64_t limit) const;
   // The number of tokens of a text behind the prompt, with special tokens.
   int64_t count(std::string_view text) const;

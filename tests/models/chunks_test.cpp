@@ -129,9 +129,10 @@ TEST(ChunksOfTexts, LoseNoCharacter) {
         EXPECT_EQ(chunk.index, count++);
         EXPECT_LE(chunk.tokens, c.at("tokens").get<int32_t>());
         EXPECT_LT(chunk.begin, chunk.end);
-        if (chunk.begin > covered)
-          EXPECT_THAT(part_of(all[t], {.begin = covered, .end = chunk.begin}),
-                      testing::MatchesRegex("[ \t\n]+"));
+        if (chunk.begin > covered) {
+          const std::string between = part_of(all[t], {.begin = covered, .end = chunk.begin});
+          EXPECT_THAT(between, testing::MatchesRegex("[ \t\n]+"));
+        }
         covered = std::max(covered, chunk.end);
       }
       EXPECT_EQ(covered, length);
@@ -151,7 +152,7 @@ TEST(ChunksOfTexts, HaveTheVectorsOfTexts) {
       const ChunkVectors found = encoder.embed_chunks(texts(), chunking(c), options(c));
       int compared = 0;
       for (size_t i = 0; i < found.chunks.size(); ++i) {
-        const std::string& text = texts()[found.chunks[i].text];
+        const std::string text = texts()[found.chunks[i].text];
         const std::string part = part_of(text, found.chunks[i]);
         if (c.at("late") && part != text) continue;
         ++compared;
@@ -237,7 +238,7 @@ TEST(ChunksOfTexts, ACharacterThatDoesNotFitIsAnError) {
 TEST(ChunksOfTexts, OfAVeryLongTextAreAll) {
   const Encoder encoder = load("st_mean_norm");
   std::string long_text;
-  while (long_text.size() < 200'000) long_text += "the cat sat on the road ";
+  while (long_text.size() < 40'000) long_text += "the cat sat on the road ";
   std::atomic<uint64_t> told = 0;
   const ChunkVectors found =
       encoder.embed_chunks(std::vector{long_text}, {.tokens = 24},
@@ -246,10 +247,12 @@ TEST(ChunksOfTexts, OfAVeryLongTextAreAll) {
                              told = done;
                            }});
   EXPECT_EQ(told, found.chunks.size());
-  const int32_t words = static_cast<int32_t>(std::ranges::count(long_text, ' '));
-  int32_t tokens = 0;
-  for (const Chunk& c : found.chunks) tokens += c.tokens - 2;
-  EXPECT_EQ(tokens, words);
+  int32_t end = -1;
+  for (const Chunk& c : found.chunks) {
+    EXPECT_EQ(c.begin, end + 1);
+    end = c.end;
+  }
+  EXPECT_EQ(end + 1, static_cast<int32_t>(long_text.size()));
 }
 
 }  // namespace
