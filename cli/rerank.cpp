@@ -92,7 +92,7 @@ void add_query(const RerankCommand& o, std::vector<TextInput>& window, size_t fi
 }
 
 int rerank(const RerankCommand& o) {
-  const Encoder encoder = o.run.load();
+  const Encoder encoder = o.run.load(RunOptions::Use::no_vectors);
   RerankOptions options;
   options.raw = o.raw;
   options.instruction = o.instruction;

@@ -200,7 +200,9 @@ void PreparedConversion::predict_folder_bytes() {
   for (const std::string& file : source_->files())
     provenance.source[file] = {fs::file_size(options_.model / file), hash};
   for (const auto& [file, bytes] : plan_.files) provenance.output[file] = {bytes, hash};
-  for (const char* file : {"config.json", kIndexFile}) provenance.output[file] = {texts_[file].size(), hash};
+  for (const char* file : {"config.json", kIndexFile, kTokenizerFile})
+    if (const auto text = texts_.find(file); text != texts_.end())
+      provenance.output[file] = {text->second.size(), hash};
   for (const CarriedFile& file : source_->small_files.carried) {
     const uint64_t bytes = fs::file_size(options_.model / file.from);
     provenance.output[file.to.generic_string()] = {bytes, hash};

@@ -150,7 +150,9 @@ void describe_as_class(SpecialToken& special, TokenizerFamily family, Vocabulary
       (family == TokenizerFamily::roberta || family == TokenizerFamily::xlm_roberta ||
        family == TokenizerFamily::mbart || family == TokenizerFamily::mbart50)) {
     special.token.lstrip = true;  // "<mask>" behaves like a word: it includes the space before it
-    if (family == TokenizerFamily::roberta) special.token.normalized = false;
+    if (family == TokenizerFamily::roberta ||
+        (family == TokenizerFamily::xlm_roberta && source == VocabularySource::vocabulary_files))
+      special.token.normalized = false;
     special.bare = false;
   }
   if (source == VocabularySource::tokenizer_json) return;

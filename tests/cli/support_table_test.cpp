@@ -50,7 +50,7 @@ TEST(SupportTable, ListsEachFamilyWithItsHeads) {
       EXPECT_EQ(family["heads"]["logits"], "BertForSequenceClassification");
       EXPECT_EQ(family["mlx_embeddings"], true);
     }
-    if (family["model_type"] == "qwen3") {
+    if (family["model_type"] == "gemma3_text") {
       EXPECT_FALSE(family["heads"].contains("logits"));
     }
   }

@@ -301,6 +301,47 @@ TEST(MaskedHead, OfADebertaThatIsNotLegacyIsNotComputed) {
   EXPECT_THAT(heard.sentences, Contains(HasSubstr("cls.predictions")));
 }
 
+// As nomic-ai publishes it: a head without biases, but for its norm's.
+TEST(MaskedHead, OfAPublishedNomicBertHasNoBiases) {
+  const test::TemporaryFolder folder;
+  const auto with = [&](const char* name, const std::function<void(RawTensors&)>& change) {
+    return changed_copy(tiny("nomic_bert_mlm"), folder / name, change);
+  };
+  constexpr const char* kBiases[] = {"cls.predictions.transform.dense.bias", "cls.predictions.bias"};
+  const auto zeros = with("zeros", [&](RawTensors& t) {
+    for (const char* name : kBiases)
+      t[name] = test::float_tensor(t.at(name).shape, std::vector<float>(test::floats(t.at(name)).size()));
+    t.erase("cls.predictions.decoder.bias");
+  });
+  const auto bare = with("bare", [&](RawTensors& t) {
+    for (const char* name : kBiases) t.erase(name);
+    t.erase("cls.predictions.decoder.bias");
+  });
+  test::change_config(bare, [](json& c) { c["mlp_fc1_bias"] = false; });
+  const std::vector<std::string> text{"the [MASK] sat"};
+  EXPECT_EQ(load(bare).fill_mask(text)[0][0].fills[0].score,
+            load(zeros).fill_mask(text)[0][0].fills[0].score);
+  EXPECT_NE(load(bare).fill_mask(text)[0][0].fills[0].score,
+            load(tiny("nomic_bert_mlm")).fill_mask(text)[0][0].fills[0].score);
+}
+
+// Its matrix is the table of words only where config.json says so. Without tensors of its own, the class tells of the head.
+TEST(MaskedHead, OfAEuroBertIsTiedWhereConfigSaysSo) {
+  const test::TemporaryFolder folder;
+  const auto tied = changed_copy(tiny("eurobert_mlm"), folder / "tied", [](RawTensors& t) {
+    t.erase("lm_head.weight");
+    t.erase("lm_head.bias");
+    std::erase_if(t, [](const auto& tensor) { return tensor.first.ends_with("_proj.bias"); });
+  });
+  test::change_config(tied, [](json& c) {
+    c["tie_word_embeddings"] = true;
+    c["mlp_bias"] = false;
+  });
+  EXPECT_TRUE(load_model(tied, {}).model.has(Output::chosen_logits));
+  test::change_config(tied, [](json& c) { c["architectures"] = {"EuroBertModel"}; });
+  EXPECT_FALSE(load_model(tied, {}).model.has(Output::chosen_logits));
+}
+
 TEST(MaskedHead, DoesNotChangeVectors) {
   const test::TemporaryFolder folder;
   const auto bare = changed_copy(tiny("bert_mlm"), folder / "bare", [](RawTensors& t) {

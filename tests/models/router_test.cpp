@@ -101,7 +101,7 @@ TEST_F(Router, IsKnownBySettingsAndErrors) {
   EXPECT_THAT(encoder.info().routes, ElementsAre("query", "passage"));
   EXPECT_THAT(heard_.sentences, ElementsAre(HasSubstr("no task takes the route \"passage\"")));
   EXPECT_THAT(test::error_text([&] { encoder.embed(texts()); }, ErrorCode::usage),
-              HasSubstr("no route for a text without a task; it has \"query\" and \"passage\""));
+              HasSubstr("no route for a text without a task; it has \"query\", \"passage\""));
   EXPECT_THAT(test::error_text([&] { encoder.embed(texts(), {.task = EmbedTask::query, .dimension = 9}); },
                                ErrorCode::usage),
               HasSubstr("have 8 values"));
@@ -117,10 +117,10 @@ TEST_F(Router, IsKnownBySettingsAndErrors) {
 
 TEST_F(Router, ChunksTakeTheRoute) {
   const Encoder encoder = load(folder("router"));
-  const std::vector<std::string> of_one_chunk{"the cat", "the road"};
+  const std::vector<std::string> two{"The cat sat on the warm piano.", "A question"};
   const ChunkVectors one =
-      encoder.embed_chunks(of_one_chunk, {.tokens = 24, .late = true}, {.task = EmbedTask::query});
-  EXPECT_EQ(one.vectors.values, encoder.embed(of_one_chunk, {.task = EmbedTask::query}).values);
+      encoder.embed_chunks(two, {.tokens = 24, .late = true}, {.task = EmbedTask::query});
+  EXPECT_EQ(one.vectors.values, encoder.embed(two, {.task = EmbedTask::query}).values);
   const Encoder mapped = load(folder("mapped"));
   EXPECT_NO_THROW(mapped.embed_chunks(texts(), {.tokens = 24, .late = true}, {.task = EmbedTask::query}));
   test::error_text([&] { mapped.embed_chunks(texts(), {.tokens = 24, .late = true}); },

@@ -223,7 +223,7 @@ TEST_F(OddConfig, WithoutAKnownClassTheTensorsDecide) {
 
 TEST_F(OddConfig, AHeadThatIsAnotherTasksIsNoClassifier) {
   copy("bert_prefix");
-  EXPECT_THAT(labels([](json& c) { c["architectures"] = {"BertForMultipleChoice"}; }), IsEmpty());
+  EXPECT_THAT(labels([](json& c) { c["architectures"] = {"BertForNextSentencePrediction"}; }), IsEmpty());
 }
 
 TEST_F(OddConfig, NumbersAsLabelsAndAnEpsilonOfZeroLoad) {
