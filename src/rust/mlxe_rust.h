@@ -124,8 +124,8 @@ int mlxe_toml_json(const char* toml, size_t size, MlxeString* json, MlxeString* 
 
 /* ---- Chat templates: `template` is Jinja as transformers renders it, `variables` a JSON object. An endless template is an
  * error. */
-int mlxe_chat_template_render(const char* template_text, size_t size, const char* variables, size_t variables_size,
-                              MlxeString* text, MlxeString* error);
+int mlxe_chat_template_render(const char* template_text, size_t size, const char* variables,
+                              size_t variables_size, MlxeString* text, MlxeString* error);
 
 /* ---- A SentencePiece model: {"pieces": [[text, score, type], ...], "model_type", "byte_fallback", "unk_id",
  * "unk_piece", "charsmap": base64, empty if there is none}, numbers as in sentencepiece_model.proto. */

@@ -130,7 +130,7 @@ TEST_F(Router, ChunksTakeTheRoute) {
 TEST_F(Router, ConversionsKeepTheRoutes) {
   for (const char* name : {"router", "mapped", "asym"}) {
     const fs::path output = parent_ / (std::string(name) + "-8bit");
-    convert({.model = folder(name), .output = output, .scheme = {.group_size = 32}});
+    convert({.model = folder(name), .output = output, .scheme = {Mode::affine, 8, 32, Dtype::f16}});
     const Encoder original = load(folder(name)), converted = load(output);
     EXPECT_EQ(converted.info().routes, original.info().routes);
     for (const auto& [method, task] : kMethods) {
@@ -140,7 +140,7 @@ TEST_F(Router, ConversionsKeepTheRoutes) {
         EXPECT_GT(cosine(a.row(i), b.row(i)), 0.999) << name << ' ' << method;
     }
     const fs::path again = parent_ / (std::string(name) + "-again");
-    convert({.model = output, .output = again, .scheme = {.group_size = 32}});
+    convert({.model = output, .output = again, .scheme = {Mode::affine, 8, 32, Dtype::f16}});
     EXPECT_EQ(load(again).embed(texts(), {.task = EmbedTask::query}).values,
               converted.embed(texts(), {.task = EmbedTask::query}).values);
   }
@@ -148,7 +148,7 @@ TEST_F(Router, ConversionsKeepTheRoutes) {
                   [&] {
                     convert({.model = folder("mapped"),
                              .output = parent_ / "x",
-                             .scheme = {.group_size = 32},
+                             .scheme = {Mode::affine, 8, 32, Dtype::f16},
                              .layout = Layout::mlx_embeddings});
                   },
                   ErrorCode::unsupported),
