@@ -21,7 +21,8 @@ pub unsafe extern "C" fn mlxe_chat_template_render(
 ) -> i32 {
     guard(error, || {
         let failed = |reason: String| Failure::new(Status::Format, reason);
-        let template = std::str::from_utf8(bytes(template.cast(), size)).map_err(|e| failed(e.to_string()))?;
+        let template =
+            std::str::from_utf8(bytes(template.cast(), size)).map_err(|e| failed(e.to_string()))?;
         let variables: serde_json::Value = serde_json::from_slice(bytes(variables.cast(), variables_size))
             .map_err(|e| failed(e.to_string()))?;
         let rendered = render(template, Value::from(Serde(&variables)));

@@ -71,7 +71,9 @@ fn to_json(model: &Model) -> serde_json::Value {
     let pieces: Vec<_> = model
         .pieces
         .iter()
-        .map(|p| json!([p.text.clone().unwrap_or_default(), p.score.unwrap_or(0.0), p.kind.unwrap_or(NORMAL)]))
+        .map(|p| {
+            json!([p.text.clone().unwrap_or_default(), p.score.unwrap_or(0.0), p.kind.unwrap_or(NORMAL)])
+        })
         .collect();
     json!({
         "pieces": pieces,
