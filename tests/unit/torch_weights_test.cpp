@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine_mlx/mlx_engine.h"
 #include "format/checkpoint.h"
 #include "mlx_encoder/calibration.h"
 #include "mlx_encoder/convert.h"
@@ -51,11 +52,12 @@ std::vector<float> vectors(const fs::path& folder, EngineKind engine, const Warn
 TEST_F(TorchWeights, GiveTheSameBitsOnBothEngines) {
   use_bert();
   for (const EngineKind engine : {EngineKind::cpu, EngineKind::mlx}) {
+    if (engine == EngineKind::mlx && !mlx_status().available) GTEST_SKIP() << mlx_status().reason;
     const std::vector<float> expected = vectors(tiny("bert_mlm"), engine);
     EXPECT_FALSE(expected.empty());
     EXPECT_EQ(vectors(model_, engine, heard_.warning()), expected);
+    EXPECT_THAT(heard_.sentences, Each(HasSubstr("mean pooling was assumed")));
   }
-  EXPECT_THAT(heard_.sentences, Each(HasSubstr("mean pooling was assumed")));
 }
 
 // The twin: one changed byte of the file shows.
@@ -102,8 +104,7 @@ TEST_F(TorchWeights, OfADenseModuleAreReadAndCarried) {
   EXPECT_THAT(error_text([&] { vectors(model_, EngineKind::cpu); }, ErrorCode::not_found),
               HasSubstr("2_Dense: no model.safetensors or pytorch_model.bin"));
   fs::copy_file(kGolden / "dense.bin", model_ / "2_Dense/pytorch_model.bin");
-  for (const EngineKind engine : {EngineKind::cpu, EngineKind::mlx})
-    EXPECT_EQ(vectors(model_, engine, heard_.warning()), vectors(tiny("st_dense"), engine));
+  EXPECT_EQ(vectors(model_, EngineKind::cpu, heard_.warning()), vectors(tiny("st_dense"), EngineKind::cpu));
   EXPECT_THAT(heard_.sentences, IsEmpty());
   const Scheme scheme{.mode = Mode::affine, .bits = 8, .group_size = 32, .dtype = Dtype::f16};
   convert({.model = model_, .output = folder_ / "bin", .scheme = scheme});
