@@ -6,11 +6,13 @@
 #include <string_view>
 #include <vector>
 
+#include "base/utf8.h"
+
 namespace mlxe::cli {
 namespace {
 
 size_t width(std::string_view text) {  // in code points; ignores wide characters
-  return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+  return static_cast<size_t>(code_points(text));
 }
 
 }  // namespace

@@ -24,26 +24,6 @@ struct TagArguments {
   std::optional<int64_t> stride;
 };
 
-// The UTF-8 text of code points.
-class CodePoints {
- public:
-  explicit CodePoints(const std::string& text) : text_(text) {
-    for (size_t i = 0; i < text.size(); ++i)
-      if (begins_code_point(text[i])) begins_.push_back(i);
-  }
-  std::string text(int32_t begin, int32_t end) const {
-    return text_.substr(byte(begin), byte(end) - byte(begin));
-  }
-
- private:
-  size_t byte(int32_t at) const {
-    return static_cast<size_t>(at) < begins_.size() ? begins_[static_cast<size_t>(at)] : text_.size();
-  }
-
-  const std::string& text_;
-  std::vector<size_t> begins_;
-};
-
 int tag(const TagArguments& o) {
   const Aggregation aggregation = parse_aggregation(o.aggregation);
   const Encoder encoder = o.run.load();
@@ -58,7 +38,7 @@ int tag(const TagArguments& o) {
       const CodePoints points(texts[i]);
       if (!o.run.json) std::cout << texts[i] << '\n';
       for (const Entity& e : entities(tokens[i], labels, aggregation)) {
-        const std::string words = points.text(e.begin, e.end);
+        const std::string words(points.part(e.begin, e.end));
         found.push_back(
             {{"label", e.label}, {"score", e.score}, {"begin", e.begin}, {"end", e.end}, {"text", words}});
         if (!o.run.json) std::cout << fmt::format("  {:<24} {:.4f}  {}\n", e.label, e.score, words);

@@ -14,6 +14,7 @@
 
 #include "base/leftovers.h"
 #include "base/remove_tree.h"
+#include "base/utf8.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -57,8 +58,7 @@ fs::path hidden_sibling(const fs::path& target, std::string_view suffix) {
   std::string name = target.filename().string();
   if (name.size() > kLongestName) {
     size_t end = kLongestName;
-    while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80)
-      --end;  // never cut inside a UTF-8 character
+    while (end > 0 && !begins_code_point(name[end])) --end;  // never cut inside a UTF-8 character
     name.resize(end);
   }
   return target.parent_path() / fmt::format(".{}{}", name, suffix);

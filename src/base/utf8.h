@@ -1,9 +1,11 @@
 // UTF-8: validation (RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF), and code points.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 namespace mlxe {
 
@@ -45,5 +47,28 @@ inline int32_t code_points(std::string_view text) noexcept {
   for (const char byte : text) count += begins_code_point(byte);
   return count;
 }
+
+// A valid UTF-8 text by the numbers of its code points. The text must outlive it.
+class CodePoints {
+ public:
+  explicit CodePoints(std::string_view text) : text_(text) {
+    for (size_t i = 0; i < text.size(); ++i)
+      if (begins_code_point(text[i])) begins_.push_back(i);
+    begins_.push_back(text.size());
+  }
+  // Code points [begin, end), as far as the text has them.
+  std::string_view part(int32_t begin, int32_t end) const {
+    const size_t from = byte(begin), to = byte(end);
+    return from < to ? text_.substr(from, to - from) : std::string_view();
+  }
+
+ private:
+  size_t byte(int32_t code_point) const {
+    return begins_[std::min(static_cast<size_t>(code_point), begins_.size() - 1)];
+  }
+
+  std::string_view text_;
+  std::vector<size_t> begins_;
+};
 
 }  // namespace mlxe

@@ -155,7 +155,7 @@ PromptedTokens Chunker::tokens_from(std::string_view text, size_t begin, int64_t
   // not count.
   for (size_t size = kLongestWord + 12 * static_cast<size_t>(limit);; size *= 4) {
     size_t end = std::min(text.size(), begin + size);
-    while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
+    while (end < text.size() && !begins_code_point(text[end])) ++end;
     PromptedTokens tokens{encode(text.substr(begin, end - begin)), {}, {}, end == text.size()};
     for (size_t i = 0; i < tokens.encoding.ids.size(); ++i)
       if (const auto bytes = bytes_in_text(tokens.encoding, i, prompt_.size())) {

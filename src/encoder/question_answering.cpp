@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/utf8.h"
 #include "encoder/ranking.h"
 #include "encoder/score_function.h"
 #include "mlx_encoder/error.h"
@@ -147,28 +148,6 @@ class WindowReader {
   float no_answer_ = 0;
 };
 
-// A text by the numbers of its code points.
-class CodePoints {
- public:
-  explicit CodePoints(const std::string& text) : text_(text) {
-    for (size_t i = 0; i < text.size(); ++i)
-      if ((text[i] & 0xC0) != 0x80) begins_.push_back(i);
-    begins_.push_back(text.size());
-  }
-  // Code points [begin, end), as far as the text has them.
-  std::string part(int32_t begin, int32_t end) const {
-    const size_t from = byte(begin), to = byte(end);
-    return from < to ? text_.substr(from, to - from) : "";
-  }
-
- private:
-  size_t byte(int32_t code_point) const {
-    return begins_[std::min(static_cast<size_t>(code_point), begins_.size() - 1)];
-  }
-  const std::string& text_;
-  std::vector<size_t> begins_;
-};
-
 // Answers whose texts differ only in case are one answer, at the place of the first; its score is their sum.
 std::vector<Answer> merged(const std::vector<Window>& windows, const std::string& context,
                            const AnswerOptions& options) {
@@ -178,7 +157,7 @@ std::vector<Answer> merged(const std::vector<Window>& windows, const std::string
   std::map<std::string, size_t> known;  // by text in lower case
   for (const Window& window : windows)
     for (const ContextSpan& span : window.spans) {
-      std::string words = text.part(span.begin, span.end);
+      std::string words(text.part(span.begin, span.end));
       const auto [place, is_new] = known.try_emplace(lower_case(words), answers.size());
       if (is_new) {
         answers.push_back({.begin = span.begin, .end = span.end, .text = std::move(words)});
@@ -214,9 +193,7 @@ std::vector<std::vector<Answer>> answer_questions(const TextRunner& runner,
   job.rules.truncation = Truncation::only_second;  // the context
   job.rules.max_tokens = sizes.window;
   job.rules.stride = sizes.stride;
-  job.first_text = options.first_text;
-  job.progress = options.progress;
-  job.report = options.report;
+  job.follow(options);
   const std::optional<int32_t> cls = runner.texts().tokenizer().special_ids().cls;
   std::vector<std::vector<Window>> windows(questions.size());
   runner.run(inputs, job, [&](const TextRunner::TextResult& r) {

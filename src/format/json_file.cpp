@@ -19,7 +19,7 @@ constexpr size_t kMaxShown = 120;
 std::string shorten(std::string text) {
   if (text.size() <= kMaxShown) return text;
   size_t end = kMaxShown;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // not inside a character
+  while (end > 0 && !begins_code_point(text[end])) --end;  // not inside a character
   return text.substr(0, end) + "...";
 }
 

@@ -1,5 +1,6 @@
 #include "report/report_text.h"
 
+#include "base/utf8.h"
 #include "base/wording.h"
 
 namespace mlxe {
@@ -63,7 +64,7 @@ std::string markdown_escape(std::string_view text) {
 std::string shortened(std::string_view text, size_t characters) {
   size_t seen = 0;
   for (size_t i = 0; i < text.size(); ++i) {
-    if ((static_cast<unsigned char>(text[i]) & 0xC0) == 0x80) continue;  // inside a code point
+    if (!begins_code_point(text[i])) continue;
     if (seen++ == characters) return std::string(text.substr(0, i)) + "\xE2\x80\xA6";
   }
   return std::string(text);
