@@ -21,6 +21,7 @@
 
 #include "bench/measure.h"
 #include "mlx_encoder/error.h"
+#include "print_json.h"
 
 extern char** environ;
 
@@ -142,7 +143,7 @@ Measurement measure_apart(const MeasureRequest& request, std::span<const TextInp
   for (const TextInput& text : texts) {
     nlohmann::json line{{"text", text.text}};
     if (text.pair) line["text_pair"] = *text.pair;
-    const std::string written = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    const std::string written = json_line(line);
     std::fwrite(written.data(), 1, written.size(), file.get());
   }
   if (std::fflush(file.get()) != 0)

@@ -13,6 +13,7 @@
 #include "file_format.h"
 #include "format/safetensors.h"
 #include "npz.h"
+#include "print_json.h"
 #include "spooled_rows.h"
 
 namespace mlxe::cli {
@@ -89,10 +90,7 @@ class TermLines : public SparseFile {
   TermLines(const std::filesystem::path& path, TokenOf token) : file_(path), token_(std::move(token)) {}
 
   void append(const SparseVectors& vectors) override {
-    for (int64_t i = 0; i < vectors.rows; ++i)
-      file_.write(json_of(vectors, i, rows_++, token_)
-                      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
-                  "\n");
+    for (int64_t i = 0; i < vectors.rows; ++i) file_.write(json_line(json_of(vectors, i, rows_++, token_)));
   }
   void finish() override { file_.finish(); }
   bool is_standard_output() const noexcept override { return file_.is_standard_output(); }

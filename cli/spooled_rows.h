@@ -1,7 +1,6 @@
 // Ragged rows that wait in temporary files until their number is known.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -17,7 +16,6 @@ class SpooledRows {
               std::span<const std::byte> second) {
     first_.write(first);
     second_.write(second);
-    first_bytes_ += first.size(), second_bytes_ += second.size();
     const int64_t before = offsets_.back();
     for (const int64_t offset : offsets.subspan(1)) offsets_.push_back(before + offset);
   }
@@ -29,27 +27,16 @@ class SpooledRows {
   // Calls write(bytes) with all of an array, in order; each once.
   template <class Write>
   void give_first(const Write& write) {
-    give(first_, first_bytes_, write);
+    first_.read_all(write);
   }
   template <class Write>
   void give_second(const Write& write) {
-    give(second_, second_bytes_, write);
+    second_.read_all(write);
   }
 
  private:
-  template <class Write>
-  void give(SpoolFile& spool, uint64_t left, const Write& write) {
-    std::vector<std::byte> piece;
-    for (; left > 0; left -= piece.size()) {
-      piece.resize(std::min<uint64_t>(left, 1 << 20));
-      spool.read(piece);
-      write(std::span<const std::byte>(piece));
-    }
-  }
-
   std::vector<int64_t> offsets_{0};
   SpoolFile first_, second_;
-  uint64_t first_bytes_ = 0, second_bytes_ = 0;
 };
 
 }  // namespace mlxe::cli

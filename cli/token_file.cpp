@@ -13,6 +13,7 @@
 #include "file_format.h"
 #include "format/safetensors.h"
 #include "npz.h"
+#include "print_json.h"
 #include "spooled_rows.h"
 
 namespace mlxe::cli {
@@ -84,9 +85,7 @@ class TokenLines : public TokenFile {
 
   void append(const TokenVectors& vectors) override {
     for (int64_t i = 0; i < vectors.texts(); ++i)
-      file_.write(json_of(vectors, i, texts_++, token_)
-                      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
-                  "\n");
+      file_.write(json_line(json_of(vectors, i, texts_++, token_)));
   }
   void finish() override { file_.finish(); }
   bool is_standard_output() const noexcept override { return file_.is_standard_output(); }

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,6 +16,7 @@
 #include "format/json_file.h"
 #include "format/safetensors.h"
 #include "npy.h"
+#include "print_json.h"
 
 namespace mlxe::cli {
 namespace {
@@ -40,7 +40,7 @@ class MatrixFile : public VectorFile {
     rows_ += vectors.rows;
   }
   void finish() override {
-    if (places_) places_->give(file_, rows_);
+    if (places_) places_->give(file_);
     file_.rewrite_start(header());
     file_.finish();
   }
@@ -61,19 +61,12 @@ class MatrixFile : public VectorFile {
       begin_.write(std::as_bytes(std::span(begins)));
       end_.write(std::as_bytes(std::span(ends)));
     }
-    void give(OutputFile& file, int64_t rows) {
-      std::vector<std::byte> part;
+    void give(OutputFile& file) {
       for (SpoolFile* column : {&text_, &begin_, &end_})
-        for (int64_t left = rows; left > 0; left -= kRows) {
-          part.resize(static_cast<size_t>(std::min(left, kRows)) * sizeof(int64_t));
-          column->read(part);
-          file.write(part);
-        }
+        column->read_all([&](std::span<const std::byte> bytes) { file.write(bytes); });
     }
 
    private:
-    static constexpr int64_t kRows = 8192;  // read at a time
-
     SpoolFile text_, begin_, end_;
   };
 
@@ -117,8 +110,7 @@ class LinesFile : public VectorFile {
   explicit LinesFile(const std::filesystem::path& path) : file_(path) {}
 
   void append(const PackedVectors& vectors, std::span<const Chunk> chunks) override {
-    for (int64_t i = 0; i < vectors.rows; ++i)
-      file_.write(json_row(rows_++, vectors, chunks, i).dump() + "\n");
+    for (int64_t i = 0; i < vectors.rows; ++i) file_.write(json_line(json_row(rows_++, vectors, chunks, i)));
   }
   void finish() override { file_.finish(); }
   bool is_standard_output() const noexcept override { return file_.is_standard_output(); }

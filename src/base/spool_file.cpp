@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "base/file_errors.h"
 #include "mlx_encoder/error.h"
@@ -57,6 +58,7 @@ void SpoolFile::write(std::span<const std::byte> bytes) {
     const ssize_t n = ::write(fd_, bytes.data(), std::min(bytes.size(), kMostAtOnce));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) spool_failed("written", n < 0 ? errno : ENOSPC);
+    written_ += static_cast<uint64_t>(n);
     bytes = bytes.subspan(static_cast<size_t>(n));
   }
 }
@@ -68,8 +70,17 @@ void SpoolFile::read(std::span<std::byte> bytes) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) spool_failed("read", errno);
     if (n == 0) throw Error(ErrorCode::internal, "a temporary file ends before what was written to it");
-    read_ += n;
+    read_ += static_cast<uint64_t>(n);
     bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+}
+
+void SpoolFile::read_all(const std::function<void(std::span<const std::byte>)>& take) {
+  std::vector<std::byte> piece;
+  while (read_ < written_) {
+    piece.resize(std::min<uint64_t>(written_ - read_, 1 << 20));
+    read(piece);
+    take(piece);
   }
 }
 

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <span>
-#include <vector>
 
 namespace mlxe {
 
@@ -23,10 +24,12 @@ class SpoolFile {
   void write(std::span<const std::byte> bytes);
   // The next bytes, as many as `bytes` holds. Errors: internal (fewer were written).
   void read(std::span<std::byte> bytes);
+  // Gives all that was not read yet, in pieces of at most 1 MiB.
+  void read_all(const std::function<void(std::span<const std::byte>)>& take);
 
  private:
   int fd_ = -1;
-  long long read_ = 0;
+  uint64_t written_ = 0, read_ = 0;
 };
 
 }  // namespace mlxe
