@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "format/safetensors.h"
+#include "json_lines.h"
 #include "model_folders.h"
 #include "run_program.h"
 
@@ -27,12 +28,6 @@ class ChunkCommand : public testing::Test {
     return run_program(arguments);
   }
   std::string at(const char* name) const { return folder_ / name; }
-  static std::vector<json> lines(const std::string& text) {
-    std::vector<json> all;
-    std::istringstream stream(text);
-    for (std::string line; std::getline(stream, line);) all.push_back(json::parse(line));
-    return all;
-  }
   TemporaryFolder folder_;
 };
 
@@ -44,7 +39,7 @@ TEST_F(ChunkCommand, EveryFormHasTheSameChunks) {
   };
   const Outcome printed = with({"--json"});
   ASSERT_EQ(printed.status, 0) << printed.err;
-  const std::vector<json> rows = lines(printed.out);
+  const std::vector<json> rows = json_lines(printed.out);
   ASSERT_GE(rows.size(), 3u);
   EXPECT_EQ(rows[0].at("text"), 0);
   EXPECT_EQ(rows[0].at("end"), 4);
@@ -93,7 +88,7 @@ TEST_F(ChunkCommand, PrecisionsAndRangesWork) {
   const Outcome plain = with("float32"), codes = with("int8");
   ASSERT_EQ(codes.status, 0) << codes.err;
   EXPECT_THAT(codes.err, HasSubstr("the ranges come from"));
-  const std::vector<json> a = lines(plain.out), b = lines(codes.out);
+  const std::vector<json> a = json_lines(plain.out), b = json_lines(codes.out);
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i)
     for (const char* key : {"index", "text", "chunk", "begin", "end", "tokens"})
@@ -110,7 +105,7 @@ TEST_F(ChunkCommand, TextsOfAStreamKeepTheirNumbers) {
   write_file(folder_ / "t.txt", input + kLong + "\n");
   const Outcome o = embed({"--input", at("t.txt"), "--chunk", "12", "--json"});
   ASSERT_EQ(o.status, 0) << o.err;
-  const std::vector<json> rows = lines(o.out);
+  const std::vector<json> rows = json_lines(o.out);
   EXPECT_EQ(rows.back().at("text"), 5000);
   EXPECT_EQ(rows.back().at("index"), rows.size() - 1);
 }

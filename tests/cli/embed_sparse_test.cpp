@@ -5,9 +5,9 @@
 
 #include <cstring>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "format/safetensors.h"
+#include "json_lines.h"
 #include "model_folders.h"
 #include "run_program.h"
 
@@ -23,18 +23,6 @@ const std::vector<std::string> kTexts{"the cat sat on the piano", "", "a road al
 Outcome run(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), {"embed-sparse", kModel, "--engine", "cpu", "--activations", "f32"});
   return run_program(arguments);
-}
-
-std::vector<json> lines_of(const std::string& text) {
-  std::vector<json> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
-  return lines;
-}
-
-std::vector<json> lines_of(const Outcome& o) {
-  EXPECT_EQ(o.status, 0) << o.err;
-  return lines_of(o.out);
 }
 
 std::vector<std::string> with_texts(std::vector<std::string> arguments) {
@@ -88,7 +76,7 @@ std::vector<T> values_of(const std::string& npy) {
 }
 
 TEST(EmbedSparseCommand, PrintsTermsByFallingWeight) {
-  const std::vector<json> lines = lines_of(run(with_texts({"--json", "--strict", "--top-k", "5"})));
+  const std::vector<json> lines = json_lines(run(with_texts({"--json", "--strict", "--top-k", "5"})));
   ASSERT_EQ(lines.size(), kTexts.size());
   for (size_t i = 0; i < lines.size(); ++i) {
     EXPECT_EQ(lines[i]["index"], i);
@@ -101,8 +89,8 @@ TEST(EmbedSparseCommand, PrintsTermsByFallingWeight) {
   const Outcome people = run({kTexts[0]});
   EXPECT_THAT(people.out, HasSubstr(kTexts[0] + "\n  " + lines[0]["tokens"][0].get<std::string>() + " "));
   EXPECT_THAT(people.out, HasSubstr(" terms\n"));
-  EXPECT_EQ(lines_of(run({kTexts[0], "--json", "--top-k", "5", "--document"})), std::vector{lines[0]});
-  EXPECT_NE(lines_of(run({kTexts[0], "--json", "--top-k", "5", "--query"})), std::vector{lines[0]});
+  EXPECT_EQ(json_lines(run({kTexts[0], "--json", "--top-k", "5", "--document"})), std::vector{lines[0]});
+  EXPECT_NE(json_lines(run({kTexts[0], "--json", "--top-k", "5", "--query"})), std::vector{lines[0]});
 }
 
 // The three forms of a file hold the same.
@@ -138,7 +126,7 @@ TEST(EmbedSparseCommand, WritesAMatrixInCompressedRows) {
   EXPECT_EQ(members["format.npy"].substr(128), "csr");
   EXPECT_THAT(members["format.npy"], HasSubstr("'descr': '|S3', 'fortran_order': False, 'shape': ()"));
 
-  const std::vector<json> lines = lines_of(read_file(write("v.jsonl")));
+  const std::vector<json> lines = json_lines(read_file(write("v.jsonl")));
   ASSERT_EQ(lines.size(), 3u);
   for (size_t i = 0; i < lines.size(); ++i) {
     std::map<int32_t, float> row;
@@ -151,7 +139,7 @@ TEST(EmbedSparseCommand, WritesAMatrixInCompressedRows) {
     EXPECT_THAT(std::span(indices).subspan(first, count), testing::ElementsAreArray(ids));
     EXPECT_THAT(std::span(values).subspan(first, count), testing::ElementsAreArray(weights));
   }
-  EXPECT_EQ(lines_of(run(with_texts({"-o", folder / "w.npz", "--json"})))[0]["rows"], 3);
+  EXPECT_EQ(json_lines(run(with_texts({"-o", folder / "w.npz", "--json"})))[0]["rows"], 3);
 }
 
 TEST(EmbedSparseCommand, RefusesWhatHasNoSparseVectors) {
@@ -169,7 +157,7 @@ TEST(EmbedSparseCommand, RefusesWhatHasNoSparseVectors) {
 }
 
 TEST(EmbedSparseCommand, SimilarityIsTheDotProduct) {
-  const std::vector<json> lines = lines_of(run({kTexts[0], kTexts[2], "--json"}));
+  const std::vector<json> lines = json_lines(run({kTexts[0], kTexts[2], "--json"}));
   std::map<int32_t, double> row;
   for (size_t k = 0; k < lines[0]["indices"].size(); ++k) row[lines[0]["indices"][k]] = lines[0]["values"][k];
   double dot = 0;
@@ -178,7 +166,7 @@ TEST(EmbedSparseCommand, SimilarityIsTheDotProduct) {
       dot += row[lines[1]["indices"][k]] * lines[1]["values"][k].get<double>();
   const Outcome o = run_program({"similarity", kModel, "--engine", "cpu", "--activations", "f32", "--sparse",
                                  "--json", kTexts[0], kTexts[2]});
-  const json found = lines_of(o)[0];
+  const json found = json_lines(o)[0];
   EXPECT_NEAR(found["dot"][0][1].get<double>(), dot, 1e-6 * dot);
   EXPECT_EQ(found["dot"][0][1], found["dot"][1][0]);
   EXPECT_EQ(run_program({"similarity", kModel, "a", "b", "--pooling", "max"}).status, 2);

@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "format/safetensors.h"
+#include "json_lines.h"
 #include "model_folders.h"
 #include "run_program.h"
 
@@ -19,13 +19,6 @@ const std::string kModel = tiny("colbert").string();
 const std::vector<std::string> kTexts{"The cat sat on the warm piano.", "rain, rain",
                                       "a road along the river"};
 
-std::vector<json> lines_of(const std::string& text) {
-  std::vector<json> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
-  return lines;
-}
-
 Outcome run(const std::string& command, std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), {command, kModel, "--engine", "cpu", "--activations", "f32"});
   return run_program(arguments);
@@ -37,7 +30,7 @@ TEST(EmbedTokensCommand, PrintsAndWritesTheVectorsOfTokens) {
   arguments.insert(arguments.end(), kTexts.begin(), kTexts.end());
   const Outcome o = run("embed-tokens", arguments);
   EXPECT_EQ(o.status, 0) << o.err;
-  const std::vector<json> lines = lines_of(o.out);
+  const std::vector<json> lines = json_lines(o.out);
   ASSERT_EQ(lines.size(), kTexts.size());
   arguments.insert(arguments.end(), {"-o", folder / "v.safetensors"});
   const Outcome written = run("embed-tokens", arguments);
@@ -57,12 +50,12 @@ TEST(EmbedTokensCommand, PrintsAndWritesTheVectorsOfTokens) {
     }
   }
   EXPECT_EQ(static_cast<int64_t>(row), embeddings.shape[0]);
-  EXPECT_EQ(lines_of(written.out)[0]["rows"], row);
+  EXPECT_EQ(json_lines(written.out)[0]["rows"], row);
   arguments.back() = folder / "v.npz";
   EXPECT_EQ(run("embed-tokens", arguments).status, 0);
   arguments.back() = folder / "v.jsonl";
   EXPECT_EQ(run("embed-tokens", arguments).status, 0);
-  EXPECT_EQ(lines_of(read_file(folder / "v.jsonl")), lines);
+  EXPECT_EQ(json_lines(read_file(folder / "v.jsonl")), lines);
   EXPECT_THAT(run("embed-tokens", {"--query", "rain"}).out, HasSubstr("rain\n  "));
 }
 
@@ -77,7 +70,7 @@ TEST(EmbedTokensCommand, RerankIsByMaxSim) {
   const Outcome o =
       run("rerank", {"who came home?", kTexts[0], kTexts[1], kTexts[2], "--json", "--top-k", "2"});
   EXPECT_EQ(o.status, 0) << o.err;
-  const std::vector<json> lines = lines_of(o.out);
+  const std::vector<json> lines = json_lines(o.out);
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_GE(lines[0]["score"], lines[1]["score"]);
   EXPECT_GT(lines[0]["score"].get<double>(), 1) << "no probability";

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "json_lines.h"
 #include "model_folders.h"
 #include "run_program.h"
 
@@ -17,22 +17,14 @@ using testing::IsEmpty;
 
 const std::string kModel = tiny("bert_mlm").string();
 
-std::vector<json> lines_of(const Outcome& o) {
-  EXPECT_EQ(o.status, 0) << o.err;
-  std::vector<json> lines;
-  std::istringstream in(o.out);
-  for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
-  return lines;
-}
-
 TEST(FillMaskCommand, PrintsAnObjectALine) {
   const json golden = read_json(tiny("bert_mlm") / "fill_mask.json");
   std::string input;
   for (const json& c : golden) input += c["text"].dump() + "\n";
   const std::vector<json> lines =
-      lines_of(run_program({"fill-mask", kModel, "--input", "-", "--input-format", "jsonl", "--engine", "cpu",
-                            "--activations", "f32", "--top-k", "3", "--json", "--strict"},
-                           input));
+      json_lines(run_program({"fill-mask", kModel, "--input", "-", "--input-format", "jsonl", "--engine",
+                              "cpu", "--activations", "f32", "--top-k", "3", "--json", "--strict"},
+                             input));
   ASSERT_EQ(lines.size(), golden.size());
   for (size_t i = 0; i + 1 < lines.size(); ++i) {  // the last has targets
     EXPECT_EQ(lines[i]["index"], i);
@@ -51,8 +43,8 @@ TEST(FillMaskCommand, PrintsAnObjectALine) {
   for (const std::string target : targets["targets"]) list += (list.empty() ? "" : ",") + target;
   const Outcome o = run_program({"fill-mask", kModel, targets["text"], "--targets", list, "--engine", "cpu",
                                  "--activations", "f32", "--json"});
-  EXPECT_EQ(lines_of(o)[0]["masks"][0]["fills"].size(), targets["masks"][0].size());
-  EXPECT_EQ(lines_of(o)[0]["masks"][0]["fills"][0]["id"], targets["masks"][0][0]["id"]);
+  EXPECT_EQ(json_lines(o)[0]["masks"][0]["fills"].size(), targets["masks"][0].size());
+  EXPECT_EQ(json_lines(o)[0]["masks"][0]["fills"][0]["id"], targets["masks"][0][0]["id"]);
   EXPECT_THAT(o.err, HasSubstr("warning: target \"harbourside\""));
 }
 
@@ -66,7 +58,7 @@ TEST(FillMaskCommand, PrintsTokensForPeople) {
 }
 
 TEST(FillMaskCommand, TakesTextsThatBeginWithADash) {
-  const auto texts = lines_of(run_program(
+  const auto texts = json_lines(run_program(
       {"fill-mask", kModel, "the [MASK]", "--engine", "cpu", "--json", "--", "-b [MASK]", "--json [MASK]"}));
   EXPECT_EQ(texts.size(), 3u);
 }

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "json_lines.h"
 #include "model_folders.h"
 #include "run_program.h"
 
@@ -18,14 +18,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 const std::string kModel = tiny("bert_qa").string(), kChooser = tiny("roberta_choice").string();
-
-std::vector<json> lines_of(const Outcome& o) {
-  EXPECT_EQ(o.status, 0) << o.err;
-  std::vector<json> lines;
-  std::istringstream in(o.out);
-  for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
-  return lines;
-}
 
 using Command = std::vector<std::string>;
 
@@ -58,7 +50,7 @@ TEST(QaCommand, PrintsWhatThePipelineAnswers) {
       options.push_back("--" + name);
       if (!value.is_boolean()) options.push_back(value.dump());
     }
-    const std::vector<json> lines = lines_of(run({"qa", kModel}, options));
+    const std::vector<json> lines = json_lines(run({"qa", kModel}, options));
     ASSERT_EQ(lines.size(), 1u);
     EXPECT_EQ(lines[0]["index"], 0);
     expect_answers(lines[0]["answers"], c["answers"]);
@@ -77,7 +69,7 @@ TEST(QaCommand, ReadsFilesOfQuestionsAndContexts) {
   write_file(folder / "q.tsv", tsv);
   write_file(folder / "q.jsonl", jsonl);
   for (const char* file : {"q.tsv", "q.jsonl"}) {
-    const auto lines = lines_of(run({"qa", kModel}, {"--json", "-i", folder / file}));
+    const auto lines = json_lines(run({"qa", kModel}, {"--json", "-i", folder / file}));
     ASSERT_EQ(lines.size(), 2u) << file;
     EXPECT_EQ(lines[1]["index"], 1);
     for (const json& line : lines) expect_answers(line["answers"], cases[0]["answers"]);
@@ -87,7 +79,7 @@ TEST(QaCommand, ReadsFilesOfQuestionsAndContexts) {
   for (const Outcome& o : {run({"qa", kModel}, {"--json", "--question", question, context, context}),
                            run({"qa", kModel}, {"--json", "--question", question, "-i", "-"},
                                context + "\n" + context + "\n")}) {
-    const auto lines = lines_of(o);
+    const auto lines = json_lines(o);
     ASSERT_EQ(lines.size(), 2u);
     for (const json& line : lines) expect_answers(line["answers"], cases[0]["answers"]);
   }
@@ -148,13 +140,13 @@ TEST(ChooseCommand, PrintsWhatTransformersRates) {
     }
     EXPECT_EQ(line["choice"], golden["choices"][line["best"].get<size_t>()]);
   };
-  const auto lines = lines_of(run({"choose", kChooser}, {"--json", "-i", folder / "c.jsonl"}));
+  const auto lines = json_lines(run({"choose", kChooser}, {"--json", "-i", folder / "c.jsonl"}));
   ASSERT_EQ(lines.size(), cases.size());
   for (size_t i = 0; i < lines.size(); ++i) {
     EXPECT_EQ(lines[i]["index"], i);
     expect(lines[i], cases[i]);
   }
-  const auto from_tsv = lines_of(run({"choose", kChooser}, {"--json", "-i", folder / "c.tsv"}));
+  const auto from_tsv = json_lines(run({"choose", kChooser}, {"--json", "-i", folder / "c.tsv"}));
   ASSERT_EQ(from_tsv.size(), 1u);
   expect(from_tsv[0], cases[1]);
   const std::string prompt = cases[0]["prompt"];
@@ -164,8 +156,8 @@ TEST(ChooseCommand, PrintsWhatTransformersRates) {
     texts.push_back(choice);
     stdin_lines += choice + "\n";
   }
-  expect(lines_of(run({"choose", kChooser}, texts)).at(0), cases[0]);
-  expect(lines_of(run({"choose", kChooser}, {"--json", prompt, "-i", "-"}, stdin_lines)).at(0), cases[0]);
+  expect(json_lines(run({"choose", kChooser}, texts)).at(0), cases[0]);
+  expect(json_lines(run({"choose", kChooser}, {"--json", prompt, "-i", "-"}, stdin_lines)).at(0), cases[0]);
   const Outcome people = run({"choose", kChooser}, {prompt, "bread", "the river"});
   EXPECT_THAT(people.out, AllOf(HasSubstr(prompt + "\n"), HasSubstr("* "), HasSubstr("  bread\n")));
   // The third prompt is too long.

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include "json_lines.h"
 #include "model_folders.h"
 #include "run_program.h"
 
@@ -32,13 +33,6 @@ class Rerank : public testing::Test {
     arguments.insert(arguments.begin(), {"rerank", tiny(model), "--engine", "cpu", "--activations", "f32"});
     return run_program(arguments);
   }
-  static std::vector<json> lines(const Outcome& o) {
-    EXPECT_EQ(o.status, 0) << o.err;
-    std::vector<json> all;
-    std::istringstream stream(o.out);
-    for (std::string line; std::getline(stream, line);) all.push_back(json::parse(line));
-    return all;
-  }
   // `first`: index of the first document in the input.
   void expect_ranking(const std::vector<json>& found, size_t count, size_t first = 0) const {
     ASSERT_THAT(found, SizeIs(count));
@@ -57,12 +51,12 @@ TEST_F(Rerank, PrintsTheBestDocumentFirst) {
   std::vector<std::string> arguments{query_};
   arguments.insert(arguments.end(), documents_.begin(), documents_.end());
   arguments.emplace_back("--json");
-  expect_ranking(lines(rerank(arguments)), documents_.size());
+  expect_ranking(json_lines(rerank(arguments)), documents_.size());
   arguments.insert(arguments.end(), {"--top-k", "2"});
-  expect_ranking(lines(rerank(arguments)), 2);
+  expect_ranking(json_lines(rerank(arguments)), 2);
   arguments.pop_back();
   arguments.emplace_back("600");
-  expect_ranking(lines(rerank(arguments)), documents_.size());
+  expect_ranking(json_lines(rerank(arguments)), documents_.size());
 }
 
 TEST_F(Rerank, PrintsForPeople) {
@@ -77,7 +71,7 @@ TEST_F(Rerank, ReadsDocumentsFromAFile) {
   std::string jsonl, tsv = "query\tpassage\n";
   for (const std::string& d : documents_) jsonl += json(d).dump() + "\n";
   write_file(folder_ / "d.jsonl", jsonl);
-  expect_ranking(lines(rerank({query_, "--input", folder_ / "d.jsonl", "--json"})), documents_.size());
+  expect_ranking(json_lines(rerank({query_, "--input", folder_ / "d.jsonl", "--json"})), documents_.size());
 }
 
 // Two queries whose rows take turns: the documents of each are ranked on their own.
@@ -86,7 +80,7 @@ TEST_F(Rerank, APairIsAQueryAndADocument) {
   for (const std::string& d : documents_) pairs += json{{"query", query_}, {"passage", d}}.dump() + "\n";
   pairs += json{{"query", "Who repairs clocks?"}, {"passage", "He repairs clocks."}}.dump() + "\n";
   write_file(folder_ / "p.jsonl", pairs);
-  std::vector<json> all = lines(rerank({"--input", folder_ / "p.jsonl", "--json"}));
+  std::vector<json> all = json_lines(rerank({"--input", folder_ / "p.jsonl", "--json"}));
   ASSERT_THAT(all, SizeIs(2 + documents_.size()));
   for (size_t i = 0; i < all.size(); ++i)
     EXPECT_EQ(all[i].at("query"), i < 2 ? "Who repairs clocks?" : query_)
@@ -94,7 +88,7 @@ TEST_F(Rerank, APairIsAQueryAndADocument) {
   EXPECT_EQ(all[0].at("index").get<int>() + all[1].at("index").get<int>(), 7);
   all.erase(all.begin(), all.begin() + 2);
   expect_ranking(all, documents_.size(), 1);
-  EXPECT_THAT(lines(rerank({"--input", folder_ / "p.jsonl", "--json", "--top-k", "1"})), SizeIs(2));
+  EXPECT_THAT(json_lines(rerank({"--input", folder_ / "p.jsonl", "--json", "--top-k", "1"})), SizeIs(2));
 }
 
 // More documents than a window; those that are dropped on the way change nothing.
@@ -102,8 +96,9 @@ TEST_F(Rerank, TheBestOfManyAreTheFirstOfAll) {
   std::string lines_of_text;
   for (int i = 0; i < 13000; ++i) lines_of_text += fmt::format("a {} cat {}\n", i % 83, i % 13);
   write_file(folder_ / "d.txt", lines_of_text);
-  const std::vector<json> all = lines(rerank({query_, "--input", folder_ / "d.txt", "--json"}));
-  std::vector<json> few = lines(rerank({query_, "--input", folder_ / "d.txt", "--json", "--top-k", "20"}));
+  const std::vector<json> all = json_lines(rerank({query_, "--input", folder_ / "d.txt", "--json"}));
+  std::vector<json> few =
+      json_lines(rerank({query_, "--input", folder_ / "d.txt", "--json", "--top-k", "20"}));
   ASSERT_THAT(all, SizeIs(13000));
   EXPECT_EQ(few, std::vector<json>(all.begin(), all.begin() + 20));
   for (size_t i = 1; i < all.size(); ++i) {

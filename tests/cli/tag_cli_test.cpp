@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "json_lines.h"
 #include "run_program.h"
 #include "tag_goldens.h"
 
@@ -37,14 +37,6 @@ class TagCommand : public testing::Test {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_program(arguments, input);
   }
-  static std::vector<json> lines_of(const Outcome& o) {
-    EXPECT_EQ(o.status, 0) << o.err;
-    std::vector<json> lines;
-    std::istringstream in(o.out);
-    for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
-    return lines;
-  }
-
   TemporaryFolder parent_;
 };
 
@@ -60,7 +52,7 @@ std::string without_first(std::string text, int count) {
 
 TEST_F(TagCommand, PrintsEntitiesWithTheirTextForEveryScript) {
   for (const char* name : {"byte_level_untrimmed", "unigram_albert"}) {
-    const std::vector<json> lines = lines_of(tag(folder(name), "texts", {"--json"}));
+    const std::vector<json> lines = json_lines(tag(folder(name), "texts", {"--json"}));
     const json texts = tag_goldens().at("texts"), expected = golden(name).at("entities").at("simple");
     ASSERT_EQ(lines.size(), texts.size());
     for (size_t i = 0; i < lines.size(); ++i) {
@@ -83,8 +75,8 @@ TEST_F(TagCommand, PrintsEntitiesWithTheirTextForEveryScript) {
 
 TEST_F(TagCommand, ReadsLongTextsInWindows) {
   const std::string model = folder("wordpiece");
-  const std::vector<json> lines =
-      lines_of(tag(model, "long_texts", {"--json", "--strict", "--stride", "7", "--aggregation", "average"}));
+  const std::vector<json> lines = json_lines(
+      tag(model, "long_texts", {"--json", "--strict", "--stride", "7", "--aggregation", "average"}));
   for (const json& c : golden("wordpiece").at("windows")) {
     if (c.at("stride") != 7 || c.at("strategy") != "average") continue;
     ASSERT_EQ(lines.size(), c.at("entities").size());

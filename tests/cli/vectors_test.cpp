@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "format/safetensors.h"
+#include "json_lines.h"
 #include "model_folders.h"
 #include "run_program.h"
 
@@ -43,12 +44,6 @@ class Vectors : public testing::Test {
     const Outcome o = embed(all);
     EXPECT_EQ(o.status, 0) << o.err;
     return read_file(folder_ / file).substr(kHeader);
-  }
-  static std::vector<json> lines(const std::string& text) {
-    std::vector<json> all;
-    std::istringstream stream(text);
-    for (std::string line; std::getline(stream, line);) all.push_back(json::parse(line));
-    return all;
   }
   TemporaryFolder folder_;
 };
@@ -167,7 +162,7 @@ TEST_F(Vectors, EveryFormatHasTheSameVectors) {
     EXPECT_EQ(to_floats(file.tensors()[0]), npy);
   }
   values({}, "v.jsonl");
-  const std::vector<json> rows = lines(read_file(folder_ / "v.jsonl"));
+  const std::vector<json> rows = json_lines(read_file(folder_ / "v.jsonl"));
   ASSERT_THAT(rows, SizeIs(150));
   for (size_t i = 0; i < rows.size(); ++i) {
     EXPECT_EQ(rows[i].at("index"), i);
@@ -175,7 +170,7 @@ TEST_F(Vectors, EveryFormatHasTheSameVectors) {
               std::vector<float>(npy.begin() + static_cast<int64_t>(32 * i),
                                  npy.begin() + static_cast<int64_t>(32 * (i + 1))));
   }
-  EXPECT_EQ(lines(embed({"--input", at("t.txt"), "--json"}).out), rows) << "the lines of --json";
+  EXPECT_EQ(json_lines(embed({"--input", at("t.txt"), "--json"}).out), rows) << "the lines of --json";
   EXPECT_EQ(values({"--output-format", "npy"}, "v.bin"), read_file(folder_ / "v.npy").substr(kHeader));
 }
 
