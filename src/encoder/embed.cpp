@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/utf8.h"
 #include "encoder/chunks.h"
 #include "encoder/embed_settings.h"
 #include "encoder/late_chunks.h"
@@ -39,9 +40,7 @@ class VectorJob {
     job.wanted = {output_};
     job.rules.prompt = runner.texts().prompt(prompt_text(
         options, runner.sentence(), [&](const std::string& note) { runner.tell(options.report, note); }));
-    job.first_text = options.first_text;
-    job.progress = options.progress;
-    job.report = options.report;
+    job.follow(options);
   }
 
   // `first_row`: the row of an input's first vector; an input has as many as are pooled apart, else one.
@@ -53,11 +52,9 @@ class VectorJob {
       const Matrix& m = r.result[output_];
       const int64_t first = r.row(), past = r.batch.rows_before(OutputRows::texts, r.position + 1);
       for (int64_t i = first; i < past; ++i)
-        form_.take(
-            std::span(m.values).subspan(static_cast<size_t>(i * m.columns), static_cast<size_t>(m.columns)),
-            std::span(vectors.values)
-                .subspan((first_row(r.text) + static_cast<size_t>(i - first)) *
-                         static_cast<size_t>(form_.columns)));
+        form_.take(m.row(i), std::span(vectors.values)
+                                 .subspan((first_row(r.text) + static_cast<size_t>(i - first)) *
+                                          static_cast<size_t>(form_.columns)));
     });
     return vectors;
   }
@@ -85,17 +82,12 @@ void for_each_text(const TextRunner& runner, size_t texts, size_t first_text,
 // The spans of a text in code points. Their beginnings ascend, and so do their ends.
 void append_chunks(std::vector<Chunk>& chunks, size_t number, std::string_view text,
                    std::span<const TextSpan> spans) {
-  const auto code_points = [&](size_t begin, size_t end) {
-    return static_cast<int32_t>(std::ranges::count_if(text.substr(begin, end - begin), [](char c) {
-      return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-    }));
-  };
   Chunk chunk{.text = number};
   size_t begin = 0;  // the byte of chunk.begin
   for (const TextSpan& span : spans) {
-    chunk.begin += code_points(begin, span.begin);
+    chunk.begin += code_points(text.substr(begin, span.begin - begin));
     begin = span.begin;
-    chunk.end = chunk.begin + code_points(span.begin, span.end);
+    chunk.end = chunk.begin + code_points(text.substr(span.begin, span.end - span.begin));
     chunk.tokens = span.tokens;
     chunks.push_back(chunk);
     ++chunk.index;

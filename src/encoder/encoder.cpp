@@ -36,10 +36,6 @@ const char* name(ProblemType type) {
   return "";
 }
 
-std::span<const float> row(const Matrix& m, int64_t i) {
-  return std::span(m.values).subspan(static_cast<size_t>(i * m.columns), static_cast<size_t>(m.columns));
-}
-
 // The index of the label that starts with `word`, case ignored; -1 if there is none.
 int64_t label_starting(const std::vector<std::string>& labels, std::string_view word) {
   for (size_t i = 0; i < labels.size(); ++i) {
@@ -103,7 +99,7 @@ struct Encoder::Impl {
     job.wanted = {Output::text_logits};
     std::vector<std::vector<float>> all(texts.size());
     runner.run(texts, job, [&](const TextRunner::TextResult& r) {
-      const auto values = row(r.result[Output::text_logits], r.position);
+      const auto values = r.result[Output::text_logits].row(r.position);
       all[r.text].assign(values.begin(), values.end());
     });
     return all;
@@ -193,9 +189,7 @@ std::vector<Prediction> Encoder::classify(std::span<const TextInput> texts,
                                           const ClassifyOptions& options) const {
   TextRunner::Job job;
   job.rules.prompt = impl_->runner.texts().default_prompt(PromptUse::classification);
-  job.first_text = options.first_text;
-  job.progress = options.progress;
-  job.report = options.report;
+  job.follow(options);
   std::vector<Prediction> predictions;
   for (std::vector<float>& logits : impl_->logits(texts, std::move(job))) {
     Prediction p{.best = std::ranges::max_element(logits) - logits.begin(),
@@ -220,9 +214,7 @@ std::vector<float> Encoder::relevance(std::span<const TextInput> pairs, const Re
   job.rules.prompt = options.instruction.empty()
                          ? impl_->runner.texts().default_prompt(PromptUse::classification)
                          : Prompt{options.instruction};
-  job.first_text = options.first_text;
-  job.progress = options.progress;
-  job.report = options.report;
+  job.follow(options);
   const ScoreFunction function = options.raw ? ScoreFunction::identity : impl_->runner.relevance_function();
   std::vector<float> scores;
   for (const std::vector<float>& logits : impl_->logits(pairs, std::move(job)))
@@ -268,10 +260,8 @@ std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> 
     for (const std::string& label : labels)
       pairs.push_back({text, std::string(options.hypothesis_template).replace(hole, 2, label)});
   TextRunner::Job job;
-  job.first_text = options.first_text;
+  job.follow(options);
   job.text_of = [&](size_t pair) { return pair / labels.size(); };
-  job.progress = options.progress;
-  job.report = options.report;
   // Only the text is truncated, never the hypothesis, as in transformers' pipeline.
   job.rules.truncation = Truncation::only_first;
   const auto logits = impl_->logits(pairs, std::move(job));

@@ -110,9 +110,7 @@ std::vector<std::vector<FilledMask>> fill_masks(const TextRunner& runner, std::s
   job.rules.chosen = mask;
   job.batch_tokens =
       std::clamp(3 * kMostLogits / runner.model().vocab_size(), kFewestTokens, job.batch_tokens);
-  job.first_text = options.first_text;
-  job.progress = options.progress;
-  job.report = options.report;
+  job.follow(options);
   std::vector<std::vector<FilledMask>> all(texts.size());
   const std::vector<TextInput> inputs(texts.begin(), texts.end());
   runner.run(inputs, job, [&](const TextRunner::TextResult& r) {
@@ -125,9 +123,7 @@ std::vector<std::vector<FilledMask>> fill_masks(const TextRunner& runner, std::s
       FilledMask& filled = all[r.text].emplace_back();
       filled.position =
           r.batch.chosen[static_cast<size_t>(row)] - r.batch.offsets[static_cast<size_t>(r.position)];
-      const std::vector<float> scores = softmax(
-          std::span(logits.values)
-              .subspan(static_cast<size_t>(row * logits.columns), static_cast<size_t>(logits.columns)));
+      const std::vector<float> scores = softmax(logits.row(row));
       for (const int32_t id : best(ids, scores, options.top_k))
         filled.fills.push_back({.score = scores[static_cast<size_t>(id)],
                                 .id = id,

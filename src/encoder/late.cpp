@@ -84,21 +84,24 @@ LateJob late_job(const TextRunner& runner, EmbedTask task) {
 // Checked before the run: it has no result for a token without anything to read.
 void require_reach(const TextRunner& runner, std::span<const TextInput> texts, const TextRunner::Job& job) {
   if (job.reads_expansion || !job.rules.late->expansion) return;
+  bool disentangled = false;
+  int64_t narrowest = std::numeric_limits<int64_t>::max();
   for (const PlanOp& op : runner.model().plan.whole.ops) {
-    const AttentionSpec& spec = op.attention;
-    if (op.kind != OpKind::attention || (spec.window == 0 && !spec.disentangled)) continue;
-    for (size_t i = 0; i < texts.size(); ++i) {
-      const int32_t added = runner.texts().encode(view_of(texts[i]), job.rules).expansion;
-      if (added == 0 || (!spec.disentangled && added <= spec.window)) continue;
+    if (op.kind != OpKind::attention) continue;
+    disentangled |= op.attention.disentangled.has_value();
+    if (op.attention.window > 0) narrowest = std::min<int64_t>(narrowest, op.attention.window);
+  }
+  if (!disentangled && narrowest == std::numeric_limits<int64_t>::max()) return;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const int32_t added = runner.texts().encode(view_of(texts[i]), job.rules).expansion;
+    if (added > 0 && (disentangled || added > narrowest))
       throw Error(
           ErrorCode::unsupported,
           fmt::format(
               "text {}: {} mask tokens that attention does not read make the query longer, which is not "
               "implemented for {}",
               job.first_text + i + 1, added,
-              spec.disentangled ? "DeBERTa"
-                                : fmt::format("attention to {} tokens on either side", spec.window)));
-    }
+              disentangled ? "DeBERTa" : fmt::format("attention to {} tokens on either side", narrowest)));
   }
 }
 
@@ -117,8 +120,8 @@ void run_late(const TextRunner& runner, std::span<const TextInput> texts, const 
       const int32_t id = r.encoding.ids[t];
       if (late.skipped.contains(id)) continue;
       ids.push_back(id);
-      const auto row = all.values.begin() + (first + static_cast<int64_t>(t)) * all.columns;
-      vectors.insert(vectors.end(), row, row + all.columns);
+      const auto row = all.row(first + static_cast<int64_t>(t));
+      vectors.insert(vectors.end(), row.begin(), row.end());
     }
     take(r.text, ids, vectors);
   });
@@ -149,9 +152,7 @@ bool is_late(const TextRunner& runner) {
 TokenVectors token_vectors(const TextRunner& runner, std::span<const std::string> texts,
                            const TokenVectorOptions& options) {
   LateJob late = late_job(runner, options.task);
-  late.job.first_text = options.first_text;
-  late.job.progress = options.progress;
-  late.job.report = options.report;
+  late.job.follow(options);
   struct Text {
     std::vector<int32_t> ids;
     std::vector<float> vectors;
@@ -189,9 +190,7 @@ std::vector<float> late_relevance(const TextRunner& runner, std::span<const Text
   run_late(runner, queries, late,
            [&](size_t text, const auto&, const auto& vectors) { of_queries[text] = vectors; });
   late = late_job(runner, EmbedTask::document);
-  late.job.first_text = options.first_text;
-  late.job.progress = options.progress;
-  late.job.report = options.report;
+  late.job.follow(options);
   const auto columns = static_cast<size_t>(runner.model().plan.columns(Output::token_vectors));
   std::vector<float> scores(pairs.size());
   run_late(runner, documents, late, [&](size_t text, const auto&, const auto& vectors) {

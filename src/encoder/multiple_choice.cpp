@@ -29,10 +29,8 @@ std::vector<Prediction> rate_choices(const TextRunner& runner, std::span<const C
   }
   TextRunner::Job job;
   job.wanted = {Output::choice_logits};
-  job.first_text = options.first_text;
+  job.follow(options);
   job.text_of = [&](size_t pair) { return prompt_of[pair]; };
-  job.progress = options.progress;
-  job.report = options.report;
   std::vector<float> logits(pairs.size());
   runner.run(pairs, job, [&](const TextRunner::TextResult& r) {
     logits[r.text] = r.result[Output::choice_logits].values[static_cast<size_t>(r.position)];

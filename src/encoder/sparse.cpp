@@ -74,17 +74,11 @@ SparseVectors sparse_vectors(const TextRunner& runner, std::span<const std::stri
   job.rules.prompt.text = prompt_text(prompt, runner.sentence(),
                                       [&](const std::string& note) { runner.tell(options.report, note); });
   job.batch_tokens = std::clamp(kTokensOfAText * kMostWeights / terms, kFewestBatchTokens, job.batch_tokens);
-  job.first_text = options.first_text;
-  job.progress = options.progress;
-  job.report = options.report;
+  job.follow(options);
   std::vector<SparseRow> rows(texts.size());
   const std::vector<TextInput> inputs(texts.begin(), texts.end());
   runner.run(inputs, job, [&](const TextRunner::TextResult& r) {
-    const Matrix& weights = r.result[Output::term_weights];
-    rows[r.text] = sparse_row(
-        std::span(weights.values)
-            .subspan(static_cast<size_t>(r.position * weights.columns), static_cast<size_t>(weights.columns)),
-        options.top_k);
+    rows[r.text] = sparse_row(r.result[Output::term_weights].row(r.position), options.top_k);
   });
   SparseVectors all;
   all.rows = std::ssize(rows), all.columns = terms;

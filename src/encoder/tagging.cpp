@@ -43,9 +43,7 @@ TokenScores scores_of_token(const TextRunner::TextResult& r, const Tokenizer& to
   return {.begin = e.code_point_offsets[i].first,
           .end = e.code_point_offsets[i].second,
           .continues_word = continues_word(tokenizer, text, e, i),
-          .scores = softmax(
-              std::span(logits.values)
-                  .subspan(static_cast<size_t>(row * logits.columns), static_cast<size_t>(logits.columns)))};
+          .scores = softmax(logits.row(row))};
 }
 
 // A text made of words with spaces between them.
@@ -97,9 +95,7 @@ std::vector<std::vector<TokenScores>> score_tokens(const TextRunner& runner,
   TextRunner::Job job = tagging_job(runner);
   job.rules.truncation = Truncation::only_first;
   job.rules.stride = options.stride;
-  job.first_text = options.first_text;
-  job.progress = options.progress;
-  job.report = options.report;
+  job.follow(options);
   if (options.stride)
     runner.texts().encode_windows({}, job.rules);  // an impossible stride is no text's fault
   const std::vector<TextInput> inputs(texts.begin(), texts.end());
@@ -122,9 +118,7 @@ std::vector<std::vector<TokenScores>> score_words(const TextRunner& runner,
                                                   std::span<const std::vector<std::string>> sentences,
                                                   const ClassifyOptions& options) {
   TextRunner::Job job = tagging_job(runner);
-  job.first_text = options.first_text;
-  job.progress = options.progress;
-  job.report = options.report;
+  job.follow(options);
   std::vector<TextInput> inputs;
   std::vector<std::vector<TextRange>> words;
   for (const std::vector<std::string>& sentence : sentences) {

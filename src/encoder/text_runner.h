@@ -52,6 +52,14 @@ class TextRunner {
     int64_t batch_tokens = kResultBatches.tokens;  // most tokens of a batch, or one longer text
     Progress progress = {};                        // in texts
     CallReport* report = nullptr;                  // see EmbedOptions
+
+    // Takes what the options of every call have.
+    template <class Options>
+    void follow(const Options& options) {
+      first_text = options.first_text;
+      progress = options.progress;
+      report = options.report;
+    }
   };
   struct TextResult {
     size_t text;    // its index among the inputs

@@ -43,6 +43,10 @@ struct Matrix {
   int64_t rows = 0;
   int64_t columns = 0;
   Values values;  // row-major
+
+  std::span<const float> row(int64_t i) const {
+    return std::span(values).subspan(static_cast<size_t>(i * columns), static_cast<size_t>(columns));
+  }
 };
 
 // Row rows[i] of the table, times the table's scale, is added to output row i; nothing if rows[i] is kNoRow.

@@ -28,10 +28,6 @@ Output output_of(GoldenOutput output) {
   return Output::sentence;
 }
 
-std::span<const float> row_of(const Matrix& m, int64_t i) {
-  return std::span(m.values).subspan(static_cast<size_t>(i * m.columns), static_cast<size_t>(m.columns));
-}
-
 // The mean over the tokens of a text, special ones left out: of the softmax of a token classifier, else of the logits.
 std::vector<float> token_means(const TextRunner::TextResult& r, Output output) {
   const Matrix& logits = r.result[output];
@@ -40,7 +36,7 @@ std::vector<float> token_means(const TextRunner::TextResult& r, Output output) {
   int64_t tokens = 0;
   for (size_t i = 0; i < r.encoding.ids.size(); ++i) {
     if (r.encoding.sequence[i] < 0) continue;
-    const auto row = row_of(logits, first + static_cast<int64_t>(i));
+    const auto row = logits.row(first + static_cast<int64_t>(i));
     const std::vector<float> scores =
         output == Output::token_logits ? softmax(row) : std::vector<float>(row.begin(), row.end());
     for (size_t j = 0; j < sums.size(); ++j) sums[j] += scores[j];
@@ -97,7 +93,7 @@ std::vector<float> golden_values(const TextRunner& runner, GoldenOutput output, 
       values = token_means(r, wanted);
       return;
     }
-    const auto row = row_of(r.result[wanted], r.position);
+    const auto row = r.result[wanted].row(r.position);
     values.assign(row.begin(), row.end());
     if (output == GoldenOutput::sentence)
       vector_form({}, runner.sentence(), std::ssize(row)).take(row, values);
