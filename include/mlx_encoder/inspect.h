@@ -37,7 +37,7 @@ struct ComponentSize {
 };
 
 struct ReaderVerdict {
-  std::string reader;  // "mlx-encoder", "mlx-embeddings", "mlx-lm layout"
+  std::string reader;  // "mlx-encoder", "mlx-embeddings", "MLXEmbedders (Swift)", "mlx-lm layout"
   bool loads = false;
   std::vector<std::string> why;  // why it does not load or, if it loads, what it does differently
 };

@@ -2,14 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "encoder/model_loader.h"
+#include "format/module_files.h"
 #include "format/provenance.h"
 #include "mlx_encoder/error.h"
 #include "models/registry.h"
 
 namespace mlxe {
+namespace fs = std::filesystem;
+
 ConversionSource::ConversionSource(const ConvertOptions& options, std::optional<FolderTokenizer> known)
     : stamp(options.model),
       checkpoint(Checkpoint::open(options.model, warn())),
@@ -23,6 +28,7 @@ ConversionSource::ConversionSource(const ConvertOptions& options, std::optional<
   read_sentence();
   check_tokenizer();
   small_files = find_carried_files(options.model, sentence, checkpoint.files());
+  rewrite_poolings();
 }
 
 Warning ConversionSource::warn() {
@@ -54,11 +60,27 @@ void ConversionSource::check_tokenizer() {
     warnings.push_back(tokenizer.why + "; its files are carried over unread");
 }
 
+// mlx-embeddings and Swift's MLXEmbedders know only the spelling of before sentence-transformers 5.4, which all
+// versions of that read.
+void ConversionSource::rewrite_poolings() {
+  std::erase_if(small_files.carried, [&](const CarriedFile& file) {
+    const bool pools = std::ranges::any_of(sentence.modules, [&](const SentenceModuleSpec& module) {
+      const auto* pooling = std::get_if<PoolingSpec>(&module);
+      return pooling && !pooling->folder.empty() && file.from == fs::path(pooling->folder) / "config.json";
+    });
+    if (!pools) return false;
+    std::optional<std::string> text = pooling_in_old_spelling(checkpoint.folder() / file.from);
+    if (text) rewritten[file.to.generic_string()] = *std::move(text);
+    return text.has_value();
+  });
+}
+
 std::vector<std::string> ConversionSource::files() const {
   std::vector<std::string> files{(sentence.transformer / "config.json").generic_string()};
   for (const CheckpointFile& file : checkpoint.files())
     files.push_back((sentence.transformer / file.path.filename()).generic_string());
   for (const CarriedFile& file : small_files.carried) files.push_back(file.from.generic_string());
+  for (const auto& [file, text] : rewritten) files.push_back(file);
   return files;
 }
 

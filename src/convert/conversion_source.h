@@ -1,6 +1,7 @@
 // The source of a conversion: opened once, shared by all plans made from it.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,11 +36,14 @@ struct ConversionSource {
   SentenceModules sentence;
   FolderTokenizer tokenizer;
   CarriedFiles small_files;
+  // Small files that are written in a form that more readers know: texts by relative path.
+  std::map<std::string, std::string> rewritten;
 
  private:
   Warning warn();
   void read_sentence();
   void check_tokenizer();
+  void rewrite_poolings();
 };
 
 }  // namespace mlxe

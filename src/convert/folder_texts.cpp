@@ -1,9 +1,14 @@
 #include "convert/folder_texts.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "convert/model_card.h"
+#include "convert/swift_embedders.h"
 #include "convert/weight_components.h"
 #include "convert/written_config.h"
 #include "format/json_file.h"
@@ -54,21 +59,53 @@ std::string config_text(const FolderTextFacts& f) {
   StoredForm form{.scheme = f.global, .any_quantized = f.any_quantized, .dtype = {}, .overrides = {}};
   if (f.options.scheme.mode != Mode::fake) form.dtype = f.options.scheme.dtype;
   const bool for_mlx_embeddings = f.source.mlx_embeddings.has_value();
+  const nlohmann::json& config =
+      for_mlx_embeddings ? f.source.mlx_embeddings->config() : f.source.checkpoint.config().json();
+  const auto model_type = config.value("model_type", f.source.model.model_type);
   for (const PlannedTensor& tensor : f.plan.tensors) {
     if (!is_mlx(tensor.scheme.mode)) continue;
     // mlx-embeddings takes a module of a size that 64 does not divide for a float unless it is named.
     const bool must_be_named = for_mlx_embeddings && element_count(tensor.shape) % 64 != 0;
     if (same_form(tensor.scheme, f.global) && !must_be_named) continue;
-    form.overrides[module_or_tensor(tensor.name)] = tensor.scheme;
+    const std::string module = module_or_tensor(tensor.name);
+    form.overrides[module] = tensor.scheme;
+    form.overrides[swift_path(model_type, module)] = tensor.scheme;
     if (!for_mlx_embeddings)  // for loaders that strip the prefix
       form.overrides[f.canonical_modules.at(tensor.name)] = tensor.scheme;
   }
-  return written_config(
-      for_mlx_embeddings ? f.source.mlx_embeddings->config() : f.source.checkpoint.config().json(), form);
+  return written_config(config, form);
+}
+
+bool is_nli(const std::vector<std::string>& labels) {
+  return std::ranges::any_of(labels, [](std::string label) {
+    std::ranges::transform(label, label.begin(), [](unsigned char c) { return std::tolower(c); });
+    return label == "entailment";
+  });
+}
+
+// Arguments of the program that show what the folder is made for.
+std::string example(const ConversionSource& source) {
+  const SentenceModules& sentence = source.sentence;
+  const Model& model = source.model;
+  const char* const embed = R"(embed . "a text")";
+  if (source.mlx_embeddings || sentence.declared) return embed;
+  if (sentence.splade) return R"(embed-sparse . "a text")";
+  if (sentence.late) return R"(embed-tokens . --document "a text")";
+  if (sentence.cross_encoder && model.labels.size() <= 1) return R"(rerank . "a query" "a document")";
+  const std::optional<Output> logits = model.task_logits();
+  if (logits == Output::text_logits)
+    return is_nli(model.labels) ? R"(classify . "a premise" --pair "a hypothesis")"
+                                : R"(classify . "a text")";
+  if (logits == Output::token_logits) return R"(tag . "a text")";
+  if (logits == Output::span_logits) return R"(qa . --question "a question" "a text with the answer")";
+  if (logits == Output::choice_logits) return R"(choose . "a prompt" "a choice" "another choice")";
+  const auto& tokenizer = source.tokenizer.tokenizer;
+  if (model.has(Output::chosen_logits) && tokenizer && tokenizer->special_ids().mask)
+    return fmt::format(R"(fill-mask . "a text with a {}")", tokenizer->token(*tokenizer->special_ids().mask));
+  return embed;
 }
 
 std::string card_text(const FolderTextFacts& f) {
-  const bool with_heads = !f.source.mlx_embeddings;
   const fs::path& folder = f.options.model;
   return model_card({.title = title(folder),
                      .base_model = hub_name(folder),
@@ -77,7 +114,7 @@ std::string card_text(const FolderTextFacts& f) {
                      .layout = f.options.layout,
                      .mode = f.options.scheme.mode,
                      .sentence_model = f.source.sentence.declared,
-                     .logits = with_heads ? f.source.model.task_logits() : std::nullopt},
+                     .example = example(f.source)},
                     f.plan);
 }
 
@@ -91,6 +128,7 @@ std::map<std::string, std::string> folder_texts(const FolderTextFacts& f) {
   if (tokenizer.tokenizer && !fs::exists(f.source.checkpoint.transformer_folder() / kTokenizerFile))
     texts[kTokenizerFile] = tokenizer.tokenizer->tokenizer_json();
   if (!f.source.sentence.transformer.empty()) texts[kModulesFile] = modules_text(f.options.model);
+  for (const auto& [file, text] : f.source.rewritten) texts[file] = text;
   return texts;
 }
 

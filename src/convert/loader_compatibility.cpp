@@ -12,6 +12,7 @@
 #include "base/file_errors.h"
 #include "base/wording.h"
 #include "convert/mlx_embeddings_layout.h"
+#include "convert/swift_embedders.h"
 #include "convert/weight_components.h"
 #include "encoder/model_loader.h"
 #include "format/json_file.h"
@@ -155,6 +156,9 @@ class MlxEmbeddingsJudge {
     if (!unexpected.empty())
       why_.push_back(fmt::format("{} tensors it has no place for: {}", unexpected.size(),
                                  listed(unexpected, kListedTensors)));
+    if (!missing.empty() || !unexpected.empty())
+      if (has_mlx_embeddings_layout(find_architecture(checkpoint_.config()).model_type))
+        why_.push_back("`convert --layout mlx-embeddings` writes the encoder as it wants it");
   }
 
   void check_config(const Model& model, MlxEmbeddingsModel theirs) {
@@ -284,7 +288,7 @@ void require_mlx_embeddings_loads(const fs::path& written, const FolderTokenizer
 
 std::vector<ReaderVerdict> judge_loaders(Checkpoint& checkpoint, const FolderTokenizer& tokenizer) {
   return {judge_own(checkpoint.folder(), tokenizer), judge_mlx_embeddings(checkpoint, tokenizer),
-          judge_mlx_lm_layout(checkpoint)};
+          judge_swift_embedders(checkpoint, tokenizer), judge_mlx_lm_layout(checkpoint)};
 }
 
 void load_as_a_run(const fs::path& folder) {

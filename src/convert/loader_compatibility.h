@@ -11,7 +11,7 @@ namespace mlxe {
 
 class Checkpoint;
 
-// mlx-encoder itself, Python's mlx-embeddings, and any loader that follows mlx-lm's layout. `tokenizer`: the
+// mlx-encoder itself, Python's mlx-embeddings, Swift's MLXEmbedders, and any loader that follows mlx-lm's layout. `tokenizer`: the
 // folder's.
 std::vector<ReaderVerdict> judge_loaders(Checkpoint& checkpoint, const FolderTokenizer& tokenizer);
 

@@ -149,7 +149,7 @@ json loader_config(const MlxEmbeddingsRow& row, const Model& model, const Checkp
   config["model_type"] = bert ? "bert" : "xlm-roberta";
   if (bert) return config;
   config["pad_token_id"] = source.get_or<int64_t>("pad_token_id", 1);
-  config["add_pooling_layer"] = checkpoint.has("pooler.dense.weight");
+  config["add_pooling_layer"] = true;
   if (row.tokenizer_class && !names_its_tokenizer(checkpoint))
     config["tokenizer_class"] = row.tokenizer_class;
   return config;
@@ -161,8 +161,10 @@ std::vector<SynthesizedTensor> missing_tensors(const MlxEmbeddingsRow& row, cons
   std::vector<SynthesizedTensor> missing;
   if (row.model == MlxEmbeddingsModel::qwen3) return missing;
   const int64_t hidden = model.hidden_size();
-  if (row.model == MlxEmbeddingsModel::bert && !checkpoint.has("pooler.dense.weight")) {
-    const std::string why = "mlx-embeddings asks for a pooler, the model has none";
+  if (!checkpoint.has("pooler.dense.weight")) {
+    const std::string why = row.model == MlxEmbeddingsModel::bert
+                                ? "mlx-embeddings asks for a pooler, the model has none"
+                                : "Swift's MLXEmbedders asks for a pooler, the model has none";
     missing.push_back({"pooler.dense.weight", {hidden, hidden}, Role::linear, Fill::identity, why});
     missing.push_back({"pooler.dense.bias", {hidden}, Role::bias, Fill::zeros, why});
   }
@@ -198,6 +200,11 @@ std::optional<MlxEmbeddingsModel> mlx_embeddings_model(std::string_view model_ty
 MlxEmbeddingsLayout::MlxEmbeddingsLayout(const Model& model, const Checkpoint& checkpoint)
     : row_(row_of(model, checkpoint.config())) {
   require_activation(row_, checkpoint.config());
+  // What names the head (architectures, modules.json) also says how its sentence vector is pooled.
+  if (row_.model == MlxEmbeddingsModel::qwen3 && model.task_logits())
+    throw Error(ErrorCode::unsupported,
+                checkpoint.config().where() +
+                    ": a Qwen3 with a classifier, but mlx-embeddings has no heads; use --layout hf");
   config_ = std::make_shared<const json>(loader_config(row_, model, checkpoint));
   synthesized_ = missing_tensors(row_, model, checkpoint);
 }

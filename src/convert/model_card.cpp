@@ -89,18 +89,10 @@ std::string float_list(const ConversionPlan& plan) {
   return text;
 }
 
-const char* example(std::optional<Output> logits) {
-  if (logits == Output::text_logits) return R"(classify . "a text")";
-  if (logits == Output::token_logits) return R"(tag . "a text")";
-  if (logits == Output::span_logits) return R"(qa . --question "a question" "a text with the answer")";
-  if (logits == Output::choice_logits) return R"(choose . "a prompt" "a choice" "another choice")";
-  return R"(embed . "a text")";
-}
-
 std::string how_to_load(const CardFacts& f) {
   const bool ours = !is_mlx(f.mode) && f.mode != Mode::none;
   std::string text = "```sh\n";
-  text += fmt::format("mlx-encoder {}\n", example(f.logits));
+  text += fmt::format("mlx-encoder {}\n", f.example);
   text +=
       "```\n\n```cpp\n#include <mlx_encoder/encoder.h>\n\nmlxe::Encoder encoder = "
       "mlxe::Encoder::load(\".\");\n```\n";

@@ -16,9 +16,9 @@ struct CardFacts {
   std::string front_matter;  // lines reused from the source's card: its license and task
   std::string model_type;
   Layout layout = Layout::hf;
-  Mode mode = Mode::none;             // as requested; the card gives the stored one
-  bool sentence_model = false;        // has sentence-transformers modules
-  std::optional<Output> logits = {};  // Model::task_logits() of what is written
+  Mode mode = Mode::none;       // as requested; the card gives the stored one
+  bool sentence_model = false;  // has sentence-transformers modules
+  std::string example;          // arguments of the program that run what is written
 };
 
 std::string model_card(const CardFacts& facts, const ConversionPlan& plan);

@@ -68,7 +68,10 @@ PendingConversion::PendingConversion(const PreparedConversion& prepared, const F
       calibrate_planned(prepared, folder, journal.folder(), progress, result_.plan.warnings);
   write_weights(prepared, weights, folder, progress);
   result_.calibration = std::move(weights.report);
-  for (const auto& [file, text] : prepared.texts()) write_whole_file(folder / file, text, Placement::fresh);
+  for (const auto& [file, text] : prepared.texts()) {
+    fs::create_directories((folder / file).parent_path());
+    write_whole_file(folder / file, text, Placement::fresh);
+  }
   copy_files(model, folder, source.small_files.carried);
   prepared.verify(folder);
   Fingerprints read = fingerprinted.get();

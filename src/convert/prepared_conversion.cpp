@@ -48,6 +48,11 @@ void check(const ConvertOptions& options) {
   require_scales_to_choose(options);
 }
 
+// Whether mlx_encoder.json has the file's hash. A model card is there to be edited.
+bool is_recorded(const std::string& file) {
+  return file != "README.md";
+}
+
 void remove_repeated(std::vector<std::string>& sentences) {
   std::vector<std::string> once;
   for (std::string& sentence : sentences)
@@ -200,9 +205,8 @@ void PreparedConversion::predict_folder_bytes() {
   for (const std::string& file : source_->files())
     provenance.source[file] = {fs::file_size(options_.model / file), hash};
   for (const auto& [file, bytes] : plan_.files) provenance.output[file] = {bytes, hash};
-  for (const char* file : {"config.json", kIndexFile, kTokenizerFile})
-    if (const auto text = texts_.find(file); text != texts_.end())
-      provenance.output[file] = {text->second.size(), hash};
+  for (const auto& [file, text] : texts_)
+    if (is_recorded(file)) provenance.output[file] = {text.size(), hash};
   for (const CarriedFile& file : source_->small_files.carried) {
     const uint64_t bytes = fs::file_size(options_.model / file.from);
     provenance.output[file.to.generic_string()] = {bytes, hash};
@@ -221,8 +225,9 @@ std::string PreparedConversion::digest() const {
 }
 
 std::vector<std::string> PreparedConversion::output_files() const {
-  std::vector<std::string> files{"config.json", kIndexFile};
-  if (texts_.contains(kTokenizerFile)) files.emplace_back(kTokenizerFile);
+  std::vector<std::string> files;
+  for (const auto& [file, text] : texts_)
+    if (is_recorded(file)) files.push_back(file);
   for (const Shard& shard : weights_.shards) files.push_back(shard.file);
   for (const CarriedFile& file : source_->small_files.carried) files.push_back(file.to.generic_string());
   return files;

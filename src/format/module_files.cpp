@@ -98,6 +98,26 @@ const char* spelling(PoolingKind kind) noexcept {
   return std::ranges::find(kPooling, kind, &PoolingRow::kind)->spelling;
 }
 
+std::optional<std::string> pooling_in_old_spelling(const fs::path& file) {
+  const nlohmann::json config = read_json(file);
+  const auto is = [&](const char* key) { return config.contains(key) && !config.at(key).is_null(); };
+  if (!is("embedding_dimension") || !is("pooling_mode") || is("word_embedding_dimension"))
+    return std::nullopt;
+  nlohmann::ordered_json old{{"word_embedding_dimension", config.at("embedding_dimension")}};
+  const nlohmann::json& named = config.at("pooling_mode");
+  const nlohmann::json kinds = named.is_array() ? named : nlohmann::json::array({named});
+  size_t next = 0;  // flags have the order of the table, so the modes must have it, too
+  for (const PoolingRow& row : kPooling) {
+    const bool pools = next < kinds.size() && kinds[next] == row.spelling;
+    old[row.flag] = pools;
+    next += pools;
+  }
+  if (next != kinds.size()) return std::nullopt;
+  for (const auto& [key, value] : config.items())
+    if (key != "embedding_dimension" && key != "pooling_mode") old[key] = value;
+  return old.dump(2) + "\n";
+}
+
 void throw_unsupported(const std::string& text) {
   throw Error(ErrorCode::unsupported, text);
 }

@@ -16,6 +16,10 @@ namespace mlxe {
 // sentence-transformers' name: "cls", "lasttoken".
 const char* spelling(PoolingKind kind) noexcept;
 
+// The text of a Pooling module's config.json in the spelling of before sentence-transformers 5.4, if the file has only
+// the newer one and the older can express it. Errors: those of read_json.
+std::optional<std::string> pooling_in_old_spelling(const std::filesystem::path& file);
+
 // The input or output of a module: each token's vector, or the text's vector.
 enum class Feature { token_embeddings, sentence_embedding };
 

@@ -533,7 +533,7 @@ TEST(InspectCommand, PrintsTheDiagnosisAndOneJsonObject) {
        {"folder", "model_type", "evidence", "bytes", "parameters", "bits_per_weight", "bytes_at_8_bits",
         "components", "readers", "unknown_keys", "changes", "warnings", "tensors"})
     EXPECT_TRUE(json.contains(key)) << key;
-  EXPECT_EQ(json["readers"].size(), 3u);
+  EXPECT_EQ(json["readers"].size(), 4u);
   EXPECT_EQ(json["mode_at_8_bits"], "affine");
 }
 

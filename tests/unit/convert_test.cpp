@@ -190,7 +190,7 @@ TEST(Convert, KeepsNormsBiasesTokenTypesAndTheClassifierFloat) {
   }
 }
 
-TEST(Convert, OverridesGoIntoConfigUnderBothNames) {
+TEST(Convert, OverridesGoIntoConfigUnderTheNamesOfAllReaders) {
   const TemporaryFolder folder;
   convert({.model = tiny("bert_prefix"),
            .output = folder / "out",
@@ -205,7 +205,9 @@ TEST(Convert, OverridesGoIntoConfigUnderBothNames) {
                                                     {"bert.encoder.layer.0.intermediate.dense", four},
                                                     {"bert.encoder.layer.1.intermediate.dense", four},
                                                     {"encoder.layer.0.intermediate.dense", four},
-                                                    {"encoder.layer.1.intermediate.dense", four}}));
+                                                    {"encoder.layer.1.intermediate.dense", four},
+                                                    {"encoder.layers.0.linear1", four},
+                                                    {"encoder.layers.1.linear1", four}}));
   EXPECT_EQ(config["quantization"], config["quantization_config"]);
   const LoadedModel loaded = load_model(folder / "out", {});
   EXPECT_EQ(loaded.checkpoint.stored("encoder.layer.1.intermediate.dense.weight").scheme.bits, 4);
@@ -267,6 +269,22 @@ TEST(Convert, ASchemeThatFitsNoMatrixIsAnErrorUnlessAllShallStayFloat) {
   EXPECT_THAT(card, HasSubstr("(float16)"));
   EXPECT_THAT(card, HasSubstr("encoder cast by mlx-encoder"));
   EXPECT_THAT(card, Not(HasSubstr("quantized")));
+}
+
+TEST(Convert, ACardShowsTheCommandThatTheModelIsMadeFor) {
+  for (const auto& [model, example] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"st_mean_norm", "mlx-encoder embed . "},
+           {"splade", "mlx-encoder embed-sparse . "},
+           {"colbert", "mlx-encoder embed-tokens . --document "},
+           {"distilbert_nli", "mlx-encoder classify . \"a premise\" --pair "},
+           {"bert_mlm", "mlx-encoder fill-mask . \"a text with a [MASK]\""},
+           {"qwen3_rerank", "mlx-encoder rerank . "},
+           {"bert_qa", "mlx-encoder qa . --question "},
+           {"bert_choice", "mlx-encoder choose . "}}) {
+    const TemporaryFolder folder;
+    convert({.model = tiny(model), .output = folder / "out", .scheme = {.dtype = Dtype::f16}});
+    EXPECT_THAT(test::read_file(folder / "out" / "README.md"), HasSubstr(example)) << model;
+  }
 }
 
 TEST(Convert, ACardSaysWhatWasStored) {
@@ -396,9 +414,8 @@ TEST(Convert, CarriesTokenizerAndSentenceFilesButNoStaleIndex) {
                    "---\nlicense: apache-2.0\nlanguage:\n- en\nsecret: x\n---\n# Old");
   const Conversion done =
       convert({.model = folder / "model", .output = folder / "out", .scheme = kAffine8g32});
-  for (const char* file :
-       {"tokenizer.json", "vocab.txt", "modules.json", "1_Pooling/config.json", "2_Dense/config.json",
-        "2_Dense/model.safetensors", "config_sentence_transformers.json", "LICENSE"})
+  for (const char* file : {"tokenizer.json", "vocab.txt", "modules.json", "2_Dense/config.json",
+                           "2_Dense/model.safetensors", "config_sentence_transformers.json", "LICENSE"})
     EXPECT_EQ(test::read_file(folder / "out" / file), test::read_file(folder / "model" / file)) << file;
   EXPECT_FALSE(fs::exists(folder / "out" / "onnx"));
   EXPECT_FALSE(fs::exists(folder / "out" / "pytorch_model.bin.index.json"));
@@ -731,11 +748,9 @@ TEST(MlxEmbeddingsLayout, IsABareEncoderThatComputesTheSame) {
                     written_name.starts_with("pooler.dense."))
             << written_name;
       EXPECT_TRUE(written.contains("embeddings.token_type_embeddings.weight"));
-      const bool pooler = written.contains("pooler.dense.weight");
+      EXPECT_TRUE(written.contains("pooler.dense.weight"));
       if (roberta) {
-        EXPECT_EQ(config["add_pooling_layer"], pooler);
-      } else {
-        EXPECT_TRUE(pooler);
+        EXPECT_EQ(config["add_pooling_layer"], true);
       }
       for (const char* key :
            {"type_vocab_size", "layer_norm_eps", "hidden_size", "num_hidden_layers", "num_attention_heads",
@@ -841,6 +856,21 @@ TEST(Convert, WordsOfBartAreStoredOnceUnderAnyName) {
     const RawTensors tensors = test::read_tensors(out / "model.safetensors");
     for (const std::string& name : names) EXPECT_EQ(tensors.contains(name), name == held[0]) << out << name;
     EXPECT_EQ(test::hidden_of(out).values, hidden.values) << out;
+  }
+}
+
+TEST(MlxEmbeddingsLayout, RefusesADecoderWithAHead) {
+  for (const char* model : {"qwen3_rerank", "qwen3_cls"}) {
+    const TemporaryFolder folder;
+    EXPECT_THAT(error_text(
+                    [&] {
+                      convert({.model = tiny(model),
+                               .output = folder / "out",
+                               .scheme = {.dtype = Dtype::f16},
+                               .layout = Layout::mlx_embeddings});
+                    },
+                    ErrorCode::unsupported),
+                HasSubstr("a Qwen3 with a classifier"));
   }
 }
 
