@@ -122,17 +122,13 @@ struct Encoder::Impl {
                       "are compared, as sentence-transformers does",
                       folder));
     if (pairs && pairs->is_stand_in() && !pairs->needs_instruction())
-      runner.tell(
-          options.report,
-          fmt::format("{}: no chat template for a query and a document; that of Qwen3-Reranker's model card "
-                      "was assumed",
-                      folder));
+      runner.tell(options.report, fmt::format("{}: {}; that of Qwen3-Reranker's model card was assumed",
+                                              folder, pairs->missing()));
     if (pairs && pairs->needs_instruction() && options.instruction.empty())
-      runner.tell(
-          options.report,
-          fmt::format("{}: no chat template for a query and a document; they are joined as they are (an "
-                      "instruction asks for the template of Qwen3-Reranker's model card)",
-                      folder));
+      runner.tell(options.report,
+                  fmt::format("{}: {}; they are joined as they are (an instruction asks for the template of "
+                              "Qwen3-Reranker's model card)",
+                              folder, pairs->missing()));
   }
 };
 

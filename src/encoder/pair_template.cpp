@@ -61,24 +61,29 @@ void require_utf8(std::string_view text, const char* what) {
 std::optional<PairTemplate> PairTemplate::find(const LoadedModel& model, const Tokenizer& tokenizer) {
   if (!model.model.is_language_model || !model.model.has(Output::text_logits)) return std::nullopt;
   const json variables = variables_of(model, tokenizer);
+  std::string missing;
   if (model.sentence.renders_pairs.value_or(true))
     if (std::optional<ChatTemplate> own = ChatTemplate::find(model.checkpoint.transformer_folder())) {
       const bool parts = model.sentence.has_message_parts.value_or(reads_parts(own->jinja()));
       PairTemplate pairs(*std::move(own), variables, parts);
-      if (pairs.carries_pairs()) return pairs;
+      missing = pairs.problem();
+      if (missing.empty()) return pairs;
     }
   if (!model.model.answers && model.model.labels.size() != 1) return std::nullopt;
   PairTemplate pairs(ChatTemplate(kQwen3Reranker, "the template of Qwen3-Reranker"), variables, false);
   pairs.stands_in_ = true;
+  if (!missing.empty()) pairs.missing_ = missing;
   pairs.needs_instruction_ = !model.model.answers;
   return pairs;
 }
 
-bool PairTemplate::carries_pairs() const try {
+std::string PairTemplate::problem() const try {
   const std::string text = this->text("alpha", "bravo", "");
-  return text != this->text("charlie", "bravo", "") && text != this->text("alpha", "foxtrot", "");
-} catch (const Error&) {  // a template that refuses such roles
-  return false;
+  const bool carries =
+      text != this->text("charlie", "bravo", "") && text != this->text("alpha", "foxtrot", "");
+  return carries ? "" : "the chat template leaves out a query or a document";
+} catch (const Error& e) {  // a template that refuses such roles, or is damaged
+  return fmt::format("the chat template gives no text for a query and a document ({})", e.what());
 }
 
 std::string PairTemplate::text(std::string_view query, std::string_view document,

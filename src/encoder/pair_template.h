@@ -24,6 +24,8 @@ class PairTemplate {
 
   // Whether the template of the model card stands in for the folder's.
   bool is_stand_in() const noexcept { return stands_in_; }
+  // Why the folder's own is not used, for a message.
+  const std::string& missing() const noexcept { return missing_; }
   // Whether pairs without an instruction are two texts for the tokenizer.
   bool needs_instruction() const noexcept { return needs_instruction_; }
 
@@ -37,12 +39,13 @@ class PairTemplate {
   PairTemplate(ChatTemplate chat, nlohmann::json variables, bool has_parts)
       : chat_(std::move(chat)), variables_(std::move(variables)), has_parts_(has_parts) {}
 
-  // Whether both texts reach the result.
-  bool carries_pairs() const;
+  // Why both texts do not reach the result; empty if they do.
+  std::string problem() const;
 
   ChatTemplate chat_;
   nlohmann::json variables_;  // special tokens and the folder's own
   bool has_parts_;            // whether messages hold their text in a list of parts
+  std::string missing_ = "no chat template for a query and a document";
   bool stands_in_ = false, needs_instruction_ = false;
 };
 

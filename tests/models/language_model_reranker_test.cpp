@@ -258,6 +258,20 @@ TEST_P(LanguageModelReranker, RefusesWhatItCannotRank) {
   test::write_file(parent_ / "endless/chat_template.jinja",
                    "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}");
   expect_scores(load(parent_ / "endless"), golden().at("card"));
+  // Nor does one whose expression is deep, or that is very long, and the message has the reason.
+  std::string deep = "{{ 1";
+  for (int i = 0; i < 60'000; ++i) deep += "+1";
+  for (const auto& [text, why] : {std::pair(deep + " }}", "leaves out a query"),
+                                  std::pair(std::string(200'000, 'x'), "expected at most 131072"),
+                                  std::pair(std::string("{% while"), "syntax error")}) {
+    test::write_file(parent_ / "endless/chat_template.jinja", text);
+    std::string heard;
+    const Encoder of_card = Encoder::load(
+        parent_ / "endless",
+        {.engine = EngineKind::cpu, .warning = [&](std::string_view sentence) { heard += sentence; }});
+    of_card.rerank(query_, documents_);
+    EXPECT_THAT(heard, HasSubstr(why));
+  }
 }
 
 }  // namespace

@@ -7,6 +7,8 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 use std::ffi::c_char;
 
 const MOST_WORK: u64 = 10_000_000; // steps of a template: a file may hold an endless loop
+const MOST_BYTES: usize = 128 << 10; // of a template; published ones have a few thousand
+const STACK: usize = 256 << 20; // minijinja recurses over an expression: 128 KiB hold one of 64,000 terms
 
 /// # Safety
 /// `template` and `variables` hold their sizes in bytes; the outputs are writable.
@@ -23,11 +25,27 @@ pub unsafe extern "C" fn mlxe_chat_template_render(
         let failed = |reason: String| Failure::new(Status::Format, reason);
         let template =
             std::str::from_utf8(bytes(template.cast(), size)).map_err(|e| failed(e.to_string()))?;
+        if template.len() > MOST_BYTES {
+            return Err(failed(format!(
+                "the template has {} bytes, expected at most {MOST_BYTES}",
+                template.len()
+            )));
+        }
         let variables: serde_json::Value = serde_json::from_slice(bytes(variables.cast(), variables_size))
             .map_err(|e| failed(e.to_string()))?;
-        let rendered = render(template, Value::from(Serde(&variables)));
-        text.write(OwnedString::from(rendered.map_err(|e| failed(format!("{e:#}")))?));
+        let rendered = on_a_large_stack(|| {
+            render(template, Value::from(Serde(&variables))).map_err(|e| format!("{e:#}"))
+        });
+        text.write(OwnedString::from(rendered.map_err(failed)?));
         Ok(())
+    })
+}
+
+fn on_a_large_stack(work: impl FnOnce() -> Result<String, String> + Send) -> Result<String, String> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        let thread = thread.map_err(|e| format!("no thread for the template: {e}"))?;
+        thread.join().unwrap_or_else(|_| Err("the template made its reader fail".into()))
     })
 }
 
