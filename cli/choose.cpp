@@ -31,8 +31,14 @@ struct ChooseCommand {
 std::vector<std::string> choices_of(const CellRow& row) {
   std::vector<std::string> choices;
   if (row.has(kChoices)) choices = row.list(kChoices);
-  for (const std::string_view prefix : kChoicePrefixes)
-    if (choices.empty()) choices = row.numbered(prefix);
+  for (const std::string_view prefix : kChoicePrefixes) {
+    std::vector<std::string> numbered = row.numbered(prefix);
+    if (!choices.empty() && !numbered.empty())
+      throw Error(ErrorCode::format,
+                  fmt::format("{}: found columns {}1, ... beside other choices, expected one of the two",
+                              row.where(), prefix));
+    if (choices.empty()) choices = std::move(numbered);
+  }
   if (choices.empty())
     throw Error(ErrorCode::format,
                 fmt::format("{}: found no choices, expected a list \"{}\" or columns {}1, {}2, ...",
@@ -83,10 +89,10 @@ int choose(const ChooseCommand& o) {
     ChoiceInput& only = inputs.emplace_back(ChoiceInput{o.prompt, {}});
     o.choices.read_cells([&](const CellRow& row) {
       auto choice = row.text(kTextColumn);
-      if (!choice)
-        throw Error(
-            ErrorCode::usage,
-            fmt::format("{}: found no \"text\"; leave the prompt out for a file of prompts", row.where()));
+      if (!choice || row.has(kChoices) || row.has(kPromptColumns[0]))
+        throw Error(ErrorCode::usage,
+                    fmt::format("{}: found no \"text\" alone; leave the prompt out for a file of prompts",
+                                row.where()));
       only.choices.push_back(std::move(*choice));
     });
   } else {
@@ -108,7 +114,7 @@ void add_choose(CLI::App& app, Run& run) {
   o->run.add_to(*command);
   o->prompt_option =
       command->add_option("prompt", o->prompt, "Prompt; left out for a file of prompts with choices");
-  o->choices.add_to(*command);
+  o->choices.add_to(*command, true);
   command->callback([o, &run] { run = [o] { return choose(*o); }; });
 }
 

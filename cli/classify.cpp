@@ -131,7 +131,8 @@ void add_zero_shot(CLI::App& app, Run& run) {
   o->texts.add_to(*command);
   command->add_option("--labels", o->labels, "Candidate labels, separated by commas")
       ->required()
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command->add_option("--template", o->options.hypothesis_template, "Hypothesis; {} stands for the label")
       ->capture_default_str();
   command->add_flag("--multi-label", o->options.multi_label, "Score each label on its own");

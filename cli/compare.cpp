@@ -230,6 +230,8 @@ void add_compare(CLI::App& app, Run& run) {
                    "File of texts (.txt, .tsv, .jsonl, .conll), or - for standard input")
       ->required();
   command->add_option("--input-format", o->texts.format, "txt, tsv, jsonl or conll [by the file's ending]");
+  command->add_flag("--allow-unknown", o->run.allow_unknown,
+                    "Compare models whose layers have tensors that their architecture does not have");
   command->add_option("--limit", o->limit, "Use only the first N texts")->check(at_least(1));
   command->add_option("--labels", o->labels, "Column of gold labels [label, if the file has it]");
   command->add_option("--scores", o->scores,
@@ -262,7 +264,7 @@ void add_compare(CLI::App& app, Run& run) {
   command
       ->add_option("--gate-limit", o->gates,
                    "One gate: TENSOR.METRIC=LIMIT or =off (docs/gates.md); may be repeated")
-      ->take_all();
+      ->allow_extra_args(false);
   add_quality(*command, o->gates_file, &o->save_baseline);
   command->add_flag("--no-speed", o->no_speed, "Do not measure time and memory");
   o->seconds_option =

@@ -202,7 +202,7 @@ void add_evaluate(CLI::App& app, Run& run) {
       ->add_option("--column", o->columns,
                    "ROLE=NAME: the column of a role (text, pair, label, score, ...; docs/evaluate.md); may "
                    "be repeated")
-      ->take_all();
+      ->allow_extra_args(false);
   command->add_option("--qrels", o->reading.qrels,
                       "Judgements for retrieval [qrels/test.tsv or qrels.tsv of the folder]");
   command

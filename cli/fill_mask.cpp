@@ -72,7 +72,8 @@ void add_fill_mask(CLI::App& app, Run& run) {
       ->check(at_least(1))
       ->capture_default_str();
   command->add_option("--targets", o->options.targets, "The only candidates, separated by commas")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command->callback([o, &run] { run = [o] { return fill_mask(*o); }; });
 }
 

@@ -56,8 +56,10 @@ int run_or_plan(const MatrixArguments& o) {
   } else {
     print_table(sweep_table(result));
     std::cout << '\n';
-    for (const std::string& line : recommendations(result)) std::cout << "Recommended: " << line << '\n';
-    if (!o.dry_run) std::cout << "Written: " << (sweep.output / "matrix.md").string() << '\n';
+    if (!o.dry_run) {
+      for (const std::string& line : recommendations(result)) std::cout << "Recommended: " << line << '\n';
+      std::cout << "Written: " << (sweep.output / "matrix.md").string() << '\n';
+    }
   }
   for (const std::string& line : problems(result)) std::cerr << "mlx-encoder: " << line << '\n';
   return result.status();

@@ -10,6 +10,7 @@
 #include "command.h"
 #include "mlx_encoder/error.h"
 #include "print_json.h"
+#include "report/report_text.h"
 #include "texts.h"
 
 namespace mlxe::cli {
@@ -47,8 +48,10 @@ Question question_of(const QaCommand& o, const CellRow& row) {
 }
 
 // For people.
-void print(const std::string& question, const std::vector<Answer>& answers) {
-  std::cout << question << '\n';
+constexpr size_t kShownOfContext = 60;  // characters
+
+void print(const Question& q, const std::vector<Answer>& answers) {
+  std::cout << q.question << "  |  " << shortened(q.context, kShownOfContext) << '\n';
   if (answers.empty()) std::cout << "  (no answer: no part of the context has a probability above 0)\n";
   for (const Answer& a : answers)
     std::cout << fmt::format("  {:.4f}  {:>6} to {:<6}  {}\n", a.score, a.begin, a.end,
@@ -75,7 +78,7 @@ int qa(const QaCommand& o) {
     const auto answers = encoder.answer(questions, options);
     for (size_t i = 0; i < questions.size(); ++i) {
       if (!o.run.json) {
-        print(questions[i].question, answers[i]);
+        print(questions[i], answers[i]);
         continue;
       }
       nlohmann::json found = nlohmann::json::array();
@@ -105,7 +108,7 @@ void add_qa(CLI::App& app, Run& run) {
                                            "Question to every text; left out for a file with questions");
   o->context_option =
       command->add_option("--context", o->context, "Text that holds the answer; also TEXTS or --input");
-  o->contexts.add_to(*command);
+  o->contexts.add_to(*command, true);
   command->add_option("--top-k", o->options.top_k, "Most answers to a question")
       ->check(at_least(1))
       ->capture_default_str();

@@ -102,8 +102,9 @@ void add_sensitivity(CLI::App& app, Run& run) {
   command->add_option("MODEL", o->model, "Folder of the original model")->required();
   command->add_option("--texts", o->texts, "Texts like those the model will see (.txt, .tsv, .jsonl, .conll)")
       ->required();
-  command->add_option("--bits", o->bits, "Bits to measure: any of 2, 3, 4, 5, 6 and 8")
+  command->add_option("--bits", o->bits, "Bits to measure, separated by commas: any of 2, 3, 4, 5, 6 and 8")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->capture_default_str();
   command->add_option("--q-group-size", o->group_size, "Values that share a scale: 32, 64 or 128")
       ->capture_default_str();

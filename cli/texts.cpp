@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "arguments.h"
+#include "base/text.h"
 #include "command.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
@@ -42,21 +43,40 @@ std::vector<std::string> CellRow::numbered(std::string_view prefix) const {
   return texts;
 }
 
-void TextSource::add_to(CLI::App& command) {
+void TextSource::add_to(CLI::App& command, bool rows_of_cells) {
   command.add_option("text", arguments, "Texts");
   command.add_option("-i,--input", input,
-                     "File of texts (.txt, .tsv, .jsonl, .conll), or - for standard input");
-  command.add_option("--input-format", format, "txt, tsv, jsonl or conll [by the file's ending]");
+                     fmt::format("File of texts ({}), or - for standard input",
+                                 rows_of_cells ? ".txt, .tsv, .jsonl" : ".txt, .tsv, .jsonl, .conll"));
+  command.add_option("--input-format", format,
+                     fmt::format("{} [by the file's ending, else txt]",
+                                 rows_of_cells ? "txt, tsv or jsonl" : "txt, tsv, jsonl or conll"));
 }
 
 std::string TextSource::where() const {
   return input == "-" ? "standard input" : input;
 }
 
+void TextSource::say_named_files(const Warning& warning) const {
+  for (const std::string& text : arguments) {
+    std::error_code error;
+    const std::string ending = ending_of(text);
+    if ((ending == ".txt" || ending == ".tsv" || ending == ".jsonl" || ending == ".conll") &&
+        std::filesystem::is_regular_file(text, error))
+      warning(
+          fmt::format("the text \"{}\" is the name of a file; --input {} reads the texts in it", text, text));
+  }
+}
+
 bool TextSource::from_arguments() const {
   if (input.empty()) {
     if (arguments.empty())
       throw Error(ErrorCode::usage, "no texts were given; add texts or --input FILE (- for standard input)");
+    if (std::ranges::find(arguments, "-") != arguments.end())
+      throw Error(
+          ErrorCode::usage,
+          "a text is \"-\"; --input - reads texts from standard input, and --input FILE holds a text of one "
+          "dash");
     if (!format.empty())
       throw Error(ErrorCode::usage,
                   "--input-format applies to a file of texts; add --input FILE, or leave it out");
@@ -70,6 +90,7 @@ bool TextSource::from_arguments() const {
 void TextSource::read_rows(const std::vector<std::string>& columns, const Warning& warning,
                            const std::function<void(TextRow)>& take) const {
   if (from_arguments()) {
+    say_named_files(warning);
     for (size_t i = 0; i < arguments.size(); ++i)
       take({{arguments[i], std::nullopt}, std::vector<std::optional<std::string>>(columns.size()), i + 1});
     return;

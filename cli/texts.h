@@ -53,7 +53,8 @@ struct TextSource {
   std::string input;   // file, or "-"
   std::string format;  // "txt", "tsv", "jsonl", "conll"; empty: by ending
 
-  void add_to(CLI::App& command);
+  // `rows_of_cells`: read_cells() will read them.
+  void add_to(CLI::App& command, bool rows_of_cells = false);
 
   std::string where() const;  // name of the input, for messages
 
@@ -71,6 +72,7 @@ struct TextSource {
             size_t bytes = std::numeric_limits<size_t>::max()) const;
 
  private:
+  void say_named_files(const Warning& warning) const;
   bool from_arguments() const;  // else from `input`; errors: usage (both, none)
 };
 

@@ -151,6 +151,7 @@ int verify_folder(const VerifyArguments& o) {
     print_settings(r);
     print_files(r);
     print_texts(r);
+    if (!o.save_golden.empty()) std::cout << "\nWritten: " << cleaned(o.save_golden) << '\n';
   }
   if (r.verdict != Verdict::failed) return 0;
   std::cerr << "mlx-encoder: " << cleaned(listed(r.failures, kListedFailures, "; ")) << '\n';

@@ -22,6 +22,20 @@ VectorForm form_of(const TextRunner& runner, const EmbedOptions& options) {
                      runner.model().plan.columns(sentence_output(options.task, sentence)));
 }
 
+// What runs a model with these logits.
+const char* command_of(Output logits) {
+  switch (logits) {
+    case Output::token_logits:
+      return "labels of tokens (tag)";
+    case Output::span_logits:
+      return "answers in texts (qa)";
+    case Output::choice_logits:
+      return "choices (choose)";
+    default:
+      return "labels or scores of texts (classify, rerank)";
+  }
+}
+
 // A run for vectors, and the place where they go.
 class VectorJob {
  public:
@@ -37,6 +51,12 @@ class VectorJob {
               "{}: is made for {}; the mean of its token vectors was taken, as sentence-transformers does",
               runner.checkpoint().folder().string(),
               sentence.splade ? "sparse vectors (embed-sparse)" : "token vectors (embed-tokens)"));
+    else if (const std::optional<Output> logits = runner.model().task_logits(); logits && !sentence.declared)
+      runner.tell(
+          options.report,
+          fmt::format("{}: has no modules.json and is made for {}; the mean of its token vectors was taken, "
+                      "as sentence-transformers does",
+                      runner.checkpoint().folder().string(), command_of(*logits)));
     job.wanted = {output_};
     job.rules.prompt = runner.texts().prompt(prompt_text(
         options, runner.sentence(), [&](const std::string& note) { runner.tell(options.report, note); }));
@@ -140,10 +160,10 @@ ChunkVectors embed_chunks(const TextRunner& runner, std::span<const std::string>
   if (chunking.late && in_windows > 0)
     runner.tell(
         options.report,
-        fmt::format("late chunking: {} of the texts {} to {} longer than {} tokens, so the model reads "
+        fmt::format("late chunking: {} of the texts {} to {} {} longer than {} tokens, so the model reads "
                     "them in windows, and no chunk depends on the text beyond its window",
                     in_windows, options.first_text + 1, options.first_text + texts.size(),
-                    runner.texts().max_tokens()));
+                    in_windows == 1 ? "is" : "are", runner.texts().max_tokens()));
 
   TextRunner::Job& job = vectors.job;
   job.text_of = [&](size_t input) { return text_of[input]; };

@@ -65,11 +65,11 @@ LateJob late_job(const TextRunner& runner, EmbedTask task) {
   LateTokens tokens{.length = is_query ? late.query_length : late.document_length,
                     .mark = mark(runner, is_query ? late.query_prefix : late.document_prefix),
                     .expansion = {}};
-  constexpr int64_t kShortest = 4;  // the mark, two special tokens and one of the text
-  if (tokens.length < kShortest)
-    throw Error(ErrorCode::format, fmt::format("{}: the length of {} is {} tokens, expected at least {}",
-                                               runner.checkpoint().folder().string(),
-                                               is_query ? "queries" : "documents", tokens.length, kShortest));
+  if (tokens.length < kShortestOfLate)
+    throw Error(ErrorCode::format,
+                fmt::format("{}: the length of {} is {} tokens, expected at least {}",
+                            runner.checkpoint().folder().string(), is_query ? "queries" : "documents",
+                            tokens.length, kShortestOfLate));
   if (is_query && late.expands_queries) tokens.expansion = expansion_token(runner);
   made.job.rules.late = tokens;
   made.job.reads_expansion = late.attends_to_expansion;
@@ -184,6 +184,15 @@ std::vector<float> late_relevance(const TextRunner& runner, std::span<const Text
     query_of.push_back(found->second);
     documents.push_back({pair.pair.value_or(""), {}});
   }
+  if (!options.instruction.empty())
+    throw Error(ErrorCode::usage,
+                fmt::format("{}: a late interaction model takes no instruction; leave it out",
+                            runner.checkpoint().folder().string()));
+  if (options.raw)
+    throw Error(
+        ErrorCode::usage,
+        fmt::format("{}: the score of a late interaction model is its MaxSim, raw already; leave it out",
+                    runner.checkpoint().folder().string()));
   std::vector<std::vector<float>> of_queries(queries.size());
   LateJob late = late_job(runner, EmbedTask::query);
   late.job.report = options.report;

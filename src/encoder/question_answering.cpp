@@ -90,7 +90,8 @@ class WindowReader {
     std::vector<float> first(tokens, kMasked), last(tokens, kMasked);
     for (size_t t = 0; t < tokens; ++t) {
       // The class token stands for no answer.
-      may_answer_.push_back(encoding_.sequence[t] == 1 || encoding_.ids[t] == cls);
+      may_answer_.push_back(encoding_.sequence[t] == 1 ||
+                            (encoding_.sequence[t] < 0 && encoding_.ids[t] == cls));
       if (!may_answer_[t]) continue;
       first[t] = logits.values[2 * (row + t)];
       last[t] = logits.values[2 * (row + t) + 1];

@@ -134,6 +134,12 @@ std::vector<Encoding> TextTokenizer::encode_windows(const EncodeInput& text, con
   }
   const int64_t limit = max_tokens(rules);
   const bool marks = rules.late && rules.late->mark;
+  if (marks && limit < kShortestOfLate)
+    throw Error(
+        ErrorCode::usage,
+        fmt::format("a limit of {} tokens, expected at least {}: the mark, two special tokens and one of "
+                    "the text",
+                    limit, kShortestOfLate));
   std::vector<Encoding> windows = tokenizer_.encode_windows(
       first, text.pair,
       {.max_length = marks ? limit - 1 : limit, .truncation = rules.truncation, .stride = rules.stride});

@@ -33,6 +33,8 @@ struct LateTokens {
   std::optional<int32_t> mark, expansion;
 };
 
+inline constexpr int64_t kShortestOfLate = 4;  // the mark, two special tokens and one of the text
+
 // How the texts of a job become tokens.
 struct TextRules {
   Prompt prompt;

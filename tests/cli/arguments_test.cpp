@@ -202,6 +202,20 @@ TEST(Arguments, AfterTheMarkNothingIsAnOption) {
   EXPECT_THAT(run_program({"embed", "--help"}).out, Not(HasSubstr("\x7f")));
 }
 
+// What follows a list is not swallowed by it.
+TEST(Arguments, AListTakesOneArgument) {
+  const std::string nli = MLXE_TEST_DATA "/tiny/distilbert_nli", mlm = MLXE_TEST_DATA "/tiny/bert_mlm";
+  const Outcome after = run_program({"zero-shot", nli, "the", "--labels", "cat,dog", "road"});
+  const Outcome before = run_program({"zero-shot", "--labels", "cat,dog", nli, "the", "road"});
+  EXPECT_EQ(after.status, 0) << after.err;
+  EXPECT_EQ(before.out, after.out);
+  EXPECT_THAT(after.out, AllOf(HasSubstr("the"), HasSubstr("road"))) << "two texts";
+  EXPECT_EQ(run_program({"fill-mask", mlm, "[MASK] the", "--targets", "cat", "[MASK] road"}).out,
+            run_program({"fill-mask", mlm, "[MASK] the", "[MASK] road", "--targets", "cat"}).out);
+  EXPECT_THAT(usage({"sensitivity", "--bits", "4", kModel}), HasSubstr("--texts is missing"));
+  EXPECT_THAT(usage({"compare", "--gate-limit", "x=1", kModel, kModel}), HasSubstr("--texts is missing"));
+}
+
 TEST(Arguments, HelpAndVersionArePrintedToStandardOutput) {
   for (const std::vector<std::string>& asked :
        {std::vector<std::string>{"--help"}, {"--version"}, {"convert", "--help"}, {"convert", "-h"}}) {

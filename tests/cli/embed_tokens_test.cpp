@@ -66,6 +66,19 @@ TEST(EmbedTokensCommand, RefusesWhatIsNoLateInteraction) {
   EXPECT_EQ(run_program({"embed-tokens", tiny("bert").string(), "rain", "--query"}).status, 7);
 }
 
+// A limit that leaves no room for the mark, and options that change nothing.
+TEST(EmbedTokensCommand, RefusesOptionsWithoutEffect) {
+  for (const char* limit : {"1", "2", "3"}) {
+    const Outcome o = run("embed-tokens", {"rain", "--query", "--max-length", limit});
+    EXPECT_EQ(o.status, 2);
+    EXPECT_THAT(o.err, HasSubstr(std::string("a limit of ") + limit + " tokens, expected at least 4"));
+  }
+  EXPECT_EQ(run("embed-tokens", {"rain", "--query", "--max-length", "4"}).status, 0);
+  EXPECT_THAT(run("rerank", {"who?", kTexts[0], "--instruction", "x"}).err,
+              HasSubstr("takes no instruction"));
+  EXPECT_THAT(run("rerank", {"who?", kTexts[0], "--raw"}).err, HasSubstr("raw already"));
+}
+
 TEST(EmbedTokensCommand, RerankIsByMaxSim) {
   const Outcome o =
       run("rerank", {"who came home?", kTexts[0], kTexts[1], kTexts[2], "--json", "--top-k", "2"});

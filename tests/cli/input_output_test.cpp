@@ -50,6 +50,28 @@ class Pipe {
   std::thread writer_;
 };
 
+TEST(Input, ATextThatLooksLikeAFileIsSaid) {
+  const TemporaryFolder folder;
+  const Outcome dash = run_program({"embed", kModel, "-"});
+  EXPECT_EQ(dash.status, 2);
+  EXPECT_THAT(dash.err, HasSubstr("--input - reads texts from standard input"));
+  write_file(folder / "texts.txt", "the cat\n");
+  const std::string name = folder / "texts.txt";
+  const Outcome named = run_program({"embed", kModel, name, "--max-length", "9"});
+  EXPECT_EQ(named.status, 0);
+  EXPECT_THAT(named.err, HasSubstr("--input " + name + " reads the texts in it"));
+  EXPECT_EQ(run_program({"embed", kModel, name, "--strict"}).status, 9);
+}
+
+// Mean pooling of a model that was made for labels.
+TEST(Input, AModelMadeForLabelsIsSaidToBe) {
+  const std::string ner = tiny("bert_ner");
+  const Outcome o = run_program({"embed", ner, "the cat"});
+  EXPECT_EQ(o.status, 0);
+  EXPECT_THAT(o.err, HasSubstr("is made for labels of tokens (tag); the mean"));
+  EXPECT_EQ(run_program({"embed", ner, "the cat", "--strict"}).status, 9);
+}
+
 TEST(Input, PipesAndStandardInputAreReadWhereFilesAre) {
   const TemporaryFolder folder;
   const std::string texts = "The cat was home\nThe river\n", pipe = folder / "pipe";

@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 const std::string kModel = tiny("bert_qa").string(), kChooser = tiny("roberta_choice").string();
 
@@ -89,8 +90,19 @@ TEST(QaCommand, PrintsAnswersForPeople) {
   const Outcome o =
       run({"qa", kModel}, {"--question", "What?", "--context", "bread", "--no-answer", "--top-k", "3"});
   EXPECT_EQ(o.status, 0) << o.err;
-  EXPECT_THAT(o.out,
-              AllOf(HasSubstr("What?\n  "), HasSubstr("0 to 5       bread\n"), HasSubstr("(no answer)\n")));
+  EXPECT_THAT(o.out, AllOf(HasSubstr("What?  |  bread\n  "), HasSubstr("0 to 5       bread\n"),
+                           HasSubstr("(no answer)\n")));
+}
+
+// A class token in the question is no place for an answer.
+TEST(QaCommand, AnswersAreInTheContext) {
+  const Outcome o =
+      run({"qa", kModel}, {"--question", "where [CLS] is [SEP] the cat [CLS]", "--context",
+                           "the [CLS] cat [SEP] sat [CLS]", "--no-answer", "--top-k", "10", "--json"});
+  for (const json& line : json_lines(o)) {
+    const json answers = line["answers"];
+    for (const json& a : answers) EXPECT_LE(a["begin"].get<int>(), a["end"].get<int>()) << a;
+  }
 }
 
 TEST(QaCommand, RefusesWhatItCantAnswer) {
@@ -120,6 +132,20 @@ TEST(QaCommand, RefusesWhatItCantAnswer) {
   refused(run({"qa", tiny("bert").string()}, {"--question", "What?", "bread"}), 7,
           "no question answering head that this version computes");
   refused(run({"choose", kModel}, {"a", "b"}), 7, "no multiple choice head");
+}
+
+TEST(ChooseCommand, RefusesRowsOfTwoForms) {
+  const TemporaryFolder folder;
+  const auto said = [&](const json& row, Command more) {
+    write_file(folder / "c.jsonl", row.dump() + "\n");
+    more.insert(more.end(), {"-i", folder / "c.jsonl"});
+    return run({"choose", kChooser}, more);
+  };
+  EXPECT_THAT(said({{"prompt", "a"}, {"choices", {"b", "c"}}, {"choice1", "x"}}, {}).err,
+              HasSubstr("found columns choice1, ... beside other choices"));
+  EXPECT_THAT(said({{"text", "a"}, {"choices", {"b", "c"}}}, {"P"}).err,
+              HasSubstr("found no \"text\" alone"));
+  EXPECT_THAT(run_program({"choose", "--help"}).out, Not(HasSubstr("conll")));
 }
 
 TEST(ChooseCommand, PrintsWhatTransformersRates) {
@@ -179,7 +205,7 @@ TEST(ChooseCommand, RefusesWhatItCantRate) {
   refused(R"({"prompt": "a", "choice1": 5})", 6, "\"choice1\" is not a string");
   EXPECT_THAT(
       run({"choose", kChooser}, {"a", "-i", "-", "--input-format", "jsonl"}, R"({"prompt": "b"})").err,
-      HasSubstr("found no \"text\"; leave the prompt out"));
+      HasSubstr("found no \"text\" alone; leave the prompt out"));
   EXPECT_THAT(run({"choose", kChooser}, {"a"}).err, HasSubstr("no texts were given"));
 }
 

@@ -77,7 +77,8 @@ TEST_F(TagCommand, ReadsLongTextsInWindows) {
   const std::string model = folder("wordpiece");
   const std::vector<json> lines = json_lines(
       tag(model, "long_texts", {"--json", "--strict", "--stride", "7", "--aggregation", "average"}));
-  for (const json& c : golden("wordpiece").at("windows")) {
+  const json windows = golden("wordpiece").at("windows");
+  for (const json& c : windows) {
     if (c.at("stride") != 7 || c.at("strategy") != "average") continue;
     ASSERT_EQ(lines.size(), c.at("entities").size());
     for (size_t i = 0; i < lines.size(); ++i) {

@@ -191,7 +191,7 @@ TEST(ChunksOfTexts, ALongTextIsReadInWindowsWithAWarning) {
   heard.sentences.clear();
   const std::vector<std::string> two{"the cat sat on the warm piano and the cat", texts()[0]};
   encoder.embed_chunks(two, {.tokens = 12, .late = true}, {.first_text = 5});
-  EXPECT_THAT(heard.sentences, ElementsAre(HasSubstr("1 of the texts 6 to 7 longer than 24 tokens")));
+  EXPECT_THAT(heard.sentences, ElementsAre(HasSubstr("1 of the texts 6 to 7 is longer than 24 tokens")));
   CallReport report;
   encoder.embed_chunks(two, {.tokens = 12, .late = true}, {.report = &report});
   EXPECT_EQ(report.warnings.size(), 1u);
