@@ -31,6 +31,7 @@ std::vector<Prediction> rate_choices(const TextRunner& runner, std::span<const C
   job.wanted = {Output::choice_logits};
   job.first_text = options.first_text;
   job.text_of = [&](size_t pair) { return prompt_of[pair]; };
+  job.inputs = "pairs with the prompts";
   job.progress = options.progress;
   job.report = options.report;
   std::vector<float> logits(pairs.size());
