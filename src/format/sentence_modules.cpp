@@ -57,10 +57,11 @@ class SentenceReader {
 
   SentenceModules assume_pooling(const std::string& reason) {
     if (result_.m3) {
-      tell(
-          fmt::format("{}: {}; the first token's vector, scaled to length 1, was assumed, as FlagEmbedding "
-                      "does for bge-m3",
-                      folder_.string(), reason));
+      if (expect_ == ExpectVectors::yes)
+        tell(
+            fmt::format("{}: {}; the first token's vector, scaled to length 1, was assumed, as FlagEmbedding "
+                        "does for bge-m3",
+                        folder_.string(), reason));
       result_.modules = {PoolingSpec{.kinds = {PoolingKind::cls}}, NormalizeSpec{}};
       return std::move(result_);
     }
@@ -294,7 +295,13 @@ class SentenceReader {
 
   // A model that was saved for another use may have the files of its base model.
   void read_m3() {
-    if (foreign_kind_) return;
+    if (foreign_kind_) {
+      for (const char* file : kM3Files)
+        if (fs::exists(folder_ / file))
+          tell(fmt::format("{}: ignored, because the folder was saved as a {}", (folder_ / file).string(),
+                           printable(*foreign_kind_)));
+      return;
+    }
     result_.m3 = read_m3_heads(folder_);
     if (!result_.m3) return;
     result_.late = m3_late_interaction();

@@ -234,7 +234,8 @@ TEST(M3Heads, AreCarriedByAnyConversion) {
       options.calibration.emplace();
       for (const std::string& text : texts()) options.calibration->texts.push_back({text});
     }
-    convert(options);
+    EXPECT_THAT(convert(options).plan.notes,
+                Contains(HasSubstr("without quantization: sparse_linear.pt, colbert_linear.pt")));
     EXPECT_THAT(heard.sentences, Not(Contains(HasSubstr("_linear.pt"))));
     for (const char* file : {kSparse, kColbert})
       EXPECT_EQ(test::read_file(folder / "q" / file), test::read_file(tiny("bge_m3") / file));
@@ -354,9 +355,14 @@ TEST_F(M3Folder, SaysWhatItHas) {
 // A ColBERT that was trained from bge-m3 has a projection of its own.
 TEST_F(M3Folder, OfAnotherLibraryIsReadAsThat) {
   test::write_file(path() / "config_sentence_transformers.json", R"({"model_type": "ColBERT"})");
-  const Encoder encoder = load(path());
+  test::Heard heard;
+  const Encoder encoder = load(path(), EngineKind::cpu, heard.warning());
   EXPECT_FALSE(encoder.info().lexical_weights);
   EXPECT_FALSE(encoder.info().late_interaction);
+  for (const char* file : {kSparse, kColbert})
+    EXPECT_THAT(
+        heard.sentences,
+        Contains(HasSubstr(fmt::format("{}: ignored, because the folder was saved as a \"ColBERT\"", file))));
 }
 
 }  // namespace
