@@ -66,7 +66,8 @@ nlohmann::json families(const std::vector<std::string>& folders) {
       if (module != nullptr) heads[entry(output).name] = module;
     if (a.masked_head != nullptr)
       for (const Output o : {Output::chosen_logits, Output::term_weights}) heads[entry(o).name] = "";
-    for (const Output o : {Output::sentence, Output::token_vectors}) heads[entry(o).name] = "";
+    for (const Output o : {Output::sentence, Output::token_vectors, Output::token_weights})
+      heads[entry(o).name] = "";
     list.push_back({{"model_type", a.model_type},
                     {"heads", heads},
                     {"mlx_embeddings", has_mlx_embeddings_layout(a.model_type)},

@@ -20,7 +20,9 @@
 #include "mlx_encoder/vector_precision.h"
 #include "print_json.h"
 #include "range_file.h"
+#include "sparse_file.h"
 #include "texts.h"
+#include "token_file.h"
 #include "vector_file.h"
 
 namespace mlxe::cli {
@@ -57,6 +59,7 @@ struct EmbedArguments {
   std::string precision = "float32";
   std::string ranges, save_ranges;
   std::string output, output_format;
+  std::string sparse, tokens;  // files of bge-m3's other vectors
   std::string chunk;
   bool late_chunking = false;
 
@@ -67,6 +70,7 @@ struct EmbedArguments {
     options.late = late_chunking;
     return options;
   }
+  bool embeds_all() const { return !sparse.empty() || !tokens.empty(); }
   VectorRows rows() const { return chunk.empty() ? VectorRows::texts : VectorRows::chunks; }
   const char* row_name() const { return chunk.empty() ? "text" : "chunk"; }
 
@@ -185,6 +189,30 @@ class WaitingVectors {
   Rows rows_;
 };
 
+// The files of --sparse-output and --token-output, each if it is given.
+class OtherVectors {
+ public:
+  OtherVectors(const EmbedArguments& o, const Encoder& encoder) {
+    const TokenOf token = [&encoder](int32_t id) { return encoder.token(id); };
+    if (!o.sparse.empty())
+      sparse_ = open_sparse_file(o.sparse, sparse_format(o.sparse, ""), encoder.info().vocab_size, token);
+    if (!o.tokens.empty()) tokens_ = open_token_file(o.tokens, token_format(o.tokens, ""), token);
+  }
+
+  void append(const AllVectors& vectors) {
+    if (sparse_) sparse_->append(vectors.sparse);
+    if (tokens_) tokens_->append(vectors.tokens);
+  }
+  void finish() {
+    if (sparse_) sparse_->finish();
+    if (tokens_) tokens_->finish();
+  }
+
+ private:
+  std::unique_ptr<SparseFile> sparse_;
+  std::unique_ptr<TokenFile> tokens_;
+};
+
 // Throws the errors that can be known before the model is loaded, and reads --ranges.
 VectorRanges check_files(const EmbedArguments& o, VectorPrecision precision) {
   if (!o.output_format.empty() && o.output.empty())
@@ -200,6 +228,13 @@ VectorRanges check_files(const EmbedArguments& o, VectorPrecision precision) {
               "or .jsonl",
               o.output));
   }
+  if (o.embeds_all() && !o.chunk.empty())
+    throw Error(ErrorCode::usage,
+                "--sparse-output and --token-output have vectors of texts, not of chunks; leave --chunk out");
+  for (const std::string& file : {o.sparse, o.tokens})
+    if (!file.empty()) require_writable(file);
+  if (!o.sparse.empty()) sparse_format(o.sparse, "");
+  if (!o.tokens.empty()) token_format(o.tokens, "");
   if (!o.save_ranges.empty()) require_range_file(o.save_ranges);
   if (o.ranges.empty()) return {};
   if (!o.save_ranges.empty())
@@ -231,6 +266,7 @@ int embed(const EmbedArguments& o) {
   std::optional<WaitingVectors> waiting;
   if (needs_ranges(precision) && o.ranges.empty()) waiting.emplace();
   VectorSink sink(o, precision, columns);
+  OtherVectors others(o, encoder);
   size_t texts_before = 0;
   int64_t done = 0;
   const auto take = [&](std::vector<TextInput> window) {
@@ -243,6 +279,10 @@ int embed(const EmbedArguments& o) {
       for (Chunk& chunk : cut.chunks) chunk.text += texts_before;
       rows.chunks = std::move(cut.chunks);
       vectors = std::move(cut.vectors);
+    } else if (o.embeds_all()) {
+      AllVectors all = encoder.embed_all(texts, options);
+      others.append(all);
+      vectors = std::move(all.dense);
     } else {
       vectors = encoder.embed(texts, options);
     }
@@ -255,7 +295,8 @@ int embed(const EmbedArguments& o) {
       sink.take(rows, quantize(vectors, precision, ranges, static_cast<size_t>(done), o.row_name()));
     done += vectors.rows;
   };
-  o.texts.read(kWindow, o.run.warning(), take, chunking ? kChunkedBytes : std::numeric_limits<size_t>::max());
+  o.texts.read(o.embeds_all() ? kTokenWindow : kWindow, o.run.warning(), take,
+               chunking ? kChunkedBytes : std::numeric_limits<size_t>::max());
   if ((waiting || !o.save_ranges.empty()) && done < kTextsForRanges)
     o.run.warning()(
         fmt::format("the ranges come from {} {}{}; take them from {} or more (--save-ranges), and give "
@@ -264,6 +305,7 @@ int embed(const EmbedArguments& o) {
   if (waiting) waiting->give(sink, precision, ranges);
   // First, because vectors of few bits mean nothing without their ranges.
   if (!o.save_ranges.empty()) write_ranges(o.save_ranges, ranges);
+  others.finish();
   sink.finish();
   return 0;
 }
@@ -294,6 +336,10 @@ void add_embed(CLI::App& app, Run& run) {
       "TOKENS[:OVERLAP]: cut each text into chunks of at most TOKENS tokens, one vector a chunk");
   command->add_flag("--late-chunking", o->late_chunking,
                     "The model reads the whole text; a chunk's vector is the mean of its tokens'");
+  command->add_option("--sparse-output", o->sparse,
+                      "Write sparse vectors of the same run, too (bge-m3): .npz, .jsonl or .safetensors");
+  command->add_option("--token-output", o->tokens,
+                      "Write vectors of tokens of the same run, too (bge-m3): .npz, .jsonl or .safetensors");
   command->add_option("-o,--output", o->output,
                       "Write the vectors to this .npy, .jsonl or .safetensors file");
   command->add_option("--output-format", o->output_format,

@@ -1,4 +1,4 @@
-// mlx-encoder embed-sparse: the weights of each text's terms, by a SPLADE model.
+// mlx-encoder embed-sparse: the weights of each text's terms, by a SPLADE model or bge-m3.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -91,8 +91,8 @@ int embed_sparse(const SparseArguments& o) {
 }  // namespace
 
 void add_embed_sparse(CLI::App& app, Run& run) {
-  CLI::App* command =
-      app.add_subcommand("embed-sparse", "Compute sparse vectors, a weight for each term, by a SPLADE model");
+  CLI::App* command = app.add_subcommand(
+      "embed-sparse", "Compute sparse vectors, a weight for each term, by a SPLADE model or bge-m3");
   auto o = std::make_shared<SparseArguments>();
   o->run.add_to(*command);
   o->run.add_pooling_to(*command);

@@ -1,4 +1,4 @@
-// mlx-encoder embed-tokens: a vector for each token of a text, by a late interaction model (ColBERT).
+// mlx-encoder embed-tokens: a vector for each token of a text, by a late interaction model (ColBERT, bge-m3).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -42,9 +42,7 @@ void print_tokens(const std::string& text, const TokenVectors& vectors, int64_t 
 }
 
 int embed_tokens(const TokenArguments& o) {
-  if (o.query == o.document)
-    throw Error(ErrorCode::usage,
-                "found --query and --document both or neither, expected one: the model marks them apart");
+  if (o.query && o.document) throw Error(ErrorCode::usage, "found --query and --document, expected one");
   if (!o.output_format.empty() && o.output.empty())
     throw Error(ErrorCode::usage,
                 "--output-format applies to a file of vectors; add -o FILE, or leave it out");
@@ -56,6 +54,9 @@ int embed_tokens(const TokenArguments& o) {
   options.task = o.query ? EmbedTask::query : EmbedTask::document;
   options.progress = progress();
   const Encoder encoder = o.run.load(RunOptions::Use::no_vectors);
+  if (!o.query && !o.document && encoder.info().tells_queries_apart)
+    throw Error(ErrorCode::usage,
+                "found neither --query nor --document, expected one: the model tells them apart");
   const TokenOf token = [&](int32_t id) { return encoder.token(id); };
   std::unique_ptr<TokenFile> file;
   if (!o.output.empty()) file = open_token_file(o.output, token_format(o.output, o.output_format), token);
@@ -92,7 +93,7 @@ int embed_tokens(const TokenArguments& o) {
 
 void add_embed_tokens(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
-      "embed-tokens", "Compute a vector for each token, by a late interaction model (ColBERT)");
+      "embed-tokens", "Compute a vector for each token, by a late interaction model (ColBERT, bge-m3)");
   auto o = std::make_shared<TokenArguments>();
   o->run.add_to(*command);
   o->texts.add_to(*command);

@@ -15,8 +15,9 @@ constexpr std::string_view kInputs[] = {"model",       "models",   "MODEL",    "
                                         "quantized",   "file",     "--model",  "--input", "--texts",
                                         "--calibrate", "--data",   "--qrels",  "--gates", "--recipe",
                                         "--original",  "--ranges", "--against"};
-constexpr std::string_view kOutputs[] = {"--output",      "--report",   "--plot",       "--save-baseline",
-                                         "--save-golden", "--mlx-path", "--save-ranges"};
+constexpr std::string_view kOutputs[] = {"--output",        "--report",        "--plot",
+                                         "--save-baseline", "--save-golden",   "--mlx-path",
+                                         "--save-ranges",   "--sparse-output", "--token-output"};
 constexpr std::string_view kFolders[] = {"--mlx-path"};
 constexpr std::string_view kNoFiles[] = {"default", "none"};  // values of --calibrate
 

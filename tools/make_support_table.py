@@ -21,7 +21,7 @@ PAGE = ROOT / "docs/models.md"
 BEGIN, END = "<!-- made by tools/make_support_table.py -->\n", "<!-- end -->\n"
 WORDS = {"sentence": "sentence vector", "pooler": "pooler", "logits": "classifier", "token_logits": "token classifier",
          "chosen_logits": "masked language model", "span_logits": "question answering", "choice_logits": "multiple choice",
-         "term_weights": "sparse vector", "token_vectors": "late interaction"}
+         "term_weights": "sparse vector", "token_vectors": "late interaction", "token_weights": "lexical weights"}
 GROUPS = re.compile(r"^(texts|pairs|query)\.")
 SHOWN = 2  # checkpoints of a cell that are named
 

@@ -58,12 +58,14 @@ struct EncoderOptions {
 struct ModelInfo {
   std::string model_type;
   int64_t layers = 0, hidden_size = 0, vocab_size = 0;
-  int64_t max_tokens = 0;         // a text longer than this is truncated
-  int64_t dimension = 0;          // of embed()'s vectors without options; see Encoder::dimension
-  std::string splade_pooling;     // of embed_sparse(): "max" or "sum"; empty if it has no result
-  bool late_interaction = false;  // whether embed_tokens() has a result, and relevance() is its MaxSim
-  std::string problem_type;       // of the classifier: "single_label_classification", ...; empty without one
-  std::string score_function;     // of logits to scores: "softmax", "sigmoid", "identity", "tanh", "relu"
+  int64_t max_tokens = 0;            // a text longer than this is truncated
+  int64_t dimension = 0;             // of embed()'s vectors without options; see Encoder::dimension
+  std::string splade_pooling;        // of embed_sparse() by SPLADE: "max" or "sum"; empty without one
+  bool lexical_weights = false;      // whether embed_sparse() gives the weights of a text's tokens (bge-m3)
+  bool late_interaction = false;     // whether embed_tokens() has a result, and relevance() is its MaxSim
+  bool tells_queries_apart = false;  // whether embed_tokens() reads queries in another way than documents
+  std::string problem_type;    // of the classifier: "single_label_classification", ...; empty without one
+  std::string score_function;  // of logits to scores: "softmax", "sigmoid", "identity", "tanh", "relu"
   std::vector<std::string> labels;        // of the classifier, by index; empty without one
   std::vector<std::string> token_labels;  // of the token classifier, by index; empty without one
   std::string mask_token;  // for fill_mask(), as texts write it; empty without the head or such a token
@@ -126,6 +128,13 @@ struct TokenVectors {
 // MaxSim (Khattab and Zaharia, arXiv:2004.12832): the sum, over the tokens of query i, of the largest dot product with a
 // token of document j. 0 for a document without tokens.
 float max_sim(const TokenVectors& queries, int64_t i, const TokenVectors& documents, int64_t j);
+
+// Vectors of all kinds, of one run of each text.
+struct AllVectors {
+  Vectors dense;         // as embed()
+  SparseVectors sparse;  // as embed_sparse()
+  TokenVectors tokens;   // as embed_tokens()
+};
 
 // Cosine of the angle between two vectors of equal length; 0 if either is all zero.
 float cosine(std::span<const float> a, std::span<const float> b);
@@ -397,15 +406,22 @@ class Encoder {
   // 2109.10086). As sentence-transformers' SparseEncoder, special tokens included. Needs the head of a masked language
   // model, and a SpladePooling in modules.json or EncoderOptions::splade_pooling, else unsupported. Errors: as embed();
   // usage (top_k below 0).
+  // bge-m3 (arXiv:2402.03216): max(w h + b, 0) of the vector h of each token; of equal tokens the largest counts. Class
+  // token, end of text, padding and unknown tokens have no weight, as in FlagEmbedding.
   SparseVectors embed_sparse(std::span<const std::string> texts, const SparseOptions& options = {}) const;
 
   // The vectors of each text's tokens by a late interaction model (ColBERT), as PyLate's encode() gives them: projected,
   // of length 1. A text gets the folder's mark of a query or document. A query is made longer with mask tokens, if the
   // folder says so; a document has no vectors for the words that the folder leaves out (punctuation). Needs a folder of
-  // PyLate or Stanford's ColBERT, else unsupported. Errors: as embed(); format (the mark is no token); unsupported (a query
+  // PyLate, Stanford's ColBERT or bge-m3, else unsupported. bge-m3 gives all tokens but the first a vector, of queries and
+  // documents alike. Errors: as embed(); format (the mark is no token); unsupported (a query
   // is made so long that local attention does not reach its beginning, or positions are relative to what it does not
   // read: DeBERTa).
   TokenVectors embed_tokens(std::span<const std::string> texts, const TokenVectorOptions& options = {}) const;
+
+  // What embed(), embed_sparse() and embed_tokens() give, for little more than the time of one of them. All three read the
+  // prompt of the options. Needs bge-m3, else unsupported. Errors: as embed().
+  AllVectors embed_all(std::span<const std::string> texts, const EmbedOptions& options = {}) const;
 
   // One vector a chunk of a text; no token is left out, however long the text is. A chunk ends at white space, or else
   // between words, where one is in its second half. White space between chunks belongs to none. A text of at most
@@ -428,7 +444,8 @@ class Encoder {
   // the pair's last token, the sigmoid of it the probability of "yes" among the two. Its chat template makes one text of
   // a pair; the end of a text that is too long is cut off, but not the template's. Warns if no file says that the model
   // is a reranker, or what its template is. Errors: usage (an instruction for a model that takes none). A late
-  // interaction model gives max_sim() of the pair, also if RerankOptions::raw is set.
+  // interaction model gives max_sim() of the pair, also if RerankOptions::raw is set; bge-m3 gives it divided by the number
+  // of the query's vectors, as FlagEmbedding's colbert_score().
   std::vector<float> relevance(std::span<const TextInput> pairs, const RerankOptions& options = {}) const;
 
   // The documents by falling relevance to `query`, as CrossEncoder.rank(); equal scores keep their order.

@@ -69,7 +69,8 @@ class Calibrator : public Fitter {
           Output::pooled, Output::chosen_logits, Output::token_vectors}) {
       if (!plan.has(head)) continue;
       // Weights of sentence-transformers modules are not quantized.
-      if (head == Output::token_vectors && !loaded_.sentence.late_modules.empty()) continue;
+      const bool is_module = !loaded_.sentence.late_modules.empty() || loaded_.sentence.m3;
+      if (head == Output::token_vectors && is_module) continue;
       if (head == Output::pooled) ops.weigh_tokens(batch, batch.first_rows(), kTokenShare);
       if (head == Output::chosen_logits || head == Output::token_vectors) ops.weigh_tokens_alike();
       run_plan(ops, plan, plan.whole, batch, {head}, [&](Output, const auto& x) { ops.need(x); },

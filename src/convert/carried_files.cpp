@@ -40,16 +40,16 @@ CarriedFiles find_carried_files(const fs::path& folder, const SentenceModules& s
   CarriedFiles result;
   const fs::path& transformer = sentence.transformer;
   std::set<CarriedFile> carried;
-  std::set<fs::path> known_folders;
+  std::set<fs::path> known;  // files and folders that hold what is carried
   const auto add = [&](const fs::path& file) {
     const bool moves = !transformer.empty() && file.parent_path() == transformer.lexically_normal();
     carried.insert({file, moves ? file.filename() : file});
   };
   for (const fs::path& file : sentence.files) {
     if (transformer.empty() || file != "modules.json") add(file);  // else it is written anew
-    if (file.has_parent_path()) known_folders.insert(*file.begin());
+    known.insert(*file.begin());
   }
-  if (!transformer.empty()) known_folders.insert(*transformer.begin());
+  if (!transformer.empty()) known.insert(*transformer.begin());
   const auto look_through = [&](const fs::path& inner) {
     for (const fs::directory_entry& entry : fs::directory_iterator(folder / inner)) {
       const fs::path path = inner / entry.path().filename();
@@ -58,8 +58,7 @@ CarriedFiles find_carried_files(const fs::path& folder, const SentenceModules& s
       if (!transformer.empty() && path == "modules.json") continue;
       if (entry.is_regular_file() && belongs(name)) {
         add(path);
-      } else if (!known_folders.contains(path) && !carried.contains({path, path}) &&
-                 !is_weights(name, weights)) {
+      } else if (!known.contains(path) && !carried.contains({path, path}) && !is_weights(name, weights)) {
         result.left_behind.push_back(path);
       }
     }

@@ -38,7 +38,7 @@ Warning ConversionSource::warn() {
 void ConversionSource::read_sentence() {
   // No warning of assumed mean pooling: it concerns only running the model.
   sentence = read_sentence_modules(checkpoint.folder(), warn(), ExpectVectors::no);
-  check_dense(sentence, checkpoint.folder());
+  check_module_weights(sentence, checkpoint.folder());
   if (!mlx_embeddings) return;
   if (const std::vector<const DenseSpec*> dense = sentence.dense(); !dense.empty())
     throw Error(

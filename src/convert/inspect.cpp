@@ -16,6 +16,7 @@
 #include "convert/weight_components.h"
 #include "format/checkpoint.h"
 #include "format/json_file.h"
+#include "format/m3_heads.h"
 #include "format/provenance.h"
 #include "mlx_encoder/error.h"
 #include "models/registry.h"
@@ -55,6 +56,9 @@ class Inspector {
       for (const OutputEntry& o : kOutputTable)
         if (o.output != Output::layers && o.output != Output::hidden && model.has(o.output))
           result_.heads.emplace_back(o.name);
+      if (read_m3_heads(checkpoint_.folder()))
+        for (const Output o : {Output::token_vectors, Output::token_weights})
+          result_.heads.emplace_back(entry(o).name);
     } catch (const Error& error) {
       result_.warnings.emplace_back(error.what());
     }

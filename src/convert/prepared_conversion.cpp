@@ -177,6 +177,9 @@ void PreparedConversion::note_moved_files() {
   if (const fs::path& transformer = source_->sentence.transformer; !transformer.empty())
     plan_.notes.push_back(
         fmt::format("{}: the transformer's files are written into the folder itself", transformer.string()));
+  if (source_->sentence.m3)
+    plan_.notes.push_back(
+        fmt::format("copied as they are, without quantization: {}", fmt::join(kM3Files, ", ")));
   std::vector<std::string> left;
   for (const fs::path& path : source_->small_files.left_behind) left.push_back(path.string());
   if (!left.empty()) plan_.notes.push_back(fmt::format("not carried over: {}", listed(left, kListedNames)));

@@ -44,7 +44,7 @@ class VectorJob {
         output_(sentence_output(options.task, runner.sentence())),
         form_(form_of(runner, options)) {
     const SentenceModules& sentence = runner.sentence();
-    if (sentence.splade || sentence.late)
+    if (sentence.splade || (sentence.late && !sentence.m3))
       runner.tell(
           options.report,
           fmt::format(
@@ -167,6 +167,7 @@ ChunkVectors embed_chunks(const TextRunner& runner, std::span<const std::string>
 
   TextRunner::Job& job = vectors.job;
   job.text_of = [&](size_t input) { return text_of[input]; };
+  job.inputs = "chunks of the texts";
   if (options.progress)
     job.progress = [&](std::string_view, uint64_t done, uint64_t total) {
       options.progress("chunks", done, total);

@@ -10,6 +10,7 @@
 #include "base/file_errors.h"
 #include "base/wording.h"
 #include "encoder/embed.h"
+#include "encoder/embed_all.h"
 #include "encoder/embed_settings.h"
 #include "encoder/fill_mask.h"
 #include "encoder/late.h"
@@ -64,7 +65,9 @@ struct Encoder::Impl {
             .dimension = vector_form({}, sentence, model.plan.columns(Output::sentence)).columns,
             .splade_pooling =
                 model.has(Output::term_weights) ? mlxe::name(sentence.splade->weighting.pooling) : "",
+            .lexical_weights = model.has(Output::token_weights),
             .late_interaction = is_late(runner),
+            .tells_queries_apart = is_late(runner) && sentence.late->tells_queries_apart(),
             .problem_type = model.has(Output::text_logits) ? name(model.problem_type) : "",
             .score_function = model.has(Output::text_logits) ? mlxe::name(runner.score_function()) : "",
             .labels = model.labels,
@@ -181,6 +184,10 @@ TokenVectors Encoder::embed_tokens(std::span<const std::string> texts,
   return token_vectors(impl_->runner, texts, options);
 }
 
+AllVectors Encoder::embed_all(std::span<const std::string> texts, const EmbedOptions& options) const {
+  return mlxe::embed_all(impl_->runner, texts, options);
+}
+
 std::vector<Prediction> Encoder::classify(std::span<const TextInput> texts,
                                           const ClassifyOptions& options) const {
   TextRunner::Job job;
@@ -258,6 +265,7 @@ std::vector<std::vector<float>> Encoder::zero_shot(std::span<const std::string> 
   TextRunner::Job job;
   job.follow(options);
   job.text_of = [&](size_t pair) { return pair / labels.size(); };
+  job.inputs = "pairs with the texts";
   // Only the text is truncated, never the hypothesis, as in transformers' pipeline.
   job.rules.truncation = Truncation::only_first;
   const auto logits = impl_->logits(pairs, std::move(job));

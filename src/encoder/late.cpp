@@ -7,7 +7,7 @@
 #include <limits>
 #include <map>
 #include <optional>
-#include <set>
+#include <utility>
 
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
@@ -21,7 +21,8 @@ const LateInteraction& require_late(const TextRunner& runner) {
       ErrorCode::unsupported,
       fmt::format(
           "{}: is no late interaction model (ColBERT) that this version computes: it has neither PyLate's "
-          "config_sentence_transformers.json and Dense module nor the class HF_ColBERT with linear.weight",
+          "config_sentence_transformers.json and Dense module nthe class HF_ColBERT with linear.weight, nor "
+          "bge-m3's colbert_linear.pt",
           runner.checkpoint().folder().string()));
 }
 
@@ -51,18 +52,15 @@ int32_t expansion_token(const TextRunner& runner) {
                           runner.checkpoint().folder().string()));
 }
 
-struct LateJob {
-  TextRunner::Job job;
-  std::set<int32_t> skipped;  // ids of tokens without a vector
-};
-
-LateJob late_job(const TextRunner& runner, EmbedTask task) {
+TextRunner::Job late_job(const TextRunner& runner, EmbedTask task) {
   const LateInteraction& late = require_late(runner);
   const bool is_query = task == EmbedTask::query;
-  const Tokenizer& tokenizer = runner.texts().tokenizer();
-  LateJob made;
-  made.job.wanted = {Output::token_vectors};
-  LateTokens tokens{.length = is_query ? late.query_length : late.document_length,
+  TextRunner::Job job;
+  job.wanted = {Output::token_vectors};
+  job.rules.prompt.text = default_prompt(runner.sentence(), PromptUse::embedding);
+  const int64_t length = is_query ? late.query_length : late.document_length;
+  if (length == 0) return job;
+  LateTokens tokens{.length = length,
                     .mark = mark(runner, is_query ? late.query_prefix : late.document_prefix),
                     .expansion = {}};
   if (tokens.length < kShortestOfLate)
@@ -71,19 +69,15 @@ LateJob late_job(const TextRunner& runner, EmbedTask task) {
                             runner.checkpoint().folder().string(), is_query ? "queries" : "documents",
                             tokens.length, kShortestOfLate));
   if (is_query && late.expands_queries) tokens.expansion = expansion_token(runner);
-  made.job.rules.late = tokens;
-  made.job.reads_expansion = late.attends_to_expansion;
-  made.job.rules.prompt.text = default_prompt(runner.sentence(), PromptUse::embedding);
-  if (!is_query)
-    for (const std::string& word : late.skipped_words)
-      if (const auto id = id_of(tokenizer, word)) made.skipped.insert(*id);
-  return made;
+  job.rules.late = tokens;
+  job.reads_expansion = late.attends_to_expansion;
+  return job;
 }
 
 // Mask tokens that attention does not read still have a vector, so it has to reach the tokens that it reads from there.
 // Checked before the run: it has no result for a token without anything to read.
 void require_reach(const TextRunner& runner, std::span<const TextInput> texts, const TextRunner::Job& job) {
-  if (job.reads_expansion || !job.rules.late->expansion) return;
+  if (job.reads_expansion || !job.rules.late || !job.rules.late->expansion) return;
   bool disentangled = false;
   int64_t narrowest = std::numeric_limits<int64_t>::max();
   for (const PlanOp& op : runner.model().plan.whole.ops) {
@@ -105,30 +99,17 @@ void require_reach(const TextRunner& runner, std::span<const TextInput> texts, c
   }
 }
 
-// Calls take(text, ids, vectors) for each text, as TextRunner::run does. `vectors`: row-major.
-using TakeTokens =
-    std::function<void(size_t text, const std::vector<int32_t>& ids, const std::vector<float>& vectors)>;
-void run_late(const TextRunner& runner, std::span<const TextInput> texts, const LateJob& late,
-              const TakeTokens& take) {
-  require_reach(runner, texts, late.job);
-  runner.run(texts, late.job, [&](const TextRunner::TextResult& r) {
-    const Matrix& all = r.result[Output::token_vectors];
-    const int64_t first = r.batch.rows_before(OutputRows::tokens, r.position);
-    std::vector<int32_t> ids;
-    std::vector<float> vectors;
-    for (size_t t = 0; t < r.encoding.ids.size(); ++t) {
-      const int32_t id = r.encoding.ids[t];
-      if (late.skipped.contains(id)) continue;
-      ids.push_back(id);
-      const auto row = all.row(first + static_cast<int64_t>(t));
-      vectors.insert(vectors.end(), row.begin(), row.end());
-    }
-    take(r.text, ids, vectors);
-  });
+// Calls take(text, tokens) for each text, as TextRunner::run does.
+using TakeTokens = std::function<void(size_t text, TextTokens tokens)>;
+void run_late(const TextRunner& runner, std::span<const TextInput> texts, const TextRunner::Job& job,
+              EmbedTask task, const TakeTokens& take) {
+  require_reach(runner, texts, job);
+  const TokenReader reader(runner, task);
+  runner.run(texts, job, [&](const TextRunner::TextResult& r) { take(r.text, reader.read(r)); });
 }
 
 // The sum, over the rows of `query`, of the largest product with a row of `document`.
-float max_sim(std::span<const float> query, std::span<const float> document, size_t columns) {
+double max_sim(std::span<const float> query, std::span<const float> document, size_t columns) {
   double sum = 0;
   if (document.empty()) return 0;
   for (size_t q = 0; q < query.size(); q += columns) {
@@ -140,10 +121,43 @@ float max_sim(std::span<const float> query, std::span<const float> document, siz
     }
     sum += best;
   }
-  return static_cast<float>(sum);
+  return sum;
 }
 
 }  // namespace
+
+TokenReader::TokenReader(const TextRunner& runner, EmbedTask task)
+    : first_(require_late(runner).skips_first ? 1 : 0) {
+  if (task == EmbedTask::query) return;
+  for (const std::string& word : runner.sentence().late->skipped_words)
+    if (const auto id = id_of(runner.texts().tokenizer(), word)) skipped_.insert(*id);
+}
+
+TextTokens TokenReader::read(const TextRunner::TextResult& r) const {
+  const Matrix& all = r.result[Output::token_vectors];
+  const int64_t first = r.batch.rows_before(OutputRows::tokens, r.position);
+  TextTokens tokens;
+  for (size_t t = first_; t < r.encoding.ids.size(); ++t) {
+    const int32_t id = r.encoding.ids[t];
+    if (skipped_.contains(id)) continue;
+    tokens.ids.push_back(id);
+    const auto row = all.row(first + static_cast<int64_t>(t));
+    tokens.vectors.insert(tokens.vectors.end(), row.begin(), row.end());
+  }
+  return tokens;
+}
+
+TokenVectors joined(std::vector<TextTokens> texts, int64_t columns) {
+  TokenVectors all;
+  all.columns = columns;
+  for (TextTokens& text : texts) {
+    all.ids.insert(all.ids.end(), text.ids.begin(), text.ids.end());
+    all.values.insert(all.values.end(), text.vectors.begin(), text.vectors.end());
+    all.offsets.push_back(std::ssize(all.ids));
+    text = {};
+  }
+  return all;
+}
 
 bool is_late(const TextRunner& runner) {
   return runner.sentence().late && runner.model().has(Output::token_vectors);
@@ -151,26 +165,13 @@ bool is_late(const TextRunner& runner) {
 
 TokenVectors token_vectors(const TextRunner& runner, std::span<const std::string> texts,
                            const TokenVectorOptions& options) {
-  LateJob late = late_job(runner, options.task);
-  late.job.follow(options);
-  struct Text {
-    std::vector<int32_t> ids;
-    std::vector<float> vectors;
-  };
-  std::vector<Text> found(texts.size());
+  TextRunner::Job job = late_job(runner, options.task);
+  job.follow(options);
+  std::vector<TextTokens> found(texts.size());
   const std::vector<TextInput> inputs(texts.begin(), texts.end());
-  run_late(runner, inputs, late, [&](size_t text, const auto& ids, const auto& vectors) {
-    found[text] = {ids, vectors};
-  });
-  TokenVectors all;
-  all.columns = runner.model().plan.columns(Output::token_vectors);
-  for (Text& text : found) {
-    all.ids.insert(all.ids.end(), text.ids.begin(), text.ids.end());
-    all.values.insert(all.values.end(), text.vectors.begin(), text.vectors.end());
-    all.offsets.push_back(std::ssize(all.ids));
-    text = {};
-  }
-  return all;
+  run_late(runner, inputs, job, options.task,
+           [&](size_t text, TextTokens tokens) { found[text] = std::move(tokens); });
+  return joined(std::move(found), runner.model().plan.columns(Output::token_vectors));
 }
 
 std::vector<float> late_relevance(const TextRunner& runner, std::span<const TextInput> pairs,
@@ -193,17 +194,21 @@ std::vector<float> late_relevance(const TextRunner& runner, std::span<const Text
         ErrorCode::usage,
         fmt::format("{}: the score of a late interaction model is its MaxSim, raw already; leave it out",
                     runner.checkpoint().folder().string()));
-  std::vector<std::vector<float>> of_queries(queries.size());
-  LateJob late = late_job(runner, EmbedTask::query);
-  late.job.report = options.report;
-  run_late(runner, queries, late,
-           [&](size_t text, const auto&, const auto& vectors) { of_queries[text] = vectors; });
-  late = late_job(runner, EmbedTask::document);
-  late.job.follow(options);
+  std::vector<TextTokens> of_queries(queries.size());
+  TextRunner::Job job = late_job(runner, EmbedTask::query);
+  job.report = options.report;
+  run_late(runner, queries, job, EmbedTask::query,
+           [&](size_t text, TextTokens tokens) { of_queries[text] = std::move(tokens); });
+  job = late_job(runner, EmbedTask::document);
+  job.follow(options);
   const auto columns = static_cast<size_t>(runner.model().plan.columns(Output::token_vectors));
+  const bool averages = runner.sentence().late->averages;
   std::vector<float> scores(pairs.size());
-  run_late(runner, documents, late, [&](size_t text, const auto&, const auto& vectors) {
-    scores[text] = max_sim(of_queries[query_of[text]], vectors, columns);
+  run_late(runner, documents, job, EmbedTask::document, [&](size_t text, const TextTokens& document) {
+    const TextTokens& query = of_queries[query_of[text]];
+    const double sum = max_sim(query.vectors, document.vectors, columns);
+    const double tokens = averages && !query.ids.empty() ? static_cast<double>(query.ids.size()) : 1;
+    scores[text] = static_cast<float>(sum / tokens);
   });
   return scores;
 }
@@ -213,7 +218,8 @@ float max_sim(const TokenVectors& queries, int64_t i, const TokenVectors& docume
     throw Error(ErrorCode::usage,
                 fmt::format("max_sim: the vectors have {} and {} values; they must be of one model",
                             queries.columns, documents.columns));
-  return max_sim(queries.text(i), documents.text(j), static_cast<size_t>(queries.columns));
+  return static_cast<float>(
+      max_sim(queries.text(i), documents.text(j), static_cast<size_t>(queries.columns)));
 }
 
 }  // namespace mlxe

@@ -88,12 +88,8 @@ std::string relative(const LoadedModel& loaded, const std::filesystem::path& fil
 
 }  // namespace
 
-void check_dense(const SentenceModules& sentence, const std::filesystem::path& folder) {
-  for (const DenseSpec* dense : sentence.dense()) {
-    check_finite(dense->weight, folder);
-    for (const auto* optional : {&dense->bias, &dense->residual})
-      if (*optional) check_finite(**optional, folder);
-  }
+void check_module_weights(const SentenceModules& sentence, const std::filesystem::path& folder) {
+  for (const StoredWeight* weight : sentence.weights()) check_finite(*weight, folder);
 }
 
 LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn, ExpectVectors expect,
@@ -107,15 +103,20 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
   const bool assumed = model.answers && model.answers->assumed;
   SentenceModules sentence =
       read_sentence_modules(folder, warn, model.task_logits() && !assumed ? ExpectVectors::no : expect);
-  check_dense(sentence, folder);
+  check_module_weights(sentence, folder);
   PlanBuilder builder(std::move(model.plan));
   if (warn && sentence.splade && splade && sentence.splade->weighting.pooling != *splade)
     warn(fmt::format("{}: pools sparse vectors by {}, as modules.json says, and not by {}, as was asked for",
                      folder.string(), name(sentence.splade->weighting.pooling), name(*splade)));
-  if (!sentence.splade && splade)
+  if (warn && sentence.m3 && splade)
+    warn(fmt::format(
+        "{}: takes the largest weight of each token, as bge-m3 does; the pooling {} has no effect",
+        folder.string(), name(*splade)));
+  if (!sentence.splade && !sentence.m3 && splade)
     sentence.splade = SpladeSpec{.weighting = {.pooling = *splade}, .dimension = {}};
   if (sentence.splade && model.masked_head) add_splade(builder, *model.masked_head, *sentence.splade);
   if (!sentence.late_modules.empty()) add_token_vectors(builder, sentence.late_modules);
+  if (sentence.m3) add_m3_heads(builder, *sentence.m3, folder);
   add_sentence_pipelines(builder, sentence);
   model.plan = builder.finish();
   const int64_t columns = model.plan.columns(Output::sentence);
@@ -146,11 +147,8 @@ std::vector<std::string> files_read(const LoadedModel& loaded) {
 StoredWeight stored_weight(const Checkpoint& checkpoint, const SentenceModules& sentence,
                            const Parameter& parameter) {
   if (parameter.file == ParameterFile::checkpoint) return checkpoint.stored(parameter.name);
-  for (const DenseSpec* dense : sentence.dense())
-    for (const auto& [ending, weight] :
-         {std::pair("linear.weight", std::optional(dense->weight)), std::pair("linear.bias", dense->bias),
-          std::pair("residual.weight", dense->residual)})
-      if (weight && parameter.name == dense->folder + "/" + ending) return *weight;
+  for (const StoredWeight* weight : sentence.weights())
+    if (weight->name == parameter.name) return *weight;
   throw Error(ErrorCode::internal, parameter.name + " is no weight of a sentence-transformers module");
 }
 

@@ -27,7 +27,7 @@ struct LoadedModel {
 // that every tensor of the model exists in the shape that config.json implies. Warns of everything it
 // ignores or assumes, and of each file whose size differs from that in mlx_encoder.json.
 // Errors: not_found, io, format (all missing or misshapen tensors in one message), unsupported, numeric
-// (check_dense). `expect`: a folder with the head of a task is read with ExpectVectors::no in any case. `splade`: of a masked
+// (check_module_weights). `expect`: a folder with the head of a task is read with ExpectVectors::no in any case. `splade`: of a masked
 // language model whose folder states no SpladePooling; another folder's counts.
 LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
                        ExpectVectors expect = ExpectVectors::yes,
@@ -41,10 +41,10 @@ std::vector<std::string> tokenizer_files(const LoadedModel& loaded);
 // the tokenizer.
 std::vector<std::string> files_read(const LoadedModel& loaded);
 
-// Errors: numeric (NaN or infinity in a Dense module of `folder`; names tensor, row and column).
-void check_dense(const SentenceModules& sentence, const std::filesystem::path& folder);
+// Errors: numeric (NaN or infinity in a weight beside the checkpoint of `folder`; names tensor, row and column).
+void check_module_weights(const SentenceModules& sentence, const std::filesystem::path& folder);
 
-// A parameter of a loaded model, in the checkpoint or in the folder of one of the `sentence` modules.
+// A parameter of a loaded model, in the checkpoint or beside it (SentenceModules::weights).
 StoredWeight stored_weight(const Checkpoint& checkpoint, const SentenceModules& sentence,
                            const Parameter& parameter);
 

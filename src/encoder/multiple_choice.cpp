@@ -31,6 +31,7 @@ std::vector<Prediction> rate_choices(const TextRunner& runner, std::span<const C
   job.wanted = {Output::choice_logits};
   job.follow(options);
   job.text_of = [&](size_t pair) { return prompt_of[pair]; };
+  job.inputs = "pairs with the prompts";
   std::vector<float> logits(pairs.size());
   runner.run(pairs, job, [&](const TextRunner::TextResult& r) {
     logits[r.text] = r.result[Output::choice_logits].values[static_cast<size_t>(r.position)];

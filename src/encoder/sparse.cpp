@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <vector>
+#include <map>
+#include <numeric>
+#include <utility>
 
 #include "encoder/embed_settings.h"
 #include "mlx_encoder/error.h"
@@ -11,19 +13,18 @@
 namespace mlxe {
 namespace {
 
-// A text has a row as long as the vocabulary. Batches are made as if no text had fewer than four tokens.
+// With SPLADE's pooling a text has a row as long as the vocabulary. Batches are made as if no text had fewer than four tokens.
 constexpr int64_t kMostWeights = int64_t{1} << 25;  // of a batch: 128 MiB
 constexpr int64_t kTokensOfAText = 4;
 constexpr int64_t kFewestBatchTokens = 256;
 
-void require_splade(const TextRunner& runner) {
-  if (runner.model().has(Output::term_weights)) return;
+[[noreturn]] void refuse(const TextRunner& runner) {
   const std::string folder = runner.checkpoint().folder().string();
   if (!runner.model().masked_head)
     throw Error(
         ErrorCode::unsupported,
         fmt::format("{}: the model has no head of a masked language model that this version computes, "
-                    "of which sparse vectors are made; use a SPLADE checkpoint",
+                    "of which sparse vectors are made; use a SPLADE checkpoint or bge-m3",
                     folder));
   throw Error(
       ErrorCode::unsupported,
@@ -33,62 +34,89 @@ void require_splade(const TextRunner& runner) {
           folder));
 }
 
-// The weights of one text.
-struct SparseRow {
-  std::vector<int32_t> indices;
-  std::vector<float> values;
-};
-
-// The weights above 0, the `most` largest of them.
-SparseRow sparse_row(std::span<const float> weights, int64_t most) {
-  std::vector<int32_t> ids;
-  for (size_t i = 0; i < weights.size(); ++i)
-    if (weights[i] > 0) ids.push_back(static_cast<int32_t>(i));
-  const auto weight = [&](int32_t id) { return weights[static_cast<size_t>(id)]; };
-  if (most > 0 && std::ssize(ids) > most) {
-    std::nth_element(ids.begin(), ids.begin() + most, ids.end(), [&](int32_t a, int32_t b) {
-      return weight(a) != weight(b) ? weight(a) > weight(b) : a < b;
-    });
-    ids.resize(static_cast<size_t>(most));
-    std::ranges::sort(ids);
-  }
-  SparseRow row{.indices = std::move(ids), .values = {}};
-  for (const int32_t id : row.indices) row.values.push_back(weight(id));
-  return row;
+Output sparse_output(const TextRunner& runner) {
+  for (const Output o : {Output::term_weights, Output::token_weights})
+    if (runner.model().has(o)) return o;
+  refuse(runner);
 }
 
 }  // namespace
 
-SparseVectors sparse_vectors(const TextRunner& runner, std::span<const std::string> texts,
-                             const SparseOptions& options) {
-  require_splade(runner);
-  if (options.top_k < 0)
-    throw Error(ErrorCode::usage,
-                fmt::format("top_k: found {}, expected at least 1, or 0 for all", options.top_k));
-  const int64_t terms = runner.model().plan.columns(Output::term_weights);
-  TextRunner::Job job;
-  job.wanted = {Output::term_weights};
-  EmbedOptions prompt;
-  prompt.prompt_name = options.prompt_name, prompt.prompt = options.prompt, prompt.task = options.task;
-  // The pooling reads all tokens, also those of a prompt.
-  job.rules.prompt.text = prompt_text(prompt, runner.sentence(),
-                                      [&](const std::string& note) { runner.tell(options.report, note); });
-  job.batch_tokens = std::clamp(kTokensOfAText * kMostWeights / terms, kFewestBatchTokens, job.batch_tokens);
-  job.follow(options);
-  std::vector<SparseRow> rows(texts.size());
-  const std::vector<TextInput> inputs(texts.begin(), texts.end());
-  runner.run(inputs, job, [&](const TextRunner::TextResult& r) {
-    rows[r.text] = sparse_row(r.result[Output::term_weights].row(r.position), options.top_k);
+SparseRows::SparseRows(const TextRunner& runner, size_t texts, int64_t top_k)
+    : output_(sparse_output(runner)), terms_(runner.model().vocab_size()), top_k_(top_k), rows_(texts) {
+  if (top_k < 0)
+    throw Error(ErrorCode::usage, fmt::format("top_k: found {}, expected at least 1, or 0 for all", top_k));
+  const SpecialIds& ids = runner.texts().tokenizer().special_ids();
+  for (const auto& id : {ids.cls, ids.eos, ids.pad, ids.unk})
+    if (id) skipped_.insert(*id);
+}
+
+// The largest weight of each token that the text has.
+SparseRows::Row SparseRows::of_tokens(const TextRunner::TextResult& r) const {
+  const int64_t first = r.batch.rows_before(OutputRows::tokens, r.position);
+  std::map<int32_t, float> weights;
+  for (size_t t = 0; t < r.encoding.ids.size(); ++t) {
+    const float weight = r.result[output_].values[static_cast<size_t>(first) + t];
+    if (weight <= 0 || skipped_.contains(r.encoding.ids[t])) continue;
+    float& largest = weights[r.encoding.ids[t]];
+    largest = std::max(largest, weight);
+  }
+  Row row;
+  for (const auto& [id, weight] : weights) row.indices.push_back(id), row.values.push_back(weight);
+  return row;
+}
+
+void SparseRows::take(const TextRunner::TextResult& r) {
+  Row& row = rows_[r.text];
+  if (output_ == Output::token_weights) {
+    row = of_tokens(r);
+  } else {
+    const auto weights = r.result[output_].row(r.position);
+    for (size_t i = 0; i < weights.size(); ++i)
+      if (weights[i] > 0) row.indices.push_back(static_cast<int32_t>(i)), row.values.push_back(weights[i]);
+  }
+  if (top_k_ == 0 || std::ssize(row.indices) <= top_k_) return;
+  std::vector<size_t> places(row.indices.size());
+  std::iota(places.begin(), places.end(), size_t{0});
+  std::nth_element(places.begin(), places.begin() + top_k_, places.end(), [&](size_t a, size_t b) {
+    return row.values[a] != row.values[b] ? row.values[a] > row.values[b] : a < b;
   });
+  places.resize(static_cast<size_t>(top_k_));
+  std::ranges::sort(places);
+  Row kept;
+  for (const size_t i : places) kept.indices.push_back(row.indices[i]), kept.values.push_back(row.values[i]);
+  row = std::move(kept);
+}
+
+SparseVectors SparseRows::finish() && {
   SparseVectors all;
-  all.rows = std::ssize(rows), all.columns = terms;
-  for (SparseRow& row : rows) {
+  all.rows = std::ssize(rows_), all.columns = terms_;
+  for (Row& row : rows_) {
     all.indices.insert(all.indices.end(), row.indices.begin(), row.indices.end());
     all.values.insert(all.values.end(), row.values.begin(), row.values.end());
     all.offsets.push_back(std::ssize(all.indices));
     row = {};
   }
   return all;
+}
+
+SparseVectors sparse_vectors(const TextRunner& runner, std::span<const std::string> texts,
+                             const SparseOptions& options) {
+  SparseRows rows(runner, texts.size(), options.top_k);
+  TextRunner::Job job;
+  job.wanted = {rows.output()};
+  EmbedOptions prompt;
+  prompt.prompt_name = options.prompt_name, prompt.prompt = options.prompt, prompt.task = options.task;
+  // The pooling reads all tokens, also those of a prompt.
+  job.rules.prompt.text = prompt_text(prompt, runner.sentence(),
+                                      [&](const std::string& note) { runner.tell(options.report, note); });
+  if (rows.output() == Output::term_weights)
+    job.batch_tokens = std::clamp(kTokensOfAText * kMostWeights / runner.model().vocab_size(),
+                                  kFewestBatchTokens, job.batch_tokens);
+  job.follow(options);
+  const std::vector<TextInput> inputs(texts.begin(), texts.end());
+  runner.run(inputs, job, [&](const TextRunner::TextResult& r) { rows.take(r); });
+  return std::move(rows).finish();
 }
 
 float dot(const SparseVectors& a, int64_t i, const SparseVectors& b, int64_t j) {

@@ -153,8 +153,7 @@ void TextRunner::run(std::span<const EncodeInput> texts, const Job& job, const T
     }
   }
   checkpoint().require_unwritten();
-  if (!texts.empty())
-    truncations.finish(job.text_of ? "pairs with texts" : "texts", number(0), number(texts.size() - 1));
+  if (!texts.empty()) truncations.finish(job.inputs, number(0), number(texts.size() - 1));
 }
 
 void TextRunner::tell(CallReport* report, std::string sentence) const {

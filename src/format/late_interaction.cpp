@@ -11,6 +11,17 @@ LateInteraction default_late_interaction() {
   return late;
 }
 
+LateInteraction m3_late_interaction() {
+  return {.query_prefix = "",
+          .document_prefix = "",
+          .query_length = 0,
+          .document_length = 0,
+          .expands_queries = false,
+          .skipped_words = {},
+          .skips_first = true,
+          .averages = true};
+}
+
 LateInteraction read_pylate_settings(const Config& config) {
   LateInteraction late = default_late_interaction();
   late.query_prefix = config.get_or<std::string>("query_prefix", late.query_prefix);

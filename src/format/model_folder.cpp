@@ -17,6 +17,7 @@
 #include "base/utf8.h"
 #include "base/wording.h"
 #include "format/json_file.h"
+#include "format/m3_heads.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -58,6 +59,8 @@ constexpr std::string_view kModelFiles[] = {kProvenanceFile,
                                             "quantize_config.json",
                                             "modules.json",
                                             kLibraryConfig,
+                                            kM3Files[0],
+                                            kM3Files[1],
                                             "data_config.json",
                                             "train_script.py",  // sentence-transformers' own models have it
                                             ".gitattributes"};

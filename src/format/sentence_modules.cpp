@@ -33,6 +33,7 @@ class SentenceReader {
     result_.transformer = transformer_folder_;
     const bool saved = fs::exists(folder_ / "modules.json");
     read_library_config(saved);
+    read_m3();
     if (!saved) {
       say_text_config_is_not_read();
       read_stanford();
@@ -41,7 +42,7 @@ class SentenceReader {
     read_text_config();
     if (result_.cross_encoder) read_logit_score();
     if (foreign_kind_ == kSparseEncoder) read_sparse_modules();
-    if (result_.late) read_late_modules();
+    if (foreign_kind_ == kColbert) read_late_modules();
     if (foreign_kind_) return assume_pooling(fmt::format("was saved as a {}", printable(*foreign_kind_)));
     result_.declared = true;
     result_.files.emplace_back("modules.json");
@@ -55,6 +56,15 @@ class SentenceReader {
   }
 
   SentenceModules assume_pooling(const std::string& reason) {
+    if (result_.m3) {
+      if (expect_ == ExpectVectors::yes)
+        tell(
+            fmt::format("{}: {}; the first token's vector, scaled to length 1, was assumed, as FlagEmbedding "
+                        "does for bge-m3",
+                        folder_.string(), reason));
+      result_.modules = {PoolingSpec{.kinds = {PoolingKind::cls}}, NormalizeSpec{}};
+      return std::move(result_);
+    }
     const bool last = is_language_model();
     // Encoder::embed says it of a folder that is made for other vectors.
     if (expect_ == ExpectVectors::yes && !result_.splade && !result_.late)
@@ -283,6 +293,21 @@ class SentenceReader {
     result_.late.reset();
   }
 
+  // A model that was saved for another use may have the files of its base model.
+  void read_m3() {
+    if (foreign_kind_) {
+      for (const char* file : kM3Files)
+        if (fs::exists(folder_ / file))
+          tell(fmt::format("{}: ignored, because the folder was saved as a {}", (folder_ / file).string(),
+                           printable(*foreign_kind_)));
+      return;
+    }
+    result_.m3 = read_m3_heads(folder_);
+    if (!result_.m3) return;
+    result_.late = m3_late_interaction();
+    result_.files.insert(result_.files.end(), kM3Files.begin(), kM3Files.end());
+  }
+
   void read_stanford() {
     const fs::path file = folder_ / "config.json";
     if (!fs::exists(file) || !is_stanford_colbert(Config::read(file))) return;
@@ -464,6 +489,19 @@ std::vector<const DenseSpec*> SentenceModules::dense() const {
   if (routes.empty()) add(modules);
   for (const SentenceRoute& route : routes) add(route.modules);
   for (const DenseSpec& dense : late_modules) all.push_back(&dense);
+  return all;
+}
+
+std::vector<const StoredWeight*> SentenceModules::weights() const {
+  std::vector<const StoredWeight*> all;
+  for (const DenseSpec* d : dense()) {
+    all.push_back(&d->weight);
+    for (const auto* optional : {&d->bias, &d->residual})
+      if (*optional) all.push_back(&**optional);
+  }
+  if (m3)
+    for (const M3Linear* linear : {&m3->sparse, &m3->colbert})
+      all.insert(all.end(), {&linear->weight, &linear->bias});
   return all;
 }
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "format/late_interaction.h"
+#include "format/m3_heads.h"
 #include "format/pooling_kind.h"
 #include "format/stored_weight.h"
 #include "format/tensor_file.h"
@@ -78,8 +79,9 @@ struct SentenceModules {
   std::filesystem::path transformer;         // the transformer's folder, relative; empty: the model's own
   bool cross_encoder = false;                // saved as a CrossEncoder: it scores texts and pairs
   std::optional<SpladeSpec> splade;          // saved as a SparseEncoder of a masked language model
-  std::optional<LateInteraction> late;       // saved by PyLate, or as Stanford's ColBERT
+  std::optional<LateInteraction> late;       // saved by PyLate, as Stanford's ColBERT, or with `m3`
   std::vector<DenseSpec> late_modules;       // of PyLate: project each token's vector
+  std::optional<M3Heads> m3;                 // of bge-m3, beside the text's vector
   std::optional<std::string> activation_fn;  // a CrossEncoder's function of logits to scores: a Python class
   // Of a CrossEncoder that is a language model: whether its chat template renders a pair, and whether messages hold
   // their text in a list of parts. Unset: it follows from the template.
@@ -100,6 +102,8 @@ struct SentenceModules {
   std::optional<size_t> own_route(RouteTask task) const noexcept;
   // The Dense modules of all routes, each once, in the order of the files.
   std::vector<const DenseSpec*> dense() const;
+  // All weights that are not in the checkpoint: of those modules and of `m3`.
+  std::vector<const StoredWeight*> weights() const;
 };
 
 // The default prompt for embedding or for classification. A CrossEncoder's prompt is for classification,

@@ -122,6 +122,22 @@ void add_token_vectors(PlanBuilder& p, std::span<const DenseSpec> modules) {
   p.output(Output::token_vectors, p.normalize(x));
 }
 
+void add_m3_heads(PlanBuilder& p, const M3Heads& heads, const std::filesystem::path& folder) {
+  p.file(ParameterFile::sentence_module);
+  const auto product = [&](const M3Linear& linear) {
+    const Shape& shape = linear.weight.shape;
+    if (shape[1] != p.columns(p.hidden()))
+      throw Error(
+          ErrorCode::format,
+          fmt::format("{}: weight is {}, expected {} columns as config.json implies; take the file of "
+                      "the original model",
+                      (folder / (linear.name + ".pt")).string(), to_string(shape), p.columns(p.hidden())));
+    return p.linear(linear.name, p.hidden(), shape[0]);
+  };
+  p.output(Output::token_weights, p.activation(product(heads.sparse), Activation::relu));
+  p.output(Output::token_vectors, p.normalize(product(heads.colbert)));
+}
+
 void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels) {
   p.output(Output::token_logits, token_logits(p, transform, "classifier", labels));
 }

@@ -1,7 +1,8 @@
-// The heads of an encoder: pooler, classifiers, masked language model, SPLADE, ColBERT, sentence pipeline. Each is a
+// The heads of an encoder: pooler, classifiers, masked language model, SPLADE, ColBERT, bge-m3, sentence pipeline. Each is a
 // function that records operations and an output.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -87,6 +88,10 @@ void add_splade(PlanBuilder& p, const MaskedLanguageModel& head, const SpladeSpe
 // sentence-transformers, and scaled to length 1. Errors: as add_sentence_pipeline.
 void add_token_vectors(PlanBuilder& p, const std::string& linear, int64_t columns);
 void add_token_vectors(PlanBuilder& p, std::span<const DenseSpec> modules);
+
+// bge-m3: a weight for each token, and a vector of length 1. Errors: format (widths do not fit; names the file in
+// `folder`).
+void add_m3_heads(PlanBuilder& p, const M3Heads& heads, const std::filesystem::path& folder);
 
 // BertForTokenClassification and relatives: logits for every token.
 void add_token_classifier(PlanBuilder& p, const std::optional<HeadTransform>& transform, int64_t labels);

@@ -21,6 +21,7 @@ enum class Output {
   choice_logits,      // multiple choice: of a pair of a prompt and a choice
   term_weights,       // SPLADE: a weight for each token of the vocabulary
   token_vectors,      // ColBERT: projected token vectors of length 1
+  token_weights,      // bge-m3: a weight for each token
 };
 
 enum class OutputRows { tokens, texts, chosen };
@@ -47,6 +48,7 @@ inline constexpr std::array kOutputTable{
     OutputEntry{Output::choice_logits, OutputRows::texts, "choice_logits", "logits"},
     OutputEntry{Output::term_weights, OutputRows::texts, "term_weights", "weights of terms"},
     OutputEntry{Output::token_vectors, OutputRows::tokens, "token_vectors", "token vectors"},
+    OutputEntry{Output::token_weights, OutputRows::tokens, "token_weights", "weights of tokens"},
 };
 inline constexpr size_t kOutputs = kOutputTable.size();
 

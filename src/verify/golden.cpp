@@ -19,7 +19,8 @@ namespace {
 using nlohmann::json;
 
 constexpr int kGoldenVersion = 1;
-constexpr std::array kOutputNames{"sentence", "logits", "token_scores", "span_logits", "choice_logits"};
+constexpr std::array kOutputNames{"sentence",      "logits",       "token_scores",  "span_logits",
+                                  "choice_logits", "term_weights", "token_vectors", "all_vectors"};
 constexpr size_t kMostTextsOfAConversion = 13;  // eight named prompts
 constexpr size_t kMostTexts = 10'000, kMostValues = 1 << 20;
 
@@ -121,6 +122,10 @@ const char* name(GoldenOutput output) noexcept {
   return kOutputNames[static_cast<size_t>(output)];
 }
 
+bool is_vector(GoldenOutput output) noexcept {
+  return output == GoldenOutput::sentence || output >= GoldenOutput::term_weights;
+}
+
 std::string Golden::text() const {
   std::string limits;
   for (const auto& [key, value] :
@@ -199,7 +204,7 @@ std::vector<GoldenText> golden_texts(GoldenOutput output, const std::map<std::st
     add("A man plays the guitar on a stage.", "Somebody is making music.");
   if (output == GoldenOutput::span_logits) add("When did the library open?", kLongText);
   if (output == GoldenOutput::token_scores) add("The European Union has offices in Brussels and Luxembourg.");
-  if (output != GoldenOutput::sentence) return texts;
+  if (!is_vector(output)) return texts;
   for (const auto& [prompt, text] : prompts) {
     if (texts.size() == kMostTextsOfAConversion) break;
     add("The sky is blue.", std::nullopt, prompt);

@@ -2,6 +2,7 @@
 // can write the same form (docs/verify.md).
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -19,8 +20,14 @@ enum class GoldenOutput {
   token_scores,   // of a token classifier: the mean of its tokens' softmax, special tokens left out
   span_logits,    // of question answering: the mean of the tokens' two logits, special tokens left out
   choice_logits,  // of multiple choice: the logit of a pair
+  term_weights,   // of SPLADE: the sums of the weights of terms whose ids are equal modulo kGoldenTerms
+  token_vectors,  // of ColBERT: the mean of the vectors of a document's tokens, marks and special tokens left out
+  all_vectors,  // of bge-m3: the sentence vector, the mean of the tokens' vectors, that of their weights
 };
 const char* name(GoldenOutput output) noexcept;
+inline constexpr int64_t kGoldenTerms = 256;
+// Whether the values of a text are a vector, of which a cosine has a meaning, and texts have prompts.
+bool is_vector(GoldenOutput output) noexcept;
 
 struct GoldenText {
   TextInput input;

@@ -11,7 +11,7 @@
 
 namespace mlxe {
 
-// What the golden of a model is of: the logits that it is for, else the sentence vector.
+// What the golden of a model is of: the logits that it is for, else the vectors that it is for.
 GoldenOutput golden_output(const Model& model);
 // How many values a text has. Empty if the model gives no such output. `sentence`: the folder's own "truncate_dim" counts.
 std::optional<int64_t> golden_width(const Model& model, const SentenceModules& sentence, GoldenOutput output);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -140,6 +141,29 @@ TEST(EmbedSparseCommand, WritesAMatrixInCompressedRows) {
     EXPECT_THAT(std::span(values).subspan(first, count), testing::ElementsAreArray(weights));
   }
   EXPECT_EQ(json_lines(run(with_texts({"-o", folder / "w.npz", "--json"})))[0]["rows"], 3);
+}
+
+// By an interpreter with SciPy: MLXE_SCIPY_PYTHON, else python3.
+TEST(EmbedSparseCommand, SciPyReadsTheMatrix) {
+  const char* given = std::getenv("MLXE_SCIPY_PYTHON");
+  const std::string python = given == nullptr ? "python3" : given;
+  const auto runs = [&](const std::string& code) {
+    return std::system(fmt::format("{} -c '{}' 2>/dev/null", python, code).c_str()) == 0;
+  };
+  if (!runs("import scipy.sparse")) GTEST_SKIP() << python << " has no SciPy";
+  const TemporaryFolder folder;
+  EXPECT_EQ(run(with_texts({"-o", folder / "v.npz"})).status, 0);
+  const std::vector<json> lines = lines_of(run(with_texts({"--json"})));
+  const auto is_sum = [&](double sum) {
+    return runs(
+        fmt::format("import scipy.sparse as s; m = s.load_npz(\"{}\"); m.check_format(); "
+                    "assert m.shape == (3, 212) and m.format == \"csr\" and abs(m[2].sum() - {}) < 1e-4 * {}",
+                    (folder / "v.npz").string(), sum, sum));
+  };
+  double sum = 0;  // of at most 212 float32 values, in another order
+  for (const json& value : lines[2]["values"]) sum += value.get<double>();
+  EXPECT_TRUE(is_sum(sum));
+  EXPECT_FALSE(is_sum(1.01 * sum)) << "the twin";
 }
 
 TEST(EmbedSparseCommand, RefusesWhatHasNoSparseVectors) {

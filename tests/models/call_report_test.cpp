@@ -55,7 +55,7 @@ TEST(CallReport, ListsAllTextsWhereTheWarningsAreSummed) {
 }
 
 TEST(CallReport, IsFilledByEveryCall) {
-  CallReport classes, zero_shot, tokens;
+  CallReport classes, zero_shot, choices, tokens;
   const std::vector<TextInput> inputs{{words(3), std::nullopt}, {words(8), std::nullopt}};
   load("bert_multilabel", {}).classify(inputs, {.report = &classes});
   EXPECT_THAT(classes.truncated, ElementsAre(TruncatedText{.text = 1, .dropped = 2}));
@@ -65,7 +65,11 @@ TEST(CallReport, IsFilledByEveryCall) {
   EXPECT_THAT(zero_shot.truncated,
               ElementsAre(TruncatedText{.text = 0, .dropped = 5}, TruncatedText{.text = 2, .dropped = 6}))
       << "a text once, with the most dropped";
-  EXPECT_THAT(zero_shot.warnings, SizeIs(4));
+  ASSERT_THAT(zero_shot.warnings, SizeIs(4));
+  EXPECT_EQ(zero_shot.warnings.back(), "4 of the pairs with the texts 1 to 3 were truncated to 8 tokens");
+  const std::vector<ChoiceInput> prompts(2, {words(8), {"the", "the the"}});
+  load("bert_choice", {}).choose(prompts, {.report = &choices});
+  EXPECT_EQ(choices.warnings.back(), "4 of the pairs with the prompts 1 to 2 were truncated to 8 tokens");
   load("bert_ner", {}).score_tokens(texts, {.report = &tokens});
   EXPECT_THAT(tokens.truncated,
               ElementsAre(TruncatedText{.text = 0, .dropped = 2}, TruncatedText{.text = 2, .dropped = 3}));

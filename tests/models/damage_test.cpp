@@ -107,7 +107,7 @@ INSTANTIATE_TEST_SUITE_P(
             "distilbert_mlm", "roberta_mlm", "albert_mlm", "electra_mlm", "mpnet_mlm", "modernbert_mlm",
             "modernbert_mlm_bias", "deberta_mlm", "deberta_v2_mlm", "mobilebert_mlm", "eurobert_mlm",
             "nomic_bert_mlm", "new_mlm", "bert_qa", "roberta_qa", "albert_qa", "modernbert_qa", "bert_choice",
-            "roberta_choice", "electra_choice", "splade", "splade_distil", "colbert_stanford")),
+            "roberta_choice", "electra_choice", "splade", "splade_distil", "colbert_stanford", "bge_m3")),
     test::name_of);
 
 }  // namespace

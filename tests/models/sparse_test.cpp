@@ -158,6 +158,50 @@ TEST(SparseVectors, OfATextAreTheSameInAnyBatch) {
     }
 }
 
+// The worst 1 - cosine over the texts.
+double worst_angle(const Matrix& a, const Matrix& b) {
+  double worst = 0;
+  for (int64_t row = 0; row < a.rows; ++row) {
+    double ab = 0, aa = 0, bb = 0;
+    for (int64_t c = 0; c < a.columns; ++c) {
+      const double x = a.values[static_cast<size_t>(row * a.columns + c)],
+                   y = b.values[static_cast<size_t>(row * a.columns + c)];
+      ab += x * y, aa += x * x, bb += y * y;
+    }
+    worst = std::max(worst, 1 - ab / std::sqrt(aa * bb));
+  }
+  return worst;
+}
+
+// An outlier of 8 deviations in a group of 32 makes a step of 8-bit codes 8 / 127: noise of (8 / 127)^2 / 12 = 3.3e-4 beside
+// a mean power of (8^2 + 31) / 32 = 3, so 1.1e-4 a product. Twelve products in a row, those of the head included, add up to
+// 1.3e-3, half of it orthogonal to the vector: 7e-4, less what the residual connections carry past them. Rounding to bfloat16
+// adds 2.5e-6 of the power to each product (bf16_engine_test.cpp): 1.5e-5, and a few times that for the worst text. (Measured:
+// 6.8e-5 and 9.1e-6.) The twin: weights of 4 bits, whose steps of a fifteenth of a group's range of 4 deviations add
+// (4 / 15)^2 / 12 = 6e-3 a product. (Measured: 1.7e-2.)
+TEST(SparseVectors, WithActivationsOfFewerBitsAreNear) {
+  for (const char* name : kFolders) {
+    const test::TemporaryFolder folder;
+    for (const int bits : {8, 4})
+      convert({.model = tiny(name),
+               .output = folder / fmt::format("{}", bits),
+               .scheme = {Mode::affine, bits, 32, Dtype::f32}});
+    const Matrix expected = dense(load(folder / "8").embed_sparse(texts()));
+    for (const auto& [activations, limit, least] :
+         {std::tuple(Activations::int8, 7e-4, 1e-6), {Activations::bf16, 5e-5, 1e-7}}) {
+      const auto found = [&](const char* model) {
+        EncoderOptions options;
+        options.engine = EngineKind::cpu;
+        options.activations = activations;
+        return worst_angle(dense(Encoder::load(folder / model, options).embed_sparse(texts())), expected);
+      };
+      EXPECT_LE(found("8"), limit) << name;
+      EXPECT_GT(found("8"), least) << name << ": activations are float32";
+      EXPECT_GT(found("4"), 2 * limit) << name;
+    }
+  }
+}
+
 // The head's matrices are stored in codes, by both kinds of conversion; both engines read the same numbers.
 TEST(SparseVectors, OfAQuantizedModelAreThoseOfItsNumbers) {
   for (const char* name : kFolders)
