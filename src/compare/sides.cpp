@@ -61,7 +61,7 @@ Sides::Sides(const std::filesystem::path& original, const std::filesystem::path&
   if (original_.model().task_logits() && !classifier())
     warning("the converted folder has no classifier: its sentence vectors are compared instead");
   const SentenceModules& sentence = original_.sentence();
-  if (sentence.splade || sentence.late)
+  if (sentence.splade || (sentence.late && !sentence.m3))
     warning(fmt::format("{}: is made for {}; the mean of its token vectors is compared, not these",
                         original.string(),
                         sentence.splade ? "sparse vectors (embed-sparse)" : "token vectors (embed-tokens)"));

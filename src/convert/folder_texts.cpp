@@ -90,7 +90,7 @@ std::string example(const ConversionSource& source) {
   const char* const embed = R"(embed . "a text")";
   if (source.mlx_embeddings || sentence.declared) return embed;
   if (sentence.splade) return R"(embed-sparse . "a text")";
-  if (sentence.late) return R"(embed-tokens . --document "a text")";
+  if (sentence.late && !sentence.m3) return R"(embed-tokens . --document "a text")";
   if (sentence.cross_encoder && model.labels.size() <= 1) return R"(rerank . "a query" "a document")";
   const std::optional<Output> logits = model.task_logits();
   if (logits == Output::text_logits)
