@@ -14,6 +14,7 @@ RULES is a file with a JSON object, read anew at every request; it may be absent
   "wrong": ["model.safetensors"]  other bytes than announced
   "stall": true                   the CDN answers and then sends nothing
   "ranges": false                 the CDN ignores Range
+  "good_for": N                   an address of the CDN is refused (403) after N requests
   "token": "SECRET"               what the hub asks for
   "slow": SECONDS                 pause before a content of the CDN
   "etag": {"config.json": "..."}  in place of the right one
@@ -35,7 +36,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 repositories, rules_file, log_file = (pathlib.Path(a) for a in sys.argv[1:4])
 lock = threading.Lock()
-counts = {"cut": 0, "passing": 0}
+counts = {"cut": 0, "passing": 0, "signed": 0}
+uses = {}  # of each address of the CDN
 
 
 def rules():
@@ -125,7 +127,9 @@ class Hub(Handler):
         is_lfs = name.endswith(LFS)
         etag = rule.get("etag", {}).get(name, etag_of(data, is_lfs))
         if is_lfs:
-            cdn = f"http://127.0.0.1:{cdn_port}/{urllib.parse.quote(repo + '/' + name)}?signed=1"
+            with lock:
+                counts["signed"] += 1
+            cdn = f"http://127.0.0.1:{cdn_port}/{urllib.parse.quote(repo + '/' + name)}?signed={counts['signed']}"
             return self.answer(302, Location=cdn, ETag='"none"', X_Linked_ETag=f'"{etag}"', X_Linked_Size=len(data),
                                X_Repo_Commit=commit)
         if name in rule.get("wrong", []):
@@ -139,6 +143,10 @@ class Cdn(Handler):
     def do_GET(self):
         rule = rules()
         name = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path.lstrip("/"))
+        with lock:
+            uses[self.path] = uses.get(self.path, 0) + 1
+        if uses[self.path] > rule.get("good_for", 1 << 30):
+            return self.fail(403)
         data = (repositories / name).read_bytes()
         if pathlib.PurePath(name).name in rule.get("wrong", []):
             data = data[:-1] + bytes([data[-1] ^ 1])

@@ -50,25 +50,26 @@ void Download::fetch_one(const std::string& file, const RemoteFile& remote, HubC
 void Download::receive(const std::string& file, RemoteFile remote, HubClient& hub) {
   const std::string etag = remote.etag, what = repo_ + ": " + file;
   const uint64_t before = done_;
-  bool is_retried = false;
+  bool is_first_refusal = true;
   for (;;) {
     BlobWriter writer(cache_.blob(etag), remote);
+    const uint64_t from = writer.size();
     const auto take = [&](std::string_view bytes) {
       writer.append(bytes);
       if (settings_.progress) settings_.progress("downloading " + repo_, before + writer.size(), total_);
     };
-    const auto refused = hub.http().fetch(remote.url, writer.size(), remote.size, what, take);
+    const auto refused = hub.http().fetch(remote.url, from, remote.size, what, take);
     if (!refused && writer.finish()) return;
-    // Signed addresses grow old; what an earlier process left may be damaged. Either is tried once more.
-    if (is_retried || (!refused && !writer.is_resumed())) {
-      if (refused) hub.refuse(*refused, what);
+    // What an earlier process left may be damaged: then all is received anew.
+    if (!refused && !writer.is_resumed())
       throw Error(
           ErrorCode::io,
           fmt::format("{}: what was received is not what the hub announced ({} bytes with the hash {}), so "
                       "it was removed; try again",
                       what, remote.size, etag));
-    }
-    is_retried = true;
+    // A signed address grows old; the hub gives a new one.
+    if (refused && writer.size() == from && !std::exchange(is_first_refusal, false))
+      hub.refuse(*refused, what);
     remote = hub.locate(repo_, commit_, file);
     if (remote.etag != etag)
       throw Error(ErrorCode::io, what + ": the hub now names another content; try again");

@@ -306,6 +306,18 @@ TEST_F(Hub, AServerWithoutRangesIsReadFromTheStart) {
   EXPECT_EQ(sha256_hex(fetch("org/name") / "model.safetensors"), sha256_hex(files / "model.safetensors"));
 }
 
+TEST_F(Hub, AnAddressThatGrewOldIsAskedForAgain) {
+  const fs::path files = server->add("org/name", tiny("st_mean_norm"));
+  settings.part_bytes = fs::file_size(files / "model.safetensors") / 7;
+  settings.connections = 1;
+  server->rule({{"good_for", 2}});
+  EXPECT_EQ(sha256_hex(fetch("org/name") / "model.safetensors"), sha256_hex(files / "model.safetensors"));
+  settings.cache = folder / "second";
+  server->rule({{"good_for", 0}});
+  EXPECT_THAT(refused("org/name", ErrorCode::io),
+              AllOf(HasSubstr("org/name: model.safetensors: "), HasSubstr("refuses access (status 403)")));
+}
+
 TEST_F(Hub, OtherBytesThanAnnouncedAreRefused) {
   const fs::path files = server->add("org/name", tiny("st_mean_norm"));
   for (const char* file : {"model.safetensors", "vocab.txt"}) {
