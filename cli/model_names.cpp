@@ -8,6 +8,7 @@
 #include "command.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/hub.h"
+#include "run_files.h"
 
 namespace mlxe::cli {
 namespace {
@@ -42,6 +43,7 @@ void fetch_models(const CLI::App& app) {
       std::vector<std::string> values = option->results();
       if (std::ranges::none_of(values, is_hub_name)) continue;  // most runs
       if (!options.progress) {
+        require_writable_outputs(*command);
         options.warning = warnings(is_given(*command, "--strict") ? Strictness::strict : Strictness::warn);
         options.progress = progress();
       }
