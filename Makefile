@@ -10,12 +10,12 @@ MINILM = $(shell $(VENV)/bin/python tools/find_minilm.py)
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 APT := build-essential cmake ninja-build pkg-config git python3 python3-venv \
-       nlohmann-json3-dev libcli11-dev libfmt-dev libeigen3-dev libgtest-dev libgmock-dev
+       nlohmann-json3-dev libcli11-dev libfmt-dev libeigen3-dev libcurl4-openssl-dev libgtest-dev libgmock-dev
 APT_ARM := g++-aarch64-linux-gnu qemu-user googletest
 APT_CHECK := clang clang-format libclang-rt-14-dev
 APT_CLANG := clang-16 libc++-16-dev libc++abi-16-dev googletest
 APT_ASAN := libclang-rt-16-dev llvm-16
-BREW := cmake ninja nlohmann-json cli11 fmt eigen googletest python rust
+BREW := cmake ninja nlohmann-json cli11 fmt eigen curl googletest python rust
 
 .PHONY: help deps deps-system deps-cargo configure build build-for-tests test test-slow test-all demo check format install clean asan tsan clang arm faults fuzz bench bench-peers bench-mac findings
 

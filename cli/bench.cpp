@@ -13,6 +13,7 @@
 
 #include "arguments.h"
 #include "base/thread_pool.h"
+#include "base/wording.h"
 #include "bench/machine.h"
 #include "command.h"
 #include "engine_cpu/cpu_report.h"
@@ -52,11 +53,6 @@ double peak_for(const MachinePeaks& peaks, const Row& r) {
 
 double read_gb_per_second(const Row& r) {
   return static_cast<double>(r.time.weight_bytes) / r.time.p50 / 1e6;
-}
-
-std::string model_name(const std::filesystem::path& folder) {
-  const auto path = folder.has_filename() ? folder : folder.parent_path();
-  return path.filename().string();
 }
 
 void print(const std::vector<Row>& rows, const MachinePeaks& peaks, bool first_token) {
@@ -127,7 +123,7 @@ int bench_models(const BenchArguments& o) {
   for (const auto& folder : o.folders)
     for (const BatchShape& shape : shapes) {
       draw("batches", rows.size(), total);
-      rows.push_back({.model = model_name(folder),
+      rows.push_back({.model = folder_name(folder.string()),
                       .shape = shape.name(),
                       .tokens = shape.texts * shape.tokens,
                       .time = bench_apart({.folder = folder,

@@ -19,6 +19,7 @@
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/inspect.h"
 #include "mlx_encoder/version.h"
+#include "model_names.h"
 #include "print_json.h"
 #include "run_files.h"
 #include "safe_output.h"
@@ -103,6 +104,7 @@ int main(int argc, char** argv) {
     add(app, run);
   try {
     if (const std::optional<int> shown = cli::parse_arguments(app, argc, argv)) return *shown;
+    cli::fetch_models(app);
     cli::require_separate_files(app);
     const int status = run();
     std::cout.flush();

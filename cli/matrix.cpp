@@ -9,6 +9,7 @@
 #include "arguments.h"
 #include "command.h"
 #include "format/run_files.h"
+#include "mlx_encoder/hub.h"
 #include "print_table.h"
 #include "sweep/sweep_report.h"
 
@@ -40,6 +41,9 @@ void check_files(const Sweep& sweep) {
 
 int run_or_plan(const MatrixArguments& o) {
   Sweep sweep = read_sweep(o.file, warnings(o.strict ? Strictness::strict : Strictness::warn));
+  for (SweepModel& m : sweep.models)
+    m.path = model_folder(m.path, {.warning = warnings(o.strict ? Strictness::strict : Strictness::warn),
+                                   .progress = progress()});
   if (!o.output.empty()) sweep.output = o.output;
   if (!o.dry_run) check_files(sweep);
   if (o.remove_models) sweep.folders = ConvertedFolders::remove;

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/output_file.h"
 #include "format/run_files.h"
 
 namespace mlxe::cli {
@@ -26,6 +27,12 @@ bool is_one_of(std::string_view name, auto&& list) {
 }
 
 }  // namespace
+
+void require_writable_outputs(const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options())
+    if (is_one_of(option->get_name(), kOutputs) && !is_one_of(option->get_name(), kFolders))
+      for (const std::string& file : option->results()) require_writable(file);
+}
 
 void require_separate_files(const CLI::App& app) {
   std::vector<RunFile> inputs, outputs;

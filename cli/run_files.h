@@ -10,4 +10,8 @@ namespace mlxe::cli {
 // is listed in run_files.cpp; matrix.cpp checks what the list of `matrix` names. Errors: usage, io.
 void require_separate_files(const CLI::App& app);
 
+// Throws where a file that the chosen command is to write cannot be written: before a download, which may take long.
+// Errors: as require_writable (base/output_file.h).
+void require_writable_outputs(const CLI::App& command);
+
 }  // namespace mlxe::cli

@@ -11,6 +11,7 @@ ALLOWED = {
     "kernels": {"base"},
     "quant": {"base", "kernels"},
     "format": {"base", "quant"},
+    "hub": {"base", "format"},
     "tokenizer": {"base", "format"},
     "models": {"base", "format", "quant"},
     "engine_cpu": {"base", "format", "kernels", "models", "quant"},
@@ -28,13 +29,14 @@ ALLOWED = {
     "report": {"base", "metrics", "gates", "bench", "compare"},
     "allocate": {"base", "format", "models", "quant", "tokenizer", "encoder", "engine_cpu", "calibrate", "convert", "metrics",
                  "compare", "report"},
-    "sweep": {"base", "format", "quant", "convert", "texts", "evaluate", "gates", "compare", "report", "allocate"},
-    "cli": {"base", "format", "models", "quant", "tokenizer", "encoder", "verify", "convert", "texts", "evaluate", "gates", "bench", "compare",
+    "sweep": {"base", "format", "hub", "quant", "convert", "texts", "evaluate", "gates", "compare", "report", "allocate"},
+    "cli": {"base", "format", "hub", "models", "quant", "tokenizer", "encoder", "verify", "convert", "texts", "evaluate", "gates", "bench", "compare",
             "report", "allocate", "sweep", "engine_cpu", "engine_mlx", "kernels"},
 }
 # The folder each public header belongs to: who may include that folder may include the header.
 PUBLIC = {
     "error": "base", "types": "base", "version": "base",
+    "hub": "hub",
     "quantize": "quant",
     "engine": "models",
     "encoder": "encoder", "vector_precision": "encoder",

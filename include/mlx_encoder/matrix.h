@@ -26,7 +26,7 @@ namespace mlxe {
 
 struct SweepModel {
   std::string name;
-  std::filesystem::path path;   // the original
+  std::filesystem::path path;   // the original; a name on the hub as it is written (hub.h finds the folder)
   std::filesystem::path texts;  // texts for the comparison; empty: the items of `data`
   std::optional<Task> task;     // also evaluate this task, on `data`
   std::filesystem::path data;   // items with gold answers

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/hub_folder.h"
 #include "base/text.h"
 #include "base/utf8.h"
 
@@ -54,6 +55,7 @@ std::optional<uint64_t> parse_bytes(const std::string& text) {
 
 std::string folder_name(const std::string& folder) {
   if (folder.empty()) return {};
+  if (const std::string hub = hub_name_of(folder); !hub.empty()) return hub;
   std::filesystem::path path = std::filesystem::absolute(folder).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
   const std::string name = path.filename().string(), parent = path.parent_path().filename().string();

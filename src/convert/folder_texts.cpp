@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/hub_folder.h"
 #include "convert/model_card.h"
 #include "convert/swift_embedders.h"
 #include "convert/weight_components.h"
@@ -19,21 +20,8 @@ namespace {
 
 constexpr const char* kModulesFile = "modules.json";
 
-// "org/name" if the folder is a snapshot in Hugging Face's cache, .../models--org--name/snapshots/<commit>;
-// else empty. (config.json's "_name_or_path" is what the model was trained from, not what it is.)
-std::string hub_name(const fs::path& folder) {
-  constexpr std::string_view kPrefix = "models--";
-  for (const fs::path& step : fs::absolute(folder)) {
-    std::string name = step.string();
-    if (!name.starts_with(kPrefix)) continue;
-    name.erase(0, kPrefix.size());
-    if (const size_t dashes = name.find("--"); dashes != name.npos) return name.replace(dashes, 2, "/");
-  }
-  return {};
-}
-
 std::string title(const fs::path& folder) {
-  const std::string hub = hub_name(folder);
+  const std::string hub = hub_name_of(folder);
   return hub.empty() ? fs::weakly_canonical(fs::absolute(folder)).filename().string()
                      : hub.substr(hub.find('/') + 1);
 }
@@ -108,7 +96,8 @@ std::string example(const ConversionSource& source) {
 std::string card_text(const FolderTextFacts& f) {
   const fs::path& folder = f.options.model;
   return model_card({.title = title(folder),
-                     .base_model = hub_name(folder),
+                     // (config.json's "_name_or_path" is what the model was trained from, not what it is.)
+                     .base_model = hub_name_of(folder),
                      .front_matter = reusable_front_matter(folder / "README.md"),
                      .model_type = f.source.model.model_type,
                      .layout = f.options.layout,

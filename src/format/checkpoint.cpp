@@ -53,7 +53,8 @@ Mode read_declared_mode(const Config& config) {
               fmt::format("{}: \"scheme\" is {}, expected int8 or fake", note.where(), printable(scheme)));
 }
 
-// "bert-base-uncased", "org/name": a name on the Hugging Face hub rather than a local path.
+// "bert-base-uncased", "org/name": a name on the Hugging Face hub rather than a local path. (The program has looked it
+// up before; this is said to callers of the library.)
 bool may_be_a_hub_name(const std::string& folder) {
   const auto plain = [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.' || c == '/';
@@ -66,9 +67,10 @@ bool may_be_a_hub_name(const std::string& folder) {
   throw Error(
       ErrorCode::not_found,
       may_be_a_hub_name(folder)
-          ? fmt::format("{0}: no such folder; if it is a model's name on the Hugging Face hub, download it "
-                        "first: hf download {0} --local-dir FOLDER",
-                        folder)
+          ? fmt::format(
+                "{}: no such folder; if it is a model's name on the Hugging Face hub, model_folder() of "
+                "mlx_encoder/hub.h gives its folder",
+                folder)
           : fmt::format("{}: no such folder; give a model folder", folder));
 }
 

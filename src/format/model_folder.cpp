@@ -71,18 +71,12 @@ bool starts_with_any(std::string_view name, std::span<const std::string_view> be
                      [&](std::string_view beginning) { return name.starts_with(beginning); });
 }
 
-bool is_weights(std::string_view name) {
-  return starts_with_any(name, kWeightNames) &&
-         std::any_of(std::begin(kWeightEndings), std::end(kWeightEndings),
-                     [&](std::string_view ending) { return name.ends_with(ending); });
-}
-
 bool is_one_of(std::string_view name, std::span<const std::string_view> names) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 bool is_of_module(std::string_view name) {
-  return is_weights(name) || is_one_of(name, kModuleFiles);
+  return is_weight_file_name(name) || is_one_of(name, kModuleFiles);
 }
 
 bool is_of_model(std::string_view name) {
@@ -110,7 +104,7 @@ void require_a_model(const fs::path& folder, const nlohmann::json& provenance) {
     refuse("config.json with a model_type");
   bool has_weights = !provenance.is_null();
   for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    has_weights |= is_weights(entry.path().filename().string());
+    has_weights |= is_weight_file_name(entry.path().filename().string());
   if (!has_weights) refuse("weights");
 }
 
@@ -179,6 +173,12 @@ std::string provenance_path(std::string_view name) {
     }
   }
   return path;
+}
+
+bool is_weight_file_name(std::string_view name) {
+  return starts_with_any(name, kWeightNames) &&
+         std::any_of(std::begin(kWeightEndings), std::end(kWeightEndings),
+                     [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
 ModelFiles::ModelFiles(const fs::path& folder)

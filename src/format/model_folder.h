@@ -25,6 +25,9 @@ inline constexpr const char* kParetoFile = "mlx_encoder_pareto.svg";
 std::string provenance_name(std::string_view path);
 std::string provenance_path(std::string_view name);
 
+// "model-00001-of-00002.safetensors", "tf_model.h5", an index: weights in any format, by the name alone.
+bool is_weight_file_name(std::string_view name);
+
 // The files that belong to the model of a folder: those that mlx_encoder.json names; with the names that Hugging
 // Face's tools use, those in the folder itself and, fewer, those in the folders that modules.json names; the
 // cache of a download. A file in another subfolder, such as another model's, belongs to something else.
@@ -32,6 +35,8 @@ class ModelFiles {
  public:
   explicit ModelFiles(const std::filesystem::path& folder);
   bool has(const std::filesystem::path& file) const;  // relative to the folder
+  // The folders that modules.json names, and those of routes; "" is the folder itself.
+  const std::set<std::filesystem::path>& modules() const noexcept { return modules_; }
   // Those that exist, relative to the folder, without the cache of a download. Skips what cannot be read.
   std::vector<std::filesystem::path> found() const;
 

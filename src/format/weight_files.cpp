@@ -52,13 +52,11 @@ void tell(const Warning& warn, const std::string& sentence) {
   if (warn) warn(sentence);
 }
 
-// The format's files in the folder itself, sorted.
-std::vector<std::string> weight_file_names(const fs::path& folder, const WeightFormat& format) {
+// The names in the folder itself, sorted.
+std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (format.is_weights(name)) names.push_back(name);
-  }
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -245,23 +243,27 @@ Index parse_weight_index(std::string_view text, const WeightFormat& format, cons
   return index;
 }
 
-namespace {
-
-// As transformers: the first format with one of its own names. Else (as MLX does) the first with any file.
-const WeightFormat& find_format(const fs::path& folder) {
+const WeightFormat* find_weight_format(std::span<const std::string> names) {
+  const auto has = [&](std::string_view name) { return std::ranges::find(names, name) != names.end(); };
   for (const WeightFormat& format : kFormats)
-    if (fs::exists(folder / format.single) || fs::exists(folder / format.index)) return format;
+    if (has(format.single) || has(format.index)) return &format;
   for (const WeightFormat& format : kFormats)
-    if (!weight_file_names(folder, format).empty()) return format;
-  nothing_found(folder);
+    if (std::ranges::any_of(names, [&](const std::string& name) { return format.is_weights(name); }))
+      return &format;
+  return nullptr;
 }
 
-}  // namespace
+bool is_foreign_weight_file(std::string_view name) {
+  return std::ranges::any_of(kOtherFormats, [&](const auto& other) { return name.ends_with(other.first); });
+}
 
 WeightFiles open_weight_files(const fs::path& folder, const Warning& warn) {
-  const WeightFormat& format = find_format(folder);
+  std::vector<std::string> present = names_in(folder);
+  const WeightFormat* found = find_weight_format(present);
+  if (found == nullptr) nothing_found(folder);
+  const WeightFormat& format = *found;
+  std::erase_if(present, [&](const std::string& name) { return !format.is_weights(name); });
   const fs::path index_file = folder / format.index;
-  const std::vector<std::string> present = weight_file_names(folder, format);
   Index index;
   std::set<std::string> shards;
   if (fs::exists(index_file)) {

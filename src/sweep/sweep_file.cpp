@@ -7,6 +7,7 @@
 #include "format/json_file.h"
 #include "gates/gate_names.h"
 #include "gates/gates.h"
+#include "hub/hub_name.h"
 #include "mlx_encoder/matrix.h"
 #include "quant/default_scheme.h"
 #include "sweep/toml_table.h"
@@ -64,6 +65,15 @@ class Reader {
  private:
   fs::path path(const std::string& written) const {
     return written.empty() ? fs::path() : (base_ / written).lexically_normal();
+  }
+
+  // A name on the hub stays a name: the caller finds its folder.
+  SweepModel named_model(const std::string& written) const {
+    const fs::path local = path(written);
+    const std::optional<HubName> hub = fs::exists(local) ? std::nullopt : parse_hub_name(written);
+    const fs::path shown = hub ? fs::path(hub->repo) : local;
+    return {.name = (shown.has_filename() ? shown : shown.parent_path()).filename().string(),
+            .path = hub ? fs::path(written) : local};
   }
 
   // Only the measurement shows whether this model has the value of a gate.
@@ -160,9 +170,8 @@ class Reader {
   SweepModel model(TomlTable& table, const std::vector<SweepScheme>& schemes) {
     const std::string written = table.text("path");
     if (written.empty()) refuse(table.where(), "a [[model]] without a path; add path = \"FOLDER\"");
-    SweepModel m{.name = {}, .path = path(written)};
-    m.name = table.text("name", m.path.has_filename() ? m.path.filename().string()
-                                                      : m.path.parent_path().filename().string());
+    SweepModel m = named_model(written);
+    m.name = table.text("name", m.name);
     const std::string where = table.where(table.has("name") ? "name" : "path");
     check_name(where, m.name);
     if (!model_names_.insert(m.name).second)

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "hub/http.h"
+#include "hub_server.h"
 #include "test_files.h"
 
 namespace mlxe::test::terminal_test {
@@ -69,6 +71,19 @@ TEST(Terminal, WarningsStandOnLinesOfTheirOwnAndNumberTheTextsOfTheWholeInput) {
         << "behind: " << before.substr(before.size() - std::min<size_t>(before.size(), 60));
   }
   EXPECT_EQ(warnings, 3);
+}
+
+TEST(Terminal, ADownloadShowsBytesRateAndTimeLeft) {
+  if (!has_http()) GTEST_SKIP() << "this build downloads nothing (MLXE_WITH_HUB=OFF)";
+  const TemporaryFolder cache;
+  const HubServer server;
+  server.add("org/name", MLXE_TEST_DATA "/tiny/st_mean_norm");
+  server.rule({{"slow", 0.3}});
+  const Variables variables{
+      {"HF_HUB_CACHE", cache.path()}, {"HF_ENDPOINT", server.endpoint()}, {"HF_HUB_OFFLINE", ""}};
+  const std::string seen = seen_on_terminal({"tokenize", "org/name", "A text."});
+  EXPECT_THAT(seen, testing::ContainsRegex(
+                        "downloading org/name .* KiB/[0-9.]* [KM]iB  [0-9.]* [KM]?i?B/s  [0-9]+s left"));
 }
 
 }  // namespace

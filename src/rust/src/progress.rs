@@ -19,9 +19,12 @@ impl Bar {
             false => ProgressDrawTarget::hidden(),
         };
         let counted = total > 0; // of work without a known amount only what is done is told
-        let template = match counted {
-            true => "{msg} {wide_bar:.cyan/dim} {human_pos}/{human_len}  {eta} left",
-            false => "{msg} {human_pos}",
+        let template = match (counted, stage.starts_with("downloading ")) {
+            (true, true) => {
+                "{msg} {wide_bar:.cyan/dim} {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {eta} left"
+            }
+            (true, false) => "{msg} {wide_bar:.cyan/dim} {human_pos}/{human_len}  {eta} left",
+            (false, _) => "{msg} {human_pos}",
         };
         self.bar =
             ProgressBar::with_draw_target(counted.then_some(total), target).with_message(stage.to_owned());
