@@ -56,11 +56,6 @@ void add_header(CurlPointer<curl_slist>& headers, const std::string& line) {
 
 }  // namespace
 
-std::string HttpAnswer::header(const std::string& lower_case_name) const {
-  const auto it = headers.find(lower_case_name);
-  return it == headers.end() ? std::string() : it->second;
-}
-
 void prepare_request(CURL* handle, const std::string& url, const HubSettings& settings, HttpAnswer& to,
                      CurlPointer<curl_slist>& headers) {
   const CurlLibrary& c = curl();

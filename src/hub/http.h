@@ -25,7 +25,10 @@ struct HttpAnswer {
 
   bool is_good() const { return status >= 200 && status < 300; }
   bool is_redirect() const { return status >= 300 && status < 400 && headers.contains("location"); }
-  std::string header(const std::string& lower_case_name) const;  // "" if absent
+  std::string header(const std::string& lower_case_name) const {  // "" if absent
+    const auto it = headers.find(lower_case_name);
+    return it == headers.end() ? std::string() : it->second;
+  }
 };
 
 // Error(io): no answer, as on a machine without a network.
