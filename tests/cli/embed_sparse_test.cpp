@@ -153,7 +153,7 @@ TEST(EmbedSparseCommand, SciPyReadsTheMatrix) {
   if (!runs("import scipy.sparse")) GTEST_SKIP() << python << " has no SciPy";
   const TemporaryFolder folder;
   EXPECT_EQ(run(with_texts({"-o", folder / "v.npz"})).status, 0);
-  const std::vector<json> lines = lines_of(run(with_texts({"--json"})));
+  const std::vector<json> lines = json_lines(run(with_texts({"--json"})));
   const auto is_sum = [&](double sum) {
     return runs(
         fmt::format("import scipy.sparse as s; m = s.load_npz(\"{}\"); m.check_format(); "
