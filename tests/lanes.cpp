@@ -43,7 +43,10 @@ constexpr const char* kUnsanitized[] = {
     "Variant.ObjectFilesHaveNoWeakSymbols",    // UBSan's own symbols are weak
     "Crash.AHeapDamagedByAFailedAllocation*",  // preloads the functions that a sanitizer replaces
     // Take minutes; other tests run the same code on smaller models.
+    "CalibratedConvert.IsAnOrdinaryMlxFolderOfThePlannedBytes",
+    "Convert.PredictsEveryByteOfTheFolder",
     "CpuEngine.EveryLayerIsTheNaiveOneAtEveryLength",
+    "MatrixCommand.AKilledRunGoesOnWhereItStopped",
     "TargetSize.OfAClassifierIsNeverWorseThanOneWidthForAll",
     "Int8Engine.TenThousand*",
     "OutputFiles.ASignalLeavesWhatWasThere",

@@ -5,8 +5,8 @@
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "json_lines.h"
 #include "model_folders.h"
 #include "run_program.h"
 
@@ -28,14 +28,6 @@ Outcome run(const std::string& command, std::vector<std::string> arguments) {
 std::vector<std::string> with_texts(std::vector<std::string> arguments) {
   arguments.insert(arguments.end(), kTexts.begin(), kTexts.end());
   return arguments;
-}
-
-std::vector<json> lines_of(const Outcome& o) {
-  EXPECT_EQ(o.status, 0) << o.err;
-  std::vector<json> lines;
-  std::istringstream in(o.out);
-  for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
-  return lines;
 }
 
 TEST(M3Command, OneRunWritesWhatThreeCommandsDo) {
@@ -68,10 +60,10 @@ TEST(M3Command, RefusesWhatDoesNotGoTogether) {
 }
 
 TEST(M3Command, ComparesByTermsAndByTokens) {
-  const json sparse = lines_of(run("similarity", {"--sparse", "--json", kTexts[0], "the cat"}))[0]["dot"];
+  const json sparse = json_lines(run("similarity", {"--sparse", "--json", kTexts[0], "the cat"}))[0]["dot"];
   EXPECT_GT(sparse[0][1].get<double>(), 0);
   EXPECT_EQ(sparse[0][1], sparse[1][0]);
-  const std::vector<json> ranked = lines_of(run("rerank", with_texts({"rain, rain", "--json"})));
+  const std::vector<json> ranked = json_lines(run("rerank", with_texts({"rain, rain", "--json"})));
   ASSERT_EQ(ranked.size(), 3u);
   EXPECT_EQ(ranked[0]["text"], "rain, rain");
   EXPECT_NEAR(ranked[0]["score"].get<double>(), 1, 1e-6) << "the mean of products with themselves";
