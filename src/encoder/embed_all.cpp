@@ -38,9 +38,8 @@ AllVectors embed_all(const TextRunner& runner, std::span<const std::string> text
   job.follow(options);
   const std::vector<TextInput> inputs(texts.begin(), texts.end());
   runner.run(inputs, job, [&](const TextRunner::TextResult& r) {
-    const Matrix& dense = r.result[dense_output];
-    const auto columns = static_cast<size_t>(form.columns), width = static_cast<size_t>(dense.columns);
-    form.take(std::span(dense.values).subspan(static_cast<size_t>(r.row()) * width, width),
+    const auto columns = static_cast<size_t>(form.columns);
+    form.take(r.result[dense_output].row(r.row()),
               std::span(all.dense.values).subspan(r.text * columns, columns));
     sparse.take(r);
     tokens[r.text] = reader.read(r);

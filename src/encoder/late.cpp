@@ -196,6 +196,8 @@ std::vector<float> late_relevance(const TextRunner& runner, std::span<const Text
                     runner.checkpoint().folder().string()));
   std::vector<TextTokens> of_queries(queries.size());
   TextRunner::Job job = late_job(runner, EmbedTask::query);
+  job.input = "query";
+  job.inputs = "queries";
   job.report = options.report;
   run_late(runner, queries, job, EmbedTask::query,
            [&](size_t text, TextTokens tokens) { of_queries[text] = std::move(tokens); });

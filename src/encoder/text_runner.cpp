@@ -47,10 +47,10 @@ class TruncationNotes {
       : max_tokens_(max_tokens), report_(report), warning_(warning) {}
 
   // `text`: its index in the call; `number`: its number in messages. Texts come in order.
-  void add(size_t text, size_t number, const Encoding& e) {
+  void add(size_t text, const char* what, size_t number, const Encoding& e) {
     if (e.dropped_tokens == 0) return;
     if (++count_ <= kNamed)
-      warn(fmt::format("text {}: truncated to {} tokens, {}{} dropped", number, max_tokens_,
+      warn(fmt::format("{} {}: truncated to {} tokens, {}{} dropped", what, number, max_tokens_,
                        e.dropped_more ? "more than " : "", e.dropped_tokens));
     if (report_ == nullptr) return;
     std::vector<TruncatedText>& all = report_->truncated;
@@ -125,7 +125,7 @@ void TextRunner::run(std::span<const EncodeInput> texts, const Job& job, const T
     std::vector<size_t> left(inputs.size(), 0);  // windows of a text that have not run
     for (size_t i = 0; i < all.windows.size(); ++i) {
       const size_t input = begin + all.text[i];
-      truncations.add(text_of(input), number(input), all.windows[i]);
+      truncations.add(text_of(input), job.input, number(input), all.windows[i]);
       lengths.push_back(all.windows[i].ids.size());
       place.push_back(left[all.text[i]]++);
     }

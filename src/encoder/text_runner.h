@@ -46,8 +46,9 @@ class TextRunner {
     size_t first_text = 0;  // index of the first text, for the numbers of texts in messages
     // The text of the user that an input was made of, for inputs that are several to a text. Ascending.
     std::function<size_t(size_t input)> text_of = {};
-    const char* inputs =
-        "texts";  // what inputs are in messages: "pairs with the texts", "chunks of the texts"
+    // What an input and inputs are in messages: "query", "pairs with the texts".
+    const char* input = "text";
+    const char* inputs = "texts";
     bool reads_expansion = true;  // whether attention reads the tokens that make a query longer
     // Parts of an input that are pooled apart: half-open ranges of its tokens. Null: inputs are pooled whole.
     std::function<std::vector<TextRange>(size_t input, const Encoding& encoding)> pooled_apart = {};

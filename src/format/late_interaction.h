@@ -36,6 +36,8 @@ LateInteraction m3_late_interaction();
 // Of config_sentence_transformers.json. Errors: format.
 LateInteraction read_pylate_settings(const Config& config);
 
+inline constexpr const char* kStanfordFile = "artifact.metadata";
+
 // Of artifact.metadata; without the file (null): Stanford's prefixes and PyLate's other defaults. Errors: format.
 LateInteraction read_stanford_settings(const Config* metadata);
 

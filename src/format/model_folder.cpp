@@ -17,6 +17,7 @@
 #include "base/utf8.h"
 #include "base/wording.h"
 #include "format/json_file.h"
+#include "format/late_interaction.h"
 #include "format/m3_heads.h"
 #include "mlx_encoder/error.h"
 
@@ -61,6 +62,7 @@ constexpr std::string_view kModelFiles[] = {kProvenanceFile,
                                             kLibraryConfig,
                                             kM3Files[0],
                                             kM3Files[1],
+                                            kStanfordFile,
                                             "data_config.json",
                                             "train_script.py",  // sentence-transformers' own models have it
                                             ".gitattributes"};

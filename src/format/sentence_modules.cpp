@@ -311,7 +311,7 @@ class SentenceReader {
   void read_stanford() {
     const fs::path file = folder_ / "config.json";
     if (!fs::exists(file) || !is_stanford_colbert(Config::read(file))) return;
-    const std::optional<Config> metadata = files_.config_at("artifact.metadata");
+    const std::optional<Config> metadata = files_.config_at(kStanfordFile);
     if (!metadata)
       tell(fmt::format(
           "{}: has no artifact.metadata; the lengths of queries and documents and their marks are assumed, "

@@ -62,6 +62,20 @@ json template_text(const char* name, int type_id) {
   return {{"Sequence", {{"id", name}, {"type_id", type_id}}}};
 }
 
+// A special token that the vocabulary lacks gets the id after its number of tokens, which must be free.
+void require_dense(const json& ids, const std::filesystem::path& vocab) {
+  std::vector<bool> seen(ids.size());
+  for (const auto& [token, id] : ids.items()) {
+    const auto number = id.get<uint64_t>();
+    if (number >= seen.size() || seen[number])
+      throw Error(ErrorCode::format,
+                  vocab.string() + ": " + printable(token) + " has the id " + std::to_string(number) +
+                      (number >= seen.size() ? "" : ", as another token has") + ", expected the ids 0 to " +
+                      std::to_string(seen.size() - 1) + " once each");
+    seen[number] = true;
+  }
+}
+
 }  // namespace
 
 json bert_normalizer(const TokenizerConfig& config) {
@@ -99,6 +113,7 @@ json byte_level_bpe_from_vocab(const std::filesystem::path& vocab, const std::fi
                        });
   if (!all_ids || ids.empty())
     throw Error(ErrorCode::format, vocab.string() + ": expected an object of tokens and their ids");
+  require_dense(ids, vocab);
 
   std::vector<std::string> lines = read_lines(merges);
   // As in transformers' reader, the first line and text after the last newline are dropped.

@@ -87,6 +87,9 @@ TEST(EmbedTokensCommand, RerankIsByMaxSim) {
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_GE(lines[0]["score"], lines[1]["score"]);
   EXPECT_GT(lines[0]["score"].get<double>(), 1) << "no probability";
+  std::string longer = "rain";
+  for (int i = 0; i < 40; ++i) longer += " rain";
+  EXPECT_THAT(run("rerank", {longer, kTexts[0]}).err, HasSubstr("query 1: truncated to "));
 }
 
 }  // namespace

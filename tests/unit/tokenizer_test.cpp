@@ -198,6 +198,11 @@ TEST(TokenizerFolder, bad_vocabulary_files_name_the_place) {
   EXPECT_THAT(text_of(), HasSubstr("not a tokenizer"));
   write_file(roberta / "vocab.json", R"({"a": -1})");
   EXPECT_THAT(text_of(), HasSubstr("vocab.json: expected an object of tokens and their ids"));
+  // Two tokens of one id, and an id that a special token would get.
+  write_file(roberta / "vocab.json", R"({"a": 0, "b": 1, "c": 1})");
+  EXPECT_THAT(text_of(), HasSubstr("as another token has, expected the ids 0 to 2 once each"));
+  write_file(roberta / "vocab.json", R"({"a": 0, "b": 3})");
+  EXPECT_THAT(text_of(), HasSubstr("\"b\" has the id 3, expected the ids 0 to 1 once each"));
 }
 
 std::vector<std::string> heard_at_load(const std::filesystem::path& folder) {
