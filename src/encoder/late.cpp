@@ -21,8 +21,8 @@ const LateInteraction& require_late(const TextRunner& runner) {
       ErrorCode::unsupported,
       fmt::format(
           "{}: is no late interaction model (ColBERT) that this version computes: it has neither PyLate's "
-          "config_sentence_transformers.json and Dense module nthe class HF_ColBERT with linear.weight, nor "
-          "bge-m3's colbert_linear.pt",
+          "config_sentence_transformers.json and Dense module, nor the class HF_ColBERT with linear.weight, "
+          "nor bge-m3's colbert_linear.pt",
           runner.checkpoint().folder().string()));
 }
 
