@@ -58,7 +58,7 @@ CarriedFiles find_carried_files(const fs::path& folder, const SentenceModules& s
       if (!transformer.empty() && path == "modules.json") continue;
       if (entry.is_regular_file() && belongs(name)) {
         add(path);
-      } else if (!known.contains(path) && !carried.contains({path, path}) && !is_weights(name, weights)) {
+      } else if (!known.contains(path) && !is_weights(name, weights)) {
         result.left_behind.push_back(path);
       }
     }
