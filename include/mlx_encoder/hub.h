@@ -37,7 +37,9 @@ bool is_hub_name(std::string_view text);
 std::filesystem::path hub_snapshot(std::string_view name, const HubOptions& options = {});
 
 // What a user calls a model: a path, if there is a file or folder of that name, else a name on the hub. A text that
-// is neither is returned as it is. Errors: as hub_snapshot.
+// is neither is returned as it is. A weight file ("onnx/model_quantized.onnx") means the model whose files are around
+// it with the weights of that file: a temporary folder of links, removed when the process ends. Errors: as
+// hub_snapshot; not_found (a weight file without a model folder around it).
 std::filesystem::path model_folder(const std::string& path_or_name, const HubOptions& options = {});
 
 }  // namespace mlxe

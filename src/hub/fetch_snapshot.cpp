@@ -8,6 +8,7 @@
 
 #include "base/file_errors.h"
 #include "format/json_file.h"
+#include "format/weight_file_folder.h"
 #include "hub/download.h"
 #include "hub/fetch_snapshot.h"
 #include "hub/snapshot_check.h"
@@ -111,8 +112,9 @@ fs::path hub_snapshot(std::string_view name, const HubOptions& options) {
 
 fs::path model_folder(const std::string& path_or_name, const HubOptions& options) {
   std::error_code failed;
-  const bool is_path = fs::symlink_status(path_or_name, failed).type() != fs::file_type::not_found;
-  return is_path || !is_hub_name(path_or_name) ? fs::path(path_or_name) : hub_snapshot(path_or_name, options);
+  if (fs::symlink_status(path_or_name, failed).type() != fs::file_type::not_found)
+    return weight_file_folder(path_or_name).value_or(path_or_name);
+  return is_hub_name(path_or_name) ? hub_snapshot(path_or_name, options) : fs::path(path_or_name);
 }
 
 }  // namespace mlxe
