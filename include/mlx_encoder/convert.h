@@ -96,7 +96,8 @@ struct Conversion {
   std::vector<TensorCalibration> calibration;  // in the order of the run; empty without, or if skipped
 };
 
-// Memory: near the largest tensor. The same source and options give the same bytes of weights, index and
+// Memory: writing takes slices of 8 million values; a few texts of the golden then run through the mapped source.
+// The same source and options give the same bytes of weights, index and
 // config.json on every machine and number of threads.
 // Errors: also usage (the output exists and is not this conversion), io (full disk, ...), numeric (NaN,
 // infinity or a value the dtype can't hold: names tensor and row).

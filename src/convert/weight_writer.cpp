@@ -16,7 +16,8 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t kRowsAtOnce = 64;  // of a matrix being dequantized, by one thread
+constexpr int64_t kRowsAtOnce = 64;          // of a matrix being dequantized, by one thread
+constexpr int64_t kSliceValues = 8'000'000;  // of a matrix being converted: 32 MB of float32
 
 // Any tensor as a matrix. Errors name the row.
 std::pair<int64_t, int64_t> as_matrix(const Shape& shape) {
@@ -70,8 +71,7 @@ class WeightWriter {
                                                 : same_form(source.scheme, planned.scheme)) {
       copy(job, planned, file);
     } else {
-      convert(job, planned);
-      for (size_t i = 0; i < job.components.size(); ++i) file.write(job.components[i].name, components_[i]);
+      convert(job, planned, file);
     }
     for (const auto& component : {source.codes, source.scales, source.biases})
       if (!component.empty()) checkpoint_.release(component);
@@ -95,29 +95,51 @@ class WeightWriter {
     for (size_t i = 0; i < job.components.size(); ++i) file.write(job.components[i].name, stored[i]);
   }
 
-  // Fills components_.
-  void convert(const TensorJob& job, const PlannedTensor& planned) {
-    const StoredWeight& source = job.source;
+  // In slices of rows: memory does not grow with the matrix, nor do the mapped pages of the source.
+  void convert(const TensorJob& job, const PlannedTensor& planned, SafetensorsWriter& file) {
     const auto [rows, columns] = as_matrix(planned.shape);
-    for (size_t i = 0; i < std::size(components_); ++i)
-      components_[i].resize(i < job.components.size() ? job.components[i].bytes() : 0);
     if (rows == 0 || columns == 0) return;
-    std::span<const std::byte> values = source.codes;
-    Dtype dtype = source.dtype;
-    try {
-      if (const auto vector = calibrated_.vectors.find(source.name); vector != calibrated_.vectors.end()) {
-        values = std::as_bytes(std::span(vector->second));
-        dtype = Dtype::f32;
-      } else if (source.scheme.mode != Mode::none) {
-        dequantize(source, rows, columns);
-        values = std::as_bytes(std::span(floats_));
-        dtype = Dtype::f32;
+    const bool shares_rows = planned.scheme.mode == Mode::fake;  // one scale for all
+    const int64_t at_once =
+        shares_rows ? rows : std::clamp<int64_t>(kSliceValues / columns, std::min(rows, kRowsAtOnce), rows);
+    const auto slice = [rows = rows](auto bytes, int64_t first, int64_t count) {
+      const auto all = static_cast<uint64_t>(rows), from = static_cast<uint64_t>(first);
+      return bytes.subspan(bytes.size() * from / all, bytes.size() * static_cast<uint64_t>(count) / all);
+    };
+    for (size_t i = 1; i < std::size(components_); ++i)
+      components_[i].resize(i < job.components.size() ? job.components[i].bytes() : 0);
+    for (int64_t first = 0; first < rows; first += at_once) {
+      const int64_t count = std::min(at_once, rows - first);
+      components_[0].resize(job.components[0].bytes() / static_cast<uint64_t>(rows) *
+                            static_cast<uint64_t>(count));
+      const std::span<const std::byte> stored = slice(job.source.codes, first, count);
+      try {
+        const auto [values, dtype] = source_values(job.source, stored, rows, columns, first, count);
+        quantize_into(values, dtype, count, columns, planned.scheme,
+                      {components_[0], slice(std::span(components_[1]), first, count),
+                       slice(std::span(components_[2]), first, count)},
+                      pool_, first);
+      } catch (const Error& error) {
+        rethrow(error, planned);
       }
-      quantize_into(values, dtype, rows, columns, planned.scheme,
-                    {components_[0], components_[1], components_[2]}, pool_);
-    } catch (const Error& error) {
-      rethrow(error, planned);
+      file.write(job.components[0].name, components_[0]);
+      checkpoint_.release(stored);
     }
+    for (size_t i = 1; i < job.components.size(); ++i) file.write(job.components[i].name, components_[i]);
+  }
+
+  // Rows [first, first + count), whose codes are `stored`.
+  std::pair<std::span<const std::byte>, Dtype> source_values(const StoredWeight& source,
+                                                             std::span<const std::byte> stored, int64_t rows,
+                                                             int64_t columns, int64_t first, int64_t count) {
+    if (const auto vector = calibrated_.vectors.find(source.name); vector != calibrated_.vectors.end())
+      return {std::as_bytes(std::span(vector->second))
+                  .subspan(static_cast<size_t>(first * columns) * sizeof(float),
+                           static_cast<size_t>(count * columns) * sizeof(float)),
+              Dtype::f32};
+    if (source.scheme.mode == Mode::none) return {stored, source.dtype};
+    dequantize(source, rows, columns, first, count);
+    return {std::as_bytes(std::span(floats_)), Dtype::f32};
   }
 
   [[noreturn]] void rethrow(const Error& error, const PlannedTensor& planned) const {
@@ -126,14 +148,15 @@ class WeightWriter {
                 fmt::format("{}: {}, {}", checkpoint_.folder().string(), planned.source, error.what()));
   }
 
-  void dequantize(const StoredWeight& source, int64_t rows, int64_t columns) {
-    floats_.resize(static_cast<size_t>(rows * columns));
+  // Fills floats_.
+  void dequantize(const StoredWeight& source, int64_t rows, int64_t columns, int64_t first, int64_t count) {
+    floats_.resize(static_cast<size_t>(count * columns));
     const MatrixView view{source.codes, source.scales, source.biases};
-    pool_.parallel_for((rows + kRowsAtOnce - 1) / kRowsAtOnce, [&](int64_t block, int) {
-      const int64_t first = block * kRowsAtOnce, count = std::min(kRowsAtOnce, rows - first);
-      dequantize_rows(view, source.scheme, rows, columns, first, count,
-                      std::span(floats_).subspan(static_cast<size_t>(first * columns),
-                                                 static_cast<size_t>(count * columns)));
+    pool_.parallel_for((count + kRowsAtOnce - 1) / kRowsAtOnce, [&](int64_t block, int) {
+      const int64_t begin = block * kRowsAtOnce, taken = std::min(kRowsAtOnce, count - begin);
+      dequantize_rows(view, source.scheme, rows, columns, first + begin, taken,
+                      std::span(floats_).subspan(static_cast<size_t>(begin * columns),
+                                                 static_cast<size_t>(taken * columns)));
     });
   }
 
@@ -174,8 +197,8 @@ class WeightWriter {
   const CalibratedWeights& calibrated_;
   const Progress& progress_;
   ThreadPool pool_;
-  std::vector<std::byte> components_[3];  // of the tensor being converted
-  std::vector<float> floats_;
+  std::vector<std::byte> components_[3];  // of the tensor being converted; [0]: of the slice
+  std::vector<float> floats_;             // of the slice
   uint64_t total_ = 0, done_ = 0;
 };
 

@@ -8,7 +8,7 @@
 
 namespace mlxe {
 
-// Writes every shard into `folder`. Tensors in `calibrated` are taken from there. Memory: near the largest tensor.
+// Writes every shard into `folder`. Tensors in `calibrated` are taken from there. Memory: slices of 8 million values.
 // Reports progress in bytes of the source, stage "converting". Errors: numeric (names tensor and row), io,
 // strict.
 void write_weights(const PreparedConversion& prepared, const CalibratedWeights& calibrated,

@@ -32,9 +32,10 @@ QuantizedMatrix empty_matrix(const Scheme& scheme, int64_t rows, int64_t columns
 // quantize() into `out`, whose spans have exactly component_bytes() bytes and any alignment. Threads share the
 // rows. In every scheme except `fake` rows are independent: a large matrix may be quantized in slices of
 // rows, with the same bytes. Errors: usage; numeric (the text begins with "row R, column C: ", the first
-// bad value of `values`).
+// bad value of `values`; its first row has the number `first_row`).
 void quantize_into(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
-                   const Scheme& scheme, const MatrixComponents& out, ThreadPool& pool);
+                   const Scheme& scheme, const MatrixComponents& out, ThreadPool& pool,
+                   int64_t first_row = 0);
 // quantize() on the threads of `pool`.
 QuantizedMatrix quantize(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
                          const Scheme& scheme, ThreadPool& pool);

@@ -44,8 +44,14 @@ struct Scratch {
 class Quantizer {
  public:
   Quantizer(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
-            const Scheme& scheme, const MatrixComponents& out)
-      : values_(values), source_(source), rows_(rows), columns_(columns), scheme_(scheme), out_(out) {}
+            const Scheme& scheme, const MatrixComponents& out, int64_t first_row)
+      : values_(values),
+        source_(source),
+        rows_(rows),
+        columns_(columns),
+        first_row_(first_row),
+        scheme_(scheme),
+        out_(out) {}
 
   void run(ThreadPool& pool) {
     const int64_t groups = scheme_.group_size ? columns_ / scheme_.group_size : 1;
@@ -96,7 +102,8 @@ class Quantizer {
   }
 
   std::string describe(int64_t index) const {
-    const std::string where = fmt::format("row {}, column {}: ", index / columns_, index % columns_);
+    const std::string where =
+        fmt::format("row {}, column {}: ", first_row_ + index / columns_, index % columns_);
     const double value = source_value(index);
     if (std::isnan(value)) return where + "found NaN, expected a finite number; the checkpoint is damaged";
     if (std::isinf(value))
@@ -269,7 +276,7 @@ class Quantizer {
   const QuantizeKernels& kernels_ = quantize_kernels();
   std::span<const std::byte> values_;
   Dtype source_;
-  int64_t rows_, columns_;
+  int64_t rows_, columns_, first_row_;
   Scheme scheme_;
   MatrixComponents out_;
   Int8Grid tensor_grid_{};
@@ -279,7 +286,7 @@ class Quantizer {
 }  // namespace
 
 void quantize_into(std::span<const std::byte> values, Dtype source, int64_t rows, int64_t columns,
-                   const Scheme& scheme, const MatrixComponents& out, ThreadPool& pool) {
+                   const Scheme& scheme, const MatrixComponents& out, ThreadPool& pool, int64_t first_row) {
   const ComponentBytes sizes = component_bytes(scheme, rows, columns);
   if (!is_float(source))
     throw Error(ErrorCode::usage,
@@ -293,7 +300,7 @@ void quantize_into(std::span<const std::byte> values, Dtype source, int64_t rows
       out.biases.size() != sizes.biases)
     throw Error(ErrorCode::internal, "quantize_into: an output span has the wrong size");
   if (rows == 0) return;
-  Quantizer(values, source, rows, columns, scheme, out).run(pool);
+  Quantizer(values, source, rows, columns, scheme, out, first_row).run(pool);
 }
 
 QuantizedMatrix empty_matrix(const Scheme& scheme, int64_t rows, int64_t columns) {

@@ -349,6 +349,46 @@ TEST(Convert, SaysThatASourceWasQuantizedBeforeWhereOnlyItsValuesShowIt) {
     EXPECT_THAT(warnings(tiny(model)), Not(::testing::Contains(HasSubstr("fake")))) << model;
 }
 
+// Matrices above 8 million values are converted in slices; float32 and back is a slice of its own kind.
+TEST(Convert, AMatrixInSlicesHasTheBytesOfOneCall) {
+  const TemporaryFolder folder;
+  const char* words = "embeddings.word_embeddings.weight";
+  constexpr int64_t kRows = 300'001;
+  std::vector<float> values;
+  const fs::path model = test::changed_copy(tiny("bert"), folder / "model", [&](RawTensors& t) {
+    const int64_t columns = t.at(words).shape[1];
+    values = test::random_weights(static_cast<size_t>(kRows * columns), 7);
+    t.at(words) = test::float_tensor({kRows, columns}, values);
+  });
+  test::change_config(model, [&](nlohmann::json& c) { c["vocab_size"] = kRows; });
+  fs::remove(model / "tokenizer.json");
+  const int64_t columns = static_cast<int64_t>(values.size()) / kRows;
+  ASSERT_GT(values.size(), 8'000'000u);
+  for (const Scheme& scheme : {kAffine8g32, Scheme{.mode = Mode::int8, .bits = 8},
+                               Scheme{.mode = Mode::fake, .bits = 8}, Scheme{.dtype = Dtype::f16}}) {
+    const fs::path out = folder / to_string(scheme);
+    const Conversion done = convert({.model = model, .output = out, .scheme = scheme});
+    const RawTensors written = test::read_tensors(out / "model.safetensors");
+    const QuantizedMatrix whole = quantize(std::as_bytes(std::span(values)), Dtype::f32, kRows, columns,
+                                           planned(done.plan, words).scheme, 2);
+    EXPECT_EQ(written.at(words).data, whole.codes) << to_string(scheme);
+    if (scheme.mode != Mode::affine) continue;
+    EXPECT_EQ(written.at("embeddings.word_embeddings.scales").data, whole.scales);
+    EXPECT_EQ(written.at("embeddings.word_embeddings.biases").data, whole.biases);
+    convert({.model = out, .output = folder / "again", .scheme = {.dtype = Dtype::f32}});
+    EXPECT_EQ(test::floats(test::read_tensors(folder / "again/model.safetensors").at(words)),
+              dequantize(whole));
+  }
+  values[values.size() - 2] = NAN;
+  const fs::path damaged = test::changed_copy(model, folder / "damaged", [&](RawTensors& t) {
+    t.at(words) = test::float_tensor({kRows, columns}, values);
+  });
+  EXPECT_THAT(
+      error_text([&] { convert({.model = damaged, .output = folder / "none", .scheme = kAffine8g32}); },
+                 ErrorCode::numeric),
+      HasSubstr(fmt::format("{}, row {}, column {}: found NaN", words, kRows - 1, columns - 2)));
+}
+
 TEST(Convert, BringsOldNamesUpToDateAndDropsConstants) {
   const TemporaryFolder folder;
   const Conversion done =
