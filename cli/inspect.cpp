@@ -55,7 +55,7 @@ nlohmann::json to_json(const Inspection& in, const std::string& folder) {
                           {"parameters", c.parameters},
                           {"bytes", c.bytes}});
   for (const ReaderVerdict& r : in.readers)
-    readers.push_back({{"reader", r.reader}, {"loads", r.loads}, {"why", r.why}});
+    readers.push_back({{"reader", r.reader}, {"version", r.version}, {"loads", r.loads}, {"why", r.why}});
   return {{"folder", folder},
           {"model_type", in.model_type},
           {"diagnosis", name(in.diagnosis)},
@@ -106,7 +106,8 @@ void print(const Inspection& in, const InspectArguments& o) {
   if (!in.heads.empty()) std::cout << fmt::format("\nheads: {}\n", fmt::join(in.heads, ", "));
   std::cout << "\nreaders\n";
   for (const ReaderVerdict& r : in.readers) {
-    std::cout << fmt::format("  {:<15} {}\n", r.reader, r.loads ? "loads it" : "does not load it");
+    const std::string reader = r.version.empty() ? r.reader : r.reader + " " + r.version;
+    std::cout << fmt::format("  {:<15} {}\n", reader, r.loads ? "loads it" : "does not load it");
     for (const std::string& why : r.why) std::cout << fmt::format("    {}{}\n", r.loads ? "but " : "", why);
   }
   for (const std::string& key : in.unknown_keys)

@@ -13,5 +13,8 @@ set(MLXE_MLX_EMBEDDINGS_PYTHON ${CMAKE_SOURCE_DIR}/.venv-mlx-embeddings/bin/pyth
 if(TARGET mlxe_engine_mlx AND EXISTS ${MLXE_MLX_EMBEDDINGS_PYTHON})
   add_test(NAME mlx_embeddings COMMAND ${MLXE_MLX_EMBEDDINGS_PYTHON}
     ${CMAKE_CURRENT_SOURCE_DIR}/golden/mlx_embeddings_check.py $<TARGET_FILE:mlx-encoder>)
-  set_tests_properties(mlx_embeddings PROPERTIES LABELS "slow;mlx" TIMEOUT 900 SKIP_RETURN_CODE 77)
+  # And other readers on all families: what inspect says of each holds.
+  add_test(NAME readers COMMAND ${MLXE_MLX_EMBEDDINGS_PYTHON}
+    ${CMAKE_SOURCE_DIR}/tools/make_readers_table.py $<TARGET_FILE:mlx-encoder>)
+  set_tests_properties(mlx_embeddings readers PROPERTIES LABELS "slow;mlx" TIMEOUT 900 SKIP_RETURN_CODE 77)
 endif()

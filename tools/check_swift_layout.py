@@ -5,7 +5,7 @@
 
 Prints a line for each folder: `loads`, `loads but differs` or `can't load`, and why. Exit status 1 if one can't be loaded.
 
-The rules are those of mlx-swift-lm at commit 14414441 (Libraries/MLXEmbedders/{ModelFactory,Pooling}.swift, Models/{Bert,Qwen3}.swift,
+The rules are those of mlx-swift-lm at commit 14414441 (Libraries/MLXEmbedders/{ModelFactory,Pooling}.swift, Models/{Bert,Gemma3,NomicBert,Qwen3}.swift,
 Libraries/MLXLMCommon/{Load,BaseConfiguration}.swift) and of mlx-swift at 09051ed (MLXNN/{Module,Quantized,Transformer}.swift):
 weights are those that the index names, else model*.safetensors; their names are rewritten; a module is quantized where it has
 `scales`, in the form that "quantization" gives for the module's path in Swift; one tensor too many, too few or of another shape is an
@@ -152,6 +152,82 @@ def qwen3_modules(config: dict) -> dict[str, tuple]:
     return modules
 
 
+def gemma3_modules(config: dict) -> dict[str, tuple]:
+    config = config.get("text_config", config)
+    if "model_type" not in config:
+        raise Refused("text_config has no model_type")
+    sizes = [("hidden_size", 1152), ("intermediate_size", 6912), ("head_dim", 256), ("num_attention_heads", 4),
+             ("num_key_value_heads", 1)]
+    width, inner, head, heads, shared = (config.get(key, default) for key, default in sizes)
+    modules = {
+        "model.embed_tokens": ("embedding", config.get("vocab_size", 262144), width),
+        "model.norm": ("norm", width, False),
+    }
+    for layer in range(config.get("num_hidden_layers", 26)):
+        at = f"model.layers.{layer}."
+        modules |= {
+            f"{at}self_attn.q_proj": linear(heads * head, width, False),
+            f"{at}self_attn.k_proj": linear(shared * head, width, False),
+            f"{at}self_attn.v_proj": linear(shared * head, width, False),
+            f"{at}self_attn.o_proj": linear(width, heads * head, False),
+            f"{at}self_attn.q_norm": ("norm", head, False),
+            f"{at}self_attn.k_norm": ("norm", head, False),
+            f"{at}mlp.gate_proj": linear(inner, width, False),
+            f"{at}mlp.up_proj": linear(inner, width, False),
+            f"{at}mlp.down_proj": linear(width, inner, False),
+        }
+        for norm in ("input", "post_attention", "pre_feedforward", "post_feedforward"):
+            modules[f"{at}{norm}_layernorm"] = ("norm", width, False)
+    return modules
+
+
+def gemma3_name(name: str) -> str | None:
+    name = name.removeprefix("language_model.")
+    return None if "self_attn.rotary_emb.inv_freq" in name or "lm_head" in name else name
+
+
+def nomic_modules(config: dict) -> dict[str, tuple]:
+    sizes = [("n_embd", 768), ("n_inner", 3072), ("n_layer", 12), ("type_vocab_size", 2), ("vocab_size", 30528),
+             ("max_position_embeddings", 0)]
+    width, inner, layers, types, words, positions = (default if config.get(key) is None else config[key] for key, default in sizes)
+    inner = -(-inner // 256) * 256
+    fraction = config.get("rotary_emb_fraction")
+    biases = {key: bool(config.get(key)) for key in ("qkv_proj_bias", "mlp_fc1_bias", "mlp_fc2_bias")}
+    modules = {
+        "embeddings.word_embeddings": ("embedding", words, width),
+        "embeddings.norm": ("norm", width, True),
+    }
+    if types > 0:
+        modules["embeddings.token_type_embeddings"] = ("embedding", types, width)
+    if positions > 0 and (1.0 if fraction is None else fraction) < 1:
+        modules["embeddings.position_embeddings"] = ("embedding", positions, width)
+    for layer in range(layers):
+        at = f"encoder.layers.{layer}."
+        modules |= {
+            f"{at}attn.Wqkv": linear(3 * width, width, biases["qkv_proj_bias"]),
+            f"{at}attn.out_proj": linear(width, width, biases["qkv_proj_bias"]),
+            f"{at}mlp.fc11": linear(inner, width, biases["mlp_fc1_bias"]),
+            f"{at}mlp.fc12": linear(inner, width, biases["mlp_fc1_bias"]),
+            f"{at}mlp.fc2": linear(width, inner, biases["mlp_fc2_bias"]),
+            f"{at}norm1": ("norm", width, True),
+            f"{at}norm2": ("norm", width, True),
+        }
+    return modules
+
+
+def nomic_name(name: str) -> str | None:
+    return replaced(name, [("emb_ln", "embeddings.norm"), ("bert.", ""), ("pooler.dense.", "pooler.")])
+
+
+def with_dense_head(modules: dict, weights: dict, width: int) -> dict:
+    """Gemma 3 has two linears after the pooling where the file of weights has the first; the file says how wide."""
+    first = weights.get("dense.0.weight")
+    if first is None:
+        return modules
+    inner = first[1][0]
+    return modules | {"dense.0": linear(inner, width, False), "dense.1": linear(width, inner, False)}
+
+
 def qwen3_name(name: str) -> str | None:
     if "self_attn.rotary_emb.inv_freq" in name or "lm_head" in name:
         return None
@@ -169,8 +245,12 @@ FAMILIES = {
     "xlm-roberta": (bert_modules, bert_name),
     "distilbert": (bert_modules, bert_name),
     "qwen3": (qwen3_modules, qwen3_name),
+    "gemma3": (gemma3_modules, gemma3_name),
+    "gemma3_text": (gemma3_modules, gemma3_name),
+    "gemma3n": (gemma3_modules, gemma3_name),
+    "nomic_bert": (nomic_modules, nomic_name),
 }
-NOT_HERE = {"nomic_bert", "lfm2", "gemma3", "gemma3_text", "gemma3n"}
+NOT_HERE = {"lfm2"}
 
 
 def form_of(quantization: dict, path: str) -> dict | None:
@@ -254,6 +334,10 @@ def differences(folder: pathlib.Path, config: dict) -> list[str]:
                      ("tanh of the pooler is the vector" if is_bert else "the last token's vector is taken"))
     if kind == "cls" and is_bert:
         found.append("the first token's vector goes through the pooler and tanh")
+    if kind == "max":
+        found.append("in a padded batch, the maximum takes padding for zeros")
+    if config["model_type"].startswith("gemma3") and config.get("use_bidirectional_attention"):
+        found.append("it attends to earlier tokens only")
     if any(kind_of.rsplit(".", 1)[-1] in ("Dense", "LayerNorm", "WordWeights") for kind_of in types):
         found.append("modules after the pooling are left out")
     activation = config.get("hidden_act", config.get("activation", "gelu"))
@@ -274,7 +358,10 @@ def check(folder: pathlib.Path) -> list[str]:
     for file in weight_files(folder):
         stored |= headers(file)
     weights = {new: entry for name, entry in stored.items() if (new := name_of(name)) is not None}
-    compare(weights, expected_tensors(modules_of(config), weights, config.get("quantization")))
+    modules = modules_of(config)
+    if name_of is gemma3_name:
+        modules = with_dense_head(modules, weights, modules["model.norm"][1])
+    compare(weights, expected_tensors(modules, weights, config.get("quantization")))
     if not (folder / "tokenizer.json").exists():
         raise Refused("there is no tokenizer.json")
     return differences(folder, config)

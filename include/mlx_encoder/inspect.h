@@ -37,9 +37,11 @@ struct ComponentSize {
 };
 
 struct ReaderVerdict {
-  std::string reader;  // "mlx-encoder", "mlx-embeddings", "MLXEmbedders (Swift)", "mlx-lm layout"
+  std::string reader;  // "mlx-encoder", "mlx-embeddings", "MLXEmbedders (Swift)", "mlx-lm", "mlx-lm layout"
   bool loads = false;
   std::vector<std::string> why;  // why it does not load or, if it loads, what it does differently
+  std::string
+      version;  // of the reader, whose rules were applied: "0.1.0"; a reader has an entry for each. Empty: any
 };
 
 struct Inspection {

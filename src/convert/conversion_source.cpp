@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "convert/mlx_embeddings_differences.h"
 #include "encoder/model_loader.h"
 #include "format/module_files.h"
 #include "format/provenance.h"
@@ -50,8 +51,11 @@ void ConversionSource::read_sentence() {
     throw Error(ErrorCode::unsupported,
                 fmt::format("{}: mlx-embeddings knows no Router; use --layout hf", folder()));
   for (std::string& caveat :
-       mlx_embeddings_caveats(mlx_embeddings->model(), sentence, tokenizer.tokenizer.get()))
+       mlx_embeddings_caveats(mlx_embeddings->model(), false, sentence, tokenizer.tokenizer.get()))
     warnings.push_back(std::move(caveat));
+  if (pools_by_file(mlx_embeddings->model()))
+    if (const std::string refused = pooling_that_main_refuses(sentence); !refused.empty())
+      warnings.push_back("mlx-embeddings after 0.1.0: " + refused);
 }
 
 void ConversionSource::check_tokenizer() {

@@ -6,9 +6,12 @@
 #include <cctype>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/hub_folder.h"
+#include "convert/mlx_embeddings_layout.h"
 #include "convert/model_card.h"
+#include "convert/reader_config.h"
 #include "convert/swift_embedders.h"
 #include "convert/weight_components.h"
 #include "convert/written_config.h"
@@ -43,23 +46,32 @@ std::string modules_text(const fs::path& model) {
   return pretty(modules);
 }
 
+bool is_ours(Mode mode) {
+  return mode == Mode::int8 || mode == Mode::fake;
+}
+
 std::string config_text(const FolderTextFacts& f) {
   StoredForm form{.scheme = f.global, .any_quantized = f.any_quantized, .dtype = {}, .overrides = {}};
   if (f.options.scheme.mode != Mode::fake) form.dtype = f.options.scheme.dtype;
   const bool for_mlx_embeddings = f.source.mlx_embeddings.has_value();
-  const nlohmann::json& config =
+  nlohmann::json config =
       for_mlx_embeddings ? f.source.mlx_embeddings->config() : f.source.checkpoint.config().json();
+  const std::optional<MlxEmbeddingsModel> theirs = mlx_embeddings_model(f.source.model.model_type);
+  if (!for_mlx_embeddings && !is_ours(form.scheme.mode))
+    state_for_readers(config, f.source.model, f.source.checkpoint);
   const auto model_type = config.value("model_type", f.source.model.model_type);
   for (const PlannedTensor& tensor : f.plan.tensors) {
     if (!is_mlx(tensor.scheme.mode)) continue;
     // mlx-embeddings takes a module of a size that 64 does not divide for a float unless it is named.
-    const bool must_be_named = for_mlx_embeddings && element_count(tensor.shape) % 64 != 0;
+    const bool must_be_named = (theirs || for_mlx_embeddings) && element_count(tensor.shape) % 64 != 0;
     if (same_form(tensor.scheme, f.global) && !must_be_named) continue;
     const std::string module = module_or_tensor(tensor.name);
     form.overrides[module] = tensor.scheme;
     form.overrides[swift_path(model_type, module)] = tensor.scheme;
-    if (!for_mlx_embeddings)  // for loaders that strip the prefix
-      form.overrides[f.canonical_modules.at(tensor.name)] = tensor.scheme;
+    if (for_mlx_embeddings) continue;
+    const std::string& canonical = f.canonical_modules.at(tensor.name);
+    form.overrides[canonical] = tensor.scheme;  // for loaders that strip the prefix
+    if (theirs && adds_model_prefix(*theirs)) form.overrides["model." + canonical] = tensor.scheme;
   }
   return written_config(config, form);
 }

@@ -11,8 +11,8 @@ namespace mlxe {
 
 class Checkpoint;
 
-// mlx-encoder itself, Python's mlx-embeddings, Swift's MLXEmbedders, and any loader that follows mlx-lm's layout. `tokenizer`: the
-// folder's.
+// mlx-encoder itself, two versions of Python's mlx-embeddings, Swift's MLXEmbedders, mlx-lm, and any loader that follows
+// mlx-lm's layout. `tokenizer`: the folder's.
 std::vector<ReaderVerdict> judge_loaders(Checkpoint& checkpoint, const FolderTokenizer& tokenizer);
 
 // Checks the promise of `--layout mlx-embeddings` on the folder `written`, which will be named `output`. Errors:

@@ -177,12 +177,6 @@ std::vector<SynthesizedTensor> missing_tensors(const MlxEmbeddingsRow& row, cons
   return missing;
 }
 
-bool is_case_sensitive(const Tokenizer& tokenizer) try {
-  return tokenizer.encode("A").ids != tokenizer.encode("a").ids;
-} catch (const Error&) {
-  return false;
-}
-
 }  // namespace
 
 bool has_mlx_embeddings_layout(std::string_view model_type) noexcept {
@@ -194,6 +188,7 @@ std::optional<MlxEmbeddingsModel> mlx_embeddings_model(std::string_view model_ty
   if (model_type == "xlm-roberta" || model_type == "xlm_roberta") return MlxEmbeddingsModel::xlm_roberta;
   if (model_type == "modernbert") return MlxEmbeddingsModel::modernbert;
   if (model_type == "qwen3") return MlxEmbeddingsModel::qwen3;
+  if (model_type == "gemma3_text") return MlxEmbeddingsModel::gemma3;
   return std::nullopt;
 }
 
@@ -232,34 +227,6 @@ std::optional<std::string> MlxEmbeddingsLayout::name(std::string_view canonical)
       return "encoder.layer." + std::string(number) + "." + theirs +
              std::string(rest.substr(std::string_view(ours).size()));
   return std::nullopt;
-}
-
-std::vector<std::string> mlx_embeddings_caveats(MlxEmbeddingsModel model, const SentenceModules& sentence,
-                                                const Tokenizer* tokenizer) {
-  std::vector<std::string> caveats;
-  if (sentence.do_lower_case && tokenizer && is_case_sensitive(*tokenizer))
-    caveats.push_back(
-        "mlx-embeddings does not read sentence_bert_config.json, whose do_lower_case asks for texts in lower "
-        "case; give it such");
-  const bool takes_last = model == MlxEmbeddingsModel::qwen3;
-  if (!std::holds_alternative<PoolingSpec>(sentence.modules.front()))
-    caveats.push_back(
-        "mlx-embeddings pools the token vectors as the encoder gives them; this model has modules between, "
-        "so apply them to its last_hidden_state and pool that yourself");
-  for (const SentenceModuleSpec& module : sentence.modules) {
-    const auto* pooling = std::get_if<PoolingSpec>(&module);
-    if (pooling && pooling->kinds != std::vector{takes_last ? PoolingKind::last_token : PoolingKind::mean})
-      caveats.push_back(
-          fmt::format("mlx-embeddings {} whatever 1_Pooling says; this model pools otherwise, so take its "
-                      "last_hidden_state and pool it yourself",
-                      takes_last ? "takes the last token's vector" : "averages the token vectors"));
-  }
-  if (sentence.truncate_dim)
-    caveats.push_back(fmt::format(
-        "mlx-embeddings gives whole vectors; this model's truncate_dim keeps the first {} values, so "
-        "cut them yourself",
-        *sentence.truncate_dim));
-  return caveats;
 }
 
 }  // namespace mlxe

@@ -2,7 +2,8 @@
 //
 // The loader (mlx_embeddings/utils.py, models/{bert,xlm_roberta,qwen3}.py, 0.1.0) refuses a folder with one tensor
 // too many or too few. Its BERT and XLM-RoBERTa take tensors without a prefix. They always compute exact GELU, and
-// text_embeds are always the normalized mean of the token vectors. Its Qwen3 takes tensors with the prefix "model.".
+// text_embeds are always the normalized mean of the token vectors
+// (main reads 1_Pooling). Its Qwen3 takes tensors with the prefix "model.".
 // It always computes SiLU, has no sliding windows, and always takes the last token's vector.
 #pragma once
 
@@ -14,16 +15,20 @@
 #include <vector>
 
 #include "format/checkpoint.h"
-#include "format/sentence_modules.h"
 #include "models/model.h"
-#include "tokenizer/tokenizer.h"
 
 namespace mlxe {
 
 // The encoders of mlx-embeddings.
-enum class MlxEmbeddingsModel { bert, xlm_roberta, modernbert, qwen3 };
+enum class MlxEmbeddingsModel { bert, xlm_roberta, modernbert, qwen3, gemma3 };
 // The encoder that loads a folder with this model_type. None if there is no such encoder.
 std::optional<MlxEmbeddingsModel> mlx_embeddings_model(std::string_view model_type) noexcept;
+
+// Whether it puts "model." in front of names without it.
+constexpr bool adds_model_prefix(MlxEmbeddingsModel model) noexcept {
+  return model == MlxEmbeddingsModel::modernbert || model == MlxEmbeddingsModel::qwen3 ||
+         model == MlxEmbeddingsModel::gemma3;
+}
 
 // Whether a model of this type can be written for mlx-embeddings.
 bool has_mlx_embeddings_layout(std::string_view model_type) noexcept;
@@ -57,10 +62,5 @@ class MlxEmbeddingsLayout {
   std::vector<SynthesizedTensor> synthesized_;
   std::shared_ptr<const nlohmann::json> config_;
 };
-
-// Differences between mlx-embeddings and mlx-encoder with the model's folder, one sentence each. `tokenizer`: the
-// folder's; null if none could be loaded.
-std::vector<std::string> mlx_embeddings_caveats(MlxEmbeddingsModel model, const SentenceModules& sentence,
-                                                const Tokenizer* tokenizer);
 
 }  // namespace mlxe

@@ -10,6 +10,8 @@
 
 #include "base/text.h"
 #include "base/wording.h"
+#include "convert/mlx_file_problems.h"
+#include "convert/swift_config.h"
 #include "convert/weight_components.h"
 #include "format/json_file.h"
 #include "format/sentence_modules.h"
@@ -20,7 +22,7 @@ namespace mlxe {
 namespace {
 
 constexpr const char* kSwift = "MLXEmbedders (Swift)";
-constexpr size_t kListedNames = 3;
+constexpr const char* kSwiftVersion = "of August 2026";
 
 // In this order, each wherever it occurs. Names of modules get a dot at their end first.
 constexpr std::pair<std::string_view, std::string_view> kBertNames[] = {
@@ -39,8 +41,18 @@ constexpr std::pair<std::string_view, std::string_view> kBertNames[] = {
     {"roberta.", ""},
 };
 
+constexpr std::pair<std::string_view, std::string_view> kNomicBertNames[] = {
+    {"emb_ln", "embeddings.norm"},
+    {"bert.", ""},
+    {"pooler.dense.", "pooler."},
+};
+
 bool is_bert(std::string_view model_type) {
   return model_type == "bert" || model_type == "roberta" || model_type == "xlm-roberta";
+}
+
+bool has_biases(std::string_view model_type) {
+  return is_bert(model_type) || model_type == "nomic_bert";
 }
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
@@ -89,39 +101,40 @@ class SwiftJudge {
       return refused(
           "it takes a DistilBERT for a BERT, whose names differ; `convert --layout mlx-embeddings` "
           "writes it as one");
-    if (!is_bert(type_) && type_ != "qwen3")
-      return refused(fmt::format("this version has no rules of it for {}", printable(type_)));
+    if (!is_bert(type_) && type_ != "qwen3" && type_ != "gemma3_text" && type_ != "nomic_bert")
+      return refused(fmt::format("it has no model for {}", printable(type_)));
     const Model model = make_model(checkpoint_, {});
     if (model.model_type != type_ && model.model_type != "xlm_roberta")
       return refused(fmt::format("it would compute {} as {}", printable(model.model_type), type_));
     compare_names(model);
     check_files();
+    for (std::string& size : swift_size_problems(type_, model, checkpoint_)) why_.push_back(std::move(size));
     check_quantization();
     if (tokenizer_.state == FolderTokenizer::State::none) why_.push_back("the folder has no tokenizer");
     if (tokenizer_.state == FolderTokenizer::State::broken) why_.push_back(tokenizer_.why);
-    ReaderVerdict result{kSwift, why_.empty(), std::move(why_)};
+    ReaderVerdict result{kSwift, why_.empty(), std::move(why_), kSwiftVersion};
     find_differences(model);
     result.why.insert(result.why.end(), differences_.begin(), differences_.end());
     return result;
   }
 
  private:
-  static ReaderVerdict refused(std::string why) { return {kSwift, false, {std::move(why)}}; }
+  static ReaderVerdict refused(std::string why) { return {kSwift, false, {std::move(why)}, kSwiftVersion}; }
 
   void compare_names(const Model& model) {
     std::set<std::string> wanted = names_of_swift_heads(checkpoint_.config(), type_), present;
     for (const Parameter& parameter : model.plan.encoder_parameters())
-      if (type_ != "qwen3" || parameter.role != Role::bias)  // its Qwen3 has none
-        wanted.insert(swift_path(type_, parameter.name));
+      if (has_biases(type_) || parameter.role != Role::bias)  // its other models have none
+        wanted.insert(wanted_path(parameter.name));
     std::vector<std::string> unexpected;
     for (const CheckpointTensor& tensor : checkpoint_.tensors()) {
-      if (type_ == "qwen3" && tensor.original.find("lm_head") != std::string::npos) continue;
+      if (!has_biases(type_) && tensor.original.find("lm_head") != std::string::npos) continue;
       const std::string name = swift_path(type_, tensor.original);
       if (name == "embeddings.position_ids") continue;
       present.insert(name);
-      const bool is_component = tensor.role == TensorRole::component && name.ends_with("s") &&
-                                wanted.contains(std::string(module_of(swift_path(type_, tensor.owner))) +
-                                                ".weight");  // scales, biases
+      const bool is_component =
+          tensor.role == TensorRole::component && name.ends_with("s") &&
+          wanted.contains(std::string(module_of(wanted_path(tensor.owner))) + ".weight");  // scales, biases
       if (!is_component && !wanted.contains(name)) unexpected.push_back(tensor.original);
     }
     for (const Parameter& parameter : model.plan.encoder_parameters())
@@ -131,10 +144,15 @@ class SwiftJudge {
     std::ranges::set_difference(wanted, present, std::back_inserter(missing));
     if (!missing.empty())
       why_.push_back(fmt::format("{} tensors it asks for are missing: {}", missing.size(),
-                                 listed(missing, kListedNames)));
+                                 listed(missing, kListedTensors)));
     if (!unexpected.empty())
       why_.push_back(fmt::format("{} tensors it has no place for: {}", unexpected.size(),
-                                 listed(unexpected, kListedNames)));
+                                 listed(unexpected, kListedTensors)));
+  }
+
+  // The path that it asks for. Its Gemma 3 wants the prefix in the file.
+  std::string wanted_path(const std::string& canonical) const {
+    return type_ == "gemma3_text" ? "model." + canonical : swift_path(type_, canonical);
   }
 
   void check_files() {
@@ -178,12 +196,8 @@ class SwiftJudge {
       }
     }
     if (after) differences_.push_back("it leaves out the modules beside the pooling");
-    if (!bert)
-      for (const PlanOp& op : model.plan.whole.ops)
-        if (op.kind == OpKind::attention && op.attention.window > 0) {
-          differences_.push_back("a layer slides, but it computes no windows");
-          break;
-        }
+    for (std::string& difference : swift_layer_differences(type_, model, checkpoint_))
+      differences_.push_back(std::move(difference));
     const auto activation = checkpoint_.config().get_or<std::string>("hidden_act", "gelu");
     if (bert && activation != "gelu" && activation != "gelu_python")
       differences_.push_back(fmt::format("it computes exact GELU for {}", printable(activation)));
@@ -191,15 +205,26 @@ class SwiftJudge {
 
   void compare_pooling(const PoolingSpec& pooling, bool bert) {
     const auto is = [&](PoolingKind kind) { return pooling.kinds == std::vector{kind}; };
+    const bool averages = type_ == "gemma3_text";  // its own vector
     if (pooling.folder != "1_Pooling") {
-      differences_.push_back(bert ? "no 1_Pooling says how to pool, so its vector is the pooler's"
-                                  : "no 1_Pooling says how to pool, so it takes the last token's vector");
+      if (bert)
+        differences_.push_back("no 1_Pooling says how to pool, so its vector is the pooler's");
+      else if (type_ == "nomic_bert")
+        differences_.push_back("no 1_Pooling says how to pool, so it gives the token vectors");
+      else if (!is(averages ? PoolingKind::mean : PoolingKind::last_token))
+        differences_.push_back(
+            fmt::format("no 1_Pooling says how to pool, so it {}",
+                        averages ? "averages the token vectors" : "takes the last token's vector"));
     } else if (!read_json(checkpoint_.folder() / "1_Pooling/config.json")
                     .contains("word_embedding_dimension")) {
       differences_.push_back("it does not read the newer spelling of 1_Pooling/config.json");
     } else if (is(PoolingKind::cls)) {
       if (bert) differences_.push_back("its first token's vector goes through the pooler and tanh");
-    } else if (!is(PoolingKind::mean) && !is(PoolingKind::max) && !is(PoolingKind::last_token)) {
+      if (averages)
+        differences_.push_back("its vector is the mean where 1_Pooling asks for the first token's");
+    } else if (is(PoolingKind::max)) {
+      differences_.push_back("in a padded batch, its maximum takes padding for zeros");
+    } else if (!is(PoolingKind::mean) && !is(PoolingKind::last_token)) {
       differences_.push_back("it has no such pooling");
     }
   }
@@ -215,9 +240,12 @@ class SwiftJudge {
 std::string swift_path(std::string_view model_type, std::string_view name) {
   std::string path(name);
   if (model_type == "qwen3") return path.starts_with("model.") ? path : "model." + path;
-  if (!is_bert(model_type)) return path;
+  if (!is_bert(model_type) && model_type != "nomic_bert") return path;
   path += '.';
-  for (const auto& [from, to] : kBertNames) replace_all(path, from, to);
+  if (model_type == "nomic_bert")
+    for (const auto& [from, to] : kNomicBertNames) replace_all(path, from, to);
+  else
+    for (const auto& [from, to] : kBertNames) replace_all(path, from, to);
   path.pop_back();
   return path;
 }
@@ -226,7 +254,7 @@ ReaderVerdict judge_swift_embedders(Checkpoint& checkpoint, const FolderTokenize
   try {
     return SwiftJudge(checkpoint, tokenizer).judge();
   } catch (const Error& error) {
-    return {kSwift, false, {error.what()}};
+    return {kSwift, false, {error.what()}, kSwiftVersion};
   }
 }
 

@@ -1,5 +1,5 @@
-// What Swift's MLXEmbedders loads (mlx-swift-lm at 14414441: MLXEmbedders/Models/{Bert,Qwen3}.swift, Pooling.swift,
-// MLXLMCommon/Load.swift). It rewrites the names of tensors and refuses a folder with one too many or too few. It
+// What Swift's MLXEmbedders loads (mlx-swift-lm at 14414441: MLXEmbedders/Models/{Bert,Gemma3,NomicBert,Qwen3}.swift,
+// Pooling.swift, MLXLMCommon/Load.swift). It rewrites the names of tensors and refuses a folder with one too many or too few. It
 // quantizes the modules that have scales, in the form that "quantization" gives for the module's path after the
 // rewriting. tools/check_swift_layout.py applies the same rules without this program.
 #pragma once

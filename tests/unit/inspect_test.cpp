@@ -26,6 +26,13 @@ fs::path converted(const TemporaryFolder& folder, const char* model, const Schem
   return out;
 }
 
+fs::path converted(const TemporaryFolder& folder, const fs::path& model, const Scheme& scheme,
+                   Layout layout = Layout::hf) {
+  const fs::path out = folder / (model.filename().string() + "-converted");
+  convert({.model = model, .output = out, .scheme = scheme, .layout = layout});
+  return out;
+}
+
 constexpr Scheme kAffine4{.mode = Mode::affine, .bits = 4, .group_size = 32, .dtype = Dtype::f16};
 constexpr Scheme kInt8{.mode = Mode::int8, .bits = 8};
 constexpr Scheme kFake{.mode = Mode::fake, .bits = 8};
@@ -182,20 +189,22 @@ TEST(Inspect, AddsUpWhereTheBytesGo) {
   }
 }
 
-// Each verdict was checked against the real mlx-embeddings 0.1.0 (tools/check_converters.py).
+// Each verdict was checked against the real mlx-embeddings 0.1.0 (tools/make_readers_table.py).
 TEST(Inspect, KnowsWhatMlxEmbeddingsLoads) {
   const TemporaryFolder folder;
   const auto verdict = [](const fs::path& model) { return reader(inspect_model(model), "mlx-embeddings"); };
   // What --layout mlx-embeddings can't write is not promised.
-  EXPECT_THAT(verdict(tiny("electra")).why, ElementsAre("this version writes no \"electra\" for it"));
+  EXPECT_THAT(verdict(tiny("electra")).why, ElementsAre("it has no model for \"electra\""));
   // config.json says "bert".
   EXPECT_EQ(inspect_model(tiny("jina_bert")).model_type, "jina_bert");
   EXPECT_FALSE(verdict(tiny("jina_bert")).loads);
   EXPECT_THAT(verdict(converted(folder, "jina_bert", kAffine4)).why,
-              ElementsAre("this version writes no \"jina_bert\" for it"));
+              ElementsAre("it has no model for \"jina_bert\""));
   // Its ModernBERT takes the encoder alone, but no head for tokens and no bias in a head's dense.
   EXPECT_TRUE(verdict(tiny("modernbert")).loads);
-  EXPECT_THAT(verdict(tiny("modernbert")).why, ElementsAre(HasSubstr("was not compared")));
+  EXPECT_THAT(
+      verdict(tiny("modernbert")).why,
+      ElementsAre(HasSubstr("GELU by a formula"), HasSubstr("takes the first token's vector; this model")));
   EXPECT_FALSE(verdict(tiny("modernbert_ner")).loads);
   EXPECT_FALSE(verdict(tiny("modernbert_cls")).loads);
   // Its Qwen3 takes the last token's vector, adds the prefix and skips lm_head, but knows no windows.
@@ -220,6 +229,92 @@ TEST(Inspect, KnowsWhatMlxEmbeddingsLoads) {
   const ReaderVerdict relu = verdict(tiny("bert_relu"));
   EXPECT_TRUE(relu.loads);
   EXPECT_THAT(relu.why, ElementsAre(HasSubstr("exact GELU")));
+}
+
+// The verdicts on both versions were checked against both; main is a checkout that --main of that tool names.
+TEST(Inspect, SaysForEachVersionOfMlxEmbeddingsWhatItDoes) {
+  const auto verdict = [](const char* model, const char* version) {
+    const Inspection in = inspect_model(tiny(model));
+    return *std::ranges::find_if(in.readers, [&](const ReaderVerdict& r) {
+      return r.reader == "mlx-embeddings" && r.version.starts_with(version);
+    });
+  };
+  for (const char* pooled : {"st_cls", "st_max"}) {
+    EXPECT_THAT(verdict(pooled, "0.1.0").why, ElementsAre(HasSubstr("0.1.0 averages the token vectors")));
+    EXPECT_TRUE(verdict(pooled, "main").loads);
+    EXPECT_THAT(verdict(pooled, "main").why, IsEmpty());
+  }
+  const std::pair<const char*, const char*> refused[] = {
+      {"st_weightedmean", "asks for weighted mean"},
+      {"st_concat", "concatenates several poolings"},
+      {"st_concat_newest", "concatenates several poolings"},
+      {"st_prompts", "leaves out the tokens of prompts"}};
+  for (const auto& [model, why] : refused) {
+    EXPECT_TRUE(verdict(model, "0.1.0").loads) << model;
+    EXPECT_FALSE(verdict(model, "main").loads) << model;
+    EXPECT_THAT(verdict(model, "main").why, Contains(HasSubstr(why)));
+  }
+  EXPECT_THAT(verdict("st_qwen3", "main").why, IsEmpty());
+  EXPECT_FALSE(verdict("electra", "main").loads);
+}
+
+// Two linears after the pooling, as EmbeddingGemma has them, and layers as the loader takes them.
+fs::path embedding_gemma(const TemporaryFolder& folder) {
+  const fs::path model = folder / "gemma";
+  fs::copy(tiny("st_gemma3"), model, fs::copy_options::recursive);
+  test::change_config(model, [](nlohmann::json& c) {
+    c["layer_types"] = {"sliding_attention", "sliding_attention"};
+    c["sliding_window"] = 512;
+  });
+  for (const auto& [module, out, in] : {std::tuple{"2_Dense", 128, 32}, {"3_Dense", 32, 128}}) {
+    test::write_tensors(
+        model / module / "model.safetensors",
+        {{"linear.weight", test::float_tensor({out, in}, test::random_weights(128 * 32, 1))}});
+    test::change_config(model / module, [&](nlohmann::json& c) {
+      c["in_features"] = in;
+      c["out_features"] = out;
+      c["bias"] = false;
+      c["activation_function"] = "torch.nn.modules.linear.Identity";
+    });
+  }
+  return model;
+}
+
+TEST(Inspect, KnowsWhatMlxEmbeddingsMakesOfAGemma3) {
+  const TemporaryFolder folder;
+  const fs::path model = embedding_gemma(folder);
+  const auto verdict = [](const fs::path& of) { return reader(inspect_model(of), "mlx-embeddings"); };
+  EXPECT_TRUE(verdict(model).loads) << ::testing::PrintToString(verdict(model).why);
+  EXPECT_THAT(verdict(model).why, ElementsAre(HasSubstr("generate() fails")));
+  const ReaderVerdict quantized = verdict(converted(folder, model, kAffine4));
+  EXPECT_TRUE(quantized.loads) << ::testing::PrintToString(quantized.why);
+  EXPECT_THAT(quantized.why, Contains(HasSubstr("quantized table by 5, not by 5.66")));
+  EXPECT_THAT(verdict(tiny("st_gemma3")).why, Contains(HasSubstr("two Dense modules without biases")));
+  EXPECT_FALSE(verdict(tiny("gemma3")).loads);
+  EXPECT_FALSE(verdict(tiny("gemma3_lm")).loads);
+}
+
+TEST(Inspect, KnowsThatATiedTableOfAModernBertHasToBeFloat) {
+  const TemporaryFolder folder;
+  const ReaderVerdict theirs =
+      reader(inspect_model(converted(folder, "modernbert_mlm", kAffine4)), "mlx-embeddings");
+  EXPECT_FALSE(theirs.loads);
+  EXPECT_THAT(theirs.why, Contains(HasSubstr("--keep embeddings.tok_embeddings")));
+}
+
+TEST(Inspect, KnowsWhatMlxLmLoads) {
+  const TemporaryFolder folder;
+  const auto verdict = [](const fs::path& model) { return reader(inspect_model(model), "mlx-lm"); };
+  EXPECT_THAT(verdict(tiny("bert")).why, ElementsAre(HasSubstr("language models only")));
+  EXPECT_FALSE(verdict(tiny("st_qwen3")).loads);  // no prefix, and a head that it asks for
+  const fs::path tied = folder / "tied";
+  fs::copy(tiny("st_qwen3"), tied, fs::copy_options::recursive);
+  test::change_config(tied, [](nlohmann::json& c) { c["tie_word_embeddings"] = true; });
+  EXPECT_FALSE(verdict(tied).loads);
+  const ReaderVerdict theirs = verdict(converted(folder, tied, kAffine4, Layout::mlx_embeddings));
+  EXPECT_TRUE(theirs.loads) << ::testing::PrintToString(theirs.why);
+  EXPECT_THAT(theirs.why, IsEmpty());
+  EXPECT_THAT(verdict(tiny("gemma3_lm")).why, Contains(HasSubstr("bias")));
 }
 
 TEST(Inspect, ListsKeysNothingUses) {

@@ -41,6 +41,23 @@ ReaderVerdict verdict_of(const fs::path& folder) {
   return *std::ranges::find(inspection.readers, "MLXEmbedders (Swift)", &ReaderVerdict::reader);
 }
 
+// Makes two shards of a folder's weights. Removes the second, or its names from the index.
+void write_shards(const fs::path& folder, bool keep_second) {
+  const RawTensors all = test::read_tensors(folder / "model.safetensors");
+  RawTensors shards[2];
+  nlohmann::json map = nlohmann::json::object();
+  const std::string names[] = {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"};
+  for (const auto& [name, tensor] : all) {
+    const size_t shard = name.starts_with("encoder.layer.1.") ? 1 : 0;
+    shards[shard][name] = tensor;
+    if (shard == 0 || !keep_second) map[name] = names[shard];
+  }
+  test::write_tensors(folder / names[0], shards[0]);
+  if (keep_second) test::write_tensors(folder / names[1], shards[1]);
+  test::write_file(folder / "model.safetensors.index.json", nlohmann::json{{"weight_map", map}}.dump());
+  fs::remove(folder / "model.safetensors");
+}
+
 class SwiftEmbedders : public ::testing::Test {
  protected:
   fs::path convert_to(const char* name, const fs::path& source, Layout layout = Layout::hf,
@@ -118,6 +135,37 @@ TEST_F(SwiftEmbedders, RefuseDamagedFolders) {
       std::erase_if(c[key].get_ref<nlohmann::json::object_t&>(),
                     [](const auto& entry) { return entry.first.find("linear2") != std::string::npos; });
   });
+  with_config("widths under another name", [](nlohmann::json& c) {
+    for (const char* key : {"quantization", "quantization_config"}) {
+      nlohmann::json& entries = c[key];
+      entries["encoder.layers.0.output.dense"] = entries.at("encoder.layers.0.linear2");
+      entries.erase("encoder.layers.0.linear2");
+    }
+  });
+  with_config("another group", [](nlohmann::json& c) { c["quantization"]["group_size"] = 64; });
+  with_config("another mode", [](nlohmann::json& c) { c["quantization"]["mode"] = "mxfp4"; });
+  with_config("an entry without bits", [](nlohmann::json& c) {
+    c["quantization"]["encoder.layers.0.linear2"] = {{"group_size", 32}};
+  });
+  with_config("no quantization", [](nlohmann::json& c) {
+    c.erase("quantization");
+    c.erase("quantization_config");
+  });
+  with_config("more words", [](nlohmann::json& c) { c["vocab_size"] = c["vocab_size"].get<int>() + 1; });
+  damaged("codes that are halves", [](RawTensors& t) {
+    test::RawTensor& codes = t.at("encoder.layer.0.output.dense.weight");
+    codes.dtype = Dtype::f16;
+    codes.shape[1] *= 2;
+  });
+  damaged("half of the codes", [](RawTensors& t) {
+    test::RawTensor& codes = t.at("encoder.layer.0.output.dense.weight");
+    codes.shape[1] /= 2;
+    codes.data.resize(codes.data.size() / 2);
+  });
+  damaged("a shard that is not there", [](RawTensors&) {});
+  write_shards(folders.back(), false);
+  damaged("a shard that the index leaves out", [](RawTensors&) {});
+  write_shards(folders.back(), true);
   with_config("another family", [](nlohmann::json& c) { c["model_type"] = "distilbert"; });
   with_config("more layers", [](nlohmann::json& c) { c["num_hidden_layers"] = 3; });
   with_config("no tokenizer", [](nlohmann::json&) {});
@@ -136,6 +184,41 @@ TEST_F(SwiftEmbedders, RefuseDamagedFolders) {
   }
 }
 
+// The feed-forwards of the published models are as wide as it takes them to be.
+TEST_F(SwiftEmbedders, LoadANomicBert) {
+  const fs::path wide = test::changed_copy(tiny("st_nomic"), folder_ / "wide", [](RawTensors& t) {
+    for (auto& [name, tensor] : t)
+      if (name.find(".mlp.fc") != name.npos)
+        tensor = test::float_tensor(name.find(".fc2.") != name.npos ? Shape{32, 256} : Shape{256, 32},
+                                    test::random_weights(256 * 32, 1));
+  });
+  test::change_config(wide, [](nlohmann::json& c) { c["n_inner"] = 256; });
+  const fs::path mixed = convert_to("mixed-nomic", wide, Layout::hf, {"*.fc2=8", "*.Wqkv=6"});
+  EXPECT_EQ(said_by_the_tool({mixed}), fmt::format("{}: loads\n", mixed.string()));
+  EXPECT_TRUE(verdict_of(mixed).loads) << ::testing::PrintToString(verdict_of(mixed).why);
+  EXPECT_THAT(verdict_of(mixed).why, IsEmpty());
+  // 64 columns, for which it takes 256.
+  const fs::path narrow = convert_to("narrow-nomic", tiny("st_nomic"));
+  EXPECT_THAT(said_by_the_tool({narrow}), HasSubstr("can't load"));
+  EXPECT_THAT(verdict_of(narrow).why, ::testing::Contains(HasSubstr("n_inner")));
+}
+
+// It asks for the prefix that the files of EmbeddingGemma lack. What it then computes is another model.
+TEST_F(SwiftEmbedders, LoadAGemma3WithItsPrefixAndComputeItOtherwise) {
+  EXPECT_FALSE(verdict_of(tiny("st_gemma3")).loads);
+  const fs::path prefixed = test::changed_copy(tiny("st_gemma3"), folder_ / "prefixed", [](RawTensors& t) {
+    RawTensors named;
+    for (auto& [name, tensor] : t) named["model." + name] = std::move(tensor);
+    t = std::move(named);
+  });
+  const fs::path mixed = convert_to("mixed-gemma", prefixed, Layout::hf, {"*.down_proj=8"});
+  EXPECT_THAT(said_by_the_tool({mixed}), HasSubstr("loads but differs: it attends to earlier tokens only"));
+  EXPECT_TRUE(verdict_of(mixed).loads) << ::testing::PrintToString(verdict_of(mixed).why);
+  EXPECT_THAT(verdict_of(mixed).why, ::testing::Contains("it attends to earlier tokens only"));
+  test::change_config(mixed, [](nlohmann::json& c) { c.erase("head_dim"); });
+  EXPECT_THAT(said_by_the_tool({mixed}), HasSubstr("can't load"));
+}
+
 // Its Qwen3 has no biases, that of mlx-embeddings has.
 TEST_F(SwiftEmbedders, RefuseAQwen3WithBiases) {
   const fs::path biased = convert_to("biased", tiny("qwen3_lm"));
@@ -148,6 +231,11 @@ TEST_F(SwiftEmbedders, WhatTheyComputeOtherwiseIsSaid) {
   EXPECT_THAT(verdict_of(cls).why, ::testing::ElementsAre(HasSubstr("goes through the pooler and tanh")));
   EXPECT_THAT(said_by_the_tool({cls}), HasSubstr("loads but differs: the first token's vector"));
   EXPECT_THAT(verdict_of(convert_to("mean", tiny("st_mean_norm"))).why, IsEmpty());
+  const fs::path newer = convert_to("newer spelling", tiny("st_mean_norm"));
+  test::write_file(newer / "1_Pooling/config.json", R"({"embedding_dimension": 32, "pooling_mode": "mean"})");
+  EXPECT_THAT(verdict_of(newer).why, ::testing::ElementsAre(HasSubstr("newer spelling")));
+  EXPECT_THAT(said_by_the_tool({newer}),
+              HasSubstr("loads but differs: 1_Pooling/config.json can't be decoded"));
 }
 
 // sentence-transformers 5.4 renamed the keys; the conversion writes those that all readers know.

@@ -1,0 +1,19 @@
+// What keeps loaders that read files through MLX from the weights of a folder, whatever the model is.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "format/checkpoint.h"
+
+namespace mlxe {
+
+inline constexpr size_t kListedTensors = 3;  // in one sentence
+
+// Names F64 tensors, which MLX does not read from safetensors. Empty if there are none.
+std::string f64_tensors(const Checkpoint& checkpoint);
+
+// Names weight files that MLX's loaders do not find, one sentence each.
+std::vector<std::string> unnoticed_files(const Checkpoint& checkpoint);
+
+}  // namespace mlxe
