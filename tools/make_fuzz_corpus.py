@@ -70,6 +70,21 @@ def torch() -> None:
     put("torch", "inst", b"\x80\x02(U\x02lsios\nsystem\n.")
 
 
+def npz() -> None:
+    for name in ["numpy", "numpy2", "mlx", "refused_records", "refused_compressed"]:
+        put("npz", name, (DATA / "npz" / f"{name}.npz").read_bytes())
+
+    def member(descr: str, shape: str, fortran: bool, data: bytes, version: int = 1) -> bytes:
+        header = f"{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, }}\n".encode()
+        return b"\x93NUMPY" + bytes([version, 0]) + len(header).to_bytes(2 if version == 1 else 4, "little") + header + data
+
+    put("npz", "floats", member("'<f4'", "(2, 3)", False, bytes(24)))
+    put("npz", "fortran", member("'<V2'", "(2, 1, 3)", True, bytes(range(12))))
+    put("npz", "scalar", member("'|b1'", "()", False, b"\1", 3))
+    put("npz", "fields", member("[('a', '<f4')]", "(1,)", False, bytes(4), 2))
+    put("npz", "overflow", member("'<f8'", "(4294967296, 4294967296)", True, b""))
+
+
 CONFIGS = {
     "bert": {"model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6, "layer_norm_eps": 1e-12,
              "hidden_act": "gelu", "architectures": ["BertModel"], "position_embedding_type": "absolute"},
@@ -275,6 +290,7 @@ def card() -> None:
 if __name__ == "__main__":
     safetensors()
     torch()
+    npz()
     config()
     index()
     folder()

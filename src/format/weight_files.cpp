@@ -9,6 +9,7 @@
 
 #include "base/wording.h"
 #include "format/json_file.h"
+#include "format/npz_file.h"
 #include "format/safetensors.h"
 #include "format/torch_file.h"
 #include "mlx_encoder/error.h"
@@ -30,11 +31,13 @@ constexpr WeightFormat kFormats[] = {
      {"pytorch_model", "model"},
      {".bin", ".pt", ".pth"},
      parse_torch},
+    // Of MLX's older examples, which number shards without a count: weights.00.npz.
+    {"weights.npz", "weights.npz.index.json", {"weights", "model"}, {".npz", ".npz", ".npz"}, parse_npz},
 };
 // Endings of weights that are not read, and what writes them.
 constexpr std::pair<std::string_view, const char*> kOtherFormats[] = {
-    {".h5", "TensorFlow"}, {".msgpack", "Flax"},           {".onnx", "ONNX"}, {".gguf", "llama.cpp"},
-    {".ot", "Rust"},       {".ckpt", "a training script"}, {".npz", "numpy"},
+    {".h5", "TensorFlow"},  {".msgpack", "Flax"}, {".onnx", "ONNX"},
+    {".gguf", "llama.cpp"}, {".ot", "Rust"},      {".ckpt", "a training script"},
 };
 constexpr size_t kListed = 5;
 constexpr size_t kCompared = 4096;  // bytes of a tensor that tell two files apart
