@@ -16,6 +16,7 @@
 #include "base/file_errors.h"
 #include "base/utf8.h"
 #include "base/wording.h"
+#include "format/adapter_config.h"
 #include "format/json_file.h"
 #include "format/late_interaction.h"
 #include "format/m3_heads.h"
@@ -63,6 +64,8 @@ constexpr std::string_view kModelFiles[] = {kProvenanceFile,
                                             kM3Files[0],
                                             kM3Files[1],
                                             kStanfordFile,
+                                            kAdapterConfig,
+                                            "adapters.safetensors",  // of mlx-lm
                                             "data_config.json",
                                             "train_script.py",  // sentence-transformers' own models have it
                                             ".gitattributes"};

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "base/wording.h"
+#include "format/adapter_config.h"
 #include "format/json_file.h"
 #include "format/npz_file.h"
 #include "format/safetensors.h"
@@ -98,10 +99,7 @@ void require_complete(const fs::path& folder, const std::vector<std::string>& na
         }
   }
   for (const char* adapter : {"adapter_model.safetensors", "adapter_model.bin", "adapter_config.json"})
-    if (fs::exists(folder / adapter))
-      throw Error(ErrorCode::unsupported,
-                  fmt::format("{}: holds an adapter ({}), not a model; merge it into its base model first",
-                              folder.string(), adapter));
+    if (fs::exists(folder / adapter)) refuse_adapter_alone(folder);
   std::vector<std::string> read;
   for (const WeightFormat& format : kFormats) read.emplace_back(format.single);
   if (!others.empty()) {
