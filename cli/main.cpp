@@ -102,6 +102,7 @@ int main(int argc, char** argv) {
                    cli::add_qa,      cli::add_choose,       cli::add_similarity,   cli::add_tokenize,
                    cli::add_doctor,  cli::add_bench,        cli::add_measure})
     add(app, run);
+  cli::add_adapter_options(app);
   try {
     if (const std::optional<int> shown = cli::parse_arguments(app, argc, argv)) return *shown;
     cli::fetch_models(app);

@@ -1,11 +1,13 @@
 #include "model_names.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "command.h"
+#include "mlx_encoder/adapter.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/hub.h"
 #include "run_files.h"
@@ -14,12 +16,22 @@ namespace mlxe::cli {
 namespace {
 
 // By their first long name; a positional by its name.
-constexpr std::string_view kModels[] = {"model",    "models",    "MODEL",   "FOLDER",
-                                        "original", "quantized", "--model", "--original"};
+constexpr std::string_view kModels[] = {"model",     "models",  "MODEL",      "FOLDER",   "original",
+                                        "quantized", "--model", "--original", "--adapter"};
+// What an adapter is merged into: the first of these that is given. Of two models it is the original.
+constexpr std::string_view kAdapted[] = {"--original", "original", "model", "models",
+                                         "MODEL",      "--model",  "FOLDER"};
+constexpr std::string_view kNotAdapted[] = {"doctor", "inspect", "matrix"};  // commands
 
 bool is_given(const CLI::App& command, const char* option) {
   const CLI::Option* found = command.get_option_no_throw(option);
   return found != nullptr && found->count() > 0;
+}
+
+void set_values(CLI::Option& option, const std::vector<std::string>& values) {
+  option.clear();
+  for (const std::string& value : values) option.add_result(value);
+  option.run_callback();  // sets the command's variable
 }
 
 // True if a value was replaced.
@@ -31,6 +43,23 @@ bool replace_names(std::vector<std::string>& values, const HubOptions& options) 
     value = folder;
   }
   return replaced;
+}
+
+// Puts a folder with the adapters merged in place of the model's.
+void merge_adapters(CLI::App& command) {
+  const CLI::Option* adapters = command.get_option_no_throw("--adapter");
+  if (adapters == nullptr || adapters->count() == 0) return;
+  const std::vector<std::string> given = adapters->results();
+  const std::vector<std::filesystem::path> folders(given.begin(), given.end());
+  for (const std::string_view name : kAdapted) {
+    CLI::Option* option = command.get_option_no_throw(std::string(name));
+    if (option == nullptr || option->count() == 0) continue;
+    const std::vector<std::string> models = option->results();
+    if (models.size() != 1)
+      throw Error(ErrorCode::usage, "--adapter: belongs to one model, found several; give one model");
+    set_values(*option, {adapted_model(model_folder(models.front()), folders).string()});
+    return;
+  }
 }
 
 }  // namespace
@@ -52,10 +81,24 @@ void fetch_models(const CLI::App& app) {
         throw Error(ErrorCode::usage,
                     "--update-card: the model is one of the hub, whose files stay as they are; give "
                     "the folder that convert wrote");
-      option->clear();
-      for (const std::string& value : values) option->add_result(value);
-      option->run_callback();  // sets the command's variable
+      set_values(*option, values);
     }
+    merge_adapters(*command);
+  }
+}
+
+void add_adapter_options(CLI::App& app) {
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    const bool reads_a_model = std::ranges::any_of(kAdapted, [&](std::string_view name) {
+      return command->get_option_no_throw(std::string(name)) != nullptr;
+    });
+    if (reads_a_model && std::ranges::find(kNotAdapted, command->get_name()) == std::end(kNotAdapted))
+      command
+          ->add_option("--adapter",
+                       "Folder or hub name of a LoRA adapter to merge into the (original) model's weights; "
+                       "several are merged in order")
+          ->expected(1)
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
 }
 

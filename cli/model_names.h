@@ -9,6 +9,10 @@ namespace mlxe::cli {
 // folder of the model in the cache as its value. Downloads what is missing there. Every argument for a model is listed
 // in model_names.cpp; matrix.cpp does the same for the models of its list. Errors: as hub_snapshot; usage (a file of the
 // cache would be written).
+// An adapter counts as a model here. The model that --adapter belongs to becomes a folder with the adapters merged.
 void fetch_models(const CLI::App& app);
+
+// Gives each command that reads a model the option --adapter. Call it once all commands are added.
+void add_adapter_options(CLI::App& app);
 
 }  // namespace mlxe::cli

@@ -12,10 +12,10 @@ namespace mlxe::cli {
 namespace {
 
 // By their first long name; a positional by its name.
-constexpr std::string_view kInputs[] = {"model",       "models",   "MODEL",    "FOLDER",  "original",
-                                        "quantized",   "file",     "--model",  "--input", "--texts",
-                                        "--calibrate", "--data",   "--qrels",  "--gates", "--recipe",
-                                        "--original",  "--ranges", "--against"};
+constexpr std::string_view kInputs[] = {"model",       "models",   "MODEL",     "FOLDER",   "original",
+                                        "quantized",   "file",     "--model",   "--input",  "--texts",
+                                        "--calibrate", "--data",   "--qrels",   "--gates",  "--recipe",
+                                        "--original",  "--ranges", "--against", "--adapter"};
 constexpr std::string_view kOutputs[] = {"--output",        "--report",        "--plot",
                                          "--save-baseline", "--save-golden",   "--mlx-path",
                                          "--save-ranges",   "--sparse-output", "--token-output"};

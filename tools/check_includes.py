@@ -36,6 +36,7 @@ ALLOWED = {
 # The folder each public header belongs to: who may include that folder may include the header.
 PUBLIC = {
     "error": "base", "types": "base", "version": "base",
+    "adapter": "format",
     "hub": "hub",
     "quantize": "quant",
     "engine": "models",

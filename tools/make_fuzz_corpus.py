@@ -70,6 +70,41 @@ def torch() -> None:
     put("torch", "inst", b"\x80\x02(U\x02lsios\nsystem\n.")
 
 
+def npz() -> None:
+    for name in ["numpy", "numpy2", "mlx", "refused_records", "refused_compressed"]:
+        put("npz", name, (DATA / "npz" / f"{name}.npz").read_bytes())
+
+    def member(descr: str, shape: str, fortran: bool, data: bytes, version: int = 1) -> bytes:
+        header = f"{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, }}\n".encode()
+        return b"\x93NUMPY" + bytes([version, 0]) + len(header).to_bytes(2 if version == 1 else 4, "little") + header + data
+
+    put("npz", "floats", member("'<f4'", "(2, 3)", False, bytes(24)))
+    put("npz", "fortran", member("'<V2'", "(2, 1, 3)", True, bytes(range(12))))
+    put("npz", "scalar", member("'|b1'", "()", False, b"\1", 3))
+    put("npz", "fields", member("[('a', '<f4')]", "(1,)", False, bytes(4), 2))
+    put("npz", "overflow", member("'<f8'", "(4294967296, 4294967296)", True, b""))
+
+
+def adapter() -> None:
+    def seed(name: str, config: dict, tensors: dict) -> None:
+        text, size = header(tensors)
+        put("adapter", name, json.dumps(config).encode() + b"\0" + text.encode() + bytes([size]))
+
+    lora = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q"]}
+    matrices = {"base_model.model.bert.q.lora_A.weight": ("F32", [2, 3]), "base_model.model.bert.q.lora_B.weight": ("F16", [2, 2])}
+    seed("lora", lora, matrices)
+    seed("dora", lora | {"use_dora": True}, matrices | {"base_model.model.bert.q.lora_magnitude_vector": ("F32", [2])})
+    seed("embedding", lora, {"base_model.model.q.lora_embedding_A": ("F32", [2, 2]),
+                             "base_model.model.q.lora_embedding_B": ("BF16", [3, 2])})
+    seed("bias", lora | {"bias": "all", "lora_bias": True},
+         matrices | {"base_model.model.bert.q.base_layer.bias": ("F32", [2]), "base_model.model.bert.q.lora_B.bias": ("F32", [2])})
+    seed("head", lora | {"task_type": "SEQ_CLS", "modules_to_save": ["classifier"], "rank_pattern": {"^bert\\.q$": 2}},
+         {"base_model.model.classifier.weight": ("F32", [3, 2])})
+    seed("mlx", {"fine_tune_type": "lora", "lora_parameters": {"rank": 2, "scale": 2.0}},
+         {"q.lora_a": ("F32", [3, 2]), "q.lora_b": ("F32", [2, 2])})
+    seed("refused", lora | {"use_qalora": True}, matrices)
+
+
 CONFIGS = {
     "bert": {"model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6, "layer_norm_eps": 1e-12,
              "hidden_act": "gelu", "architectures": ["BertModel"], "position_embedding_type": "absolute"},
@@ -275,6 +310,8 @@ def card() -> None:
 if __name__ == "__main__":
     safetensors()
     torch()
+    npz()
+    adapter()
     config()
     index()
     folder()

@@ -48,7 +48,7 @@ Recipe recipe_of(const PreparedConversion& conversion, const Trial& trial, const
                 .measured = measured_json(trial)};
   const ConversionSource& source = conversion.source();
   for (const CheckpointFile& file : source.checkpoint.files()) {
-    const fs::path name = source.sentence.transformer / file.path.filename();
+    const fs::path name = file.path.lexically_relative(source.checkpoint.folder()).lexically_normal();
     recipe.source[name.generic_string()] = sha256_hex(options.model / name);
   }
   source.stamp.require_unchanged(source.files());

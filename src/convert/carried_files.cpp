@@ -6,6 +6,7 @@
 
 #include "base/mapped_file.h"
 #include "base/output_file.h"
+#include "format/adapted_folder.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
@@ -54,7 +55,8 @@ CarriedFiles find_carried_files(const fs::path& folder, const SentenceModules& s
     for (const fs::directory_entry& entry : fs::directory_iterator(folder / inner)) {
       const fs::path path = inner / entry.path().filename();
       const std::string name = path.filename().string();
-      if (is_one_of(name, kWrittenAnew) || name.starts_with(".")) continue;
+      if (is_one_of(name, kWrittenAnew) || name.starts_with(".") || name.starts_with(kAdapterFolder))
+        continue;
       if (!transformer.empty() && path == "modules.json") continue;
       if (entry.is_regular_file() && belongs(name)) {
         add(path);

@@ -15,6 +15,7 @@
 #include "convert/swift_embedders.h"
 #include "convert/weight_components.h"
 #include "convert/written_config.h"
+#include "format/adapted_folder.h"
 #include "format/json_file.h"
 
 namespace mlxe {
@@ -106,7 +107,7 @@ std::string example(const ConversionSource& source) {
 }
 
 std::string card_text(const FolderTextFacts& f) {
-  const fs::path& folder = f.options.model;
+  const fs::path folder = base_folder(f.options.model);
   return model_card({.title = title(folder),
                      // (config.json's "_name_or_path" is what the model was trained from, not what it is.)
                      .base_model = hub_name_of(folder),

@@ -75,6 +75,7 @@ bool may_be_a_hub_name(const std::string& folder) {
 }
 
 void require_config(const fs::path& folder) {
+  if (is_adapter_alone(folder)) refuse_adapter_alone(folder);
   if (!fs::exists(folder / "config.json") && fs::is_directory(folder / "snapshots"))
     throw Error(
         ErrorCode::not_found,
@@ -107,8 +108,8 @@ Checkpoint Checkpoint::open_folder(const fs::path& folder, const Warning& warn) 
   WeightFiles weights = open_weight_files(transformer, warn);
   if (warn && fs::exists(transformer / "adapter_config.json"))
     warn(fmt::format(
-        "{}: holds an adapter beside the weights (adapter_config.json), which is not applied; merge it "
-        "into the weights if it belongs to them",
+        "{}: holds an adapter beside the weights (adapter_config.json), which is not applied; give "
+        "--adapter with this folder if it belongs to them",
         transformer.string()));
   checkpoint.opened_ = std::move(weights.files);
   for (const TensorFile& file : checkpoint.opened_)
@@ -119,6 +120,7 @@ Checkpoint Checkpoint::open_folder(const fs::path& folder, const Warning& warn) 
         {.name = {}, .original = view.name, .view = view, .file = at.file, .owner = {}});
   }
   checkpoint.canonicalize("");
+  checkpoint.read_adapters(warn);
   return checkpoint;
 }
 
@@ -145,6 +147,7 @@ std::string Checkpoint::find_foreign_prefix(std::string_view base_prefix) const 
 
 void Checkpoint::canonicalize(std::string_view base_prefix, const ModuleAlias& alias) {
   base_prefix_ = base_prefix;
+  alias_ = alias;
   foreign_prefix_ = find_foreign_prefix(base_prefix);
   index_.clear();
   for (CheckpointTensor& tensor : tensors_)

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/file_stamp.h"
+#include "format/adapter.h"
 #include "format/config.h"
 #include "format/quantization_config.h"
 #include "format/stored_weight.h"
@@ -77,6 +78,10 @@ class Checkpoint {
   // the first call the names are the original ones. Errors: format (two tensors get the same name, or the
   // weights are of several models). `alias`: for names after that.
   void canonicalize(std::string_view base_prefix, const ModuleAlias& alias = {});
+  // Merges the adapters of the folder (format/adapted_folder.h) into the weights, in order and once. Call it after
+  // canonicalize(). The changed matrices are float32 in memory. Errors: those of merge_change; unsupported (a matrix
+  // that is stored quantized), format (a tensor of an adapter that belongs to no tensor of the model: names it).
+  void merge_adapters();
   // The prefix of all names in a model that was saved inside another module, with its dot: "module.",
   // "0.auto_model.". Usually empty.
   const std::string& foreign_prefix() const noexcept { return foreign_prefix_; }
@@ -108,6 +113,13 @@ class Checkpoint {
   StoredWeight stored_int8(const CheckpointTensor& weight) const;
   [[noreturn]] void fail(const CheckpointTensor& tensor, const std::string& what) const;
 
+  void read_adapters(const Warning& warn);
+  void read_task(const Adapter& adapter, const Warning& warn);
+  std::string name_in_model(std::string_view of_adapter) const;
+  CheckpointTensor& mergeable(const Adapter& adapter, const std::string& module, const char* ending);
+  void keep_merged(CheckpointTensor& tensor, std::vector<float> values);
+  void replace(const Adapter& adapter, const std::string& of_adapter, const TensorView& by);
+
   std::string find_foreign_prefix(std::string_view base_prefix) const;
   void apply(const ModuleAlias& alias);
 
@@ -120,6 +132,10 @@ class Checkpoint {
   std::vector<CheckpointTensor> tensors_;
   std::unordered_map<std::string, size_t> index_;
   std::string base_prefix_, foreign_prefix_;
+  ModuleAlias alias_;
+  std::vector<Adapter> adapters_;  // until they are merged, and while tensors_ point into them
+  std::vector<std::vector<float>> merged_;
+  bool has_merged_ = false;
 };
 
 }  // namespace mlxe

@@ -16,6 +16,7 @@
 #include "base/file_errors.h"
 #include "base/utf8.h"
 #include "base/wording.h"
+#include "format/adapter_config.h"
 #include "format/json_file.h"
 #include "format/late_interaction.h"
 #include "format/m3_heads.h"
@@ -27,10 +28,10 @@ namespace {
 
 constexpr size_t kOthersListed = 5;  // most names in a message
 
-constexpr std::string_view kWeightNames[] = {"model",      "pytorch_model", "tf_model",      "flax_model",
-                                             "rust_model", "adapter_model", "openvino_model"};
-constexpr std::string_view kWeightEndings[] = {".safetensors", ".index.json", ".bin", ".pt",      ".pth",
-                                               ".onnx",        ".h5",         ".ot",  ".msgpack", ".xml"};
+constexpr std::string_view kWeightNames[] = {"model",      "pytorch_model", "tf_model",       "flax_model",
+                                             "rust_model", "adapter_model", "openvino_model", "weights"};
+constexpr std::string_view kWeightEndings[] = {
+    ".safetensors", ".index.json", ".bin", ".pt", ".pth", ".onnx", ".h5", ".ot", ".msgpack", ".xml", ".npz"};
 // In the model's folder, and in the folders of its modules.
 constexpr std::string_view kModuleFiles[] = {"config.json",
                                              kRouterConfig,
@@ -63,6 +64,8 @@ constexpr std::string_view kModelFiles[] = {kProvenanceFile,
                                             kM3Files[0],
                                             kM3Files[1],
                                             kStanfordFile,
+                                            kAdapterConfig,
+                                            "adapters.safetensors",  // of mlx-lm
                                             "data_config.json",
                                             "train_script.py",  // sentence-transformers' own models have it
                                             ".gitattributes"};

@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "base/utf8.h"
 #include "format/json_file.h"
@@ -103,7 +104,11 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
   bool number_float(number_float_t, const string_t& text) override {
     fail(fmt::format("{}, expected a whole number below 2^64", printable(text)));
   }
-  bool null() override { fail("null"); }
+  bool null() override {
+    // MLX writes "__metadata__": null.
+    if (depth_ != 1 || !std::exchange(in_metadata_, false)) fail("null");
+    return true;
+  }
   bool boolean(bool) override { fail("a true or false"); }
   bool binary(binary_t&) override { fail("binary data"); }
   bool parse_error(std::size_t byte, const std::string&, const nlohmann::json::exception&) override {

@@ -1,4 +1,4 @@
-// A mapped file of tensors, whatever its format: safetensors or torch.
+// A mapped file of tensors, whatever its format: safetensors, torch or npz.
 #pragma once
 
 #include <cstddef>

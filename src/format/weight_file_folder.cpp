@@ -3,17 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <map>
-#include <mutex>
 #include <string>
 
 #include "base/file_errors.h"
-#include "base/leftovers.h"
-#include "base/remove_tree.h"
 #include "base/wording.h"
+#include "format/linked_folders.h"
 #include "format/model_folder.h"
 #include "format/module_path.h"
 #include "format/weight_files.h"
@@ -22,43 +16,6 @@
 namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
-
-// The temporary folders of this process, by their weight file.
-class MadeFor {
- public:
-  ~MadeFor() {
-    for (const auto& [file, made] : made_) remove_tree(made.root.c_str());
-  }
-
-  // `make` fills an empty folder of the given name.
-  fs::path folder(const fs::path& file, const std::string& name, auto&& make) {
-    const std::lock_guard lock(mutex_);
-    if (const auto found = made_.find(file); found != made_.end())
-      return found->second.root / found->second.name;
-    std::string root = (fs::temp_directory_path() / "mlx-encoder-XXXXXX").string();
-    {
-      const auto held = leftovers::hold();
-      if (::mkdtemp(root.data()) == nullptr)
-        throw Error(ErrorCode::io,
-                    fmt::format("a temporary folder in {} can't be made: {}; TMPDIR names another folder",
-                                fs::temp_directory_path().string(), std::strerror(errno)));
-      leftovers::add(root);
-    }
-    made_[file] = {root, name};
-    const fs::path folder = fs::path(root) / name;
-    fs::create_directory(folder);
-    make(folder);
-    return folder;
-  }
-
- private:
-  struct Made {
-    fs::path root;
-    std::string name;
-  };
-  std::mutex mutex_;
-  std::map<fs::path, Made> made_;
-};
 
 const WeightFormat* format_of(const fs::path& file) {
   const std::string name = file.filename().string();
@@ -85,22 +42,17 @@ fs::path model_folder_around(const fs::path& file) {
                   file.string()));
 }
 
-void add_link(const fs::path& at, const fs::path& target) {
-  fs::create_directories(at.parent_path());
-  fs::create_symlink(target, at);
-}
-
 }  // namespace
 
 std::optional<fs::path> weight_file_folder(const fs::path& file) {
   return with_file_errors([&]() -> std::optional<fs::path> {
     const WeightFormat* format = fs::is_regular_file(file) ? format_of(file) : nullptr;
     if (format == nullptr) return std::nullopt;
-    static MadeFor made;
+    static LinkedFolders made;
     const fs::path weights = fs::absolute(file).lexically_normal();
     const fs::path model = model_folder_around(weights);
     const fs::path transformer = transformer_path(model);
-    return made.folder(weights, model.filename().string(), [&](const fs::path& folder) {
+    return made.folder(weights.string(), model.filename().string(), [&](const fs::path& folder) {
       for (const fs::path& other : ModelFiles(model).found())
         if (!is_weight_file_name(other.filename().string()) || other.parent_path() != transformer)
           add_link(folder / other, model / other);

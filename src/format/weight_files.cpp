@@ -8,7 +8,9 @@
 #include <unordered_map>
 
 #include "base/wording.h"
+#include "format/adapter_config.h"
 #include "format/json_file.h"
+#include "format/npz_file.h"
 #include "format/safetensors.h"
 #include "format/torch_file.h"
 #include "mlx_encoder/error.h"
@@ -30,11 +32,13 @@ constexpr WeightFormat kFormats[] = {
      {"pytorch_model", "model"},
      {".bin", ".pt", ".pth"},
      parse_torch},
+    // Of MLX's older examples, which number shards without a count: weights.00.npz.
+    {"weights.npz", "weights.npz.index.json", {"weights", "model"}, {".npz", ".npz", ".npz"}, parse_npz},
 };
 // Endings of weights that are not read, and what writes them.
 constexpr std::pair<std::string_view, const char*> kOtherFormats[] = {
-    {".h5", "TensorFlow"}, {".msgpack", "Flax"},           {".onnx", "ONNX"}, {".gguf", "llama.cpp"},
-    {".ot", "Rust"},       {".ckpt", "a training script"}, {".npz", "numpy"},
+    {".h5", "TensorFlow"},  {".msgpack", "Flax"}, {".onnx", "ONNX"},
+    {".gguf", "llama.cpp"}, {".ot", "Rust"},      {".ckpt", "a training script"},
 };
 constexpr size_t kListed = 5;
 constexpr size_t kCompared = 4096;  // bytes of a tensor that tell two files apart
@@ -95,10 +99,7 @@ void require_complete(const fs::path& folder, const std::vector<std::string>& na
         }
   }
   for (const char* adapter : {"adapter_model.safetensors", "adapter_model.bin", "adapter_config.json"})
-    if (fs::exists(folder / adapter))
-      throw Error(ErrorCode::unsupported,
-                  fmt::format("{}: holds an adapter ({}), not a model; merge it into its base model first",
-                              folder.string(), adapter));
+    if (fs::exists(folder / adapter)) refuse_adapter_alone(folder);
   std::vector<std::string> read;
   for (const WeightFormat& format : kFormats) read.emplace_back(format.single);
   if (!others.empty()) {

@@ -7,6 +7,7 @@
 
 #include "base/file_errors.h"
 #include "base/sha256.h"
+#include "format/adapter.h"
 #include "format/json_file.h"
 #include "format/model_folder.h"
 #include "format/module_path.h"
@@ -40,6 +41,10 @@ std::string fault_of_file(const fs::path& snapshot, const fs::path& file) {
 
 // Errors: not_found, format, io (which are faults of the snapshot), others.
 void open_parts(const fs::path& snapshot) {
+  if (is_adapter_alone(snapshot)) {
+    Adapter::read(snapshot);
+    return;
+  }
   const fs::path transformer = transformer_path(snapshot);
   read_json(snapshot / transformer / "config.json");
   open_weight_files(snapshot / transformer, {});

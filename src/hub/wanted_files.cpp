@@ -7,6 +7,7 @@
 
 #include "base/whole_file.h"
 #include "base/wording.h"
+#include "format/adapter.h"
 #include "format/json_file.h"
 #include "format/model_folder.h"
 #include "format/module_path.h"
@@ -81,6 +82,11 @@ FileNames weights_among(const FileNames& names, const fs::path& folder, const st
   return wanted;
 }
 
+// The tensors of the repository's adapter. Empty if it has none.
+std::string adapter_among(const FileNames& listed) {
+  return std::ranges::find(listed, kAdapterConfig) == listed.end() ? "" : adapter_weights_among(listed);
+}
+
 }  // namespace
 
 FileNames wanted_small_files(const FileNames& listed, const fs::path& snapshot) {
@@ -95,6 +101,8 @@ FileNames wanted_small_files(const FileNames& listed, const fs::path& snapshot) 
 
 FileNames wanted_weights(const FileNames& listed, const fs::path& snapshot, const std::string& repo) {
   const fs::path transformer = transformer_path(snapshot);
+  const std::string adapter = adapter_among(listed);
+  if (!adapter.empty() && is_adapter_alone(snapshot)) return {adapter};
   if (!fs::exists(snapshot / transformer / "config.json"))
     throw Error(ErrorCode::not_found,
                 fmt::format("{}: the repository has no {}, expected a model of transformers or "
@@ -106,9 +114,10 @@ FileNames wanted_weights(const FileNames& listed, const fs::path& snapshot, cons
   FileNames wanted;
   for (const fs::path& place : places) {
     const FileNames weights = weights_among(names_in_place(listed, place), snapshot / place, repo);
-    if (weights.empty() && place == transformer) refuse_without_weights(listed, repo);
+    if (weights.empty() && place == transformer && adapter.empty()) refuse_without_weights(listed, repo);
     for (const std::string& name : weights) wanted.push_back(inside(place, name));
   }
+  if (!adapter.empty()) wanted.push_back(adapter);
   return wanted;
 }
 

@@ -534,6 +534,7 @@ Model make_model(Checkpoint& checkpoint, const Warning& warn) {
   const Config& config = checkpoint.config();
   const Architecture& architecture = find_architecture(checkpoint);
   checkpoint.canonicalize(architecture.base_prefix, architecture.alias);
+  checkpoint.merge_adapters();
   if (const std::string& prefix = checkpoint.foreign_prefix(); warn && !prefix.empty())
     warn(fmt::format(
         "{}: the weights' names begin with {}, as of a model saved inside another; read without it",

@@ -183,7 +183,7 @@ TEST_F(TorchWeights, InOtherFormatsAreNamed) {
     test::write_file(model_ / file, "x");
     EXPECT_THAT(error_text([&] { open(); }, ErrorCode::unsupported),
                 AllOf(HasSubstr(std::string("the only weights are \"") + file + "\", of " + maker),
-                      HasSubstr("model.safetensors and pytorch_model.bin are read")));
+                      HasSubstr("model.safetensors and pytorch_model.bin and ")));
     fs::remove_all(model_);
   }
 }

@@ -1,0 +1,18 @@
+// Adapters: small changes of a model's weights that were trained and saved apart from it (PEFT's LoRA and DoRA,
+// mlx-lm's LoRA). docs/adapters.md.
+#pragma once
+
+#include <filesystem>
+#include <span>
+
+namespace mlxe {
+
+// A folder of the model with these adapters merged into its weights, in order: give it wherever the folder of a model
+// is wanted, such as ConvertOptions::model and Encoder::load. It is temporary, holds links to the files of `model` and
+// of the adapters, and is removed when the process ends. The merge happens in memory when the folder is read; the
+// same arguments give the same folder. Errors: not_found (a folder without an adapter_config.json or its tensors; no
+// such model), format, unsupported (an adapter of another kind), io (the temporary folder cannot be made).
+std::filesystem::path adapted_model(const std::filesystem::path& model,
+                                    std::span<const std::filesystem::path> adapters);
+
+}  // namespace mlxe

@@ -1,0 +1,72 @@
+// --adapter of the commands, from a folder and from the hub.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "hub/http.h"
+#include "hub_server.h"
+#include "model_folders.h"
+#include "run_program.h"
+
+namespace mlxe::test::adapter_cli_test {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string kAdapter = MLXE_TEST_DATA "/adapters/embeddings";
+const std::string kBase = MLXE_TEST_DATA "/tiny/bert";
+
+Outcome done(const std::vector<std::string>& arguments) {
+  Outcome o = run_program(arguments);
+  EXPECT_EQ(o.status, 0) << testing::PrintToString(arguments) << o.err;
+  return o;
+}
+
+TEST(AdapterCommands, GiveTheMergedModelsResults) {
+  const TemporaryFolder folder;
+  const std::string merged = folder / "bert", vectors = folder / "v.npy";
+  const auto vectors_of = [&](const std::string& model, const std::vector<std::string>& more) {
+    std::vector<std::string> command{"embed", model,  "The cat sat on the warm piano.", "--engine", "cpu",
+                                     "-o",    vectors};
+    command.insert(command.end(), more.begin(), more.end());
+    done(command);
+    return read_file(vectors);
+  };
+  done({"convert", kBase, "--adapter", kAdapter, "--dtype", "float32", "--mlx-path", merged});
+  EXPECT_EQ(vectors_of(kBase, {"--adapter", kAdapter}), vectors_of(merged, {}));
+  EXPECT_NE(vectors_of(kBase, {}), vectors_of(merged, {}));
+  // Of two models the original has it.
+  write_file(folder / "texts.txt", "The cat sat on the warm piano.\nA question\nTake the second road\n");
+  const Outcome compared =
+      done({"compare", kBase, merged, "--adapter", kAdapter, "--texts", folder / "texts.txt"});
+  EXPECT_EQ(run_program({"compare", kBase, merged, "--texts", folder / "texts.txt"}).status, 3)
+      << compared.out;
+}
+
+TEST(AdapterCommands, SayWhatIsWrong) {
+  const Outcome alone = run_program({"embed", kAdapter, "a text"});
+  EXPECT_EQ(alone.status, 7);
+  EXPECT_THAT(alone.err, HasSubstr("not a model; give its base model, \"./bert\", and --adapter"));
+  EXPECT_EQ(run_program({"embed", kBase, "a text", "--adapter", kBase}).status, 4);
+  EXPECT_EQ(run_program({"bench", kBase, kBase, "--adapter", kAdapter}).status, 2);
+}
+
+TEST(AdapterCommands, TakeAnAdapterOfTheHub) {
+  if (!has_http()) GTEST_SKIP() << "this build downloads nothing (MLXE_WITH_HUB=OFF)";
+  const TemporaryFolder folder;
+  HubServer server;
+  server.add("org/adapter", kAdapter);
+  server.add("org/base", kBase);
+  const Variables variables{{"HF_HUB_CACHE", folder / "cache"},
+                            {"HF_ENDPOINT", server.endpoint()},
+                            {"HF_HUB_OFFLINE", ""},
+                            {"HF_HUB_DISABLE_IMPLICIT_TOKEN", "1"},
+                            {"HF_TOKEN", ""}};
+  for (int i = 0; i < 2; ++i)  // from the hub, and from the cache
+    done({"convert", "org/base", "--adapter", "org/adapter", "--mlx-path", folder / (i ? "a" : "b")});
+  done({"convert", kBase, "--adapter", kAdapter, "--mlx-path", folder / "c"});
+  EXPECT_EQ(read_file(folder / "a/model.safetensors"), read_file(folder / "c/model.safetensors"));
+  EXPECT_THAT(read_file(folder / "a/README.md"), HasSubstr("base_model: org/base\n"));
+}
+
+}  // namespace
+}  // namespace mlxe::test::adapter_cli_test
