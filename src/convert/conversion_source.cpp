@@ -78,7 +78,7 @@ void ConversionSource::rewrite_poolings() {
 std::vector<std::string> ConversionSource::files() const {
   std::vector<std::string> files{(sentence.transformer / "config.json").generic_string()};
   for (const CheckpointFile& file : checkpoint.files())
-    files.push_back((sentence.transformer / file.path.filename()).generic_string());
+    files.push_back(file.path.lexically_relative(checkpoint.folder()).lexically_normal().generic_string());
   for (const CarriedFile& file : small_files.carried) files.push_back(file.from.generic_string());
   for (const auto& [file, text] : rewritten) files.push_back(file);
   return files;
