@@ -22,11 +22,15 @@ const TensorView* TensorFile::find(std::string_view name) const {
 }
 
 void TensorFile::release(std::span<const std::byte> data) const noexcept {
-  const std::span<const std::byte> file = bytes();
   // std::less orders pointers into different blocks of memory; `<` does not.
   const std::less<const std::byte*> before;
-  if (!before(data.data(), file.data()) && !before(file.data() + file.size(), data.data() + data.size()))
-    file_.release(data);
+  const auto release_in = [&](const MappedFile& mapped) {
+    const std::span<const std::byte> file = mapped.bytes();
+    if (!before(data.data(), file.data()) && !before(file.data() + file.size(), data.data() + data.size()))
+      mapped.release(data);
+  };
+  release_in(file_);
+  for (const SideFile& other : content_.beside) release_in(other.file);
 }
 
 std::optional<uint64_t> checked_bytes(size_t element, const Shape& shape) noexcept {

@@ -26,14 +26,22 @@ struct TensorView {
   bool mapped = true;               // `data` lies in the file; false: in memory of its own
 };
 
+// A file beside the one that is read, which holds some of its tensors.
+struct SideFile {
+  std::filesystem::path path;
+  MappedFile file;
+};
+
 struct TensorContent {
   std::vector<TensorView> tensors;
   std::map<std::string, std::string> metadata;       // safetensors' "__metadata__"
   std::vector<std::unique_ptr<std::byte[]>> copies;  // memory of the tensors that are not `mapped`
+  std::vector<SideFile> beside = {};
+  std::vector<std::string> warnings = {};  // a sentence for each fact that a user must know
 };
 
-// Parses and checks a whole file in `bytes`; the views point into `bytes` or `copies`. `where` names the file
-// in errors. Errors: format (malformed), unsupported (well-formed, but this version can't read it).
+// Parses and checks a whole file in `bytes`; the views point into `bytes`, `copies` or `beside`. `where` is the file's
+// path, for errors and to find what lies beside it. Errors: format (malformed), unsupported (well-formed, but this version can't read it).
 using ParseTensors = TensorContent(std::span<const std::byte> bytes, const std::string& where);
 
 // Move-only; views live as long as the object (moving it keeps them valid). Reading is thread-safe.
@@ -48,8 +56,10 @@ class TensorFile {
   const std::vector<TensorView>& tensors() const noexcept { return content_.tensors; }
   const std::map<std::string, std::string>& metadata() const noexcept { return content_.metadata; }
   const TensorView* find(std::string_view name) const;  // nullptr if absent
+  const std::vector<SideFile>& beside() const noexcept { return content_.beside; }
+  const std::vector<std::string>& warnings() const noexcept { return content_.warnings; }
 
-  // Gives the pages behind `data` back to the system, if `data` lies in this file. They are read again on the
+  // Gives the pages behind `data` back to the system, if `data` lies in this file or one beside it. They are read again on the
   // next access.
   void release(std::span<const std::byte> data) const noexcept;
 

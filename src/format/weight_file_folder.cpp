@@ -57,6 +57,11 @@ std::optional<fs::path> weight_file_folder(const fs::path& file) {
         if (!is_weight_file_name(other.filename().string()) || other.parent_path() != transformer)
           add_link(folder / other, model / other);
       add_link(folder / transformer / format->single, weights);
+      // External data of an export: "model_quantized.onnx_data". The export knows it by this name.
+      for (const fs::directory_entry& other : fs::directory_iterator(weights.parent_path()))
+        if (const std::string name = other.path().filename().string(), own = weights.filename().string();
+            name.starts_with(own + "_data") || name.starts_with(own + ".data"))
+          add_link(folder / transformer / name, other.path());
     });
   });
 }

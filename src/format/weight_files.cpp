@@ -11,6 +11,7 @@
 #include "format/adapter_config.h"
 #include "format/json_file.h"
 #include "format/npz_file.h"
+#include "format/onnx_file.h"
 #include "format/safetensors.h"
 #include "format/torch_file.h"
 #include "mlx_encoder/error.h"
@@ -19,7 +20,7 @@ namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
 
-// As transformers prefers them. Files of other names beginning with "model" are those of MLX's loaders, and what
+// As transformers prefers them, exports last. Files of other names beginning with "model" are those of MLX's loaders, and what
 // training scripts write ("model.pt").
 constexpr WeightFormat kFormats[] = {
     {"model.safetensors",
@@ -34,11 +35,18 @@ constexpr WeightFormat kFormats[] = {
      parse_torch},
     // Of MLX's older examples, which number shards without a count: weights.00.npz.
     {"weights.npz", "weights.npz.index.json", {"weights", "model"}, {".npz", ".npz", ".npz"}, parse_npz},
+    {"model.onnx",
+     "model.onnx.index.json",  // which nothing writes
+     {"model", "encoder_model"},
+     {".onnx", ".onnx", ".onnx"},
+     parse_onnx,
+     "onnx",
+     true},
 };
 // Endings of weights that are not read, and what writes them.
 constexpr std::pair<std::string_view, const char*> kOtherFormats[] = {
-    {".h5", "TensorFlow"},  {".msgpack", "Flax"}, {".onnx", "ONNX"},
-    {".gguf", "llama.cpp"}, {".ot", "Rust"},      {".ckpt", "a training script"},
+    {".h5", "TensorFlow"}, {".msgpack", "Flax"},           {".gguf", "llama.cpp"},
+    {".ot", "Rust"},       {".ckpt", "a training script"},
 };
 constexpr size_t kListed = 5;
 constexpr size_t kCompared = 4096;  // bytes of a tensor that tell two files apart
@@ -116,12 +124,13 @@ void require_complete(const fs::path& folder, const std::vector<std::string>& na
 }
 
 WeightFiles open_all(const fs::path& folder, const WeightFormat& format,
-                     const std::vector<std::string>& names) {
+                     const std::vector<std::string>& names, const Warning& warn) {
   WeightFiles result;
   std::unordered_map<std::string, size_t> seen;
   for (const std::string& name : names) {
     const size_t f = result.files.size();
     const TensorFile& file = result.files.emplace_back(folder / name, *format.parse);
+    for (const std::string& warning : file.warnings()) tell(warn, warning);
     for (size_t t = 0; t < file.tensors().size(); ++t) {
       const auto [it, added] = seen.emplace(file.tensors()[t].name, f);
       if (!added)
@@ -132,6 +141,23 @@ WeightFiles open_all(const fs::path& folder, const WeightFormat& format,
     }
   }
   return result;
+}
+
+// Reads the one export in a folder with these files. The other files are the same model in other forms.
+WeightFiles open_export(const fs::path& folder, const WeightFormat& format,
+                        const std::vector<std::string>& names, const Warning& warn) {
+  const std::string chosen = find_export(format, names);
+  if (chosen.empty()) {
+    std::vector<std::string> exports;
+    std::ranges::copy_if(names, std::back_inserter(exports),
+                         [&](const std::string& name) { return format.is_weights(name); });
+    throw Error(ErrorCode::usage,
+                fmt::format("{}: {} are exports, and none is {}; give the path of one of them",
+                            folder.string(), quoted(exports), format.single));
+  }
+  if (chosen != format.single)
+    tell(warn, fmt::format("{}: no {}; used {}", folder.string(), format.single, printable(chosen)));
+  return open_all(folder, format, {chosen}, warn);
 }
 
 // Compares the index with the tensors in the files.
@@ -190,7 +216,7 @@ std::string difference(const WeightFiles& opened, const TensorFile& other) {
 void compare_formats(const fs::path& folder, const WeightFormat& format, const WeightFiles& opened,
                      const Warning& warn) {
   for (const WeightFormat& other : kFormats) {
-    if (!warn || &other == &format || !fs::exists(folder / other.single)) continue;
+    if (!warn || &other == &format || other.is_export || !fs::exists(folder / other.single)) continue;
     try {
       const TensorFile file(folder / other.single, *other.parse);
       if (const std::string tensor = difference(opened, file); !tensor.empty())
@@ -215,8 +241,9 @@ std::span<const WeightFormat> weight_formats() noexcept {
 }
 
 const WeightFormat* find_single_file(const fs::path& folder) {
-  const auto found = std::ranges::find_if(
-      kFormats, [&](const WeightFormat& format) { return fs::exists(folder / format.single); });
+  const auto found = std::ranges::find_if(kFormats, [&](const WeightFormat& format) {
+    return !format.is_export && fs::exists(folder / format.single);
+  });
   return found == std::end(kFormats) ? nullptr : found;
 }
 
@@ -247,11 +274,20 @@ Index parse_weight_index(std::string_view text, const WeightFormat& format, cons
 const WeightFormat* find_weight_format(std::span<const std::string> names) {
   const auto has = [&](std::string_view name) { return std::ranges::find(names, name) != names.end(); };
   for (const WeightFormat& format : kFormats)
-    if (has(format.single) || has(format.index)) return &format;
-  for (const WeightFormat& format : kFormats)
-    if (std::ranges::any_of(names, [&](const std::string& name) { return format.is_weights(name); }))
-      return &format;
+    if (!format.is_export && (has(format.single) || has(format.index))) return &format;
+  for (const bool is_export : {false, true})
+    for (const WeightFormat& format : kFormats)
+      if (format.is_export == is_export &&
+          std::ranges::any_of(names, [&](const std::string& name) { return format.is_weights(name); }))
+        return &format;
   return nullptr;
+}
+
+std::string find_export(const WeightFormat& format, std::span<const std::string> names) {
+  if (std::ranges::find(names, format.single) != names.end()) return format.single;
+  const auto is_weights = [&](const std::string& name) { return format.is_weights(name); };
+  return std::ranges::count_if(names, is_weights) == 1 ? *std::ranges::find_if(names, is_weights)
+                                                       : std::string();
 }
 
 bool is_foreign_weight_file(std::string_view name) {
@@ -261,8 +297,15 @@ bool is_foreign_weight_file(std::string_view name) {
 WeightFiles open_weight_files(const fs::path& folder, const Warning& warn) {
   std::vector<std::string> present = names_in(folder);
   const WeightFormat* found = find_weight_format(present);
-  if (found == nullptr) nothing_found(folder);
+  if (found == nullptr) {
+    for (const WeightFormat& format : kFormats)
+      if (const fs::path inner = folder / format.subfolder; *format.subfolder && fs::is_directory(inner))
+        if (const std::vector<std::string> names = names_in(inner); find_weight_format(names) == &format)
+          return open_export(inner, format, names, warn);
+    nothing_found(folder);
+  }
   const WeightFormat& format = *found;
+  if (format.is_export) return open_export(folder, format, present, warn);
   std::erase_if(present, [&](const std::string& name) { return !format.is_weights(name); });
   const fs::path index_file = folder / format.index;
   Index index;
@@ -297,7 +340,7 @@ WeightFiles open_weight_files(const fs::path& folder, const Warning& warn) {
   if (!absent.empty())
     throw Error(ErrorCode::not_found, fmt::format("{}: {} named by {} missing; is the download complete?",
                                                   folder.string(), quoted(absent), format.index));
-  WeightFiles opened = open_all(folder, format, names);
+  WeightFiles opened = open_all(folder, format, names, warn);
   if (!index.empty()) check_index(index_file, index, opened, warn);
   compare_formats(folder, format, opened, warn);
   return opened;

@@ -21,6 +21,9 @@ struct WeightFormat {
   std::array<std::string_view, 2> beginnings;  // of the names of its files
   std::array<std::string_view, 3> endings;
   ParseTensors* parse;
+  const char* subfolder = "";  // that its files may be in, if the folder has no weights itself
+  bool is_export =
+      false;  // each file is a whole model, in a form of its own, which may be larger than its weights
 
   bool is_weights(std::string_view file_name) const;
 };
@@ -29,12 +32,15 @@ struct WeightFormat {
 std::span<const WeightFormat> weight_formats() noexcept;
 
 // The format that is read in a folder with these files, as transformers chooses: the first with its single file or its
-// index, else (as MLX does) the first with any file. nullptr if there is none.
+// index, else (as MLX does) the first with any file, else an export. nullptr if there is none.
 const WeightFormat* find_weight_format(std::span<const std::string> names);
-// Whether the ending is that of weights in a format that is not read: "tf_model.h5", "onnx/model.onnx".
+// Whether the ending is that of weights in a format that is not read: "tf_model.h5", "model.gguf".
 bool is_foreign_weight_file(std::string_view name);
 
-// The format whose `single` is in the folder; nullptr if there is none.
+// Of an export format, the file among `names` that is read: its single, else the only one. Empty if there are several.
+std::string find_export(const WeightFormat& format, std::span<const std::string> names);
+
+// The format, exports aside, whose `single` is in the folder; nullptr if there is none.
 const WeightFormat* find_single_file(const std::filesystem::path& folder);
 
 // "model.safetensors.index.json": tensor name -> file name (in the same folder).

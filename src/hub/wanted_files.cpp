@@ -58,11 +58,28 @@ FileNames shards_of(const fs::path& index, const WeightFormat& format) {
   return {shards.begin(), shards.end()};
 }
 
+// The export that is read and its external data, which exporters call "model.onnx_data" or "model.onnx.data".
+FileNames export_among(const FileNames& names, const WeightFormat& format, const std::string& repo) {
+  const std::string chosen = find_export(format, names);
+  if (chosen.empty())
+    throw Error(
+        ErrorCode::unsupported,
+        fmt::format("{}: the only weights are several exports, none of which is {}; download one with its "
+                    "config.json and tokenizer.json, and give its path",
+                    repo, format.single));
+  FileNames wanted{chosen};
+  std::ranges::copy_if(names, std::back_inserter(wanted), [&](const std::string& name) {
+    return name.starts_with(chosen + "_data") || name.starts_with(chosen + ".data");
+  });
+  return wanted;
+}
+
 // As open_weight_files finds them in a folder with these files. Empty if there are none.
 FileNames weights_among(const FileNames& names, const fs::path& folder, const std::string& repo) {
   const auto has = [&](const std::string& name) { return std::ranges::find(names, name) != names.end(); };
   const WeightFormat* format = find_weight_format(names);
   if (format == nullptr) return {};
+  if (format->is_export) return export_among(names, *format, repo);
   if (has(format->single)) return {format->single};
   FileNames wanted;
   if (!has(format->index)) {
@@ -85,6 +102,19 @@ FileNames weights_among(const FileNames& names, const fs::path& folder, const st
 // The tensors of the repository's adapter. Empty if it has none.
 std::string adapter_among(const FileNames& listed) {
   return std::ranges::find(listed, kAdapterConfig) == listed.end() ? "" : adapter_weights_among(listed);
+}
+
+// That of a subfolder, such as onnx/model.onnx; relative to `place`.
+FileNames inner_export(const FileNames& listed, const fs::path& place, const std::string& repo) {
+  for (const WeightFormat& format : weight_formats()) {
+    if (!*format.subfolder) continue;
+    const FileNames names = names_in_place(listed, place / format.subfolder);
+    if (find_weight_format(names) != &format) continue;
+    FileNames wanted = export_among(names, format, repo);
+    for (std::string& name : wanted) name = inside(format.subfolder, name);
+    return wanted;
+  }
+  return {};
 }
 
 }  // namespace
@@ -113,7 +143,8 @@ FileNames wanted_weights(const FileNames& listed, const fs::path& snapshot, cons
   places.insert(transformer);
   FileNames wanted;
   for (const fs::path& place : places) {
-    const FileNames weights = weights_among(names_in_place(listed, place), snapshot / place, repo);
+    FileNames weights = weights_among(names_in_place(listed, place), snapshot / place, repo);
+    if (weights.empty() && place == transformer) weights = inner_export(listed, place, repo);
     if (weights.empty() && place == transformer && adapter.empty()) refuse_without_weights(listed, repo);
     for (const std::string& name : weights) wanted.push_back(inside(place, name));
   }

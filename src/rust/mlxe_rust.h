@@ -1,7 +1,7 @@
 /* The C interface of the Rust half (src/rust). Only these C++ wrappers include it:
  *   src/tokenizer/backend.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/base/out_of_memory.cpp,
  *   src/tokenizer/chat_template.cpp, src/tokenizer/sentencepiece.cpp, src/report/chart.cpp, src/format/toml_file.cpp,
- *   src/format/zip_archive.cpp
+ *   src/format/zip_archive.cpp, src/format/onnx_graph.cpp
  *
  * Ownership. `mlxe_*_new` and `mlxe_*_load` give an object that its `mlxe_*_free` takes back; an MlxeString
  * that a function fills is given back with mlxe_free_string. Arguments are borrowed for the call only. Text
@@ -134,6 +134,15 @@ int mlxe_sentencepiece_json(const char* model, size_t size, MlxeString* json, Ml
 /* ---- Zip: the entries of an archive as a JSON list of {"name", "begin": of the data within the archive, "size": the
  * bytes there, "stored": neither compressed nor encrypted}. Nothing guarantees that they lie inside. */
 int mlxe_zip_entries(const uint8_t* archive, size_t size, MlxeString* json, MlxeString* error);
+
+/* ---- An ONNX model: {"producer", "nodes": [{"op", "name", "inputs", "outputs", "ints", "floats", "lists": attributes by name,
+ * "scopes": the modules around it as torch writes them, "value": the tensor of that attribute or null,
+ * "matrices_inside": number in graphs of its own}], "tensors": [tensor], "sparse": their number}. A tensor is {"name",
+ * "dims", "type": as in onnx.proto, "in": "raw", "numbers" (packed floats or doubles), "varints" (packed integers),
+ * "external" or "many" (in several of these), "begin", "size": of its bytes in `model`, "external": {key: value}}. */
+int mlxe_onnx_graph(const uint8_t* model, size_t size, MlxeString* json, MlxeString* error);
+/* Exactly `count` packed integers. */
+int mlxe_onnx_varints(const uint8_t* packed, size_t size, int64_t* numbers, size_t count, MlxeString* error);
 
 /* ---- SHA-256. */
 typedef struct MlxeSha256 MlxeSha256;

@@ -501,12 +501,25 @@ TEST_F(Hub, ARepositoryWithoutWeightsThatAreReadIsNamed) {
   EXPECT_THAT(refused("org/name", ErrorCode::not_found),
               HasSubstr("org/name: the repository has no weights, expected"));
   write_file(files / "tf_model.h5", "");
-  write_file(files / "onnx/model.onnx", "");
   EXPECT_THAT(refused("org/name", ErrorCode::unsupported),
-              AllOf(HasSubstr("onnx/model.onnx"), HasSubstr("tf_model.h5"), HasSubstr("save_pretrained")));
+              AllOf(HasSubstr("tf_model.h5"), HasSubstr("save_pretrained")));
   fs::remove(files / "config.json");
   settings.cache = folder / "other";
   EXPECT_THAT(refused("org/name", ErrorCode::not_found), HasSubstr("the repository has no config.json"));
+}
+
+TEST_F(Hub, DownloadsAnExportIfThereAreNoOtherWeights) {
+  const fs::path files = server->add("org/name", tiny("bert"));
+  fs::remove(files / "model.safetensors");
+  for (const char* file : {"onnx/model_quantized.onnx", "onnx/model_fp16.onnx", "onnx/model_fp16.onnx_data"})
+    write_file(files / file, "another form");
+  EXPECT_THAT(refused("org/name", ErrorCode::unsupported),
+              HasSubstr("several exports, none of which is model.onnx"));
+  fs::copy_file(fs::path(MLXE_TEST_DATA) / "onnx/bert_external.onnx", files / "onnx/model.onnx");
+  fs::copy_file(fs::path(MLXE_TEST_DATA) / "onnx/bert_external.onnx_data", files / "onnx/model.onnx_data");
+  const std::vector<std::string> got = files_of(fetch("org/name"));
+  EXPECT_THAT(got, testing::IsSupersetOf({"onnx/model.onnx", "onnx/model.onnx_data", "config.json"}));
+  for (const std::string& file : got) EXPECT_THAT(file, Not(HasSubstr("onnx/model_")));
 }
 
 TEST(HubFolder, APathWins) {

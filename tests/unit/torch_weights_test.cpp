@@ -178,7 +178,7 @@ TEST_F(TorchWeights, BesideSafetensorsAreReadOnlyToCompare) {
 TEST_F(TorchWeights, InOtherFormatsAreNamed) {
   for (const auto& [file, maker] :
        {std::pair("tf_model.h5", "TensorFlow"), std::pair("flax_model.msgpack", "Flax"),
-        std::pair("onnx/model.onnx", "ONNX"), std::pair("ggml-model-q8.gguf", "llama.cpp")}) {
+        std::pair("ggml-model-q8.gguf", "llama.cpp")}) {
     test::write_file(model_ / "config.json", "{}");
     test::write_file(model_ / file, "x");
     EXPECT_THAT(error_text([&] { open(); }, ErrorCode::unsupported),

@@ -11,6 +11,7 @@ mod cut;
 mod edge;
 mod encode;
 mod memory;
+mod onnx;
 mod progress;
 mod sentencepiece;
 mod sha256;
