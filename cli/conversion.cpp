@@ -8,6 +8,7 @@
 
 #include "arguments.h"
 #include "base/wording.h"
+#include "command.h"
 #include "mlx_encoder/error.h"
 #include "print_json.h"
 #include "report/json_parts.h"
@@ -85,10 +86,20 @@ nlohmann::json to_json(const TargetedConversion& result) {
   return object;
 }
 
-void add_gates(nlohmann::json& object, const QualityCheck* checked) {
-  if (checked == nullptr) return;
-  object["gates"] = gates_json(checked->gates);
-  object["unmeasured_gates"] = checked->unmeasured;
+void add(const Afterwards& after, nlohmann::json& object) {
+  if (after.checked) {
+    object["gates"] = gates_json(after.checked->gates);
+    object["unmeasured_gates"] = after.checked->unmeasured;
+  }
+  if (after.uploaded)
+    object["uploaded"] = {
+        {"url", after.uploaded->url}, {"commit", after.uploaded->commit}, {"bytes", after.uploaded->bytes}};
+}
+
+void print(const Afterwards& after) {
+  if (after.uploaded)
+    std::cout << fmt::format("Uploaded to {} (commit {}, {:.2f} MiB sent)\n", after.uploaded->url,
+                             after.uploaded->commit.substr(0, 8), mib(after.uploaded->bytes));
 }
 
 std::string in_words(const HeldOut& m) {
@@ -140,6 +151,9 @@ void FolderOptions::add_to(CLI::App& command) {
       .add_option("--max-shard-size", shard_size,
                   "Largest size of a weight file, unless one tensor is larger: 5GB, 500MiB")
       ->capture_default_str();
+  command.add_option(
+      "--upload-repo", upload_repo,
+      "Upload the result to this repository of the Hugging Face hub, org/name; HF_TOKEN is the token");
   command.add_option("--threads", threads, "Threads; 0: all cores")
       ->capture_default_str()
       ->check(at_least(0));
@@ -169,29 +183,38 @@ uint64_t FolderOptions::max_shard_size() const {
   return *bytes;
 }
 
-void show(const Conversion& result, Written written, const FolderOptions& options,
-          const QualityCheck* checked) {
+void FolderOptions::require_upload() const {
+  if (!upload_repo.empty()) mlxe::require_upload(upload_repo, {.warning = warnings(Strictness::warn)});
+}
+
+std::optional<Uploaded> FolderOptions::upload(const std::filesystem::path& folder) const {
+  if (upload_repo.empty()) return std::nullopt;
+  return upload_model(folder, upload_repo, {.warning = warnings(Strictness::warn), .progress = progress()});
+}
+
+void show(const Conversion& result, Written written, const FolderOptions& options, const Afterwards& after) {
   if (options.json) {
     nlohmann::json object = to_json(result, written);
-    add_gates(object, checked);
+    add(after, object);
     print_json(object);
     return;
   }
   if (written == Written::no) print_plan(result.plan);
   print_notes(result.plan);
   print_result(result, written);
+  print(after);
 }
 
 void show(const TargetedConversion& result, Written written, const FolderOptions& options,
-          const QualityCheck* checked) {
+          const Afterwards& after) {
   if (options.json) {
     nlohmann::json object = to_json(result.conversion, written);
-    add_gates(object, checked);
+    add(after, object);
     object["target"] = to_json(result);
     print_json(object);
     return;
   }
-  show(result.conversion, written, options);
+  show(result.conversion, written, options, after);
   const HeldOut& m = result.chosen.measured;
   std::cout << fmt::format("{} {}: {}", option_of(result.target.kind), result.target.text, in_words(m));
   if (result.conversion.skipped) {

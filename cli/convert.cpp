@@ -140,9 +140,14 @@ void check(const ConvertArguments& o) {
                     option_of(wanted->kind), wanted->text));
 }
 
+bool any_failed(const std::vector<Gate>& gates) {
+  return std::ranges::any_of(gates, [](const Gate& gate) { return !gate.passed; });
+}
+
 int convert(const ConvertArguments& o) {
   check(o);
   if (o.dequantize) return dequantize(o.folder);
+  if (!o.dry_run) o.folder.require_upload();
   std::optional<QualityFile> quality;
   if (!o.gates.empty()) quality = read_quality_file(o.gates);
   const CLI::Option* allocates = o.allocation();
@@ -176,10 +181,12 @@ int convert(const ConvertArguments& o) {
                    : std::nullopt;
   };
   const auto finish = [&](const auto& result, const Conversion& conversion, Written written) {
-    const std::optional<QualityCheck> checked = checked_gates(conversion, options.warning);
+    Afterwards after{.checked = checked_gates(conversion, options.warning)};
     notice.say_time();
-    show(result, written, o.folder, checked ? &*checked : nullptr);
-    return checked ? report_gates(checked->gates) : 0;
+    if (written == Written::yes && !(after.checked && any_failed(after.checked->gates)))
+      after.uploaded = o.folder.upload(conversion.folder);
+    show(result, written, o.folder, after);
+    return after.checked ? report_gates(after.checked->gates) : 0;
   };
   if (wanted) {
     prepare_memory_for(options.calibration);
@@ -212,8 +219,8 @@ int convert(const ConvertArguments& o) {
   }
   if (quality) {  // most gates of convert can be checked before anything is written
     const std::optional<QualityCheck> checked = checked_gates(planned, nullptr);
-    if (std::ranges::any_of(checked->gates, [](const Gate& gate) { return !gate.passed; })) {
-      if (o.folder.json) show(planned, Written::no, o.folder, &*checked);
+    if (any_failed(checked->gates)) {
+      if (o.folder.json) show(planned, Written::no, o.folder, {.checked = checked});
       return report_gates(checked->gates);
     }
   }

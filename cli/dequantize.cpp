@@ -18,7 +18,9 @@ int dequantize(const FolderOptions& o) {
                             .warning = warnings(Strictness::warn),
                             .progress = progress()};
   if (!o.dtype.empty()) options.dtype = parse_dtype(o.dtype);
-  show(dequantize_model(options), Written::yes, o);
+  o.require_upload();
+  const Conversion done = dequantize_model(options);
+  show(done, Written::yes, o, {.uploaded = o.upload(done.folder)});
   return 0;
 }
 

@@ -18,10 +18,19 @@ RULES is a file with a JSON object, read anew at every request; it may be absent
   "token": "SECRET"               what the hub asks for
   "slow": SECONDS                 pause before a content of the CDN
   "etag": {"config.json": "..."}  in place of the right one
+Of uploads:
+  "create": STATUS                answer to creating a repository
+  "parts": BYTES                  large files are asked for in parts of this size
+  "put": STATUS                   answer of the CDN to a content; "passing" counts
+  "cut_puts": N                   the first N contents are cut off by the CDN
+  "signed": true                  the CDN wants the header that the hub named
+  "ignored": [...]                files that .gitignore names
+  "commit": {...}                 in place of the right answer
 
 Each line of LOG is a JSON object: the server (hub or cdn), the method, the path, the Range and whether a token came.
 """
 
+import base64
 import hashlib
 import json
 import pathlib
@@ -36,8 +45,10 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 repositories, rules_file, log_file = (pathlib.Path(a) for a in sys.argv[1:4])
 lock = threading.Lock()
-counts = {"cut": 0, "passing": 0, "signed": 0}
+counts = {"cut": 0, "passing": 0, "signed": 0, "put": 0}
 uses = {}  # of each address of the CDN
+received = {}  # by hash: the content of a large file, or its parts by number
+verified = set()  # hashes
 
 
 def rules():
@@ -74,6 +85,12 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
+    def body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def tell_json(self, value, status: int = 200):
+        self.answer(status, json.dumps(value).encode(), Content_Type="application/json")
+
     def fail(self, status: int, code: str = ""):
         headers = {"X_Error_Code": code} if code else {}
         if "retry_after" in rules():
@@ -84,11 +101,18 @@ class Handler(BaseHTTPRequestHandler):
 class Hub(Handler):
     server_name = "hub"
 
+    def may_come(self, rule) -> bool:
+        return "token" not in rule or self.headers.get("Authorization") == "Bearer " + rule["token"]
+
     def do_GET(self):
         rule = rules()
-        if "token" in rule and self.headers.get("Authorization") != "Bearer " + rule["token"]:
+        if not self.may_come(rule):
             return self.fail(401, "RepoNotFound")
+        if self.path == "/api/whoami-v2":
+            return self.tell_json({"name": "user"})
         parts = [urllib.parse.unquote(p) for p in self.path.lstrip("/").split("/")]
+        if parts[:2] == ["api", "models"] and "revision" not in parts:
+            return self.tell_json({}, 200 if (repositories / "/".join(parts[2:])).is_dir() else 404)
         if parts[:2] == ["api", "models"]:
             at = parts.index("revision")
             return self.tell("/".join(parts[2:at]), parts[at + 1], rule)
@@ -137,8 +161,102 @@ class Hub(Handler):
         self.answer(200, data, ETag=f'"{etag}"', X_Repo_Commit=commit, Content_Length=len(data))
 
 
+    def do_POST(self):
+        rule, body = rules(), self.body()
+        if not self.may_come(rule):
+            return self.tell_json({"error": "Invalid username or password."}, 401)
+        path = urllib.parse.unquote(self.path)
+        if path == "/api/repos/create":
+            return self.create(json.loads(body), rule)
+        if path.endswith("/preupload/main"):
+            return self.tell_json({"files": [
+                {"path": f["path"], "shouldIgnore": f["path"] in rule.get("ignored", []),
+                 "uploadMode": "lfs" if f["path"].endswith(LFS) else "regular"} for f in json.loads(body)["files"]]})
+        if path.endswith("/objects/batch"):
+            return self.tell_json({"objects": [self.action(o, rule) for o in json.loads(body)["objects"]]})
+        if path.endswith("/objects/verify"):
+            return self.verify(json.loads(body))
+        if path.endswith("/commit/main"):
+            return self.commit(path.removeprefix("/api/models/").removesuffix("/commit/main"), body, rule)
+        self.fail(404)
+
+    def create(self, asked, rule):
+        if "create" in rule:
+            return self.tell_json({"error": "You don't have the rights to create a model under this namespace"},
+                                  rule["create"])
+        folder = repositories / asked["organization"] / asked["name"]
+        status = 409 if folder.is_dir() else 200
+        folder.mkdir(parents=True, exist_ok=True)
+        self.tell_json({"url": f"/{asked['organization']}/{asked['name']}"}, status)
+
+    def action(self, asked, rule):
+        oid, size = asked["oid"], asked["size"]
+        if oid in verified:
+            return {"oid": oid, "size": size}
+        upload = {"href": f"http://127.0.0.1:{cdn_port}/upload/{oid}", "header": {"X-Signed": "yes"}}
+        if "parts" in rule:
+            count = -(-size // rule["parts"])
+            upload["href"] += "/complete"
+            upload["header"] = {"chunk_size": str(rule["parts"])} | {
+                f"{i + 1:05}": f"http://127.0.0.1:{cdn_port}/upload/{oid}/{i + 1}" for i in range(count)}
+        host = self.headers["Host"]
+        return {"oid": oid, "size": size, "actions": {
+            "upload": upload, "verify": {"href": f"http://{host}/objects/verify"}}}
+
+    def verify(self, asked):
+        data = received.get(asked["oid"])
+        if not isinstance(data, bytes) or hashlib.sha256(data).hexdigest() != asked["oid"] or len(data) != asked["size"]:
+            return self.tell_json({"error": "other bytes than announced"}, 422)
+        verified.add(asked["oid"])
+        self.tell_json({})
+
+    def commit(self, repo: str, body: bytes, rule):
+        lines = [json.loads(line) for line in body.splitlines()]
+        assert lines[0]["key"] == "header" and lines[0]["value"]["summary"]
+        for line in lines[1:]:
+            value = line["value"]
+            file = repositories / repo / value["path"]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if line["key"] == "lfsFile":
+                if value["oid"] not in verified or len(received[value["oid"]]) != value["size"]:
+                    return self.tell_json({"error": "a large file was not uploaded"}, 400)
+                file.write_bytes(received[value["oid"]])
+            else:
+                file.write_bytes(base64.b64decode(value["content"], validate=True))
+        self.tell_json(rule.get("commit", {
+            "commitOid": COMMIT, "commitUrl": f"http://{self.headers['Host']}/{repo}/commit/{COMMIT}"}))
+
+
 class Cdn(Handler):
     server_name = "cdn"
+
+    def do_PUT(self):
+        rule = rules()
+        if rule.get("cut_puts", 0) > counts["put"]:
+            counts["put"] += 1
+            self.rfile.read(min(1000, int(self.headers["Content-Length"])))
+            self.close_connection = True
+            return self.connection.close()
+        body = self.body()
+        if "put" in rule and may_fail():
+            return self.fail(rule["put"])
+        _, _, oid, *number = self.path.split("/")
+        if number:
+            received.setdefault(oid, {})[int(number[0])] = body
+        else:
+            if rule.get("signed") and self.headers.get("X-Signed") != "yes":
+                return self.fail(403)
+            received[oid] = body
+        self.answer(200, b"", ETag=f'"{hashlib.md5(body).hexdigest()}"')
+
+    def do_POST(self):
+        asked = json.loads(self.body())
+        parts = received[asked["oid"]]
+        tags = [f'"{hashlib.md5(parts[p["partNumber"]]).hexdigest()}"' for p in asked["parts"]]
+        if tags != [p["etag"] for p in asked["parts"]] or len(parts) != len(tags):
+            return self.tell_json({"error": "parts are missing"}, 400)
+        received[asked["oid"]] = b"".join(parts[i + 1] for i in range(len(parts)))
+        self.tell_json({})
 
     def do_GET(self):
         rule = rules()

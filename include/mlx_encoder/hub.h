@@ -1,6 +1,7 @@
 // Models of the Hugging Face hub: from a name to a local folder.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -41,5 +42,24 @@ std::filesystem::path hub_snapshot(std::string_view name, const HubOptions& opti
 // it with the weights of that file: a temporary folder of links, removed when the process ends. Errors: as
 // hub_snapshot; not_found (a weight file without a model folder around it).
 std::filesystem::path model_folder(const std::string& path_or_name, const HubOptions& options = {});
+
+// An upload.
+struct Uploaded {
+  std::string commit;  // of the repository, 40 hexadecimal digits
+  std::string url;     // of the repository
+  uint64_t bytes = 0;  // of large files that were sent; those that the hub had already are not
+};
+
+// Uploads the files of a model folder to the repository "org/name" as one commit to its main branch; creates the
+// repository if there is none. Other files of the repository stay. Needs a token that may write. What was sent before a
+// failure is not sent again. Errors: usage (not such a name, no token, offline, no model folder), not_found (no such
+// folder), io (the hub cannot be reached or refuses, a file cannot be read), format (an answer that is malformed),
+// unsupported (a build without libcurl).
+Uploaded upload_model(const std::filesystem::path& folder, std::string_view repo,
+                      const HubOptions& options = {});
+
+// Throws if upload_model could not begin: its errors of usage, and of a token that the hub does not know. For callers
+// with long work before the upload.
+void require_upload(std::string_view repo, const HubOptions& options = {});
 
 }  // namespace mlxe

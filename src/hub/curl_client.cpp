@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "format/json_file.h"
@@ -37,6 +38,43 @@ size_t take_body(char* data, size_t, size_t size, void* to) noexcept try {
   return 0;
 }
 
+// The content of a request, and how much of it was sent.
+struct Sending {
+  const HttpContent& content;
+  uint64_t at = 0;
+};
+
+size_t give_content(char* to, size_t, size_t size, void* sending) noexcept try {
+  Sending& s = *static_cast<Sending*>(sending);
+  const size_t given =
+      s.content.read(s.at, {to, static_cast<size_t>(std::min<uint64_t>(size, s.content.size - s.at))});
+  s.at += given;
+  return given;
+} catch (const std::exception&) {  // a file that can't be read
+  return CURL_READFUNC_ABORT;
+}
+
+// libcurl sends a content anew on its own where a kept connection turns out to be closed.
+int seek_content(void* sending, curl_off_t at, int) noexcept {
+  static_cast<Sending*>(sending)->at = static_cast<uint64_t>(at);
+  return CURL_SEEKFUNC_OK;
+}
+
+void prepare_content(CURL* handle, HttpMethod method, Sending& sending, CurlPointer<curl_slist>& headers) {
+  const CurlLibrary& c = curl();
+  for (const std::string& line : sending.content.headers) add_header(headers, line);
+  add_header(headers,
+             "Expect:");  // waiting for "100 Continue" costs a second where a server does not know it
+  c.setopt(handle, CURLOPT_HTTPHEADER, headers.get());
+  c.setopt(handle, CURLOPT_UPLOAD, 1L);
+  c.setopt(handle, CURLOPT_CUSTOMREQUEST, method == HttpMethod::post ? "POST" : "PUT");
+  c.setopt(handle, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(sending.content.size));
+  c.setopt(handle, CURLOPT_READFUNCTION, give_content);
+  c.setopt(handle, CURLOPT_READDATA, &sending);
+  c.setopt(handle, CURLOPT_SEEKFUNCTION, seek_content);
+  c.setopt(handle, CURLOPT_SEEKDATA, &sending);
+}
+
 // "https://huggingface.co"
 std::string host_part(const std::string& url) {
   return url.substr(0, url.find('/', url.find("://") + 3));
@@ -44,14 +82,17 @@ std::string host_part(const std::string& url) {
 
 }  // namespace
 
-HttpAnswer HttpClient::request(HttpMethod method, const std::string& url) {
+HttpAnswer HttpClient::request(HttpMethod method, const std::string& url, const HttpContent& content) {
   const CurlLibrary& c = curl();
   CURL* handle = state_->handle.get();
   for (Attempts attempts(state_->settings);;) {
     HttpAnswer answer{.url = url, .headers = {}, .body = {}};
     CurlPointer<curl_slist> headers;
     prepare_request(handle, url, state_->settings, answer, headers);
-    c.setopt(handle, CURLOPT_NOBODY, method == HttpMethod::head ? 1L : 0L);
+    Sending sending{content};
+    if (method == HttpMethod::head) c.setopt(handle, CURLOPT_NOBODY, 1L);
+    if (method == HttpMethod::post || method == HttpMethod::put)
+      prepare_content(handle, method, sending, headers);
     c.setopt(handle, CURLOPT_WRITEFUNCTION, take_body);
     c.setopt(handle, CURLOPT_WRITEDATA, &answer.body);
     const CURLcode code = c.perform(handle);

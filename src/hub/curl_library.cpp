@@ -38,6 +38,7 @@ CurlLibrary open_curl() {
   find(library.perform, "curl_easy_perform");
   find(library.strerror, "curl_easy_strerror");
   find(library.easy_cleanup, "curl_easy_cleanup");
+  find(library.getdate, "curl_getdate");
   find(library.slist_append, "curl_slist_append");
   find(library.slist_free_all, "curl_slist_free_all");
   find(library.multi_init, "curl_multi_init");

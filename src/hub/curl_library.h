@@ -15,6 +15,7 @@ struct CurlLibrary {
   decltype(&::curl_easy_perform) perform;
   decltype(&::curl_easy_strerror) strerror;
   decltype(&::curl_easy_cleanup) easy_cleanup;
+  decltype(&::curl_getdate) getdate;
   decltype(&::curl_slist_append) slist_append;
   decltype(&::curl_slist_free_all) slist_free_all;
   decltype(&::curl_multi_init) multi_init;

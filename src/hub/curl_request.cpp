@@ -6,6 +6,7 @@
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
+#include <ctime>
 
 #include "base/text.h"
 #include "mlx_encoder/error.h"
@@ -47,14 +48,23 @@ const char* named_certificates() {
   return nullptr;
 }
 
+// Seconds that a header Retry-After asks for: a number, or the date until which to wait. 0: none.
+int64_t asked_wait(const std::string& text) {
+  int64_t seconds = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (failed == std::errc() && end == text.data() + text.size()) return seconds;
+  const time_t date = curl().getdate(text.c_str(), nullptr);
+  return date < 0 ? 0 : static_cast<int64_t>(date) - static_cast<int64_t>(std::time(nullptr));
+}
+
+}  // namespace
+
 void add_header(CurlPointer<curl_slist>& headers, const std::string& line) {
   curl_slist* longer = curl().slist_append(headers.get(), line.c_str());
   if (longer == nullptr) throw std::bad_alloc();
   (void)headers.release();  // part of the longer one
   headers.reset(longer);
 }
-
-}  // namespace
 
 void prepare_request(CURL* handle, const std::string& url, const HubSettings& settings, HttpAnswer& to,
                      CurlPointer<curl_slist>& headers) {
@@ -106,9 +116,7 @@ std::optional<std::chrono::milliseconds> Attempts::failed(const HttpAnswer& answ
   using std::chrono::milliseconds;
   if (++failures_ > settings_.retries) return std::nullopt;
   const milliseconds pause = settings_.pause * (1 << (failures_ - 1));
-  int64_t asked = 0;  // seconds; the other form of the header, a date, is not used by the hub
-  const std::string text = answer.header("retry-after");
-  std::from_chars(text.data(), text.data() + text.size(), asked);
+  const int64_t asked = asked_wait(answer.header("retry-after"));
   if (!is_passing_status(answer.status) || asked <= 0) return pause;
   const milliseconds waited =
       std::min(settings_.longest_pause, milliseconds(1000 * std::min<int64_t>(asked, 86400)));

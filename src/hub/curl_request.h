@@ -24,6 +24,9 @@ using CurlPointer = std::unique_ptr<T, CurlDeleter>;
 void prepare_request(CURL* handle, const std::string& url, const HubSettings& settings, HttpAnswer& to,
                      CurlPointer<curl_slist>& headers);
 
+// One more line for the list of headers. The list may move.
+void add_header(CurlPointer<curl_slist>& headers, const std::string& line);
+
 // Whether a status is one to try again after a while.
 bool is_passing_status(long status);
 // Whether there is no way to the server, as on a machine without a network.

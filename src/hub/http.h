@@ -6,8 +6,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "hub/settings.h"
 #include "mlx_encoder/error.h"
@@ -37,7 +39,16 @@ class NoConnection : public Error {
   explicit NoConnection(const std::string& message) : Error(ErrorCode::io, message) {}
 };
 
-enum class HttpMethod { get, head };
+enum class HttpMethod { get, head, post, put };
+
+// What a request of `post` or `put` brings.
+struct HttpContent {
+  std::vector<std::string> headers = {};  // "Content-Type: application/json"
+  uint64_t size = 0;                      // bytes
+  // Fills `to`, or as much of it as there is, with the bytes from `at` on, and returns how many these are. Called from
+  // the start again when the request is sent again.
+  std::function<size_t(uint64_t at, std::span<char> to)> read = {};
+};
 
 // Sends the token to the endpoint's own scheme, host and port, and nowhere else. Uses the proxies of the environment.
 // Not thread-safe.
@@ -50,8 +61,8 @@ class HttpClient {
   HttpClient& operator=(const HttpClient&) = delete;
 
   // One answer, redirects included, whatever its status. A connection that fails, a status of 429 or 5xx is tried
-  // again a few times. Errors: NoConnection, format (a body larger than that of a list of files).
-  HttpAnswer request(HttpMethod method, const std::string& url);
+  // again a few times. Errors: NoConnection, format (an answer larger than a list of files).
+  HttpAnswer request(HttpMethod method, const std::string& url, const HttpContent& content = {});
 
   using Take = std::function<void(std::string_view bytes)>;
   // Gives `take` the bytes [from, size) of a file in order, received over several connections. Goes on where a

@@ -19,7 +19,7 @@ HttpClient::HttpClient(const HubSettings& settings) {
 
 HttpClient::~HttpClient() = default;
 
-HttpAnswer HttpClient::request(HttpMethod, const std::string&) {
+HttpAnswer HttpClient::request(HttpMethod, const std::string&, const HttpContent&) {
   return {};
 }
 

@@ -1,7 +1,7 @@
 /* The C interface of the Rust half (src/rust). Only these C++ wrappers include it:
  *   src/tokenizer/backend.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/base/out_of_memory.cpp,
  *   src/tokenizer/chat_template.cpp, src/tokenizer/sentencepiece.cpp, src/report/chart.cpp, src/format/toml_file.cpp,
- *   src/format/zip_archive.cpp, src/format/onnx_graph.cpp
+ *   src/format/zip_archive.cpp, src/format/onnx_graph.cpp, src/base/base64.cpp
  *
  * Ownership. `mlxe_*_new` and `mlxe_*_load` give an object that its `mlxe_*_free` takes back; an MlxeString
  * that a function fills is given back with mlxe_free_string. Arguments are borrowed for the call only. Text
@@ -143,6 +143,9 @@ int mlxe_zip_entries(const uint8_t* archive, size_t size, MlxeString* json, Mlxe
 int mlxe_onnx_graph(const uint8_t* model, size_t size, MlxeString* json, MlxeString* error);
 /* Exactly `count` packed integers. */
 int mlxe_onnx_varints(const uint8_t* packed, size_t size, int64_t* numbers, size_t count, MlxeString* error);
+
+/* ---- Base64: the standard alphabet, padded. */
+int mlxe_base64(const uint8_t* data, size_t size, MlxeString* text, MlxeString* error);
 
 /* ---- SHA-256. */
 typedef struct MlxeSha256 MlxeSha256;

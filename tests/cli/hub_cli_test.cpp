@@ -73,6 +73,30 @@ TEST_F(HubCommands, AConversionGivesTheBytesThatOneOfTheFolderGives) {
     EXPECT_EQ(read_file(folder / "first" / file), read_file(folder / "local" / file)) << file;
 }
 
+TEST_F(HubCommands, AResultIsUploadedAndReadBack) {
+  const std::vector<std::string> convert{"convert",    tiny("st_mean_norm"), "-q",           "--q-group-size",
+                                         "32",         "--mlx-path",         out("written"), "--upload-repo",
+                                         "user/result"};
+  const Outcome refused = run_program(convert);
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--upload-repo: no token; set HF_TOKEN"));
+  EXPECT_FALSE(fs::exists(out("written")));  // before a long conversion
+  const Variables token{{"HF_TOKEN", "secret"}};
+  server->rule({{"token", "secret"}});
+  EXPECT_THAT(done(convert).out,
+              HasSubstr("Uploaded to " + server->endpoint() + "/user/result (commit 01234567, "));
+  std::vector<std::string> again = convert;
+  again.emplace_back("--json");
+  const nlohmann::json uploaded = nlohmann::json::parse(done(again).out)["uploaded"];
+  EXPECT_EQ(uploaded["commit"], HubServer::kCommit);
+  EXPECT_EQ(uploaded["bytes"], 0);  // all was there
+  EXPECT_EQ(done({"embed", "user/result", "a", "--json"}).out,
+            done({"embed", out("written"), "a", "--json"}).out);
+  done({"dequantize", "user/result", "--mlx-path", out("floats"), "--upload-repo", "user/floats"});
+  EXPECT_EQ(read_file(server->repositories() / "user/floats/model.safetensors"),
+            read_file(folder / "floats/model.safetensors"));
+}
+
 TEST_F(HubCommands, TwoProcessesDownloadOnce) {
   server->rule({{"slow", 0.3}});
   std::vector<pid_t> started;

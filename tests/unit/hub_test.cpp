@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <random>
 #include <thread>
 
@@ -405,6 +406,15 @@ TEST_F(Hub, APassingErrorIsTriedAgainAfterTheAskedWait) {
   ASSERT_EQ(heard.sentences.size(), 2);  // also unequal pauses would be told
   EXPECT_THAT(heard.sentences[0],
               HasSubstr("found status 429 and a request to wait 3600 s; waiting 0.002 s"));
+  // A date, as RFC 9110 writes it: now + 2 h.
+  const time_t later = std::time(nullptr) + 7200;
+  char date[64];
+  std::strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", std::gmtime(&later));
+  settings.cache = folder / "dated";
+  heard.sentences.clear();
+  server->rule({{"file", {{"config.json", 503}}}, {"passing", 3}, {"retry_after", date}});
+  fetch("org/name");
+  EXPECT_THAT(heard.sentences, ElementsAre(testing::ContainsRegex("request to wait 7[12][0-9][0-9] s")));
   settings.cache = folder / "second";
   server->rule({{"api", 503}, {"passing", 1000}});
   server->requests();

@@ -2,6 +2,7 @@
 //!
 //! `mlxe_rust.h` is the contract; every function here is declared and documented there.
 
+mod base64_text;
 mod chart;
 mod chart_bars;
 mod chart_canvas;
