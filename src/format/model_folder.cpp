@@ -29,8 +29,8 @@ constexpr size_t kOthersListed = 5;  // most names in a message
 
 constexpr std::string_view kWeightNames[] = {"model",      "pytorch_model", "tf_model",      "flax_model",
                                              "rust_model", "adapter_model", "openvino_model"};
-constexpr std::string_view kWeightEndings[] = {".safetensors", ".index.json", ".bin", ".pt",      ".pth",
-                                               ".onnx",        ".h5",         ".ot",  ".msgpack", ".xml"};
+constexpr std::string_view kWeightEndings[] = {
+    ".safetensors", ".index.json", ".bin", ".pt", ".pth", ".onnx", ".h5", ".ot", ".msgpack", ".xml", ".gguf"};
 // In the model's folder, and in the folders of its modules.
 constexpr std::string_view kModuleFiles[] = {"config.json",
                                              kRouterConfig,

@@ -8,6 +8,8 @@
 #include <unordered_map>
 
 #include "base/wording.h"
+#include "format/gguf_folder.h"
+#include "format/gguf_weights.h"
 #include "format/json_file.h"
 #include "format/safetensors.h"
 #include "format/torch_file.h"
@@ -16,6 +18,8 @@
 namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr SelfDescription kGgufDescription{describe_gguf, require_gguf_agrees};
 
 // As transformers prefers them. Files of other names beginning with "model" are those of MLX's loaders, and what
 // training scripts write ("model.pt").
@@ -30,10 +34,16 @@ constexpr WeightFormat kFormats[] = {
      {"pytorch_model", "model"},
      {".bin", ".pt", ".pth"},
      parse_torch},
+    {"model.gguf",
+     "model.gguf.index.json",  // which no tool writes
+     {"model", "model"},
+     {".gguf", ".gguf", ".gguf"},
+     parse_gguf,
+     &kGgufDescription},
 };
 // Endings of weights that are not read, and what writes them.
 constexpr std::pair<std::string_view, const char*> kOtherFormats[] = {
-    {".h5", "TensorFlow"}, {".msgpack", "Flax"},           {".onnx", "ONNX"}, {".gguf", "llama.cpp"},
+    {".h5", "TensorFlow"}, {".msgpack", "Flax"},           {".onnx", "ONNX"},
     {".ot", "Rust"},       {".ckpt", "a training script"}, {".npz", "numpy"},
 };
 constexpr size_t kListed = 5;
@@ -46,6 +56,14 @@ std::string quoted(std::span<const std::string> names) {
   std::vector<std::string> shown;
   for (const std::string& name : names) shown.push_back(printable(name));
   return listed(shown, kListed);
+}
+
+// "a, b and c".
+std::string listed_all(const std::vector<std::string>& names, const char* before_last) {
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == names.size() ? before_last : ", ") + names[i];
+  return text;
 }
 
 void tell(const Warning& warn, const std::string& sentence) {
@@ -99,6 +117,12 @@ void require_complete(const fs::path& folder, const std::vector<std::string>& na
       throw Error(ErrorCode::unsupported,
                   fmt::format("{}: holds an adapter ({}), not a model; merge it into its base model first",
                               folder.string(), adapter));
+  for (const WeightFormat& format : kFormats)
+    for (const std::string& name : format.description ? names_in(folder) : std::vector<std::string>())
+      if (name.ends_with(format.endings[0]))
+        throw Error(ErrorCode::not_found,
+                    fmt::format("{}: the only weights are {}; name that file instead of the folder",
+                                folder.string(), printable(name)));
   std::vector<std::string> read;
   for (const WeightFormat& format : kFormats) read.emplace_back(format.single);
   if (!others.empty()) {
@@ -108,10 +132,11 @@ void require_complete(const fs::path& folder, const std::vector<std::string>& na
         fmt::format("{}: the only weights are {}, of {}; {} are read: load the model with transformers and "
                     "call save_pretrained",
                     folder.string(), printable(*first), makers[static_cast<size_t>(first - others.begin())],
-                    fmt::join(read, " and ")));
+                    listed_all(read, " and ")));
   }
-  throw Error(ErrorCode::not_found, fmt::format("{}: no weights; expected {}, or shards with {}",
-                                                folder.string(), fmt::join(read, " or "), kFormats[0].index));
+  throw Error(ErrorCode::not_found,
+              fmt::format("{}: no weights; expected {}, or shards with {}", folder.string(),
+                          listed_all(read, " or "), kFormats[0].index));
 }
 
 WeightFiles open_all(const fs::path& folder, const WeightFormat& format,
@@ -189,7 +214,8 @@ std::string difference(const WeightFiles& opened, const TensorFile& other) {
 void compare_formats(const fs::path& folder, const WeightFormat& format, const WeightFiles& opened,
                      const Warning& warn) {
   for (const WeightFormat& other : kFormats) {
-    if (!warn || &other == &format || !fs::exists(folder / other.single)) continue;
+    // Those of other makers are usually quantized, and so not the same values.
+    if (!warn || &other == &format || other.description || !fs::exists(folder / other.single)) continue;
     try {
       const TensorFile file(folder / other.single, *other.parse);
       if (const std::string tensor = difference(opened, file); !tensor.empty())

@@ -14,6 +14,14 @@
 
 namespace mlxe {
 
+// What a format has whose files say themselves which model they hold.
+struct SelfDescription {
+  // Writes config.json and what else is beside the weights into an empty folder.
+  void (*write)(const std::filesystem::path& file, const std::filesystem::path& folder, const Warning& warn);
+  // Throws if the file contradicts the config.json beside it.
+  void (*require_agreement)(const std::filesystem::path& file, const std::filesystem::path& config);
+};
+
 // How one format is laid out in a folder.
 struct WeightFormat {
   const char* single;                          // all weights in one file
@@ -21,6 +29,7 @@ struct WeightFormat {
   std::array<std::string_view, 2> beginnings;  // of the names of its files
   std::array<std::string_view, 3> endings;
   ParseTensors* parse;
+  const SelfDescription* description = nullptr;
 
   bool is_weights(std::string_view file_name) const;
 };

@@ -178,12 +178,12 @@ TEST_F(TorchWeights, BesideSafetensorsAreReadOnlyToCompare) {
 TEST_F(TorchWeights, InOtherFormatsAreNamed) {
   for (const auto& [file, maker] :
        {std::pair("tf_model.h5", "TensorFlow"), std::pair("flax_model.msgpack", "Flax"),
-        std::pair("onnx/model.onnx", "ONNX"), std::pair("ggml-model-q8.gguf", "llama.cpp")}) {
+        std::pair("onnx/model.onnx", "ONNX")}) {
     test::write_file(model_ / "config.json", "{}");
     test::write_file(model_ / file, "x");
     EXPECT_THAT(error_text([&] { open(); }, ErrorCode::unsupported),
                 AllOf(HasSubstr(std::string("the only weights are \"") + file + "\", of " + maker),
-                      HasSubstr("model.safetensors and pytorch_model.bin are read")));
+                      HasSubstr("model.safetensors, pytorch_model.bin and model.gguf are read")));
     fs::remove_all(model_);
   }
 }
