@@ -70,10 +70,9 @@ void fetch_models(const CLI::App& app) {
     for (CLI::Option* option : command->get_options()) {
       if (std::ranges::find(kModels, option->get_name()) == std::end(kModels)) continue;
       std::vector<std::string> values = option->results();
-      if (std::ranges::none_of(values, is_hub_name)) continue;  // most runs
-      if (!options.progress) {
+      options.warning = warnings(is_given(*command, "--strict") ? Strictness::strict : Strictness::warn);
+      if (!options.progress && std::ranges::any_of(values, is_hub_name)) {
         require_writable_outputs(*command);
-        options.warning = warnings(is_given(*command, "--strict") ? Strictness::strict : Strictness::warn);
         options.progress = progress();
       }
       if (!replace_names(values, options)) continue;

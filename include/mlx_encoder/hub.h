@@ -39,8 +39,9 @@ std::filesystem::path hub_snapshot(std::string_view name, const HubOptions& opti
 
 // What a user calls a model: a path, if there is a file or folder of that name, else a name on the hub. A text that
 // is neither is returned as it is. A weight file ("onnx/model_quantized.onnx") means the model whose files are around
-// it with the weights of that file: a temporary folder of links, removed when the process ends. Errors: as
-// hub_snapshot; not_found (a weight file without a model folder around it).
+// it with the weights of that file: a temporary folder of links, removed when the process ends. A GGUF file needs none
+// around it, and a folder may hold one alone. Errors: as hub_snapshot; not_found (a weight file without a model folder
+// around it); usage (a folder with several GGUF files); format, unsupported (a GGUF file).
 std::filesystem::path model_folder(const std::string& path_or_name, const HubOptions& options = {});
 
 // An upload.

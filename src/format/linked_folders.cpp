@@ -30,10 +30,15 @@ fs::path LinkedFolders::folder(const std::string& key, const std::string& name,
                               fs::temp_directory_path().string(), std::strerror(errno)));
     leftovers::add(root);
   }
-  const fs::path folder = made_[key] = fs::path(root) / name;
-  fs::create_directory(folder);
-  make(folder);
-  return folder;
+  const fs::path folder = fs::path(root) / name;
+  try {
+    fs::create_directory(folder);
+    make(folder);
+  } catch (...) {
+    remove_tree(root.c_str());
+    throw;
+  }
+  return made_[key] = folder;
 }
 
 void add_link(const fs::path& at, const fs::path& target) {

@@ -30,9 +30,9 @@ constexpr size_t kOthersListed = 5;  // most names in a message
 
 constexpr std::string_view kWeightNames[] = {"model",      "pytorch_model", "tf_model",       "flax_model",
                                              "rust_model", "adapter_model", "openvino_model", "weights"};
-constexpr std::string_view kWeightEndings[] = {".safetensors", ".index.json", ".bin",       ".pt",
-                                               ".pth",         ".onnx",       ".onnx_data", ".h5",
-                                               ".ot",          ".msgpack",    ".xml",       ".npz"};
+constexpr std::string_view kWeightEndings[] = {".safetensors", ".index.json", ".bin", ".pt", ".pth",
+                                               ".onnx",        ".onnx_data",  ".h5",  ".ot", ".msgpack",
+                                               ".xml",         ".npz",        ".gguf"};
 // In the model's folder, and in the folders of its modules.
 constexpr std::string_view kModuleFiles[] = {"config.json",
                                              kRouterConfig,

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 #include "base/file_errors.h"
 #include "base/wording.h"
+#include "format/json_file.h"
 #include "format/linked_folders.h"
 #include "format/model_folder.h"
 #include "format/module_path.h"
@@ -16,6 +18,8 @@
 namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr size_t kMostListed = 5;  // files in a message
 
 const WeightFormat* format_of(const fs::path& file) {
   const std::string name = file.filename().string();
@@ -42,15 +46,45 @@ fs::path model_folder_around(const fs::path& file) {
                   file.string()));
 }
 
+// The file that a folder means: of its files that say themselves which model they hold, the only one.
+std::optional<fs::path> self_described_file(const fs::path& folder) {
+  std::vector<std::string> names, described;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    names.push_back(entry.path().filename().string());
+    const WeightFormat* format = entry.is_regular_file() ? format_of(entry.path()) : nullptr;
+    if (format && format->description) described.push_back(names.back());
+  }
+  const bool has_config = fs::exists(folder / "config.json");
+  if (described.empty() ||
+      (has_config ? find_weight_format(names) != nullptr : fs::exists(folder / "modules.json")))
+    return std::nullopt;
+  std::ranges::sort(described);
+  if (described.size() > 1) {
+    for (std::string& name : described) name = printable(name);
+    throw Error(ErrorCode::usage,
+                fmt::format("{}: holds {} models, {}; name one of these files instead of the folder",
+                            folder.string(), described.size(), listed(described, kMostListed)));
+  }
+  return folder / described.front();
+}
+
 }  // namespace
 
-std::optional<fs::path> weight_file_folder(const fs::path& file) {
+std::optional<fs::path> weight_file_folder(const fs::path& path, const Warning& warn) {
   return with_file_errors([&]() -> std::optional<fs::path> {
+    const fs::path file = fs::is_directory(path) ? self_described_file(path).value_or("") : path;
     const WeightFormat* format = fs::is_regular_file(file) ? format_of(file) : nullptr;
     if (format == nullptr) return std::nullopt;
     static LinkedFolders made;
     const fs::path weights = fs::absolute(file).lexically_normal();
+    if (format->description && !is_model_folder(weights.parent_path()))
+      return made.folder(weights.string(), weights.stem().string(), [&](const fs::path& folder) {
+        format->description->write(weights, folder, warn);
+        add_link(folder / format->single, weights);
+      });
     const fs::path model = model_folder_around(weights);
+    if (const fs::path config = model / "config.json"; format->description && fs::exists(config))
+      format->description->require_agreement(weights, config);
     const fs::path transformer = transformer_path(model);
     return made.folder(weights.string(), model.filename().string(), [&](const fs::path& folder) {
       for (const fs::path& other : ModelFiles(model).found())

@@ -9,6 +9,8 @@
 
 #include "base/wording.h"
 #include "format/adapter_config.h"
+#include "format/gguf_folder.h"
+#include "format/gguf_weights.h"
 #include "format/json_file.h"
 #include "format/npz_file.h"
 #include "format/onnx_file.h"
@@ -19,6 +21,8 @@
 namespace mlxe {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr SelfDescription kGgufDescription{describe_gguf, require_gguf_agrees};
 
 // As transformers prefers them, exports last. Files of other names beginning with "model" are those of MLX's loaders, and what
 // training scripts write ("model.pt").
@@ -35,18 +39,26 @@ constexpr WeightFormat kFormats[] = {
      parse_torch},
     // Of MLX's older examples, which number shards without a count: weights.00.npz.
     {"weights.npz", "weights.npz.index.json", {"weights", "model"}, {".npz", ".npz", ".npz"}, parse_npz},
-    {"model.onnx",
-     "model.onnx.index.json",  // which nothing writes
-     {"model", "encoder_model"},
-     {".onnx", ".onnx", ".onnx"},
-     parse_onnx,
-     "onnx",
-     true},
+    {.single = "model.onnx",
+     .index = "model.onnx.index.json",  // which nothing writes
+     .beginnings = {"model", "encoder_model"},
+     .endings = {".onnx", ".onnx", ".onnx"},
+     .parse = parse_onnx,
+     .subfolder = "onnx",
+     .is_export = true},
+    {.single = "model.gguf",
+     .index = "model.gguf.index.json",  // which nothing writes
+     .beginnings = {"model", "model"},
+     .endings = {".gguf", ".gguf", ".gguf"},
+     .parse = parse_gguf,
+     .description = &kGgufDescription},
 };
 // Endings of weights that are not read, and what writes them.
 constexpr std::pair<std::string_view, const char*> kOtherFormats[] = {
-    {".h5", "TensorFlow"}, {".msgpack", "Flax"},           {".gguf", "llama.cpp"},
-    {".ot", "Rust"},       {".ckpt", "a training script"},
+    {".h5", "TensorFlow"},
+    {".msgpack", "Flax"},
+    {".ot", "Rust"},
+    {".ckpt", "a training script"},
 };
 constexpr size_t kListed = 5;
 constexpr size_t kCompared = 4096;  // bytes of a tensor that tell two files apart
@@ -58,6 +70,14 @@ std::string quoted(std::span<const std::string> names) {
   std::vector<std::string> shown;
   for (const std::string& name : names) shown.push_back(printable(name));
   return listed(shown, kListed);
+}
+
+// "a, b and c".
+std::string listed_all(const std::vector<std::string>& names, const char* before_last) {
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == names.size() ? before_last : ", ") + names[i];
+  return text;
 }
 
 void tell(const Warning& warn, const std::string& sentence) {
@@ -108,6 +128,12 @@ void require_complete(const fs::path& folder, const std::vector<std::string>& na
   }
   for (const char* adapter : {"adapter_model.safetensors", "adapter_model.bin", "adapter_config.json"})
     if (fs::exists(folder / adapter)) refuse_adapter_alone(folder);
+  for (const WeightFormat& format : kFormats)
+    for (const std::string& name : format.description ? names_in(folder) : std::vector<std::string>())
+      if (name.ends_with(format.endings[0]))
+        throw Error(ErrorCode::not_found,
+                    fmt::format("{}: the only weights are {}; name that file instead of the folder",
+                                folder.string(), printable(name)));
   std::vector<std::string> read;
   for (const WeightFormat& format : kFormats) read.emplace_back(format.single);
   if (!others.empty()) {
@@ -117,10 +143,11 @@ void require_complete(const fs::path& folder, const std::vector<std::string>& na
         fmt::format("{}: the only weights are {}, of {}; {} are read: load the model with transformers and "
                     "call save_pretrained",
                     folder.string(), printable(*first), makers[static_cast<size_t>(first - others.begin())],
-                    fmt::join(read, " and ")));
+                    listed_all(read, " and ")));
   }
-  throw Error(ErrorCode::not_found, fmt::format("{}: no weights; expected {}, or shards with {}",
-                                                folder.string(), fmt::join(read, " or "), kFormats[0].index));
+  throw Error(ErrorCode::not_found,
+              fmt::format("{}: no weights; expected {}, or shards with {}", folder.string(),
+                          listed_all(read, " or "), kFormats[0].index));
 }
 
 WeightFiles open_all(const fs::path& folder, const WeightFormat& format,
@@ -216,7 +243,10 @@ std::string difference(const WeightFiles& opened, const TensorFile& other) {
 void compare_formats(const fs::path& folder, const WeightFormat& format, const WeightFiles& opened,
                      const Warning& warn) {
   for (const WeightFormat& other : kFormats) {
-    if (!warn || &other == &format || other.is_export || !fs::exists(folder / other.single)) continue;
+    // Those of other makers are usually quantized, and so not the same values.
+    if (!warn || &other == &format || other.is_export || other.description ||
+        !fs::exists(folder / other.single))
+      continue;
     try {
       const TensorFile file(folder / other.single, *other.parse);
       if (const std::string tensor = difference(opened, file); !tensor.empty())

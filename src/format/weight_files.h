@@ -14,6 +14,14 @@
 
 namespace mlxe {
 
+// What a format has whose files say themselves which model they hold.
+struct SelfDescription {
+  // Writes config.json and what else is beside the weights into an empty folder.
+  void (*write)(const std::filesystem::path& file, const std::filesystem::path& folder, const Warning& warn);
+  // Throws if the file contradicts the config.json beside it.
+  void (*require_agreement)(const std::filesystem::path& file, const std::filesystem::path& config);
+};
+
 // How one format is laid out in a folder.
 struct WeightFormat {
   const char* single;                          // all weights in one file
@@ -22,8 +30,9 @@ struct WeightFormat {
   std::array<std::string_view, 3> endings;
   ParseTensors* parse;
   const char* subfolder = "";  // that its files may be in, if the folder has no weights itself
-  bool is_export =
-      false;  // each file is a whole model, in a form of its own, which may be larger than its weights
+  // Each file is a whole model, in a form of its own, which may be larger than its weights.
+  bool is_export = false;
+  const SelfDescription* description = nullptr;
 
   bool is_weights(std::string_view file_name) const;
 };

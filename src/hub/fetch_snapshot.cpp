@@ -113,7 +113,7 @@ fs::path hub_snapshot(std::string_view name, const HubOptions& options) {
 fs::path model_folder(const std::string& path_or_name, const HubOptions& options) {
   std::error_code failed;
   if (fs::symlink_status(path_or_name, failed).type() != fs::file_type::not_found)
-    return weight_file_folder(path_or_name).value_or(path_or_name);
+    return weight_file_folder(path_or_name, options.warning).value_or(path_or_name);
   return is_hub_name(path_or_name) ? hub_snapshot(path_or_name, options) : fs::path(path_or_name);
 }
 

@@ -178,12 +178,14 @@ TEST_F(TorchWeights, BesideSafetensorsAreReadOnlyToCompare) {
 TEST_F(TorchWeights, InOtherFormatsAreNamed) {
   for (const auto& [file, maker] :
        {std::pair("tf_model.h5", "TensorFlow"), std::pair("flax_model.msgpack", "Flax"),
-        std::pair("ggml-model-q8.gguf", "llama.cpp")}) {
+        std::pair("rust_model.ot", "Rust")}) {
     test::write_file(model_ / "config.json", "{}");
     test::write_file(model_ / file, "x");
-    EXPECT_THAT(error_text([&] { open(); }, ErrorCode::unsupported),
-                AllOf(HasSubstr(std::string("the only weights are \"") + file + "\", of " + maker),
-                      HasSubstr("model.safetensors and pytorch_model.bin and ")));
+    EXPECT_THAT(
+        error_text([&] { open(); }, ErrorCode::unsupported),
+        AllOf(HasSubstr(std::string("the only weights are \"") + file + "\", of " + maker),
+              HasSubstr(
+                  "model.safetensors, pytorch_model.bin, weights.npz, model.onnx and model.gguf are read")));
     fs::remove_all(model_);
   }
 }
