@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/base64.h"
 #include "format/gguf_config.h"
 #include "format/gguf_vocabulary.h"
 #include "format/json_file.h"
@@ -20,19 +21,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kSpaceMark = "\u2581";  // before the first piece of a word
-
-std::string base64(std::span<const std::byte> bytes) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const auto at = [&](size_t j) {
-      return i + j < bytes.size() ? std::to_integer<uint32_t>(bytes[i + j]) : 0U;
-    };
-    const uint32_t group = at(0) << 16 | at(1) << 8 | at(2);
-    for (size_t j = 0; j < 4; ++j) text += i + j <= bytes.size() ? kDigits[group >> (18 - 6 * j) & 63] : '=';
-  }
-  return text;
-}
 
 json template_of(const GgufVocabulary& v, std::optional<int64_t> first, std::optional<int64_t> last,
                  const char* pair) {

@@ -412,7 +412,7 @@ TEST_F(Hub, APassingErrorIsTriedAgainAfterTheAskedWait) {
   std::strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", std::gmtime(&later));
   settings.cache = folder / "dated";
   heard.sentences.clear();
-  server->rule({{"file", {{"config.json", 503}}}, {"passing", 3}, {"retry_after", date}});
+  server->rule({{"file", {{"config.json", 503}}}, {"passing", 4}, {"retry_after", date}});
   fetch("org/name");
   EXPECT_THAT(heard.sentences, ElementsAre(testing::ContainsRegex("request to wait 7[12][0-9][0-9] s")));
   settings.cache = folder / "second";
