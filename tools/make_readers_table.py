@@ -256,8 +256,8 @@ class Table:
         return least_cosine(ours, answer["vectors"]) if "vectors" in answer else answer["error"]
 
     def text(self):
-        heads = [reader[0] + " " + (self.workers[reader].version if reader[1] == "0" else reader[1])
-                 for reader in self.columns()]
+        heads = [f"{name} {self.workers[name, which].version if which == '0' else which}".strip()
+                 for name, which in self.columns()]
         lines = ["| model | layout | " + " | ".join(heads) + (" | transformers |" if self.torch else " |"),
                  "|---|---|" + "---|" * (len(heads) + bool(self.torch))]
         for row, cells, dequantized in self.rows:
@@ -286,9 +286,9 @@ def shown(cosine):
 
 
 def cosine_text(found):
-    errors = [value for value in found.values() if isinstance(value, str)]
+    errors = [value for value in found.values() if not isinstance(value, float)]
     if errors or not found:
-        return "no" if errors else ""
+        return "own code" if any("its own code" in str(error) for error in errors) else "no" if errors else ""
     return shown(min(found.values()))
 
 

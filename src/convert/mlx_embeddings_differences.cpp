@@ -81,6 +81,17 @@ const PoolingSpec* pooling_of_main(const SentenceModules& sentence) {
 
 }  // namespace
 
+ReadModules modules_of_a_reader(const std::filesystem::path& folder) {
+  ReadModules read;
+  try {
+    read.modules = read_sentence_modules(folder, {}, ExpectVectors::no);
+  } catch (const Error& error) {
+    read.modules.modules.emplace_back(PoolingSpec{});
+    read.problem = error.what();
+  }
+  return read;
+}
+
 bool pools_by_file(MlxEmbeddingsModel model) noexcept {
   return model == MlxEmbeddingsModel::bert || model == MlxEmbeddingsModel::xlm_roberta;
 }
@@ -113,7 +124,14 @@ std::vector<std::string> mlx_embeddings_caveats(MlxEmbeddingsModel model, bool r
   const PoolingSpec* read = reads_pooling && pools_by_file(model) ? pooling_of_main(sentence) : nullptr;
   for (const SentenceModuleSpec& module : sentence.modules) {
     const auto* pooling = std::get_if<PoolingSpec>(&module);
-    if (!pooling || pooling == read) continue;
+    if (!pooling || pooling == read || model == MlxEmbeddingsModel::gemma3) continue;
+    if (model == MlxEmbeddingsModel::modernbert) {
+      if (pooling->kinds != std::vector{PoolingKind::mean} && pooling->kinds != std::vector{PoolingKind::cls})
+        caveats.push_back(
+            "mlx-embeddings averages the token vectors of a ModernBERT or takes the first; this model pools "
+            "otherwise, and it has no other output");
+      continue;
+    }
     if (pooling->kinds != std::vector{takes_last ? PoolingKind::last_token : PoolingKind::mean})
       caveats.push_back(
           fmt::format("mlx-embeddings{} {} whatever 1_Pooling says; this model pools otherwise, so take its "
@@ -200,7 +218,9 @@ std::vector<std::string> modernbert_differences(const Model& model, const Checkp
     return found;
   }
   const bool first = checkpoint.config().get_or<std::string>("classifier_pooling", "mean") == "cls";
-  if (pooling_of(sentence).kinds != std::vector{first ? PoolingKind::cls : PoolingKind::mean})
+  const std::vector<PoolingKind>& kinds = pooling_of(sentence).kinds;
+  const bool either = kinds == std::vector{PoolingKind::cls} || kinds == std::vector{PoolingKind::mean};
+  if (either && kinds != std::vector{first ? PoolingKind::cls : PoolingKind::mean})
     found.push_back(
         fmt::format("by \"classifier_pooling\" it {}; this model pools otherwise, and it has no other output",
                     first ? "takes the first token's vector" : "averages the token vectors"));

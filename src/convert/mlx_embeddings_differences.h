@@ -1,6 +1,7 @@
 // What mlx-embeddings computes otherwise than the model's folder says, one sentence each.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -12,13 +13,21 @@
 
 namespace mlxe {
 
+// The modules of a folder as readers meet them that read none but a pooling. Where mlx-encoder can't read them, as where the
+// folder of a pooling is missing, `modules` is a mean and `problem` the error's sentence.
+struct ReadModules {
+  SentenceModules modules;
+  std::string problem;
+};
+ReadModules modules_of_a_reader(const std::filesystem::path& folder);
+
 // Whether main pools this model's token vectors as 1_Pooling says; 0.1.0 averages them.
 bool pools_by_file(MlxEmbeddingsModel model) noexcept;
 
 // Why main refuses every text of a model that it pools by file. Empty if it does not.
 std::string pooling_that_main_refuses(const SentenceModules& sentence);
 
-// Of a BERT, XLM-RoBERTa or Qwen3. `reads_pooling`: whether the version does where pools_by_file(). `tokenizer`: the
+// Of texts, pooling and dimensions, for any of its models. `reads_pooling`: whether the version does where pools_by_file(). `tokenizer`: the
 // folder's; null if none could be loaded.
 std::vector<std::string> mlx_embeddings_caveats(MlxEmbeddingsModel model, bool reads_pooling,
                                                 const SentenceModules& sentence, const Tokenizer* tokenizer);

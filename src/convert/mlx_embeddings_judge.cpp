@@ -50,7 +50,7 @@ class MlxEmbeddingsJudge {
                              printable(type))
                : fmt::format("it has no model for {}", printable(type))});
     const Model model = make_model(checkpoint_, {});
-    const SentenceModules sentence = read_sentence_modules(checkpoint_.folder(), {}, ExpectVectors::no);
+    const auto [sentence, problem] = modules_of_a_reader(checkpoint_.folder());
     why_ = unnoticed_files(checkpoint_);
     compare_names(model, *theirs);
     if (*theirs == MlxEmbeddingsModel::modernbert) {
@@ -62,6 +62,8 @@ class MlxEmbeddingsJudge {
     } else {
       check_config(model, *theirs);
     }
+    if (!problem.empty())
+      caveats_.push_back("how it pools was not compared with the modules, which can't be read: " + problem);
     check_tokenizer();
     check_subfolders(*theirs, model, sentence);
     check_quantization(*theirs);
@@ -86,18 +88,12 @@ class MlxEmbeddingsJudge {
           verdict.why.push_back(std::move(refused));
       verdict.loads = verdict.why.empty();
       verdict.why.insert(verdict.why.end(), caveats_.begin(), caveats_.end());
-      if (has_own_pooling(theirs))
-        for (std::string& caveat :
-             mlx_embeddings_caveats(theirs, version.reads_pooling, sentence, tokenizer_.tokenizer.get()))
-          verdict.why.push_back(std::move(caveat));
+      for (std::string& caveat :
+           mlx_embeddings_caveats(theirs, version.reads_pooling, sentence, tokenizer_.tokenizer.get()))
+        verdict.why.push_back(std::move(caveat));
       verdicts.push_back(std::move(verdict));
     }
     return verdicts;
-  }
-
-  // Whether the caveats of pooling are those of mlx_embeddings_caveats().
-  static bool has_own_pooling(MlxEmbeddingsModel theirs) {
-    return theirs != MlxEmbeddingsModel::modernbert && theirs != MlxEmbeddingsModel::gemma3;
   }
 
   // Names of the tensors of heads that the loader's model requires. Its ModernBERT has heads for two architectures,

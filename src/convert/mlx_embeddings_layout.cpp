@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "format/json_file.h"
+#include "format/sentence_modules.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -72,6 +73,9 @@ constexpr MlxEmbeddingsRow kRows[] = {
     {.model_type = "camembert",
      .model = MlxEmbeddingsModel::xlm_roberta,
      .tokenizer_class = "CamembertTokenizer"},
+    {.model_type = "modernbert",
+     .model = MlxEmbeddingsModel::modernbert,
+     .activation_key = "hidden_activation"},
     {.model_type = "qwen3", .model = MlxEmbeddingsModel::qwen3},
 };
 
@@ -119,6 +123,37 @@ json qwen3_config(const Model& model, const Config& source) {
   return config;
 }
 
+constexpr const char* kOfAHead[] = {"finetuning_task", "id2label", "label2id", "num_labels", "problem_type"};
+
+// Its ModernBERT pools by "classifier_pooling", and has no sliding layers but all except each N-th.
+json modernbert_config(const Model& model, const Checkpoint& checkpoint) {
+  const Config& source = checkpoint.config();
+  json config = source.json();
+  for (const char* key : kOfAHead) config.erase(key);
+  config["architectures"] = json::array({"ModernBertModel"});
+  const int64_t every = source.positive_or("global_attn_every_n_layers", 3);
+  config["global_attn_every_n_layers"] = every;
+  int64_t layer = 0;
+  for (const PlanOp& op : model.plan.whole.ops) {
+    if (op.kind != OpKind::attention) continue;
+    const AttentionSpec& spec = op.attention;
+    if ((spec.window > 0) != (layer++ % every != 0))
+      throw Error(ErrorCode::unsupported,
+                  fmt::format("{}: not all layers but each {}-th slide, as mlx-embeddings takes them to; use "
+                              "--layout hf",
+                              source.where(), every));
+    config[spec.window > 0 ? "local_rope_theta" : "global_rope_theta"] =
+        static_cast<double>(spec.rotary->base);
+  }
+  const SentenceModules sentence = read_sentence_modules(checkpoint.folder(), {}, ExpectVectors::no);
+  bool first = false;
+  for (const SentenceModuleSpec& module : sentence.modules)
+    if (const auto* pooling = std::get_if<PoolingSpec>(&module))
+      first = pooling->kinds == std::vector{PoolingKind::cls};
+  config["classifier_pooling"] = first ? "cls" : "mean";
+  return config;
+}
+
 // AutoTokenizer goes by model_type where nothing names the class.
 bool names_its_tokenizer(const Checkpoint& checkpoint) {
   const auto file = checkpoint.transformer_folder() / "tokenizer_config.json";
@@ -130,6 +165,7 @@ bool names_its_tokenizer(const Checkpoint& checkpoint) {
 json loader_config(const MlxEmbeddingsRow& row, const Model& model, const Checkpoint& checkpoint) {
   const Config& source = checkpoint.config();
   if (row.model == MlxEmbeddingsModel::qwen3) return qwen3_config(model, source);
+  if (row.model == MlxEmbeddingsModel::modernbert) return modernbert_config(model, checkpoint);
   json config = source.json();
   for (const auto& [ours, theirs] : row.config_names) {
     const auto it = config.find(ours);
@@ -138,8 +174,7 @@ json loader_config(const MlxEmbeddingsRow& row, const Model& model, const Checkp
     config.erase(ours);
   }
   for (const char* key : row.unused_keys) config.erase(key);
-  for (const char* of_a_head : {"finetuning_task", "id2label", "label2id", "num_labels", "problem_type"})
-    config.erase(of_a_head);
+  for (const char* key : kOfAHead) config.erase(key);
   // The loader's defaults are not transformers'.
   config["type_vocab_size"] = model.token_types() > 0 ? model.token_types() : kBertTokenTypes;
   config["layer_norm_eps"] =
@@ -159,7 +194,7 @@ std::vector<SynthesizedTensor> missing_tensors(const MlxEmbeddingsRow& row, cons
                                                const Checkpoint& checkpoint) {
   using Fill = SynthesizedTensor::Fill;
   std::vector<SynthesizedTensor> missing;
-  if (row.model == MlxEmbeddingsModel::qwen3) return missing;
+  if (adds_model_prefix(row.model)) return missing;
   const int64_t hidden = model.hidden_size();
   if (!checkpoint.has("pooler.dense.weight")) {
     const std::string why = row.model == MlxEmbeddingsModel::bert
@@ -209,8 +244,10 @@ MlxEmbeddingsModel MlxEmbeddingsLayout::model() const noexcept {
 }
 
 std::optional<std::string> MlxEmbeddingsLayout::name(std::string_view canonical) const {
-  if (row_.model == MlxEmbeddingsModel::qwen3) {
-    for (const std::string_view part : {"embed_tokens.", "layers.", "norm."})
+  if (adds_model_prefix(row_.model)) {
+    const bool qwen3 = row_.model == MlxEmbeddingsModel::qwen3;
+    for (const std::string_view part :
+         {qwen3 ? "embed_tokens." : "embeddings.", "layers.", qwen3 ? "norm." : "final_norm."})
       if (canonical.starts_with(part)) return "model." + std::string(canonical);
     return std::nullopt;
   }

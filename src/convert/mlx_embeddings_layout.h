@@ -1,6 +1,7 @@
-// The layout of Python's mlx-embeddings: an encoder without heads, under the names of BERT, XLM-RoBERTa or Qwen3.
+// The layout of Python's mlx-embeddings: an encoder without heads, under the names of BERT, XLM-RoBERTa,
+// ModernBERT or Qwen3.
 //
-// The loader (mlx_embeddings/utils.py, models/{bert,xlm_roberta,qwen3}.py, 0.1.0) refuses a folder with one tensor
+// The loader (mlx_embeddings/utils.py, models/{bert,xlm_roberta,modernbert,qwen3}.py, 0.1.0) refuses a folder with one tensor
 // too many or too few. Its BERT and XLM-RoBERTa take tensors without a prefix. They always compute exact GELU, and
 // text_embeds are always the normalized mean of the token vectors
 // (main reads 1_Pooling). Its Qwen3 takes tensors with the prefix "model.".

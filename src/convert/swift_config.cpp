@@ -39,7 +39,7 @@ std::vector<std::string> nomic_problems(const Model& model, const nlohmann::json
   const Parameter *words = ending_with(model, "word_embeddings.weight"),
                   *up = ending_with(model, "mlp.fc11.weight");
   if (!words || !up) return {};
-  const auto inner = static_cast<int64_t>(std::min(swift_number(config, "n_inner", 3072), 1e9));
+  const auto inner = static_cast<int64_t>(std::clamp(swift_number(config, "n_inner", 3072), 0.0, 1e9));
   const struct {
     const char* what;
     double theirs;

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "base/wording.h"
+#include "convert/mlx_embeddings_differences.h"
 #include "convert/mlx_file_problems.h"
 #include "convert/swift_config.h"
 #include "convert/weight_components.h"
@@ -186,7 +187,8 @@ class SwiftJudge {
 
   void find_differences(const Model& model) {
     const bool bert = is_bert(type_);
-    const SentenceModules sentence = read_sentence_modules(checkpoint_.folder(), {}, ExpectVectors::no);
+    const auto [sentence, problem] = modules_of_a_reader(checkpoint_.folder());
+    if (!problem.empty()) differences_.push_back("the modules can't be read: " + problem);
     bool after = false;
     for (const SentenceModuleSpec& module : sentence.modules) {
       if (const auto* pooling = std::get_if<PoolingSpec>(&module)) {

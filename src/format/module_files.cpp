@@ -153,8 +153,10 @@ std::optional<Config> ModuleFileReader::config_at(const fs::path& relative) {
 
 Config ModuleFileReader::required(const std::string& path) {
   if (auto config = config_at(fs::path(path) / "config.json")) return *config;
-  throw Error(ErrorCode::not_found, fmt::format("{}: no such file; modules.json names its folder",
-                                                (folder_ / path / "config.json").string()));
+  throw Error(ErrorCode::not_found,
+              fmt::format("{}: no such file; modules.json names its folder, which some converters leave "
+                          "out: copy it from the original model",
+                          (folder_ / path / "config.json").string()));
 }
 
 std::vector<PoolingKind> ModuleFileReader::pooling_kinds(const Config& config) const {

@@ -533,7 +533,11 @@ TEST(InspectCommand, PrintsTheDiagnosisAndOneJsonObject) {
        {"folder", "model_type", "evidence", "bytes", "parameters", "bits_per_weight", "bytes_at_8_bits",
         "components", "readers", "unknown_keys", "changes", "warnings", "tensors"})
     EXPECT_TRUE(json.contains(key)) << key;
-  EXPECT_EQ(json["readers"].size(), 4u);
+  std::vector<std::string> readers;
+  for (const nlohmann::json& reader : json["readers"])
+    readers.push_back(reader["reader"].get<std::string>() + " " + reader["version"].get<std::string>());
+  EXPECT_THAT(readers, ElementsAre("mlx-encoder ", "mlx-embeddings 0.1.0", "mlx-embeddings main of May 2026",
+                                   "MLXEmbedders (Swift) of August 2026", "mlx-lm 0.32.2", "mlx-lm layout "));
   EXPECT_EQ(json["mode_at_8_bits"], "affine");
 }
 

@@ -11,11 +11,14 @@ The twin, our 8-bit vectors against their 4-bit ones, must fail.
 
 And what `inspect` says of that reader holds for the tiny checkpoints and their conversions: a folder it "loads" without a
 "but" gives our vectors, one with a "but" loads, any other is refused.
+
+And a folder that mlx-embeddings' own converter wrote is a source: its vectors are those of the folder and of what `dequantize` writes of it.
 """
 
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -121,12 +124,27 @@ def check_verdicts(program, scratch):
     return len(wrong) + refused.count(False) + (min(counts.values()) < 5)  # folders of each kind, or nothing was shown
 
 
+def check_their_folder(program, minilm, scratch):
+    """Its converter quantizes token types, too, and leaves 1_Pooling out."""
+    folder, plain = scratch / "theirs", scratch / "theirs-plain"
+    run(sys.executable, "-m", "mlx_embeddings.convert", "--hf-path", minilm, "--mlx-path", folder, "-q", "--q-bits", "8")
+    shutil.copytree(pathlib.Path(minilm) / "1_Pooling", folder / "1_Pooling")
+    run(program, "dequantize", folder, "--mlx-path", plain, "--dtype", "float32")
+    theirs, failed = mlx_reference.embed(folder, TEXTS, float32=True)["vectors"], 0
+    for what, read in {"as written": folder, "dequantized": plain}.items():
+        cosine = least_cosine(ours(program, read, "cpu"), theirs)
+        failed += not cosine >= LEAST["in float32"]
+        print(f"MiniLM of their converter, {what}: 1 - cosine <= {1 - cosine:.1e}", flush=True)
+    return failed
+
+
 def main(program):
     failed = 0
     minilm = minilm_folder()
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         failed += check_verdicts(program, scratch)
+        failed += check_their_folder(program, minilm, scratch)
         distilbert = scratch / "distilbert"
         run(sys.executable, ROOT / "tools/make_random_distilbert.py", distilbert)
         for name, source in {"MiniLM": minilm, "DistilBERT": distilbert}.items():

@@ -914,6 +914,88 @@ TEST(MlxEmbeddingsLayout, RefusesADecoderWithAHead) {
   }
 }
 
+// A ModernBERT loses its head and gets the pooling that the reader goes by.
+TEST(MlxEmbeddingsLayout, OfAModernBertIsABareEncoderThatComputesTheSame) {
+  for (const char* model : {"modernbert", "modernbert_mlm", "modernbert_cls", "modernbert_qa"}) {
+    SCOPED_TRACE(model);
+    const TemporaryFolder folder;
+    convert({.model = tiny(model), .output = folder / "hf", .scheme = kAffine8g32});
+    convert({.model = tiny(model),
+             .output = folder / "theirs",
+             .scheme = kAffine8g32,
+             .layout = Layout::mlx_embeddings});
+    const nlohmann::json config = config_of(folder / "theirs");
+    EXPECT_EQ(config["architectures"], nlohmann::json::array({"ModernBertModel"}));
+    EXPECT_EQ(config["classifier_pooling"], "mean");  // no modules say how
+    for (const auto& [name, tensor] : test::read_tensors(folder / "theirs" / "model.safetensors"))
+      EXPECT_TRUE(name.starts_with("model.embeddings.") || name.starts_with("model.layers.") ||
+                  name.starts_with("model.final_norm."))
+          << name;
+    EXPECT_EQ(test::hidden_of(folder / "theirs").values, test::hidden_of(folder / "hf").values);
+  }
+  const TemporaryFolder folder;
+  fs::copy(tiny("modernbert"), folder / "first", fs::copy_options::recursive);
+  for (const char* file : {"modules.json", "1_Pooling"})
+    fs::copy(tiny("st_cls") / file, folder / "first" / file, fs::copy_options::recursive);
+  convert({.model = folder / "first",
+           .output = folder / "theirs",
+           .scheme = kAffine8g32,
+           .layout = Layout::mlx_embeddings});
+  EXPECT_EQ(config_of(folder / "theirs")["classifier_pooling"], "cls");
+  test::change_config(folder / "first", [](nlohmann::json& c) {
+    c["layer_types"] = {"full_attention", "full_attention", "full_attention"};
+  });
+  EXPECT_THAT(error_text(
+                  [&] {
+                    plan_conversion(
+                        {.model = folder / "first", .scheme = kAffine8g32, .layout = Layout::mlx_embeddings});
+                  },
+                  ErrorCode::unsupported),
+              HasSubstr("as mlx-embeddings takes them to"));
+}
+
+// ---- what config.json states for other readers
+
+TEST(ConvertForReaders, StatesWhatTransformers5WritesElsewhere) {
+  const TemporaryFolder folder;
+  const auto written = [&](const char* model, const std::function<void(nlohmann::json&)>& change) {
+    fs::copy(tiny(model), folder / model, fs::copy_options::recursive);
+    test::change_config(folder / model, change);
+    convert({.model = folder / model, .output = folder / "out" / model, .scheme = kAffine8g32});
+    EXPECT_EQ(test::hidden_of(folder / "out" / model).rows, test::hidden_of(folder / model).rows);
+    return config_of(folder / "out" / model);
+  };
+  fs::create_directory(folder / "out");
+  const nlohmann::json qwen3 = written("st_qwen3", [](nlohmann::json& c) {
+    c["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", c.at("rope_theta").get<double>()}};
+    for (const char* key : {"rope_theta", "rope_scaling"}) c.erase(key);
+  });
+  const nlohmann::json before = config_of(tiny("st_qwen3"));
+  EXPECT_EQ(qwen3["rope_theta"], before["rope_theta"]);
+  EXPECT_EQ(qwen3["head_dim"], before["head_dim"]);
+  EXPECT_EQ(qwen3["num_key_value_heads"], before["num_key_value_heads"]);
+  const nlohmann::json modernbert = written("modernbert", [](nlohmann::json& c) {
+    c["rope_parameters"] = {{"full_attention", {{"rope_type", "default"}, {"rope_theta", 5000.0}}},
+                            {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 300.0}}}};
+    for (const char* key : {"global_rope_theta", "local_rope_theta"}) c.erase(key);
+  });
+  EXPECT_EQ(modernbert["global_rope_theta"], 5000.0);
+  EXPECT_EQ(modernbert["local_rope_theta"], 300.0);
+  const nlohmann::json gemma3 = written("st_gemma3", [](nlohmann::json& c) {
+    c["rope_parameters"] = {{"full_attention", {{"rope_type", "default"}, {"rope_theta", 5000.0}}},
+                            {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 300.0}}}};
+    for (const char* key : {"rope_theta", "rope_local_base_freq", "rope_scaling"}) c.erase(key);
+  });
+  EXPECT_EQ(gemma3["rope_theta"], 5000.0);
+  EXPECT_EQ(gemma3["rope_local_base_freq"], 300.0);
+  // A key that is there stays, and so do other families.
+  EXPECT_EQ(
+      written("xlm_roberta", [](nlohmann::json& c) { c["add_pooling_layer"] = true; })["add_pooling_layer"],
+      true);
+  EXPECT_FALSE(written("bert", [](nlohmann::json&) {}).contains("add_pooling_layer"));
+  EXPECT_EQ(written("bge_m3", [](nlohmann::json&) {})["add_pooling_layer"], false);
+}
+
 TEST(MlxEmbeddingsLayout, RefusesAnArchitectureTheReaderHasNoModelFor) {
   const TemporaryFolder folder;
   // jina_bert, whose config.json says "bert".

@@ -317,6 +317,53 @@ TEST(Inspect, KnowsWhatMlxLmLoads) {
   EXPECT_THAT(verdict(tiny("gemma3_lm")).why, Contains(HasSubstr("bias")));
 }
 
+// mlx-embeddings' own converter copies modules.json, but not the folders that it names.
+TEST(Inspect, JudgesReadersOfAFolderWhoseModulesAreMissing) {
+  const TemporaryFolder folder;
+  const fs::path model = converted(folder, "st_mean_norm", kAffine4);
+  fs::remove_all(model / "1_Pooling");
+  const Inspection in = inspect_model(model);
+  EXPECT_THAT(reader(in, "mlx-encoder").why, ElementsAre(HasSubstr("copy it from the original model")));
+  EXPECT_TRUE(reader(in, "mlx-embeddings").loads);
+  EXPECT_THAT(reader(in, "mlx-embeddings").why, ElementsAre(HasSubstr("how it pools was not compared")));
+  EXPECT_TRUE(reader(in, "MLXEmbedders (Swift)").loads);
+  EXPECT_THAT(reader(in, "MLXEmbedders (Swift)").why,
+              ElementsAre(HasSubstr("can't be read"), HasSubstr("its vector is the pooler's")));
+}
+
+// What a judge reads of config.json by itself may be anything.
+TEST(Inspect, JudgesReadersOfOddConfigs) {
+  const nlohmann::json odd[] = {
+      nullptr, true, -1, 0, 1e300, -1e300, "x", nlohmann::json::array(), nlohmann::json::object()};
+  const std::pair<const char*, std::vector<const char*>> keys_of[] = {
+      {"modernbert",
+       {"architectures", "classifier_pooling", "global_attn_every_n_layers", "global_rope_theta",
+        "local_attention", "local_rope_theta"}},
+      {"gemma3",
+       {"head_dim", "num_attention_heads", "num_key_value_heads", "query_pre_attn_scalar",
+        "rope_local_base_freq", "rope_theta", "sliding_window_pattern", "text_config"}},
+      {"qwen3", {"head_dim", "rope_parameters", "rope_theta", "tie_word_embeddings"}},
+      {"nomic_bert", {"n_embd", "n_head", "n_inner", "n_layer", "rotary_emb_base", "type_vocab_size"}}};
+  const TemporaryFolder folder;
+  int judged = 0;
+  for (const auto& [model, keys] : keys_of)
+    for (const char* key : keys) {
+      const fs::path copy = folder / model;
+      fs::copy(tiny(model), copy, fs::copy_options::recursive);
+      const std::string config = test::read_file(copy / "config.json");
+      for (const nlohmann::json& value : odd) {
+        test::write_file(copy / "config.json", config);
+        test::change_config(copy, [&](nlohmann::json& c) { c[key] = value; });
+        try {
+          judged += static_cast<int>(inspect_model(copy, 1).readers.size());
+        } catch (const Error&) {
+        }
+      }
+      fs::remove_all(copy);
+    }
+  EXPECT_GT(judged, 500);
+}
+
 TEST(Inspect, ListsKeysNothingUses) {
   const TemporaryFolder folder;
   fs::copy(tiny("bert"), folder / "model", fs::copy_options::recursive);

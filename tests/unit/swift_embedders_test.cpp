@@ -83,6 +83,9 @@ TEST_F(SwiftEmbedders, PathsAreThoseOfItsModules) {
   EXPECT_EQ(swift_path("bert", "pooler.dense"), "pooler");
   EXPECT_EQ(swift_path("qwen3", "layers.0.mlp.up_proj"), "model.layers.0.mlp.up_proj");
   EXPECT_EQ(swift_path("qwen3", "model.norm"), "model.norm");
+  EXPECT_EQ(swift_path("nomic_bert", "emb_ln.weight"), "embeddings.norm.weight");
+  EXPECT_EQ(swift_path("nomic_bert", "bert.encoder.layers.0.mlp.fc11"), "encoder.layers.0.mlp.fc11");
+  EXPECT_EQ(swift_path("gemma3_text", "model.layers.0.mlp.up_proj"), "model.layers.0.mlp.up_proj");
   EXPECT_EQ(swift_path("mpnet", "encoder.layer.0.attention.attn.q"), "encoder.layer.0.attention.attn.q");
 }
 
