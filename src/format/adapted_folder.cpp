@@ -8,6 +8,7 @@
 #include "format/adapter.h"
 #include "format/linked_folders.h"
 #include "format/model_folder.h"
+#include "format/module_path.h"
 #include "mlx_encoder/adapter.h"
 #include "mlx_encoder/error.h"
 
@@ -25,6 +26,33 @@ fs::path plain_path(const fs::path& path) {
   return plain.has_filename() ? plain : plain.parent_path();
 }
 
+bool is_of_sentence_modules(const fs::path& file) {
+  return file.has_parent_path() || file == "modules.json" || file == kLibraryConfig ||
+         file == "sentence_bert_config.json";
+}
+
+// The folder whose modules of sentence-transformers count: the last adapter's that has some, as when
+// sentence-transformers loads that folder, else the model's.
+fs::path module_source(const fs::path& base, const std::vector<fs::path>& adapters) {
+  if (!transformer_path(base).empty()) return base;
+  for (auto adapter = adapters.rbegin(); adapter != adapters.rend(); ++adapter)
+    if (fs::exists(*adapter / "modules.json") && transformer_path(*adapter).empty()) return *adapter;
+  return base;
+}
+
+void link_model(const fs::path& folder, const fs::path& base, const std::vector<fs::path>& adapters) {
+  const fs::path modules = module_source(base, adapters);
+  const auto link = [&](const fs::path& from, const fs::path& file) {
+    // An adapter beside the weights is merged only if it was given.
+    if (file != kAdapterConfig && !fs::exists(folder / file)) add_link(folder / file, from / file);
+  };
+  for (const fs::path& file : ModelFiles(base).found())
+    if (modules == base || !is_of_sentence_modules(file)) link(base, file);
+  if (modules == base) return;
+  for (const fs::path& file : ModelFiles(modules).found())
+    if (is_of_sentence_modules(file)) link(modules, file);
+}
+
 }  // namespace
 
 std::vector<fs::path> adapter_folders(const fs::path& model) {
@@ -36,9 +64,10 @@ std::vector<fs::path> adapter_folders(const fs::path& model) {
 
 fs::path base_folder(const fs::path& model) {
   if (adapter_folders(model).empty()) return model;
-  for (const fs::directory_entry& entry : fs::directory_iterator(model))
-    if (entry.is_symlink()) return fs::read_symlink(entry.path()).parent_path();
-  return model;
+  const fs::path transformer = transformer_path(model), config = model / transformer / "config.json";
+  if (!fs::is_symlink(config)) return model;
+  const fs::path folder = fs::read_symlink(config).parent_path();
+  return transformer.empty() ? folder : folder.parent_path();
 }
 
 fs::path adapted_model(const fs::path& model, std::span<const fs::path> adapters) {
@@ -59,18 +88,12 @@ fs::path adapted_model(const fs::path& model, std::span<const fs::path> adapters
     }
     static LinkedFolders made;
     return made.folder(key, base.filename().string(), [&](const fs::path& folder) {
-      const std::vector<fs::path> before = adapter_folders(base);
-      for (const fs::path& file : ModelFiles(base).found())
-        // An adapter beside the weights is merged only if it was given.
-        if (file != kAdapterConfig && !fs::exists(folder / file)) add_link(folder / file, base / file);
-      size_t number = 0;
-      const auto add_adapter = [&](const fs::path& adapter) {
-        ++number;
-        for (const fs::path& file : Adapter::files(plain_path(adapter)))
-          add_link(numbered(folder, number) / file.filename(), file);
-      };
-      for (const fs::path& adapter : before) add_adapter(adapter);
-      for (const fs::path& adapter : adapters) add_adapter(adapter);
+      std::vector<fs::path> all = adapter_folders(base);
+      for (const fs::path& adapter : adapters) all.push_back(plain_path(adapter));
+      link_model(folder, base, all);
+      for (size_t i = 0; i < all.size(); ++i)
+        for (const fs::path& file : Adapter::files(all[i]))
+          add_link(numbered(folder, i + 1) / file.filename(), file);
     });
   });
 }

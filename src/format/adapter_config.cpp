@@ -10,6 +10,7 @@
 
 #include "format/config.h"
 #include "format/json_file.h"
+#include "format/module_path.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -176,8 +177,12 @@ double AdapterConfig::scaling(const std::string& module, int64_t rank_of_matrice
 
 bool is_adapter_alone(const fs::path& folder) {
   std::error_code failed;
-  return fs::exists(folder / kAdapterConfig, failed) && !fs::exists(folder / "config.json", failed) &&
-         !fs::exists(folder / "modules.json", failed);
+  if (!fs::exists(folder / kAdapterConfig, failed)) return false;
+  try {
+    return !fs::exists(folder / transformer_path(folder) / "config.json", failed);
+  } catch (const Error&) {  // said when modules.json is read
+    return false;
+  }
 }
 
 void refuse_adapter_alone(const fs::path& folder) {

@@ -178,6 +178,20 @@ TEST_F(Adapters, LeaveTheBasesFilesAlone) {
   EXPECT_EQ(test::read_file(base_of("plain") / "model.safetensors"), before);
 }
 
+// As sentence-transformers, which keeps them beside the adapter that it trained.
+TEST_F(Adapters, BringTheirSentenceModules) {
+  const fs::path adapter = copy("embeddings");
+  for (const char* file : {"modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"})
+    fs::copy_file(tiny("st_mean_norm") / file, adapter / file);
+  fs::copy(tiny("st_mean_norm") / "1_Pooling", adapter / "1_Pooling", fs::copy_options::recursive);
+  EXPECT_TRUE(is_adapter_alone(adapter));
+  for (const char* base : {"bert", "st_mean_norm"}) {
+    const LoadedModel loaded = load(tiny(base), {adapter});
+    EXPECT_TRUE(loaded.sentence.declared) << base;
+  }
+  EXPECT_FALSE(load(tiny("bert"), {kGolden / "embeddings"}).sentence.declared);
+}
+
 // ---- what is refused or said
 
 TEST_F(Adapters, OfOtherKindsAreRefusedByName) {
