@@ -105,6 +105,41 @@ def adapter() -> None:
     seed("refused", lora | {"use_qalora": True}, matrices)
 
 
+def gguf() -> None:
+    """Vocabularies and a few tensors: the fuzzer's inputs are short. Those without a head are behind the fuzzer's own."""
+    def text(value: bytes) -> bytes:
+        return len(value).to_bytes(8, "little") + value
+
+    def key(name: bytes, kind: int, value: bytes) -> bytes:
+        return text(name) + kind.to_bytes(4, "little") + value
+
+    def number(name: bytes, value: int) -> bytes:
+        return key(name, 4, value.to_bytes(4, "little"))
+
+    def texts(name: bytes, values: list[bytes]) -> bytes:
+        return key(name, 9, (8).to_bytes(4, "little") + len(values).to_bytes(8, "little") + b"".join(map(text, values)))
+
+    def tensor(name: bytes, dimensions: list[int], kind: int, offset: int) -> bytes:
+        sizes = b"".join(d.to_bytes(8, "little") for d in dimensions)
+        return (text(name) + len(dimensions).to_bytes(4, "little") + sizes + kind.to_bytes(4, "little")
+                + offset.to_bytes(8, "little"))
+
+    bert = [key(b"general.architecture", 8, text(b"bert")), number(b"bert.block_count", 1),
+            number(b"bert.embedding_length", 8), number(b"bert.feed_forward_length", 8),
+            number(b"bert.attention.head_count", 2), number(b"bert.context_length", 4),
+            key(b"bert.attention.layer_norm_epsilon", 6, b"\xcc\xbc\x8c\x2b")]
+    wordpiece = [key(b"tokenizer.ggml.model", 8, text(b"bert")),
+                 texts(b"tokenizer.ggml.tokens", [b"[PAD]", b"[UNK]", b"[CLS]", b"[SEP]", "\u2581a".encode(), b"b"])]
+    tensors = [tensor(b"token_embd.weight", [8, 6], 0, 0), tensor(b"position_embd.weight", [8, 4], 1, 192),
+               tensor(b"blk.0.attn_qkv.weight", [32, 6], 8, 256)]
+    data = bytes(512)
+    put("gguf", "bert", bytes([len(tensors), len(bert + wordpiece)]) + b"".join(bert + wordpiece + tensors) + data)
+    put("gguf", "unigram", bytes([0, len(bert) + 2]) + b"".join(bert)
+        + key(b"tokenizer.ggml.model", 8, text(b"t5")) + texts(b"tokenizer.ggml.tokens", [b"<s>", b"</s>", b"<unk>", b"a"]))
+    for name in ["types", "vocabulary_bert_cased"]:
+        put("gguf", name, (DATA / "gguf" / f"{name}.gguf").read_bytes()[:16000])
+
+
 CONFIGS = {
     "bert": {"model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6, "layer_norm_eps": 1e-12,
              "hidden_act": "gelu", "architectures": ["BertModel"], "position_embedding_type": "absolute"},
@@ -312,6 +347,7 @@ if __name__ == "__main__":
     torch()
     npz()
     adapter()
+    gguf()
     config()
     index()
     folder()

@@ -321,7 +321,11 @@ std::string find_export(const WeightFormat& format, std::span<const std::string>
 }
 
 bool is_foreign_weight_file(std::string_view name) {
-  return std::ranges::any_of(kOtherFormats, [&](const auto& other) { return name.ends_with(other.first); });
+  const auto ends = [&](std::string_view ending) { return name.ends_with(ending); };
+  return std::ranges::any_of(kOtherFormats, [&](const auto& other) { return ends(other.first); }) ||
+         std::ranges::any_of(kFormats, [&](const WeightFormat& format) {
+           return format.description && ends(format.endings[0]);
+         });
 }
 
 WeightFiles open_weight_files(const fs::path& folder, const Warning& warn) {

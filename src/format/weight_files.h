@@ -43,7 +43,7 @@ std::span<const WeightFormat> weight_formats() noexcept;
 // The format that is read in a folder with these files, as transformers chooses: the first with its single file or its
 // index, else (as MLX does) the first with any file, else an export. nullptr if there is none.
 const WeightFormat* find_weight_format(std::span<const std::string> names);
-// Whether the ending is that of weights in a format that is not read: "tf_model.h5", "model.gguf".
+// Whether the ending is that of weights in a format that is not read in a folder: "tf_model.h5", "name.Q8_0.gguf".
 bool is_foreign_weight_file(std::string_view name);
 
 // Of an export format, the file among `names` that is read: its single, else the only one. Empty if there are several.

@@ -133,6 +133,13 @@ FileNames wanted_weights(const FileNames& listed, const fs::path& snapshot, cons
   const fs::path transformer = transformer_path(snapshot);
   const std::string adapter = adapter_among(listed);
   if (!adapter.empty() && is_adapter_alone(snapshot)) return {adapter};
+  const auto described =
+      std::ranges::find_if(listed, [](const std::string& file) { return file.ends_with(".gguf"); });
+  if (!fs::exists(snapshot / transformer / "config.json") && described != listed.end())
+    throw Error(
+        ErrorCode::not_found,
+        fmt::format("{}: the repository has no {}, but GGUF files; download one of them ({}) and name it",
+                    repo, inside(transformer, "config.json"), printable(*described)));
   if (!fs::exists(snapshot / transformer / "config.json"))
     throw Error(ErrorCode::not_found,
                 fmt::format("{}: the repository has no {}, expected a model of transformers or "

@@ -15,9 +15,9 @@ using FileNames = std::vector<std::string>;
 FileNames wanted_small_files(const FileNames& listed, const std::filesystem::path& snapshot);
 
 // The weights of the transformer and of modules such as Dense, each in the format that is preferred, and the tensors of
-// an adapter. `snapshot` has
-// the small files. An index comes alone; once the snapshot has it, the shards that it names come too. Errors: not_found (no config.json, no
-// weights, a shard that is not listed), unsupported (weights in other formats alone), format (an index).
+// an adapter. `snapshot` has the small files. An index comes alone; once the snapshot has it, the shards that it names
+// come too. Errors: not_found (no config.json, where GGUF files are named; no weights, a shard that is not listed),
+// unsupported (weights in other formats alone), format (an index).
 FileNames wanted_weights(const FileNames& listed, const std::filesystem::path& snapshot,
                          const std::string& repo);
 

@@ -516,6 +516,11 @@ TEST_F(Hub, ARepositoryWithoutWeightsThatAreReadIsNamed) {
   fs::remove(files / "config.json");
   settings.cache = folder / "other";
   EXPECT_THAT(refused("org/name", ErrorCode::not_found), HasSubstr("the repository has no config.json"));
+  write_file(files / "name.Q8_0.gguf", "");
+  settings.cache = folder / "third";
+  EXPECT_THAT(
+      refused("org/name", ErrorCode::not_found),
+      HasSubstr("no config.json, but GGUF files; download one of them (\"name.Q8_0.gguf\") and name it"));
 }
 
 TEST_F(Hub, DownloadsAnExportIfThereAreNoOtherWeights) {
