@@ -1,6 +1,7 @@
 #include "model_names.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,12 @@ bool is_given(const CLI::App& command, const char* option) {
   return found != nullptr && found->count() > 0;
 }
 
+// A name on the hub, or a weight file of a model.
+bool stands_for_a_folder(const std::string& value) {
+  std::error_code failed;
+  return is_hub_name(value) || std::filesystem::is_regular_file(value, failed);
+}
+
 // True if a value was replaced.
 bool replace_names(std::vector<std::string>& values, const HubOptions& options) {
   bool replaced = false;
@@ -41,7 +48,7 @@ void fetch_models(const CLI::App& app) {
     for (CLI::Option* option : command->get_options()) {
       if (std::ranges::find(kModels, option->get_name()) == std::end(kModels)) continue;
       std::vector<std::string> values = option->results();
-      if (std::ranges::none_of(values, is_hub_name)) continue;  // most runs
+      if (std::ranges::none_of(values, stands_for_a_folder)) continue;  // most runs
       if (!options.progress) {
         require_writable_outputs(*command);
         options.warning = warnings(is_given(*command, "--strict") ? Strictness::strict : Strictness::warn);
@@ -49,9 +56,10 @@ void fetch_models(const CLI::App& app) {
       }
       if (!replace_names(values, options)) continue;
       if (option->get_name() == "quantized" && is_given(*command, "--update-card"))
-        throw Error(ErrorCode::usage,
-                    "--update-card: the model is one of the hub, whose files stay as they are; give "
-                    "the folder that convert wrote");
+        throw Error(
+            ErrorCode::usage,
+            "--update-card: the model is one of the hub or a weight file, whose folder stays as it is; "
+            "give the folder that convert wrote");
       option->clear();
       for (const std::string& value : values) option->add_result(value);
       option->run_callback();  // sets the command's variable
