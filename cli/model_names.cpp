@@ -77,9 +77,10 @@ void fetch_models(const CLI::App& app) {
       }
       if (!replace_names(values, options)) continue;
       if (option->get_name() == "quantized" && is_given(*command, "--update-card"))
-        throw Error(ErrorCode::usage,
-                    "--update-card: the model is one of the hub, whose files stay as they are; give "
-                    "the folder that convert wrote");
+        throw Error(
+            ErrorCode::usage,
+            "--update-card: the model is one of the hub or a weight file, whose folder stays as it is; "
+            "give the folder that convert wrote");
       set_values(*option, values);
     }
     merge_adapters(*command);

@@ -140,6 +140,44 @@ def gguf() -> None:
         put("gguf", name, (DATA / "gguf" / f"{name}.gguf").read_bytes()[:16000])
 
 
+def onnx() -> None:
+    def field(tag: int, value) -> bytes:
+        def number(n: int) -> bytes:
+            return bytes([n & 127 | 128]) + number(n >> 7) if n > 127 else bytes([n])
+        if isinstance(value, int):
+            return number(tag << 3) + number(value)
+        value = value.encode() if isinstance(value, str) else value
+        return number(tag << 3 | 2) + number(len(value)) + value
+
+    def tensor(name: str, dims: list, kind: int, raw: bytes, rest: bytes = b"") -> bytes:
+        return field(5, b"".join(field(1, d) for d in dims) + field(2, kind) + field(8, name) + (field(9, raw) if raw else b"") + rest)
+
+    def node(op: str, name: str, inputs: list, output: str, **ints) -> bytes:
+        attributes = b"".join(field(5, field(1, key) + field(3, value)) for key, value in ints.items())
+        return field(1, b"".join(field(1, i) for i in inputs) + field(2, output) + field(3, name) + field(4, op) + attributes)
+
+    floats = bytes(range(64))
+    graphs = {
+        "float": node("MatMul", "/a/MatMul", ["x", "onnx::MatMul_1"], "y") + node("Add", "", ["a.bias", "y"], "z")
+        + tensor("onnx::MatMul_1", [4, 4], 1, floats) + tensor("a.bias", [4], 1, floats[:16]),
+        "integer": node("MatMulInteger", "/a/MatMul", ["x", "c", "xz", "z"], "y") + node("Cast", "", ["y"], "y1", to=1)
+        + node("Mul", "", ["xs", "s"], "s1") + node("Mul", "", ["y1", "s1"], "y2")
+        + tensor("c", [4, 4], 3, floats[:16]) + tensor("z", [4], 3, b"", field(5, b"\1\2\3\4")) + tensor("s", [4], 1, floats[:16]),
+        "dequantize": node("DequantizeLinear", "", ["c", "s", "z"], "d", axis=0, block_size=2)
+        + node("Transpose", "", ["d"], "t") + node("Gemm", "/a/Gemm", ["x", "t", "a.bias"], "y", transB=1)
+        + tensor("c", [4, 2], 21, floats[:4]) + tensor("z", [2, 2], 21, b"\1\2") + tensor("s", [2, 2], 1, floats[:16]),
+        "blocks": node("MatMulNBits", "/a/MatMul", ["x", "c", "s", "z"], "y", K=32, N=2, bits=4, block_size=16)
+        + node("GatherBlockQuantized", "/b/Gather", ["e", "i", "es"], "w", block_size=16)
+        + tensor("c", [2, 2, 8], 2, floats[:32]) + tensor("s", [4], 1, floats[:16]) + tensor("z", [2], 2, b"\1\2")
+        + tensor("e", [2, 16], 21, floats[:16]) + tensor("es", [2, 1], 1, floats[:8]),
+        "external": tensor("a.weight", [2], 1, b"", field(14, 1) + field(13, field(1, "location") + field(2, "../x"))),
+        "attention": node("Attention", "Attention_0", ["x", "w", "b"], "y") + tensor("w", [4, 4], 1, floats),
+    }
+    for name, graph in graphs.items():
+        put("onnx", name, graph)
+        put("onnx", f"{name}_model", field(1, 8) + field(7, graph))
+
+
 CONFIGS = {
     "bert": {"model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6, "layer_norm_eps": 1e-12,
              "hidden_act": "gelu", "architectures": ["BertModel"], "position_embedding_type": "absolute"},
@@ -348,6 +386,7 @@ if __name__ == "__main__":
     npz()
     adapter()
     gguf()
+    onnx()
     config()
     index()
     folder()

@@ -163,7 +163,7 @@ def dequantized(name: str) -> dict:
         spread = lambda per_block: np.repeat(per_block, 16, axis=1)[:, :columns]  # noqa: E731
         result[key] = (codes - spread(zero)).astype(np.float32) * spread(scale)
     for key, values in result.items():
-        assert values.shape == weights[key].shape and np.abs(values - weights[key]).max() < 0.2 * np.abs(weights[key]).max(), key
+        assert values.shape == weights[key].shape and np.abs(values - weights[key]).max() <= 0.2 * np.abs(weights[key]).max(), key
     return {key: np.ascontiguousarray(values, dtype=np.float32) for key, values in result.items()}
 
 

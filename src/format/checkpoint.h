@@ -58,7 +58,8 @@ class Checkpoint {
  public:
   // Finds the weights as transformers does: model.safetensors, else the shards of
   // model.safetensors.index.json, else pytorch_model.bin or its shards, else (as MLX does) every
-  // model*.safetensors, else every (pytorch_)model*.bin, .pt and .pth. Warns of each file it ignores, unless
+  // model*.safetensors, else every (pytorch_)model*.bin, .pt and .pth, else an export, which is one file: model.onnx or the
+  // only other one, in the folder or its subfolder onnx. Warns of each file it ignores, unless
   // it is the same weights in another format. Errors: not_found, io, format, unsupported (weights in another
   // format alone).
   static Checkpoint open(const std::filesystem::path& folder, const Warning& warn = {});

@@ -44,6 +44,7 @@ class OnnxWeightFinder {
       for (const std::string& output : node.outputs) writers_.emplace(output, &node);
       add_constant(node);
     }
+    learn_paths();
     for (const OnnxNode& node : graph_.nodes) read_weights(node);
     add_named_tensors();
     require_all_found();
@@ -115,12 +116,20 @@ class OnnxWeightFinder {
     } else if (node.op == "GatherBlockQuantized") {
       read_blocks_of_table(node);
     } else if (merges_weights(node.op)) {
-      for (const std::string& input : node.inputs)
-        if (const OnnxConstant* found = constant(input); found && !found->shape.empty())
+      // ONNX's own Attention has a mask, too.
+      for (size_t i = 0; i < node.inputs.size() && !(node.op == "Attention" && i == 3); ++i)
+        if (const OnnxConstant* found = constant(node.inputs[i]); found && !found->shape.empty())
           refuse(node,
                  "holds several weights as one, or in a form that is not read, as onnxruntime's tools write "
                  "them");
     }
+  }
+
+  void learn_paths() {
+    for (const OnnxNode& node : graph_.nodes)
+      for (const std::string& input : node.inputs)
+        if (constant(input) && is_parameter_name(input))
+          paths_.add(module_around(node), std::string_view(input).substr(0, input.rfind('.')));
   }
 
   // The weight of a linear layer is [out, in].
@@ -243,7 +252,7 @@ class OnnxWeightFinder {
   }
 
   void add_table(const OnnxNode& node, OnnxConstant table) {
-    const std::string kept = parameter_of(node.input(0)), module = module_around(node);
+    const std::string kept = parameter_of(node.input(0)), module = paths_.module(module_around(node));
     used_.insert(table.values);
     // A tied weight may have kept the name of its other module.
     if (!kept.empty()) add(kept, table);
@@ -257,7 +266,7 @@ class OnnxWeightFinder {
     used_.insert(weight.values);
     std::string name = parameter_of(value);
     if (name.empty()) {
-      const std::string around = module_around(node);
+      const std::string around = paths_.module(module_around(node));
       const std::string of_bias = bias.ends_with(".bias") ? bias.substr(0, bias.size() - 5) : "";
       // A module may add the bias of the one around it ("cls.predictions.decoder" that of "cls.predictions").
       const bool is_inside = around.starts_with(of_bias + ".");
@@ -336,6 +345,7 @@ class OnnxWeightFinder {
   std::map<std::string, OnnxConstant> constants_;                          // by the name of the value
   std::unordered_map<std::string, std::vector<const OnnxNode*>> readers_;  // of a value
   std::unordered_map<std::string, const OnnxNode*> writers_;               // of a value
+  ModulePaths paths_;
   std::set<const OnnxTensor*> components_, used_;
   std::vector<std::string> nameless_;
   std::vector<OnnxWeight> weights_;
@@ -355,6 +365,7 @@ class OnnxContent {
 
   TensorContent make() {
     for (const OnnxWeight& weight : OnnxWeightFinder(graph_, where_).find()) add(weight);
+    drop_sentence_prefix();
     std::ranges::sort(content_.tensors, std::less(),
                       [](const TensorView& tensor) { return std::tie(tensor.dtype, tensor.name); });
     if (content_.tensors.empty())
@@ -373,6 +384,14 @@ class OnnxContent {
   }
 
  private:
+  // A SentenceTransformer that was exported whole calls its first module so, whose weights a folder has without that.
+  void drop_sentence_prefix() {
+    for (const std::string_view prefix : {"0.auto_model.", "0.model."}) {
+      for (TensorView& tensor : content_.tensors)
+        if (tensor.name.starts_with(prefix)) tensor.name.erase(0, prefix.size());
+    }
+  }
+
   void add(const OnnxWeight& weight) {
     const OnnxConstant& constant = weight.constant;
     TensorView view{weight.name, *constant.dtype(), constant.final_shape(), constant.values->data,

@@ -24,7 +24,8 @@ std::string parameter_of(std::string_view name) {
       if (const std::string_view parameter = name.substr(0, at + ending.size());
           is_parameter_name(parameter)) {
         const std::string_view rest = name.substr(parameter.size());
-        if (rest.empty() || rest.front() == '_') return std::string(parameter);
+        if (rest.empty() || (rest.front() == '_' && rest.find('.') == rest.npos))
+          return std::string(parameter);
       }
   return is_parameter_name(name) ? std::string(name) : std::string();
 }
@@ -55,6 +56,33 @@ bool is_later_call(std::string_view name, std::string_view module) {
     module.remove_prefix(std::min(module.size(), b.size() + 1));
   }
   return true;
+}
+
+void ModulePaths::add(std::string_view path, std::string_view module) {
+  // Without the parts at the end that are the same.
+  size_t same = 0;
+  for (size_t i = 1;
+       i <= std::min(path.size(), module.size()) && path[path.size() - i] == module[module.size() - i]; ++i) {
+    const bool begins = i == path.size() || path[path.size() - i - 1] == '.';
+    if (begins && (i == module.size() || module[module.size() - i - 1] == '.')) same = i;
+  }
+  if (same == 0) return;
+  const auto before = [&](std::string_view whole) {
+    return std::string(whole.substr(0, whole.size() - std::min(whole.size(), same + 1)));
+  };
+  const auto [found, is_new] = counts_.try_emplace({before(path), before(module)}, 0);
+  if (++found->second > most_) {
+    most_ = found->second;
+    beginnings_ = found->first;
+  }
+}
+
+std::string ModulePaths::module(const std::string& path) const {
+  const auto& [of_path, of_module] = beginnings_;
+  if (path.empty() || of_path == of_module) return path;
+  if (of_path.empty()) return of_module + "." + path;
+  if (!path.starts_with(of_path + ".")) return path;
+  return of_module.empty() ? path.substr(of_path.size() + 1) : of_module + path.substr(of_path.size());
 }
 
 }  // namespace mlxe

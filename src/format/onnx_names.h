@@ -1,8 +1,10 @@
 // Names of parameters in an ONNX graph, as the model that was exported had them.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "format/onnx_graph.h"
 
@@ -19,6 +21,21 @@ std::string parameter_of(std::string_view name);
 // The module around an operator: "encoder.layer.0.attention.self.query" of a node with the name
 // "/encoder/layer.0/attention/self/query/MatMul", or with these scopes. Empty if neither says.
 std::string module_around(const OnnxNode& node);
+
+// What the paths of operators call the modules that parameters are named after. They may begin in another way: a model in a
+// SentenceTransformer is "0.auto_model" in names and "0" in paths.
+class ModulePaths {
+ public:
+  // An operator at `path`, as module_around gives it, reads a parameter of `module`.
+  void add(std::string_view path, std::string_view module);
+  // The module of an operator, as parameters are named: by the beginnings that most operators have.
+  std::string module(const std::string& path) const;
+
+ private:
+  std::map<std::pair<std::string, std::string>, size_t> counts_;  // of beginnings: of paths, of modules
+  std::pair<std::string, std::string> beginnings_;
+  size_t most_ = 0;
+};
 
 // Whether `name` is that of the second or a later call of `module`: "ffn_1" of "ffn".
 bool is_later_call(std::string_view name, std::string_view module);

@@ -165,6 +165,7 @@ TEST(OnnxNames, AreTheParametersThatTensorsWereMadeFrom) {
   for (const char* own :
        {"onnx::MatMul_256", "/encoder/Constant_output_0", "val_47", "/a/b.weight", "", ".weight"})
     EXPECT_EQ(parameter_of(own), "") << own;
+  EXPECT_EQ(parameter_of("encoder.weight_norm.bias"), "encoder.weight_norm.bias");
   EXPECT_TRUE(is_later_call("a.ffn_1.weight", "a.ffn.weight"));
   EXPECT_TRUE(is_later_call("a_2.ffn.weight", "a.ffn.weight"));
   for (const char* other :
@@ -175,6 +176,22 @@ TEST(OnnxNames, AreTheParametersThatTensorsWereMadeFrom) {
             "layers.0.Wi");
   for (const char* name : {"/MatMul", "MatMul_12", "", "/a b/MatMul", "/"})
     EXPECT_EQ(module_around({.op = "", .name = name}), "") << name;
+}
+
+TEST(OnnxNames, OfModulesBeginAsThoseOfParameters) {
+  ModulePaths paths;
+  EXPECT_EQ(paths.module("0.encoder.query"), "0.encoder.query");
+  paths.add("a.x", "b.y");  // no part in common
+  paths.add("0.encoder.norm", "0.auto_model.encoder.norm");
+  EXPECT_EQ(paths.module("0.encoder.query"), "0.auto_model.encoder.query");
+  EXPECT_EQ(paths.module("0"), "0");
+  EXPECT_EQ(paths.module("1.linear"), "1.linear");
+  for (int i = 0; i < 2; ++i) paths.add("encoder.norm", "bert.encoder.norm");
+  EXPECT_EQ(paths.module("encoder.query"), "bert.encoder.query");
+  for (int i = 0; i < 3; ++i) paths.add("m.encoder.norm", "encoder.norm");
+  EXPECT_EQ(paths.module("m.encoder.query"), "encoder.query");
+  for (int i = 0; i < 4; ++i) paths.add("encoder.norm", "encoder.norm");
+  EXPECT_EQ(paths.module("m.encoder.query"), "m.encoder.query");
 }
 
 // ---- hand-made graphs
@@ -225,6 +242,17 @@ TEST(OnnxFile, AMatrixIsNamedAfterItsBiasElseItsModule) {
     EXPECT_EQ(parsed.values(name), kSix) << name;
     EXPECT_TRUE(parsed.find(name)->mapped) << name;
   }
+}
+
+// The layers of T5 and ModernBERT have no biases.
+TEST(OnnxFile, ASentenceTransformerThatWasExportedWholeHasItsModelsNames) {
+  const Parsed parsed(onnx::model(
+      {onnx::node("Mul", "/0/layer.0/norm/Mul", {"0.auto_model.layer.0.norm.weight", "x"}, "n"),
+       onnx::node("MatMul", "/0/layer.0/query/MatMul", {"n", "onnx::MatMul_1"}, "q"),
+       onnx::node("Gemm", "/2/linear/Gemm", {"q", "2.linear.weight"}, "y")},
+      {onnx::floats("0.auto_model.layer.0.norm.weight", {2}, {1, 2}),
+       onnx::floats("onnx::MatMul_1", {2, 3}, kSix), onnx::floats("2.linear.weight", {3, 2}, kSix)}));
+  EXPECT_THAT(parsed.names(), ElementsAre("2.linear.weight", "layer.0.norm.weight", "layer.0.query.weight"));
 }
 
 TEST(OnnxFile, ATiedTableHasBothNames) {
