@@ -69,6 +69,9 @@ void write_tokenizer(const GgufFile& file, const fs::path& beside, const fs::pat
     if (!fs::exists(beside / "tokenizer.json"))
       throw Error(error.code(),
                   fmt::format("{}; put the original's tokenizer.json beside the file", error.what()));
+    if (warn) warn(fmt::format("{}; the tokenizer.json beside it is used", error.what()));
+    for (const auto& [key, value] : file.values)
+      if (key.starts_with("tokenizer.")) file.find(key);  // nothing of it has an effect now
     for (const char* name :
          {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"})
       if (fs::exists(beside / name)) fs::create_symlink(beside / name, folder / name);
