@@ -116,7 +116,8 @@ Checkpoint Checkpoint::open_folder(const fs::path& folder, const Warning& warn) 
     checkpoint.files_.push_back({file.path(), file.size(), FileStamp::of(file.path())});
   for (const TensorFile& file : checkpoint.opened_)  // after those that tensors have an index of
     for (const SideFile& other : file.beside())
-      checkpoint.files_.push_back({other.path, other.file.bytes().size(), FileStamp::of(other.path)});
+      if (!other.path.empty())
+        checkpoint.files_.push_back({other.path, other.file.bytes().size(), FileStamp::of(other.path)});
   for (const WeightFiles::Location& at : weights.tensors) {
     const TensorView& view = checkpoint.opened_[at.file].tensors()[at.tensor];
     checkpoint.tensors_.push_back(

@@ -19,7 +19,7 @@
 namespace mlxe {
 
 // A ParseTensors. External data is read beside `where`. The tensors are in the order of safetensors: by dtype, then by
-// name. Those that are stored as they are point into the files; others are copied. Errors beside those of
+// name. Those that are stored as they are point into the files, others into a temporary one. Errors beside those of
 // ParseTensors: unsupported names the operator or matrix that belongs to no parameter.
 TensorContent parse_onnx(std::span<const std::byte> bytes, const std::string& where);
 

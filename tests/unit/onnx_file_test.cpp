@@ -106,6 +106,25 @@ TEST(OnnxFile, HalfFloatsStayHalfFloats) {
   }
 }
 
+TEST(OnnxFile, MatricesThatWereTransposedLieInAFileOfTheirOwn) {
+  const test::TemporaryFolder folder;
+  fs::copy_file(kGolden / "bert.onnx", folder / "model.onnx");
+  const auto data = [&](const TensorFile& file) {
+    const TensorView* view = file.find("encoder.layer.0.output.dense.weight");
+    EXPECT_TRUE(view->mapped);  // its pages can be given back
+    return view->data;
+  };
+  const TensorFile one(folder / "model.onnx", parse_onnx), two(folder / "model.onnx", parse_onnx);
+  EXPECT_TRUE(std::ranges::equal(data(one), data(two)));
+  one.release(data(one));
+  EXPECT_TRUE(std::ranges::equal(data(one), data(two)));
+  // Another file of the name has its own.
+  fs::copy_file(kGolden / "bert_q8.onnx", folder / "other");
+  fs::rename(folder / "other", folder / "model.onnx");
+  const TensorFile three(folder / "model.onnx", parse_onnx);
+  EXPECT_FALSE(std::ranges::equal(data(one), data(three)));
+}
+
 // ---- external data
 
 TEST(OnnxFile, ExternalDataIsReadBesideTheFileAndWhatItLinksTo) {
@@ -117,7 +136,7 @@ TEST(OnnxFile, ExternalDataIsReadBesideTheFileAndWhatItLinksTo) {
   const TensorFile whole(kGolden / "bert.onnx", parse_onnx);
   for (const fs::path& path : {kGolden / "bert_external.onnx", folder / "model.onnx"}) {
     const TensorFile file(path, parse_onnx);
-    ASSERT_EQ(file.beside().size(), 1u);
+    ASSERT_EQ(file.beside().size(), 2u);  // and that of the copies
     EXPECT_EQ(file.beside()[0].path.filename(), "bert_external.onnx_data");
     ASSERT_EQ(file.tensors().size(), whole.tensors().size());
     for (const TensorView& view : file.tensors()) {
