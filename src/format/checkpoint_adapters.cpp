@@ -23,7 +23,7 @@ constexpr std::pair<std::string_view, std::string_view> kTaskClasses[] = {
 constexpr std::string_view kLabelMatrices[] = {"classifier.weight", "classifier.out_proj.weight",
                                                "score.weight", "classification_head.out_proj.weight"};
 
-constexpr int64_t kMostLabels = 1'000'000;
+constexpr int64_t kMostLabelsOfAdapter = 1'000'000;
 
 // Whether PEFT saved the tensor with a module of this name ("classifier" has "classifier.dense.weight").
 bool is_of_module(std::string_view tensor, const std::string& module) {
@@ -98,7 +98,7 @@ void Checkpoint::read_task(const Adapter& adapter, const Warning& warn) {
       continue;
     for (const char* key : {"label2id", "num_labels"}) config.erase(key);
     nlohmann::json& labels = config["id2label"] = nlohmann::json::object();
-    if (tensor->shape[0] > kMostLabels)
+    if (tensor->shape[0] > kMostLabelsOfAdapter)
       throw Error(ErrorCode::format,
                   fmt::format("{}: {} is {}, too many labels", adapter.file.path().string(), printable(name),
                               to_string(tensor->shape)));
