@@ -15,6 +15,7 @@
 #include "base/progress_bar.h"
 #include "base/wording.h"
 #include "command.h"
+#include "format/linked_folders.h"
 #include "last_words.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/inspect.h"
@@ -49,7 +50,8 @@ Warning warnings(Strictness strictness) {
     if (strictness == Strictness::strict)
       throw Error(ErrorCode::strict, std::string(sentence) + " (an error under --strict)");
     std::lock_guard lock(said->first);
-    if (said->second.emplace(sentence).second) bar->print("warning: " + cleaned(sentence));
+    if (said->second.emplace(sentence).second)
+      bar->print("warning: " + cleaned(with_shown_paths(std::string(sentence))));
   };
 }
 

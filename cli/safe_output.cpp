@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/wording.h"
+#include "format/linked_folders.h"
 
 namespace mlxe::cli {
 namespace {
@@ -30,7 +31,8 @@ SafeOutput::~SafeOutput() {
   stream_.rdbuf(target_);
 }
 
-bool SafeOutput::write(std::string_view text) {
+bool SafeOutput::write(std::string text) {
+  text = with_shown_paths(std::move(text));
   const auto all = static_cast<std::streamsize>(text.size());
   return target_->sputn(text.data(), all) == all;
 }
@@ -43,7 +45,7 @@ SafeOutput::int_type SafeOutput::overflow(int_type c) {
 
 std::streamsize SafeOutput::xsputn(const char* text, std::streamsize size) {
   std::string_view next(text, static_cast<size_t>(size));
-  if (unfinished_.empty() && is_plain(next)) return write(next) ? size : 0;
+  if (unfinished_.empty() && is_plain(next)) return write(std::string(next)) ? size : 0;
   unfinished_ += next;
   const std::string all = std::exchange(unfinished_, {});
   const size_t whole = all.size() - unfinished_utf8(all);

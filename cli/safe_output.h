@@ -1,4 +1,4 @@
-// Escapes control characters of model files and texts before they reach a terminal.
+// Escapes control characters of model files and texts before they reach a terminal, and shows paths as the user gave them.
 #pragma once
 
 #include <ostream>
@@ -9,7 +9,7 @@
 namespace mlxe::cli {
 
 // While the object lives, all output to `stream` passes through `cleaned` (base/wording.h), which escapes
-// control characters.
+// control characters, and through `with_shown_paths` (format/linked_folders.h).
 class SafeOutput : public std::streambuf {
  public:
   explicit SafeOutput(std::ostream& stream) : stream_(stream), target_(stream.rdbuf(this)) {}
@@ -23,7 +23,7 @@ class SafeOutput : public std::streambuf {
   int sync() override;
 
  private:
-  bool write(std::string_view text);
+  bool write(std::string text);
 
   std::ostream& stream_;
   std::streambuf* target_;

@@ -25,7 +25,7 @@ Of uploads:
   "cut_puts": N                   the first N contents are cut off by the CDN
   "signed": true                  the CDN wants the header that the hub named
   "ignored": [...]                files that .gitignore names
-  "commit": {...}                 in place of the right answer
+  "commit", "preupload", "batch": in place of the right answer; "actions": of that of a large file
 
 Each line of LOG is a JSON object: the server (hub or cdn), the method, the path, the Range and whether a token came.
 """
@@ -168,6 +168,10 @@ class Hub(Handler):
         path = urllib.parse.unquote(self.path)
         if path == "/api/repos/create":
             return self.create(json.loads(body), rule)
+        if path.endswith("/preupload/main") and "preupload" in rule:
+            return self.tell_json(rule["preupload"])
+        if path.endswith("/objects/batch") and "batch" in rule:
+            return self.tell_json(rule["batch"])
         if path.endswith("/preupload/main"):
             return self.tell_json({"files": [
                 {"path": f["path"], "shouldIgnore": f["path"] in rule.get("ignored", []),
@@ -200,8 +204,8 @@ class Hub(Handler):
             upload["header"] = {"chunk_size": str(rule["parts"])} | {
                 f"{i + 1:05}": f"http://127.0.0.1:{cdn_port}/upload/{oid}/{i + 1}" for i in range(count)}
         host = self.headers["Host"]
-        return {"oid": oid, "size": size, "actions": {
-            "upload": upload, "verify": {"href": f"http://{host}/objects/verify"}}}
+        actions = {"upload": upload, "verify": {"href": f"http://{host}/objects/verify"}}
+        return {"oid": oid, "size": size, "actions": rule.get("actions", actions)}
 
     def verify(self, asked):
         data = received.get(asked["oid"])

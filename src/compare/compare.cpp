@@ -16,6 +16,7 @@
 #include "compare/sides.h"
 #include "compare/stored_size.h"
 #include "convert/carried_files.h"
+#include "format/linked_folders.h"
 #include "gates/limits.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
@@ -67,7 +68,7 @@ class Comparing {
     for (auto [runner, model] :
          {std::pair(&sides_.original(), &out_.original), std::pair(&sides_.quantized(), &out_.quantized)}) {
       const EngineInfo engine = runner->engine_info();
-      model->folder = runner->checkpoint().folder().string();
+      model->folder = with_shown_paths(runner->checkpoint().folder().string());
       model->model_type = runner->model().model_type;
       model->engine = engine.engine;
       model->variant = engine.variant;

@@ -8,6 +8,7 @@
 #include <initializer_list>
 
 #include "base/thread_pool.h"
+#include "format/linked_folders.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -42,7 +43,7 @@ class TaskRun {
  public:
   TaskRun(const std::filesystem::path& folder, const std::string& side, Task task, const TaskData& data,
           const EvaluateOptions& options)
-      : folder_(folder.string()),
+      : folder_(with_shown_paths(folder.string())),
         side_(side),
         task_(task),
         data_(data),

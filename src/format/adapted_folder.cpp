@@ -87,7 +87,7 @@ fs::path adapted_model(const fs::path& model, std::span<const fs::path> adapters
       key += '\n' + plain_path(adapter).string();
     }
     static LinkedFolders made;
-    return made.folder(key, base.filename().string(), [&](const fs::path& folder) {
+    return made.folder(key, base.filename().string(), model, [&](const fs::path& folder) {
       std::vector<fs::path> all = adapter_folders(base);
       for (const fs::path& adapter : adapters) all.push_back(plain_path(adapter));
       link_model(folder, base, all);

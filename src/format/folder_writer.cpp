@@ -16,6 +16,7 @@
 #include "base/leftovers.h"
 #include "base/output_path.h"
 #include "base/remove_tree.h"
+#include "format/linked_folders.h"
 #include "format/model_folder.h"
 #include "mlx_encoder/error.h"
 
@@ -76,6 +77,11 @@ fs::path checked(const fs::path& target, IfExists if_exists, std::initializer_li
       usage(fmt::format(
           "{}: the output folder can't be, contain or lie inside the input folder {}; choose another",
           target.string(), source.string()));
+    // A model that is named by a weight file, or has an adapter, is a folder of links.
+    for (const fs::path& file : files_behind_links(source))
+      if (inside(file, resolved))
+        usage(fmt::format("{}: the output folder holds {}, which this run reads; choose another",
+                          target.string(), file.string()));
   }
   refuse_to_replace(resolved, if_exists);
   return resolved;

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <system_error>
 
+#include "base/file_errors.h"
 #include "base/leftovers.h"
 #include "base/remove_tree.h"
 #include "mlx_encoder/error.h"
@@ -13,24 +16,71 @@
 namespace mlxe {
 namespace fs = std::filesystem;
 
+namespace {
+
+// Of all folders of the process: the path each is shown as. Never destroyed: messages come until the end.
+struct ShownPaths {
+  std::mutex mutex;
+  std::map<std::string, std::string> by_folder;
+  std::atomic<bool> any = false;
+};
+
+ShownPaths& shown_paths() {
+  static auto& paths = *new ShownPaths;
+  return paths;
+}
+
+void show_as(const fs::path& folder, const fs::path& shown) {
+  ShownPaths& paths = shown_paths();
+  const std::lock_guard lock(paths.mutex);
+  paths.by_folder[folder.string()] = shown.string();
+  paths.any = true;
+}
+
+// A new folder under a random name, which goes with the process.
+std::string make_root() {
+  std::error_code failed;
+  const fs::path all = fs::temp_directory_path(failed);
+  if (failed) {
+    const char* named = std::getenv("TMPDIR");
+    throw Error(ErrorCode::io, fmt::format("TMPDIR is \"{}\": {}; expected a folder for temporary files",
+                                           named != nullptr ? named : "", failed.message()));
+  }
+  std::string root = (all / "mlx-encoder-XXXXXX").string();
+  const auto held = leftovers::hold();
+  if (::mkdtemp(root.data()) == nullptr)
+    throw Error(ErrorCode::io,
+                fmt::format("a temporary folder in {} can't be made: {}; TMPDIR names another folder",
+                            all.string(), std::strerror(errno)));
+  leftovers::add(root);
+  return root;
+}
+
+// Replaces the path that begins at `at` with `folder`. Returns where the text goes on.
+size_t replace_path(std::string& text, size_t at, const std::string& folder, const std::string& shown) {
+  constexpr std::string_view kEnds = " \t\n\"',;:()<>";
+  const size_t end = std::min(text.find_first_of(kEnds, at + folder.size()), text.size());
+  std::error_code no_link;
+  const fs::path target = fs::read_symlink(text.substr(at, end - at), no_link);
+  const size_t replaced = no_link ? folder.size() : end - at;
+  const std::string by = no_link ? shown : target.string();
+  text.replace(at, replaced, by);
+  return at + by.size();
+}
+
+}  // namespace
+
 LinkedFolders::~LinkedFolders() {
   for (const auto& [key, folder] : made_) remove_tree(folder.parent_path().c_str());
 }
 
-fs::path LinkedFolders::folder(const std::string& key, const std::string& name,
+fs::path LinkedFolders::folder(const std::string& key, const std::string& name, const fs::path& shown,
                                const std::function<void(const fs::path&)>& make) {
   const std::lock_guard lock(mutex_);
   if (const auto found = made_.find(key); found != made_.end()) return found->second;
-  std::string root = (fs::temp_directory_path() / "mlx-encoder-XXXXXX").string();
-  {
-    const auto held = leftovers::hold();
-    if (::mkdtemp(root.data()) == nullptr)
-      throw Error(ErrorCode::io,
-                  fmt::format("a temporary folder in {} can't be made: {}; TMPDIR names another folder",
-                              fs::temp_directory_path().string(), std::strerror(errno)));
-    leftovers::add(root);
-  }
+  const std::string root = make_root();
   const fs::path folder = fs::path(root) / name;
+  show_as(folder, shown);
   try {
     fs::create_directory(folder);
     make(folder);
@@ -44,6 +94,27 @@ fs::path LinkedFolders::folder(const std::string& key, const std::string& name,
 void add_link(const fs::path& at, const fs::path& target) {
   fs::create_directories(at.parent_path());
   fs::create_symlink(target, at);
+}
+
+std::string with_shown_paths(std::string text) {
+  ShownPaths& paths = shown_paths();
+  if (!paths.any) return text;
+  const std::lock_guard lock(paths.mutex);
+  for (const auto& [folder, shown] : paths.by_folder)
+    for (size_t at = 0; (at = text.find(folder, at)) != text.npos;)
+      at = replace_path(text, at, folder, shown);
+  return text;
+}
+
+std::vector<fs::path> files_behind_links(const fs::path& folder) {
+  std::vector<fs::path> files;
+  if (!fs::is_directory(folder)) return files;
+  walk(folder, [&](const fs::directory_entry& entry) {
+    std::error_code dangling;
+    if (!entry.is_symlink()) return;
+    if (fs::path real = fs::canonical(entry.path(), dangling); !dangling) files.push_back(std::move(real));
+  });
+  return files;
 }
 
 }  // namespace mlxe

@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace mlxe {
 
@@ -17,8 +18,10 @@ class LinkedFolders {
   LinkedFolders(const LinkedFolders&) = delete;
   LinkedFolders& operator=(const LinkedFolders&) = delete;
 
-  // A folder with this name, which `make` filled when it was empty. Errors: io (it cannot be made), those of `make`.
+  // A folder with the name of `shown`, the path that a user knows the model by, which `make` filled when it was
+  // empty. Errors: io (it cannot be made), those of `make`.
   std::filesystem::path folder(const std::string& key, const std::string& name,
+                               const std::filesystem::path& shown,
                                const std::function<void(const std::filesystem::path&)>& make);
 
  private:
@@ -28,5 +31,12 @@ class LinkedFolders {
 
 // Makes `at` a link to `target`, and the folders above it.
 void add_link(const std::filesystem::path& at, const std::filesystem::path& target);
+
+// The text with paths that mean something to a user: in place of a link in one of these folders what it leads to, in
+// place of the folder the path that it is shown as. For what is printed and for records.
+std::string with_shown_paths(std::string text);
+
+// The real paths of the files that links in a folder, and in the folders inside it, lead to. Errors: io.
+std::vector<std::filesystem::path> files_behind_links(const std::filesystem::path& folder);
 
 }  // namespace mlxe

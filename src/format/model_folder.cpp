@@ -200,19 +200,18 @@ bool ModelFiles::has(const fs::path& file) const {
 }
 
 std::vector<fs::path> ModelFiles::found() const {
-  std::vector<fs::path> files;
+  std::set<fs::path> files;
   std::error_code failed;
   for (const std::string& name : written_)
-    if (const fs::path file = provenance_path(name); fs::exists(folder_ / file, failed))
-      files.push_back(file);
+    if (const fs::path file = provenance_path(name); fs::exists(folder_ / file, failed)) files.insert(file);
   std::set<fs::path> places = modules_;
   places.insert(fs::path());
   for (const fs::path& place : places) {
     fs::directory_iterator entry(folder_ / place, failed), end;
     for (; !failed && entry != end; entry.increment(failed))
-      if (const fs::path file = place / entry->path().filename(); has(file)) files.push_back(file);
+      if (const fs::path file = place / entry->path().filename(); has(file)) files.insert(file);
   }
-  return files;
+  return {files.begin(), files.end()};
 }
 
 void require_only_a_model(const fs::path& folder) {

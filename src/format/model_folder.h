@@ -37,7 +37,7 @@ class ModelFiles {
   bool has(const std::filesystem::path& file) const;  // relative to the folder
   // The folders that modules.json names, and those of routes; "" is the folder itself.
   const std::set<std::filesystem::path>& modules() const noexcept { return modules_; }
-  // Those that exist, relative to the folder, without the cache of a download. Skips what cannot be read.
+  // Those that exist, each once, relative to the folder, without the cache of a download. Skips what cannot be read.
   std::vector<std::filesystem::path> found() const;
 
  private:

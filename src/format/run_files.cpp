@@ -10,6 +10,7 @@
 
 #include "base/file_errors.h"
 #include "base/output_file.h"
+#include "format/linked_folders.h"
 #include "format/model_folder.h"
 #include "mlx_encoder/error.h"
 
@@ -50,6 +51,9 @@ bool lies_inside(const fs::path& file, const fs::path& folder) {
 
 // `input`: a folder.
 void check_model(const RunFile& input, const Output& output) {
+  for (const fs::path& file : files_behind_links(input.path))
+    if (output.found ? output.found == identity(file) : output.target == file)
+      refuse(output.file, fmt::format("is {}, which this run reads", file.string()));
   // A model whose transformer is in a folder of its own has modules.json alone.
   if (!fs::exists(input.path / "config.json") && !fs::exists(input.path / "modules.json")) return;
   const ModelFiles files(input.path);

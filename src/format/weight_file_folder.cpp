@@ -78,7 +78,7 @@ std::optional<fs::path> weight_file_folder(const fs::path& path, const Warning& 
     static LinkedFolders made;
     const fs::path weights = fs::absolute(file).lexically_normal();
     if (format->description && !is_model_folder(weights.parent_path()))
-      return made.folder(weights.string(), weights.stem().string(), [&](const fs::path& folder) {
+      return made.folder(weights.string(), weights.stem().string(), path, [&](const fs::path& folder) {
         format->description->write(weights, folder, warn);
         add_link(folder / format->single, weights);
       });
@@ -86,7 +86,7 @@ std::optional<fs::path> weight_file_folder(const fs::path& path, const Warning& 
     if (const fs::path config = model / "config.json"; format->description && fs::exists(config))
       format->description->require_agreement(weights, config);
     const fs::path transformer = transformer_path(model);
-    return made.folder(weights.string(), model.filename().string(), [&](const fs::path& folder) {
+    return made.folder(weights.string(), model.filename().string(), model, [&](const fs::path& folder) {
       for (const fs::path& other : ModelFiles(model).found())
         if (!is_weight_file_name(other.filename().string()) || other.parent_path() != transformer)
           add_link(folder / other, model / other);

@@ -109,12 +109,17 @@ std::string checked_endpoint(std::string endpoint) {
 }  // namespace
 
 std::string origin_of(const std::string& url) {
+  // What programs read differently: curl takes "http://a\\@b/" for an address of b.
+  const auto is_ambiguous = [](char c) {
+    return static_cast<unsigned char>(c) <= ' ' || c == '\x7F' || c == '\\';
+  };
+  if (std::ranges::any_of(url, is_ambiguous)) return {};
   const size_t colon = url.find("://");
   if (colon == url.npos) return {};
   const std::string scheme = lowercase(url.substr(0, colon));
   if (scheme != "http" && scheme != "https") return {};
   const size_t begin = colon + 3;
-  std::string host = lowercase(url.substr(begin, url.find_first_of("/?#\\", begin) - begin));
+  std::string host = lowercase(url.substr(begin, url.find_first_of("/?#", begin) - begin));
   if (const size_t user = host.rfind('@'); user != host.npos) host.erase(0, user + 1);
   if (host.empty() || host.front() == ':') return {};
   const size_t port = host.rfind(':');

@@ -33,7 +33,8 @@ struct HubSettings {
 // file that cannot be read).
 HubSettings hub_settings(const HubOptions& options);
 
-// "scheme://host:port" in lower case with the port written out; empty if `url` is no http(s) address.
+// "scheme://host:port" in lower case with the port written out; empty if `url` is no http(s) address, or
+// has a blank, a control character or a backslash.
 std::string origin_of(const std::string& url);
 
 }  // namespace mlxe

@@ -30,12 +30,15 @@ constexpr const char* kLfs = "application/vnd.git-lfs+json";
 constexpr size_t kSampleBytes = 512;  // of a file, by which the hub tells text from other files
 constexpr size_t kMostReasonBytes = 200;
 
+// "" unless the object has a text there.
+std::string text_in(const json& object, const char* key) {
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
 // What the hub says of a refusal, as the end of a sentence.
 std::string reason_in(const HttpAnswer& answer) {
-  const json body = json::parse(answer.body, nullptr, false);
-  std::string reason;
-  if (body.is_object() && body.contains("error") && body["error"].is_string())
-    reason = body["error"].get<std::string>();
+  const std::string reason = text_in(json::parse(answer.body, nullptr, false), "error");
   return reason.empty() ? std::string() : ": " + printable(reason.substr(0, kMostReasonBytes));
 }
 
@@ -44,11 +47,17 @@ std::string reason_in(const HttpAnswer& answer) {
               fmt::format("{}: the answer has no {}; is HF_ENDPOINT the address of a hub?", url, lack));
 }
 
+// An empty object if there is none: an absent one, null.
+json object_in(const json& object, const char* key, const std::string& where) {
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  if (!object.is_object() || found == object.end() || found->is_null()) return json::object();
+  if (!found->is_object()) malformed_answer(where, fmt::format("object \"{}\"", key));
+  return *found;
+}
+
 // An address that an answer names: its own host's or another's, and fit for a request.
 std::string address_in(const json& action, const std::string& where) {
-  if (!action.is_object() || !action.contains("href") || !action["href"].is_string())
-    malformed_answer(where, "\"href\"");
-  std::string address = action["href"].get<std::string>();
+  std::string address = text_in(action, "href");
   if (origin_of(address).empty()) malformed_answer(where, "address of the storage");
   return address;
 }
@@ -56,8 +65,7 @@ std::string address_in(const json& action, const std::string& where) {
 // Headers that an answer asks for, without those that are no header but facts of a transfer in parts.
 std::vector<std::string> headers_in(const json& action, const std::string& where) {
   std::vector<std::string> headers;
-  const json wanted = action.value("header", json::object());
-  if (!wanted.is_object()) malformed_answer(where, "object \"header\"");
+  const json wanted = object_in(action, "header", where);
   for (const auto& [header, value] : wanted.items()) {
     if (!value.is_string()) malformed_answer(where, "text in \"header\"");
     std::string line = header + ": " + value.get<std::string>();
@@ -168,9 +176,9 @@ void Upload::ask_which_are_large() {
     malformed_answer(url, "\"files\"");
   std::map<std::string, std::string> modes;
   for (const json& file : answer["files"])
-    if (file.is_object() && file.contains("path") && file["path"].is_string())
-      modes[file["path"].get<std::string>()] =
-          file.value("shouldIgnore", json(false)) == json(true) ? "ignore" : file.value("uploadMode", "");
+    if (file.is_object())
+      modes[text_in(file, "path")] =
+          file.value("shouldIgnore", json(false)) == json(true) ? "ignore" : text_in(file, "uploadMode");
   for (File& file : files_) {
     const std::string& mode = modes[file.name];
     if (mode != "regular" && mode != "lfs" && mode != "ignore")
@@ -181,6 +189,9 @@ void Upload::ask_which_are_large() {
                                     name_.repo, printable(file.name)));
   }
   std::erase_if(files_, [&](const File& file) { return modes[file.name] == "ignore"; });
+  if (files_.empty())
+    throw Error(ErrorCode::usage,
+                fmt::format("{}: .gitignore of the repository names every file; choose another", name_.repo));
 }
 
 void Upload::send_large_files() {
@@ -203,26 +214,30 @@ void Upload::send_large_files() {
   const json answer = post(url, kLfs, request.dump(), "the large files");
   if (!answer.is_object() || !answer.contains("objects") || !answer["objects"].is_array())
     malformed_answer(url, "\"objects\"");
-  std::vector<std::pair<const File*, const json*>> wanted;
+  std::vector<std::pair<const File*, json>> wanted;
   for (const json& object : answer["objects"]) {
-    const auto file = by_hash.find(object.is_object() ? object.value("oid", "") : "");
-    if (file == by_hash.end()) malformed_answer(url, "\"oid\" of a file that was named");
+    const auto file = by_hash.find(text_in(object, "oid"));
+    if (file == by_hash.end()) malformed_answer(url, "\"oid\" of a file that was named, each once");
     if (object.contains("error"))
       throw Error(ErrorCode::io, fmt::format("{}: {} refuses {}: {}; try again later", name_.repo,
                                              origin_of(url), file->second->name, shown(object["error"])));
-    if (!object.contains("actions") || !object["actions"].contains("upload")) continue;  // is there already
-    wanted.emplace_back(file->second, &object);
-    to_send_ += file->second->size;
+    json actions = object_in(object, "actions", url);
+    if (actions.contains("upload")) {  // else it is there already
+      wanted.emplace_back(file->second, std::move(actions));
+      to_send_ += file->second->size;
+    }
+    by_hash.erase(file);
   }
-  for (const auto& [file, object] : wanted) send(*file, *object);
+  if (!by_hash.empty()) malformed_answer(url, "\"oid\" of " + printable(by_hash.begin()->second->name));
+  for (const auto& [file, actions] : wanted) send(*file, actions);
 }
 
-void Upload::send(const File& file, const json& object) {
-  const json& upload = object["actions"]["upload"];
+void Upload::send(const File& file, const json& actions) {
   const std::string where = name_.repo + ": " + file.name;
   const std::string doing = "the content of " + file.name;
-  const json header = upload.value("header", json::object());
-  if (header.is_object() && header.contains("chunk_size")) {
+  const json upload = object_in(actions, "upload", where), verify = object_in(actions, "verify", where);
+  const json header = object_in(upload, "header", where);
+  if (header.contains("chunk_size")) {
     const json& size = header["chunk_size"];
     const std::string text = size.is_string() ? size.get<std::string>() : size.dump();
     const uint64_t part_bytes = std::strtoull(text.c_str(), nullptr, 10);
@@ -234,11 +249,9 @@ void Upload::send(const File& file, const json& object) {
     require_good(http_.request(HttpMethod::put, address_in(upload, where), content), doing);
   }
   sent_ += file.size;
-  if (object["actions"].contains("verify")) {
+  if (!verify.empty()) {
     const std::string body = json{{"oid", file.sha256}, {"size", file.size}}.dump();
-    require_good(http_.request(HttpMethod::post, address_in(object["actions"]["verify"], where),
-                               content_of(kLfs, body)),
-                 doing);
+    require_good(http_.request(HttpMethod::post, address_in(verify, where), content_of(kLfs, body)), doing);
   }
 }
 

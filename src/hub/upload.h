@@ -42,7 +42,7 @@ class Upload {
   void create_repository();
   void ask_which_are_large();
   void send_large_files();
-  void send(const File& file, const nlohmann::json& object);
+  void send(const File& file, const nlohmann::json& actions);
   void send_in_parts(const File& file, const nlohmann::json& upload, uint64_t part_bytes);
   HttpContent piece_of(const File& file, uint64_t from, uint64_t size);
   Uploaded commit();

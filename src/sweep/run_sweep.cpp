@@ -9,6 +9,7 @@
 #include "convert/model_card.h"
 #include "evaluate/answers.h"
 #include "format/folder_writer.h"
+#include "format/linked_folders.h"
 #include "mlx_encoder/matrix.h"
 #include "sweep/cell_gates.h"
 #include "sweep/cell_key.h"
@@ -126,12 +127,12 @@ class Run {
     cell.state = CellState::measured;
 
     insert_measurements(folder, to_card(c));
-    write_whole_file(record_of(cell, ".html"), to_html(c));
+    write_whole_file(record_of(cell, ".html"), with_shown_paths(to_html(c)));
     if (sweep_.folders == ConvertedFolders::remove) remove_converted(cell);
     Json record{{"record_version", kRecordVersion}, {"made_from", key}, {"cell", cell_json(cell)}};
     record["comparison"] = Json::parse(to_json(c));
     if (e) record["evaluation"] = Json::parse(to_json(*e, *items_->task));
-    write_whole_file(record_of(cell, ".json"), text_of(record));
+    write_whole_file(record_of(cell, ".json"), with_shown_paths(text_of(record)));
   }
 
   // A folder that holds more than the model stays, which is told.
@@ -230,8 +231,8 @@ class Run {
 
   void write_table() const {
     fs::create_directories(sweep_.output);
-    write_whole_file(sweep_.output / "matrix.json", to_json(result_));
-    write_whole_file(sweep_.output / "matrix.md", to_markdown(result_));
+    write_whole_file(sweep_.output / "matrix.json", with_shown_paths(to_json(result_)));
+    write_whole_file(sweep_.output / "matrix.md", with_shown_paths(to_markdown(result_)));
     write_whole_file(sweep_.output / "matrix.svg", to_svg(result_));
   }
 

@@ -197,6 +197,25 @@ TEST_F(RunFiles, StandardOutputMayBeAFileWhereTheModelHoldsAnUnreadableFolder) {
   EXPECT_EQ(o.status, 0) << o.err;
 }
 
+// A model with an adapter, or one that is named by a weight file, is a folder of links to what is read.
+TEST_F(RunFiles, AnOutputIsNoFileBehindALink) {
+  const std::string base = at("base"), adapter = at("adapter"), named = at("m/model.safetensors");
+  fs::copy(tiny("distilbert"), base, fs::copy_options::recursive);
+  fs::remove(folder / "base/golden.safetensors");  // no file of a model
+  fs::copy(MLXE_TEST_DATA "/adapters/patterns", adapter, fs::copy_options::recursive);
+  for (const Command& command :
+       {Command{"embed", base, "--adapter", adapter, "hi", "-o", adapter + "/adapter_model.safetensors"},
+        Command{"embed", base, "--adapter", adapter, "hi", "-o", adapter + "/adapter_config.json"},
+        Command{"embed", named, "hi", "-o", at("m/config.json")}, Command{"embed", named, "hi", "-o", named},
+        Command{"convert", named, "--mlx-path", at("m"), "--force"},
+        Command{"convert", base, "--adapter", adapter, "--mlx-path", base, "--force"}}) {
+    const Outcome o = unchanged(command);
+    EXPECT_EQ(o.status, 2) << testing::PrintToString(command) << o.out;
+    EXPECT_THAT(o.err, HasSubstr("which this run reads")) << testing::PrintToString(command);
+    EXPECT_THAT(o.err, testing::Not(HasSubstr("mlx-encoder-"))) << "a temporary path";
+  }
+}
+
 // Twin: what is no model's file, a device for all, a baseline that is brought up to date.
 TEST_F(RunFiles, OtherFilesMayStandBesideOneAnother) {
   const std::string m = at("converted"), text = at("t.txt");

@@ -128,6 +128,10 @@ TEST(HubSettings, OriginsAreComparedWhole) {
   EXPECT_EQ(origin_of("https://hub.co@evil.com/"), "https://evil.com:443");
   EXPECT_EQ(origin_of("https://hub.co?x"), "https://hub.co:443");
   EXPECT_EQ(origin_of("http://[::1]/"), "http://[::1]:80");
+  // Programs read these differently, so they are no addresses here: "http://hub.co\\@evil.com/" is evil.com to curl.
+  for (const char* url : {"http://hub.co\\@evil.com/", "http://hub.co/a\\b", "http://hub.co /",
+                          "http://hub.co/\n", "\thttp://hub.co"})
+    EXPECT_EQ(origin_of(url), "") << url;
   for (const char* url : {"", "hub.co", "ftp://hub.co", "https://", "file:///etc/passwd"})
     EXPECT_EQ(origin_of(url), "") << url;
 }
@@ -138,7 +142,7 @@ TEST(HubClient, RedirectsGoNowhereElse) {
   };
   EXPECT_EQ(target("https://h/a/b", "/c?d"), "https://h/c?d");
   EXPECT_EQ(target("https://h/a/b", "https://cdn/c"), "https://cdn/c");
-  for (const char* to : {"http://h/c", "file:///etc/passwd", "//cdn/c", "c", ""})
+  for (const char* to : {"http://h/c", "file:///etc/passwd", "//cdn/c", "c", "", "https://h\\@cdn/c"})
     EXPECT_THAT(error_text([&] { target("https://h/a", to); }, ErrorCode::format),
                 HasSubstr("is redirected to"));
   EXPECT_EQ(in_address("a b/c%d\xc3\xa9", Slash::kept), "a%20b/c%25d%C3%A9");

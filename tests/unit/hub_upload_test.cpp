@@ -143,6 +143,33 @@ TEST_F(HubUpload, RefusalsSayWhatTheHubSays) {
               HasSubstr("does not accept the token"));
 }
 
+TEST_F(HubUpload, AnswersOfAnotherFormAreRefused) {
+  const auto modes = [](const json& mode) {
+    return json{{"files", {{{"path", "config.json"}, {"uploadMode", mode}}}}};
+  };
+  for (const json& answer : {json(), json::array(), json{{"files", 5}}, modes(5), modes(nullptr),
+                             modes("other"), json{{"files", json::array()}}}) {
+    rule({{"preupload", answer}});
+    EXPECT_THAT(refused(ErrorCode::format), HasSubstr("the answer has no ")) << answer;
+  }
+  for (const json& answer : {json(), json{{"objects", 5}}, json{{"objects", json::array()}},
+                             json{{"objects", {{{"oid", 5}}}}}, json{{"objects", {{{"oid", "other"}}}}}}) {
+    rule({{"batch", answer}});
+    EXPECT_THAT(refused(ErrorCode::format), HasSubstr("the answer has no ")) << answer;
+  }
+  for (const json& actions :
+       {json(5), json::array({1}), json{{"upload", "x"}}, json{{"upload", {{"href", 5}}}},
+        json{{"upload", {{"href", "ftp://x"}}}},
+        json{{"upload", {{"href", "http://127.0.0.1\\@localhost/"}}}},
+        json{{"upload", {{"href", "http://127.0.0.1:1/"}, {"header", {{"X", "a\r\nb"}}}}}},
+        json{{"upload", {{"href", "http://127.0.0.1:1/"}, {"header", {{"chunk_size", "0"}}}}}},
+        json{{"upload", {{"href", "http://127.0.0.1:1/"}, {"header", {{"chunk_size", 4}}}}}}}) {
+    rule({{"actions", actions}});
+    EXPECT_THAT(refused(ErrorCode::format), HasSubstr("the answer has no ")) << actions;
+  }
+  EXPECT_FALSE(fs::exists(repository() / "config.json"));
+}
+
 TEST_F(HubUpload, WhatGitIgnoresIsSaid) {
   rule({{"ignored", {"README.md", "vocab.txt"}}});
   upload();

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "format/linked_folders.h"
+#include "mlx_encoder/convert.h"
 #include "mlx_encoder/encoder.h"
 #include "mlx_encoder/hub.h"
 #include "model_folders.h"
@@ -42,6 +44,33 @@ TEST_F(WeightFileFolder, HasThatFileAsItsOnlyWeights) {
   EXPECT_EQ(vector(*made), expected);
   EXPECT_EQ(weight_file_folder(model_ / "torch/other.bin"), made);
   EXPECT_EQ(model_folder((model_ / "torch/other.bin").string()), *made);
+}
+
+TEST_F(WeightFileFolder, IsMadeOfAConvertedFolder) {
+  convert({.model = model_, .output = folder_ / "converted", .scheme = {.dtype = Dtype::f16}});
+  const auto made = weight_file_folder(folder_ / "converted/model.safetensors");
+  ASSERT_TRUE(made);
+  EXPECT_EQ(vector(*made), vector(folder_ / "converted"));
+}
+
+TEST_F(WeightFileFolder, IsShownAsWhatTheUserNamed) {
+  fs::create_directories(model_ / "torch");
+  fs::copy_file(fs::path(MLXE_TEST_DATA) / "torch/bert_mlm.bin", model_ / "torch/other.bin");
+  const fs::path weights = model_ / "torch/other.bin", made = *weight_file_folder(weights);
+  EXPECT_EQ(with_shown_paths(made.string() + ": odd, " + (made / "config.json").string() + ": no"),
+            model_.string() + ": odd, " + (model_ / "config.json").string() + ": no");
+  EXPECT_EQ(with_shown_paths((made / "pytorch_model.bin").string() + ": x"), weights.string() + ": x");
+  EXPECT_EQ(with_shown_paths("nothing of " + model_.string()), "nothing of " + model_.string());
+}
+
+TEST_F(WeightFileFolder, KeepsTheFilesItReadsFromBeingReplaced) {
+  const std::string before = test::read_file(model_ / "model.safetensors");
+  const fs::path made = *weight_file_folder(model_ / "model.safetensors");
+  for (const fs::path& output : {model_, folder_.path()})
+    EXPECT_THAT(error_text([&] { convert({.model = made, .output = output, .if_done = IfDone::rewrite}); },
+                           ErrorCode::usage),
+                HasSubstr("which this run reads"));
+  EXPECT_TRUE(test::read_file(model_ / "model.safetensors") == before);
 }
 
 TEST_F(WeightFileFolder, KeepsTheWeightsOfModules) {
