@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "base/file_errors.h"
 #include "base/thread_pool.h"
@@ -82,7 +83,15 @@ class Inspector {
           t.scheme = stored.scheme;
           t.bytes = stored.bytes();
           parameters_.push_back(static_cast<uint64_t>(element_count(t.shape)));
-          weights_.emplace_back(stored);
+          const std::string& form = tensor.view.decoded_from;
+          if (form.empty()) {
+            weights_.emplace_back(stored);
+          } else {  // its values need no search for a grid
+            t.bytes = tensor.view.stored_bytes;
+            t.finding = "stored as " + form + ", read as floats";
+            if (t.shape.size() == 2) ++decoded_, decoded_from_.insert(form);
+            weights_.emplace_back();
+          }
         } catch (const Error& error) {
           t.finding = error.what();
           unreadable_.push_back(error.what());
@@ -158,6 +167,10 @@ class Inspector {
       evidence.push_back(fmt::format("{} stored in MLX's quantized format", of(kinds[Mode::affine])));
     if (kinds[Mode::int8])
       evidence.push_back(fmt::format("{} stored as real int8 codes", of(kinds[Mode::int8])));
+    if (decoded_ > 0)
+      evidence.push_back(
+          fmt::format("{} stored quantized ({}) and read as floats, with the error of that quantization",
+                      of(decoded_), fmt::join(decoded_from_, ", ")));
     if (kinds[Mode::fake])
       evidence.push_back(
           fmt::format("{} hold values of a quantization but are stored as floats, for example {}: {}",
@@ -172,7 +185,7 @@ class Inspector {
     if (!claimed.empty() && (claimed == "fake" || !real))
       evidence.push_back(fmt::format("config.json says {}, the matrices are stored as floats",
                                      printable("mlx_encoder: " + claimed)));
-    if (found == 0)
+    if (found == 0 && decoded_ == 0)
       evidence.push_back(
           fmt::format("no grid in the values of {}, nothing announces quantization", of(kinds[Mode::none])));
     evidence.push_back(fmt::format("{:.2f} bits a weight on disk", result_.bits_per_weight));
@@ -197,8 +210,10 @@ class Inspector {
   ThreadPool pool_;
   Inspection result_;
   std::map<std::string, Component, std::less<>> components_;  // of the model's tensors, by canonical name
-  std::vector<uint64_t> parameters_;                          // beside result_.tensors
-  std::vector<std::optional<StoredWeight>> weights_;          // that can be read, beside result_.tensors
+  uint64_t decoded_ = 0;  // matrices that are stored in a quantized form of another format
+  std::set<std::string> decoded_from_;
+  std::vector<uint64_t> parameters_;                  // beside result_.tensors
+  std::vector<std::optional<StoredWeight>> weights_;  // that can be read, beside result_.tensors
   std::vector<std::string> unreadable_;
   uint64_t stray_ = 0;
 };

@@ -95,6 +95,8 @@ class GgufTensors {
     if (view.shape.size() == 1 && name.ending == ".weight" && name.module.find("norm") == name.module.npos)
       view.shape.insert(view.shape.begin(), 1);
     if (type.plain) return view;
+    view.decoded_from = type.name;
+    view.stored_bytes = tensor.data.size();
     float* out = allocate(view);
     decode_gguf(type, tensor.data, out);
     return view;
@@ -153,6 +155,8 @@ class GgufTensors {
       part.shape[0] = own * head;
       part.data = whole.data.subspan(begin, static_cast<size_t>(own) * head_bytes);
       begin += part.data.size();
+      part.stored_bytes =
+          whole.stored_bytes / static_cast<size_t>(heads + 2 * shared) * static_cast<size_t>(own);
       add_view(fmt::format("{}{}{}", prefix, family_.parts[i], ending), std::move(part));
     }
   }
@@ -176,6 +180,10 @@ class GgufTensors {
                              second = gguf_floats(file_, family_.gate_first ? up : gate);
     TensorView both{{}, Dtype::f32, up.shape, {}, false};
     both.shape[0] *= 2;
+    if (!up.known->plain) {
+      both.decoded_from = up.known->name;
+      both.stored_bytes = gate.data.size() + up.data.size();
+    }
     float* out = allocate(both);
     std::ranges::copy(second, std::ranges::copy(first, out).out);
     add_view(name, std::move(both));

@@ -125,6 +125,13 @@ uint64_t OnnxConstant::bytes() const {
   return static_cast<uint64_t>(element_count(shape)) * size_of(*dtype());
 }
 
+uint64_t OnnxConstant::stored_bytes() const {
+  uint64_t total = values->data.size();
+  if (scales) total += scales->scale->data.size();
+  if (scales && scales->zero_point) total += scales->zero_point->data.size();
+  return total;
+}
+
 OnnxConstant::Key OnnxConstant::key() const {
   return {values, scales ? scales->scale : nullptr, scales ? scales->zero_point : nullptr, transposed};
 }

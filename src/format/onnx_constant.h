@@ -36,6 +36,7 @@ struct OnnxConstant {
   Shape final_shape() const;
   std::optional<Dtype> dtype() const;  // none: no floats
   uint64_t bytes() const;
+  uint64_t stored_bytes() const;  // in the file, scales and zero points too
   bool is_matrix() const { return shape.size() == 2; }
   // The same for constants that have the same values because they are computed alike.
   using Key = std::tuple<const OnnxTensor*, const OnnxTensor*, const OnnxTensor*, bool>;

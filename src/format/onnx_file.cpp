@@ -52,6 +52,10 @@ TensorContent parse_onnx(std::span<const std::byte> bytes, const std::string& wh
     const OnnxConstant& constant = weight.constant;
     TensorView view{weight.name, *constant.dtype(), constant.final_shape(), constant.values->data,
                     constant.values->mapped};
+    if (constant.scales) {
+      view.decoded_from = fmt::format("{}-bit codes", constant.scales->bits);
+      view.stored_bytes = constant.stored_bytes();
+    }
     if (const auto copy = copies.data.find(weight.name); copy != copies.data.end()) {
       view.data = copy->second;
       view.mapped = copies.file.has_value();

@@ -24,6 +24,10 @@ struct TensorView {
   Shape shape;
   std::span<const std::byte> data;  // row-major, little endian, any alignment
   bool mapped = true;               // `data` lies in the file; false: in memory of its own
+  // The quantized form in the file that `data` was decoded from, "Q8_0"; empty: `data` is what the file has. With it,
+  // the bytes of that form.
+  std::string decoded_from = {};
+  uint64_t stored_bytes = 0;
 };
 
 // A file beside the one that is read, which holds some of its tensors.

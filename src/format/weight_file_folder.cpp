@@ -83,6 +83,7 @@ std::optional<fs::path> weight_file_folder(const fs::path& path, const Warning& 
         add_link(folder / format->single, weights);
       });
     const fs::path model = model_folder_around(weights);
+    // Here, too, because a message then has the path of the file itself.
     if (const fs::path config = model / "config.json"; format->description && fs::exists(config))
       format->description->require_agreement(weights, config);
     const fs::path transformer = transformer_path(model);

@@ -374,6 +374,8 @@ WeightFiles open_weight_files(const fs::path& folder, const Warning& warn) {
   if (!absent.empty())
     throw Error(ErrorCode::not_found, fmt::format("{}: {} named by {} missing; is the download complete?",
                                                   folder.string(), quoted(absent), format.index));
+  if (const fs::path config = folder / "config.json"; format.description && fs::exists(config))
+    format.description->require_agreement(folder / names.front(), config);
   WeightFiles opened = open_all(folder, format, names, warn);
   if (!index.empty()) check_index(index_file, index, opened, warn);
   compare_formats(folder, format, opened, warn);

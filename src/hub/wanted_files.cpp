@@ -80,8 +80,13 @@ FileNames weights_among(const FileNames& names, const fs::path& folder, const st
   const WeightFormat* format = find_weight_format(names);
   if (format == nullptr) return {};
   if (format->is_export) return export_among(names, *format, repo);
-  if (has(format->single)) return {format->single};
   FileNames wanted;
+  if (has(format->single)) {
+    wanted.emplace_back(format->single);
+    // A converted folder is checked against its record, which has all files.
+    if (has(format->index) && has(kProvenanceFile)) wanted.emplace_back(format->index);
+    return wanted;
+  }
   if (!has(format->index)) {
     std::ranges::copy_if(names, std::back_inserter(wanted),
                          [&](const std::string& name) { return format->is_weights(name); });

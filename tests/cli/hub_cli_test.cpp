@@ -92,6 +92,8 @@ TEST_F(HubCommands, AResultIsUploadedAndReadBack) {
   EXPECT_EQ(uploaded["bytes"], 0);  // all was there
   EXPECT_EQ(done({"embed", "user/result", "a", "--json"}).out,
             done({"embed", out("written"), "a", "--json"}).out);
+  done({"verify", "user/result"});  // all that the record names came back
+  done({"embed", "user/result", "a", "--strict"});
   done({"dequantize", "user/result", "--mlx-path", out("floats"), "--upload-repo", "user/floats"});
   EXPECT_EQ(read_file(server->repositories() / "user/floats/model.safetensors"),
             read_file(folder / "floats/model.safetensors"));

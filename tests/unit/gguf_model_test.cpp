@@ -380,5 +380,19 @@ TEST_F(GgufFolder, OfDamagedFilesIsAModelOrASentence) {
   }
 }
 
+// A folder that has model.gguf beside config.json is opened as any model folder.
+TEST_F(GgufFolder, IsHeldAgainstTheConfigBesideIt) {
+  const fs::path folder = folder_ / "folder";
+  fs::copy(tiny("bert"), folder, fs::copy_options::recursive);
+  fs::remove(folder / "model.safetensors");
+  fs::copy_file(kGguf / "bert.gguf", folder / "model.gguf");
+  Encoder::load(folder, {.engine = EngineKind::cpu});
+  test::change_config(folder, [](nlohmann::json& c) { c["num_attention_heads"] = 1; });
+  for (const fs::path& model : {folder, folder / "model.gguf"})
+    EXPECT_THAT(error_text([&] { Encoder::load(model_folder(model.string()), {.engine = EngineKind::cpu}); },
+                           ErrorCode::format),
+                HasSubstr("num_attention_heads"));
+}
+
 }  // namespace
 }  // namespace mlxe::gguf_model_test

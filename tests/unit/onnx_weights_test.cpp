@@ -169,5 +169,24 @@ TEST_F(OnnxWeights, AreInspected) {
   EXPECT_THAT(onnx.readers.back().why, Contains("model.onnx is not named model*.safetensors"));
 }
 
+// Real codes in the file, which are read as floats: neither floats without a history nor fake quantization.
+TEST_F(OnnxWeights, OfCodesAreSaidToBeQuantizedAlready) {
+  for (const auto& [golden, form, bits] :
+       {std::tuple("bert_q8.onnx", "8-bit codes", 20.0), std::tuple("bert_q4.onnx", "4-bit codes", 16.0)}) {
+    use("bert", golden);
+    const Inspection inspection = inspect_model(model_);
+    EXPECT_EQ(inspection.diagnosis, Diagnosis::plain);
+    EXPECT_THAT(inspection.evidence, Contains(AllOf(HasSubstr("stored quantized ("), HasSubstr(form))));
+    EXPECT_LT(inspection.bits_per_weight, bits) << golden;
+    const ConversionPlan plan =
+        plan_conversion({.model = model_, .scheme = {Mode::affine, 8, 32, Dtype::f16}});
+    EXPECT_THAT(plan.warnings,
+                Contains(AllOf(HasSubstr("stored quantized ("), HasSubstr("second rounding"))));
+  }
+  use("bert", "bert.onnx");  // the twin
+  EXPECT_THAT(plan_conversion({.model = model_, .scheme = {Mode::affine, 8, 32, Dtype::f16}}).warnings,
+              ::testing::Not(Contains(HasSubstr("second rounding"))));
+}
+
 }  // namespace
 }  // namespace mlxe::onnx_weights_test
