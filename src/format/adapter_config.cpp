@@ -90,20 +90,28 @@ std::map<std::string, double> read_pattern(const Config& config, const char* key
 }
 
 // Whether PEFT's pattern names the module: the regular expression (.*\.)?(PATTERN)$ from its beginning, of which
-// plain names with an anchor are read.
+// names with an anchor are read. A dot in it is any character, as in PEFT, unless a backslash is before it.
 bool names_module(std::string_view pattern, std::string_view module, const std::string& where) {
   const bool whole = pattern.starts_with('^');
   if (whole) pattern.remove_prefix(1);
   if (pattern.ends_with('$')) pattern.remove_suffix(1);
   std::string name;
+  std::vector<bool> is_any;  // of each character of `name`
   for (size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] == '\\' && i + 1 < pattern.size() && pattern[i + 1] == '.') ++i;
+    const bool escaped = pattern[i] == '\\' && i + 1 < pattern.size() && pattern[i + 1] == '.';
+    if (escaped) ++i;
     if (std::string_view("\\*+?()[]{}|^$").find(pattern[i]) != std::string_view::npos)
       not_honoured(where, fmt::format("the pattern {} is a regular expression, expected the name of modules",
                                       printable(pattern)));
     name += pattern[i];
+    is_any.push_back(pattern[i] == '.' && !escaped);
   }
-  return module == name || (!whole && module.ends_with("." + name));
+  if (name.size() > module.size()) return false;
+  const size_t begin = module.size() - name.size();
+  if (begin > 0 && (whole || module[begin - 1] != '.')) return false;
+  for (size_t i = 0; i < name.size(); ++i)
+    if (!is_any[i] && name[i] != module[begin + i]) return false;
+  return true;
 }
 
 // The value that the patterns give the module, else `otherwise`.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -285,17 +286,46 @@ constexpr GgufConfigReader kGgufConfigs[] = {
     {"gemma-embedding", gemma_config},
 };
 
+// As llama.cpp, which scales without a type too; the older key counts if the other is absent, and 0 means none.
+void check_rope_scaling(const GgufSettings& s) {
+  const GgufFile& file = s.file();
+  constexpr const char* kRefused = "\"{}\" is {}; only plain rotary positions are read from GGUF";
+  const auto type = file.text(s.key("rope.scaling.type"));
+  if (type && *type != "none")
+    file.unsupported(fmt::format(kRefused, s.key("rope.scaling.type"), printable(*type)));
+  const char* factor = file.find(s.key("rope.scaling.factor")) ? "rope.scaling.factor" : "rope.scale_linear";
+  file.find(s.key("rope.scale_linear"));
+  for (const char* key : {factor, "rope.scaling.attn_factor"})
+    if (const double value = s.number_or(key, 1);
+        value != 1 && !(key == factor && (type || value == 0)))  // "none" turns off the factor alone
+      file.unsupported(fmt::format(kRefused, s.key(key), value));
+}
+
+// The layers that tensors are of. llama.cpp computes "block_count" of them, however many there are.
+void check_layers(const GgufSettings& s) {
+  constexpr std::string_view kInLayer = "blk.";
+  const int64_t stated = s.integer("block_count");
+  for (const GgufTensor& tensor : s.file().tensors) {
+    if (!tensor.name.starts_with(kInLayer)) continue;
+    int64_t layer = 0;
+    const char* end = tensor.name.data() + tensor.name.size();
+    const auto [after, error] = std::from_chars(tensor.name.data() + kInLayer.size(), end, layer);
+    if (error == std::errc() && after != end && *after == '.' && layer >= stated)
+      s.file().malformed(fmt::format("\"{}\" is {}, but {} is of the layer {}, counted from 0",
+                                     s.key("block_count"), stated, printable(tensor.name), layer));
+  }
+}
+
 // Settings that no config.json is made of. Those that are one with another are checked by what reads them.
 void check_others(const GgufSettings& s) {
   const GgufFile& file = s.file();
   if (const std::string kind = file.text("general.type").value_or("model"); kind != "model")
     file.unsupported(fmt::format("\"general.type\" is {}, expected \"model\"", printable(kind)));
-  if (const auto scaling = file.text(s.key("rope.scaling.type")); scaling && *scaling != "none")
-    file.unsupported(fmt::format("\"{}\" is {}; only plain rotary positions are read from GGUF",
-                                 s.key("rope.scaling.type"), printable(*scaling)));
+  check_rope_scaling(s);
   if (file.architecture() != "qwen3" && file.flag(s.key("attention.causal")).value_or(false))
     file.unsupported(fmt::format("\"{}\" is true, but this architecture attends in both directions",
                                  s.key("attention.causal")));
+  check_layers(s);
   const int64_t words = s.rows("token_embd.weight");
   if (const auto tokens = file.find("tokenizer.ggml.tokens"))
     if (const auto* array = std::get_if<GgufArray>(&tokens->value);

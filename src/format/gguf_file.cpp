@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <type_traits>
 
@@ -315,6 +316,8 @@ std::optional<double> GgufFile::number(std::string_view key) const {
   if (const GgufValue* value = find(key); value != nullptr && std::holds_alternative<int64_t>(value->value))
     return static_cast<double>(std::get<int64_t>(value->value));
   const auto* found = value_of<double>(*this, key, "a number");
+  if (found && !std::isfinite(*found))
+    malformed(fmt::format("the value of {} is {}, expected a finite number", printable(key), *found));
   return found ? std::optional(*found) : std::nullopt;
 }
 
@@ -356,6 +359,8 @@ std::optional<std::vector<double>> GgufFile::numbers(std::string_view key) const
   for (uint64_t i = 0; i < array->count; ++i)
     all.push_back(std::visit([](auto v) { return static_cast<double>(v); },
                              fixed_value(array->kind, array->bytes.data() + i * size)));
+  if (!std::ranges::all_of(all, [](double value) { return std::isfinite(value); }))
+    malformed(fmt::format("{} has NaN or infinity, expected finite numbers", printable(key)));
   return all;
 }
 

@@ -55,7 +55,7 @@ struct GgufFile {
   // nullptr if absent.
   const GgufTensor* find_tensor(std::string_view name) const;
 
-  // None if the key is absent. Errors: format (a value of another kind, a text that is not UTF-8).
+  // None if the key is absent. Errors: format (a value of another kind, NaN or infinity, a text that is not UTF-8).
   std::optional<bool> flag(std::string_view key) const;
   std::optional<int64_t> integer(std::string_view key) const;
   std::optional<double> number(std::string_view key) const;  // whole numbers too

@@ -149,8 +149,15 @@ GgufTokenizer wordpiece_tokenizer(const GgufFile& file, const Warning& warn) {
   }
   const auto strip_accents = file.flag("tokenizer.ggml.normalizer.strip_accents");
   const json accents = strip_accents ? json(*strip_accents) : json(nullptr);
-  const auto first = added_token(file, v.adds_first, "before", {v.cls}),
-             last = added_token(file, v.adds_last, "after", {v.sep});
+  // As llama.cpp, whatever the file's flags say.
+  constexpr const char* kAddsFirst = "tokenizer.ggml.add_bos_token";
+  if (warn && !file.flag(kAddsFirst).value_or(true))
+    warn(
+        fmt::format("{}: \"{}\" is false, which is ignored, as llama.cpp does: a WordPiece tokenizer adds "
+                    "tokens on both sides of a text",
+                    file.where, kAddsFirst));
+  const auto first = added_token(file, true, "before", {v.cls}),
+             last = added_token(file, true, "after", {v.sep});
   GgufTokenizer made;
   made.json = tokenizer_text(v.added_tokens(""),
                              {{"type", "BertNormalizer"},

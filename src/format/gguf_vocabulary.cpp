@@ -55,10 +55,8 @@ GgufVocabulary GgufVocabulary::read(const GgufFile& file) {
   made.mask = id("mask");
   made.unknown = id("unknown");
   const std::string model = file.text("tokenizer.ggml.model").value_or("");
-  made.adds_first = file.flag("tokenizer.ggml.add_bos_token").value_or(model == "bert" || model == "t5");
-  made.adds_last = file.flag("tokenizer.ggml.add_eos_token").value_or(model == "bert" || model == "t5");
-  if (model == "bert")  // the token at the end is the separator
-    made.adds_last = made.adds_last || file.flag("tokenizer.ggml.add_sep_token").value_or(true);
+  made.adds_first = file.flag("tokenizer.ggml.add_bos_token").value_or(model == "t5");
+  made.adds_last = file.flag("tokenizer.ggml.add_eos_token").value_or(model == "t5");
   return made;
 }
 

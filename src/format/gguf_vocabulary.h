@@ -26,7 +26,7 @@ struct GgufToken {
 struct GgufVocabulary {
   std::vector<GgufToken> tokens;
   std::optional<int64_t> bos, eos, cls, sep, pad, mask, unknown;  // ids, all of `tokens`
-  bool adds_first = false, adds_last = false;                     // around each text
+  bool adds_first = false, adds_last = false;                     // around each text; WordPiece adds both
 
   // Errors: format (no tokens, arrays of different lengths, an id outside of the tokens).
   static GgufVocabulary read(const GgufFile& file);

@@ -132,6 +132,26 @@ uint64_t OnnxConstant::stored_bytes() const {
   return total;
 }
 
+bool OnnxConstant::is_stored_as(const OnnxConstant& other) const {
+  const auto same = [](const OnnxTensor* a, const OnnxTensor* b) {
+    if (a == b) return true;
+    if (!a || !b || a->type != b->type || a->data.size() != b->data.size()) return false;
+    return a->data.data() == b->data.data() || std::ranges::equal(a->data, b->data);
+  };
+  if (transposed != other.transposed || shape != other.shape ||
+      scales.has_value() != other.scales.has_value())
+    return false;
+  if (scales) {
+    const OnnxScales &a = *scales, &b = *other.scales;
+    const auto layout = [](const OnnxScales& s) {
+      return std::tuple(s.zero, s.row_block, s.column_block, s.row_of_blocks, s.bits, s.is_signed,
+                        s.code_stride, s.zero_stride);
+    };
+    if (layout(a) != layout(b) || !same(a.scale, b.scale) || !same(a.zero_point, b.zero_point)) return false;
+  }
+  return same(values, other.values);
+}
+
 OnnxConstant::Key OnnxConstant::key() const {
   return {values, scales ? scales->scale : nullptr, scales ? scales->zero_point : nullptr, transposed};
 }

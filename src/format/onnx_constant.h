@@ -41,6 +41,8 @@ struct OnnxConstant {
   // The same for constants that have the same values because they are computed alike.
   using Key = std::tuple<const OnnxTensor*, const OnnxTensor*, const OnnxTensor*, bool>;
   Key key() const;
+  // Whether the stored values, shapes and scales are the same and used alike, and so the values.
+  bool is_stored_as(const OnnxConstant& other) const;
   // Writes the values, row-major, `bytes()` in all.
   void write(std::byte* out) const;
 };

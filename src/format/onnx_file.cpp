@@ -10,6 +10,7 @@
 
 #include "format/json_file.h"
 #include "format/onnx_copies.h"
+#include "format/onnx_edits.h"
 #include "format/onnx_graph.h"
 #include "format/onnx_weights.h"
 #include "mlx_encoder/error.h"
@@ -42,6 +43,7 @@ TensorContent parse_onnx(std::span<const std::byte> bytes, const std::string& wh
     throw Error(ErrorCode::format,
                 where + ": holds the place of a file of Git LFS, not the file; download it (git lfs pull)");
   OnnxGraph graph = read_onnx_graph(bytes, where);
+  require_unchanged_weights(graph, where);
   const std::vector<OnnxWeight> weights = find_onnx_weights(graph, where);
   if (weights.empty())
     throw Error(ErrorCode::format,

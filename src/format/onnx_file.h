@@ -7,7 +7,8 @@
 // Read: torch.onnx.export, both exporters (and so optimum and transformers.js); float32, float16, bfloat16, float64;
 // weights that onnxruntime quantized, which become float32: (code - zero point) * scale
 //   MatMulInteger (quantize_dynamic), DequantizeLinear (static quantization, QDQ), MatMulNBits, GatherBlockQuantized.
-// Refused: operators that hold several weights of the model as one, such as Attention of onnxruntime's optimizer.
+// Refused: operators that hold several weights of the model as one, such as Attention of onnxruntime's optimizer, and those
+// that change a parameter before it is used. Whatever else the graph computes is not read.
 #pragma once
 
 #include <cstddef>

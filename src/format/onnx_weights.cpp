@@ -21,6 +21,8 @@ namespace {
 
 constexpr size_t kMatricesListed = 5;
 constexpr size_t kMostReaders = 64;  // that are looked at; the product of a weight has one
+constexpr size_t kMostNames = 64;    // of a weight; those of tied weights have two or three
+constexpr size_t kMostForms = 4;     // of a weight: stored twice, as it is and transposed, or as codes
 
 class OnnxWeightFinder {
  public:
@@ -289,15 +291,21 @@ class OnnxWeightFinder {
 
   void add(std::string name, OnnxConstant weight) {
     used_.insert(weight.values);
-    if (!names_[weight.key()].insert(name).second) return;
+    auto& names = names_[weight.key()];
+    if (!names.insert(name).second) return;
+    if (names.size() > kMostNames)
+      throw Error(ErrorCode::unsupported,
+                  fmt::format("{}: {} and {} more parameters seem to be one matrix; {}", where_,
+                              printable(name), names.size() - 1, kPlainExport));
     const auto [found, added] = index_.emplace(name, weights_.size());
     if (added) {
       weights_.push_back({std::move(name), std::move(weight)});
       return;
     }
     const OnnxConstant& other = weights_[found->second].constant;
+    if (other.is_stored_as(weight)) return;
     if (other.final_shape() != weight.final_shape() || other.dtype() != weight.dtype() ||
-        bytes_of(other) != bytes_of(weight))
+        ++forms_[name] >= kMostForms || bytes_of(other) != bytes_of(weight))
       throw Error(ErrorCode::unsupported, fmt::format("{}: two different matrices seem to be {}; {}", where_,
                                                       printable(name), kPlainExport));
   }
@@ -341,6 +349,7 @@ class OnnxWeightFinder {
   std::vector<OnnxWeight> weights_;
   std::unordered_map<std::string, size_t> index_;  // in weights_
   std::map<OnnxConstant::Key, std::set<std::string>> names_;
+  std::unordered_map<std::string, size_t> forms_;  // of a weight that were compared, beside the first
 };
 
 // Tensors of the weights. What is not stored as it is wanted is copied.

@@ -222,6 +222,28 @@ TEST_F(Adapters, OfOtherKindsAreRefusedByName) {
               HasSubstr("mlx-lm's adapter of the type \"dora\""));
 }
 
+TEST_F(Adapters, HaveDotsInPatternsThatAreAnyCharacter) {
+  const std::string name = "encoder.layer.0.attention.self.query.weight";
+  int n = 0;
+  const auto query = [&](const json& pattern) {
+    const fs::path adapter = folder_ / std::to_string(n++);
+    fs::copy(kGolden / "plain", adapter);
+    json config = read_json(adapter / "adapter_config.json");
+    config["alpha_pattern"] = pattern;
+    test::write_file(adapter / "adapter_config.json", config.dump());
+    const LoadedModel loaded = load(base_of("plain"), {adapter});
+    return to_floats(tensor_of(loaded.checkpoint, "bert." + name)->view);
+  };
+  const std::vector<float> plain = query(json::object()), named = query({{"attention.self.query", 3}});
+  EXPECT_GT(difference(plain, named), 100 * kMergeTolerance);
+  for (const char* pattern : {"attention.se.f.query", "^bert.encoder.layer.0.attention.s..f.query$",
+                              "attention\\.self.query", "quer."})
+    EXPECT_EQ(query({{pattern, 3}}), named) << pattern;
+  for (const char* pattern :
+       {"attention.se\\.f.query", "attention.se.lf.query", "uery", ".uer", "^attention.self.query"})
+    EXPECT_EQ(query({{pattern, 3}}), plain) << pattern;
+}
+
 TEST_F(Adapters, EveryTensorHasAPlace) {
   const auto with = [&](const char* name, const std::function<void(test::RawTensors&)>& change) {
     const fs::path adapter = folder_ / name;
