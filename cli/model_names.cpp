@@ -62,6 +62,14 @@ void merge_adapters(CLI::App& command) {
   }
 }
 
+// Whose weights --adapter changes, for the help text.
+std::string adapted_in_words(const CLI::App& command) {
+  if (command.get_option_no_throw("original") != nullptr) return "the original model's weights";
+  if (command.get_option_no_throw("--original") != nullptr)
+    return "the model's weights (the original's with --original)";
+  return "the model's weights";
+}
+
 }  // namespace
 
 void fetch_models(const CLI::App& app) {
@@ -94,9 +102,9 @@ void add_adapter_options(CLI::App& app) {
     });
     if (reads_a_model && std::ranges::find(kNotAdapted, command->get_name()) == std::end(kNotAdapted))
       command
-          ->add_option("--adapter",
-                       "Folder or hub name of a LoRA adapter to merge into the (original) model's weights; "
-                       "several are merged in order")
+          ->add_option("--adapter", "LoRA adapter to merge into " + adapted_in_words(*command) +
+                                        " first: a folder or a name on the hub; may be repeated")
+          ->type_name("TEXT")
           ->expected(1)
           ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
