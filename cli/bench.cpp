@@ -20,6 +20,7 @@
 #include "measured_process.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
+#include "model_names.h"
 #include "print_json.h"
 #include "print_table.h"
 
@@ -150,7 +151,7 @@ int bench_models(const BenchArguments& o) {
 void add_bench(CLI::App& app, Run& run) {
   auto o = std::make_shared<BenchArguments>();
   CLI::App* command = app.add_subcommand("bench", "Measure the speed of models on batches of token ids");
-  command->add_option("models", o->folders, "Model folders")->required();
+  command->add_option("models", o->folders, "Models, each " + kModelForms)->required();
   command->add_option("--shapes", o->shapes, "TEXTSxTOKENS, separated by commas")
       ->delimiter(',')
       ->capture_default_str();

@@ -20,6 +20,7 @@
 #include "gates/quality.h"
 #include "measured_process.h"
 #include "mlx_encoder/error.h"
+#include "model_names.h"
 #include "print_table.h"
 #include "quality_options.h"
 #include "report/tables.h"
@@ -223,8 +224,8 @@ void add_compare(CLI::App& app, Run& run) {
   auto o = std::make_shared<CompareArguments>();
   CLI::App* command = app.add_subcommand(
       "compare", "Compare a converted model with its original: differences, size, memory, speed, gates");
-  command->add_option("original", o->original, "Folder of the original model")->required();
-  command->add_option("quantized", o->quantized, "Folder of the converted model")->required();
+  command->add_option("original", o->original, "Original model: " + kModelForms)->required();
+  command->add_option("quantized", o->quantized, "Converted model: " + kModelForms)->required();
   command
       ->add_option("-t,--texts", o->texts.input,
                    "File of texts (.txt, .tsv, .jsonl, .conll), or - for standard input")

@@ -144,8 +144,8 @@ void print_result(const Conversion& result, Written written) {
 
 void FolderOptions::add_to(CLI::App& command) {
   command.add_option("MODEL", model,
-                     "Folder with config.json and weights (safetensors, pytorch_model.bin or ONNX), or a "
-                     "weight file in one");
+                     "Model: a folder, a weight file (.gguf, .onnx, .safetensors, .bin, .npz) or a name on "
+                     "the hub");
   command.add_option("--model,--hf-path", model_option, "MODEL, under mlx-lm's names for it");
   command.add_option("--mlx-path", output, "Folder to write")->capture_default_str();
   command

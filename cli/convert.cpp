@@ -119,6 +119,8 @@ void check(const ConvertArguments& o) {
   o.calibration.check();
   if (o.dequantize && (o.quantize || o.dry_run || o.allocation() != nullptr))
     throw Error(ErrorCode::usage, "-d can't be combined with -q, a target, a preset, a recipe or --dry-run");
+  if (o.dry_run && !o.folder.upload_repo.empty())
+    throw Error(ErrorCode::usage, "--upload-repo can't be combined with --dry-run, which writes nothing");
   for (const CLI::Option* option : o.not_of_dequantize)
     if (o.dequantize && option->count() > 0)
       throw Error(ErrorCode::usage, fmt::format("-d can't be combined with {}", option->get_name()));
@@ -147,7 +149,7 @@ bool any_failed(const std::vector<Gate>& gates) {
 int convert(const ConvertArguments& o) {
   check(o);
   if (o.dequantize) return dequantize(o.folder);
-  if (!o.dry_run) o.folder.require_upload();
+  o.folder.require_upload();
   std::optional<QualityFile> quality;
   if (!o.gates.empty()) quality = read_quality_file(o.gates);
   const CLI::Option* allocates = o.allocation();

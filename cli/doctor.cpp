@@ -15,6 +15,7 @@
 #include "format/checkpoint.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/version.h"
+#include "model_names.h"
 #include "models/engine.h"
 #include "models/outputs.h"
 #include "models/registry.h"
@@ -143,7 +144,8 @@ void add_doctor(CLI::App& app, Run& run) {
   auto o = std::make_shared<DoctorArguments>();
   command->add_flag("--families", o->families,
                     "List the architectures and their heads (docs/models.md) instead");
-  command->add_option("FOLDER", o->folders, "With --families: model folders whose family is wanted");
+  command->add_option("FOLDER", o->folders,
+                      "With --families: models whose family is wanted, each " + kModelForms);
   command->add_flag("--json", o->json, "Machine-readable output");
   command->callback([o, &run] {
     run = [o] {

@@ -15,6 +15,7 @@
 #include "gates/baseline.h"
 #include "gates/quality.h"
 #include "mlx_encoder/error.h"
+#include "model_names.h"
 #include "print_json.h"
 #include "print_table.h"
 #include "quality_options.h"
@@ -187,7 +188,7 @@ void add_evaluate(CLI::App& app, Run& run) {
   o->command = command;
   o->run.activations = "f32";  // judges only the stored weights, as in compare
   o->run.add_to(*command);
-  command->add_option("--original", o->original, "Folder of the original model, to run on the same items");
+  command->add_option("--original", o->original, "Original model, to run on the same items: " + kModelForms);
   command->add_option("--task", o->task, "similarity, classification, nli, ner, rerank or retrieval")
       ->required();
   command

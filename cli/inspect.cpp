@@ -12,6 +12,7 @@
 #include "encoder/model_loader.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/inspect.h"
+#include "model_names.h"
 #include "models/plan_text.h"
 #include "print_json.h"
 
@@ -84,6 +85,11 @@ void print_tensors(const Inspection& in) {
   std::cout << '\n';
 }
 
+// The reader and its version, if it has one.
+std::string reader_name(const ReaderVerdict& r) {
+  return r.version.empty() ? r.reader : r.reader + " " + r.version;
+}
+
 void print(const Inspection& in, const InspectArguments& o) {
   if (o.tensors) print_tensors(in);
   std::cout << fmt::format("{} ({}): {}{}\n", o.folder, in.model_type,
@@ -105,9 +111,11 @@ void print(const Inspection& in, const InspectArguments& o) {
         c.parameters ? 8.0 * static_cast<double>(c.bytes) / static_cast<double>(c.parameters) : 0.0);
   if (!in.heads.empty()) std::cout << fmt::format("\nheads: {}\n", fmt::join(in.heads, ", "));
   std::cout << "\nreaders\n";
+  size_t width = 0;
+  for (const ReaderVerdict& r : in.readers) width = std::max(width, reader_name(r).size());
   for (const ReaderVerdict& r : in.readers) {
-    const std::string reader = r.version.empty() ? r.reader : r.reader + " " + r.version;
-    std::cout << fmt::format("  {:<15} {}\n", reader, r.loads ? "loads it" : "does not load it");
+    std::cout << fmt::format("  {:<{}}  {}\n", reader_name(r), width,
+                             r.loads ? "loads it" : "does not load it");
     for (const std::string& why : r.why) std::cout << fmt::format("    {}{}\n", r.loads ? "but " : "", why);
   }
   for (const std::string& key : in.unknown_keys)
@@ -166,7 +174,7 @@ void add_inspect(CLI::App& app, Run& run) {
   CLI::App* command =
       app.add_subcommand("inspect", "Show what a model folder stores and which programs can load it");
   auto o = std::make_shared<InspectArguments>();
-  command->add_option("FOLDER", o->folder, "Model folder")->required();
+  command->add_option("FOLDER", o->folder, "Model: " + kModelForms)->required();
   command->add_flag("--tensors", o->tensors, "List every tensor");
   command->add_flag("--plan", o->plan, "Print what the model computes: operations, shapes, modules, bits");
   command->add_option("--threads", o->threads, "Threads; 0: all cores")

@@ -62,6 +62,14 @@ void merge_adapters(CLI::App& command) {
   }
 }
 
+// Whose weights --adapter changes, for the help text.
+std::string adapted_in_words(const CLI::App& command) {
+  if (command.get_option_no_throw("original") != nullptr) return "the original model's weights";
+  if (command.get_option_no_throw("--original") != nullptr)
+    return "the model's weights (the original's with --original)";
+  return "the model's weights";
+}
+
 }  // namespace
 
 void fetch_models(const CLI::App& app) {
@@ -92,13 +100,14 @@ void add_adapter_options(CLI::App& app) {
     const bool reads_a_model = std::ranges::any_of(kAdapted, [&](std::string_view name) {
       return command->get_option_no_throw(std::string(name)) != nullptr;
     });
-    if (reads_a_model && std::ranges::find(kNotAdapted, command->get_name()) == std::end(kNotAdapted))
-      command
-          ->add_option("--adapter",
-                       "Folder or hub name of a LoRA adapter to merge into the (original) model's weights; "
-                       "several are merged in order")
-          ->expected(1)
-          ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    if (!reads_a_model || std::ranges::find(kNotAdapted, command->get_name()) != std::end(kNotAdapted))
+      continue;
+    const std::string description = "LoRA adapter to merge into " + adapted_in_words(*command) +
+                                    " first: a folder or a name on the hub; may be repeated";
+    command->add_option("--adapter", description)
+        ->type_name("TEXT")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
 }
 

@@ -2,8 +2,12 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <string>
 
 namespace mlxe::cli {
+
+// What an argument for a model may be, for the help texts.
+inline const std::string kModelForms = "a folder, a weight file or a name on the hub";
 
 // For the chosen command, once it is parsed: each argument for a model that names one on the hub, and is no path, gets the
 // folder of the model in the cache as its value. Downloads what is missing there. Every argument for a model is listed

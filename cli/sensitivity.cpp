@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "command.h"
 #include "mlx_encoder/error.h"
+#include "model_names.h"
 #include "print_table.h"
 #include "texts.h"
 
@@ -99,7 +100,7 @@ void add_sensitivity(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
       "sensitivity", "Measure, for each matrix, the error at the model's output if it has fewer bits");
   auto o = std::make_shared<SensitivityArguments>();
-  command->add_option("MODEL", o->model, "Folder of the original model")->required();
+  command->add_option("MODEL", o->model, "Original model: " + kModelForms)->required();
   command->add_option("--texts", o->texts, "Texts like those the model will see (.txt, .tsv, .jsonl, .conll)")
       ->required();
   command->add_option("--bits", o->bits, "Bits to measure, separated by commas: any of 2, 3, 4, 5, 6 and 8")

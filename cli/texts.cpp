@@ -11,6 +11,7 @@
 #include "command.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
+#include "model_names.h"
 
 namespace mlxe::cli {
 
@@ -160,7 +161,7 @@ std::vector<std::string> single_texts(std::vector<TextInput> texts, size_t first
 }
 
 void RunOptions::add_to(CLI::App& command) {
-  command.add_option("model", folder, "Model folder")->required();
+  command.add_option("model", folder, "Model: " + kModelForms)->required();
   command.add_option("--engine", engine, "auto (mlx where it has a GPU, else cpu), mlx or cpu")
       ->capture_default_str();
   command

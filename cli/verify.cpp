@@ -15,6 +15,7 @@
 #include "command.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
+#include "model_names.h"
 #include "print_json.h"
 
 namespace mlxe::cli {
@@ -164,7 +165,7 @@ void add_verify(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
       "verify", "Check that a folder computes what it computed when it was made, and show its settings");
   auto o = std::make_shared<VerifyArguments>();
-  command->add_option("FOLDER", o->folder, "Model folder")->required();
+  command->add_option("FOLDER", o->folder, "Model: " + kModelForms)->required();
   command->add_option("--against", o->against,
                       "A golden file (docs/verify.md) instead of the folder's own, mlx_encoder_golden.json");
   command->add_option("--save-golden", o->save_golden, "Write what the folder gives to this golden file");

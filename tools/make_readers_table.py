@@ -1,5 +1,8 @@
 """Writes the table of docs/readers.md: what each reader does with what `convert` writes, from real runs.
 
+    make build-for-tests    # makes .venv-mlx-embeddings
+    git clone https://github.com/Blaizzy/mlx-embeddings /tmp/mlx-embeddings
+    git -C /tmp/mlx-embeddings checkout 9b28270
     .venv-mlx-embeddings/bin/python tools/make_readers_table.py build/release/mlx-encoder
         [--main FOLDER]     a checkout of mlx-embeddings' main, which PyPI does not have
         [--torch PYTHON]    an environment with torch and transformers, for the output of `dequantize`
@@ -44,10 +47,10 @@ SOURCES = {
     "st_dense": "BERT with a Dense module",
     "bert_prefix": "BERT with a classifier",
     "bert_relu": "BERT with ReLU",
-    "distilbert_cls": "DistilBERT",
+    "distilbert_cls": "DistilBERT with a classifier",
     "roberta": "RoBERTa",
     "st_lasttoken": "RoBERTa, last token",
-    "camembert_ner": "CamemBERT",
+    "camembert_ner": "CamemBERT with an NER head",
     "xlm_roberta": "XLM-RoBERTa",
     "bge_m3": "XLM-RoBERTa, bge-m3",
     "modernbert": "ModernBERT",

@@ -64,7 +64,8 @@ TEST(Arguments, AnOptionThatDoesNotExistSuggestsTheNearest) {
 }
 
 TEST(Arguments, WhatIsMissingIsNamedWithWhatItIsFor) {
-  EXPECT_EQ(usage({"inspect"}), "inspect: FOLDER is missing (Model folder)");
+  EXPECT_EQ(usage({"inspect"}),
+            "inspect: FOLDER is missing (Model: a folder, a weight file or a name on the hub)");
   EXPECT_THAT(usage({"compare", kModel, kModel}), StartsWith("compare: --texts is missing (File of texts"));
   EXPECT_EQ(usage({"embed", kModel, "hi", "--threads"}), "--threads: its value is missing");
   EXPECT_EQ(usage({"embed", kModel, "hi", "--prompt-name", "--strict"}),

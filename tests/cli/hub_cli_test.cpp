@@ -99,6 +99,16 @@ TEST_F(HubCommands, AResultIsUploadedAndReadBack) {
             read_file(folder / "floats/model.safetensors"));
 }
 
+TEST_F(HubCommands, ADryRunUploadsNothingAndSaysSo) {
+  const Variables token{{"HF_TOKEN", "secret"}};
+  const Outcome refused = run_program({"convert", tiny("st_mean_norm"), "-q", "--dry-run", "--mlx-path",
+                                       out("dry"), "--upload-repo", "user/dry"});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--upload-repo can't be combined with --dry-run, which writes nothing"));
+  EXPECT_THAT(refused.out, IsEmpty());
+  EXPECT_THAT(server->requests(), IsEmpty());
+}
+
 TEST_F(HubCommands, TwoProcessesDownloadOnce) {
   server->rule({{"slow", 0.3}});
   std::vector<pid_t> started;
