@@ -352,8 +352,6 @@ class OnnxWeightFinder {
   std::unordered_map<std::string, size_t> forms_;  // of a weight that were compared, beside the first
 };
 
-// Tensors of the weights. What is not stored as it is wanted is copied.
-
 }  // namespace
 
 std::vector<OnnxWeight> find_onnx_weights(const OnnxGraph& graph, const std::string& where) {
