@@ -37,6 +37,12 @@ void show_as(const fs::path& folder, const fs::path& shown) {
   paths.any = true;
 }
 
+bool is_shown_otherwise(const fs::path& folder) {
+  ShownPaths& paths = shown_paths();
+  const std::lock_guard lock(paths.mutex);
+  return paths.by_folder.contains(folder.string());
+}
+
 // A new folder under a random name, which goes with the process.
 std::string make_root() {
   std::error_code failed;
@@ -108,7 +114,7 @@ std::string with_shown_paths(std::string text) {
 
 std::vector<fs::path> files_behind_links(const fs::path& folder) {
   std::vector<fs::path> files;
-  if (!fs::is_directory(folder)) return files;
+  if (!is_shown_otherwise(folder)) return files;
   walk(folder, [&](const fs::directory_entry& entry) {
     std::error_code dangling;
     if (!entry.is_symlink()) return;

@@ -36,7 +36,8 @@ void add_link(const std::filesystem::path& at, const std::filesystem::path& targ
 // place of the folder the path that it is shown as. For what is printed and for records.
 std::string with_shown_paths(std::string text);
 
-// The real paths of the files that links in a folder, and in the folders inside it, lead to. Errors: io.
+// The real paths of the files that the links in one of these folders lead to; none for any other folder, which may be as
+// large as a disk. Errors: io.
 std::vector<std::filesystem::path> files_behind_links(const std::filesystem::path& folder);
 
 }  // namespace mlxe

@@ -8,6 +8,7 @@
 #include "mlx_encoder/convert.h"
 #include "mlx_encoder/encoder.h"
 #include "mlx_encoder/hub.h"
+#include "mlx_encoder/inspect.h"
 #include "model_folders.h"
 
 namespace mlxe::weight_file_folder_test {
@@ -51,6 +52,7 @@ TEST_F(WeightFileFolder, IsMadeOfAConvertedFolder) {
   const auto made = weight_file_folder(folder_ / "converted/model.safetensors");
   ASSERT_TRUE(made);
   EXPECT_EQ(vector(*made), vector(folder_ / "converted"));
+  EXPECT_THAT(changed_files(*made), ::testing::IsEmpty());
 }
 
 TEST_F(WeightFileFolder, IsShownAsWhatTheUserNamed) {
