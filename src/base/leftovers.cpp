@@ -1,8 +1,10 @@
 #include "base/leftovers.h"
 
+#include <unistd.h>
+
 #include <cstddef>
+#include <map>
 #include <new>
-#include <set>
 
 #include "base/remove_tree.h"
 
@@ -11,7 +13,7 @@ namespace {
 
 struct Registry {
   std::recursive_mutex mutex;
-  std::set<std::filesystem::path> paths;
+  std::map<std::filesystem::path, pid_t> paths;  // with the process that added it
 };
 
 // Never destroyed: a signal may come while global objects are destroyed. Static storage: memory may have
@@ -29,7 +31,7 @@ std::unique_lock<std::recursive_mutex> hold() {
 }
 
 void add(const std::filesystem::path& path) {
-  registry().paths.insert(path);
+  registry().paths[path] = ::getpid();
 }
 
 void drop(const std::filesystem::path& path) noexcept {
@@ -38,7 +40,8 @@ void drop(const std::filesystem::path& path) noexcept {
 
 void remove_all() noexcept {
   hold().release();  // stays locked
-  for (const std::filesystem::path& path : registry().paths) {
+  for (const auto& [path, owner] : registry().paths) {
+    if (owner != ::getpid()) continue;  // of the process that this one was forked from
     // While a folder is being removed, a file that another thread was opening may still appear in it.
     for (int attempt = 0; attempt < 3 && !remove_tree(path.c_str());) ++attempt;
   }

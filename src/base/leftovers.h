@@ -15,7 +15,7 @@ std::unique_lock<std::recursive_mutex> hold();
 void add(const std::filesystem::path& path);
 void drop(const std::filesystem::path& path) noexcept;
 
-// Removes everything that was added and not dropped. For a process that ends now: hold() never returns again.
+// Removes everything that this process added and did not drop; what a forked child inherits is its parent's. For a process that ends now: hold() never returns again.
 void remove_all() noexcept;
 
 }  // namespace mlxe::leftovers

@@ -1,6 +1,7 @@
 #include "format/linked_folders.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -77,12 +78,16 @@ size_t replace_path(std::string& text, size_t at, const std::string& folder, con
 }  // namespace
 
 LinkedFolders::~LinkedFolders() {
+  if (::getpid() != owner_) return;  // a forked child that ends
   for (const auto& [key, folder] : made_) remove_tree(folder.parent_path().c_str());
 }
 
 fs::path LinkedFolders::folder(const std::string& key, const std::string& name, const fs::path& shown,
                                const std::function<void(const fs::path&)>& make) {
   const std::lock_guard lock(mutex_);
+  // A forked child makes its own: the folders of its parent go with the parent.
+  if (owner_ != ::getpid()) made_.clear();
+  owner_ = ::getpid();
   if (const auto found = made_.find(key); found != made_.end()) return found->second;
   const std::string root = make_root();
   const fs::path folder = fs::path(root) / name;

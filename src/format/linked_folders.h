@@ -1,6 +1,8 @@
 // Temporary model folders whose files are links to those of other folders.
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -27,6 +29,7 @@ class LinkedFolders {
  private:
   std::mutex mutex_;
   std::map<std::string, std::filesystem::path> made_;
+  pid_t owner_ = 0;  // the process that made them
 };
 
 // Makes `at` a link to `target`, and the folders above it.

@@ -3,7 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdlib>
+
+#include "base/leftovers.h"
 #include "format/linked_folders.h"
 #include "mlx_encoder/convert.h"
 #include "mlx_encoder/encoder.h"
@@ -63,6 +67,19 @@ TEST_F(WeightFileFolder, IsShownAsWhatTheUserNamed) {
             model_.string() + ": odd, " + (model_ / "config.json").string() + ": no");
   EXPECT_EQ(with_shown_paths((made / "pytorch_model.bin").string() + ": x"), weights.string() + ": x");
   EXPECT_EQ(with_shown_paths("nothing of " + model_.string()), "nothing of " + model_.string());
+}
+
+TEST_F(WeightFileFolder, OutlivesAForkedChild) {
+  const fs::path made = *weight_file_folder(model_ / "model.safetensors");
+  EXPECT_EXIT(
+      {
+        leftovers::remove_all();
+        ::_exit(0);
+      },
+      ::testing::ExitedWithCode(0), "");
+  EXPECT_TRUE(fs::exists(made / "config.json"));
+  EXPECT_EXIT(std::exit(0), ::testing::ExitedWithCode(0), "");
+  EXPECT_TRUE(fs::exists(made / "config.json"));
 }
 
 TEST_F(WeightFileFolder, KeepsTheFilesItReadsFromBeingReplaced) {
