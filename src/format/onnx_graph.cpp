@@ -12,6 +12,7 @@
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 #include "rust/mlxe_rust.h"
+#include "rust/rust_string.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
@@ -53,17 +54,11 @@ constexpr OnnxType kOnnxTypes[] = {
 }
 
 nlohmann::json onnx_json(std::span<const std::byte> bytes, const std::string& where) {
-  MlxeString text{}, error{};
-  const int status =
-      mlxe_onnx_graph(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), &text, &error);
-  const MlxeString& filled = status == MLXE_OK ? text : error;
-  const std::string_view view(filled.data, filled.size);
-  nlohmann::json json = status == MLXE_OK ? nlohmann::json::parse(view) : nlohmann::json(view);
-  mlxe_free_string(filled);
-  if (status != MLXE_OK)
-    throw Error(status == MLXE_FORMAT ? ErrorCode::format : ErrorCode::internal,
-                fmt::format("{}: {}", where, json.get_ref<const std::string&>()));
-  return json;
+  RustString text, error;
+  check_rust(
+      mlxe_onnx_graph(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), text.out(), error.out()),
+      where + ": ", error);
+  return nlohmann::json::parse(text.view());
 }
 
 // "['', 'layers.0', 'linear']": a list of texts as Python prints it.
@@ -169,13 +164,10 @@ class OnnxGraphReader {
       malformed(tensor, fmt::format("has {} bytes of numbers, expected {} numbers; is the download complete?",
                                     tensor.data.size(), count));
     std::vector<int64_t> numbers(count);
-    MlxeString error{};
+    RustString error;
     if (mlxe_onnx_varints(reinterpret_cast<const uint8_t*>(tensor.data.data()), tensor.data.size(),
-                          numbers.data(), count, &error) != MLXE_OK) {
-      const std::string why(error.data, error.size);
-      mlxe_free_string(error);
-      malformed(tensor, why);
-    }
+                          numbers.data(), count, error.out()) != MLXE_OK)
+      malformed(tensor, error.str());
     graph_.copies.push_back(std::make_unique<std::byte[]>(size));
     std::byte* const out = graph_.copies.back().get();
     for (size_t i = 0; i < count; ++i) std::memcpy(out + i * width, &numbers[i], width);  // the low bytes

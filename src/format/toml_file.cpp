@@ -5,6 +5,7 @@
 #include "base/whole_file.h"
 #include "mlx_encoder/error.h"
 #include "rust/mlxe_rust.h"
+#include "rust/rust_string.h"
 
 namespace mlxe {
 namespace {
@@ -23,15 +24,9 @@ TomlFile read_toml(const std::filesystem::path& path) {
   if (file.size() > kMaxTomlBytes)
     throw Error(ErrorCode::format, fmt::format("{}: expected at most {} bytes of TOML, found more",
                                                path.string(), kMaxTomlBytes));
-  MlxeString text{}, error{};
-  const int status = mlxe_toml_json(file.data(), file.size(), &text, &error);
-  const MlxeString& filled = status == MLXE_OK ? text : error;
-  const std::string result(filled.data, filled.size);
-  mlxe_free_string(filled);
-  if (status != MLXE_OK)
-    throw Error(status == MLXE_FORMAT ? ErrorCode::format : ErrorCode::internal,
-                fmt::format("{}:{}", path.string(), result));
-  nlohmann::json both = nlohmann::json::parse(result);
+  RustString text, error;
+  check_rust(mlxe_toml_json(file.data(), file.size(), text.out(), error.out()), path.string() + ":", error);
+  nlohmann::json both = nlohmann::json::parse(text.view());
   return {path, std::move(both["values"]), both["lines"].get<std::map<std::string, int>>()};
 }
 

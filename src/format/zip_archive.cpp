@@ -8,21 +8,17 @@
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 #include "rust/mlxe_rust.h"
+#include "rust/rust_string.h"
 
 namespace mlxe {
 
 std::map<std::string, ZipEntry> zip_entries(std::span<const std::byte> archive, const std::string& where) {
-  MlxeString text{}, error{};
-  const int status =
-      mlxe_zip_entries(reinterpret_cast<const uint8_t*>(archive.data()), archive.size(), &text, &error);
-  const MlxeString& filled = status == MLXE_OK ? text : error;
-  const std::string result(filled.data, filled.size);
-  mlxe_free_string(filled);
-  if (status != MLXE_OK)
-    throw Error(status == MLXE_FORMAT ? ErrorCode::format : ErrorCode::internal,
-                fmt::format("{}: {}", where, result));
+  RustString text, error;
+  check_rust(mlxe_zip_entries(reinterpret_cast<const uint8_t*>(archive.data()), archive.size(), text.out(),
+                              error.out()),
+             where + ": ", error);
   std::map<std::string, ZipEntry> entries;
-  for (const nlohmann::json& entry : nlohmann::json::parse(result)) {
+  for (const nlohmann::json& entry : nlohmann::json::parse(text.view())) {
     const auto name = entry["name"].get<std::string>();
     const auto begin = entry["begin"].get<uint64_t>(), size = entry["size"].get<uint64_t>();
     if (begin > archive.size() || size > archive.size() - begin)

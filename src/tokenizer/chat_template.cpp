@@ -4,7 +4,7 @@
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 #include "rust/mlxe_rust.h"
-#include "tokenizer/rust_string.h"
+#include "rust/rust_string.h"
 
 namespace mlxe {
 namespace {
