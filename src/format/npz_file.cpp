@@ -189,23 +189,15 @@ Dtype readable_dtype(const std::string& descr, const std::string& where) {
   return row->dtype;
 }
 
-// Values of an array whose first dimension varies fastest, in the order in which the last one does.
-std::unique_ptr<std::byte[]> in_c_order(NpyBytes data, size_t element, const Shape& shape) {
-  auto copy = std::make_unique<std::byte[]>(data.size());
-  std::vector<size_t> strides;
-  size_t stride = element;
+// In elements, of an array whose first dimension varies fastest.
+Shape fortran_strides(const Shape& shape) {
+  Shape strides;
+  int64_t stride = 1;
   for (const int64_t d : shape) {
     strides.push_back(stride);
-    stride *= static_cast<size_t>(d);
+    stride *= d;
   }
-  Shape at(shape.size(), 0);
-  for (std::byte *out = copy.get(), *end = out + data.size(); out < end; out += element) {
-    size_t from = 0;
-    for (size_t d = 0; d < shape.size(); ++d) from += static_cast<size_t>(at[d]) * strides[d];
-    std::memcpy(out, data.data() + from, element);
-    for (size_t d = shape.size(); d-- > 0 && ++at[d] == shape[d];) at[d] = 0;
-  }
-  return copy;
+  return strides;
 }
 
 // An array with at most one dimension of more than one element lies the same in both orders.
@@ -228,7 +220,8 @@ void add_array(TensorContent& content, std::string name, NpyBytes bytes, size_t&
     if (view.data.size() > copied_left)
       throw Error(ErrorCode::format, where + ": shares its bytes with other arrays, expected its own");
     copied_left -= view.data.size();
-    content.copies.push_back(in_c_order(view.data, size_of(dtype), shape));
+    content.copies.push_back(
+        contiguous_copy(view.data.data(), size_of(dtype), shape, fortran_strides(shape), view.data.size()));
     view.data = {content.copies.back().get(), view.data.size()};
     view.mapped = false;
   }

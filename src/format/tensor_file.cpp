@@ -41,6 +41,22 @@ std::optional<uint64_t> checked_bytes(size_t element, const Shape& shape) noexce
   return static_cast<uint64_t>(n);
 }
 
+std::unique_ptr<std::byte[]> contiguous_copy(const std::byte* first, size_t element, const Shape& shape,
+                                             const Shape& strides, uint64_t bytes) {
+  auto copy = std::make_unique<std::byte[]>(bytes);
+  std::byte* out = copy.get();
+  const size_t inner = shape.size() - 1;
+  Shape at(shape.size(), 0);
+  for (std::byte* const end = out + bytes; out < end;) {
+    int64_t row = 0;
+    for (size_t d = 0; d < inner; ++d) row += at[d] * strides[d];
+    for (int64_t i = 0; i < shape[inner]; ++i, out += element)
+      std::memcpy(out, first + static_cast<size_t>(row + i * strides[inner]) * element, element);
+    for (size_t d = inner; d-- > 0 && ++at[d] == shape[d];) at[d] = 0;
+  }
+  return copy;
+}
+
 namespace {
 
 template <class T, class Convert>

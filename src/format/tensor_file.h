@@ -78,6 +78,11 @@ class TensorFile {
 // for a negative dimension.
 std::optional<uint64_t> checked_bytes(size_t element, const Shape& shape) noexcept;
 
+// The elements of `element` bytes each that lie at first + (sum of index * stride), strides in elements, row-major in a
+// block of its own. `bytes`: of the copy, more than 0. All of them were checked to be there.
+std::unique_ptr<std::byte[]> contiguous_copy(const std::byte* first, size_t element, const Shape& shape,
+                                             const Shape& strides, uint64_t bytes);
+
 // Converts little-endian values of `dtype` at any alignment to float32 (round to nearest; F16 and BF16
 // exactly). `data` holds exactly out.size() elements, else Error(internal).
 void to_float(Dtype dtype, std::span<const std::byte> data, std::span<float> out);

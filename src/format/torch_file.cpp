@@ -303,17 +303,7 @@ class StateDictReader {
       not_read(where_, fmt::format("{} repeats its values to {} bytes; save it with contiguous()",
                                    printable(name), bytes));
     copied_left_ -= bytes;
-    content_.copies.push_back(std::make_unique<std::byte[]>(bytes));
-    std::byte* out = content_.copies.back().get();
-    const size_t inner = shape.size() - 1;
-    Shape at(shape.size(), 0);
-    for (std::byte* const end = out + bytes; out < end;) {
-      int64_t row = 0;
-      for (size_t d = 0; d < inner; ++d) row += at[d] * strides[d];
-      for (int64_t i = 0; i < shape[inner]; ++i, out += element)
-        std::memcpy(out, first + static_cast<size_t>(row + i * strides[inner]) * element, element);
-      for (size_t d = inner; d-- > 0 && ++at[d] == shape[d];) at[d] = 0;
-    }
+    content_.copies.push_back(contiguous_copy(first, element, shape, strides, bytes));
     return {content_.copies.back().get(), bytes};
   }
 
