@@ -1,5 +1,6 @@
 #include "base/spool_file.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -20,7 +21,15 @@ namespace {
 
 constexpr size_t kMostAtOnce = size_t{1} << 30;  // some systems refuse 2 GB and more in one call
 
-std::filesystem::path spool_folder() {
+[[noreturn]] void spool_failed(const char* what, int error) {
+  throw Error(ErrorCode::io,
+              fmt::format("a temporary file in {} can't be {}: {}; TMPDIR names another folder",
+                          temporary_folder().string(), what, std::strerror(error)));
+}
+
+}  // namespace
+
+std::filesystem::path temporary_folder() {
   std::error_code error;
   const std::filesystem::path folder = std::filesystem::temp_directory_path(error);
   if (!error) return folder;
@@ -29,17 +38,9 @@ std::filesystem::path spool_folder() {
                                          named != nullptr ? named : "", error.message()));
 }
 
-[[noreturn]] void spool_failed(const char* what, int error) {
-  throw Error(ErrorCode::io,
-              fmt::format("a temporary file in {} can't be {}: {}; TMPDIR names another folder",
-                          spool_folder().string(), what, std::strerror(error)));
-}
-
-}  // namespace
-
 int open_spool_file() {
-  std::string name = (spool_folder() / "mlx-encoder-XXXXXX").string();
-  const int fd = ::mkstemp(name.data());
+  std::string name = (temporary_folder() / "mlx-encoder-XXXXXX").string();
+  const int fd = ::mkostemp(name.data(), O_CLOEXEC);
   if (fd >= 0) ::unlink(name.c_str());
   return fd;
 }
@@ -82,6 +83,10 @@ void SpoolFile::read_all(const std::function<void(std::span<const std::byte>)>& 
     read(piece);
     take(piece);
   }
+}
+
+MappedFile SpoolFile::map() const {
+  return MappedFile(fmt::format("/dev/fd/{}", fd_));
 }
 
 }  // namespace mlxe

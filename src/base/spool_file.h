@@ -3,10 +3,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <span>
 
+#include "base/mapped_file.h"
+
 namespace mlxe {
+
+// The folder for temporary files: TMPDIR, else /tmp. Errors: io (it is none).
+std::filesystem::path temporary_folder();
 
 // A new descriptor, open for reading and writing, of an empty file in the folder for temporary files. The file has no
 // name, so it goes when the descriptor is closed, also if the process is killed. Returns -1 and sets errno if that
@@ -26,6 +32,8 @@ class SpoolFile {
   void read(std::span<std::byte> bytes);
   // Gives all that was not read yet, in pieces of at most 1 MiB.
   void read_all(const std::function<void(std::span<const std::byte>)>& take);
+  // All that was written, which stays as long as the mapping. Errors: io.
+  MappedFile map() const;
 
  private:
   int fd_ = -1;

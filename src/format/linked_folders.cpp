@@ -12,6 +12,7 @@
 #include "base/file_errors.h"
 #include "base/leftovers.h"
 #include "base/remove_tree.h"
+#include "base/spool_file.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -46,13 +47,7 @@ bool is_shown_otherwise(const fs::path& folder) {
 
 // A new folder under a random name, which goes with the process.
 std::string make_root() {
-  std::error_code failed;
-  const fs::path all = fs::temp_directory_path(failed);
-  if (failed) {
-    const char* named = std::getenv("TMPDIR");
-    throw Error(ErrorCode::io, fmt::format("TMPDIR is \"{}\": {}; expected a folder for temporary files",
-                                           named != nullptr ? named : "", failed.message()));
-  }
+  const fs::path all = temporary_folder();
   std::string root = (all / "mlx-encoder-XXXXXX").string();
   const auto held = leftovers::hold();
   if (::mkdtemp(root.data()) == nullptr)

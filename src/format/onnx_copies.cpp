@@ -1,11 +1,8 @@
 #include "format/onnx_copies.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <deque>
 #include <filesystem>
 #include <mutex>
@@ -55,50 +52,20 @@ CopyPlan plan_copies(const OnnxGraph& graph, std::span<const OnnxWeight> weights
   return plan;
 }
 
-bool write_at(int fd, uint64_t begin, std::span<const std::byte> bytes) {
-  constexpr size_t kMostInACall = size_t{1} << 30;  // some systems refuse 2 GB and more
-  while (!bytes.empty()) {
-    const ssize_t n =
-        ::pwrite(fd, bytes.data(), std::min(bytes.size(), kMostInACall), static_cast<off_t>(begin));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    bytes = bytes.subspan(static_cast<size_t>(n));
-    begin += static_cast<uint64_t>(n);
+// Errors: io.
+void write_copies(const CopyPlan& plan, SpoolFile& file) {
+  uint64_t end = 0;
+  std::vector<std::byte> values;
+  for (const CopyPlan::Copy& copy : plan.copies) {
+    values.assign(copy.begin - end, std::byte{0});
+    file.write(values);
+    values.resize(copy.bytes);
+    copy.constant->write(values.data());
+    file.write(values);
+    end = copy.begin + copy.bytes;
+    if (copy.constant->values->mapped) release_mapped(copy.constant->values->data);
   }
-  return true;
 }
-
-// A temporary file without a name that holds the copies.
-class CopyFile {
- public:
-  CopyFile() : fd_(open_spool_file()) {
-    if (fd_ >= 0) ::fcntl(fd_, F_SETFD, FD_CLOEXEC);
-  }
-  CopyFile(CopyFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  CopyFile& operator=(CopyFile&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~CopyFile() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-
-  bool write(const CopyPlan& plan) const {
-    std::vector<std::byte> values;
-    for (const CopyPlan::Copy& copy : plan.copies) {
-      values.resize(copy.bytes);
-      copy.constant->write(values.data());
-      if (fd_ < 0 || !write_at(fd_, copy.begin, values)) return false;
-      if (copy.constant->values->mapped) release_mapped(copy.constant->values->data);
-    }
-    return true;
-  }
-
-  MappedFile map() const { return MappedFile("/dev/fd/" + std::to_string(fd_)); }
-
- private:
-  int fd_;
-};
 
 using ExportFiles = std::vector<std::pair<std::filesystem::path, FileStamp>>;
 
@@ -111,21 +78,21 @@ class LastCopies {
     auto found = std::ranges::find(made_, files, &Made::first);
     try {
       if (found == made_.end()) {
-        CopyFile file;
-        if (!file.write(plan)) return std::nullopt;
+        auto file = std::make_unique<SpoolFile>();
+        write_copies(plan, *file);
         constexpr size_t kKept = 2;  // both sides of a comparison
         if (made_.size() == kKept) made_.pop_front();
         made_.emplace_back(files, std::move(file));
         found = std::prev(made_.end());
       }
-      return found->second.map();
-    } catch (const Error&) {  // no folder for temporary files
+      return found->second->map();
+    } catch (const Error&) {  // no folder for temporary files, or no room
       return std::nullopt;
     }
   }
 
  private:
-  using Made = std::pair<ExportFiles, CopyFile>;
+  using Made = std::pair<ExportFiles, std::unique_ptr<SpoolFile>>;
   std::mutex mutex_;
   std::deque<Made> made_;
 };
