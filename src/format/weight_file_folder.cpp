@@ -93,8 +93,8 @@ std::optional<fs::path> weight_file_folder(const fs::path& path, const Warning& 
           add_link(folder / other, model / other);
       add_link(folder / transformer / format->single, weights);
       const fs::path single = model / transformer / format->single,
-                     index = single.parent_path() / format->index;
-      if (weights == single && fs::exists(index)) add_link(folder / transformer / format->index, index);
+                     index = single.parent_path() / format->index();
+      if (weights == single && fs::exists(index)) add_link(folder / transformer / format->index(), index);
       // External data of an export: "model_quantized.onnx_data". The export knows it by this name.
       for (const fs::directory_entry& other : fs::directory_iterator(weights.parent_path()))
         if (const std::string name = other.path().filename().string(), own = weights.filename().string();

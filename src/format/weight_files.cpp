@@ -28,26 +28,19 @@ constexpr SelfDescription kGgufDescription{describe_gguf, require_gguf_agrees};
 // training scripts write ("model.pt").
 constexpr WeightFormat kFormats[] = {
     {"model.safetensors",
-     "model.safetensors.index.json",
      {"model", "model"},
      {".safetensors", ".safetensors", ".safetensors"},
      parse_safetensors},
-    {"pytorch_model.bin",
-     "pytorch_model.bin.index.json",
-     {"pytorch_model", "model"},
-     {".bin", ".pt", ".pth"},
-     parse_torch},
+    {"pytorch_model.bin", {"pytorch_model", "model"}, {".bin", ".pt", ".pth"}, parse_torch},
     // Of MLX's older examples, which number shards without a count: weights.00.npz.
-    {"weights.npz", "weights.npz.index.json", {"weights", "model"}, {".npz", ".npz", ".npz"}, parse_npz},
+    {"weights.npz", {"weights", "model"}, {".npz", ".npz", ".npz"}, parse_npz},
     {.single = "model.onnx",
-     .index = "model.onnx.index.json",  // which nothing writes
      .beginnings = {"model", "encoder_model"},
      .endings = {".onnx", ".onnx", ".onnx"},
      .parse = parse_onnx,
      .subfolder = "onnx",
      .is_export = true},
     {.single = "model.gguf",
-     .index = "model.gguf.index.json",  // which nothing writes
      .beginnings = {"model", "model"},
      .endings = {".gguf", ".gguf", ".gguf"},
      .parse = parse_gguf,
@@ -147,7 +140,7 @@ void require_complete(const fs::path& folder, const std::vector<std::string>& na
   }
   throw Error(ErrorCode::not_found,
               fmt::format("{}: no weights; expected {}, or shards with {}", folder.string(),
-                          listed_all(read, " or "), kFormats[0].index));
+                          listed_all(read, " or "), kFormats[0].index()));
 }
 
 WeightFiles open_all(const fs::path& folder, const WeightFormat& format,
@@ -304,7 +297,7 @@ Index parse_weight_index(std::string_view text, const WeightFormat& format, cons
 const WeightFormat* find_weight_format(std::span<const std::string> names) {
   const auto has = [&](std::string_view name) { return std::ranges::find(names, name) != names.end(); };
   for (const WeightFormat& format : kFormats)
-    if (!format.is_export && (has(format.single) || has(format.index))) return &format;
+    if (!format.is_export && (has(format.single) || has(format.index()))) return &format;
   for (const bool is_export : {false, true})
     for (const WeightFormat& format : kFormats)
       if (format.is_export == is_export &&
@@ -341,7 +334,7 @@ WeightFiles open_weight_files(const fs::path& folder, const Warning& warn) {
   const WeightFormat& format = *found;
   if (format.is_export) return open_export(folder, format, present, warn);
   std::erase_if(present, [&](const std::string& name) { return !format.is_weights(name); });
-  const fs::path index_file = folder / format.index;
+  const fs::path index_file = folder / format.index();
   Index index;
   std::set<std::string> shards;
   if (fs::exists(index_file)) {
@@ -361,7 +354,7 @@ WeightFiles open_weight_files(const fs::path& folder, const Warning& warn) {
   } else if (names.empty()) {
     require_complete(folder, present);
     names = present;
-    tell(warn, fmt::format("{}: no {}; used {}", folder.string(), format.index, quoted(names)));
+    tell(warn, fmt::format("{}: no {}; used {}", folder.string(), format.index(), quoted(names)));
   }
   std::vector<std::string> passed_over;
   std::set_difference(present.begin(), present.end(), names.begin(), names.end(),
@@ -373,7 +366,7 @@ WeightFiles open_weight_files(const fs::path& folder, const Warning& warn) {
     if (!fs::exists(folder / name)) absent.push_back(name);
   if (!absent.empty())
     throw Error(ErrorCode::not_found, fmt::format("{}: {} named by {} missing; is the download complete?",
-                                                  folder.string(), quoted(absent), format.index));
+                                                  folder.string(), quoted(absent), format.index()));
   if (const fs::path config = folder / "config.json"; format.description && fs::exists(config))
     format.description->require_agreement(folder / names.front(), config);
   WeightFiles opened = open_all(folder, format, names, warn);

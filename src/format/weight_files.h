@@ -25,7 +25,6 @@ struct SelfDescription {
 // How one format is laid out in a folder.
 struct WeightFormat {
   const char* single;                          // all weights in one file
-  const char* index;                           // of shards
   std::array<std::string_view, 2> beginnings;  // of the names of its files
   std::array<std::string_view, 3> endings;
   ParseTensors* parse;
@@ -34,6 +33,7 @@ struct WeightFormat {
   bool is_export = false;
   const SelfDescription* description = nullptr;
 
+  std::string index() const { return std::string(single) + ".index.json"; }  // of shards
   bool is_weights(std::string_view file_name) const;
 };
 

@@ -84,21 +84,21 @@ FileNames weights_among(const FileNames& names, const fs::path& folder, const st
   if (has(format->single)) {
     wanted.emplace_back(format->single);
     // A converted folder is checked against its record, which has all files.
-    if (has(format->index) && has(kProvenanceFile)) wanted.emplace_back(format->index);
+    if (has(format->index()) && has(kProvenanceFile)) wanted.emplace_back(format->index());
     return wanted;
   }
-  if (!has(format->index)) {
+  if (!has(format->index())) {
     std::ranges::copy_if(names, std::back_inserter(wanted),
                          [&](const std::string& name) { return format->is_weights(name); });
     return wanted;
   }
-  wanted.emplace_back(format->index);
-  if (!fs::exists(folder / format->index)) return wanted;
-  for (const std::string& shard : shards_of(folder / format->index, *format)) {
+  wanted.emplace_back(format->index());
+  if (!fs::exists(folder / format->index())) return wanted;
+  for (const std::string& shard : shards_of(folder / format->index(), *format)) {
     if (!has(shard))
       throw Error(ErrorCode::not_found,
                   fmt::format("{}: {} names {}, which the repository does not have; choose another revision",
-                              repo, format->index, printable(shard)));
+                              repo, format->index(), printable(shard)));
     wanted.push_back(shard);
   }
   return wanted;
