@@ -148,12 +148,7 @@ class MlxEmbeddingsJudge {
       if (!wanted.contains(their_name(tensor, theirs)) && !is_component)
         unexpected.push_back(tensor.original);
     }
-    if (!missing.empty())
-      why_.push_back(fmt::format("{} tensors it asks for are missing: {}", missing.size(),
-                                 listed(missing, kListedTensors)));
-    if (!unexpected.empty())
-      why_.push_back(fmt::format("{} tensors it has no place for: {}", unexpected.size(),
-                                 listed(unexpected, kListedTensors)));
+    std::ranges::move(other_tensors(missing, unexpected), std::back_inserter(why_));
     if (!missing.empty() || !unexpected.empty())
       if (has_mlx_embeddings_layout(find_architecture(checkpoint_.config()).model_type))
         why_.push_back("`convert --layout mlx-embeddings` writes the encoder as it wants it");

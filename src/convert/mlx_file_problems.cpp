@@ -15,6 +15,18 @@ std::string f64_tensors(const Checkpoint& checkpoint) {
                                      listed(names, kListedTensors));
 }
 
+std::vector<std::string> other_tensors(const std::vector<std::string>& missing,
+                                       const std::vector<std::string>& unexpected) {
+  std::vector<std::string> sentences;
+  if (!missing.empty())
+    sentences.push_back(fmt::format("{} tensors it asks for are missing: {}", missing.size(),
+                                    listed(missing, kListedTensors)));
+  if (!unexpected.empty())
+    sentences.push_back(fmt::format("{} tensors it has no place for: {}", unexpected.size(),
+                                    listed(unexpected, kListedTensors)));
+  return sentences;
+}
+
 std::vector<std::string> unnoticed_files(const Checkpoint& checkpoint) {
   std::vector<std::string> why;
   for (const CheckpointFile& file : checkpoint.files())

@@ -95,12 +95,7 @@ class MlxLmJudge {
     }
     std::vector<std::string> missing;
     std::ranges::set_difference(wanted, present, std::back_inserter(missing));
-    if (!missing.empty())
-      why_.push_back(fmt::format("{} tensors it asks for are missing: {}", missing.size(),
-                                 listed(missing, kListedTensors)));
-    if (!unexpected.empty())
-      why_.push_back(fmt::format("{} tensors it has no place for: {}", unexpected.size(),
-                                 listed(unexpected, kListedTensors)));
+    std::ranges::move(other_tensors(missing, unexpected), std::back_inserter(why_));
   }
 
   Checkpoint& checkpoint_;

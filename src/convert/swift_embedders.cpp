@@ -143,12 +143,7 @@ class SwiftJudge {
         why_.push_back(fmt::format("{} has another shape than config.json asks for", parameter.name));
     std::vector<std::string> missing;
     std::ranges::set_difference(wanted, present, std::back_inserter(missing));
-    if (!missing.empty())
-      why_.push_back(fmt::format("{} tensors it asks for are missing: {}", missing.size(),
-                                 listed(missing, kListedTensors)));
-    if (!unexpected.empty())
-      why_.push_back(fmt::format("{} tensors it has no place for: {}", unexpected.size(),
-                                 listed(unexpected, kListedTensors)));
+    std::ranges::move(other_tensors(missing, unexpected), std::back_inserter(why_));
   }
 
   // The path that it asks for. Its Gemma 3 wants the prefix in the file.
