@@ -185,12 +185,15 @@ uint64_t FolderOptions::max_shard_size() const {
 }
 
 void FolderOptions::require_upload() const {
-  if (!upload_repo.empty()) mlxe::require_upload(upload_repo, {.warning = warnings(Strictness::warn)});
+  if (!upload_repo.empty())
+    mlxe::require_upload(upload_repo, {.warning = warnings(strict ? Strictness::strict : Strictness::warn)});
 }
 
 std::optional<Uploaded> FolderOptions::upload(const std::filesystem::path& folder) const {
   if (upload_repo.empty()) return std::nullopt;
-  return upload_model(folder, upload_repo, {.warning = warnings(Strictness::warn), .progress = progress()});
+  return upload_model(
+      folder, upload_repo,
+      {.warning = warnings(strict ? Strictness::strict : Strictness::warn), .progress = progress()});
 }
 
 void show(const Conversion& result, Written written, const FolderOptions& options, const Afterwards& after) {

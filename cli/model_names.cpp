@@ -74,11 +74,11 @@ std::string adapted_in_words(const CLI::App& command) {
 
 void fetch_models(const CLI::App& app) {
   for (CLI::App* command : app.get_subcommands()) {
-    HubOptions options;
+    HubOptions options{.warning =
+                           warnings(is_given(*command, "--strict") ? Strictness::strict : Strictness::warn)};
     for (CLI::Option* option : command->get_options()) {
       if (std::ranges::find(kModels, option->get_name()) == std::end(kModels)) continue;
       std::vector<std::string> values = option->results();
-      options.warning = warnings(is_given(*command, "--strict") ? Strictness::strict : Strictness::warn);
       if (!options.progress && std::ranges::any_of(values, is_hub_name)) {
         require_writable_outputs(*command);
         options.progress = progress();

@@ -109,7 +109,7 @@ std::string checked_endpoint(std::string endpoint) {
 }  // namespace
 
 std::string origin_of(const std::string& url) {
-  // What programs read differently: curl takes "http://a\\@b/" for an address of b.
+  // What programs read differently: curl takes "http://a\@b/" for an address of b.
   const auto is_ambiguous = [](char c) {
     return static_cast<unsigned char>(c) <= ' ' || c == '\x7F' || c == '\\';
   };

@@ -114,9 +114,6 @@ Upload::Upload(const HubSettings& settings, const HubName& name, const fs::path&
   for (const fs::path& file : ModelFiles(folder).found())
     if (fs::is_regular_file(folder / file) && !file.generic_string().starts_with("."))
       files_.push_back({folder / file, file.generic_string(), fs::file_size(folder / file), false, {}});
-  std::ranges::sort(files_, {}, &File::name);
-  const auto twice = std::ranges::unique(files_, {}, &File::name);
-  files_.erase(twice.begin(), twice.end());
   if (std::ranges::find(files_, "config.json", &File::name) == files_.end())
     throw Error(fs::exists(folder) ? ErrorCode::usage : ErrorCode::not_found,
                 fmt::format("{}: no config.json; give the folder of a model", folder.string()));

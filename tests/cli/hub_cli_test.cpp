@@ -109,6 +109,17 @@ TEST_F(HubCommands, ADryRunUploadsNothingAndSaysSo) {
   EXPECT_THAT(server->requests(), IsEmpty());
 }
 
+TEST_F(HubCommands, AFileThatIsNotUploadedIsAnErrorUnderStrict) {
+  const Variables token{{"HF_TOKEN", "secret"}};
+  server->rule({{"ignored", {"README.md"}}});
+  std::vector<std::string> convert{"convert",    tiny("st_mean_norm"), "-q",           "--q-group-size",
+                                   "32",         "--mlx-path",         out("written"), "--upload-repo",
+                                   "user/result"};
+  EXPECT_THAT(done(convert).err, HasSubstr("warning: user/result: \"README.md\" is not uploaded"));
+  convert.emplace_back("--strict");
+  EXPECT_EQ(run_program(convert).status, 9);
+}
+
 TEST_F(HubCommands, TwoProcessesDownloadOnce) {
   server->rule({{"slow", 0.3}});
   std::vector<pid_t> started;
