@@ -191,9 +191,13 @@ void FolderOptions::require_upload() const {
 
 std::optional<Uploaded> FolderOptions::upload(const std::filesystem::path& folder) const {
   if (upload_repo.empty()) return std::nullopt;
-  return upload_model(
-      folder, upload_repo,
-      {.warning = warnings(strict ? Strictness::strict : Strictness::warn), .progress = progress()});
+  try {
+    return upload_model(
+        folder, upload_repo,
+        {.warning = warnings(strict ? Strictness::strict : Strictness::warn), .progress = progress()});
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{}; {} is complete", error.what(), folder.string()));
+  }
 }
 
 void show(const Conversion& result, Written written, const FolderOptions& options, const Afterwards& after) {

@@ -117,7 +117,9 @@ TEST_F(HubCommands, AFileThatIsNotUploadedIsAnErrorUnderStrict) {
                                    "user/result"};
   EXPECT_THAT(done(convert).err, HasSubstr("warning: user/result: \"README.md\" is not uploaded"));
   convert.emplace_back("--strict");
-  EXPECT_EQ(run_program(convert).status, 9);
+  const Outcome strict = run_program(convert);
+  EXPECT_EQ(strict.status, 9);
+  EXPECT_THAT(strict.err, HasSubstr("; " + out("written") + " is complete\n"));
 }
 
 TEST_F(HubCommands, TwoProcessesDownloadOnce) {
