@@ -23,6 +23,11 @@ constexpr std::string_view kAdapted[] = {"--original", "original", "model", "mod
                                          "MODEL",      "--model",  "FOLDER"};
 constexpr std::string_view kNotAdapted[] = {"doctor", "inspect", "matrix"};  // commands
 
+// The option of a command that chooses one of a model's own adapters. `evaluate` has a --task of another kind.
+const char* task_option(const CLI::App& command) {
+  return command.get_name() == "evaluate" ? "--model-task" : "--task";
+}
+
 bool is_given(const CLI::App& command, const char* option) {
   const CLI::Option* found = command.get_option_no_throw(option);
   return found != nullptr && found->count() > 0;
@@ -45,19 +50,27 @@ bool replace_names(std::vector<std::string>& values, const HubOptions& options) 
   return replaced;
 }
 
-// Puts a folder with the adapters merged in place of the model's.
+std::vector<std::string> values_of(const CLI::App& command, const char* option) {
+  return is_given(command, option) ? command.get_option(option)->results() : std::vector<std::string>();
+}
+
+// Puts a folder with the task's changes and the adapters merged in place of the model's.
 void merge_adapters(CLI::App& command) {
-  const CLI::Option* adapters = command.get_option_no_throw("--adapter");
-  if (adapters == nullptr || adapters->count() == 0) return;
-  const std::vector<std::string> given = adapters->results();
-  const std::vector<std::filesystem::path> folders(given.begin(), given.end());
+  if (command.get_option_no_throw("--adapter") == nullptr) return;
+  const std::vector<std::string> adapters = values_of(command, "--adapter"),
+                                 task = values_of(command, task_option(command));
+  if (adapters.empty() && task.empty()) return;
+  const std::vector<std::filesystem::path> folders(adapters.begin(), adapters.end());
   for (const std::string_view name : kAdapted) {
     CLI::Option* option = command.get_option_no_throw(std::string(name));
     if (option == nullptr || option->count() == 0) continue;
     const std::vector<std::string> models = option->results();
     if (models.size() != 1)
-      throw Error(ErrorCode::usage, "--adapter: belongs to one model, found several; give one model");
-    set_values(*option, {adapted_model(model_folder(models.front()), folders).string()});
+      throw Error(ErrorCode::usage, std::string(task.empty() ? "--adapter" : task_option(command)) +
+                                        ": belongs to one model, found several; give one model");
+    std::filesystem::path model = model_folder(models.front());
+    if (!task.empty()) model = task_model(model, task.front());
+    set_values(*option, {adapted_model(model, folders).string()});
     return;
   }
 }
@@ -102,12 +115,17 @@ void add_adapter_options(CLI::App& app) {
     });
     if (!reads_a_model || std::ranges::find(kNotAdapted, command->get_name()) != std::end(kNotAdapted))
       continue;
-    const std::string description = "LoRA adapter to merge into " + adapted_in_words(*command) +
-                                    " first: a folder or a name on the hub; may be repeated";
-    command->add_option("--adapter", description)
+    const std::string weights = adapted_in_words(*command);
+    const std::string adapter =
+        "LoRA adapter to merge into " + weights + " first: a folder or a name on the hub; may be repeated";
+    command->add_option("--adapter", adapter)
         ->type_name("TEXT")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    const std::string task =
+        "Of a model with changes for several tasks (jina-embeddings-v3): the task to merge into " + weights +
+        " first, such as retrieval.query";
+    command->add_option(task_option(*command), task)->type_name("TEXT")->expected(1);
   }
 }
 

@@ -39,6 +39,7 @@ from transformers import (AutoConfig, AutoModel, AutoModelForSequenceClassificat
                           AutoModelForTokenClassification, AutoTokenizer)
 
 import jina_bert
+import jina_v3
 import tiny_tokenizers
 
 OUT = Path(__file__).resolve().parent.parent / "tests" / "data" / "tiny"
@@ -134,14 +135,18 @@ class Golden:
 
     def write(self, max_bytes=MAX_FOLDER_BYTES):
         save_file(self.tensors, self.folder / "golden.safetensors")
-        for file in self.folder.rglob("*"):
-            file.chmod(0o755 if file.is_dir() else 0o644)
+        make_readable(self.folder)
         size = sum(f.stat().st_size for f in self.folder.rglob("*") if f.is_file())
         tokens = self.tensors["ids"].numel()
         print(f"{self.folder.name:18} {size:7} bytes, {tokens} tokens, largest activation "
               f"{self.tensors['layers.1'].abs().max():.1f}; padded {self.checked['padded']:.1e}, "
               f"float64 {self.checked['float64']:.1e}")
         assert size < max_bytes, self.folder
+
+
+def make_readable(folder):
+    for file in folder.rglob("*"):
+        file.chmod(0o755 if file.is_dir() else 0o644)
 
 
 def random_texts(seed, config, lengths, literal_pad):
@@ -442,7 +447,7 @@ TOKENIZERS = {"bert": tiny_tokenizers.wordpiece, "distilbert": tiny_tokenizers.w
               "bart": tiny_tokenizers.byte_level_bpe_of_bart, "mbart": tiny_tokenizers.unigram_of_mbart,
               "eurobert": tiny_tokenizers.byte_level_bpe_without_class, "nomic_bert": tiny_tokenizers.wordpiece,
               "gte": tiny_tokenizers.wordpiece,
-              "jina_bert": tiny_tokenizers.wordpiece,
+              "jina_bert": tiny_tokenizers.wordpiece, "jina_embeddings_v3": tiny_tokenizers.byte_level_bpe_without_class,
               "deberta-v2": tiny_tokenizers.unigram_of_deberta,
               "deberta": tiny_tokenizers.byte_level_bpe_of_deberta}
 # have no other files
@@ -519,6 +524,7 @@ def plain(kind, lengths=LONG, auto=AutoModel, shard=None, publish=None, **option
         golden_of(folder, lengths, seed, auto)
         if publish:
             publish(folder)
+            make_readable(folder)
     return make
 
 
@@ -732,6 +738,7 @@ def sentence(modes, kind="bert", dense=(), normalize=False, prompts=None, includ
         golden_of(folder, SHORT, seed)
         if publish:
             publish(folder)
+            make_readable(folder)
     return make
 
 
@@ -879,6 +886,11 @@ def as_new(folder):
     weights = folder / "model.safetensors"
     tensors = {("new." + n[4:] if n.startswith("gte.") else n): t for n, t in load_file(weights).items()}
     save_file(tensors, weights, {"format": "pt"})
+
+
+def encoded(folder, prompt):
+    st = SentenceTransformer(str(folder), device="cpu")
+    return st.encode(tiny_tokenizers.TEXTS, prompt=prompt, convert_to_tensor=True, show_progress_bar=False, batch_size=1)
 
 
 PROMPTS = {"query": "take the road: ", "document": ""}
@@ -1040,6 +1052,14 @@ FOLDERS_OF_5 = {
     "gte_ner": plain("gte", SHORT, AutoModelForTokenClassification, type_vocab_size=1, pad_token_id=0,
                      tokenizer=tiny_tokenizers.wordpiece_without_token_types, **TAGS),
     "st_new": sentence(("cls",), kind="gte", normalize=True, type_vocab_size=0, pad_token_id=0, publish=as_new),
+    "jina_v3": plain("jina_embeddings_v3", SHORT, rope_parameters=dict(rope_type="default", rope_theta=300.0)),
+    "jina_v3_cls": classifier("jina_embeddings_v3", **labels("calm", "windy", "stormy")),
+    "jina_v3_mlm": masked("jina_embeddings_v3", num_hidden_layers=1),
+    # as jina-reranker-v2
+    "jina_reranker": classifier("xlm-roberta", num_hidden_layers=1, publish=jina_v3.publish_reranker, **labels("relevance")),
+    # as jina-embeddings-v3
+    "st_jina_v3": sentence(("mean",), kind="jina_embeddings_v3", normalize=True,
+                           publish=lambda folder: jina_v3.publish_tasks(folder, encoded)),
 }
 
 

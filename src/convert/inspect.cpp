@@ -15,6 +15,7 @@
 #include "convert/loader_compatibility.h"
 #include "convert/value_grid.h"
 #include "convert/weight_components.h"
+#include "format/adapter_config.h"
 #include "format/checkpoint.h"
 #include "format/json_file.h"
 #include "format/m3_heads.h"
@@ -244,7 +245,7 @@ Inspection inspect_model(const fs::path& folder, int threads) {
   try {
     checkpoint.emplace(Checkpoint::open(folder, [&](std::string_view s) { warnings.emplace_back(s); }));
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::unsupported) throw;
+    if (error.code() != ErrorCode::unsupported || is_adapter_alone(folder)) throw;
     Inspection foreign = with_file_errors([&] { return inspect_foreign(folder, error); });
     foreign.changes = changed_files(folder);
     return foreign;

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "convert/weight_components.h"
+#include "format/task_adapters.h"
 
 namespace mlxe {
 namespace {
@@ -21,7 +22,8 @@ std::string pretty(const json& value) {
 
 std::string written_config(const json& source, const StoredForm& form) {
   json config = source;
-  for (const char* key : {"_name_or_path", "mlx_encoder", "quantization", "quantization_config"})
+  // The changes for tasks are merged or left out.
+  for (const char* key : {"_name_or_path", "mlx_encoder", "quantization", "quantization_config", kTasks})
     config.erase(key);
   if (form.dtype)
     for (const char* key : {"dtype", "torch_dtype"})  // transformers' name for it, now and before 4.56

@@ -20,12 +20,6 @@ fs::path numbered(const fs::path& model, size_t number) {
   return model / fmt::format("{}{}", kAdapterFolder, number);
 }
 
-// A path without "..", "." and a slash at the end.
-fs::path plain_path(const fs::path& path) {
-  const fs::path plain = fs::absolute(path).lexically_normal();
-  return plain.has_filename() ? plain : plain.parent_path();
-}
-
 bool is_of_sentence_modules(const fs::path& file) {
   return file.has_parent_path() || file == "modules.json" || file == kLibraryConfig ||
          file == "sentence_bert_config.json";

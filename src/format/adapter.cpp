@@ -59,13 +59,13 @@ std::string without_base_layer(std::string name) {
 
 void add(Adapter& adapter, const TensorView& tensor) {
   const auto refuse = [&](ErrorCode code, const char* what) {
-    throw Error(code, fmt::format("{}: {} {}", adapter.file.path().string(), printable(tensor.name), what));
+    throw Error(code, fmt::format("{}: {} {}", adapter.path.string(), printable(tensor.name), what));
   };
   std::string name = tensor.name;
   if (name.starts_with(kAdapterPrefix)) name.erase(0, kAdapterPrefix.size());
   if (!is_float(tensor.dtype)) refuse(ErrorCode::unsupported, "holds no floats, expected F32, F16 or BF16");
   for (const ChangePart& part : kParts) {
-    if (!name.ends_with(part.ending) || part.of_mlx != adapter.config.of_mlx) continue;
+    if (!name.ends_with(part.ending) || part.of_mlx != (adapter.config.form == AdapterForm::mlx)) continue;
     LowRankChange& change = adapter.changes[name.substr(0, name.size() - part.ending.size())];
     if (std::exchange(change.*part.part, &tensor) != nullptr) refuse(ErrorCode::format, "is there twice");
     change.of_embedding |= part.of_embedding;
@@ -94,11 +94,12 @@ std::vector<fs::path> Adapter::files(const fs::path& folder) {
 Adapter Adapter::read(const fs::path& folder, const Warning& warn) {
   AdapterConfig config = AdapterConfig::read(folder, warn);
   const fs::path weights = weights_in(folder);
-  Adapter adapter{std::move(config),
-                  TensorFile(weights, weights.extension() == ".bin" ? parse_torch : parse_safetensors),
-                  {},
-                  {}};
-  for (const TensorView& tensor : adapter.file.tensors()) add(adapter, tensor);
+  Adapter adapter;
+  adapter.config = std::move(config);
+  adapter.path = weights;
+  const TensorFile& file =
+      adapter.file.emplace(weights, weights.extension() == ".bin" ? parse_torch : parse_safetensors);
+  for (const TensorView& tensor : file.tensors()) add(adapter, tensor);
   const auto incomplete = [&](const std::string& module, const char* what) {
     throw Error(ErrorCode::format, fmt::format("{}: {} has {}", weights.string(), printable(module), what));
   };
@@ -108,7 +109,7 @@ Adapter Adapter::read(const fs::path& folder, const Warning& warn) {
       incomplete(module, adapter.config.dora ? "no magnitudes, expected those of DoRA"
                                              : "magnitudes of DoRA, but \"use_dora\" is false");
   }
-  if (adapter.file.tensors().empty())
+  if (file.tensors().empty())
     throw Error(ErrorCode::format, weights.string() + ": has no tensors; is the download complete?");
   return adapter;
 }

@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,10 +28,12 @@ struct LowRankChange {
   bool of_embedding = false;              // lora_embedding_A, lora_embedding_B
 };
 
-// Move-only; the pointers are to tensors of `file`.
+// Move-only; the pointers are to tensors of `file` or to `slices`.
 struct Adapter {
   AdapterConfig config;
-  TensorFile file;
+  std::filesystem::path path;                         // of the file with the tensors
+  std::optional<TensorFile> file;                     // none: the tensors are the model's file's
+  std::vector<TensorView> slices;                     // parts of those
   std::map<std::string, LowRankChange> changes;       // by module, named as in the model
   std::map<std::string, const TensorView*> replaced;  // by tensor, named as in the model
 

@@ -158,7 +158,7 @@ AdapterConfig read_mlx(const Config& config) {
                     config.where(), printable(type)));
   const Config parameters = config.object("lora_parameters");
   AdapterConfig result;
-  result.of_mlx = true;
+  result.form = AdapterForm::mlx;
   result.base_model = config.get_or<std::string>("model", "");
   result.rank = static_cast<double>(parameters.positive("rank"));
   result.scale = parameters.get<double>("scale");
@@ -179,7 +179,7 @@ double AdapterConfig::scaling(const std::string& module, int64_t rank_of_matrice
   if (stated != static_cast<double>(rank_of_matrices))
     throw Error(ErrorCode::format, fmt::format("{}: gives {} the rank {}, but its matrices have {}", where,
                                                printable(module), stated, rank_of_matrices));
-  if (of_mlx) return scale;
+  if (form == AdapterForm::mlx) return scale;
   return value_of(alphas, module, alpha, where) / (root ? std::sqrt(stated) : stated);
 }
 

@@ -14,12 +14,16 @@ namespace mlxe {
 
 inline constexpr const char* kAdapterConfig = "adapter_config.json";
 
+// How an adapter stores its two matrices: PEFT's and mlx-lm's in files of their own, those of tasks in the model's
+// (format/task_adapters.h).
+enum class AdapterForm { peft, mlx, task };
+
 struct AdapterConfig {
   std::string where;       // of the file, for messages
   std::string base_model;  // "base_model_name_or_path"; empty: not stated
   std::string task_type;   // "SEQ_CLS", ...; empty: not stated
   std::vector<std::string> modules_to_save;
-  bool of_mlx = false;  // mlx-lm's
+  AdapterForm form = AdapterForm::peft;
   bool dora = false;
   bool root = false;  // rslora: alpha / sqrt(rank) instead of alpha / rank
   double rank = 8, alpha = 8;

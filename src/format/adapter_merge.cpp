@@ -39,11 +39,12 @@ struct Product {
 };
 
 Product product_of(const Adapter& adapter, const LowRankChange& change, const Shape& shape) {
-  if (!adapter.config.of_mlx)
+  if (adapter.config.form == AdapterForm::peft)
     return change.of_embedding ? Product{matrix_of(*change.a, true), matrix_of(*change.b, true)}
                                : Product{matrix_of(*change.b, false), matrix_of(*change.a, false)};
-  // mlx-lm's of a Linear are transposed; those of an Embedding have the same names.
-  Product linear{matrix_of(*change.b, true), matrix_of(*change.a, true)};
+  // In the others, those of an Embedding have the names of a Linear's. mlx-lm's of a Linear are transposed.
+  const bool transposed = adapter.config.form == AdapterForm::mlx;
+  Product linear{matrix_of(*change.b, transposed), matrix_of(*change.a, transposed)};
   return linear.fits(shape) ? linear : Product{matrix_of(*change.a, false), matrix_of(*change.b, false)};
 }
 
@@ -68,14 +69,14 @@ void require_finite(const std::vector<float>& values, const Adapter& adapter, co
   if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))
     throw Error(ErrorCode::numeric,
                 fmt::format("{}: {} with its change has NaN or infinity; the adapter or the model is damaged",
-                            adapter.file.path().string(), printable(module)));
+                            adapter.path.string(), printable(module)));
 }
 
 [[noreturn]] void does_not_fit(const Adapter& adapter, const std::string& module, const TensorView& tensor,
                                const Shape& shape) {
   throw Error(ErrorCode::format,
               fmt::format("{}: {} is {}, which fits no {} of the shape {}; is the adapter of another model?",
-                          adapter.file.path().string(), printable(tensor.name), to_string(tensor.shape),
+                          adapter.path.string(), printable(tensor.name), to_string(tensor.shape),
                           printable(module), to_string(shape)));
 }
 

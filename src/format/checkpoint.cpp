@@ -11,6 +11,7 @@
 #include "base/wording.h"
 #include "format/json_file.h"
 #include "format/module_path.h"
+#include "format/task_adapters.h"
 #include "format/weight_files.h"
 #include "mlx_encoder/error.h"
 
@@ -118,12 +119,18 @@ Checkpoint Checkpoint::open_folder(const fs::path& folder, const Warning& warn) 
     for (const SideFile& other : file.beside())
       if (!other.path.empty())
         checkpoint.files_.push_back({other.path, other.file.bytes().size(), FileStamp::of(other.path)});
+  TaskAdapters of_tasks;
   for (const WeightFiles::Location& at : weights.tensors) {
     const TensorView& view = checkpoint.opened_[at.file].tensors()[at.tensor];
-    checkpoint.tensors_.push_back(
-        {.name = {}, .original = view.name, .view = view, .file = at.file, .owner = {}});
+    if (of_tasks.take(view)) continue;
+    checkpoint.tensors_.push_back({.name = {},
+                                   .original = without_parametrization(view.name),
+                                   .view = view,
+                                   .file = at.file,
+                                   .owner = {}});
   }
   checkpoint.canonicalize("");
+  checkpoint.choose_task(of_tasks, warn);
   checkpoint.read_adapters(warn);
   return checkpoint;
 }

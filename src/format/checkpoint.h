@@ -31,7 +31,7 @@ enum class TensorRole {
 
 struct CheckpointTensor {
   std::string name;      // canonical: base prefix stripped, LayerNorm.gamma/beta renamed
-  std::string original;  // as in the file
+  std::string original;  // as in the file; of a parametrized weight as without that
   TensorView view;       // dtype and shape as stored
   size_t file = 0;       // index into Checkpoint::files()
   TensorRole role = TensorRole::weight;
@@ -52,6 +52,8 @@ struct ModuleAlias {
   std::string_view module = {};
   std::array<std::string_view, 2> others = {};
 };
+
+class TaskAdapters;
 
 // Move-only. Views and StoredWeights live as long as the checkpoint. Const members are thread-safe.
 class Checkpoint {
@@ -114,6 +116,7 @@ class Checkpoint {
   StoredWeight stored_int8(const CheckpointTensor& weight) const;
   [[noreturn]] void fail(const CheckpointTensor& tensor, const std::string& what) const;
 
+  void choose_task(const TaskAdapters& adapters, const Warning& warn);
   void read_adapters(const Warning& warn);
   void read_task(const Adapter& adapter, const Warning& warn);
   std::string name_in_model(std::string_view of_adapter) const;

@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/wording.h"
 #include "format/adapted_folder.h"
 #include "format/checkpoint.h"
 #include "format/json_file.h"
+#include "format/task_adapters.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -24,6 +26,7 @@ constexpr std::string_view kLabelMatrices[] = {"classifier.weight", "classifier.
                                                "score.weight", "classification_head.out_proj.weight"};
 
 constexpr int64_t kMostLabelsOfAdapter = 1'000'000;
+constexpr size_t kMostTasks = 8;  // in a message
 
 // Whether PEFT saved the tensor with a module of this name ("classifier" has "classifier.dense.weight").
 bool is_of_module(std::string_view tensor, const std::string& module) {
@@ -63,6 +66,24 @@ std::string class_for(std::string name, std::string_view ending) {
 
 }  // namespace
 
+void Checkpoint::choose_task(const TaskAdapters& adapters, const Warning& warn) {
+  const bool is_chosen = config_.has(kDefaultTask);
+  const std::vector<std::string> tasks = task_names(config_);
+  if (adapters.empty()) {
+    if (is_chosen && !tasks.empty())
+      throw Error(ErrorCode::format,
+                  fmt::format("{}: chooses a task (\"{}\"), but the weights have no changes for tasks",
+                              config_.where(), kDefaultTask));
+    return;
+  }
+  if (is_chosen)
+    adapters_.push_back(adapters.chosen(config_, files_.front().path));
+  else if (warn)
+    warn(
+        fmt::format("{}: has changes of its weights for tasks, and none is applied; --task chooses one of {}",
+                    folder_.string(), listed(tasks, kMostTasks)));
+}
+
 void Checkpoint::read_adapters(const Warning& warn) {
   for (const fs::path& folder : adapter_folders(folder_)) {
     const Adapter& adapter = adapters_.emplace_back(Adapter::read(folder, warn));
@@ -99,9 +120,8 @@ void Checkpoint::read_task(const Adapter& adapter, const Warning& warn) {
     for (const char* key : {"label2id", "num_labels"}) config.erase(key);
     nlohmann::json& labels = config["id2label"] = nlohmann::json::object();
     if (tensor->shape[0] > kMostLabelsOfAdapter)
-      throw Error(ErrorCode::format,
-                  fmt::format("{}: {} is {}, too many labels", adapter.file.path().string(), printable(name),
-                              to_string(tensor->shape)));
+      throw Error(ErrorCode::format, fmt::format("{}: {} is {}, too many labels", adapter.path.string(),
+                                                 printable(name), to_string(tensor->shape)));
     for (int64_t i = 0; i < tensor->shape[0]; ++i) labels[std::to_string(i)] = fmt::format("LABEL_{}", i);
   }
   if (!changed) return;
@@ -115,6 +135,7 @@ void Checkpoint::read_task(const Adapter& adapter, const Warning& warn) {
 // As canonicalize() would name the adapter's tensor in the checkpoint.
 std::string Checkpoint::name_in_model(std::string_view of_adapter) const {
   std::string name(of_adapter);
+  if (name.starts_with(foreign_prefix_)) name.erase(0, foreign_prefix_.size());
   if (!base_prefix_.empty() && name.starts_with(base_prefix_ + ".")) name.erase(0, base_prefix_.size() + 1);
   if (has(name)) return name;
   for (const std::string_view other : alias_.others)
@@ -130,7 +151,7 @@ CheckpointTensor& Checkpoint::mergeable(const Adapter& adapter, const std::strin
     throw Error(
         ErrorCode::format,
         fmt::format("{}: changes {}, which the model {} does not have; give the model it was trained on{}",
-                    adapter.file.path().string(), printable(module + ending), folder_.string(),
+                    adapter.path.string(), printable(module + ending), folder_.string(),
                     adapter.config.base_model.empty() ? "" : ", " + printable(adapter.config.base_model)));
   CheckpointTensor& tensor = tensors_[found->second];
   if (!is_float(tensor.view.dtype) || has(std::string(module_of(tensor.name)) + ".scales"))
@@ -150,8 +171,7 @@ void Checkpoint::keep_merged(CheckpointTensor& tensor, std::vector<float> values
 }
 
 void Checkpoint::replace(const Adapter& adapter, const std::string& of_adapter, const TensorView& by) {
-  const auto own_file =
-      std::ranges::find(files_, adapter.file.path(), &CheckpointFile::path) - files_.begin();
+  const auto own_file = std::ranges::find(files_, adapter.path, &CheckpointFile::path) - files_.begin();
   TensorView view = by;
   view.name = of_adapter;
   if (!has(name_in_model(of_adapter)) && is_saved_module(adapter.config, of_adapter)) {
@@ -168,7 +188,7 @@ void Checkpoint::replace(const Adapter& adapter, const std::string& of_adapter, 
         ErrorCode::unsupported,
         fmt::format("{}: {} is {}, the model's {}; a model whose tables or labels were resized has to be "
                     "merged with PEFT (merge_and_unload) first",
-                    adapter.file.path().string(), printable(by.name), to_string(by.shape),
+                    adapter.path.string(), printable(by.name), to_string(by.shape),
                     to_string(tensor.view.shape)));
   view.name = tensor.view.name;
   tensor.view = view;

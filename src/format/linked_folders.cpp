@@ -97,6 +97,11 @@ fs::path LinkedFolders::folder(const std::string& key, const std::string& name, 
   return made_[key] = folder;
 }
 
+fs::path plain_path(const fs::path& path) {
+  const fs::path plain = fs::absolute(path).lexically_normal();
+  return plain.has_filename() ? plain : plain.parent_path();
+}
+
 void add_link(const fs::path& at, const fs::path& target) {
   fs::create_directories(at.parent_path());
   fs::create_symlink(target, at);

@@ -32,6 +32,9 @@ class LinkedFolders {
   pid_t owner_ = 0;  // the process that made them
 };
 
+// The absolute path without "..", "." and a slash at the end.
+std::filesystem::path plain_path(const std::filesystem::path& path);
+
 // Makes `at` a link to `target`, and the folders above it.
 void add_link(const std::filesystem::path& at, const std::filesystem::path& target);
 

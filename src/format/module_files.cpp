@@ -134,6 +134,8 @@ std::optional<std::string> torch_activation(std::string_view python_class) {
 }
 
 std::string library_class(std::string_view type) {
+  // Of jina-embeddings-v3: the library's, with an argument that chooses a task.
+  if (type == "custom_st.Transformer") return "Transformer";
   return type.starts_with("sentence_transformers.") ? std::string(type.substr(type.rfind('.') + 1))
                                                     : std::string();
 }

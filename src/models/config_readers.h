@@ -69,6 +69,19 @@ inline GroupedHeads read_grouped_heads(const Config& c, int64_t kv_heads, int64_
   return found;
 }
 
+// "pad_token_id" of a table of positions that begins with the rows of padding, as RoBERTa's does. Errors: format (no
+// position is left).
+inline int32_t padding_before_positions(const Config& c, int64_t max_positions) {
+  const int64_t pad = c.get_or<int64_t>("pad_token_id", 1);
+  if (pad < 0 || pad + 1 >= max_positions)
+    throw Error(
+        ErrorCode::format,
+        fmt::format("{}: \"pad_token_id\" is {}, which leaves no position of \"max_position_embeddings\" {}; "
+                    "positions start at pad_token_id + 1",
+                    c.where(), pad, max_positions));
+  return static_cast<int32_t>(pad);
+}
+
 // The activation under `key`; `otherwise`: where it is absent. Errors: unsupported (an unknown name).
 inline Activation read_activation(const Config& c, std::string_view key, const std::string& otherwise) {
   return parse_activation(c.get_or<std::string>(key, otherwise), fmt::format("{}: \"{}\"", c.where(), key));

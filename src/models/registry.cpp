@@ -20,6 +20,7 @@
 #include "models/gemma3.h"
 #include "models/gte.h"
 #include "models/jina_bert.h"
+#include "models/jina_xlm_roberta.h"
 #include "models/masked_heads.h"
 #include "models/mobilebert.h"
 #include "models/modernbert.h"
@@ -51,14 +52,8 @@ Model make_bert(const Config& c) {
 }
 
 Model make_roberta(const Config& c) {
-  const int64_t pad = c.get_or<int64_t>("pad_token_id", 1);
   const BertConfig config = bert_config(c);
-  if (pad < 0 || pad + 1 >= config.max_positions)
-    throw Error(ErrorCode::format, c.where() + ": \"pad_token_id\" is " + std::to_string(pad) +
-                                       ", which leaves no position of \"max_position_embeddings\" " +
-                                       std::to_string(config.max_positions) +
-                                       "; positions start at pad_token_id + 1");
-  return {.plan = roberta(config, static_cast<int32_t>(pad))};
+  return {.plan = roberta(config, padding_before_positions(c, config.max_positions))};
 }
 
 Model make_electra(const Config& c) {
@@ -158,6 +153,7 @@ constexpr std::string_view kOwnCodeAndPositions[] = {"auto_map", "position_embed
 constexpr std::string_view kEncoderDecoder[] = {"is_encoder_decoder"};
 
 constexpr const char* kJinaBert = "jina_bert";
+constexpr const char* kJinaXlmRoberta = "jina_embeddings_v3";
 
 constexpr Architecture kArchitectures[] = {
     {.model_type = "bert",
@@ -375,6 +371,17 @@ constexpr Architecture kArchitectures[] = {
      .multiple_choice = "JinaBertForMultipleChoice",
      .chooser = bert_classifier,
      .own_keys = kOwnCodeAndPositions},
+    {.model_type = kJinaXlmRoberta,
+     .base_prefix = "roberta",
+     .make = make_jina_xlm_roberta,
+     .proved_with = "tests/data/tiny/jina_v3",
+     .sequence_classification = "JinaEmbeddingsV3ForSequenceClassification",
+     .classifier = roberta_classifier,
+     .token_classification = "JinaEmbeddingsV3ForTokenClassification",
+     .question_answering = "JinaEmbeddingsV3ForQuestionAnswering",
+     .masked_head = roberta_masked_head,
+     .authors_classes = "XLMRoberta",
+     .own_keys = kOwnCodeAndPositions},
     {.model_type = "bart",
      .base_prefix = "model",
      .make = make_bart,
@@ -438,10 +445,10 @@ std::vector<std::string> class_names(const Config& config) {
 // A class that transformers has for some head or none: "BertModel", "RobertaForMaskedLM".
 bool is_transformers_class(std::string_view name) {
   for (const std::string_view family :
-       {"Bert",      "DistilBert", "Roberta",    "XLMRoberta", "Camembert", "Electra",
-        "Albert",    "MPNet",      "MobileBert", "ModernBert", "Deberta",   "DebertaV2",
-        "Qwen3",     "Gemma3",     "Gemma3Text", "T5",         "T5Encoder", "EuroBert",
-        "NomicBert", "New",        "Gte",        "JinaBert",   "Bart",      "MBart"})
+       {"Bert",       "DistilBert", "Roberta",    "XLMRoberta",      "Camembert", "Electra", "Albert",
+        "MPNet",      "MobileBert", "ModernBert", "Deberta",         "DebertaV2", "Qwen3",   "Gemma3",
+        "Gemma3Text", "T5",         "T5Encoder",  "EuroBert",        "NomicBert", "New",     "Gte",
+        "JinaBert",   "Bart",       "MBart",      "JinaEmbeddingsV3"})
     if (name.starts_with(family) &&
         (name.substr(family.size()) == "Model" || name.substr(family.size()).starts_with("For")))
       return true;
@@ -476,7 +483,9 @@ Head find_head(const Checkpoint& checkpoint, const Architecture& architecture, c
   };
   for (const std::string& name : names)
     for (const HeadClass& c : classes)
-      if (name == c.name) return c.head;
+      if (name == c.name || (architecture.authors_classes != nullptr &&
+                             name == fmt::format("{}{}", architecture.authors_classes, c.ending)))
+        return c.head;
   for (const std::string& name : names)
     for (const HeadClass& c : classes)
       if (name.ends_with(c.ending))
@@ -511,7 +520,9 @@ std::span<const Architecture> architectures() noexcept {
 
 const Architecture& find_architecture(const Config& config) {
   std::string type = config.get<std::string>("model_type");
-  if (type == "bert" && has_alibi(config)) type = kJinaBert;  // as Jina publishes it
+  // as Jina publishes them
+  if (type == "bert" && has_alibi(config)) type = kJinaBert;
+  if (type == "xlm-roberta" && is_jina_xlm_roberta(config)) type = kJinaXlmRoberta;
   std::string known;
   for (const Architecture& a : kArchitectures) {
     if (type == a.model_type) return a;

@@ -34,6 +34,8 @@ struct Architecture {
   MaskedLanguageModel (*masked_head)(const Config& config) = nullptr;  // null: it is not computed
   // The matrix of BERT's pooler, if the files have it; null: the family has none.
   const char* pooler = kPoolerDense;
+  // What the names of those classes begin with in folders of the family's authors, instead of as above; null: the same.
+  const char* authors_classes = nullptr;
   std::span<const std::string_view> own_keys = {};  // keys that are refused elsewhere, and that `make` checks
   ModuleAlias alias = {};
 };

@@ -13,6 +13,7 @@
 #include "format/json_file.h"
 #include "format/model_folder.h"
 #include "format/module_files.h"
+#include "format/task_adapters.h"
 
 namespace mlxe {
 namespace fs = std::filesystem;
@@ -32,6 +33,9 @@ class SettingList {
 
   std::vector<SettingInForce> take() && {
     const bool classifies = loaded_.model.task_logits().has_value();
+    if (config_.has(kDefaultTask))
+      add("task of the weights", json_string(config_.get<std::string>(kDefaultTask)),
+          in_transformer("config.json"));
     if (!classifies || sentence_.declared) add_modules();
     add_length();
     add("lower case", sentence_.do_lower_case ? "texts are put in lower case" : "as the tokenizer does",

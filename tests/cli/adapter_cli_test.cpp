@@ -1,4 +1,4 @@
-// --adapter of the commands, from a folder and from the hub.
+// --adapter of the commands, from a folder and from the hub, and --task.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -49,6 +49,7 @@ TEST(AdapterCommands, SayWhatIsWrong) {
   const Outcome alone = run_program({"embed", kAdapter, "a text"});
   EXPECT_EQ(alone.status, 7);
   EXPECT_THAT(alone.err, HasSubstr("not a model; give its base model, \"./bert\", and --adapter"));
+  EXPECT_EQ(run_program({"inspect", kAdapter}).err, alone.err);
   EXPECT_EQ(run_program({"embed", kBase, "a text", "--adapter", kBase}).status, 4);
   EXPECT_EQ(run_program({"bench", kBase, kBase, "--adapter", kAdapter}).status, 2);
 }
@@ -69,6 +70,29 @@ TEST(AdapterCommands, TakeAnAdapterOfTheHub) {
   done({"convert", kBase, "--adapter", kAdapter, "--mlx-path", folder / "c"});
   EXPECT_EQ(read_file(folder / "a/model.safetensors"), read_file(folder / "c/model.safetensors"));
   EXPECT_THAT(read_file(folder / "a/README.md"), HasSubstr("base_model: org/base\n"));
+}
+
+TEST(TaskCommands, GiveTheTasksResults) {
+  const TemporaryFolder folder;
+  const std::string model = MLXE_TEST_DATA "/tiny/st_jina_v3", converted = folder / "query",
+                    vectors = folder / "v.npy";
+  const auto vectors_of = [&](const std::string& of, const std::vector<std::string>& more) {
+    std::vector<std::string> command{"embed", of,     "The cat sat on the warm piano.", "--engine", "cpu",
+                                     "-o",    vectors};
+    command.insert(command.end(), more.begin(), more.end());
+    done(command);
+    return read_file(vectors);
+  };
+  done({"convert", model, "--task", "retrieval.query", "--dtype", "float32", "--mlx-path", converted});
+  EXPECT_EQ(vectors_of(model, {"--task", "retrieval.query"}),
+            vectors_of(converted, {"--task", "retrieval.query"}));
+  EXPECT_NE(vectors_of(model, {"--task", "text-matching"}), vectors_of(converted, {}));
+  done({"verify", converted, "--strict"});
+  const Outcome without = run_program({"convert", model, "--strict", "--mlx-path", folder / "none"});
+  EXPECT_EQ(without.status, 9);
+  EXPECT_THAT(without.err, HasSubstr("--task chooses one of"));
+  EXPECT_EQ(run_program({"embed", model, "a text", "--task", "clustering"}).status, 2);
+  EXPECT_EQ(run_program({"embed", kBase, "a text", "--task", "clustering"}).status, 2);
 }
 
 }  // namespace

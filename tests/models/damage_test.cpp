@@ -103,11 +103,12 @@ INSTANTIATE_TEST_SUITE_P(
             "gemma3", "gemma3_lm", "st_gemma3", "t5", "t5_gated", "t5_lm", "st_t5", "bart", "bart_cls",
             "bart_nli", "bart_lm", "mbart", "mbart_cls", "eurobert", "eurobert_cls", "eurobert_bos",
             "nomic_bert", "nomic_bert_cls", "new", "new_cls", "gte_ner", "jina_bert", "jina_bert_code",
-            "jina_bert_heads", "jina_bert_cls", "jina_bert_ner", "bert_mlm", "bert_mlm_untied",
-            "distilbert_mlm", "roberta_mlm", "albert_mlm", "electra_mlm", "mpnet_mlm", "modernbert_mlm",
-            "modernbert_mlm_bias", "deberta_mlm", "deberta_v2_mlm", "mobilebert_mlm", "eurobert_mlm",
-            "nomic_bert_mlm", "new_mlm", "bert_qa", "roberta_qa", "albert_qa", "modernbert_qa", "bert_choice",
-            "roberta_choice", "electra_choice", "splade", "splade_distil", "colbert_stanford", "bge_m3")),
+            "jina_bert_heads", "jina_bert_cls", "jina_bert_ner", "jina_v3", "jina_v3_cls", "jina_reranker",
+            "jina_v3_mlm", "bert_mlm", "bert_mlm_untied", "distilbert_mlm", "roberta_mlm", "albert_mlm",
+            "electra_mlm", "mpnet_mlm", "modernbert_mlm", "modernbert_mlm_bias", "deberta_mlm",
+            "deberta_v2_mlm", "mobilebert_mlm", "eurobert_mlm", "nomic_bert_mlm", "new_mlm", "bert_qa",
+            "roberta_qa", "albert_qa", "modernbert_qa", "bert_choice", "roberta_choice", "electra_choice",
+            "splade", "splade_distil", "colbert_stanford", "bge_m3")),
     test::name_of);
 
 }  // namespace

@@ -23,9 +23,10 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr const char* kFolders[] = {
-    "bert_mlm",       "bert_mlm_untied", "distilbert_mlm", "roberta_mlm",    "albert_mlm",
-    "electra_mlm",    "mpnet_mlm",       "deberta_mlm",    "modernbert_mlm", "modernbert_mlm_bias",
-    "deberta_v2_mlm", "mobilebert_mlm",  "eurobert_mlm",   "nomic_bert_mlm", "new_mlm"};
+    "bert_mlm",       "bert_mlm_untied",     "distilbert_mlm", "roberta_mlm",
+    "albert_mlm",     "electra_mlm",         "mpnet_mlm",      "deberta_mlm",
+    "modernbert_mlm", "modernbert_mlm_bias", "deberta_v2_mlm", "mobilebert_mlm",
+    "eurobert_mlm",   "nomic_bert_mlm",      "new_mlm",        "jina_v3_mlm"};
 
 Encoder load(const std::filesystem::path& folder, EngineKind engine = EngineKind::cpu) {
   return Encoder::load(folder, {.engine = engine, .activations = Activations::float32});

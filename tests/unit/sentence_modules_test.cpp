@@ -326,7 +326,7 @@ TEST_F(SentenceModulesTest, OtherModulesAndOrdersAreRefused) {
   };
   refused({kTransformer, kPooling, R"({"path": "2_LSTM", "type": "sentence_transformers.models.LSTM"})"},
           "\"sentence_transformers.models.LSTM\" is not implemented", ErrorCode::unsupported);
-  refused({R"({"path": "", "type": "custom_st.Transformer"})"}, "\"custom_st.Transformer\"",
+  refused({R"({"path": "", "type": "my_code.Transformer"})"}, "\"my_code.Transformer\"",
           ErrorCode::unsupported);
   refused({kTransformer, kNormalize}, "a Normalize of the sentence_embedding before the Pooling",
           ErrorCode::unsupported);
