@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <utility>
 #include <variant>
 
+#include "base/mapped_file.h"
 #include "convert/mlx_embeddings_differences.h"
 #include "encoder/model_loader.h"
+#include "format/model_folder.h"
 #include "format/module_files.h"
 #include "format/provenance.h"
 #include "mlx_encoder/error.h"
@@ -30,6 +33,7 @@ ConversionSource::ConversionSource(const ConvertOptions& options, std::optional<
   check_tokenizer();
   small_files = find_carried_files(options.model, sentence, checkpoint.files());
   rewrite_poolings();
+  rewrite_router();
 }
 
 Warning ConversionSource::warn() {
@@ -47,7 +51,7 @@ void ConversionSource::read_sentence() {
         fmt::format("{}: mlx-embeddings loads no folder with a Dense module ({}): it takes its weights "
                     "for the encoder's; use --layout hf",
                     folder(), dense.front()->folder));
-  if (!sentence.routes.empty())
+  if (!sentence.routes.empty() || sentence.static_terms)
     throw Error(ErrorCode::unsupported,
                 fmt::format("{}: mlx-embeddings knows no Router; use --layout hf", folder()));
   for (std::string& caveat :
@@ -77,6 +81,22 @@ void ConversionSource::rewrite_poolings() {
     if (text) rewritten[file.to.generic_string()] = *std::move(text);
     return text.has_value();
   });
+}
+
+// In the written folder the transformer's files are in the Router's own folder, which the Router calls "".
+void ConversionSource::rewrite_router() {
+  if (!sentence.static_terms || sentence.transformer.empty()) return;
+  const auto moved = [&](const std::string& id) { return id == sentence.transformer ? std::string() : id; };
+  using nlohmann::ordered_json;  // the first route of the file may be the default
+  const MappedFile mapped(checkpoint.folder() / kRouterConfig);
+  const std::string_view text(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
+  ordered_json router = ordered_json::parse(text), types = ordered_json::object();
+  for (const auto& [id, type] : router.at("types").items()) types[moved(id)] = type;
+  router["types"] = types;
+  for (auto& [route, modules] : router.at("structure").items())
+    for (ordered_json& id : modules) id = moved(id.get<std::string>());
+  rewritten[kRouterConfig] = router.dump(2) + "\n";
+  std::erase_if(small_files.carried, [](const CarriedFile& file) { return file.to == kRouterConfig; });
 }
 
 std::vector<std::string> ConversionSource::files() const {

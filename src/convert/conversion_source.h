@@ -44,6 +44,7 @@ struct ConversionSource {
   void read_sentence();
   void check_tokenizer();
   void rewrite_poolings();
+  void rewrite_router();
 };
 
 }  // namespace mlxe

@@ -115,6 +115,11 @@ LoadedModel load_model(const std::filesystem::path& folder, const Warning& warn,
   if (!sentence.splade && !sentence.m3 && splade)
     sentence.splade = SpladeSpec{.weighting = {.pooling = *splade}, .dimension = {}};
   if (sentence.splade && model.masked_head) add_splade(builder, *model.masked_head, *sentence.splade);
+  if (sentence.static_terms && std::ssize(sentence.static_terms->weights) != model.vocab_size())
+    throw Error(ErrorCode::format,
+                fmt::format("{}: has {} weights, expected one for each of the model's {} tokens",
+                            sentence.static_terms->file->path().string(),
+                            sentence.static_terms->weights.size(), model.vocab_size()));
   if (!sentence.late_modules.empty()) add_token_vectors(builder, sentence.late_modules);
   if (sentence.m3) add_m3_heads(builder, *sentence.m3, folder);
   add_sentence_pipelines(builder, sentence);

@@ -40,6 +40,17 @@ Output sparse_output(const TextRunner& runner) {
   refuse(runner);
 }
 
+// Errors: usage (the Router has no route for the task).
+bool is_looked_up(const SentenceModules& sentence, EmbedTask task) {
+  const SparseRoute route = sentence.sparse_route[static_cast<size_t>(route_task(task))];
+  if (route == SparseRoute::none)
+    throw Error(ErrorCode::usage, fmt::format("the model's Router has no route for {}",
+                                              task == EmbedTask::query      ? "a query"
+                                              : task == EmbedTask::document ? "a document"
+                                                                            : "a text without a task"));
+  return route == SparseRoute::fixed;
+}
+
 }  // namespace
 
 SparseRows::SparseRows(const TextRunner& runner, size_t texts, int64_t top_k)
@@ -75,6 +86,23 @@ void SparseRows::take(const TextRunner::TextResult& r) {
     for (size_t i = 0; i < weights.size(); ++i)
       if (weights[i] > 0) row.indices.push_back(static_cast<int32_t>(i)), row.values.push_back(weights[i]);
   }
+  keep_largest(row);
+}
+
+void SparseRows::take(size_t text, const Encoding& encoding, std::span<const float> weights) {
+  Row& row = rows_[text];
+  const std::set<int32_t> ids(encoding.ids.begin(), encoding.ids.end());
+  if (!ids.empty() && *ids.rbegin() >= std::ssize(weights))
+    throw Error(ErrorCode::format,
+                fmt::format("text {}: the tokenizer gives the token {}, of {} that have weights", text + 1,
+                            *ids.rbegin(), weights.size()));
+  for (const int32_t id : ids)
+    if (const float weight = weights[static_cast<size_t>(id)]; weight > 0)
+      row.indices.push_back(id), row.values.push_back(weight);
+  keep_largest(row);
+}
+
+void SparseRows::keep_largest(Row& row) const {
   if (top_k_ == 0 || std::ssize(row.indices) <= top_k_) return;
   std::vector<size_t> places(row.indices.size());
   std::iota(places.begin(), places.end(), size_t{0});
@@ -115,6 +143,14 @@ SparseVectors sparse_vectors(const TextRunner& runner, std::span<const std::stri
                                   kFewestBatchTokens, job.batch_tokens);
   job.follow(options);
   const std::vector<TextInput> inputs(texts.begin(), texts.end());
+  if (is_looked_up(runner.sentence(), options.task)) {
+    const StaticTerms& terms = *runner.sentence().static_terms;
+    job.rules.looked_up = true;
+    job.rules.max_tokens = terms.max_length;
+    job.rules.without_tokens = WithoutTokens::accept;  // its vector is empty, as sentence-transformers'
+    runner.tokenize(inputs, job, [&](size_t text, const Encoding& e) { rows.take(text, e, terms.weights); });
+    return std::move(rows).finish();
+  }
   runner.run(inputs, job, [&](const TextRunner::TextResult& r) { rows.take(r); });
   return std::move(rows).finish();
 }

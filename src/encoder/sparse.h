@@ -20,6 +20,8 @@ class SparseRows {
 
   Output output() const noexcept { return output_; }  // that the run has to give
   void take(const TextRunner::TextResult& r);
+  // Of a text that is looked up: the weights of its tokens.
+  void take(size_t text, const Encoding& encoding, std::span<const float> weights);
   SparseVectors finish() &&;
 
  private:
@@ -28,6 +30,7 @@ class SparseRows {
     std::vector<float> values;
   };
   Row of_tokens(const TextRunner::TextResult& r) const;
+  void keep_largest(Row& row) const;
 
   Output output_;
   int64_t terms_;              // in the vocabulary

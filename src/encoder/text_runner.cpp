@@ -156,6 +156,25 @@ void TextRunner::run(std::span<const EncodeInput> texts, const Job& job, const T
   if (!texts.empty()) truncations.finish(job.inputs, number(0), number(texts.size() - 1));
 }
 
+void TextRunner::tokenize(std::span<const TextInput> texts, const Job& job,
+                          const std::function<void(size_t, const Encoding&)>& take) const {
+  const auto number = [&](size_t text) { return job.first_text + text + 1; };
+  TruncationNotes truncations(texts_.max_tokens(job.rules), job.report, warning_);
+  for (size_t begin = 0; begin < texts.size(); begin += kResultBatches.window) {
+    std::vector<EncodeInput> inputs;
+    for (const TextInput& text : texts.subspan(begin, std::min(kResultBatches.window, texts.size() - begin)))
+      inputs.push_back(view_of(text));
+    const std::vector<Encoding> all =
+        texts_.encode_all(inputs, job.rules, *pool_, [&](size_t i) { return number(begin + i); });
+    for (size_t i = 0; i < all.size(); ++i) {
+      truncations.add(begin + i, job.input, number(begin + i), all[i]);
+      take(begin + i, all[i]);
+    }
+    if (job.progress) job.progress("texts", begin + all.size(), texts.size());
+  }
+  if (!texts.empty()) truncations.finish(job.inputs, number(0), number(texts.size() - 1));
+}
+
 void TextRunner::tell(CallReport* report, std::string sentence) const {
   mlxe::tell(report, warning_, std::move(sentence));
 }

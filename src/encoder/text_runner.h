@@ -82,6 +82,10 @@ class TextRunner {
   using Take = std::function<void(const TextResult&)>;
   void run(std::span<const EncodeInput> texts, const Job& job, const Take& take) const;
   void run(std::span<const TextInput> texts, const Job& job, const Take& take) const;
+  // The tokens of all texts, in order, by the rules of the job, without running the model. Errors: those of
+  // TextTokenizer::encode.
+  void tokenize(std::span<const TextInput> texts, const Job& job,
+                const std::function<void(size_t text, const Encoding& encoding)>& take) const;
 
   // Adds a sentence to the report, if there is one, else gives it to the warning of the options.
   void tell(CallReport* report, std::string sentence) const;

@@ -116,6 +116,7 @@ Encoding TextTokenizer::encode_pair(const EncodeInput& pair, const std::string& 
 
 int64_t TextTokenizer::max_tokens(const TextRules& rules) const noexcept {
   if (rules.late) return std::min(rules.late->length, most_positions_);
+  if (rules.looked_up) return rules.max_tokens;
   return rules.max_tokens > 0 ? std::min(rules.max_tokens, max_tokens_) : max_tokens_;
 }
 
@@ -140,9 +141,11 @@ std::vector<Encoding> TextTokenizer::encode_windows(const EncodeInput& text, con
         fmt::format("a limit of {} tokens, expected at least {}: the mark, two special tokens and one of "
                     "the text",
                     limit, kShortestOfLate));
-  std::vector<Encoding> windows = tokenizer_.encode_windows(
-      first, text.pair,
-      {.max_length = marks ? limit - 1 : limit, .truncation = rules.truncation, .stride = rules.stride});
+  std::vector<Encoding> windows = tokenizer_.encode_windows(first, text.pair,
+                                                            {.add_special_tokens = !rules.looked_up,
+                                                             .max_length = marks ? limit - 1 : limit,
+                                                             .truncation = rules.truncation,
+                                                             .stride = rules.stride});
   for (Encoding& e : windows) {
     if (rules.chosen) require_chosen(e, *rules.chosen, tokenizer_.token(*rules.chosen), first, limit);
     if (rules.without_tokens == WithoutTokens::refuse) require_tokens(e, rules.prompt.pool_from);

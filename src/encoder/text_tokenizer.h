@@ -47,6 +47,8 @@ struct TextRules {
   // A longer text runs as several windows, neighbours of which share this many tokens (Tokenizer::encode_windows).
   std::optional<int64_t> stride = {};
   std::optional<LateTokens> late = {};
+  // Without a model: a text gets no special tokens, and `max_tokens` alone limits it (0: nothing does).
+  bool looked_up = false;
 };
 
 // The windows of several texts, text by text: text[i] is the text of windows[i].

@@ -129,7 +129,9 @@ void add_route_folders(const fs::path& folder, const fs::path& router, std::set<
   nlohmann::json config = json_or_null(folder / router / kRouterConfig);
   if (!config.is_object()) config = json_or_null(folder / router / "config.json");  // of an Asym
   if (!config.is_object() || !config.contains("types") || !config["types"].is_object()) return;
-  for (const auto& [module, type] : config["types"].items()) folders.insert(router / module);
+  for (const auto& [module, type] : config["types"].items())
+    if (module.find('/') == std::string::npos && module != "..")
+      folders.insert(module.empty() ? router : router / module);
 }
 
 // The folders that modules.json names, and those of routes: "1_Pooling".
@@ -142,7 +144,7 @@ std::set<fs::path> module_folders(const fs::path& folder) {
       const fs::path path =
           (fs::path(module["path"].get<std::string>()) / "").lexically_normal().parent_path();
       folders.insert(path);
-      if (!path.empty()) add_route_folders(folder, path, folders);
+      add_route_folders(folder, path, folders);
     }
   return folders;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -271,6 +272,61 @@ SpladeSpec ModuleFileReader::splade(const std::string& path) {
 
 namespace {
 
+// What a tokenizer does to a text, without the settings that a saved call left in the file.
+nlohmann::json tokenizer_in(const fs::path& folder) {
+  const fs::path file = folder / "tokenizer.json";
+  if (!fs::exists(file))
+    throw_unsupported(
+        fmt::format("{}: has no tokenizer.json, expected that of the model's tokenizer", folder.string()));
+  nlohmann::json tokenizer = read_json(file);
+  if (tokenizer.is_object())
+    for (const char* key : {"truncation", "padding"}) tokenizer.erase(key);
+  return tokenizer;
+}
+
+}  // namespace
+
+StaticTerms ModuleFileReader::static_terms(const std::string& path, const fs::path& transformer) {
+  const Config config = required(path);
+  config.harmless({"frozen"});
+  refuse_unknown(config);
+  StaticTerms terms{.folder = path};
+  const WeightFormat* format = find_single_file(folder_ / path);
+  if (!format)
+    throw Error(
+        ErrorCode::not_found,
+        fmt::format("{}: no {} or {}; the SparseStaticEmbedding needs its weights", (folder_ / path).string(),
+                    weight_formats()[0].single, weight_formats()[1].single));
+  terms.file = std::make_shared<TensorFile>(folder_ / path / format->single, *format->parse);
+  const TensorView* weight = terms.file->find("weight");
+  if (!weight || weight->shape.size() != 1 || !is_float(weight->dtype) || terms.file->tensors().size() != 1)
+    throw_malformed(fmt::format("{}: expected one tensor, \"weight\", with a float for each token",
+                                terms.file->path().string()));
+  terms.weights = to_floats(*weight);
+  for (const float w : terms.weights)
+    if (!(w >= 0 && std::isfinite(w)))
+      throw_malformed(
+          fmt::format("{}: a weight is {}, expected none below 0", terms.file->path().string(), w));
+  if (tokenizer_in(folder_ / path) != tokenizer_in(folder_ / transformer))
+    throw_unsupported(
+        fmt::format("{}: differs from that of the model; a tokenizer of its own in a route is not "
+                    "implemented",
+                    (folder_ / path / "tokenizer.json").string()));
+  if (const auto settings = config_at(fs::path(path) / "tokenizer_config.json"); settings) {
+    // Python writes a huge number for "none".
+    const double length = settings->get_or<double>("model_max_length", 0);
+    if (length >= 1 && length <= static_cast<double>(kMaxConfigSize))
+      terms.max_length = static_cast<int64_t>(length);
+  }
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder_ / path))
+    if (const fs::path file = fs::path(path) / entry.path().filename();
+        entry.is_regular_file() && std::ranges::find(files_, file) == files_.end())
+      files_.push_back(file);
+  return terms;
+}
+
+namespace {
+
 // The route that Router._resolve_route finds for texts (modality "text").
 std::optional<size_t> resolve_route(const RouterFile& router,
                                     const std::map<std::string, std::string>& mappings,
@@ -328,10 +384,12 @@ RouterFile ModuleFileReader::router(const std::string& path) {
   for (const std::string& name : keys_in_order(folder_ / file, "structure")) {
     RouterRoute& route = router.routes.emplace_back(RouterRoute{name, {}});
     for (const auto& id : structure.get<std::vector<std::string>>(name)) {
-      if (id.find('/') != id.npos || id == ".." || id.empty() || id.find('\0') != id.npos)
+      if (id.find('/') != id.npos || id == ".." || id.find('\0') != id.npos)
         throw_malformed(fmt::format("{}: a module is {}, expected a folder beside this file", router.where,
                                     printable(id)));
-      route.modules.push_back({types.get<std::string>(id), path.empty() ? id : path + "/" + id});
+      // "" is the Router's own folder.
+      route.modules.push_back(
+          {types.get<std::string>(id), path.empty() || id.empty() ? path + id : path + "/" + id});
     }
   }
   if (router.routes.empty()) throw_malformed(router.where + ": has no routes, expected at least one");

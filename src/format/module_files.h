@@ -62,6 +62,8 @@ class ModuleFileReader {
   ModuleFile<DenseSpec> dense(const std::string& path);
   ModuleFile<NormalizeSpec> normalize(const std::string& path);
   SpladeSpec splade(const std::string& path);
+  // `transformer`: the folder of the model's tokenizer, relative; the module must have the same one.
+  StaticTerms static_terms(const std::string& path, const std::filesystem::path& transformer);
   RouterFile router(const std::string& path);
   void dropout(const std::string& path);  // checks the file; dropout has no effect outside training
 

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "format/json_file.h"
+#include "format/model_folder.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -20,6 +22,39 @@ std::string module_folder(const Config& entry) {
   return path;
 }
 
+namespace {
+
+// "0_Transformer/" -> "0_Transformer"; "" for the folder itself.
+fs::path plain_folder(const fs::path& relative) {
+  fs::path path = relative.lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  return path == "." ? fs::path() : path;
+}
+
+bool is_transformer(const std::string& type) {
+  return type.ends_with(".Transformer") || type.ends_with(".MLMTransformer");
+}
+
+// Of a folder that begins with a Router: the only transformer in its routes.
+fs::path routed_transformer(const fs::path& folder, const Config& first) {
+  const fs::path router = module_folder(first), file = folder / router / kRouterConfig;
+  std::vector<std::string> found;
+  if (router.empty() && fs::exists(file)) {
+    const Config config = Config::read(file), types = config.object("types");
+    for (const auto& [id, type] : types.json().items())
+      if (is_transformer(types.get<std::string>(id))) found.push_back(id);
+  }
+  if (found.size() == 1 && found[0].find('/') == std::string::npos && found[0] != "..")
+    return plain_folder(router / found[0]);
+  throw Error(
+      ErrorCode::unsupported,
+      fmt::format("{}: found {}, expected a Transformer; a Router is implemented behind one Transformer "
+                  "that all routes share, or with one in its routes, not with encoders of their own in each",
+                  first.where(), printable(first.get<std::string>("type"))));
+}
+
+}  // namespace
+
 fs::path transformer_path(const fs::path& folder) {
   const fs::path file = folder / "modules.json";
   if (!fs::exists(file)) return {};
@@ -27,19 +62,16 @@ fs::path transformer_path(const fs::path& folder) {
   if (!list.is_array() || list.empty()) return {};  // read_sentence_modules reports the error
   const Config first(list[0], fmt::format("{}: module 0", file.string()));
   const auto type = first.get<std::string>("type");
-  for (const char* kind : {".Router", ".Asym", ".StaticEmbedding"})
-    if (type.starts_with("sentence_transformers.") && type.ends_with(kind))
+  if (type.starts_with("sentence_transformers.")) {
+    if (type.ends_with(".Router") || type.ends_with(".Asym")) return routed_transformer(folder, first);
+    if (type.ends_with(".StaticEmbedding"))
       throw Error(
           ErrorCode::unsupported,
-          fmt::format("{}: found {}, expected a Transformer; {}", first.where(), printable(type),
-                      std::string_view(kind) == ".StaticEmbedding"
-                          ? "models of token vectors alone (model2vec) are not implemented"
-                          : "a Router is implemented behind one Transformer that all routes share, not with "
-                            "encoders of its own in each route"));
-  if (!type.ends_with(".Transformer") && !type.ends_with(".MLMTransformer")) return {};
-  fs::path path = fs::path(module_folder(first)).lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();  // "0_Transformer/"
-  return path == "." ? fs::path() : path;
+          fmt::format("{}: found {}, expected a Transformer; models of token vectors alone (model2vec) are "
+                      "not implemented",
+                      first.where(), printable(type)));
+  }
+  return is_transformer(type) ? plain_folder(module_folder(first)) : fs::path();
 }
 
 std::optional<fs::path> logit_score_folder(const fs::path& folder) {

@@ -264,15 +264,47 @@ class SentenceReader {
       classes.push_back(class_of(entry));
       if (classes.back().empty()) classes.back() = entry.get<std::string>("type");
     }
-    const bool of_masked_model =
-        classes.size() == 2 && classes[1] == "SpladePooling" &&
-        (classes[0] == "MLMTransformer" || (classes[0] == "Transformer" && task_ == "fill-mask"));
-    if (!of_masked_model)
-      return tell(fmt::format(
-          "{}: a SparseEncoder of {} is not implemented; known is a masked language "
-          "model with a SpladePooling, so there are no sparse vectors",
-          (folder_ / "modules.json").string(), printable(fmt::format("{}", fmt::join(classes, ", ")))));
+    if (classes == std::vector<std::string>{"Router"}) return read_sparse_routes(module_folder(entries[0]));
+    if (!is_splade(classes)) return tell_sparse((folder_ / "modules.json").string(), classes);
     result_.splade = files_.splade(module_folder(entries[1]));
+  }
+
+  bool is_splade(const std::vector<std::string>& classes) const {
+    return classes.size() == 2 && classes[1] == "SpladePooling" &&
+           (classes[0] == "MLMTransformer" || (classes[0] == "Transformer" && task_ == "fill-mask"));
+  }
+
+  void tell_sparse(const std::string& where, const std::vector<std::string>& classes) const {
+    tell(fmt::format(
+        "{}: a SparseEncoder of {} is not implemented; known are a masked language model with a "
+        "SpladePooling and, in a route of its own, a SparseStaticEmbedding, so there are no sparse "
+        "vectors",
+        where, printable(fmt::format("{}", fmt::join(classes, ", ")))));
+  }
+
+  // Documents go through a model, queries are looked up, or the other way round.
+  void read_sparse_routes(const std::string& path) {
+    const RouterFile router = files_.router(path);
+    std::vector<SparseRoute> kinds;
+    for (const RouterRoute& route : router.routes) {
+      std::vector<std::string> classes;
+      for (const RouterModule& m : route.modules) classes.push_back(library_class(m.type));
+      const bool fixed = classes == std::vector<std::string>{"SparseStaticEmbedding"};
+      if (!(fixed ? !result_.static_terms : is_splade(classes) && !result_.splade)) {
+        result_.splade.reset();
+        result_.static_terms.reset();
+        return tell_sparse(fmt::format("{}: the route {}", router.where, printable(route.name)), classes);
+      }
+      kinds.push_back(fixed ? SparseRoute::fixed : SparseRoute::model);
+      if (fixed)
+        result_.static_terms = files_.static_terms(route.modules[0].folder, transformer_folder_);
+      else
+        result_.splade = files_.splade(route.modules[1].folder);
+    }
+    for (size_t task = 0; task < kRouteTasks; ++task) {
+      const auto route = router.route_of[task];
+      result_.sparse_route[task] = route ? kinds[*route] : SparseRoute::none;
+    }
   }
 
   // A Transformer, then Dense modules. As in PyLate, other modules are left out.
@@ -349,7 +381,11 @@ class SentenceReader {
       transformer_ = true;
     } else if (kind == "Router" || kind == "Asym") {
       if (router_) throw_unsupported(fmt::format("{}: a second Router; one is implemented", entry.where()));
-      if (!transformer_) throw_malformed(fmt::format("{}: a {} before the Transformer", entry.where(), kind));
+      if (!transformer_)
+        throw_unsupported(
+            fmt::format("{}: a {} before the Transformer; implemented are routes after one Transformer "
+                        "that all share",
+                        entry.where(), kind));
       router_ = files_.router(path);
       split_ways();
     } else {

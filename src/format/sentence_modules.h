@@ -3,7 +3,7 @@
 // Reads what sentence_transformers 6.x reads, all older layouts included: modules.json,
 // sentence_bert_config.json, config_sentence_transformers.json, N_Pooling/config.json,
 // N_Dense/{config.json,model.safetensors or pytorch_model.bin}, N_Normalize/config.json, N_SpladePooling/config.json,
-// N_Router/router_config.json (N_Asym/config.json). An
+// N_Router/router_config.json (N_Asym/config.json), N_SparseStaticEmbedding/{config.json,model.safetensors}. An
 // unknown key in a module's file is an error, because it can change the vector.
 #pragma once
 
@@ -53,6 +53,17 @@ struct SpladeSpec {
   std::optional<int64_t> dimension;  // number of terms, if the folder states it
 };
 
+// The module SparseStaticEmbedding of a SparseEncoder: a text has these weights of its tokens, whatever they are next to.
+struct StaticTerms {
+  std::string folder;               // "query_0_SparseStaticEmbedding"
+  std::vector<float> weights = {};  // by token id, none below 0
+  int64_t max_length = 0;           // most tokens of a text; 0: no limit
+  std::shared_ptr<const TensorFile> file = {};
+};
+
+// Where a SparseEncoder's text of a task gets its weights.
+enum class SparseRoute { model, fixed, none };
+
 using SentenceModuleSpec = std::variant<PoolingSpec, DenseSpec, NormalizeSpec>;
 
 // One way through the modules of a folder with a Router: those before the Router, of one of its routes, and after it.
@@ -75,10 +86,13 @@ struct SentenceModules {
   // none, the first route.
   std::vector<SentenceRoute> routes;
   std::array<std::optional<size_t>, kRouteTasks> route_of = {};  // by RouteTask, an index into `routes`
-  bool declared = false;                     // modules.json is there; otherwise a pooling is assumed
-  std::filesystem::path transformer;         // the transformer's folder, relative; empty: the model's own
-  bool cross_encoder = false;                // saved as a CrossEncoder: it scores texts and pairs
-  std::optional<SpladeSpec> splade;          // saved as a SparseEncoder of a masked language model
+  bool declared = false;              // modules.json is there; otherwise a pooling is assumed
+  std::filesystem::path transformer;  // the transformer's folder, relative; empty: the model's own
+  bool cross_encoder = false;         // saved as a CrossEncoder: it scores texts and pairs
+  std::optional<SpladeSpec> splade;   // saved as a SparseEncoder of a masked language model
+  // Of a SparseEncoder with a Router: the weights of its route without a model, and which texts take that, by RouteTask.
+  std::optional<StaticTerms> static_terms;
+  std::array<SparseRoute, kRouteTasks> sparse_route = {};
   std::optional<LateInteraction> late;       // saved by PyLate, as Stanford's ColBERT, or with `m3`
   std::vector<DenseSpec> late_modules;       // of PyLate: project each token's vector
   std::optional<M3Heads> m3;                 // of bge-m3, beside the text's vector

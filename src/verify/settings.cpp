@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <variant>
@@ -37,6 +38,8 @@ class SettingList {
       add("task of the weights", json_string(config_.get<std::string>(kDefaultTask)),
           in_transformer("config.json"));
     if (!classifies || sentence_.declared) add_modules();
+    if (sentence_.static_terms)
+      add("texts that are looked up", looked_up(), config_of(sentence_.static_terms->folder));
     add_length();
     add("lower case", sentence_.do_lower_case ? "texts are put in lower case" : "as the tokenizer does",
         sentence_.do_lower_case ? sentence_.text_config.generic_string() : "the tokenizer's files");
@@ -87,6 +90,14 @@ class SettingList {
     }
     add(route + "normalisation", normalizes ? "to length 1" : "none",
         sentence_.declared ? "modules.json" : "assumed, as sentence-transformers does");
+  }
+
+  std::string looked_up() const {
+    constexpr std::array kTexts{"texts without a task", "queries", "documents"};
+    std::vector<std::string> names;
+    for (size_t task = 0; task < kRouteTasks; ++task)
+      if (sentence_.sparse_route[task] == SparseRoute::fixed) names.emplace_back(kTexts[task]);
+    return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
   }
 
   void add_dimension() {

@@ -122,6 +122,15 @@ TEST_F(HubCommands, AFileThatIsNotUploadedIsAnErrorUnderStrict) {
   EXPECT_THAT(strict.err, HasSubstr("; " + out("written") + " is complete\n"));
 }
 
+// Modules of a Router, whose folders its own file names.
+TEST_F(HubCommands, TheModulesOfARouterAreDownloaded) {
+  const std::string model = MLXE_TEST_DATA "/sparse_static";
+  server->add("org/sparse", model);
+  for (const char* task : {"--query", "--document"})
+    EXPECT_EQ(done({"embed-sparse", "org/sparse", "The cat sat.", task, "--json"}).out,
+              done({"embed-sparse", model, "The cat sat.", task, "--json"}).out);
+}
+
 TEST_F(HubCommands, TwoProcessesDownloadOnce) {
   server->rule({{"slow", 0.3}});
   std::vector<pid_t> started;
