@@ -40,17 +40,6 @@ Output sparse_output(const TextRunner& runner) {
   refuse(runner);
 }
 
-// Errors: usage (the Router has no route for the task).
-bool is_looked_up(const SentenceModules& sentence, EmbedTask task) {
-  const SparseRoute route = sentence.sparse_route[static_cast<size_t>(route_task(task))];
-  if (route == SparseRoute::none)
-    throw Error(ErrorCode::usage, fmt::format("the model's Router has no route for {}",
-                                              task == EmbedTask::query      ? "a query"
-                                              : task == EmbedTask::document ? "a document"
-                                                                            : "a text without a task"));
-  return route == SparseRoute::fixed;
-}
-
 }  // namespace
 
 SparseRows::SparseRows(const TextRunner& runner, size_t texts, int64_t top_k)
@@ -143,7 +132,7 @@ SparseVectors sparse_vectors(const TextRunner& runner, std::span<const std::stri
                                   kFewestBatchTokens, job.batch_tokens);
   job.follow(options);
   const std::vector<TextInput> inputs(texts.begin(), texts.end());
-  if (is_looked_up(runner.sentence(), options.task)) {
+  if (runner.sentence().sparse_route_for(route_task(options.task)) == SparseRoute::fixed) {
     const StaticTerms& terms = *runner.sentence().static_terms;
     job.rules.looked_up = true;
     job.rules.max_tokens = terms.max_length;

@@ -26,7 +26,6 @@ constexpr std::string_view kLabelMatrices[] = {"classifier.weight", "classifier.
                                                "score.weight", "classification_head.out_proj.weight"};
 
 constexpr int64_t kMostLabelsOfAdapter = 1'000'000;
-constexpr size_t kMostTasks = 8;  // in a message
 
 // Whether PEFT saved the tensor with a module of this name ("classifier" has "classifier.dense.weight").
 bool is_of_module(std::string_view tensor, const std::string& module) {
@@ -81,7 +80,7 @@ void Checkpoint::choose_task(const TaskAdapters& adapters, const Warning& warn) 
   else if (warn)
     warn(
         fmt::format("{}: has changes of its weights for tasks, and none is applied; --task chooses one of {}",
-                    folder_.string(), listed(tasks, kMostTasks)));
+                    folder_.string(), listed(tasks, kMostTasksListed)));
 }
 
 void Checkpoint::read_adapters(const Warning& warn) {

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
+#include <set>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "format/json_file.h"
 #include "format/onnx_names.h"
@@ -118,6 +121,39 @@ class WeightEdits {
 };
 
 }  // namespace
+
+void restore_zero_biases(OnnxGraph& graph) {
+  std::unordered_map<std::string_view, const OnnxTensor*> matrices;
+  std::set<std::string> names;
+  for (const OnnxTensor& tensor : graph.tensors) {
+    names.insert(tensor.name);
+    if (tensor.shape.size() == 2 && tensor.dtype && is_float(*tensor.dtype))
+      matrices.emplace(tensor.name, &tensor);
+  }
+  std::vector<OnnxTensor> zeros;
+  for (OnnxNode& node : graph.nodes) {
+    constexpr std::string_view kWeight = "weight";
+    if (node.op != "Gemm" || !node.input(2).empty()) continue;
+    const auto weight = matrices.find(node.input(1));
+    if (weight == matrices.end() || !is_parameter_name(weight->first) || !weight->first.ends_with(kWeight))
+      continue;
+    const std::string bias =
+        std::string(weight->first.substr(0, weight->first.size() - kWeight.size())) + "bias";
+    if (!names.insert(bias).second) continue;
+    const OnnxTensor& matrix = *weight->second;
+    OnnxTensor zero{
+        .name = bias, .type = matrix.type, .dtype = matrix.dtype, .bits = matrix.bits, .shape = {}};
+    zero.shape = {matrix.shape[node.integer("transB", 0) != 0 ? 0 : 1]};
+    const auto bytes = static_cast<size_t>(zero.shape[0]) * static_cast<size_t>(zero.bits) / 8;
+    graph.copies.push_back(std::make_unique<std::byte[]>(bytes));
+    zero.data = {graph.copies.back().get(), bytes};
+    zero.mapped = false;
+    zeros.push_back(std::move(zero));
+    node.inputs.resize(3);
+    node.inputs[2] = bias;
+  }
+  for (OnnxTensor& zero : zeros) graph.tensors.push_back(std::move(zero));
+}
 
 void require_unchanged_weights(const OnnxGraph& graph, const std::string& where) {
   WeightEdits(where).search(graph);

@@ -44,6 +44,7 @@ TensorContent parse_onnx(std::span<const std::byte> bytes, const std::string& wh
                 where + ": holds the place of a file of Git LFS, not the file; download it (git lfs pull)");
   OnnxGraph graph = read_onnx_graph(bytes, where);
   require_unchanged_weights(graph, where);
+  restore_zero_biases(graph);
   const std::vector<OnnxWeight> weights = find_onnx_weights(graph, where);
   if (weights.empty())
     throw Error(ErrorCode::format,

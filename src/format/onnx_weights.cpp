@@ -210,16 +210,30 @@ class OnnxWeightFinder {
     add_matrix(node, node.input(1), bias.empty() ? bias_after(node) : bias, std::move(weight));
   }
 
+  // The DequantizeLinear of the rows that a Gather chose; behind a Transpose of them, if one scale serves all.
+  const OnnxNode* dequantizer_after(const OnnxNode& node) const {
+    const OnnxNode* transpose = nullptr;
+    for (const OnnxNode* reader : readers_of(node)) {
+      if (reader->op == "DequantizeLinear") return reader;
+      if (reader->op == "Transpose") transpose = reader;
+    }
+    if (!transpose) return nullptr;
+    for (const OnnxNode* reader : readers_of(*transpose))
+      if (const OnnxConstant* scale = constant(reader->input(1));
+          reader->op == "DequantizeLinear" && scale && element_count(scale->shape) == 1)
+        return reader;
+    return nullptr;
+  }
+
   void read_table(const OnnxNode& node) {
     const OnnxConstant* found = constant(node.input(0));
     if (!found || !found->is_matrix()) return;
     OnnxConstant table = *found;
     if (!table.dtype()) {  // codes: the rows are dequantized after they were chosen
       const OnnxTensor* codes = stored(node.input(0));
-      for (const OnnxNode* reader : readers_of(node))
-        if (const OnnxTensor* scale =
-                reader->op == "DequantizeLinear" && codes ? component(reader->input(1)) : nullptr)
-          table = dequantized(*codes, *scale, component(reader->input(2)), 1, 0, where_);
+      const OnnxNode* reader = codes ? dequantizer_after(node) : nullptr;
+      if (const OnnxTensor* scale = reader ? component(reader->input(1)) : nullptr)
+        table = dequantized(*codes, *scale, component(reader->input(2)), 1, 0, where_);
     }
     if (table.dtype() && node.integer("axis", 0) == 0) add_table(node, std::move(table));
   }

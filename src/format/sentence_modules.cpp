@@ -493,6 +493,12 @@ class SentenceReader {
   std::vector<Way> ways_{Way{}};
 };
 
+[[noreturn]] void refuse_task(RouteTask task, const std::string& routes) {
+  constexpr std::array kTexts{"a text without a task", "a query", "a document"};
+  throw Error(ErrorCode::usage, fmt::format("the model's Router has no route for {}{}",
+                                            kTexts[static_cast<size_t>(task)], routes));
+}
+
 }  // namespace
 
 const char* name(Similarity similarity) noexcept {
@@ -504,9 +510,13 @@ const std::vector<SentenceModuleSpec>& SentenceModules::modules_for(RouteTask ta
   if (const auto route = route_of[static_cast<size_t>(task)]) return routes[*route].modules;
   std::vector<std::string> names;
   for (const SentenceRoute& route : routes) names.push_back(printable(route.name));
-  constexpr std::array kTexts{"a text without a task", "a query", "a document"};
-  throw Error(ErrorCode::usage, fmt::format("the model's Router has no route for {}; it has {}",
-                                            kTexts[static_cast<size_t>(task)], listed(names, names.size())));
+  refuse_task(task, "; it has " + listed(names, names.size()));
+}
+
+SparseRoute SentenceModules::sparse_route_for(RouteTask task) const {
+  const SparseRoute route = sparse_route[static_cast<size_t>(task)];
+  if (route == SparseRoute::none) refuse_task(task, "");
+  return route;
 }
 
 std::optional<size_t> SentenceModules::own_route(RouteTask task) const noexcept {

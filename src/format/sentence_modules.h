@@ -112,6 +112,8 @@ struct SentenceModules {
 
   // The modules that the texts of a task go through. Errors: usage (the Router has no route for it).
   const std::vector<SentenceModuleSpec>& modules_for(RouteTask task) const;
+  // Of a SparseEncoder, where a task's texts get their weights. Errors: usage (the Router has no route for them).
+  SparseRoute sparse_route_for(RouteTask task) const;
   // The route of a task's texts, if it is another one than that of `modules`.
   std::optional<size_t> own_route(RouteTask task) const noexcept;
   // The Dense modules of all routes, each once, in the order of the files.

@@ -16,7 +16,6 @@ namespace {
 constexpr std::string_view kOriginal = ".parametrizations.weight.original";
 constexpr std::string_view kTaskA = ".parametrizations.weight.0.lora_A",
                            kTaskB = ".parametrizations.weight.0.lora_B";
-constexpr size_t kMostTasks = 8;  // in a message
 
 // The matrix of one task.
 TensorView slice(const TensorView& all, size_t task, size_t tasks) {
@@ -52,8 +51,9 @@ Adapter TaskAdapters::chosen(const Config& config, const fs::path& file) const {
   const auto task = config.get<std::string>(kDefaultTask);
   const auto found = std::ranges::find(tasks, task);
   if (found == tasks.end())
-    throw Error(ErrorCode::format, fmt::format("{}: \"{}\" is {}, expected one of {}", config.where(),
-                                               kDefaultTask, printable(task), listed(tasks, kMostTasks)));
+    throw Error(ErrorCode::format,
+                fmt::format("{}: \"{}\" is {}, expected one of {}", config.where(), kDefaultTask,
+                            printable(task), listed(tasks, kMostTasksListed)));
   Adapter adapter;
   adapter.path = file;
   adapter.config = {.where = config.where(),

@@ -8,6 +8,7 @@
 // config.json names the tasks ("lora_adaptations") and may choose one ("default_task").
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -22,6 +23,7 @@ namespace mlxe {
 
 inline constexpr const char* kTasks = "lora_adaptations";
 inline constexpr const char* kDefaultTask = "default_task";
+inline constexpr size_t kMostTasksListed = 8;  // in a message
 
 // "x.parametrizations.weight.original" -> "x.weight"; other names stay as they are.
 std::string without_parametrization(std::string_view tensor);

@@ -25,12 +25,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMostTasksNamed = 8;
-
 [[noreturn]] void no_such_task(const fs::path& model, std::string_view task, const Config& config) {
   const std::vector<std::string> tasks = task_names(config);
   std::string found = "has no changes for tasks, expected a model such as jina-embeddings-v3";
-  if (!tasks.empty()) found = fmt::format("has the tasks {}", listed(tasks, kMostTasksNamed));
+  if (!tasks.empty()) found = fmt::format("has the tasks {}", listed(tasks, kMostTasksListed));
   if (config.has(kDefaultTask) && tasks.empty())
     found = fmt::format("was converted for the task {}; convert the original for another one",
                         printable(config.get<std::string>(kDefaultTask)));

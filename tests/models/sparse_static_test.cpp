@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "golden.h"
@@ -53,20 +52,11 @@ std::vector<float> dense(const SparseVectors& vectors) {
   return values;
 }
 
-double difference(std::span<const float> a, std::span<const float> b) {
-  EXPECT_EQ(a.size(), b.size());
-  double largest = 0, error = 0;
-  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    largest = std::max(largest, static_cast<double>(std::abs(b[i])));
-    error = test::larger_error(error, std::abs(static_cast<double>(a[i]) - b[i]));
-  }
-  return a.size() == b.size() ? error / largest : 1;
-}
-
 // As a part of the largest weight, from sentence-transformers' vectors of the task.
 double from_original(const Encoder& encoder, EmbedTask task, const char* name) {
   const SafetensorsFile expected(kModel / "vectors.safetensors");
-  return difference(dense(encoder.embed_sparse(texts(), {.task = task})), to_floats(*expected.find(name)));
+  return test::relative_error(dense(encoder.embed_sparse(texts(), {.task = task})),
+                              to_floats(*expected.find(name)));
 }
 
 class SparseStatic : public ::testing::Test {

@@ -69,16 +69,6 @@ constexpr double kMergeTolerance = 1e-6;
 // As golden.h's kParityTolerance.
 constexpr double kOutputTolerance = 1e-5;
 
-double difference(const std::vector<float>& a, const std::vector<float>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double largest = 0, error = 0;
-  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    largest = std::max(largest, static_cast<double>(std::abs(b[i])));
-    error = test::larger_error(error, std::abs(static_cast<double>(a[i]) - b[i]));
-  }
-  return a.size() == b.size() ? error / largest : 1;
-}
-
 const CheckpointTensor* tensor_of(const Checkpoint& checkpoint, const std::string& name) {
   const CheckpointTensor* found = checkpoint.find(name);
   return found ? found : checkpoint.find(name.substr(name.find('.') + 1));  // without "bert."
@@ -108,11 +98,11 @@ Differences from_peft(LoadedModel loaded, const std::string& name) {
     EXPECT_NE(merged, nullptr) << tensor.name;
     if (merged)
       found.tensors =
-          test::larger_error(found.tensors, difference(to_floats(merged->view), to_floats(tensor)));
+          test::larger_error(found.tensors, test::relative_error(to_floats(merged->view), to_floats(tensor)));
   }
   const bool classify = read_json(kGolden / name / "case.json")["classify"].get<bool>();
-  found.outputs = difference(outputs(loaded, classify ? Output::text_logits : Output::hidden),
-                             to_floats(*expected.find("outputs")));
+  found.outputs = test::relative_error(outputs(loaded, classify ? Output::text_logits : Output::hidden),
+                                       to_floats(*expected.find("outputs")));
   return found;
 }
 
@@ -166,7 +156,7 @@ TEST_F(Adapters, AreMergedInOrder) {
   const std::vector<float> none = values({}, v), once = values({one}, v);
   std::vector<float> expected = once;
   for (size_t i = 0; i < expected.size(); ++i) expected[i] += once[i] - none[i];
-  EXPECT_LE(difference(values({one, one}, v), expected), kMergeTolerance);
+  EXPECT_LE(test::relative_error(values({one, one}, v), expected), kMergeTolerance);
 }
 
 TEST_F(Adapters, LeaveTheBasesFilesAlone) {
@@ -235,7 +225,7 @@ TEST_F(Adapters, HaveDotsInPatternsThatAreAnyCharacter) {
     return to_floats(tensor_of(loaded.checkpoint, "bert." + name)->view);
   };
   const std::vector<float> plain = query(json::object()), named = query({{"attention.self.query", 3}});
-  EXPECT_GT(difference(plain, named), 100 * kMergeTolerance);
+  EXPECT_GT(test::relative_error(plain, named), 100 * kMergeTolerance);
   for (const char* pattern : {"attention.se.f.query", "^bert.encoder.layer.0.attention.s..f.query$",
                               "attention\\.self.query", "quer."})
     EXPECT_EQ(query({{pattern, 3}}), named) << pattern;

@@ -284,6 +284,41 @@ TEST(OnnxFile, ATiedTableHasBothNames) {
   EXPECT_EQ(parsed.find("bert.words.weight")->data.data(), parsed.find("cls.decoder.weight")->data.data());
 }
 
+// torch.onnx's optimizer takes a bias of zeros away from a Gemm.
+TEST(OnnxFile, AGemmWithoutABiasHasOneOfZeros) {
+  const auto gemm = [](const std::vector<std::string>& inputs) {
+    return Parsed(onnx::model({onnx::node("Gemm", "n", inputs, "y", onnx::integer("transB", 1))},
+                              {onnx::floats("pooler.dense.weight", {2, 3}, {1, 2, 3, 4, 5, 6}),
+                               onnx::floats("other.bias", {2}, {7, 8})}));
+  };
+  const Parsed without = gemm({"x", "pooler.dense.weight"});
+  EXPECT_THAT(without.values("pooler.dense.bias"), ElementsAre(0, 0));
+  EXPECT_THAT(without.values("pooler.dense.weight"), ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_EQ(gemm({"x", "pooler.dense.weight", "other.bias"}).find("pooler.dense.bias"), nullptr);
+  // The twin: a product of another kind has no bias.
+  const Parsed product(onnx::model({onnx::node("MatMul", "n", {"x", "a.b.weight"}, "y")},
+                                   {onnx::floats("a.b.weight", {2, 3}, {1, 2, 3, 4, 5, 6})}));
+  EXPECT_EQ(product.find("a.b.bias"), nullptr);
+}
+
+// As in the relative positions of a quantized MPNet or T5.
+TEST(OnnxFile, CodesOfATableMayBeTransposedBeforeTheyAreDequantized) {
+  const auto table = [](const std::vector<int64_t>& scales) {
+    const auto count = static_cast<size_t>(scales.empty() ? 1 : scales[0]);
+    return onnx::model(
+        {onnx::node("Gather", "/positions/Gather", {"positions.weight_quantized", "ids"}, "rows"),
+         onnx::node("Transpose", "/positions/Transpose", {"rows"}, "turned"),
+         onnx::node("DequantizeLinear", "/positions/DequantizeLinear", {"turned", "s", "z"}, "y")},
+        {onnx::tensor("positions.weight_quantized", {2, 2}, onnx::kUint8, onnx::raw<uint8_t>({1, 2, 3, 4})),
+         onnx::floats("s", scales, std::vector<float>(count, 0.5f)),
+         onnx::tensor("z", scales, onnx::kUint8, onnx::raw(std::vector<uint8_t>(count, 2)))});
+  };
+  EXPECT_THAT(Parsed(table({})).values("positions.weight"), ElementsAre(-0.5f, 0, 0.5f, 1));
+  // A scale a column would be one a row behind the Transpose.
+  EXPECT_THAT(refused(table({2}), ErrorCode::unsupported),
+              HasSubstr("no operator that is read says what the codes"));
+}
+
 TEST(OnnxFile, NumbersMayBePackedInFieldsOfTheirOwn) {
   const std::string codes = onnx::number(1) + onnx::number(static_cast<uint64_t>(-2)) + onnx::number(3) +
                             onnx::number(4) + onnx::number(5) + onnx::number(6);

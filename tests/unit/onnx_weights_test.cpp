@@ -53,15 +53,6 @@ std::vector<float> vectors(const fs::path& folder) {
 
 // onnxruntime's vectors. Both sum the same float32 products in another order, as golden.h's kParityTolerance explains: 1e-5 of the
 // largest value. The twin below changes one weight.
-double largest_error(const std::vector<float>& values, const std::vector<float>& expected) {
-  double largest = 0, error = 0;
-  EXPECT_EQ(values.size(), expected.size());
-  for (size_t i = 0; i < std::min(values.size(), expected.size()); ++i) {
-    largest = std::max(largest, std::abs(double{expected[i]}));
-    error = std::max(error, std::abs(double{values[i]} - expected[i]));
-  }
-  return error / largest;
-}
 constexpr double kTolerance = 1e-5;
 
 std::vector<float> onnxruntimes(const std::string& name) {
@@ -71,7 +62,7 @@ std::vector<float> onnxruntimes(const std::string& name) {
 TEST_F(OnnxWeights, GiveOnnxruntimesVectors) {
   for (const std::string name : {"bert", "mpnet", "modernbert"}) {
     use(name, name + ".onnx");
-    const double error = largest_error(vectors(model_), onnxruntimes(name));
+    const double error = test::relative_error(vectors(model_), onnxruntimes(name));
     EXPECT_LE(error, kTolerance) << name;
     RecordProperty(name, fmt::format("{:.1e}", error));
   }
@@ -87,7 +78,7 @@ TEST_F(OnnxWeights, AChangedWeightChangesTheVectors) {
   file[at + 3] = static_cast<char>(file[at + 3] ^ 1);  // its exponent
   fs::remove(model_ / "onnx/model.onnx");
   test::write_file(model_ / "onnx/model.onnx", file);
-  EXPECT_GT(largest_error(vectors(model_), onnxruntimes("bert")), 10 * kTolerance);
+  EXPECT_GT(test::relative_error(vectors(model_), onnxruntimes("bert")), 10 * kTolerance);
 }
 
 TEST_F(OnnxWeights, ConvertToTheSameBytes) {

@@ -4,8 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "format/task_adapters.h"
 #include "mlx_encoder/adapter.h"
 #include "mlx_encoder/convert.h"
@@ -33,16 +31,6 @@ constexpr Scheme kPlainFloats{.mode = Mode::none, .dtype = Dtype::f32};
 constexpr double kMerged = 5e-7;
 // As golden.h's kParityTolerance.
 constexpr double kVectors = 1e-5;
-
-double largest_difference(std::span<const float> a, std::span<const float> b) {
-  EXPECT_EQ(a.size(), b.size());
-  double largest = 0, error = 0;
-  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    largest = std::max(largest, static_cast<double>(std::abs(b[i])));
-    error = test::larger_error(error, std::abs(static_cast<double>(a[i]) - b[i]));
-  }
-  return a.size() == b.size() ? error / largest : 1;
-}
 
 std::vector<std::string> texts() {
   return read_json(tiny("texts.json"))["texts"].get<std::vector<std::string>>();
@@ -85,8 +73,8 @@ TEST_F(TaskAdapterFolder, HasTheTasksWeightsOfTorch) {
   for (const std::string& task : kTaskNames) {
     const LoadedModel loaded = load_model(task_model(kModel, task), heard_.warning());
     for (const auto& [name, in_model] : tensors)
-      EXPECT_LE(largest_difference(to_floats(loaded.checkpoint.find(in_model)->view),
-                                   to_floats(*expected.find(fmt::format("{}.{}", task, name)))),
+      EXPECT_LE(test::relative_error(to_floats(loaded.checkpoint.find(in_model)->view),
+                                     to_floats(*expected.find(fmt::format("{}.{}", task, name)))),
                 kMerged)
           << task << " " << name;
   }
@@ -97,7 +85,7 @@ TEST_F(TaskAdapterFolder, HasTheTasksWeightsOfTorch) {
 TEST_F(TaskAdapterFolder, GivesTheTasksVectors) {
   const SafetensorsFile expected(kModel / "tasks.safetensors");
   for (const std::string& task : kTaskNames)
-    EXPECT_LE(largest_difference(vectors_of(task_model(kModel, task)), to_floats(*expected.find(task))),
+    EXPECT_LE(test::relative_error(vectors_of(task_model(kModel, task)), to_floats(*expected.find(task))),
               kVectors)
         << task;
 }
@@ -107,7 +95,7 @@ TEST_F(TaskAdapterFolder, ShowsAnotherTaskPromptOrMatrix) {
   const SafetensorsFile expected(kModel / "tasks.safetensors");
   const std::vector<float> query = to_floats(*expected.find(kTaskNames[0]));
   const auto from_query = [&](const fs::path& model, const EmbedOptions& options = {}) {
-    return largest_difference(vectors_of(model, options), query);
+    return test::relative_error(vectors_of(model, options), query);
   };
   EXPECT_GT(from_query(task_model(kModel, kTaskNames[1])), 100 * kVectors);
   EXPECT_GT(from_query(kModel, {.prompt = "take the query: "}), 100 * kVectors);
