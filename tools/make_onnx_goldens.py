@@ -168,10 +168,14 @@ def dequantized(quantized: Path, source: Path, weights: dict) -> dict:
     return {key: np.ascontiguousarray(values, dtype=np.float32) for key, values in result.items()}
 
 
-def main() -> None:
+def be_quiet() -> None:
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     transformers.logging.set_verbosity_error()
+
+
+def main() -> None:
+    be_quiet()
     OUT.mkdir(exist_ok=True)
     for name, exporter in FOLDERS.items():
         export(TINY / name, OUT / f"{name}.onnx", exporter)
