@@ -87,6 +87,7 @@ def main() -> int:
         model, out = pathlib.Path(scratch) / "model", pathlib.Path(scratch) / "out"
         with ProcessPoolExecutor(1, get_context("spawn")) as other:  # ru_maxrss of a child begins with the memory of its parent
             largest = other.submit(make_model, model).result()
+        # Memory follows from the largest tensor, not from the model: a copy of all weights is 1.6 times the bound.
         bound = int(1.2 * largest) + 150_000_000
         size = sum(file.stat().st_size for file in model.glob("*.bin"))
         print(f"{size / 1e9:.2f} GB in two shards, largest tensor {largest / 1e6:.0f} MB, bound {bound / 1e6:.0f} MB")
