@@ -31,11 +31,11 @@ FOLDERS = {"bert": "script", "mpnet": "script", "modernbert": "dynamo"}  # and t
 TEXTS = [text for text in json.loads((TINY / "texts.json").read_text())["texts"]]
 
 
-def export(name: str, exporter: str) -> None:
-    model = AutoModel.from_pretrained(TINY / name, attn_implementation="eager", dtype=torch.float32).eval()
+def export(folder: Path, file: Path, exporter: str) -> None:
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
     ids = torch.randint(5, 60, (2, 12), generator=torch.Generator().manual_seed(1))
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    if name == "bert":
+    if model.config.model_type == "bert":
         inputs["token_type_ids"] = torch.zeros_like(ids)
     axes = {0: "batch", 1: "sequence"}
     if exporter == "dynamo":
@@ -48,18 +48,19 @@ def export(name: str, exporter: str) -> None:
             node.metadata_props.extend(kept)
         for value in proto.graph.value_info:
             del value.metadata_props[:]
-        onnx.save(proto, OUT / f"{name}.onnx")
+        onnx.save(proto, file)
     else:
-        torch.onnx.export(model, (), str(OUT / f"{name}.onnx"), kwargs=inputs, input_names=list(inputs), output_names=["hidden"],
+        torch.onnx.export(model, (), str(file), kwargs=inputs, input_names=list(inputs), output_names=["hidden"],
                           dynamic_axes={key: axes for key in inputs}, opset_version=17, dynamo=False)
 
 
-def vectors(name: str) -> np.ndarray:
-    tokenizer = AutoTokenizer.from_pretrained(TINY / name)
-    session = onnxruntime.InferenceSession(OUT / f"{name}.onnx")
+def vectors(folder: Path, file: Path, texts: list[str]) -> np.ndarray:
+    """The mean of onnxruntime's token vectors of each text, [texts, D]."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    session = onnxruntime.InferenceSession(file)
     wanted = {i.name for i in session.get_inputs()}
     rows = []
-    for text in TEXTS:
+    for text in texts:
         tokens = tokenizer([text], return_tensors="np", truncation=True)
         hidden = session.run(None, {key: value.astype(np.int64) for key, value in tokens.items() if key in wanted})[0]
         rows.append(hidden[0].mean(axis=0))
@@ -113,19 +114,19 @@ def unpacked(codes: np.ndarray, bits: int, count: int) -> np.ndarray:
     return (codes[..., None] >> shifts & (2**bits - 1)).reshape(*codes.shape[:-1], -1)[..., :count]
 
 
-def dequantized(name: str) -> dict:
-    """The weights of a quantized export under the tiny checkpoint's names. A code's name begins with that of the tensor
-    in bert.onnx whose place it took, and that tensor's values say which weight it is."""
-    weights = load_file(TINY / "bert" / "model.safetensors")
+def dequantized(quantized: Path, source: Path, weights: dict) -> dict:
+    """The weights of a quantized export, made of the export `source` of a checkpoint, under the names of the checkpoint's
+    `weights`. A code's name begins with that of the tensor in `source` whose place it took, and that tensor's values say which
+    weight it is."""
     parameter = {}
-    for tensor in onnx.load(OUT / "bert.onnx").graph.initializer:
+    for tensor in onnx.load(source).graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)
         for key, weight in weights.items():
             if values.shape == weight.shape and (values == weight).all():
                 parameter[tensor.name] = (key, False)
             elif values.ndim == 2 and values.shape == weight.T.shape and (values == weight.T).all():
                 parameter[tensor.name] = (key, True)
-    graph = onnx.load(OUT / f"{name}.onnx").graph
+    graph = onnx.load(quantized).graph
     stored = {tensor.name: tensor for tensor in graph.initializer}
     value = lambda key: onnx.numpy_helper.to_array(stored[key])  # noqa: E731
     result = {}
@@ -167,19 +168,25 @@ def dequantized(name: str) -> dict:
     return {key: np.ascontiguousarray(values, dtype=np.float32) for key, values in result.items()}
 
 
-def main() -> None:
+def be_quiet() -> None:
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     transformers.logging.set_verbosity_error()
+
+
+def main() -> None:
+    be_quiet()
     OUT.mkdir(exist_ok=True)
     for name, exporter in FOLDERS.items():
-        export(name, exporter)
-    digests = {name: {key: hashlib.sha256(values.tobytes()).hexdigest() for key, values in sorted(dequantized(name).items())}
-               for name in quantize()}
+        export(TINY / name, OUT / f"{name}.onnx", exporter)
+    weights, digests = load_file(TINY / "bert" / "model.safetensors"), {}
+    for name in quantize():
+        values = dequantized(OUT / f"{name}.onnx", OUT / "bert.onnx", weights)
+        digests[name] = {key: hashlib.sha256(value.tobytes()).hexdigest() for key, value in sorted(values.items())}
     (OUT / "dequantized.json").write_text(json.dumps(digests, indent=1) + "\n")
     half()
     external()
-    save_file({name: vectors(name) for name in FOLDERS}, OUT / "vectors.safetensors")
+    save_file({name: vectors(TINY / name, OUT / f"{name}.onnx", TEXTS) for name in FOLDERS}, OUT / "vectors.safetensors")
     for file in sorted(OUT.iterdir()):
         file.chmod(0o644)
         print(f"{file.name:32} {file.stat().st_size:7}")
