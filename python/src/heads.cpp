@@ -1,0 +1,121 @@
+// What heads give: labels, entities, rankings, words for masks.
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "base/utf8.h"
+#include "call.h"
+#include "evaluate/label_index.h"
+#include "model.h"
+#include "values.h"
+
+namespace mlxe::python {
+namespace {
+
+nb::object classification(const std::vector<std::string>& labels, const std::vector<float>& scores,
+                          size_t best, const std::vector<float>& logits) {
+  nb::dict by_label;
+  for (size_t i = 0; i < scores.size(); ++i) by_label[labels[i].c_str()] = scores[i];
+  return result("Classification", "label"_a = labels.at(best), "score"_a = scores.at(best),
+                "scores"_a = by_label, "logits"_a = logits);
+}
+
+nb::list classify(const Model& model, const nb::list& inputs, const nb::object& progress) {
+  const auto predictions = run(
+      progress, OnInterrupt::leave, [encoder = model.encoder, inputs = inputs_of(inputs)](CallState& call) {
+        return encoder->classify(inputs, {.progress = call.progress(), .report = &call.report});
+      });
+  const std::vector<std::string> labels = distinct_names(model.encoder->info().labels);
+  return list_of(predictions, [&](const Prediction& p) {
+    return classification(labels, p.scores, static_cast<size_t>(p.best), p.logits);
+  });
+}
+
+nb::list zero_shot(const Model& model, const nb::list& texts, const std::vector<std::string>& labels,
+                   const std::string& hypothesis_template, bool multi_label, const nb::object& progress) {
+  const auto scores = run(progress, OnInterrupt::leave,
+                          [encoder = model.encoder, texts = texts_of(texts), labels, hypothesis_template,
+                           multi_label](CallState& call) {
+                            return encoder->zero_shot(texts, labels,
+                                                      {.hypothesis_template = hypothesis_template,
+                                                       .multi_label = multi_label,
+                                                       .progress = call.progress(),
+                                                       .report = &call.report});
+                          });
+  return list_of(scores, [&](const std::vector<float>& of_text) {
+    const auto best = static_cast<size_t>(std::ranges::max_element(of_text) - of_text.begin());
+    return classification(labels, of_text, best, {});
+  });
+}
+
+nb::list tag(const Model& model, const nb::list& texts, const std::string& aggregation,
+             std::optional<int64_t> stride, const nb::object& progress) {
+  const Aggregation joined = parse_aggregation(aggregation);
+  const std::vector<std::string> given = texts_of(texts);
+  const auto tokens =
+      run(progress, OnInterrupt::leave, [encoder = model.encoder, given, stride](CallState& call) {
+        return encoder->score_tokens(given,
+                                     {.stride = stride, .progress = call.progress(), .report = &call.report});
+      });
+  nb::list all;
+  for (size_t i = 0; i < given.size(); ++i) {
+    const CodePoints points(given[i]);
+    all.append(list_of(entities(tokens[i], model.encoder->info().token_labels, joined), [&](const Entity& e) {
+      return result("Entity", "label"_a = e.label, "score"_a = e.score, "start"_a = e.begin, "end"_a = e.end,
+                    "text"_a = std::string(points.part(e.begin, e.end)));
+    }));
+  }
+  return all;
+}
+
+nb::list rerank(const Model& model, const std::string& query, const nb::list& documents, size_t top_k,
+                bool raw, const std::string& instruction, const nb::object& progress) {
+  const auto ranked = run(progress, OnInterrupt::leave,
+                          [encoder = model.encoder, query, texts = texts_of(documents), top_k, raw,
+                           instruction](CallState& call) {
+                            return encoder->rerank(query, texts,
+                                                   {.top_k = top_k,
+                                                    .raw = raw,
+                                                    .instruction = instruction,
+                                                    .progress = call.progress(),
+                                                    .report = &call.report});
+                          });
+  return list_of(ranked, [&](const RankedDocument& d) {
+    return result("RankedDocument", "index"_a = d.index, "score"_a = d.score, "text"_a = documents[d.index]);
+  });
+}
+
+nb::object filled(const FilledMask& mask) {
+  return result("FilledMask", "position"_a = mask.position,
+                "fills"_a = list_of(mask.fills, [](const MaskFill& f) {
+                  return result("MaskFill", "token"_a = f.token, "score"_a = f.score, "id"_a = f.id,
+                                "sequence"_a = f.sequence);
+                }));
+}
+
+nb::list fill_mask(const Model& model, const nb::list& texts, int64_t top_k,
+                   const std::vector<std::string>& targets, const nb::object& progress) {
+  const auto masks = run(
+      progress, OnInterrupt::leave,
+      [encoder = model.encoder, texts = texts_of(texts), top_k, targets](CallState& call) {
+        return encoder->fill_mask(
+            texts, {.top_k = top_k, .targets = targets, .progress = call.progress(), .report = &call.report});
+      });
+  return list_of(masks, [](const std::vector<FilledMask>& of_text) { return list_of(of_text, filled); });
+}
+
+}  // namespace
+
+void bind_heads(nb::class_<Model>& model) {
+  model.def("classify", classify, "inputs"_a, "progress"_a.none(), "A results.Classification for each input.")
+      .def("zero_shot", zero_shot, "texts"_a, "labels"_a, "hypothesis_template"_a, "multi_label"_a,
+           "progress"_a.none(), "A results.Classification for each text.")
+      .def("tag", tag, "texts"_a, "aggregation"_a, "stride"_a.none(), "progress"_a.none(),
+           "A list of results.Entity for each text.")
+      .def("rerank", rerank, "query"_a, "documents"_a, "top_k"_a, "raw"_a, "instruction"_a,
+           "progress"_a.none(), "results.RankedDocument, the best first.")
+      .def("fill_mask", fill_mask, "texts"_a, "top_k"_a, "targets"_a, "progress"_a.none(),
+           "A list of results.FilledMask for each text.");
+}
+
+}  // namespace mlxe::python

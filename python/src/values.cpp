@@ -1,0 +1,45 @@
+#include "values.h"
+
+#include <fmt/format.h>
+
+#include <string_view>
+
+namespace mlxe::python {
+namespace {
+
+std::string text_of(nb::handle value, size_t index) {
+  if (!PyUnicode_Check(value.ptr())) {
+    const std::string type = nb::cast<std::string>(value.type().attr("__name__"));
+    throw nb::type_error(fmt::format("text {}: found {}, expected str", index + 1, type).c_str());
+  }
+  Py_ssize_t size = 0;
+  const char* bytes = PyUnicode_AsUTF8AndSize(value.ptr(), &size);
+  if (bytes == nullptr) throw nb::python_error();
+  return {bytes, static_cast<size_t>(size)};
+}
+
+bool is_pair(nb::handle value) {
+  return (nb::isinstance<nb::tuple>(value) || nb::isinstance<nb::list>(value)) && nb::len(value) == 2;
+}
+
+}  // namespace
+
+std::vector<std::string> texts_of(const nb::list& list) {
+  std::vector<std::string> texts;
+  for (const nb::handle value : list) texts.push_back(text_of(value, texts.size()));
+  return texts;
+}
+
+std::vector<TextInput> inputs_of(const nb::list& list) {
+  std::vector<TextInput> inputs;
+  for (const nb::handle value : list) {
+    const size_t index = inputs.size();
+    if (is_pair(value))
+      inputs.push_back({text_of(value[0], index), text_of(value[1], index)});
+    else
+      inputs.push_back({text_of(value, index), std::nullopt});
+  }
+  return inputs;
+}
+
+}  // namespace mlxe::python
