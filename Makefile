@@ -71,7 +71,7 @@ test-all: build-for-tests  ## both
 test-python: PRESET := release
 test-python: configure .venv-python/.installed  ## the Python package: its wheel in .venv-python, its tests
 	@cmake --build --preset release --target mlx-encoder
-	@PATH=$(CURDIR)/.venv-python/bin:$$PATH .venv-python/bin/python -m pip install --quiet --disable-pip-version-check \
+	@CXX=$${CXX:-c++} PATH=$(CURDIR)/.venv-python/bin:$$PATH .venv-python/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --no-build-isolation --no-deps --force-reinstall .
 	@.venv-python/bin/python -m pytest --quiet
 
