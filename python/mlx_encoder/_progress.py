@@ -15,7 +15,7 @@ def bar(show: bool | None, name: str) -> Iterator[Progress | None]:
         yield None
         return
     try:
-        from tqdm.auto import tqdm
+        from tqdm.auto import tqdm  # type: ignore[import-untyped]
     except ImportError:
         warn("show_progress_bar: tqdm is not installed, so there is no bar; pip install tqdm")
         yield None

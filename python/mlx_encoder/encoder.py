@@ -258,7 +258,7 @@ class Encoder:
             raise UsageError(f"a literal prompt and the prompt name {name!r} were given; give one of the two")
         if name is None and literal is None:
             name = task if task in self._own_prompts else None if task else self._default_prompt_name
-        if name in self._own_prompts:
+        if name is not None and name in self._own_prompts:
             name, literal = None, self._own_prompts[name]
         if (name or literal is not None) and not self._info.routes:
             task = ""
@@ -480,7 +480,7 @@ def _require_cpu(device: str | None) -> None:
 
 def _torch() -> Any:
     try:
-        import torch
+        import torch  # type: ignore[import-not-found]
     except ImportError:
         raise TypeError("convert_to_tensor=True and convert_to_numpy=False need torch, which is not installed") from None
     return torch

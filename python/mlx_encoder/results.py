@@ -22,7 +22,8 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, in their order; results inside become dictionaries, too."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload]
+        values: dict[str, Any] = dataclasses.asdict(self)  # type: ignore[call-overload]
+        return values
 
     def __repr__(self) -> str:
         """The fields by name; of a long list its beginning and its length."""

@@ -13,7 +13,7 @@ Floats = NDArray[np.float32]
 
 
 def _dot(a: Floats, b: Floats) -> Floats:
-    return a @ b.T
+    return np.matmul(a, b.T)
 
 
 def _cosine(a: Floats, b: Floats) -> Floats:

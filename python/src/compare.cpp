@@ -13,12 +13,12 @@ std::filesystem::path folder_of(const std::string& model, CallState& call) {
   return model_folder(model, {.warning = call.warning(), .progress = call.progress()});
 }
 
-nb::object compare_models(const std::string& original, const std::string& quantized, const nb::list& texts,
-                          const std::vector<std::string>& labels, const std::vector<double>& scores,
-                          std::optional<double> gate_cosine, double gate_mse, double gate_max_abs,
-                          const std::vector<std::string>& gate_limit, const std::string& engine,
-                          const std::string& activations, int threads, int64_t max_length, bool allow_unknown,
-                          const nb::object& progress) {
+std::tuple<std::string, std::string, std::string, std::vector<std::string>> compare_models(
+    const std::string& original, const std::string& quantized, const Inputs& texts,
+    const std::vector<std::string>& labels, const std::vector<double>& scores,
+    std::optional<double> gate_cosine, double gate_mse, double gate_max_abs,
+    const std::vector<std::string>& gate_limit, const std::string& engine, const std::string& activations,
+    int threads, int64_t max_length, bool allow_unknown, const nb::object& progress) {
   CompareOptions options{.engine = parse_engine(engine),
                          .run_mode = parse_activations(activations),
                          .threads = threads,
@@ -38,10 +38,10 @@ nb::object compare_models(const std::string& original, const std::string& quanti
                              comparison.command = "mlx_encoder.compare";
                              return comparison;
                            });
-  nb::list failures;
+  std::vector<std::string> failures;
   for (const Gate& gate : c.gates)
-    if (!gate.passed) failures.append(gate.failure());
-  return nb::make_tuple(to_json(c), to_markdown(c), to_html(c), failures);
+    if (!gate.passed) failures.push_back(gate.failure());
+  return {to_json(c), to_markdown(c), to_html(c), failures};
 }
 
 std::string evaluate_model(const std::string& model, const std::string& data, const std::string& task,

@@ -106,43 +106,43 @@ nb::dict dict_of(const Pairs& pairs) {
   return dict;
 }
 
-nb::object planned(const PlannedTensor& t) {
+auto planned(const PlannedTensor& t) {
   const bool kept = t.scheme.mode == Mode::none;
-  return report("PlannedTensor", "name"_a = t.name, "source"_a = t.source,
-                "shape"_a = nb::tuple(nb::cast(t.shape)), "role"_a = t.role,
-                "scheme"_a = kept && !is_float(t.scheme.dtype) ? name(t.scheme.dtype) : to_string(t.scheme),
-                "mode"_a = name(t.scheme.mode),
-                "bits"_a = kept ? static_cast<int>(8 * size_of(t.scheme.dtype)) : t.scheme.bits,
-                "group_size"_a = t.scheme.group_size, "bytes"_a = t.bytes, "reason"_a = t.reason);
+  return result<"reports.PlannedTensor">(
+      "name"_a = t.name, "source"_a = t.source, "shape"_a = nb::tuple(nb::cast(t.shape)), "role"_a = t.role,
+      "scheme"_a = kept && !is_float(t.scheme.dtype) ? name(t.scheme.dtype) : to_string(t.scheme),
+      "mode"_a = name(t.scheme.mode),
+      "bits"_a = kept ? static_cast<int>(8 * size_of(t.scheme.dtype)) : t.scheme.bits,
+      "group_size"_a = t.scheme.group_size, "bytes"_a = t.bytes, "reason"_a = t.reason);
 }
 
-nb::object result_of(const Written& written) {
+auto result_of(const Written& written) {
   const Conversion& c = written.conversion;
   const ConversionPlan& plan = c.plan;
-  return report("Conversion", "output"_a = c.folder.string(),
-                "bytes"_a = written.dry_run ? nb::none() : nb::cast(c.bytes),
-                "predicted_bytes"_a = plan.predicted_bytes, "folder_bytes"_a = plan.folder_bytes,
-                "source_bytes"_a = plan.source_bytes, "parameters"_a = plan.parameters,
-                "bits_per_weight"_a = plan.bits_per_weight, "dry_run"_a = written.dry_run,
-                "skipped"_a = c.skipped, "files"_a = dict_of(plan.files),
-                "tensors"_a = list_of(plan.tensors, planned), "dropped"_a = dict_of(plan.dropped),
-                "calibration"_a = list_of(c.calibration,
-                                          [](const TensorCalibration& t) {
-                                            return report("TensorCalibration", "name"_a = t.name,
-                                                          "method"_a = t.method, "rtn_error"_a = t.rtn_error,
-                                                          "error"_a = t.error);
-                                          }),
-                "warnings"_a = plan.warnings, "notes"_a = plan.notes);
+  return result<"reports.Conversion">(
+      "output"_a = c.folder.string(), "bytes"_a = written.dry_run ? nb::none() : nb::cast(c.bytes),
+      "predicted_bytes"_a = plan.predicted_bytes, "folder_bytes"_a = plan.folder_bytes,
+      "source_bytes"_a = plan.source_bytes, "parameters"_a = plan.parameters,
+      "bits_per_weight"_a = plan.bits_per_weight, "dry_run"_a = written.dry_run, "skipped"_a = c.skipped,
+      "files"_a = dict_of(plan.files), "tensors"_a = list_of(plan.tensors, planned),
+      "dropped"_a = dict_of(plan.dropped),
+      "calibration"_a = list_of(c.calibration,
+                                [](const TensorCalibration& t) {
+                                  return result<"reports.TensorCalibration">(
+                                      "name"_a = t.name, "method"_a = t.method, "rtn_error"_a = t.rtn_error,
+                                      "error"_a = t.error);
+                                }),
+      "warnings"_a = plan.warnings, "notes"_a = plan.notes);
 }
 
-nb::object convert_model(const std::string& model, const std::string& mlx_path, bool quantize, int q_bits,
-                         int q_group_size, const std::string& q_mode, const std::string& dtype,
-                         const std::vector<std::string>& keep, const std::vector<std::string>& set,
-                         const std::string& calibrate, const nb::list& calibration_texts, bool calibrate_only,
-                         size_t calibrate_limit, const std::string& method, const std::string& layout,
-                         const std::string& max_shard_size, const std::vector<std::string>& adapters,
-                         bool dequantize, bool dry_run, bool allow_unknown, bool strict, bool force,
-                         int threads, const nb::object& progress) {
+auto convert_model(const std::string& model, const std::string& mlx_path, bool quantize, int q_bits,
+                   int q_group_size, const std::string& q_mode, const std::string& dtype,
+                   const std::vector<std::string>& keep, const std::vector<std::string>& set,
+                   const std::string& calibrate, const Inputs& calibration_texts, bool calibrate_only,
+                   size_t calibrate_limit, const std::string& method, const std::string& layout,
+                   const std::string& max_shard_size, const std::vector<std::string>& adapters,
+                   bool dequantize, bool dry_run, bool allow_unknown, bool strict, bool force, int threads,
+                   const nb::object& progress) {
   ConvertRequest request{.model = model, .adapters = adapters, .options = {}};
   if (!dtype.empty()) request.dtype = parse_dtype(dtype);
   request.dequantize = dequantize;

@@ -12,15 +12,15 @@
 namespace mlxe::python {
 namespace {
 
-nb::object classification(const std::vector<std::string>& labels, const std::vector<float>& scores,
-                          size_t best, const std::vector<float>& logits) {
+auto classification(const std::vector<std::string>& labels, const std::vector<float>& scores, size_t best,
+                    const std::vector<float>& logits) {
   nb::dict by_label;
   for (size_t i = 0; i < scores.size(); ++i) by_label[labels[i].c_str()] = scores[i];
-  return result("Classification", "label"_a = labels.at(best), "score"_a = scores.at(best),
-                "scores"_a = by_label, "logits"_a = logits);
+  return result<"results.Classification">("label"_a = labels.at(best), "score"_a = scores.at(best),
+                                          "scores"_a = by_label, "logits"_a = logits);
 }
 
-nb::list classify(const Model& model, const nb::list& inputs, const nb::object& progress) {
+auto classify(const Model& model, const Inputs& inputs, const nb::object& progress) {
   const auto predictions = run(
       progress, OnInterrupt::leave, [encoder = model.encoder, inputs = inputs_of(inputs)](CallState& call) {
         return encoder->classify(inputs, {.progress = call.progress(), .report = &call.report});
@@ -31,8 +31,8 @@ nb::list classify(const Model& model, const nb::list& inputs, const nb::object& 
   });
 }
 
-nb::list zero_shot(const Model& model, const nb::list& texts, const std::vector<std::string>& labels,
-                   const std::string& hypothesis_template, bool multi_label, const nb::object& progress) {
+auto zero_shot(const Model& model, const Texts& texts, const std::vector<std::string>& labels,
+               const std::string& hypothesis_template, bool multi_label, const nb::object& progress) {
   const auto scores = run(progress, OnInterrupt::leave,
                           [encoder = model.encoder, texts = texts_of(texts), labels, hypothesis_template,
                            multi_label](CallState& call) {
@@ -48,8 +48,8 @@ nb::list zero_shot(const Model& model, const nb::list& texts, const std::vector<
   });
 }
 
-nb::list tag(const Model& model, const nb::list& texts, const std::string& aggregation,
-             std::optional<int64_t> stride, const nb::object& progress) {
+auto tag(const Model& model, const Texts& texts, const std::string& aggregation,
+         std::optional<int64_t> stride, const nb::object& progress) {
   const Aggregation joined = parse_aggregation(aggregation);
   const std::vector<std::string> given = texts_of(texts);
   const auto tokens =
@@ -57,19 +57,19 @@ nb::list tag(const Model& model, const nb::list& texts, const std::string& aggre
         return encoder->score_tokens(given,
                                      {.stride = stride, .progress = call.progress(), .report = &call.report});
       });
-  nb::list all;
+  nb::typed<nb::list, nb::typed<nb::list, Result<"results.Entity">>> all;
   for (size_t i = 0; i < given.size(); ++i) {
     const CodePoints points(given[i]);
     all.append(list_of(entities(tokens[i], model.encoder->info().token_labels, joined), [&](const Entity& e) {
-      return result("Entity", "label"_a = e.label, "score"_a = e.score, "start"_a = e.begin, "end"_a = e.end,
-                    "text"_a = std::string(points.part(e.begin, e.end)));
+      return result<"results.Entity">("label"_a = e.label, "score"_a = e.score, "start"_a = e.begin,
+                                      "end"_a = e.end, "text"_a = std::string(points.part(e.begin, e.end)));
     }));
   }
   return all;
 }
 
-nb::list rerank(const Model& model, const std::string& query, const nb::list& documents, size_t top_k,
-                bool raw, const std::string& instruction, const nb::object& progress) {
+auto rerank(const Model& model, const std::string& query, const Texts& documents, size_t top_k, bool raw,
+            const std::string& instruction, const nb::object& progress) {
   const auto ranked = run(progress, OnInterrupt::leave,
                           [encoder = model.encoder, query, texts = texts_of(documents), top_k, raw,
                            instruction](CallState& call) {
@@ -81,20 +81,22 @@ nb::list rerank(const Model& model, const std::string& query, const nb::list& do
                                                     .report = &call.report});
                           });
   return list_of(ranked, [&](const RankedDocument& d) {
-    return result("RankedDocument", "index"_a = d.index, "score"_a = d.score, "text"_a = documents[d.index]);
+    return result<"results.RankedDocument">("index"_a = d.index, "score"_a = d.score,
+                                            "text"_a = documents[d.index]);
   });
 }
 
-nb::object filled(const FilledMask& mask) {
-  return result("FilledMask", "position"_a = mask.position,
-                "fills"_a = list_of(mask.fills, [](const MaskFill& f) {
-                  return result("MaskFill", "token"_a = f.token, "score"_a = f.score, "id"_a = f.id,
-                                "sequence"_a = f.sequence);
-                }));
+auto filled(const FilledMask& mask) {
+  return result<"results.FilledMask">("position"_a = mask.position,
+                                      "fills"_a = list_of(mask.fills, [](const MaskFill& f) {
+                                        return result<"results.MaskFill">("token"_a = f.token,
+                                                                          "score"_a = f.score, "id"_a = f.id,
+                                                                          "sequence"_a = f.sequence);
+                                      }));
 }
 
-nb::list fill_mask(const Model& model, const nb::list& texts, int64_t top_k,
-                   const std::vector<std::string>& targets, const nb::object& progress) {
+auto fill_mask(const Model& model, const Texts& texts, int64_t top_k, const std::vector<std::string>& targets,
+               const nb::object& progress) {
   const auto masks = run(
       progress, OnInterrupt::leave,
       [encoder = model.encoder, texts = texts_of(texts), top_k, targets](CallState& call) {

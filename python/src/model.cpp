@@ -11,6 +11,8 @@
 namespace mlxe::python {
 namespace {
 
+using Info = Result<"results.ModelInfo">;
+
 struct LoadOptions {
   HubOptions hub;
   std::vector<std::filesystem::path> adapters;
@@ -22,23 +24,23 @@ struct Loaded {
   std::string folder;
 };
 
-nb::object info_of(const Encoder& encoder, const std::string& folder) {
+Info info_of(const Encoder& encoder, const std::string& folder) {
   const ModelInfo& i = encoder.info();
-  return result("ModelInfo", "folder"_a = folder, "model_type"_a = i.model_type, "layers"_a = i.layers,
-                "hidden_size"_a = i.hidden_size, "vocab_size"_a = i.vocab_size, "max_tokens"_a = i.max_tokens,
-                "dimension"_a = i.dimension, "late_interaction"_a = i.late_interaction,
-                "problem_type"_a = i.problem_type, "score_function"_a = i.score_function,
-                "labels"_a = i.labels, "token_labels"_a = i.token_labels, "mask_token"_a = i.mask_token,
-                "prompts"_a = i.prompts, "default_prompt"_a = i.default_prompt, "routes"_a = i.routes,
-                "engine"_a = i.engine, "engine_variant"_a = i.engine_variant,
-                "activations"_a = name(i.activations));
+  return result<"results.ModelInfo">(
+      "folder"_a = folder, "model_type"_a = i.model_type, "layers"_a = i.layers,
+      "hidden_size"_a = i.hidden_size, "vocab_size"_a = i.vocab_size, "max_tokens"_a = i.max_tokens,
+      "dimension"_a = i.dimension, "late_interaction"_a = i.late_interaction,
+      "problem_type"_a = i.problem_type, "score_function"_a = i.score_function, "labels"_a = i.labels,
+      "token_labels"_a = i.token_labels, "mask_token"_a = i.mask_token, "prompts"_a = i.prompts,
+      "default_prompt"_a = i.default_prompt, "routes"_a = i.routes, "engine"_a = i.engine,
+      "engine_variant"_a = i.engine_variant, "activations"_a = name(i.activations));
 }
 
-std::pair<Model, nb::object> load(const std::string& model, const std::vector<std::string>& adapters,
-                                  const std::optional<std::string>& cache_folder,
-                                  const std::optional<std::string>& token, std::optional<bool> offline,
-                                  const std::string& engine, const std::string& activations, int threads,
-                                  int64_t max_length, bool allow_unknown, const nb::object& progress) {
+std::pair<Model, Info> load(const std::string& model, const std::vector<std::string>& adapters,
+                            const std::optional<std::string>& cache_folder,
+                            const std::optional<std::string>& token, std::optional<bool> offline,
+                            const std::string& engine, const std::string& activations, int threads,
+                            int64_t max_length, bool allow_unknown, const nb::object& progress) {
   LoadOptions options{.hub = {.token = token, .offline = offline},
                       .adapters = {},
                       .encoder = {.engine = parse_engine(engine),
@@ -57,7 +59,7 @@ std::pair<Model, nb::object> load(const std::string& model, const std::vector<st
         if (!adapters.empty()) folder = adapted_model(folder, options.adapters);
         return {Encoder::load(folder, options.encoder), folder.string()};
       });
-  nb::object info = info_of(loaded.encoder, loaded.folder);
+  Info info = info_of(loaded.encoder, loaded.folder);
   return {Model{std::make_shared<const Encoder>(std::move(loaded.encoder))}, std::move(info)};
 }
 

@@ -24,13 +24,13 @@ bool is_pair(nb::handle value) {
 
 }  // namespace
 
-std::vector<std::string> texts_of(const nb::list& list) {
+std::vector<std::string> texts_of(const Texts& list) {
   std::vector<std::string> texts;
   for (const nb::handle value : list) texts.push_back(text_of(value, texts.size()));
   return texts;
 }
 
-std::vector<TextInput> inputs_of(const nb::list& list) {
+std::vector<TextInput> inputs_of(const Inputs& list) {
   std::vector<TextInput> inputs;
   for (const nb::handle value : list) {
     const size_t index = inputs.size();
@@ -40,6 +40,12 @@ std::vector<TextInput> inputs_of(const nb::list& list) {
       inputs.push_back({text_of(value, index), std::nullopt});
   }
   return inputs;
+}
+
+nb::object package_class(std::string_view name) {
+  const size_t dot = name.find('.');
+  const std::string module = fmt::format("mlx_encoder.{}", name.substr(0, dot));
+  return nb::module_::import_(module.c_str()).attr(std::string(name.substr(dot + 1)).c_str());
 }
 
 }  // namespace mlxe::python

@@ -7,10 +7,14 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,36 +25,54 @@ namespace mlxe::python {
 namespace nb = nanobind;
 using namespace nb::literals;
 
-// Texts of a list of str. Errors: TypeError (names the text), UnicodeEncodeError (a lone surrogate).
-std::vector<std::string> texts_of(const nb::list& list);
-// Texts and pairs of a list of str and of (str, str).
-std::vector<TextInput> inputs_of(const nb::list& list);
+// What the stub says of lists of texts, and of texts and pairs.
+using Texts = nb::typed<nb::list, nb::str>;
+using Inputs = nb::typed<nb::list, nb::object>;
 
-// A NumPy array over the memory of `values`; nothing is copied. `Element`: of the array, as large as T or T itself.
-template <class T>
-nb::object array_of(std::vector<T> values, std::vector<size_t> shape,
-                    nb::dlpack::dtype dtype = nb::dtype<T>()) {
+// Texts of a list of str. Errors: TypeError (names the text), UnicodeEncodeError (a lone surrogate).
+std::vector<std::string> texts_of(const Texts& list);
+// Texts and pairs of a list of str and of (str, str).
+std::vector<TextInput> inputs_of(const Inputs& list);
+
+// A NumPy array over the memory of `values`; nothing is copied.
+template <class Array, class T>
+Array array_of(std::vector<T> values, std::array<size_t, 2> shape, nb::dlpack::dtype dtype) {
   auto* owned = new std::vector<T>(std::move(values));
   const nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-  return nb::cast(nb::ndarray<nb::numpy>(owned->data(), shape.size(), shape.data(), owner, nullptr, dtype));
+  return Array(owned->data(), shape.size(), shape.data(), owner, nullptr, dtype);
 }
 
-// An object of a class of mlx_encoder.results or mlx_encoder.reports, with its fields by name.
-template <class... Fields>
-nb::object result(const char* type, Fields&&... fields) {
-  return nb::module_::import_("mlx_encoder.results").attr(type)(std::forward<Fields>(fields)...);
-}
-template <class... Fields>
-nb::object report(const char* type, Fields&&... fields) {
-  return nb::module_::import_("mlx_encoder.reports").attr(type)(std::forward<Fields>(fields)...);
+template <size_t N>
+struct ClassName {
+  constexpr ClassName(const char (&name)[N]) { std::copy_n(name, N, text); }  // NOLINT: a literal is the name
+  char text[N];
+};
+
+// An object of the package's class `kClass`, such as "results.Tokens". The stub has its name.
+template <ClassName kClass>
+class Result : public nb::object {
+ public:
+  static constexpr auto Name = nb::detail::const_name("mlx_encoder.") + nb::detail::const_name(kClass.text);
+  explicit Result(nb::object made) : nb::object(std::move(made)) {}
+  Result(nb::handle h, nb::detail::borrow_t tag) : nb::object(h, tag) {}
+  Result(nb::handle h, nb::detail::steal_t tag) : nb::object(h, tag) {}
+  static bool check_(nb::handle) { return true; }
+};
+
+nb::object package_class(std::string_view name);
+
+// A new object, with its fields by name.
+template <ClassName kClass, class... Fields>
+Result<kClass> result(Fields&&... fields) {
+  return Result<kClass>(package_class(kClass.text)(std::forward<Fields>(fields)...));
 }
 
 // A list of what `convert` makes of each item.
 template <class Items, class Convert>
-nb::list list_of(const Items& items, Convert convert) {
+auto list_of(const Items& items, Convert convert) {
   nb::list list;
   for (const auto& item : items) list.append(convert(item));
-  return list;
+  return nb::typed<nb::list, decltype(convert(*items.begin()))>(list);
 }
 
 }  // namespace mlxe::python

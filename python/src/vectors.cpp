@@ -10,6 +10,8 @@
 namespace mlxe::python {
 namespace {
 
+using Matrix = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
+
 constexpr int64_t kTextsForRanges = 100;  // fewer give a warning, as in sentence-transformers
 
 EmbedTask parse_task(const std::string& task) {
@@ -17,9 +19,9 @@ EmbedTask parse_task(const std::string& task) {
   return task == "document" ? EmbedTask::document : EmbedTask::any;
 }
 
-nb::object encode(const Model& model, const nb::list& texts, const std::string& prompt_name,
-                  const std::optional<std::string>& prompt, const std::string& task, int64_t dimension,
-                  bool normalize, const nb::object& progress) {
+Matrix encode(const Model& model, const Texts& texts, const std::string& prompt_name,
+              const std::optional<std::string>& prompt, const std::string& task, int64_t dimension,
+              bool normalize, const nb::object& progress) {
   EmbedOptions options{.prompt_name = prompt_name,
                        .prompt = prompt,
                        .task = parse_task(task),
@@ -31,28 +33,27 @@ nb::object encode(const Model& model, const nb::list& texts, const std::string& 
                     options.report = &call.report;
                     return encoder->embed(texts, options);
                   });
-  return array_of(std::move(v.values), {static_cast<size_t>(v.rows), static_cast<size_t>(v.columns)});
+  const std::array shape{static_cast<size_t>(v.rows), static_cast<size_t>(v.columns)};
+  return array_of<Matrix>(std::move(v.values), shape, nb::dtype<float>());
 }
 
-nb::tuple encode_tokens(const Model& model, const nb::list& texts, const std::string& task,
-                        const nb::object& progress) {
+std::pair<Matrix, std::vector<int64_t>> encode_tokens(const Model& model, const Texts& texts,
+                                                      const std::string& task, const nb::object& progress) {
   TokenVectors v =
       run(progress, OnInterrupt::leave,
           [encoder = model.encoder, texts = texts_of(texts), task = parse_task(task)](CallState& call) {
             return encoder->embed_tokens(texts,
                                          {.task = task, .progress = call.progress(), .report = &call.report});
           });
-  const std::vector<int64_t> offsets = v.offsets;
-  return nb::make_tuple(
-      array_of(std::move(v.values), {static_cast<size_t>(offsets.back()), static_cast<size_t>(v.columns)}),
-      offsets);
+  const std::array shape{static_cast<size_t>(v.offsets.back()), static_cast<size_t>(v.columns)};
+  return {array_of<Matrix>(std::move(v.values), shape, nb::dtype<float>()), std::move(v.offsets)};
 }
 
-nb::object tokenize(const Model& model, const nb::list& one_input) {
+auto tokenize(const Model& model, const Inputs& one_input) {
   const Tokens t = model.encoder->tokenize(inputs_of(one_input).at(0));
-  return result("Tokens", "ids"_a = t.ids, "type_ids"_a = t.type_ids, "tokens"_a = t.tokens,
-                "offsets"_a = t.offsets, "sequence"_a = t.sequence, "dropped"_a = t.dropped,
-                "dropped_more"_a = t.dropped_more);
+  return result<"results.Tokens">("ids"_a = t.ids, "type_ids"_a = t.type_ids, "tokens"_a = t.tokens,
+                                  "offsets"_a = t.offsets, "sequence"_a = t.sequence, "dropped"_a = t.dropped,
+                                  "dropped_more"_a = t.dropped_more);
 }
 
 using Floats = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
@@ -74,9 +75,9 @@ VectorRanges ranges_of(const Doubles& array, bool in_float64) {
           .in_float64 = in_float64};
 }
 
-nb::object quantize_vectors(const Floats& embeddings, const std::string& precision,
-                            const std::optional<Doubles>& ranges, bool in_float64,
-                            const std::optional<Floats>& calibration) {
+nb::ndarray<nb::numpy, nb::ndim<2>> quantize_vectors(const Floats& embeddings, const std::string& precision,
+                                                     const std::optional<Doubles>& ranges, bool in_float64,
+                                                     const std::optional<Floats>& calibration) {
   const VectorPrecision wanted = parse_vector_precision(precision);
   const Vectors vectors = vectors_of(embeddings);
   VectorRanges used;
@@ -95,9 +96,9 @@ nb::object quantize_vectors(const Floats& embeddings, const std::string& precisi
   const auto code = is_float(packed.dtype)      ? nb::dlpack::dtype_code::Float
                     : packed.dtype == Dtype::u8 ? nb::dlpack::dtype_code::UInt
                                                 : nb::dlpack::dtype_code::Int;
-  return array_of(std::move(packed.values),
-                  {static_cast<size_t>(packed.rows), static_cast<size_t>(packed.columns)},
-                  {static_cast<uint8_t>(code), bits, 1});
+  return array_of<nb::ndarray<nb::numpy, nb::ndim<2>>>(
+      std::move(packed.values), {static_cast<size_t>(packed.rows), static_cast<size_t>(packed.columns)},
+      {static_cast<uint8_t>(code), bits, 1});
 }
 
 }  // namespace
