@@ -256,10 +256,11 @@ class Encoder:
         """Name, literal prompt and task, of which the library takes one: a named or literal prompt goes before the task's."""
         if name is not None and literal is not None:
             raise UsageError(f"a literal prompt and the prompt name {name!r} were given; give one of the two")
-        if name is None and literal is None:
-            name = task if task in self._own_prompts else None if task else self._default_prompt_name
-        if name is not None and name in self._own_prompts:
-            name, literal = None, self._own_prompts[name]
+        if name is None and literal is None and (not task or task in self._own_prompts):
+            name = task or self._default_prompt_name
+        own = None if name is None else self._own_prompts.get(name)
+        if own is not None:
+            name, literal = None, own
         if (name or literal is not None) and not self._info.routes:
             task = ""
         return name or "", literal, task

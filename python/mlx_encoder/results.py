@@ -1,10 +1,8 @@
 """What calls of an Encoder return: immutable objects with typed fields."""
 
-
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
-
 
 _SHOWN = 3  # items of a list in a repr
 

@@ -13,7 +13,7 @@ Floats = NDArray[np.float32]
 
 
 def _dot(a: Floats, b: Floats) -> Floats:
-    return np.matmul(a, b.T)
+    return a @ b.T
 
 
 def _cosine(a: Floats, b: Floats) -> Floats:
