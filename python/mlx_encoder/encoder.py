@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from mlx_encoder.vectors import Precision, quantize_embeddings
 
 Pair = tuple[str, str]
 Task = Literal["", "query", "document"]
+Aggregation = Literal["none", "simple", "first", "average", "max"]
 
 
 def _texts(inputs: str | Iterable[str], what: str = "inputs") -> list[str]:
@@ -282,6 +283,10 @@ class Encoder:
 
     # ---- heads
 
+    @overload
+    def classify(self, inputs: str | Pair, *, show_progress_bar: bool | None = None) -> Classification: ...
+    @overload
+    def classify(self, inputs: Iterable[str | Pair], *, show_progress_bar: bool | None = None) -> list[Classification]: ...
     def classify(
         self, inputs: str | Pair | Iterable[str | Pair], *, show_progress_bar: bool | None = None
     ) -> Classification | list[Classification]:
@@ -301,6 +306,12 @@ class Encoder:
             found = self._model.classify(inputs=[inputs] if one else _texts(inputs), progress=progress)  # type: ignore[arg-type]
         return found[0] if one else found
 
+    @overload
+    def zero_shot(self, inputs: str, labels: Sequence[str], *, hypothesis_template: str = ..., multi_label: bool = False,
+                  show_progress_bar: bool | None = None) -> Classification: ...  # fmt: skip
+    @overload
+    def zero_shot(self, inputs: Iterable[str], labels: Sequence[str], *, hypothesis_template: str = ..., multi_label: bool = False,
+                  show_progress_bar: bool | None = None) -> list[Classification]: ...  # fmt: skip
     def zero_shot(
         self,
         inputs: str | Iterable[str],
@@ -330,11 +341,17 @@ class Encoder:
             )
         return found[0] if isinstance(inputs, str) else found
 
+    @overload
+    def tag(self, inputs: str, *, aggregation_strategy: Aggregation = "simple", stride: int | None = None,
+            show_progress_bar: bool | None = None) -> list[Entity]: ...  # fmt: skip
+    @overload
+    def tag(self, inputs: Iterable[str], *, aggregation_strategy: Aggregation = "simple", stride: int | None = None,
+            show_progress_bar: bool | None = None) -> list[list[Entity]]: ...  # fmt: skip
     def tag(
         self,
         inputs: str | Iterable[str],
         *,
-        aggregation_strategy: Literal["none", "simple", "first", "average", "max"] = "simple",
+        aggregation_strategy: Aggregation = "simple",
         stride: int | None = None,
         show_progress_bar: bool | None = None,
     ) -> list[Entity] | list[list[Entity]]:
@@ -384,6 +401,12 @@ class Encoder:
                 progress=progress,
             )
 
+    @overload
+    def fill_mask(self, inputs: str, *, top_k: int = 5, targets: Sequence[str] = (),
+                  show_progress_bar: bool | None = None) -> list[FilledMask]: ...  # fmt: skip
+    @overload
+    def fill_mask(self, inputs: Iterable[str], *, top_k: int = 5, targets: Sequence[str] = (),
+                  show_progress_bar: bool | None = None) -> list[list[FilledMask]]: ...  # fmt: skip
     def fill_mask(
         self,
         inputs: str | Iterable[str],
@@ -410,6 +433,10 @@ class Encoder:
             found = self._model.fill_mask(texts=_texts(inputs), top_k=top_k, targets=list(targets), progress=progress)
         return found[0] if isinstance(inputs, str) else found
 
+    @overload
+    def tokenize(self, inputs: str | Pair) -> Tokens: ...
+    @overload
+    def tokenize(self, inputs: Iterable[str | Pair]) -> list[Tokens]: ...
     def tokenize(self, inputs: str | Pair | Iterable[str | Pair]) -> Tokens | list[Tokens]:
         """Token ids of texts or pairs, special tokens included, truncated as the model reads them."""
         if _is_one(inputs):

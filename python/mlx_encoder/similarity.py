@@ -13,12 +13,14 @@ Floats = NDArray[np.float32]
 
 
 def _dot(a: Floats, b: Floats) -> Floats:
-    return a @ b.T
+    similarities: Floats = a @ b.T
+    return similarities
 
 
 def _cosine(a: Floats, b: Floats) -> Floats:
     def unit(rows: Floats) -> Floats:
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
+        lengths: Floats = np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows / np.maximum(lengths, np.float32(1e-12))
 
     return unit(a) @ unit(b).T
 
