@@ -19,8 +19,8 @@ def _dot(a: Floats, b: Floats) -> Floats:
 
 def _cosine(a: Floats, b: Floats) -> Floats:
     def unit(rows: Floats) -> Floats:
-        lengths: Floats = np.linalg.norm(rows, axis=1, keepdims=True)
-        return rows / np.maximum(lengths, np.float32(1e-12))
+        lengths: Floats = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        return rows / lengths
 
     return unit(a) @ unit(b).T
 
