@@ -125,9 +125,12 @@ void CallState::tell() const {
 
 void run_call(const std::shared_ptr<CallState>& state, const nb::object& progress, OnInterrupt on_interrupt,
               const std::function<void()>& body) {
-  if (progress.is_none() && !on_main_thread()) {
-    const nb::gil_scoped_release release;
-    state->run(body);
+  if (on_interrupt == OnInterrupt::none || (progress.is_none() && !on_main_thread())) {
+    {
+      const nb::gil_scoped_release release;
+      state->run(body);
+    }
+    state->show(progress);
   } else {
     CallThreads::all().start([state, body] { state->run(body); });
     for (bool has_ended = false; !has_ended;) {

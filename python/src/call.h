@@ -2,11 +2,13 @@
 //
 // Only Python's main thread receives signals, and it handles them only while it runs Python code. So on that thread the
 // library's work runs on a thread of its own, and the main thread looks for signals meanwhile. KeyboardInterrupt is then
-// raised within kPoll, however long a batch of the model takes.
+// raised within kPoll, however long a batch of the model takes. Calls that are known to be brief run on the main thread:
+// starting a thread takes some 40 microseconds.
 #pragma once
 
 #include <nanobind/nanobind.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
@@ -27,7 +29,11 @@ namespace mlxe::python {
 // The longest time until a signal is seen. Looking costs microseconds.
 inline constexpr std::chrono::milliseconds kPoll{50};
 
+// A call that takes less is brief. A tenth of the time in which Ctrl-C should be seen, because calls of one size differ.
+inline constexpr std::chrono::milliseconds kBrief{20};
+
 enum class OnInterrupt {
+  none,   // the call is brief
   leave,  // KeyboardInterrupt at once: the batch in progress ends on its own thread, and its result is dropped
   wait,   // KeyboardInterrupt once the call has removed its unfinished files
 };
@@ -77,6 +83,27 @@ auto run(const nanobind::object& progress, OnInterrupt on_interrupt, Work work) 
   run_call(job, progress, on_interrupt, [job] { job->result.emplace(job->work(*job)); });
   return *std::move(job->result);
 }
+
+// Which calls of a model are brief: those of no more text than an earlier one that was.
+class Pace {
+ public:
+  template <class Work>
+  auto run(size_t bytes, const nanobind::object& progress, Work work) {
+    const auto begin = std::chrono::steady_clock::now();
+    const bool brief = bytes <= brief_bytes_.load();
+    auto result = python::run(progress, brief ? OnInterrupt::none : OnInterrupt::leave, std::move(work));
+    learn(bytes, std::chrono::steady_clock::now() - begin);
+    return result;
+  }
+
+ private:
+  void learn(size_t bytes, std::chrono::steady_clock::duration time) {
+    if (time < kBrief && bytes > brief_bytes_.load()) brief_bytes_ = bytes;
+    if (time >= kBrief && bytes <= brief_bytes_.load()) brief_bytes_ = 0;
+  }
+
+  std::atomic<size_t> brief_bytes_{0};
+};
 
 // Makes the interpreter wait, before it ends, for calls that were left.
 void wait_for_calls_at_exit();

@@ -45,7 +45,7 @@ Scheme scheme_of(bool quantize, const std::string& mode, int bits, int group_siz
   return scheme;
 }
 
-uint64_t bytes_of(const std::string& size) {
+uint64_t shard_bytes(const std::string& size) {
   const std::optional<uint64_t> bytes = parse_bytes(size);
   if (!bytes)
     throw Error(ErrorCode::usage,
@@ -155,7 +155,7 @@ auto convert_model(const std::string& model, const std::string& mlx_path, bool q
   o.overrides = set;
   o.layout = parse_layout(layout);
   o.allow_unknown = allow_unknown;
-  o.max_shard_size = bytes_of(max_shard_size);
+  o.max_shard_size = shard_bytes(max_shard_size);
   o.strict = strict;
   o.if_done = force ? IfDone::rewrite : IfDone::skip;
   o.threads = threads;

@@ -20,9 +20,10 @@ auto classification(const std::vector<std::string>& labels, const std::vector<fl
                                           "scores"_a = by_label, "logits"_a = logits);
 }
 
-auto classify(const Model& model, const Inputs& inputs, const nb::object& progress) {
-  const auto predictions = run(
-      progress, OnInterrupt::leave, [encoder = model.encoder, inputs = inputs_of(inputs)](CallState& call) {
+auto classify(const Model& model, const Inputs& list, const nb::object& progress) {
+  const std::vector<TextInput> inputs = inputs_of(list);
+  const auto predictions =
+      model.pace->run(bytes_of(inputs), progress, [encoder = model.encoder, inputs](CallState& call) {
         return encoder->classify(inputs, {.progress = call.progress(), .report = &call.report});
       });
   const std::vector<std::string> labels = distinct_names(model.encoder->info().labels);
@@ -31,35 +32,37 @@ auto classify(const Model& model, const Inputs& inputs, const nb::object& progre
   });
 }
 
-auto zero_shot(const Model& model, const Texts& texts, const std::vector<std::string>& labels,
+auto zero_shot(const Model& model, const Texts& list, const std::vector<std::string>& labels,
                const std::string& hypothesis_template, bool multi_label, const nb::object& progress) {
-  const auto scores = run(progress, OnInterrupt::leave,
-                          [encoder = model.encoder, texts = texts_of(texts), labels, hypothesis_template,
-                           multi_label](CallState& call) {
-                            return encoder->zero_shot(texts, labels,
-                                                      {.hypothesis_template = hypothesis_template,
-                                                       .multi_label = multi_label,
-                                                       .progress = call.progress(),
-                                                       .report = &call.report});
-                          });
+  const std::vector<std::string> texts = texts_of(list);
+  const size_t bytes = bytes_of(texts) * labels.size() + bytes_of(labels) * texts.size();
+  const auto scores = model.pace->run(
+      bytes, progress,
+      [encoder = model.encoder, texts, labels, hypothesis_template, multi_label](CallState& call) {
+        return encoder->zero_shot(texts, labels,
+                                  {.hypothesis_template = hypothesis_template,
+                                   .multi_label = multi_label,
+                                   .progress = call.progress(),
+                                   .report = &call.report});
+      });
   return list_of(scores, [&](const std::vector<float>& of_text) {
     const auto best = static_cast<size_t>(std::ranges::max_element(of_text) - of_text.begin());
     return classification(labels, of_text, best, {});
   });
 }
 
-auto tag(const Model& model, const Texts& texts, const std::string& aggregation,
-         std::optional<int64_t> stride, const nb::object& progress) {
+auto tag(const Model& model, const Texts& list, const std::string& aggregation, std::optional<int64_t> stride,
+         const nb::object& progress) {
   const Aggregation joined = parse_aggregation(aggregation);
-  const std::vector<std::string> given = texts_of(texts);
+  const std::vector<std::string> texts = texts_of(list);
   const auto tokens =
-      run(progress, OnInterrupt::leave, [encoder = model.encoder, given, stride](CallState& call) {
-        return encoder->score_tokens(given,
+      model.pace->run(bytes_of(texts), progress, [encoder = model.encoder, texts, stride](CallState& call) {
+        return encoder->score_tokens(texts,
                                      {.stride = stride, .progress = call.progress(), .report = &call.report});
       });
   nb::typed<nb::list, nb::typed<nb::list, Result<"results.Entity">>> all;
-  for (size_t i = 0; i < given.size(); ++i) {
-    const CodePoints points(given[i]);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const CodePoints points(texts[i]);
     all.append(list_of(entities(tokens[i], model.encoder->info().token_labels, joined), [&](const Entity& e) {
       return result<"results.Entity">("label"_a = e.label, "score"_a = e.score, "start"_a = e.begin,
                                       "end"_a = e.end, "text"_a = std::string(points.part(e.begin, e.end)));
@@ -70,19 +73,20 @@ auto tag(const Model& model, const Texts& texts, const std::string& aggregation,
 
 auto rerank(const Model& model, const std::string& query, const Texts& documents, size_t top_k, bool raw,
             const std::string& instruction, const nb::object& progress) {
-  const auto ranked = run(progress, OnInterrupt::leave,
-                          [encoder = model.encoder, query, texts = texts_of(documents), top_k, raw,
-                           instruction](CallState& call) {
-                            return encoder->rerank(query, texts,
-                                                   {.top_k = top_k,
-                                                    .raw = raw,
-                                                    .instruction = instruction,
-                                                    .progress = call.progress(),
-                                                    .report = &call.report});
-                          });
+  const std::vector<std::string> texts = texts_of(documents);
+  const size_t bytes = bytes_of(texts) + (query.size() + instruction.size()) * texts.size();
+  const auto ranked = model.pace->run(
+      bytes, progress, [encoder = model.encoder, query, texts, top_k, raw, instruction](CallState& call) {
+        return encoder->rerank(query, texts,
+                               {.top_k = top_k,
+                                .raw = raw,
+                                .instruction = instruction,
+                                .progress = call.progress(),
+                                .report = &call.report});
+      });
   return list_of(ranked, [&](const RankedDocument& d) {
     return result<"results.RankedDocument">("index"_a = d.index, "score"_a = d.score,
-                                            "text"_a = documents[d.index]);
+                                            "text"_a = texts[d.index]);
   });
 }
 
@@ -95,11 +99,11 @@ auto filled(const FilledMask& mask) {
                                       }));
 }
 
-auto fill_mask(const Model& model, const Texts& texts, int64_t top_k, const std::vector<std::string>& targets,
+auto fill_mask(const Model& model, const Texts& list, int64_t top_k, const std::vector<std::string>& targets,
                const nb::object& progress) {
-  const auto masks = run(
-      progress, OnInterrupt::leave,
-      [encoder = model.encoder, texts = texts_of(texts), top_k, targets](CallState& call) {
+  const std::vector<std::string> texts = texts_of(list);
+  const auto masks = model.pace->run(
+      bytes_of(texts), progress, [encoder = model.encoder, texts, top_k, targets](CallState& call) {
         return encoder->fill_mask(
             texts, {.top_k = top_k, .targets = targets, .progress = call.progress(), .report = &call.report});
       });

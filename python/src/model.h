@@ -5,13 +5,14 @@
 
 #include <memory>
 
+#include "call.h"
 #include "mlx_encoder/encoder.h"
 
 namespace mlxe::python {
 
-// Shared with calls that were left when Ctrl-C came.
 struct Model {
-  std::shared_ptr<const Encoder> encoder;
+  std::shared_ptr<const Encoder> encoder;  // shared with calls that were left when Ctrl-C came
+  std::shared_ptr<Pace> pace = std::make_shared<Pace>();
 };
 
 void bind_vectors(nanobind::class_<Model>& model);  // encode, encode_tokens, tokenize

@@ -18,6 +18,8 @@ std::string text_of(nb::handle value, size_t index) {
   return {bytes, static_cast<size_t>(size)};
 }
 
+constexpr size_t kSpecialTokens = 8;  // as bytes of text
+
 bool is_pair(nb::handle value) {
   return (nb::isinstance<nb::tuple>(value) || nb::isinstance<nb::list>(value)) && nb::len(value) == 2;
 }
@@ -40,6 +42,19 @@ std::vector<TextInput> inputs_of(const Inputs& list) {
       inputs.push_back({text_of(value, index), std::nullopt});
   }
   return inputs;
+}
+
+size_t bytes_of(const std::vector<std::string>& texts) {
+  size_t bytes = 0;
+  for (const std::string& text : texts) bytes += text.size() + kSpecialTokens;
+  return bytes;
+}
+
+size_t bytes_of(const std::vector<TextInput>& inputs) {
+  size_t bytes = 0;
+  for (const TextInput& input : inputs)
+    bytes += input.text.size() + (input.pair ? input.pair->size() : 0) + kSpecialTokens;
+  return bytes;
 }
 
 nb::object package_class(std::string_view name) {

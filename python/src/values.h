@@ -34,6 +34,10 @@ std::vector<std::string> texts_of(const Texts& list);
 // Texts and pairs of a list of str and of (str, str).
 std::vector<TextInput> inputs_of(const Inputs& list);
 
+// Their size, for Pace; each counts for some more, for its special tokens.
+size_t bytes_of(const std::vector<std::string>& texts);
+size_t bytes_of(const std::vector<TextInput>& inputs);
+
 // A NumPy array over the memory of `values`; nothing is copied.
 template <class Array, class T>
 Array array_of(std::vector<T> values, std::array<size_t, 2> shape, nb::dlpack::dtype dtype) {

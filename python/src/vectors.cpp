@@ -19,7 +19,7 @@ EmbedTask parse_task(const std::string& task) {
   return task == "document" ? EmbedTask::document : EmbedTask::any;
 }
 
-Matrix encode(const Model& model, const Texts& texts, const std::string& prompt_name,
+Matrix encode(const Model& model, const Texts& list, const std::string& prompt_name,
               const std::optional<std::string>& prompt, const std::string& task, int64_t dimension,
               bool normalize, const nb::object& progress) {
   EmbedOptions options{.prompt_name = prompt_name,
@@ -27,24 +27,28 @@ Matrix encode(const Model& model, const Texts& texts, const std::string& prompt_
                        .task = parse_task(task),
                        .dimension = dimension,
                        .normalize = normalize};
-  Vectors v = run(progress, OnInterrupt::leave,
-                  [encoder = model.encoder, texts = texts_of(texts), options](CallState& call) mutable {
-                    options.progress = call.progress();
-                    options.report = &call.report;
-                    return encoder->embed(texts, options);
-                  });
+  std::vector<std::string> texts = texts_of(list);
+  const size_t bytes = bytes_of(texts);
+  Vectors v = model.pace->run(
+      bytes, progress, [encoder = model.encoder, texts = std::move(texts), options](CallState& call) mutable {
+        options.progress = call.progress();
+        options.report = &call.report;
+        return encoder->embed(texts, options);
+      });
   const std::array shape{static_cast<size_t>(v.rows), static_cast<size_t>(v.columns)};
   return array_of<Matrix>(std::move(v.values), shape, nb::dtype<float>());
 }
 
-std::pair<Matrix, std::vector<int64_t>> encode_tokens(const Model& model, const Texts& texts,
+std::pair<Matrix, std::vector<int64_t>> encode_tokens(const Model& model, const Texts& list,
                                                       const std::string& task, const nb::object& progress) {
-  TokenVectors v =
-      run(progress, OnInterrupt::leave,
-          [encoder = model.encoder, texts = texts_of(texts), task = parse_task(task)](CallState& call) {
-            return encoder->embed_tokens(texts,
-                                         {.task = task, .progress = call.progress(), .report = &call.report});
-          });
+  std::vector<std::string> texts = texts_of(list);
+  const size_t bytes = bytes_of(texts);
+  TokenVectors v = model.pace->run(
+      bytes, progress,
+      [encoder = model.encoder, texts = std::move(texts), task = parse_task(task)](CallState& call) {
+        return encoder->embed_tokens(texts,
+                                     {.task = task, .progress = call.progress(), .report = &call.report});
+      });
   const std::array shape{static_cast<size_t>(v.offsets.back()), static_cast<size_t>(v.columns)};
   return {array_of<Matrix>(std::move(v.values), shape, nb::dtype<float>()), std::move(v.offsets)};
 }
