@@ -9,26 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlx_encoder import _core
+from mlx_encoder._arguments import Pair, Path, at_least_1, is_one_input, paths_of, texts_of
 from mlx_encoder._progress import bar
 from mlx_encoder.errors import UnsupportedError, UsageError
 from mlx_encoder.results import Classification, Entity, FilledMask, ModelInfo, RankedDocument, Tokens
 from mlx_encoder.similarity import Similarity, similarity_of
 from mlx_encoder.vectors import Precision, quantize_embeddings
 
-Pair = tuple[str, str]
 Task = Literal["", "query", "document"]
 Aggregation = Literal["none", "simple", "first", "average", "max"]
-
-
-def _texts(inputs: str | Iterable[str], what: str = "inputs") -> list[str]:
-    if isinstance(inputs, (bytes, dict)) or not isinstance(inputs, Iterable):
-        raise TypeError(f"{what}: found {type(inputs).__name__}, expected a str or several str")
-    return [inputs] if isinstance(inputs, str) else list(inputs)
-
-
-def _is_one(inputs: Any) -> bool:
-    """Whether inputs of texts and pairs are one text or, as a tuple, one pair."""
-    return isinstance(inputs, str) or (isinstance(inputs, tuple) and len(inputs) == 2 and all(isinstance(t, str) for t in inputs))
 
 
 class Encoder:
@@ -69,13 +58,13 @@ class Encoder:
 
     def __init__(
         self,
-        model_name_or_path: str | os.PathLike[str],
+        model_name_or_path: Path,
         *,
         device: str | None = None,
         prompts: dict[str, str] | None = None,
         default_prompt_name: str | None = None,
         similarity_fn_name: Similarity | None = None,
-        cache_folder: str | os.PathLike[str] | None = None,
+        cache_folder: Path | None = None,
         trust_remote_code: bool = False,
         revision: str | None = None,
         local_files_only: bool = False,
@@ -85,7 +74,7 @@ class Encoder:
         engine: Literal["cpu", "mlx", "auto"] = "cpu",
         activations: Literal["auto", "int8", "bf16", "f32"] = "auto",
         threads: int = 0,
-        adapters: Sequence[str | os.PathLike[str]] = (),
+        adapters: Path | Sequence[Path] = (),
         allow_unknown: bool = False,
         show_progress_bar: bool | None = None,
     ) -> None:
@@ -95,14 +84,14 @@ class Encoder:
         with bar(show_progress_bar, name) as progress:
             self._model, self._info = _core.load(
                 model=f"{name}@{revision}" if revision else name,
-                adapters=[os.fspath(a) for a in adapters],
+                adapters=paths_of(adapters),
                 cache_folder=os.fspath(cache_folder) if cache_folder is not None else None,
                 token="" if token is False else None if token is True else token,
                 offline=True if local_files_only else None,
                 engine=engine,
                 activations=activations,
                 threads=threads,
-                max_length=_at_least_1(max_seq_length, "max_seq_length"),
+                max_length=at_least_1(max_seq_length, "max_seq_length"),
                 allow_unknown=allow_unknown,
                 progress=progress,
             )
@@ -217,12 +206,12 @@ class Encoder:
     def _encode(self, task: Task, inputs: Any, sentences: Any, prompt_name: str | None, prompt: str | None, batch_size: int,
                 show_progress_bar: bool | None, output_value: str, precision: Precision, convert_to_numpy: bool,
                 convert_to_tensor: bool, device: str | None, normalize: bool, truncate_dim: int | None) -> Any:  # fmt: skip
-        _at_least_1(batch_size, "batch_size")
+        at_least_1(batch_size, "batch_size")
         _require_cpu(device)
         if (inputs is None) == (sentences is None):
             raise TypeError("encode: give inputs or sentences, two names of one argument")
         given = sentences if inputs is None else inputs
-        texts = _texts(given)
+        texts = texts_of(given)
         torch = None if convert_to_numpy and not convert_to_tensor else _torch()
         if output_value == "token_embeddings":
             arrays = self._token_vectors(task, texts, show_progress_bar)
@@ -237,7 +226,7 @@ class Encoder:
                 prompt_name=name,
                 prompt=literal,
                 task=task,
-                dimension=_at_least_1(self._truncate_dim if truncate_dim is None else truncate_dim, "truncate_dim"),
+                dimension=at_least_1(self._truncate_dim if truncate_dim is None else truncate_dim, "truncate_dim"),
                 normalize=normalize,
                 progress=progress,
             )
@@ -301,21 +290,21 @@ class Encoder:
         Raises:
             UnsupportedError: The model has no classification head.
         """
-        one = _is_one(inputs)
+        one = is_one_input(inputs)
         with bar(show_progress_bar, "classify") as progress:
-            found = self._model.classify(inputs=[inputs] if one else _texts(inputs), progress=progress)  # type: ignore[arg-type]
+            found = self._model.classify(inputs=[inputs] if one else texts_of(inputs), progress=progress)  # type: ignore[arg-type]
         return found[0] if one else found
 
     @overload
-    def zero_shot(self, inputs: str, labels: Sequence[str], *, hypothesis_template: str = ..., multi_label: bool = False,
+    def zero_shot(self, inputs: str, labels: str | Sequence[str], *, hypothesis_template: str = ..., multi_label: bool = False,
                   show_progress_bar: bool | None = None) -> Classification: ...  # fmt: skip
     @overload
-    def zero_shot(self, inputs: Iterable[str], labels: Sequence[str], *, hypothesis_template: str = ..., multi_label: bool = False,
+    def zero_shot(self, inputs: Iterable[str], labels: str | Sequence[str], *, hypothesis_template: str = ..., multi_label: bool = False,
                   show_progress_bar: bool | None = None) -> list[Classification]: ...  # fmt: skip
     def zero_shot(
         self,
         inputs: str | Iterable[str],
-        labels: Sequence[str],
+        labels: str | Sequence[str],
         *,
         hypothesis_template: str = "This example is {}.",
         multi_label: bool = False,
@@ -333,8 +322,8 @@ class Encoder:
         """
         with bar(show_progress_bar, "zero_shot") as progress:
             found = self._model.zero_shot(
-                texts=_texts(inputs),
-                labels=_texts(labels, "labels"),
+                texts=texts_of(inputs),
+                labels=texts_of(labels, "labels"),
                 hypothesis_template=hypothesis_template,
                 multi_label=multi_label,
                 progress=progress,
@@ -368,7 +357,7 @@ class Encoder:
             UnsupportedError: The model has no token classification head.
         """
         with bar(show_progress_bar, "tag") as progress:
-            found = self._model.tag(texts=_texts(inputs), aggregation=aggregation_strategy, stride=stride, progress=progress)
+            found = self._model.tag(texts=texts_of(inputs), aggregation=aggregation_strategy, stride=stride, progress=progress)
         return found[0] if isinstance(inputs, str) else found
 
     def rerank(
@@ -394,25 +383,25 @@ class Encoder:
         with bar(show_progress_bar, "rerank") as progress:
             return self._model.rerank(
                 query=query,
-                documents=_texts(documents, "documents"),
-                top_k=_at_least_1(top_k, "top_k"),
+                documents=texts_of(documents, "documents"),
+                top_k=at_least_1(top_k, "top_k"),
                 raw=raw,
                 instruction=instruction,
                 progress=progress,
             )
 
     @overload
-    def fill_mask(self, inputs: str, *, top_k: int = 5, targets: Sequence[str] = (),
+    def fill_mask(self, inputs: str, *, top_k: int = 5, targets: str | Sequence[str] = (),
                   show_progress_bar: bool | None = None) -> list[FilledMask]: ...  # fmt: skip
     @overload
-    def fill_mask(self, inputs: Iterable[str], *, top_k: int = 5, targets: Sequence[str] = (),
+    def fill_mask(self, inputs: Iterable[str], *, top_k: int = 5, targets: str | Sequence[str] = (),
                   show_progress_bar: bool | None = None) -> list[list[FilledMask]]: ...  # fmt: skip
     def fill_mask(
         self,
         inputs: str | Iterable[str],
         *,
         top_k: int = 5,
-        targets: Sequence[str] = (),
+        targets: str | Sequence[str] = (),
         show_progress_bar: bool | None = None,
     ) -> list[FilledMask] | list[list[FilledMask]]:
         """Words for the masks of texts, by a masked language model.
@@ -430,7 +419,7 @@ class Encoder:
             FormatError: A text without a mask.
         """
         with bar(show_progress_bar, "fill_mask") as progress:
-            found = self._model.fill_mask(texts=_texts(inputs), top_k=top_k, targets=list(targets), progress=progress)
+            found = self._model.fill_mask(texts=texts_of(inputs), top_k=top_k, targets=texts_of(targets, "targets"), progress=progress)
         return found[0] if isinstance(inputs, str) else found
 
     @overload
@@ -439,9 +428,9 @@ class Encoder:
     def tokenize(self, inputs: Iterable[str | Pair]) -> list[Tokens]: ...
     def tokenize(self, inputs: str | Pair | Iterable[str | Pair]) -> Tokens | list[Tokens]:
         """Token ids of texts or pairs, special tokens included, truncated as the model reads them."""
-        if _is_one(inputs):
+        if is_one_input(inputs):
             return self._model.tokenize(one_input=[inputs])
-        return [self._model.tokenize(one_input=[i]) for i in _texts(inputs)]  # type: ignore[arg-type]
+        return [self._model.tokenize(one_input=[i]) for i in texts_of(inputs)]  # type: ignore[arg-type]
 
     # ---- what the model is
 
@@ -488,17 +477,6 @@ class Encoder:
     def device(self) -> str:
         """``"cpu"``, or ``"mlx"``: the engine."""
         return self._info.engine
-
-
-def _at_least_1(value: int | None, name: str) -> int:
-    """The value; 0, which the library takes for no limit, of None."""
-    if value is None:
-        return 0
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
-        raise TypeError(f"{name}: found {type(value).__name__}, expected an int")
-    if value < 1:
-        raise UsageError(f"{name}: found {value}, expected at least 1")
-    return int(value)
 
 
 def _require_cpu(device: str | None) -> None:

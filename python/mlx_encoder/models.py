@@ -5,12 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from mlx_encoder import _core
+from mlx_encoder._arguments import Pair, Path, at_least_1, paths_of, texts_of
 from mlx_encoder._progress import bar
-from mlx_encoder.encoder import Pair, _at_least_1, _texts
 from mlx_encoder.errors import GateError
 from mlx_encoder.reports import Comparison, Conversion, Evaluation, Inspection, Verification, comparison_of, evaluation_of
-
-Path = str | os.PathLike[str]
 
 
 def convert(
@@ -22,15 +20,16 @@ def convert(
     q_group_size: int | None = None,
     q_mode: Literal["affine", "mxfp4", "mxfp8", "nvfp4", "int8", "fake"] = "affine",
     dtype: str | None = None,
-    keep: Sequence[str] = (),
-    set: Sequence[str] = (),  # noqa: A002  (the program's name of the option)
+    keep: str | Sequence[str] = (),
+    set: str | Sequence[str] = (),  # noqa: A002  (the program's name of the option)
     calibrate: Literal["default", "none"] | Iterable[str | Pair] | None = None,
     calibrate_only: bool = False,
     calibrate_limit: int = 0,
     method: Literal["auto", "rtn", "mse", "gptq"] = "auto",
     layout: Literal["hf", "mlx-embeddings"] = "hf",
     max_shard_size: str | int = "5GB",
-    adapters: Sequence[Path] = (),
+    adapters: Path | Sequence[Path] = (),
+    upload_repo: str | None = None,
     dequantize: bool = False,
     dry_run: bool = False,
     allow_unknown: bool = False,
@@ -66,6 +65,7 @@ def convert(
         layout: ``"mlx-embeddings"``: what Python's mlx-embeddings loads.
         max_shard_size: Largest size of a weight file: ``"5GB"``, ``"500MiB"`` or bytes.
         adapters: LoRA adapters to merge first, in order.
+        upload_repo: ``"org/name"``: upload the folder to this repository of the hub; HF_TOKEN is the token.
         dequantize: Write plain floats instead.
         dry_run: Plan exactly, write nothing.
         allow_unknown: Leave out tensors of layers that the architecture does not have.
@@ -86,20 +86,21 @@ def convert(
             model=os.fspath(model),
             mlx_path=os.fspath(mlx_path),
             quantize=quantize,
-            q_bits=_at_least_1(q_bits, "q_bits"),
-            q_group_size=_at_least_1(q_group_size, "q_group_size"),
+            q_bits=at_least_1(q_bits, "q_bits"),
+            q_group_size=at_least_1(q_group_size, "q_group_size"),
             q_mode=q_mode,
             dtype=dtype or "",
-            keep=list(keep),
-            set=list(set),
+            keep=texts_of(keep, "keep"),
+            set=texts_of(set, "set"),
             calibrate=(calibrate or "") if is_word else "texts",  # type: ignore[arg-type]
-            calibration_texts=[] if is_word else _texts(calibrate, "calibrate"),  # type: ignore[arg-type]
+            calibration_texts=[] if is_word else texts_of(calibrate, "calibrate"),  # type: ignore[arg-type]
             calibrate_only=calibrate_only,
             calibrate_limit=calibrate_limit,
             method=method,
             layout=layout,
             max_shard_size=str(max_shard_size),
-            adapters=[os.fspath(a) for a in adapters],
+            adapters=paths_of(adapters),
+            upload_repo=upload_repo or "",
             dequantize=dequantize,
             dry_run=dry_run,
             allow_unknown=allow_unknown,
@@ -159,7 +160,7 @@ def compare(
     gate_cosine: float | None = None,
     gate_mse: float = 1e-4,
     gate_max_abs: float = 0.1,
-    gate_limit: Sequence[str] = (),
+    gate_limit: str | Sequence[str] = (),
     engine: Literal["cpu", "mlx", "auto"] = "cpu",
     activations: Literal["auto", "int8", "bf16", "f32"] = "auto",
     threads: int = 0,
@@ -190,17 +191,17 @@ def compare(
         *reports, failures = _core.compare(
             original=os.fspath(original),
             quantized=os.fspath(quantized),
-            texts=_texts(texts, "texts"),  # type: ignore[arg-type]
+            texts=texts_of(texts, "texts"),  # type: ignore[arg-type]
             labels=list(labels),
             scores=[float(s) for s in scores],
             gate_cosine=gate_cosine,
             gate_mse=gate_mse,
             gate_max_abs=gate_max_abs,
-            gate_limit=list(gate_limit),
+            gate_limit=texts_of(gate_limit, "gate_limit"),
             engine=engine,
             activations=activations,
             threads=threads,
-            max_length=_at_least_1(max_length, "max_length"),
+            max_length=at_least_1(max_length, "max_length"),
             allow_unknown=allow_unknown,
             progress=progress,
         )
@@ -258,7 +259,7 @@ def evaluate(
             input_format=input_format or "",
             columns=dict(columns or {}),
             qrels=os.fspath(qrels) if qrels is not None else "",
-            limit=_at_least_1(limit, "limit"),
+            limit=at_least_1(limit, "limit"),
             tagging=tagging,
             query_prompt=query_prompt,
             document_prompt=document_prompt,
@@ -268,7 +269,7 @@ def evaluate(
             engine=engine,
             activations=activations,
             threads=threads,
-            max_length=_at_least_1(max_length, "max_length"),
+            max_length=at_least_1(max_length, "max_length"),
             allow_unknown=allow_unknown,
             progress=progress,
         )

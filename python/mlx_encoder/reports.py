@@ -46,6 +46,17 @@ class TensorCalibration(Result):
 
 
 @dataclass(frozen=True, repr=False)
+class Upload(Result):
+    """A folder that was uploaded to the hub."""
+
+    url: str
+    """Of the repository."""
+    commit: str
+    bytes: int
+    """Of large files that were sent; those that the hub had already are not."""
+
+
+@dataclass(frozen=True, repr=False)
 class Conversion(Result):
     """A finished conversion, or with ``dry_run`` its plan."""
 
@@ -72,6 +83,7 @@ class Conversion(Result):
     warnings: list[str]
     notes: list[str]
     """Facts that need no attention."""
+    uploaded: Upload | None
 
 
 # ---- inspect

@@ -21,6 +21,7 @@ struct ConvertRequest {
   std::string model;
   std::vector<std::string> adapters;
   ConvertOptions options;
+  std::string upload_repo;
   bool dequantize = false, dry_run = false;
   std::optional<Dtype> dtype;
   // Calibrates on the built-in texts if the plan has matrices below 8 bits, as the program does.
@@ -30,6 +31,7 @@ struct ConvertRequest {
 struct Written {
   Conversion conversion;
   bool dry_run = false;
+  std::optional<Uploaded> uploaded = {};
 };
 
 Scheme scheme_of(bool quantize, const std::string& mode, int bits, int group_size,
@@ -72,15 +74,23 @@ void calibrate_narrow(PreparedConversion& prepared, const Warning& warning) {
   warning(sentence);
 }
 
-Written write(ConvertRequest& request, CallState& call) {
-  ConvertOptions& o = request.options;
-  o.warning = call.warning();
-  o.progress = call.progress();
-  const HubOptions hub{.warning = call.warning(), .progress = call.progress()};
-  o.model = model_folder(request.model, hub);
+HubOptions hub_options(CallState& call) {
+  return {.warning = call.warning(), .progress = call.progress()};
+}
+
+std::filesystem::path source_of(const ConvertRequest& request, CallState& call) {
+  const HubOptions hub = hub_options(call);
   std::vector<std::filesystem::path> adapters;
   for (const std::string& adapter : request.adapters) adapters.push_back(model_folder(adapter, hub));
-  if (!adapters.empty()) o.model = adapted_model(o.model, adapters);
+  const std::filesystem::path model = model_folder(request.model, hub);
+  return adapters.empty() ? model : adapted_model(model, adapters);
+}
+
+Written write(ConvertRequest& request, CallState& call) {
+  ConvertOptions& o = request.options;
+  o.model = source_of(request, call);
+  o.warning = call.warning();
+  o.progress = call.progress();
   if (request.dequantize)
     return {dequantize_model({.model = o.model,
                               .output = o.output,
@@ -97,6 +107,16 @@ Written write(ConvertRequest& request, CallState& call) {
   if (!request.dry_run) return {convert(prepared, o.progress)};
   prepared.report_warnings();
   return {.conversion = {.plan = prepared.plan(), .folder = o.output, .calibration = {}}, .dry_run = true};
+}
+
+Written write_and_upload(ConvertRequest& request, CallState& call) {
+  const std::string& repo = request.upload_repo;
+  if (!repo.empty() && request.dry_run)
+    throw Error(ErrorCode::usage, "upload_repo can't be combined with dry_run, which writes nothing");
+  if (!repo.empty()) require_upload(repo, hub_options(call));
+  Written written = write(request, call);
+  if (!repo.empty()) written.uploaded = upload_model(written.conversion.folder, repo, hub_options(call));
+  return written;
 }
 
 template <class Pairs>
@@ -116,6 +136,11 @@ auto planned(const PlannedTensor& t) {
       "group_size"_a = t.scheme.group_size, "bytes"_a = t.bytes, "reason"_a = t.reason);
 }
 
+nb::object uploaded_to(const std::optional<Uploaded>& u) {
+  if (!u) return nb::none();
+  return result<"reports.Upload">("url"_a = u->url, "commit"_a = u->commit, "bytes"_a = u->bytes);
+}
+
 auto result_of(const Written& written) {
   const Conversion& c = written.conversion;
   const ConversionPlan& plan = c.plan;
@@ -132,7 +157,7 @@ auto result_of(const Written& written) {
                                       "name"_a = t.name, "method"_a = t.method, "rtn_error"_a = t.rtn_error,
                                       "error"_a = t.error);
                                 }),
-      "warnings"_a = plan.warnings, "notes"_a = plan.notes);
+      "warnings"_a = plan.warnings, "notes"_a = plan.notes, "uploaded"_a = uploaded_to(written.uploaded));
 }
 
 auto convert_model(const std::string& model, const std::string& mlx_path, bool quantize, int q_bits,
@@ -141,10 +166,11 @@ auto convert_model(const std::string& model, const std::string& mlx_path, bool q
                    const std::string& calibrate, const Inputs& calibration_texts, bool calibrate_only,
                    size_t calibrate_limit, const std::string& method, const std::string& layout,
                    const std::string& max_shard_size, const std::vector<std::string>& adapters,
-                   bool dequantize, bool dry_run, bool allow_unknown, bool strict, bool force, int threads,
-                   const nb::object& progress) {
+                   const std::string& upload_repo, bool dequantize, bool dry_run, bool allow_unknown,
+                   bool strict, bool force, int threads, const nb::object& progress) {
   ConvertRequest request{.model = model, .adapters = adapters, .options = {}};
   if (!dtype.empty()) request.dtype = parse_dtype(dtype);
+  request.upload_repo = upload_repo;
   request.dequantize = dequantize;
   request.dry_run = dry_run;
   request.calibrate_narrow = calibrate.empty();
@@ -166,7 +192,7 @@ auto convert_model(const std::string& model, const std::string& mlx_path, bool q
                                 .limit = calibrate_limit,
                                 .built_in = calibrate_only ? BuiltInText::left_out : BuiltInText::mixed_in};
   return result_of(run(progress, OnInterrupt::wait, [request = std::move(request)](CallState& call) mutable {
-    return write(request, call);
+    return write_and_upload(request, call);
   }));
 }
 
@@ -175,9 +201,9 @@ auto convert_model(const std::string& model, const std::string& mlx_path, bool q
 void bind_convert(nb::module_& m) {
   m.def("convert", convert_model, "model"_a, "mlx_path"_a, "quantize"_a, "q_bits"_a, "q_group_size"_a,
         "q_mode"_a, "dtype"_a, "keep"_a, "set"_a, "calibrate"_a, "calibration_texts"_a, "calibrate_only"_a,
-        "calibrate_limit"_a, "method"_a, "layout"_a, "max_shard_size"_a, "adapters"_a, "dequantize"_a,
-        "dry_run"_a, "allow_unknown"_a, "strict"_a, "force"_a, "threads"_a, "progress"_a.none(),
-        "A reports.Conversion.");
+        "calibrate_limit"_a, "method"_a, "layout"_a, "max_shard_size"_a, "adapters"_a, "upload_repo"_a,
+        "dequantize"_a, "dry_run"_a, "allow_unknown"_a, "strict"_a, "force"_a, "threads"_a,
+        "progress"_a.none(), "A reports.Conversion.");
 }
 
 }  // namespace mlxe::python

@@ -38,3 +38,17 @@ def test_a_name_is_downloaded_once(hub, load):
         mlx_encoder.Encoder("org/other", cache_folder=cache)
     with pytest.raises(mlx_encoder.NotFoundError, match="no-such-branch"):
         mlx_encoder.Encoder("org/tiny", cache_folder=cache, revision="no-such-branch")
+
+
+def test_a_conversion_is_uploaded(hub, tiny, monkeypatch):
+    out = hub / "8bit"
+    with pytest.raises(mlx_encoder.UsageError, match="token"):
+        mlx_encoder.convert(tiny("st_mean_norm"), out, quantize=True, q_group_size=32, upload_repo="org/small")
+    monkeypatch.setenv("HF_TOKEN", "SECRET")
+    with pytest.raises(mlx_encoder.UsageError, match="dry_run"):
+        mlx_encoder.convert(tiny("st_mean_norm"), out, upload_repo="org/small", dry_run=True)
+    assert not out.exists()
+    made = mlx_encoder.convert(tiny("st_mean_norm"), out, quantize=True, q_group_size=32, upload_repo="org/small")
+    assert made.uploaded.url.endswith("org/small") and len(made.uploaded.commit) == 40
+    again = mlx_encoder.Encoder("org/small", cache_folder=hub / "cache")
+    assert np.array_equal(again.encode("A road"), mlx_encoder.Encoder(out).encode("A road"))
