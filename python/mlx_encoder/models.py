@@ -7,7 +7,7 @@ from typing import Literal
 from mlx_encoder import _core
 from mlx_encoder._arguments import Pair, Path, at_least_1, paths_of, texts_of
 from mlx_encoder._progress import bar
-from mlx_encoder.errors import GateError
+from mlx_encoder.errors import GateError, UsageError
 from mlx_encoder.reports import Comparison, Conversion, Evaluation, Inspection, Verification, comparison_of, evaluation_of
 
 
@@ -80,7 +80,16 @@ def convert(
     """
     is_word = calibrate is None or isinstance(calibrate, str)
     if isinstance(calibrate, str) and calibrate not in ("default", "none"):
-        raise ValueError(f"calibrate: found {calibrate!r}, expected texts, 'default' or 'none'")
+        raise UsageError(f"calibrate: found {calibrate!r}, expected texts, 'default' or 'none'")
+    if calibrate_only and is_word:
+        raise UsageError("calibrate_only needs texts of yours in calibrate")
+    if dequantize and (quantize or dry_run):
+        raise UsageError("dequantize can't be combined with quantize or dry_run")
+    options = {"q_bits": q_bits, "q_group_size": q_group_size, "q_mode": q_mode != "affine", "keep": keep, "set": set,
+               "calibrate": calibrate is not None, "calibrate_limit": calibrate_limit, "method": method != "auto"}  # fmt: skip
+    for name, given in options.items():
+        if given and not quantize:
+            raise UsageError(f"{name} needs quantize=True")
     with bar(show_progress_bar, "convert") as progress:
         return _core.convert(
             model=os.fspath(model),

@@ -24,8 +24,18 @@ struct ConvertRequest {
   std::string upload_repo;
   bool dequantize = false, dry_run = false;
   std::optional<Dtype> dtype;
-  // Calibrates on the built-in texts if the plan has matrices below 8 bits, as the program does.
+  Calibration calibration;
+  // Calibrates if the plan has matrices below 8 bits, as the program does.
   bool calibrate_narrow = false;
+
+  // Errors: usage. To be called if nothing is calibrated.
+  void expect_no_details() const {
+    const bool rounds =
+        calibration.method == CalibrationMethod::automatic || calibration.method == CalibrationMethod::rtn;
+    if (!rounds || calibration.limit > 0)
+      throw Error(ErrorCode::usage,
+                  "method and calibrate_limit need calibration; add calibrate=\"default\" or texts");
+  }
 };
 
 struct Written {
@@ -55,15 +65,15 @@ uint64_t shard_bytes(const std::string& size) {
   return *bytes;
 }
 
-void calibrate_narrow(PreparedConversion& prepared, const Warning& warning) {
+void calibrate_narrow(const ConvertRequest& request, PreparedConversion& prepared) {
   const bool narrow = prepared.options().scheme.mode == Mode::affine &&
                       std::ranges::any_of(prepared.plan().tensors, [](const PlannedTensor& t) {
                         return t.scheme.mode == Mode::affine && t.scheme.bits < 8;
                       });
-  if (!narrow) return;
+  if (!narrow) return request.expect_no_details();
   const FolderTokenizer& tokenizer = prepared.source().tokenizer;
   if (tokenizer.state == FolderTokenizer::State::loaded) {
-    prepared.calibrate({});
+    prepared.calibrate(request.calibration);
     return;
   }
   const std::string sentence = tokenizer.why +
@@ -71,7 +81,7 @@ void calibrate_narrow(PreparedConversion& prepared, const Warning& warning) {
                                "tokenizer; matrices are rounded to "
                                "nearest (calibrate=\"none\" does so without this warning)";
   if (prepared.options().strict) throw Error(ErrorCode::strict, sentence + " (an error with strict=True)");
-  warning(sentence);
+  prepared.options().warning(sentence);
 }
 
 HubOptions hub_options(CallState& call) {
@@ -103,7 +113,7 @@ Written write(ConvertRequest& request, CallState& call) {
                               .warning = o.warning,
                               .progress = o.progress})};
   PreparedConversion prepared = prepare(o);
-  if (request.calibrate_narrow) calibrate_narrow(prepared, o.warning);
+  if (request.calibrate_narrow) calibrate_narrow(request, prepared);
   if (!request.dry_run) return {convert(prepared, o.progress)};
   prepared.report_warnings();
   return {.conversion = {.plan = prepared.plan(), .folder = o.output, .calibration = {}}, .dry_run = true};
@@ -173,7 +183,6 @@ auto convert_model(const std::string& model, const std::string& mlx_path, bool q
   request.upload_repo = upload_repo;
   request.dequantize = dequantize;
   request.dry_run = dry_run;
-  request.calibrate_narrow = calibrate.empty();
   ConvertOptions& o = request.options;
   o.output = mlx_path;
   o.scheme = scheme_of(quantize, q_mode, q_bits, q_group_size, request.dtype);
@@ -185,12 +194,16 @@ auto convert_model(const std::string& model, const std::string& mlx_path, bool q
   o.strict = strict;
   o.if_done = force ? IfDone::rewrite : IfDone::skip;
   o.threads = threads;
-  const CalibrationMethod rounding = parse_calibration_method(method);
+  request.calibration = {.texts = inputs_of(calibration_texts),
+                         .method = parse_calibration_method(method),
+                         .limit = calibrate_limit,
+                         .built_in = calibrate_only ? BuiltInText::left_out : BuiltInText::mixed_in};
+  const bool unsaid = calibrate.empty() && request.calibration.method != CalibrationMethod::rtn;
+  request.calibrate_narrow = quantize && unsaid;
   if (calibrate == "default" || calibrate == "texts")
-    o.calibration = Calibration{.texts = inputs_of(calibration_texts),
-                                .method = rounding,
-                                .limit = calibrate_limit,
-                                .built_in = calibrate_only ? BuiltInText::left_out : BuiltInText::mixed_in};
+    o.calibration = request.calibration;
+  else if (!request.calibrate_narrow)
+    request.expect_no_details();
   return result_of(run(progress, OnInterrupt::wait, [request = std::move(request)](CallState& call) mutable {
     return write_and_upload(request, call);
   }));

@@ -46,8 +46,11 @@ def test_convert_calibrates_on_texts_as_the_program(tiny, tmp_path, program):
     four = {"quantize": True, "q_bits": 4, "q_group_size": 32}
     mlx_encoder.convert(tiny("st_mean_norm"), tmp_path / "b", calibrate=TEXTS, calibrate_only=True, **four)
     mlx_encoder.convert(tiny("st_mean_norm"), tmp_path / "c", calibrate="none", **four)
-    a, b, c = (files(tmp_path / f)["model.safetensors"] for f in "abc")
-    assert a == b != c
+    mlx_encoder.convert(tiny("st_mean_norm"), tmp_path / "d", method="rtn", **four)
+    a, b, c, d = (files(tmp_path / f)["model.safetensors"] for f in "abcd")
+    assert a == b != c == d
+    found = mlx_encoder.convert(tiny("st_mean_norm"), tmp_path / "e", method="mse", **four)
+    assert {t.method for t in found.calibration} == {"mse", "rtn"}  # the default has "gptq"
 
 
 def test_a_dry_run_writes_nothing(tiny, tmp_path):
@@ -66,7 +69,13 @@ def test_errors_of_convert(tiny, tmp_path):
         ({"quantize": True, "q_bits": 7}, mlx_encoder.UsageError),
         ({"quantize": True, "q_mode": "float"}, mlx_encoder.UsageError),
         ({"quantize": True, "keep": ["nothing.*"]}, mlx_encoder.UsageError),
-        ({"calibrate": "some"}, ValueError),
+        ({"quantize": True, "calibrate": "some"}, mlx_encoder.UsageError),
+        ({"quantize": True, "calibrate_only": True}, mlx_encoder.UsageError),
+        ({"quantize": True, "method": "gptq"}, mlx_encoder.UsageError),
+        ({"quantize": True, "q_bits": 4, "calibrate": "none", "calibrate_limit": 3}, mlx_encoder.UsageError),
+        ({"q_bits": 4}, mlx_encoder.UsageError),
+        ({"keep": "encoder.*"}, mlx_encoder.UsageError),
+        ({"dequantize": True, "quantize": True}, mlx_encoder.UsageError),
         ({"dtype": "float"}, mlx_encoder.UsageError),
         ({"max_shard_size": "big"}, mlx_encoder.UsageError),
     ]:
