@@ -9,7 +9,7 @@ VENV := .venv
 MINILM = $(shell $(VENV)/bin/python tools/find_minilm.py)
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-APT := build-essential cmake ninja-build pkg-config git python3 python3-venv \
+APT := build-essential cmake ninja-build pkg-config git python3 python3-dev python3-venv \
        nlohmann-json3-dev libcli11-dev libfmt-dev libeigen3-dev libcurl4-openssl-dev libgtest-dev libgmock-dev
 APT_ARM := g++-aarch64-linux-gnu qemu-user googletest
 APT_CHECK := clang clang-format libclang-rt-14-dev
