@@ -100,6 +100,8 @@ class Encoder:
         self._default_prompt_name = default_prompt_name
         if default_prompt_name is not None and default_prompt_name not in self.prompts:
             raise UsageError(f"default_prompt_name: found {default_prompt_name!r}, expected one of {sorted(self.prompts)}")
+        if similarity_fn_name is not None:
+            similarity_of(similarity_fn_name)
         self._similarity_fn_name = similarity_fn_name or _similarity_of_folder(self._info.folder)
 
     def __repr__(self) -> str:
@@ -214,6 +216,8 @@ class Encoder:
         texts = texts_of(given)
         torch = None if convert_to_numpy and not convert_to_tensor else _torch()
         if output_value == "token_embeddings":
+            if prompt_name is not None or prompt is not None or precision != "float32" or normalize or truncate_dim is not None:
+                raise UsageError("output_value='token_embeddings': takes no prompt, precision, normalize_embeddings or truncate_dim")
             arrays = self._token_vectors(task, texts, show_progress_bar)
             many = arrays if torch is None else [torch.from_numpy(a) for a in arrays]
             return many[0] if isinstance(given, str) else many

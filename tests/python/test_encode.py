@@ -2,6 +2,8 @@
 
 import inspect
 import json
+import sys
+import types
 import warnings
 
 import mlx_encoder
@@ -132,6 +134,8 @@ def test_token_vectors_of_a_late_interaction_model(load, program, tiny):
     assert encoder.encode_query("A warm road", output_value="token_embeddings").shape != found[0].shape
     with pytest.raises(mlx_encoder.UnsupportedError):
         load("st_mean_norm").encode("x", output_value="token_embeddings")
+    with pytest.raises(mlx_encoder.UsageError, match="takes no prompt"):
+        encoder.encode("x", output_value="token_embeddings", normalize_embeddings=True)
     with pytest.raises(mlx_encoder.UnsupportedError, match="output_value"):
         encoder.encode("x", output_value=None)
     with pytest.raises(mlx_encoder.UnsupportedError, match="MaxSim"):
@@ -190,17 +194,23 @@ def test_takes_the_arguments_of_sentence_transformers(load):
         encoder.encode(TEXTS, no_such_argument=1)
 
 
-def test_tensors_need_torch(load):
+def test_tensors_need_torch(load, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for arguments in ({"convert_to_tensor": True}, {"convert_to_numpy": False}):
+        with pytest.raises(TypeError, match="need torch"):
+            load("st_mean_norm").encode(TEXTS, **arguments)
+
+
+def test_tensors_share_the_memory(load, monkeypatch):
+    made = []
+    torch = types.SimpleNamespace(from_numpy=lambda array: made.append(array) or array.view())  # an array is a good tensor
+    monkeypatch.setitem(sys.modules, "torch", torch)
     encoder = load("st_mean_norm")
-    try:
-        import torch
-    except ImportError:
-        for arguments in ({"convert_to_tensor": True}, {"convert_to_numpy": False}):
-            with pytest.raises(TypeError, match="need torch"):
-                encoder.encode(TEXTS, **arguments)
-    else:
-        assert torch.equal(encoder.encode(TEXTS, convert_to_tensor=True), torch.from_numpy(encoder.encode(TEXTS)))
-        assert len(encoder.encode(TEXTS, convert_to_numpy=False)) == 4
+    tensor = encoder.encode(TEXTS, convert_to_tensor=True)
+    assert np.shares_memory(tensor, made[0]) and not made[0].flags.owndata and tensor.shape == (4, 32)
+    assert encoder.encode("x", convert_to_tensor=True).shape == (32,)
+    rows = encoder.encode(TEXTS, convert_to_numpy=False)
+    assert isinstance(rows, list) and len(rows) == 4 and np.shares_memory(rows[0], made[-1])
 
 
 def test_quantize_embeddings_takes_ranges():
@@ -230,3 +240,5 @@ def test_similarities(tiny):
         assert np.allclose(found, values, rtol=4 * 2**-24, atol=0)
         assert encoder.similarity(a[:0], b).shape == (0, 1)
     assert mlx_encoder.Encoder(tiny("st_mean_norm")).similarity_fn_name == "cosine"
+    with pytest.raises(mlx_encoder.UnsupportedError, match="similarity_fn_name: found 'jaccard'"):
+        mlx_encoder.Encoder(tiny("st_mean_norm"), similarity_fn_name="jaccard")
