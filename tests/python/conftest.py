@@ -49,8 +49,9 @@ def load():
 @pytest.fixture(scope="session")
 def minilm():
     """The folder of the real all-MiniLM-L6-v2."""
-    found = subprocess.run([ROOT / ".venv/bin/python", ROOT / "tools/find_minilm.py"], capture_output=True, text=True)
-    if found.returncode != 0:
+    python = ROOT / ".venv/bin/python"
+    found = python.exists() and subprocess.run([python, ROOT / "tools/find_minilm.py"], capture_output=True, text=True)
+    if not found or found.returncode != 0:
         pytest.skip("all-MiniLM-L6-v2 was not found; run `make deps`")
     return found.stdout.strip()
 
