@@ -32,7 +32,8 @@ ALLOWED = {
     "sweep": {"base", "format", "hub", "quant", "convert", "texts", "evaluate", "gates", "compare", "report", "allocate"},
     "cli": {"base", "format", "hub", "models", "quant", "tokenizer", "encoder", "verify", "convert", "texts", "evaluate", "gates", "bench", "compare",
             "report", "allocate", "sweep", "engine_cpu", "engine_mlx", "kernels"},
-    "python": {"base", "format", "hub", "models", "quant", "encoder", "verify", "convert", "texts", "evaluate", "gates", "compare"},
+    "python": {"base", "format", "hub", "models", "quant", "encoder", "verify", "convert", "texts", "evaluate", "gates", "compare",
+               "allocate"},
 }
 # The folder each public header belongs to: who may include that folder may include the header.
 PUBLIC = {

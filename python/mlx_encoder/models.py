@@ -20,6 +20,7 @@ def convert(
     q_group_size: int | None = None,
     q_mode: Literal["affine", "mxfp4", "mxfp8", "nvfp4", "int8", "fake"] = "affine",
     dtype: str | None = None,
+    quant_predicate: Literal["mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6", "mixed_4_8"] | None = None,
     keep: str | Sequence[str] = (),
     set: str | Sequence[str] = (),  # noqa: A002  (the program's name of the option)
     calibrate: Literal["default", "none"] | Iterable[str | Pair] | None = None,
@@ -55,6 +56,7 @@ def convert(
         q_mode: ``"affine"``, ``"mxfp4"``, ``"mxfp8"``, ``"nvfp4"`` (MLX's), ``"int8"`` or ``"fake"``.
         dtype: ``"float16"``, ``"bfloat16"`` or ``"float32"``: of scales and of what stays float. None: float16; of
             ``dequantize``: that of config.json.
+        quant_predicate: Two widths: the first for most matrices, the second for those that gain most.
         keep: Patterns of modules to store as float: ``"encoder.layer.11.*"``.
         set: ``"PATTERN=bits[:group]"`` for the modules that match.
         calibrate: Texts or pairs like those the model will see; ``"default"``: the built-in texts; ``"none"``:
@@ -85,8 +87,10 @@ def convert(
         raise UsageError("calibrate_only needs texts of yours in calibrate")
     if dequantize and (quantize or dry_run):
         raise UsageError("dequantize can't be combined with quantize or dry_run")
+    if quant_predicate and (q_bits or q_mode != "affine"):
+        raise UsageError("quant_predicate sets the bits of each matrix; leave q_bits and q_mode out")
     options = {"q_bits": q_bits, "q_group_size": q_group_size, "q_mode": q_mode != "affine", "keep": keep, "set": set,
-               "calibrate": calibrate is not None, "calibrate_limit": calibrate_limit, "method": method != "auto"}  # fmt: skip
+               "calibrate": calibrate is not None, "calibrate_limit": calibrate_limit, "method": method != "auto", "quant_predicate": quant_predicate}  # fmt: skip
     for name, given in options.items():
         if given and not quantize:
             raise UsageError(f"{name} needs quantize=True")
@@ -99,6 +103,7 @@ def convert(
             q_group_size=at_least_1(q_group_size, "q_group_size"),
             q_mode=q_mode,
             dtype=dtype or "",
+            quant_predicate=quant_predicate or "",
             keep=texts_of(keep, "keep"),
             set=texts_of(set, "set"),
             calibrate=(calibrate or "") if is_word else "texts",  # type: ignore[arg-type]

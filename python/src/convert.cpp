@@ -7,6 +7,7 @@
 #include "convert/prepared_conversion.h"
 #include "format/json_file.h"
 #include "mlx_encoder/adapter.h"
+#include "mlx_encoder/allocate.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/hub.h"
 #include "model.h"
@@ -21,6 +22,7 @@ struct ConvertRequest {
   std::string model;
   std::vector<std::string> adapters;
   ConvertOptions options;
+  std::string preset;  // of bits for each matrix; empty: one width
   std::string upload_repo;
   bool dequantize = false, dry_run = false;
   std::optional<Dtype> dtype;
@@ -112,6 +114,7 @@ Written write(ConvertRequest& request, CallState& call) {
                               .threads = o.threads,
                               .warning = o.warning,
                               .progress = o.progress})};
+  if (!request.preset.empty()) apply_preset(request.preset, o);
   PreparedConversion prepared = prepare(o);
   if (request.calibrate_narrow) calibrate_narrow(request, prepared);
   if (!request.dry_run) return {convert(prepared, o.progress)};
@@ -172,14 +175,16 @@ auto result_of(const Written& written) {
 
 auto convert_model(const std::string& model, const std::string& mlx_path, bool quantize, int q_bits,
                    int q_group_size, const std::string& q_mode, const std::string& dtype,
-                   const std::vector<std::string>& keep, const std::vector<std::string>& set,
-                   const std::string& calibrate, const Inputs& calibration_texts, bool calibrate_only,
-                   size_t calibrate_limit, const std::string& method, const std::string& layout,
-                   const std::string& max_shard_size, const std::vector<std::string>& adapters,
-                   const std::string& upload_repo, bool dequantize, bool dry_run, bool allow_unknown,
-                   bool strict, bool force, int threads, const nb::object& progress) {
+                   const std::string& quant_predicate, const std::vector<std::string>& keep,
+                   const std::vector<std::string>& set, const std::string& calibrate,
+                   const Inputs& calibration_texts, bool calibrate_only, size_t calibrate_limit,
+                   const std::string& method, const std::string& layout, const std::string& max_shard_size,
+                   const std::vector<std::string>& adapters, const std::string& upload_repo, bool dequantize,
+                   bool dry_run, bool allow_unknown, bool strict, bool force, int threads,
+                   const nb::object& progress) {
   ConvertRequest request{.model = model, .adapters = adapters, .options = {}};
   if (!dtype.empty()) request.dtype = parse_dtype(dtype);
+  request.preset = quant_predicate;
   request.upload_repo = upload_repo;
   request.dequantize = dequantize;
   request.dry_run = dry_run;
@@ -213,9 +218,9 @@ auto convert_model(const std::string& model, const std::string& mlx_path, bool q
 
 void bind_convert(nb::module_& m) {
   m.def("convert", convert_model, "model"_a, "mlx_path"_a, "quantize"_a, "q_bits"_a, "q_group_size"_a,
-        "q_mode"_a, "dtype"_a, "keep"_a, "set"_a, "calibrate"_a, "calibration_texts"_a, "calibrate_only"_a,
-        "calibrate_limit"_a, "method"_a, "layout"_a, "max_shard_size"_a, "adapters"_a, "upload_repo"_a,
-        "dequantize"_a, "dry_run"_a, "allow_unknown"_a, "strict"_a, "force"_a, "threads"_a,
+        "q_mode"_a, "dtype"_a, "quant_predicate"_a, "keep"_a, "set"_a, "calibrate"_a, "calibration_texts"_a,
+        "calibrate_only"_a, "calibrate_limit"_a, "method"_a, "layout"_a, "max_shard_size"_a, "adapters"_a,
+        "upload_repo"_a, "dequantize"_a, "dry_run"_a, "allow_unknown"_a, "strict"_a, "force"_a, "threads"_a,
         "progress"_a.none(), "A reports.Conversion.");
 }
 

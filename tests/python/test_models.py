@@ -53,6 +53,16 @@ def test_convert_calibrates_on_texts_as_the_program(tiny, tmp_path, program):
     assert {t.method for t in found.calibration} == {"mse", "rtn"}  # the default has "gptq"
 
 
+def test_a_preset_writes_the_program_s_bytes(tiny, tmp_path, program):
+    program("convert", tiny("st_mean_norm"), "--mlx-path", tmp_path / "a", "--quant-predicate", "mixed_4_8", "--q-group-size", 32)
+    mixed = {"quantize": True, "quant_predicate": "mixed_4_8"}
+    found = mlx_encoder.convert(tiny("st_mean_norm"), tmp_path / "b", q_group_size=32, **mixed)
+    assert files(tmp_path / "a")["model.safetensors"] == files(tmp_path / "b")["model.safetensors"]
+    assert {t.bits for t in found.tensors if t.mode == "affine"} == {4, 8}
+    with pytest.raises(mlx_encoder.UsageError, match="leave q_bits"):
+        mlx_encoder.convert(tiny("st_mean_norm"), tmp_path / "c", q_bits=4, **mixed)
+
+
 def test_a_dry_run_writes_nothing(tiny, tmp_path):
     plan = mlx_encoder.convert(tiny("bert"), tmp_path / "out", quantize=True, q_group_size=32, dry_run=True)
     assert plan.dry_run and plan.bytes is None and not (tmp_path / "out").exists()
