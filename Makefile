@@ -9,7 +9,7 @@ VENV := .venv
 MINILM = $(shell $(VENV)/bin/python tools/find_minilm.py)
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-APT := build-essential cmake ninja-build pkg-config git python3 python3-venv \
+APT := build-essential cmake ninja-build pkg-config git python3 python3-dev python3-venv \
        nlohmann-json3-dev libcli11-dev libfmt-dev libeigen3-dev libcurl4-openssl-dev libgtest-dev libgmock-dev
 APT_ARM := g++-aarch64-linux-gnu qemu-user googletest
 APT_CHECK := clang clang-format libclang-rt-14-dev
@@ -17,7 +17,7 @@ APT_CLANG := clang-16 libc++-16-dev libc++abi-16-dev googletest
 APT_ASAN := libclang-rt-16-dev llvm-16
 BREW := cmake ninja nlohmann-json cli11 fmt eigen curl googletest python rust
 
-.PHONY: help deps deps-system deps-cargo configure build build-for-tests test test-slow test-all demo check format install clean asan tsan clang arm faults fuzz bench bench-peers bench-mac findings
+.PHONY: help deps deps-system deps-cargo configure build build-for-tests test test-slow test-all test-python demo check format install clean asan tsan clang arm faults fuzz bench bench-peers bench-mac findings
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -41,6 +41,11 @@ $(VENV)/.installed: requirements.lock
 	.venv-mlx-embeddings/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
+.venv-python/.installed: tools/requirements-python.txt
+	$(PYTHON) -m venv .venv-python
+	.venv-python/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
 configure: deps
 	@mkdir -p build && cmake --preset $(PRESET) -Wno-dev > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
 
@@ -62,6 +67,13 @@ test-slow: build-for-tests  ## the other tests: every kernel variant, MLX's CPU,
 
 test-all: build-for-tests  ## both
 	@$(call run_tests)
+
+test-python: PRESET := release
+test-python: configure .venv-python/.installed  ## the Python package: its wheel in .venv-python, its tests
+	@cmake --build --preset release --target mlx-encoder
+	@CXX=$${CXX:-c++} PATH=$(CURDIR)/.venv-python/bin:$$PATH .venv-python/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --no-build-isolation --no-deps --force-reinstall .
+	@.venv-python/bin/python -m pytest --quiet
 
 demo: PRESET := release
 demo: configure  ## real MiniLM to 8 and 4 bits, embedded, compared, a report to open

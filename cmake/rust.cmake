@@ -1,6 +1,9 @@
 # The Rust static library (tokenizers, sha256, charts, TOML, zip archives, progress bars): built by cargo from src/rust with its
 # lock file, linked as one archive.
-find_program(MLXE_CARGO cargo HINTS $ENV{HOME}/.cargo/bin REQUIRED)
+find_program(MLXE_CARGO cargo HINTS $ENV{HOME}/.cargo/bin)
+if(NOT MLXE_CARGO)
+  message(FATAL_ERROR "cargo was not found. Install Rust 1.85 or newer, for example with rustup (https://rustup.rs).")
+endif()
 set(MLXE_RUST_ARCHIVE ${MLXE_CARGO_TARGET_DIR}/release/libmlxe_rust.a)
 set(MLXE_RUST_ENVIRONMENT CARGO_TARGET_DIR=${MLXE_CARGO_TARGET_DIR})
 set(MLXE_RUST_OPTIONS)
