@@ -48,6 +48,8 @@ class Encoder:
         engine: ``"cpu"``, ``"mlx"`` (needs the MLX module, which wheels do not have) or ``"auto"``.
         activations: ``"auto"``, ``"int8"``, ``"bf16"`` or ``"f32"``: type of activations in matrix products.
         threads: Of tokenizer and engine. 0: all cores.
+        task: Of a model with changes for several tasks (jina-embeddings-v3): the one to merge, ``"retrieval.query"``. Its prompt
+            is then the default.
         adapters: LoRA adapters to merge, in order: folders or names on the hub.
         allow_unknown: Run a model whose layers have tensors that its architecture does not have.
         show_progress_bar: Of a download. Needs tqdm.
@@ -74,6 +76,7 @@ class Encoder:
         engine: Literal["cpu", "mlx", "auto"] = "cpu",
         activations: Literal["auto", "int8", "bf16", "f32"] = "auto",
         threads: int = 0,
+        task: str | None = None,
         adapters: Path | Sequence[Path] = (),
         allow_unknown: bool = False,
         show_progress_bar: bool | None = None,
@@ -84,6 +87,7 @@ class Encoder:
         with bar(show_progress_bar, name) as progress:
             self._model, self._info = _core.load(
                 model=f"{name}@{revision}" if revision else name,
+                task=task or "",
                 adapters=paths_of(adapters),
                 cache_folder=os.fspath(cache_folder) if cache_folder is not None else None,
                 token="" if token is False else None if token is True else token,

@@ -29,6 +29,7 @@ def convert(
     method: Literal["auto", "rtn", "mse", "gptq"] = "auto",
     layout: Literal["hf", "mlx-embeddings"] = "hf",
     max_shard_size: str | int = "5GB",
+    task: str | None = None,
     adapters: Path | Sequence[Path] = (),
     upload_repo: str | None = None,
     dequantize: bool = False,
@@ -66,6 +67,8 @@ def convert(
         method: Rounding with calibration.
         layout: ``"mlx-embeddings"``: what Python's mlx-embeddings loads.
         max_shard_size: Largest size of a weight file: ``"5GB"``, ``"500MiB"`` or bytes.
+        task: Of a model with changes for several tasks (jina-embeddings-v3): the one to merge, ``"retrieval.query"``. Its prompt
+            is then the default.
         adapters: LoRA adapters to merge first, in order.
         upload_repo: ``"org/name"``: upload the folder to this repository of the hub; HF_TOKEN is the token.
         dequantize: Write plain floats instead.
@@ -113,6 +116,7 @@ def convert(
             method=method,
             layout=layout,
             max_shard_size=str(max_shard_size),
+            task=task or "",
             adapters=paths_of(adapters),
             upload_repo=upload_repo or "",
             dequantize=dequantize,

@@ -6,7 +6,6 @@
 #include "call.h"
 #include "convert/prepared_conversion.h"
 #include "format/json_file.h"
-#include "mlx_encoder/adapter.h"
 #include "mlx_encoder/allocate.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/hub.h"
@@ -19,7 +18,7 @@ namespace {
 
 // The arguments of mlx_encoder.convert() that decide what is written.
 struct ConvertRequest {
-  std::string model;
+  std::string model, task;
   std::vector<std::string> adapters;
   ConvertOptions options;
   std::string preset;  // of bits for each matrix; empty: one width
@@ -90,17 +89,9 @@ HubOptions hub_options(CallState& call) {
   return {.warning = call.warning(), .progress = call.progress()};
 }
 
-std::filesystem::path source_of(const ConvertRequest& request, CallState& call) {
-  const HubOptions hub = hub_options(call);
-  std::vector<std::filesystem::path> adapters;
-  for (const std::string& adapter : request.adapters) adapters.push_back(model_folder(adapter, hub));
-  const std::filesystem::path model = model_folder(request.model, hub);
-  return adapters.empty() ? model : adapted_model(model, adapters);
-}
-
 Written write(ConvertRequest& request, CallState& call) {
   ConvertOptions& o = request.options;
-  o.model = source_of(request, call);
+  o.model = source_folder(request.model, request.task, request.adapters, hub_options(call));
   o.warning = call.warning();
   o.progress = call.progress();
   if (request.dequantize)
@@ -179,10 +170,10 @@ auto convert_model(const std::string& model, const std::string& mlx_path, bool q
                    const std::vector<std::string>& set, const std::string& calibrate,
                    const Inputs& calibration_texts, bool calibrate_only, size_t calibrate_limit,
                    const std::string& method, const std::string& layout, const std::string& max_shard_size,
-                   const std::vector<std::string>& adapters, const std::string& upload_repo, bool dequantize,
-                   bool dry_run, bool allow_unknown, bool strict, bool force, int threads,
-                   const nb::object& progress) {
-  ConvertRequest request{.model = model, .adapters = adapters, .options = {}};
+                   const std::string& task, const std::vector<std::string>& adapters,
+                   const std::string& upload_repo, bool dequantize, bool dry_run, bool allow_unknown,
+                   bool strict, bool force, int threads, const nb::object& progress) {
+  ConvertRequest request{.model = model, .task = task, .adapters = adapters, .options = {}};
   if (!dtype.empty()) request.dtype = parse_dtype(dtype);
   request.preset = quant_predicate;
   request.upload_repo = upload_repo;
@@ -219,9 +210,9 @@ auto convert_model(const std::string& model, const std::string& mlx_path, bool q
 void bind_convert(nb::module_& m) {
   m.def("convert", convert_model, "model"_a, "mlx_path"_a, "quantize"_a, "q_bits"_a, "q_group_size"_a,
         "q_mode"_a, "dtype"_a, "quant_predicate"_a, "keep"_a, "set"_a, "calibrate"_a, "calibration_texts"_a,
-        "calibrate_only"_a, "calibrate_limit"_a, "method"_a, "layout"_a, "max_shard_size"_a, "adapters"_a,
-        "upload_repo"_a, "dequantize"_a, "dry_run"_a, "allow_unknown"_a, "strict"_a, "force"_a, "threads"_a,
-        "progress"_a.none(), "A reports.Conversion.");
+        "calibrate_only"_a, "calibrate_limit"_a, "method"_a, "layout"_a, "max_shard_size"_a, "task"_a,
+        "adapters"_a, "upload_repo"_a, "dequantize"_a, "dry_run"_a, "allow_unknown"_a, "strict"_a, "force"_a,
+        "threads"_a, "progress"_a.none(), "A reports.Conversion.");
 }
 
 }  // namespace mlxe::python

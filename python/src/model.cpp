@@ -15,7 +15,6 @@ using Info = Result<"results.ModelInfo">;
 
 struct LoadOptions {
   HubOptions hub;
-  std::vector<std::filesystem::path> adapters;
   EncoderOptions encoder;
 };
 
@@ -36,13 +35,13 @@ Info info_of(const Encoder& encoder, const std::string& folder) {
       "engine_variant"_a = i.engine_variant, "activations"_a = name(i.activations));
 }
 
-std::pair<Model, Info> load(const std::string& model, const std::vector<std::string>& adapters,
+std::pair<Model, Info> load(const std::string& model, const std::string& task,
+                            const std::vector<std::string>& adapters,
                             const std::optional<std::string>& cache_folder,
                             const std::optional<std::string>& token, std::optional<bool> offline,
                             const std::string& engine, const std::string& activations, int threads,
                             int64_t max_length, bool allow_unknown, const nb::object& progress) {
   LoadOptions options{.hub = {.token = token, .offline = offline},
-                      .adapters = {},
                       .encoder = {.engine = parse_engine(engine),
                                   .activations = parse_activations(activations),
                                   .threads = threads,
@@ -50,13 +49,10 @@ std::pair<Model, Info> load(const std::string& model, const std::vector<std::str
                                   .allow_unknown = allow_unknown}};
   if (cache_folder) options.hub.cache = *cache_folder;
   Loaded loaded =
-      run(progress, OnInterrupt::leave, [model, adapters, options](CallState& call) mutable -> Loaded {
+      run(progress, OnInterrupt::leave, [model, task, adapters, options](CallState& call) mutable -> Loaded {
         options.hub.warning = options.encoder.warning = call.warning();
         options.hub.progress = call.progress();
-        std::filesystem::path folder = model_folder(model, options.hub);
-        for (const std::string& adapter : adapters)
-          options.adapters.push_back(model_folder(adapter, options.hub));
-        if (!adapters.empty()) folder = adapted_model(folder, options.adapters);
+        const std::filesystem::path folder = source_folder(model, task, adapters, options.hub);
         return {Encoder::load(folder, options.encoder), folder.string()};
       });
   Info info = info_of(loaded.encoder, loaded.folder);
@@ -65,13 +61,21 @@ std::pair<Model, Info> load(const std::string& model, const std::vector<std::str
 
 }  // namespace
 
+std::filesystem::path source_folder(const std::string& model, const std::string& task,
+                                    const std::vector<std::string>& adapters, const HubOptions& hub) {
+  std::vector<std::filesystem::path> folders;
+  for (const std::string& adapter : adapters) folders.push_back(model_folder(adapter, hub));
+  const std::filesystem::path folder = model_folder(model, hub);
+  return adapted_model(task.empty() ? folder : task_model(folder, task), folders);
+}
+
 void bind_model(nb::module_& m) {
   nb::class_<Model> model(m, "Model", "A loaded model.");
   bind_vectors(model);
   bind_heads(model);
-  m.def("load", load, "model"_a, "adapters"_a, "cache_folder"_a.none(), "token"_a.none(), "offline"_a.none(),
-        "engine"_a, "activations"_a, "threads"_a, "max_length"_a, "allow_unknown"_a, "progress"_a.none(),
-        "The model and its results.ModelInfo.");
+  m.def("load", load, "model"_a, "task"_a, "adapters"_a, "cache_folder"_a.none(), "token"_a.none(),
+        "offline"_a.none(), "engine"_a, "activations"_a, "threads"_a, "max_length"_a, "allow_unknown"_a,
+        "progress"_a.none(), "The model and its results.ModelInfo.");
 }
 
 }  // namespace mlxe::python

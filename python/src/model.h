@@ -3,10 +3,14 @@
 
 #include <nanobind/nanobind.h>
 
+#include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "call.h"
 #include "mlx_encoder/encoder.h"
+#include "mlx_encoder/hub.h"
 
 namespace mlxe::python {
 
@@ -14,6 +18,11 @@ struct Model {
   std::shared_ptr<const Encoder> encoder;  // shared with calls that were left when Ctrl-C came
   std::shared_ptr<Pace> pace = std::make_shared<Pace>();
 };
+
+// The folder of a model, with the changes for a task (empty: none) and the adapters merged. Models and adapters may be
+// names on the hub. Errors: those of model_folder, task_model and adapted_model.
+std::filesystem::path source_folder(const std::string& model, const std::string& task,
+                                    const std::vector<std::string>& adapters, const HubOptions& hub);
 
 void bind_vectors(nanobind::class_<Model>& model);  // encode, encode_tokens, tokenize
 void bind_heads(nanobind::class_<Model>& model);    // classify, zero_shot, tag, rerank, fill_mask

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "format/json_file.h"
+#include "format/task_adapters.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -27,11 +28,28 @@ namespace {
                   b.checkpoint().folder().string()));
 }
 
+// Of a model with weights for several tasks (jina-embeddings-v3). Errors: usage.
+void require_one_task(const TextRunner& original, const TextRunner& quantized) {
+  const auto task_of = [](const TextRunner& side) {
+    return side.checkpoint().config().get_or<std::string>(kDefaultTask, "");
+  };
+  const std::string a = task_of(original), b = task_of(quantized);
+  if (a == b) return;
+  const auto said = [](const TextRunner& side, const std::string& task) {
+    return fmt::format("{} has the weights of {}", side.checkpoint().folder().string(),
+                       task.empty() ? "no task" : "the task " + printable(task));
+  };
+  throw Error(ErrorCode::usage,
+              fmt::format("{}, and {}; compare models of one task (--task is the original's)",
+                          said(original, a), said(quantized, b)));
+}
+
 }  // namespace
 
 std::vector<Sequence> tokenize_both(const TextRunner& original, const TextRunner& quantized,
                                     std::span<const TextInput> texts, Pairs pairs, const Warning& warn,
                                     std::span<const size_t> numbers) {
+  require_one_task(original, quantized);
   std::vector<Sequence> sequences;
   for (size_t i = 0; i < texts.size(); ++i) {
     sequences.push_back({.text = static_cast<int64_t>(i), .number = numbers.empty() ? i + 1 : numbers[i]});

@@ -85,18 +85,26 @@ void ConversionSource::rewrite_poolings() {
 
 // In the written folder the transformer's files are in the Router's own folder, which the Router calls "".
 void ConversionSource::rewrite_router() {
-  if (!sentence.static_terms || sentence.transformer.empty()) return;
+  const fs::path file = checkpoint.folder() / kRouterConfig;
+  if (sentence.transformer.empty() || !fs::exists(file)) return;
   const auto moved = [&](const std::string& id) { return id == sentence.transformer ? std::string() : id; };
   using nlohmann::ordered_json;  // the first route of the file may be the default
-  const MappedFile mapped(checkpoint.folder() / kRouterConfig);
+  const MappedFile mapped(file);
   const std::string_view text(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
   ordered_json router = ordered_json::parse(text), types = ordered_json::object();
-  for (const auto& [id, type] : router.at("types").items()) types[moved(id)] = type;
+  for (const auto& [id, type] : router.at("types").items()) {
+    if (id.empty())
+      throw Error(
+          ErrorCode::unsupported,
+          fmt::format("{}: has a module in the folder itself, where the transformer's files are written",
+                      file.string()));
+    types[moved(id)] = type;
+  }
   router["types"] = types;
   for (auto& [route, modules] : router.at("structure").items())
     for (ordered_json& id : modules) id = moved(id.get<std::string>());
   rewritten[kRouterConfig] = router.dump(2) + "\n";
-  std::erase_if(small_files.carried, [](const CarriedFile& file) { return file.to == kRouterConfig; });
+  std::erase_if(small_files.carried, [](const CarriedFile& carried) { return carried.to == kRouterConfig; });
 }
 
 std::vector<std::string> ConversionSource::files() const {

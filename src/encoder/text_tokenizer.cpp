@@ -75,6 +75,7 @@ TextTokenizer::TextTokenizer(Tokenizer tokenizer, const LoadedModel& model, int6
       pairs_(PairTemplate::find(model, tokenizer_)),
       max_tokens_(token_limit(model, tokenizer_.model_max_length(), warn)),
       most_positions_(model.model.max_tokens()),
+      asked_length_(max_length),
       pools_prompt_(model.model.plan.pools_prompt),
       embedding_prompt_(mlxe::default_prompt(model.sentence, PromptUse::embedding)),
       classification_prompt_(mlxe::default_prompt(model.sentence, PromptUse::classification)) {
@@ -116,7 +117,9 @@ Encoding TextTokenizer::encode_pair(const EncodeInput& pair, const std::string& 
 
 int64_t TextTokenizer::max_tokens(const TextRules& rules) const noexcept {
   if (rules.late) return std::min(rules.late->length, most_positions_);
-  if (rules.looked_up) return rules.max_tokens;
+  if (rules.looked_up)
+    return rules.max_tokens == 0 || asked_length_ == 0 ? std::max(rules.max_tokens, asked_length_)
+                                                       : std::min(rules.max_tokens, asked_length_);
   return rules.max_tokens > 0 ? std::min(rules.max_tokens, max_tokens_) : max_tokens_;
 }
 

@@ -47,7 +47,8 @@ struct TextRules {
   // A longer text runs as several windows, neighbours of which share this many tokens (Tokenizer::encode_windows).
   std::optional<int64_t> stride = {};
   std::optional<LateTokens> late = {};
-  // Without a model: a text gets no special tokens, and `max_tokens` alone limits it (0: nothing does).
+  // Without a model: a text gets no special tokens, and `max_tokens` limits it (0: nothing does), and what
+  // EncoderOptions::max_length says.
   bool looked_up = false;
 };
 
@@ -106,6 +107,7 @@ class TextTokenizer {
   std::optional<PairTemplate> pairs_;
   int64_t max_tokens_;
   int64_t most_positions_;  // of the model, or EncoderOptions::max_length
+  int64_t asked_length_;    // EncoderOptions::max_length
   bool pools_prompt_;
   std::string embedding_prompt_, classification_prompt_;
 };

@@ -57,11 +57,9 @@ std::vector<fs::path> adapter_folders(const fs::path& model) {
 }
 
 fs::path base_folder(const fs::path& model) {
-  if (adapter_folders(model).empty()) return model;
-  const fs::path transformer = transformer_path(model), config = model / transformer / "config.json";
-  if (!fs::is_symlink(config)) return model;
-  const fs::path folder = fs::read_symlink(config).parent_path();
-  return transformer.empty() ? folder : folder.parent_path();
+  const fs::path shown = shown_folder(model);
+  std::error_code failed;
+  return fs::is_directory(shown, failed) ? shown : model;  // else a weight file
 }
 
 fs::path adapted_model(const fs::path& model, std::span<const fs::path> adapters) {

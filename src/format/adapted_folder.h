@@ -13,7 +13,7 @@ inline constexpr std::string_view kAdapterFolder = "mlx_encoder_adapter_";
 // The folders of the adapters, in order. Usually none.
 std::vector<std::filesystem::path> adapter_folders(const std::filesystem::path& model);
 
-// The folder that the model had before adapters were added; the folder itself if it has none.
+// The folder that the model had before adapters or a task's changes were added; the folder itself if none were.
 std::filesystem::path base_folder(const std::filesystem::path& model);
 
 }  // namespace mlxe

@@ -169,8 +169,8 @@ void Checkpoint::canonicalize(std::string_view base_prefix, const ModuleAlias& a
     const auto [it, added] = index_.emplace(tensor.name, i);
     if (!added)
       throw Error(ErrorCode::format, fmt::format("{}: {} and {} are the same weight, {}; remove one",
-                                                 folder_.string(), printable(tensors_[it->second].original),
-                                                 printable(tensor.original), printable(tensor.name)));
+                                                 folder_.string(), printable(tensors_[it->second].view.name),
+                                                 printable(tensor.view.name), printable(tensor.name)));
   }
   for (CheckpointTensor& tensor : tensors_) {
     tensor.role = is_buffer(tensor.name) ? TensorRole::buffer : TensorRole::weight;

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "base/wording.h"
 #include "format/adapted_folder.h"
 #include "format/checkpoint.h"
 #include "format/json_file.h"
@@ -70,26 +69,30 @@ void Checkpoint::choose_task(const TaskAdapters& adapters, const Warning& warn) 
   const std::vector<std::string> tasks = task_names(config_);
   if (adapters.empty()) {
     if (is_chosen && !tasks.empty())
-      throw Error(ErrorCode::format,
-                  fmt::format("{}: chooses a task (\"{}\"), but the weights have no changes for tasks",
-                              config_.where(), kDefaultTask));
+      throw Error(
+          ErrorCode::format,
+          fmt::format("{}: the task {} was chosen, but the weights have no changes for tasks; give the "
+                      "original's weights",
+                      config_.where(), printable(config_.get<std::string>(kDefaultTask))));
     return;
   }
   if (is_chosen)
     adapters_.push_back(adapters.chosen(config_, files_.front().path));
   else if (warn)
-    warn(
-        fmt::format("{}: has changes of its weights for tasks, and none is applied; --task chooses one of {}",
-                    folder_.string(), listed(tasks, kMostTasksListed)));
+    warn(fmt::format(
+        "{}: has changes of its weights for tasks, and none is applied; choose one (--task, in evaluate "
+        "--model-task): {}",
+        folder_.string(), listed_tasks(tasks)));
 }
 
 void Checkpoint::read_adapters(const Warning& warn) {
+  const fs::path base_transformer = base_folder(folder_) / transformer_folder_.lexically_relative(folder_);
   for (const fs::path& folder : adapter_folders(folder_)) {
     const Adapter& adapter = adapters_.emplace_back(Adapter::read(folder, warn));
     for (const fs::path& file : Adapter::files(folder))
       files_.push_back({file, fs::file_size(file), FileStamp::of(file)});
     const std::string& base = adapter.config.base_model;
-    if (warn && !base.empty() && !may_be_base(transformer_folder_, config_, base))
+    if (warn && !base.empty() && !may_be_base(base_transformer, config_, base))
       warn(
           fmt::format("{}: the adapter was trained on {}, a name that this model's folder does not have; its "
                       "results mean nothing with another model",

@@ -32,7 +32,8 @@ ShownPaths& shown_paths() {
   return paths;
 }
 
-void show_as(const fs::path& folder, const fs::path& shown) {
+void show_as(const fs::path& folder, const fs::path& shown_by_caller) {
+  const fs::path shown = shown_folder(shown_by_caller);
   ShownPaths& paths = shown_paths();
   const std::lock_guard lock(paths.mutex);
   paths.by_folder[folder.string()] = shown.string();
@@ -105,6 +106,13 @@ fs::path plain_path(const fs::path& path) {
 void add_link(const fs::path& at, const fs::path& target) {
   fs::create_directories(at.parent_path());
   fs::create_symlink(target, at);
+}
+
+fs::path shown_folder(const fs::path& folder) {
+  ShownPaths& paths = shown_paths();
+  const std::lock_guard lock(paths.mutex);
+  const auto found = paths.by_folder.find(folder.string());
+  return found == paths.by_folder.end() ? folder : fs::path(found->second);
 }
 
 std::string with_shown_paths(std::string text) {

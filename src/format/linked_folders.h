@@ -38,6 +38,9 @@ std::filesystem::path plain_path(const std::filesystem::path& path);
 // Makes `at` a link to `target`, and the folders above it.
 void add_link(const std::filesystem::path& at, const std::filesystem::path& target);
 
+// The path that such a folder is shown as, which is no such folder; any other folder as it is.
+std::filesystem::path shown_folder(const std::filesystem::path& folder);
+
 // The text with paths that mean something to a user: in place of a link in one of these folders what it leads to, in
 // place of the folder the path that it is shown as. For what is printed and for records.
 std::string with_shown_paths(std::string text);

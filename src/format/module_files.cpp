@@ -272,16 +272,33 @@ SpladeSpec ModuleFileReader::splade(const std::string& path) {
 
 namespace {
 
-// What a tokenizer does to a text, without the settings that a saved call left in the file.
+// Settings of tokenizer_config.json that change the tokens of a text, beside its limit.
+constexpr const char* kTokenizerSettings[] = {
+    "add_prefix_space", "added_tokens_decoder",   "do_lower_case",   "strip_accents",
+    "tokenizer_class",  "tokenize_chinese_chars", "truncation_side",
+};
+
+// What a tokenizer does to a text: tokenizer.json without the settings that a saved call left in it, and those settings.
 nlohmann::json tokenizer_in(const fs::path& folder) {
-  const fs::path file = folder / "tokenizer.json";
+  const fs::path file = folder / "tokenizer.json", settings_file = folder / "tokenizer_config.json";
   if (!fs::exists(file))
     throw_unsupported(
         fmt::format("{}: has no tokenizer.json, expected that of the model's tokenizer", folder.string()));
   nlohmann::json tokenizer = read_json(file);
   if (tokenizer.is_object())
     for (const char* key : {"truncation", "padding"}) tokenizer.erase(key);
-  return tokenizer;
+  nlohmann::json settings = fs::exists(settings_file) ? read_json(settings_file) : nlohmann::json::object(),
+                 kept;
+  for (const char* key : kTokenizerSettings)
+    if (settings.is_object() && settings.contains(key)) kept[key] = settings[key];
+  return {tokenizer, kept};
+}
+
+bool is_of_static_terms(const fs::path& file) {
+  constexpr std::string_view kEndings[] = {".json", ".txt", ".model"};
+  const std::string name = file.filename().string();
+  return is_weight_file_name(name) ||
+         std::ranges::any_of(kEndings, [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
 }  // namespace
@@ -290,39 +307,48 @@ StaticTerms ModuleFileReader::static_terms(const std::string& path, const fs::pa
   const Config config = required(path);
   config.harmless({"frozen"});
   refuse_unknown(config);
+  const fs::path own = folder_ / path;
   StaticTerms terms{.folder = path};
-  const WeightFormat* format = find_single_file(folder_ / path);
-  if (!format)
-    throw Error(
-        ErrorCode::not_found,
-        fmt::format("{}: no {} or {}; the SparseStaticEmbedding needs its weights", (folder_ / path).string(),
-                    weight_formats()[0].single, weight_formats()[1].single));
-  terms.file = std::make_shared<TensorFile>(folder_ / path / format->single, *format->parse);
-  const TensorView* weight = terms.file->find("weight");
-  if (!weight || weight->shape.size() != 1 || !is_float(weight->dtype) || terms.file->tensors().size() != 1)
-    throw_malformed(fmt::format("{}: expected one tensor, \"weight\", with a float for each token",
-                                terms.file->path().string()));
-  terms.weights = to_floats(*weight);
-  for (const float w : terms.weights)
-    if (!(w >= 0 && std::isfinite(w)))
-      throw_malformed(
-          fmt::format("{}: a weight is {}, expected none below 0", terms.file->path().string(), w));
-  if (tokenizer_in(folder_ / path) != tokenizer_in(folder_ / transformer))
-    throw_unsupported(
-        fmt::format("{}: differs from that of the model; a tokenizer of its own in a route is not "
-                    "implemented",
-                    (folder_ / path / "tokenizer.json").string()));
+  read_weights(terms);
+  if (tokenizer_in(own) != tokenizer_in(folder_ / transformer))
+    throw_unsupported(fmt::format(
+        "{}: the tokenizer differs from the model's; a tokenizer of its own in a route is not implemented",
+        own.string()));
   if (const auto settings = config_at(fs::path(path) / "tokenizer_config.json"); settings) {
     // Python writes a huge number for "none".
     const double length = settings->get_or<double>("model_max_length", 0);
     if (length >= 1 && length <= static_cast<double>(kMaxConfigSize))
       terms.max_length = static_cast<int64_t>(length);
   }
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder_ / path))
+  for (const fs::directory_entry& entry : fs::directory_iterator(own))
     if (const fs::path file = fs::path(path) / entry.path().filename();
-        entry.is_regular_file() && std::ranges::find(files_, file) == files_.end())
+        entry.is_regular_file() && is_of_static_terms(file) &&
+        std::ranges::find(files_, file) == files_.end())
       files_.push_back(file);
   return terms;
+}
+
+void ModuleFileReader::read_weights(StaticTerms& terms) const {
+  const fs::path own = folder_ / terms.folder;
+  const WeightFormat* format = find_single_file(own);
+  if (!format)
+    throw Error(ErrorCode::not_found,
+                fmt::format("{}: no {} or {}; the SparseStaticEmbedding needs its weights", own.string(),
+                            weight_formats()[0].single, weight_formats()[1].single));
+  terms.file = std::make_shared<TensorFile>(own / format->single, *format->parse);
+  const std::string where = terms.file->path().string();
+  const TensorView* weight = terms.file->find("weight");
+  const size_t count = terms.file->tensors().size();
+  if (!weight || count != 1)
+    throw_malformed(fmt::format("{}: has {} tensors, expected one, \"weight\"", where, count));
+  if (weight->shape.size() != 1 || !is_float(weight->dtype))
+    throw_malformed(fmt::format("{}: \"weight\" is {} {}, expected a float for each token", where,
+                                mlxe::name(weight->dtype), to_string(weight->shape)));
+  terms.weights = to_floats(*weight);
+  for (const float w : terms.weights)
+    if (!(w >= 0 && std::isfinite(w)))
+      throw Error(std::isfinite(w) ? ErrorCode::format : ErrorCode::numeric,
+                  fmt::format("{}: a weight is {}, expected a finite one that is not below 0", where, w));
 }
 
 namespace {

@@ -62,7 +62,8 @@ class ModuleFileReader {
   ModuleFile<DenseSpec> dense(const std::string& path);
   ModuleFile<NormalizeSpec> normalize(const std::string& path);
   SpladeSpec splade(const std::string& path);
-  // `transformer`: the folder of the model's tokenizer, relative; the module must have the same one.
+  // `transformer`: the folder of the model's tokenizer, relative. Errors: unsupported (the module's tokenizer is another
+  // one, or has other settings).
   StaticTerms static_terms(const std::string& path, const std::filesystem::path& transformer);
   RouterFile router(const std::string& path);
   void dropout(const std::string& path);  // checks the file; dropout has no effect outside training
@@ -71,6 +72,7 @@ class ModuleFileReader {
   Config required(const std::string& path);
   std::vector<PoolingKind> pooling_kinds(const Config& config) const;
   void read_weights(DenseSpec& dense, bool has_bias);
+  void read_weights(StaticTerms& terms) const;
 
   const std::filesystem::path& folder_;
   std::vector<std::filesystem::path>& files_;

@@ -131,7 +131,7 @@ void restore_zero_biases(OnnxGraph& graph) {
       matrices.emplace(tensor.name, &tensor);
   }
   std::vector<OnnxTensor> zeros;
-  for (OnnxNode& node : graph.nodes) {
+  for (const OnnxNode& node : graph.nodes) {
     constexpr std::string_view kWeight = "weight";
     if (node.op != "Gemm" || !node.input(2).empty()) continue;
     const auto weight = matrices.find(node.input(1));
@@ -149,8 +149,6 @@ void restore_zero_biases(OnnxGraph& graph) {
     zero.data = {graph.copies.back().get(), bytes};
     zero.mapped = false;
     zeros.push_back(std::move(zero));
-    node.inputs.resize(3);
-    node.inputs[2] = bias;
   }
   for (OnnxTensor& zero : zeros) graph.tensors.push_back(std::move(zero));
 }

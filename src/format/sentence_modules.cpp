@@ -301,6 +301,11 @@ class SentenceReader {
       else
         result_.splade = files_.splade(route.modules[1].folder);
     }
+    if (result_.static_terms && result_.do_lower_case)
+      throw_unsupported(
+          fmt::format("{}: \"do_lower_case\" beside a route that is looked up, whose texts keep their "
+                      "case, is not implemented",
+                      result_.text_config.string()));
     for (size_t task = 0; task < kRouteTasks; ++task) {
       const auto route = router.route_of[task];
       result_.sparse_route[task] = route ? kinds[*route] : SparseRoute::none;
@@ -515,7 +520,12 @@ const std::vector<SentenceModuleSpec>& SentenceModules::modules_for(RouteTask ta
 
 SparseRoute SentenceModules::sparse_route_for(RouteTask task) const {
   const SparseRoute route = sparse_route[static_cast<size_t>(task)];
-  if (route == SparseRoute::none) refuse_task(task, "");
+  constexpr std::array kNames{"texts without a task", "queries", "documents"};
+  std::vector<std::string> names;
+  for (size_t i = 0; i < kRouteTasks; ++i)
+    if (sparse_route[i] != SparseRoute::none) names.emplace_back(kNames[i]);
+  if (route == SparseRoute::none)
+    refuse_task(task, names.empty() ? "" : "; it has routes for " + listed(names, names.size()));
   return route;
 }
 

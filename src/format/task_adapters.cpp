@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/wording.h"
@@ -34,7 +35,16 @@ std::string without_parametrization(std::string_view tensor) {
 }
 
 std::vector<std::string> task_names(const Config& config) {
-  return config.get_or<std::vector<std::string>>(kTasks, {});
+  std::vector<std::string> names = config.get_or<std::vector<std::string>>(kTasks, {});
+  if (std::set<std::string>(names.begin(), names.end()).size() != names.size())
+    throw Error(ErrorCode::format, fmt::format("{}: \"{}\" has a name twice", config.where(), kTasks));
+  return names;
+}
+
+std::string listed_tasks(std::vector<std::string> names) {
+  constexpr size_t kMost = 8;
+  for (std::string& name : names) name = printable(name);
+  return listed(names, kMost);
 }
 
 bool TaskAdapters::take(const TensorView& tensor) {
@@ -51,9 +61,8 @@ Adapter TaskAdapters::chosen(const Config& config, const fs::path& file) const {
   const auto task = config.get<std::string>(kDefaultTask);
   const auto found = std::ranges::find(tasks, task);
   if (found == tasks.end())
-    throw Error(ErrorCode::format,
-                fmt::format("{}: \"{}\" is {}, expected one of {}", config.where(), kDefaultTask,
-                            printable(task), listed(tasks, kMostTasksListed)));
+    throw Error(ErrorCode::format, fmt::format("{}: \"{}\" is {}, expected one of {}", config.where(),
+                                               kDefaultTask, printable(task), listed_tasks(tasks)));
   Adapter adapter;
   adapter.path = file;
   adapter.config = {.where = config.where(),

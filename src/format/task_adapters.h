@@ -8,7 +8,6 @@
 // config.json names the tasks ("lora_adaptations") and may choose one ("default_task").
 #pragma once
 
-#include <cstddef>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -23,7 +22,6 @@ namespace mlxe {
 
 inline constexpr const char* kTasks = "lora_adaptations";
 inline constexpr const char* kDefaultTask = "default_task";
-inline constexpr size_t kMostTasksListed = 8;  // in a message
 
 // "x.parametrizations.weight.original" -> "x.weight"; other names stay as they are.
 std::string without_parametrization(std::string_view tensor);
@@ -46,7 +44,10 @@ class TaskAdapters {
   std::map<std::string, Matrices> matrices_;  // by module, named as in the file
 };
 
-// The names of the tasks, in the order of the matrices; empty: the model has none. Errors: format.
+// The names of the tasks, in the order of the matrices; empty: the model has none. Errors: format (no list of names that
+// differ).
 std::vector<std::string> task_names(const Config& config);
+// As messages list them.
+std::string listed_tasks(std::vector<std::string> names);
 
 }  // namespace mlxe

@@ -25,6 +25,7 @@ bool is_rotary(const Config& c) {
 
 float rotary_base(const Config& c) {
   constexpr const char* kKey = "rotary_emb_base";
+  c.harmless({kKey, "rope_parameters", "rope_scaling"});  // null means "not stated"
   const bool is_stated = c.has(kKey) || c.has("rope_parameters") || c.has("rope_scaling");
   return is_stated ? plain_rotary_base(c, kKey) : static_cast<float>(kJinaRotaryBase);
 }

@@ -90,9 +90,18 @@ TEST(TaskCommands, GiveTheTasksResults) {
   done({"verify", converted, "--strict"});
   const Outcome without = run_program({"convert", model, "--strict", "--mlx-path", folder / "none"});
   EXPECT_EQ(without.status, 9);
-  EXPECT_THAT(without.err, HasSubstr("--task chooses one of"));
+  EXPECT_THAT(without.err, HasSubstr("choose one (--task, in evaluate --model-task)"));
   EXPECT_EQ(run_program({"embed", model, "a text", "--task", "clustering"}).status, 2);
   EXPECT_EQ(run_program({"embed", kBase, "a text", "--task", "clustering"}).status, 2);
+  // Two tasks are no comparison.
+  write_file(folder / "texts.txt", "The cat sat on the warm piano.\nA question\n");
+  std::vector<std::string> compare{"compare",    model,     converted,
+                                   "--no-speed", "--texts", folder / "texts.txt"};
+  const Outcome refused = run_program(compare);
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("has the weights of no task, and"));
+  compare.insert(compare.end(), {"--task", "retrieval.query"});
+  done(compare);
 }
 
 }  // namespace

@@ -194,7 +194,7 @@ TEST_F(Router, DamagedRoutesAreErrors) {
 TEST_F(Router, ModelsWithoutASharedTransformerAreRefusedByName) {
   for (const auto& [type, expected] :
        {std::pair("sentence_transformers.base.modules.router.Router", "encoders of their own in each"),
-        {"sentence_transformers.models.Asym", "encoders of its own in each route"},
+        {"sentence_transformers.models.Asym", "encoders of their own in each"},
         {"sentence_transformers.sentence_transformer.modules.static_embedding.StaticEmbedding",
          "models of token vectors alone (model2vec) are not implemented"}}) {
     const fs::path folder = parent_ / "other";

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "golden.h"
@@ -116,6 +117,13 @@ TEST_F(SparseStatic, CutsALongQuery) {
   EXPECT_EQ(report.truncated.size(), 2u);
 }
 
+// Or where the caller says.
+TEST_F(SparseStatic, CutsAQueryWhereItsCallerSays) {
+  const EncoderOptions options{.engine = EngineKind::cpu, .threads = 1, .max_length = 3, .embeds = false};
+  const SparseVectors cut = Encoder::load(kModel, options).embed_sparse(texts(), {.task = EmbedTask::query});
+  for (int64_t i = 0; i < cut.rows; ++i) EXPECT_LE(cut.row_indices(i).size(), 3u);
+}
+
 TEST_F(SparseStatic, KeepsTheLargestWeights) {
   const Encoder encoder = load(kModel);
   const SparseVectors all = encoder.embed_sparse(texts(), {.task = EmbedTask::query}),
@@ -178,20 +186,36 @@ TEST_F(SparseStatic, RefusesWhatDoesNotFit) {
               HasSubstr("has 2 weights, expected one for each of the model's"));
   folder = copy();
   change_weights(folder, [](test::RawTensors& t) { t["other"] = t["weight"]; });
-  EXPECT_THAT(refused(folder, ErrorCode::format), HasSubstr("expected one tensor, \"weight\""));
+  EXPECT_THAT(refused(folder, ErrorCode::format), HasSubstr("has 2 tensors, expected one, \"weight\""));
   folder = copy();
   change_weights(folder, [](test::RawTensors& tensors) {
     std::vector<float> weights = test::floats(tensors.at("weight"));
     weights[3] = -1;
     tensors.at("weight") = test::float_tensor({std::ssize(weights)}, weights);
   });
-  EXPECT_THAT(refused(folder, ErrorCode::format), HasSubstr("a weight is -1, expected none below 0"));
+  EXPECT_THAT(refused(folder, ErrorCode::format),
+              HasSubstr("a weight is -1, expected a finite one that is not below 0"));
   folder = copy();
   fs::remove(folder / kQueryFolder / "model.safetensors");
   EXPECT_THAT(refused(folder, ErrorCode::not_found), HasSubstr("needs its weights"));
   folder = copy();
   change_json(folder / kQueryFolder / "tokenizer.json", [](json& t) { t["normalizer"] = nullptr; });
   EXPECT_THAT(refused(folder, ErrorCode::unsupported), HasSubstr("a tokenizer of its own in a route"));
+  folder = copy();
+  change_json(folder / kQueryFolder / "tokenizer_config.json",
+              [](json& t) { t["truncation_side"] = "left"; });
+  EXPECT_THAT(refused(folder, ErrorCode::unsupported), HasSubstr("a tokenizer of its own in a route"));
+  folder = copy();
+  change_json(folder / "document_0_Transformer/sentence_bert_config.json",
+              [](json& t) { t["do_lower_case"] = true; });
+  EXPECT_THAT(refused(folder, ErrorCode::unsupported), HasSubstr("whose texts keep their case"));
+  folder = copy();
+  change_weights(folder, [](test::RawTensors& tensors) {
+    std::vector<float> weights = test::floats(tensors.at("weight"));
+    weights[3] = NAN;
+    tensors.at("weight") = test::float_tensor({std::ssize(weights)}, weights);
+  });
+  EXPECT_THAT(refused(folder, ErrorCode::numeric), HasSubstr("a weight is nan"));
   folder = copy();
   change_json(folder / kQueryFolder / "config.json", [](json& config) { config["path"] = "idf.json"; });
   EXPECT_THAT(refused(folder, ErrorCode::unsupported), HasSubstr("\"path\" is not honoured"));
@@ -211,7 +235,8 @@ TEST_F(SparseStatic, RefusesWhatDoesNotFit) {
   change_json(folder / "router_config.json", [](json& router) {
     router["types"][kQueryFolder] = "sentence_transformers.sparse_encoder.modules.SparseAutoEncoder";
   });
-  load_model(folder, heard_.warning(), ExpectVectors::no);
+  convert({.model = folder, .output = folder_ / "other"});  // the rest is a masked language model
+  load_model(folder_ / "other", heard_.warning(), ExpectVectors::no);
   EXPECT_THAT(heard_.sentences,
               Contains(HasSubstr("a SparseEncoder of \"SparseAutoEncoder\" is not implemented")));
 }

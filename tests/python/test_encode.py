@@ -242,3 +242,13 @@ def test_similarities(tiny):
     assert mlx_encoder.Encoder(tiny("st_mean_norm")).similarity_fn_name == "cosine"
     with pytest.raises(mlx_encoder.UnsupportedError, match="similarity_fn_name: found 'jaccard'"):
         mlx_encoder.Encoder(tiny("st_mean_norm"), similarity_fn_name="jaccard")
+
+
+def test_a_task_is_merged_as_the_program_does(tiny, program, tmp_path):
+    text, task = "The cat sat on the warm piano.", "retrieval.query"
+    vector = mlx_encoder.Encoder(tiny("st_jina_v3"), task=task).encode(text)
+    assert np.array_equal(vector, program("embed", tiny("st_jina_v3"), text, "--engine", "cpu", "--task", task)[0])
+    mlx_encoder.convert(tiny("st_jina_v3"), tmp_path / "query", dtype="float32", task=task)
+    assert np.array_equal(vector, mlx_encoder.Encoder(tmp_path / "query").encode(text))
+    with pytest.raises(mlx_encoder.UsageError, match="no task"):
+        mlx_encoder.Encoder(tiny("st_jina_v3"), task="clustering")

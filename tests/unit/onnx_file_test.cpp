@@ -272,7 +272,8 @@ TEST(OnnxFile, ASentenceTransformerThatWasExportedWholeHasItsModelsNames) {
        onnx::node("Gemm", "/2/linear/Gemm", {"q", "2.linear.weight"}, "y")},
       {onnx::floats("0.auto_model.layer.0.norm.weight", {2}, {1, 2}),
        onnx::floats("onnx::MatMul_1", {2, 3}, kSix), onnx::floats("2.linear.weight", {3, 2}, kSix)}));
-  EXPECT_THAT(parsed.names(), ElementsAre("2.linear.weight", "layer.0.norm.weight", "layer.0.query.weight"));
+  EXPECT_THAT(parsed.names(),
+              ElementsAre("2.linear.bias", "2.linear.weight", "layer.0.norm.weight", "layer.0.query.weight"));
 }
 
 TEST(OnnxFile, ATiedTableHasBothNames) {

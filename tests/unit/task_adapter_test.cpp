@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "format/adapted_folder.h"
+#include "format/linked_folders.h"
 #include "format/task_adapters.h"
 #include "mlx_encoder/adapter.h"
 #include "mlx_encoder/convert.h"
@@ -113,8 +115,9 @@ TEST_F(TaskAdapterFolder, AModelWithoutATaskIsAWarning) {
   load_model(kModel, heard_.warning());
   EXPECT_THAT(
       heard_.sentences,
-      Contains(HasSubstr("has changes of its weights for tasks, and none is applied; --task chooses one of "
-                         "retrieval.query, retrieval.passage, text-matching")));
+      Contains(HasSubstr(
+          "has changes of its weights for tasks, and none is applied; choose one (--task, in evaluate "
+          "--model-task): \"retrieval.query\", \"retrieval.passage\", \"text-matching\"")));
 }
 
 TEST_F(TaskAdapterFolder, IsConvertedForItsTask) {
@@ -138,8 +141,10 @@ TEST_F(TaskAdapterFolder, IsConvertedForItsTask) {
 
 // As the published code: a folder may choose a task itself, and then keeps its prompts as they are.
 TEST_F(TaskAdapterFolder, MayChooseATaskItself) {
-  const fs::path chosen = changed([](json& config) { config["default_task"] = "text-matching"; });
-  EXPECT_EQ(vectors_of(chosen), vectors_of(task_model(kModel, "text-matching")));
+  const fs::path chosen = changed([](json& config) { config["default_task"] = kTaskNames[0]; });
+  EXPECT_EQ(vectors_of(chosen), vectors_of(task_model(kModel, kTaskNames[0]), {.prompt = ""}));
+  // Chosen by the caller too, it has its prompt.
+  EXPECT_EQ(vectors_of(task_model(chosen, kTaskNames[0])), vectors_of(task_model(kModel, kTaskNames[0])));
 }
 
 // Without prompts of sentence-transformers, those of config.json count.
@@ -149,9 +154,49 @@ TEST_F(TaskAdapterFolder, TakesThePromptOfConfigJson) {
   EXPECT_EQ(vectors_of(task_model(copy, kTaskNames[0])), vectors_of(task_model(kModel, kTaskNames[0])));
 }
 
+TEST_F(TaskAdapterFolder, TakesThePromptOfConfigJsonWhereTheSettingsLackIt) {
+  const fs::path copy = changed({}), settings = copy / "config_sentence_transformers.json";
+  for (const json& prompts : {json::object(), json(nullptr), json{{"other", "x: "}}}) {
+    test::write_file(settings, json{{"prompts", prompts}}.dump());
+    const fs::path fresh = folder_ / fmt::format("copy{}", prompts.dump().size());
+    fs::copy(copy, fresh, fs::copy_options::recursive);
+    EXPECT_EQ(vectors_of(task_model(fresh, kTaskNames[0])), vectors_of(task_model(kModel, kTaskNames[0])));
+  }
+  // No prompt at all: not that of another task.
+  const fs::path without = changed([](json& config) { config.erase("task_instructions"); });
+  test::write_file(
+      without / "config_sentence_transformers.json",
+      R"({"prompts": {"retrieval.passage": "p: "}, "default_prompt_name": "retrieval.passage"})");
+  EXPECT_EQ(vectors_of(task_model(without, kTaskNames[0])),
+            vectors_of(task_model(kModel, kTaskNames[0]), {.prompt = ""}));
+}
+
+// A task and an adapter: messages and records name what the user gave, whichever temporary folder is made first.
+TEST_F(TaskAdapterFolder, IsShownAsTheModelAlsoBehindAnAdapter) {
+  const fs::path adapter = folder_ / "adapter";
+  fs::create_directory(adapter);
+  test::write_file(adapter / "adapter_config.json",
+                   R"({"peft_type": "LORA", "r": 1, "base_model_name_or_path": "a/st_jina_v3"})");
+  test::write_tensors(adapter / "adapter_model.safetensors",
+                      {{"base_model.model.encoder.layers.0.mixer.out_proj.lora_A.weight",
+                        test::float_tensor({1, 32}, std::vector<float>(32, 0.01f))},
+                       {"base_model.model.encoder.layers.0.mixer.out_proj.lora_B.weight",
+                        test::float_tensor({32, 1}, std::vector<float>(32, 0.01f))}});
+  for (int i = 0; i < 8; ++i) {  // the names of the folders are random
+    const fs::path copy = folder_ / fmt::format("{}/st_jina_v3", i);
+    fs::create_directories(copy.parent_path());
+    fs::copy(kModel, copy, fs::copy_options::recursive);
+    const fs::path both = adapted_model(task_model(copy, kTaskNames[0]), std::vector{adapter});
+    EXPECT_EQ(with_shown_paths(both.string() + ": "), copy.string() + ": ");
+    EXPECT_EQ(base_folder(both), copy);
+    load_model(both, heard_.warning());
+    EXPECT_THAT(heard_.sentences, IsEmpty());
+  }
+}
+
 TEST_F(TaskAdapterFolder, RefusesWhatDoesNotFit) {
   EXPECT_THAT(error_text([&] { task_model(kModel, "retrieval"); }, ErrorCode::usage),
-              HasSubstr("has the tasks retrieval.query, retrieval.passage, text-matching"));
+              HasSubstr("no task \"retrieval\"; it has \"retrieval.query\", \"retrieval.passage\""));
   EXPECT_THAT(error_text([&] { task_model(tiny("bert"), "retrieval.query"); }, ErrorCode::usage),
               HasSubstr("has no changes for tasks"));
   error_text([&] { task_model(folder_ / "absent", "x"); }, ErrorCode::not_found);
