@@ -1,8 +1,8 @@
 """Writes a base-size encoder of a family with random float32 weights, for speed tests.
 
-    python tools/make_random_encoder.py FAMILY OUT [--seed 1]     (goldens; goldens-5 for nomic_bert)
+    python tools/make_random_encoder.py FAMILY OUT [--seed 1]     (goldens; goldens-5 for families that transformers 4 lacks)
 
-FAMILY: bert, mpnet, deberta-v2 (v3-base), modernbert, nomic_bert, qwen3 (0.6B). The tokenizer is that of make_random_distilbert.py for all, so
+FAMILY: a key of SIZES; deberta-v2 is v3-base, qwen3 0.6B. The tokenizer is that of make_random_distilbert.py for all, so
 that all run the same token ids.
 """
 
@@ -22,6 +22,11 @@ SIZES = {
                        layer_norm_eps=1e-7),
     "modernbert": {},
     "nomic_bert": {},
+    "electra": dict(embedding_size=768, hidden_size=768, num_attention_heads=12, intermediate_size=3072),
+    "albert": dict(hidden_size=768, num_attention_heads=12, intermediate_size=3072),
+    "gte": dict(type_vocab_size=0),
+    "eurobert": dict(num_hidden_layers=12),
+    "jina_embeddings_v3": dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072),
     "qwen3": dict(hidden_size=1024, num_hidden_layers=28, num_attention_heads=16, num_key_value_heads=8, head_dim=128,
                   intermediate_size=3072, rope_theta=1e6, max_position_embeddings=32768, tie_word_embeddings=True),
 }

@@ -19,6 +19,8 @@ def run_python(code, *arguments):
     prelude = """
         import os, signal, sys, threading, time
         import mlx_encoder
+        # A process in the background is started with SIGINT ignored, and then Python leaves it so.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         sent = []
         def press():
             sent.append(time.monotonic())
