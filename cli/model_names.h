@@ -17,7 +17,8 @@ inline const std::string kModelForms = "a folder, a weight file or a name on the
 // merged.
 void fetch_models(const CLI::App& app);
 
-// Gives each command that reads a model the options --adapter and --task (evaluate: --model-task). Call it once all commands are added.
+// Gives each command that reads a model the options --adapter and --task (evaluate: --model-task). Call it once all
+// commands are added.
 void add_adapter_options(CLI::App& app);
 
 }  // namespace mlxe::cli

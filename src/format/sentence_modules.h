@@ -53,7 +53,7 @@ struct SpladeSpec {
   std::optional<int64_t> dimension;  // number of terms, if the folder states it
 };
 
-// The module SparseStaticEmbedding of a SparseEncoder: a text has these weights of its tokens, whatever they are next to.
+// The module SparseStaticEmbedding of a SparseEncoder: a text has the weights of its tokens, each token once.
 struct StaticTerms {
   std::string folder;               // "query_0_SparseStaticEmbedding"
   std::vector<float> weights = {};  // by token id, none below 0
