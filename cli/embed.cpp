@@ -15,6 +15,7 @@
 #include "base/spool_file.h"
 #include "base/wording.h"
 #include "command.h"
+#include "embed_arguments.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/vector_precision.h"
@@ -23,7 +24,7 @@
 #include "sparse_file.h"
 #include "texts.h"
 #include "token_file.h"
-#include "vector_file.h"
+#include "vectors/vector_file.h"
 
 namespace mlxe::cli {
 namespace {
@@ -49,40 +50,6 @@ ChunkOptions parse_chunk(const std::string& value) {
                             printable(value)));
   return options;
 }
-
-struct EmbedArguments {
-  RunOptions run;
-  TextSource texts;
-  PromptOptions prompt;
-  int64_t dimension = 0;
-  bool normalize = false;
-  std::string precision = "float32";
-  std::string ranges, save_ranges;
-  std::string output, output_format;
-  std::string sparse, tokens;  // files of bge-m3's other vectors
-  std::string chunk;
-  bool late_chunking = false;
-
-  std::optional<ChunkOptions> chunking() const {
-    if (chunk.empty() && late_chunking) throw Error(ErrorCode::usage, "--late-chunking needs --chunk TOKENS");
-    if (chunk.empty()) return std::nullopt;
-    ChunkOptions options = parse_chunk(chunk);
-    options.late = late_chunking;
-    return options;
-  }
-  bool embeds_all() const { return !sparse.empty() || !tokens.empty(); }
-  VectorRows rows() const { return chunk.empty() ? VectorRows::texts : VectorRows::chunks; }
-  const char* row_name() const { return chunk.empty() ? "text" : "chunk"; }
-
-  EmbedOptions options() const {
-    EmbedOptions options;
-    prompt.apply(options);
-    options.dimension = dimension;
-    options.normalize = normalize;
-    options.progress = progress();
-    return options;
-  }
-};
 
 // What the rows of a window belong to: texts, or chunks.
 struct Rows {
@@ -239,11 +206,7 @@ VectorRanges check_files(const EmbedArguments& o, VectorPrecision precision) {
   if (o.ranges.empty()) return {};
   if (!o.save_ranges.empty())
     throw Error(ErrorCode::usage, "--ranges and --save-ranges were given; ranges are either read or found");
-  if (!needs_ranges(precision))
-    throw Error(
-        ErrorCode::usage,
-        fmt::format("--ranges: {} has no ranges, int8 and uint8 have; leave one out", name(precision)));
-  return read_ranges(o.ranges);
+  return read_ranges(o.ranges, precision);
 }
 
 void require_width(const EmbedArguments& o, const VectorRanges& ranges, int64_t columns) {
@@ -255,6 +218,7 @@ void require_width(const EmbedArguments& o, const VectorRanges& ranges, int64_t 
 }
 
 int embed(const EmbedArguments& o) {
+  if (o.texts.is_folder()) return embed_corpus(o);
   EmbedOptions options = o.options();
   const std::optional<ChunkOptions> chunking = o.chunking();
   const VectorPrecision precision = parse_vector_precision(o.precision);
@@ -312,6 +276,23 @@ int embed(const EmbedArguments& o) {
 
 }  // namespace
 
+std::optional<ChunkOptions> EmbedArguments::chunking() const {
+  if (chunk.empty() && late_chunking) throw Error(ErrorCode::usage, "--late-chunking needs --chunk TOKENS");
+  if (chunk.empty()) return std::nullopt;
+  ChunkOptions options = parse_chunk(chunk);
+  options.late = late_chunking;
+  return options;
+}
+
+EmbedOptions EmbedArguments::options() const {
+  EmbedOptions options;
+  prompt.apply(options);
+  options.dimension = dimension;
+  options.normalize = normalize;
+  options.progress = progress();
+  return options;
+}
+
 void add_embed(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand("embed", "Compute sentence vectors by the model's own pooling");
   auto o = std::make_shared<EmbedArguments>();
@@ -340,8 +321,9 @@ void add_embed(CLI::App& app, Run& run) {
                       "Write sparse vectors of the same run, too (bge-m3): .npz, .jsonl or .safetensors");
   command->add_option("--token-output", o->tokens,
                       "Write vectors of tokens of the same run, too (bge-m3): .npz, .jsonl or .safetensors");
-  command->add_option("-o,--output", o->output,
-                      "Write the vectors to this .npy, .jsonl or .safetensors file");
+  command->add_option(
+      "-o,--output", o->output,
+      "Write the vectors to this .npy, .jsonl or .safetensors file; of a folder of texts, a folder");
   command->add_option("--output-format", o->output_format,
                       "npy, jsonl or safetensors [by the file's ending]");
   command->callback([o, &run] { run = [o] { return embed(*o); }; });

@@ -5,7 +5,7 @@
 #include <array>
 
 #include "mlx_encoder/error.h"
-#include "npy.h"
+#include "vectors/npy.h"
 
 namespace mlxe::cli {
 namespace {

@@ -1,16 +1,11 @@
-// JSON values as text. All JSON output of the program uses these functions.
+// JSON values on standard output. All JSON output of the program uses this function.
 #pragma once
 
 #include <iostream>
-#include <string>
+
+#include "format/json_line.h"
 
 namespace mlxe::cli {
-
-// One value and a newline. `indent` -1: on one line. Bytes that are not UTF-8 become U+FFFD.
-template <class Json>
-std::string json_line(const Json& value, int indent = -1) {
-  return value.dump(indent, ' ', false, Json::error_handler_t::replace) + '\n';
-}
 
 template <class Json>
 void print_json(const Json& value, int indent = -1, std::ostream& out = std::cout) {

@@ -13,7 +13,7 @@
 #include "base/whole_file.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
-#include "npy.h"
+#include "vectors/npy.h"
 
 namespace mlxe::cli {
 namespace {
@@ -73,7 +73,11 @@ std::string npy_text(const VectorRanges& ranges) {
 
 }  // namespace
 
-VectorRanges read_ranges(const std::filesystem::path& path) {
+VectorRanges read_ranges(const std::filesystem::path& path, VectorPrecision precision) {
+  if (!needs_ranges(precision))
+    throw Error(
+        ErrorCode::usage,
+        fmt::format("--ranges: {} has no ranges, int8 and uint8 have; leave one out", name(precision)));
   const bool npy = is_npy(path);
   const std::string bytes = read_whole_file(path, kMostRangeBytes);
   if (bytes.size() > kMostRangeBytes)

@@ -9,8 +9,8 @@
 
 namespace mlxe::cli {
 
-// Errors: usage (another ending), not_found, io, format.
-VectorRanges read_ranges(const std::filesystem::path& path);
+// Errors: usage (another ending; a precision without ranges), not_found, io, format.
+VectorRanges read_ranges(const std::filesystem::path& path, VectorPrecision precision);
 
 // Throws the errors of write_ranges that can be known before: usage (another ending), io.
 void require_range_file(const std::filesystem::path& path);

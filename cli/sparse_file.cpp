@@ -10,11 +10,11 @@
 #include <utility>
 
 #include "base/output_file.h"
-#include "file_format.h"
 #include "format/safetensors.h"
 #include "npz.h"
 #include "print_json.h"
 #include "spooled_rows.h"
+#include "vectors/output_format.h"
 
 namespace mlxe::cli {
 namespace {
@@ -104,7 +104,7 @@ class TermLines : public SparseFile {
 }  // namespace
 
 SparseFormat sparse_format(const std::filesystem::path& path, const std::string& format) {
-  return static_cast<SparseFormat>(file_format(path, format, kSparseFormats));
+  return static_cast<SparseFormat>(output_format(path, format, kSparseFormats));
 }
 
 std::vector<Term> terms_of(const SparseVectors& vectors, int64_t row) {

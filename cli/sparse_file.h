@@ -18,7 +18,7 @@ namespace mlxe::cli {
 
 enum class SparseFormat { npz, jsonl, safetensors };
 
-// As file_format(). Errors: usage.
+// As output_format(). Errors: usage.
 SparseFormat sparse_format(const std::filesystem::path& path, const std::string& format);
 
 // A term of a text.

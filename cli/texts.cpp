@@ -52,18 +52,24 @@ void TextSource::add_to(CLI::App& command, bool rows_of_cells) {
   command.add_option("--input-format", format,
                      fmt::format("{} [by the file's ending, else txt]",
                                  rows_of_cells ? "txt, tsv or jsonl" : "txt, tsv, jsonl or conll"));
+  if (!rows_of_cells)
+    command.add_option("--text-column", text_column,
+                       "The column of the texts [text, sentence, query, premise, ...]");
 }
 
 std::string TextSource::where() const {
   return input == "-" ? "standard input" : input;
 }
 
+bool TextSource::is_folder() const {
+  std::error_code error;
+  return arguments.empty() && std::filesystem::is_directory(input, error);
+}
+
 void TextSource::say_named_files(const Warning& warning) const {
   for (const std::string& text : arguments) {
     std::error_code error;
-    const std::string ending = ending_of(text);
-    if ((ending == ".txt" || ending == ".tsv" || ending == ".jsonl" || ending == ".conll") &&
-        std::filesystem::is_regular_file(text, error))
+    if (is_text_file(text) && std::filesystem::is_regular_file(text, error))
       warning(
           fmt::format("the text \"{}\" is the name of a file; --input {} reads the texts in it", text, text));
   }
@@ -81,6 +87,9 @@ bool TextSource::from_arguments() const {
     if (!format.empty())
       throw Error(ErrorCode::usage,
                   "--input-format applies to a file of texts; add --input FILE, or leave it out");
+    if (!text_column.empty())
+      throw Error(ErrorCode::usage,
+                  "--text-column applies to a file of texts; add --input FILE, or leave it out");
     return true;
   }
   if (!arguments.empty())
@@ -96,16 +105,18 @@ void TextSource::read_rows(const std::vector<std::string>& columns, const Warnin
       take({{arguments[i], std::nullopt}, std::vector<std::optional<std::string>>(columns.size()), i + 1});
     return;
   }
+  TextFileOptions options{.format = format, .columns = columns, .text_column = text_column};
+  if (input == "-" && format.empty()) options.format = "txt";
   if (input == "-")
-    read_text_rows(std::cin, format.empty() ? "txt" : format, where(), columns, take, warning);
+    read_text_rows(std::cin, where(), options, take, warning);
   else
-    read_text_rows(std::filesystem::path(input), format, columns, take, warning);
+    read_text_rows(std::filesystem::path(input), options, take, warning);
 }
 
 void TextSource::read_cells(const std::function<void(const CellRow&)>& take) const {
   if (from_arguments()) {
     for (size_t i = 0; i < arguments.size(); ++i)
-      take(CellRow({i + 1, {{"text", arguments[i]}}}, fmt::format("text {}", i + 1)));
+      take(CellRow({i + 1, 0, {{"text", arguments[i]}}}, fmt::format("text {}", i + 1)));
     return;
   }
   const auto take_row = [&](const mlxe::Row& row) {

@@ -52,11 +52,13 @@ struct TextSource {
   std::vector<std::string> arguments;
   std::string input;   // file, or "-"
   std::string format;  // "txt", "tsv", "jsonl", "conll"; empty: by ending
+  std::string text_column;
 
   // `rows_of_cells`: read_cells() will read them.
   void add_to(CLI::App& command, bool rows_of_cells = false);
 
   std::string where() const;  // name of the input, for messages
+  bool is_folder() const;     // whether --input is one
 
   // Calls `take` with each text in order. Errors: usage (no texts), not_found, io, format (a malformed row,
   // with its line). Warns of a .tsv file without a column of a known name.

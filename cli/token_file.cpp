@@ -10,11 +10,11 @@
 #include <utility>
 
 #include "base/output_file.h"
-#include "file_format.h"
 #include "format/safetensors.h"
 #include "npz.h"
 #include "print_json.h"
 #include "spooled_rows.h"
+#include "vectors/output_format.h"
 
 namespace mlxe::cli {
 namespace {
@@ -99,7 +99,7 @@ class TokenLines : public TokenFile {
 }  // namespace
 
 TokenFormat token_format(const std::filesystem::path& path, const std::string& format) {
-  return static_cast<TokenFormat>(file_format(path, format, kTokenFormats));
+  return static_cast<TokenFormat>(output_format(path, format, kTokenFormats));
 }
 
 nlohmann::json json_of(const TokenVectors& vectors, int64_t i, int64_t index, const TokenOf& token) {

@@ -17,7 +17,7 @@ namespace mlxe::cli {
 
 enum class TokenFormat { safetensors, npz, jsonl };
 
-// As file_format(). Errors: usage.
+// As output_format(). Errors: usage.
 TokenFormat token_format(const std::filesystem::path& path, const std::string& format);
 
 // Text `index` as one JSON object, from text `i` of `vectors`.

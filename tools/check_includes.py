@@ -21,6 +21,8 @@ ALLOWED = {
     "verify": {"base", "format", "models", "quant", "tokenizer", "encoder", "gates"},
     "convert": {"base", "format", "models", "quant", "tokenizer", "encoder", "calibrate", "verify"},
     "texts": {"base", "format"},
+    "vectors": {"base", "format", "encoder"},
+    "corpus": {"base", "format", "encoder", "texts", "vectors"},
     "metrics": {"base", "kernels", "models"},
     "gates": {"base", "format", "quant"},
     "evaluate": {"base", "format", "models", "quant", "tokenizer", "encoder", "metrics", "texts"},
@@ -30,10 +32,10 @@ ALLOWED = {
     "allocate": {"base", "format", "models", "quant", "tokenizer", "encoder", "engine_cpu", "calibrate", "convert", "metrics",
                  "compare", "report"},
     "sweep": {"base", "format", "hub", "quant", "convert", "texts", "evaluate", "gates", "compare", "report", "allocate"},
-    "cli": {"base", "format", "hub", "models", "quant", "tokenizer", "encoder", "verify", "convert", "texts", "evaluate", "gates", "bench", "compare",
-            "report", "allocate", "sweep", "engine_cpu", "engine_mlx", "kernels"},
-    "python": {"base", "format", "hub", "models", "quant", "encoder", "verify", "convert", "texts", "evaluate", "gates", "compare",
-               "allocate"},
+    "cli": {"base", "format", "hub", "models", "quant", "tokenizer", "encoder", "verify", "convert", "texts", "vectors", "corpus", "evaluate", "gates",
+            "bench", "compare", "report", "allocate", "sweep", "engine_cpu", "engine_mlx", "kernels"},
+    "python": {"base", "format", "hub", "models", "quant", "encoder", "verify", "convert", "texts", "vectors", "corpus", "evaluate",
+               "gates", "compare", "allocate"},
 }
 # The folder each public header belongs to: who may include that folder may include the header.
 PUBLIC = {
@@ -47,6 +49,7 @@ PUBLIC = {
     "verify": "verify",
     "convert": "convert", "inspect": "convert",
     "task_data": "texts",
+    "corpus": "corpus",
     "difference": "metrics", "scoring": "metrics",
     "gate": "gates",
     "evaluate": "evaluate",

@@ -154,6 +154,7 @@ struct TruncatedText {
 struct CallReport {
   std::vector<TruncatedText> truncated;  // in the order of the texts
   std::vector<std::string> warnings;
+  bool words_truncated = true;  // whether warnings has sentences about the truncated texts, too
 };
 
 // What a text is for, as in sentence-transformers' encode_query() and encode_document(): the text gets the
@@ -388,6 +389,10 @@ class Encoder {
   ~Encoder();
 
   const ModelInfo& info() const noexcept;
+
+  // SHA-256, in hex, of the names and contents of the files that the model was loaded from: weights, config.json, tokenizer,
+  // modules, adapters. Reads them again. Errors: io, not_found.
+  std::string fingerprint() const;
 
   // Columns of embed()'s vectors with these options. Errors: usage (a dimension above the pipeline's; the model's Router
   // has no route for the task).

@@ -82,6 +82,11 @@ fs::path make_partial_sibling(const fs::path& target, const std::function<int(co
   }
 }
 
+bool is_partial_sibling(const fs::path& path) {
+  const std::string file = path.filename().string();
+  return file.starts_with('.') && file.find(kPartial) != file.npos;
+}
+
 void remove_stale_partials(const fs::path& target) noexcept try {
   const std::string prefix = hidden_sibling(target, kPartial).filename().string();
   std::error_code ignored;

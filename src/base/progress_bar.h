@@ -19,8 +19,8 @@ class ProgressBar {
  public:
   explicit ProgressBar(Drawing drawing = Drawing::on_terminal);
 
-  // `done` of `total` units; a total of 0 means unknown. A stage that begins with "downloading " counts bytes and
-  // shows its rate.
+  // `done` of `total` units; a total of 0 means unknown. A stage that begins with "downloading " or
+  // "embedding " counts bytes and shows its rate.
   void update(std::string_view stage, uint64_t done, uint64_t total);
   // A line on stderr, above the bar where one is drawn.
   void print(std::string_view line);

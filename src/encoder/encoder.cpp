@@ -162,6 +162,10 @@ const ModelInfo& Encoder::info() const noexcept {
   return impl_->info;
 }
 
+std::string Encoder::fingerprint() const {
+  return model_fingerprint(impl_->runner.loaded());
+}
+
 int64_t Encoder::dimension(const EmbedOptions& options) const {
   return vector_dimension(impl_->runner, options);
 }

@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/sha256.h"
 #include "base/wording.h"
+#include "format/adapted_folder.h"
 #include "format/provenance.h"
 #include "mlx_encoder/error.h"
 #include "models/heads.h"
@@ -147,6 +149,21 @@ std::vector<std::string> files_read(const LoadedModel& loaded) {
     if (std::filesystem::exists(checkpoint.folder() / file)) files.push_back(file);
   for (const std::filesystem::path& file : loaded.sentence.files) files.push_back(file.generic_string());
   return files;
+}
+
+std::string model_fingerprint(const LoadedModel& loaded) {
+  const std::filesystem::path& folder = loaded.checkpoint.folder();
+  std::vector<std::string> files = files_read(loaded);
+  for (const std::filesystem::path& adapter : adapter_folders(folder))
+    for (const auto& entry : std::filesystem::directory_iterator(adapter))
+      if (entry.is_regular_file()) files.push_back(relative(loaded, entry.path()));
+  std::ranges::sort(files);
+  const auto [past, end] = std::ranges::unique(files);
+  files.erase(past, end);
+  std::string text;
+  for (const auto& [file, print] : fingerprints(folder, files))
+    text += fmt::format("{} {}\n", print.sha256, file);
+  return sha256_hex(std::as_bytes(std::span(text)));
 }
 
 StoredWeight stored_weight(const Checkpoint& checkpoint, const SentenceModules& sentence,

@@ -41,6 +41,10 @@ std::vector<std::string> tokenizer_files(const LoadedModel& loaded);
 // the tokenizer.
 std::vector<std::string> files_read(const LoadedModel& loaded);
 
+// SHA-256, in hex, of the names and contents of those files and of the adapters' (Encoder::fingerprint). Errors: io,
+// not_found.
+std::string model_fingerprint(const LoadedModel& loaded);
+
 // Errors: numeric (NaN or infinity in a weight beside the checkpoint of `folder`; names tensor, row and column).
 void check_module_weights(const SentenceModules& sentence, const std::filesystem::path& folder);
 

@@ -68,7 +68,9 @@ class TruncationNotes {
  private:
   static constexpr size_t kNamed = 3;
 
-  void warn(std::string sentence) { tell(report_, warning_, std::move(sentence)); }
+  void warn(std::string sentence) {
+    if (report_ == nullptr || report_->words_truncated) tell(report_, warning_, std::move(sentence));
+  }
 
   int64_t max_tokens_;
   CallReport* report_;

@@ -28,14 +28,14 @@ class Parser {
 
   // nothing for a header or an empty line of jsonl
   std::optional<Row> parse(const std::string& line, size_t number) {
-    if (format_ == "txt") return Row{number, {{"text", line}}};
+    if (format_ == "txt") return Row{number, 0, {{"text", line}}};
     if (format_ == "tsv") return parse_tsv(line, number);
     if (line.find_first_not_of(" \t") == std::string::npos) return std::nullopt;
     require_json_depth(line, fmt::format("{}: line {}", where_, number));
     Json value = parse_json_line(line, number);
-    if (value.is_string()) return Row{number, {{"text", std::move(value)}}};
+    if (value.is_string()) return Row{number, 0, {{"text", std::move(value)}}};
     if (!value.is_object()) malformed(where_, number, "not a JSON object or string");
-    return Row{number, std::move(value)};
+    return Row{number, 0, std::move(value)};
   }
 
  private:
@@ -71,7 +71,7 @@ class Parser {
       malformed(where_, number,
                 fmt::format("{} tab-separated cell{}, the header has {}", cells.size(),
                             cells.size() == 1 ? "" : "s", header_.size()));
-    Row row{number, Json::object()};
+    Row row{number, 0, Json::object()};
     for (size_t i = 0; i < cells.size(); ++i) row.cells[header_[i]] = std::move(cells[i]);
     return row;
   }
@@ -134,21 +134,26 @@ void read_lines(const std::filesystem::path& file, const TakeLine& take) {
 }
 
 void read_rows(std::istream& stream, const std::string& where, const std::string& format,
-               const std::function<bool(const Row&)>& take) {
+               const std::function<bool(const Row&)>& take, IfEmpty if_empty) {
   Parser parser(where, format);
   bool any = false;
+  uint64_t past = 0;
   read_lines(stream, where, [&](const std::string& line, size_t number) {
-    const auto row = parser.parse(line, number);
-    any = any || row;
-    return !row || take(*row);
+    past += line.size() + 1;
+    auto row = parser.parse(line, number);
+    if (!row) return true;
+    any = true;
+    row->past = past;
+    return take(*row);
   });
-  if (!any) throw Error(ErrorCode::usage, where + (format == "txt" ? ": holds no texts" : ": holds no rows"));
+  if (!any && if_empty == IfEmpty::refuse)
+    throw Error(ErrorCode::usage, where + (format == "txt" ? ": holds no texts" : ": holds no rows"));
 }
 
 void read_rows(const std::filesystem::path& file, const std::string& format,
-               const std::function<bool(const Row&)>& take) {
+               const std::function<bool(const Row&)>& take, IfEmpty if_empty) {
   std::ifstream stream = open(file);
-  read_rows(stream, file.string(), row_format(file, format), take);
+  read_rows(stream, file.string(), row_format(file, format), take, if_empty);
 }
 
 }  // namespace mlxe

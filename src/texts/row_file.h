@@ -2,6 +2,7 @@
 // with a text a line. UTF-8 throughout.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <iosfwd>
@@ -11,7 +12,8 @@
 namespace mlxe {
 
 struct Row {
-  size_t line = 0;  // in the file, from 1
+  size_t line = 0;    // in the file, from 1
+  uint64_t past = 0;  // bytes of the file up to the end of the row, about
   // An object in the order of the columns. The cells of a .tsv file are strings; a text alone (a line of a
   // .txt file, a JSON string in a .jsonl file) is the cell "text".
   nlohmann::ordered_json cells;
@@ -23,13 +25,15 @@ std::string file_format(const std::filesystem::path& file, const std::string& gi
 // The same for a file of rows: "txt", "tsv" or "jsonl". Errors: usage (another format).
 std::string row_format(const std::filesystem::path& file, const std::string& given);
 
+enum class IfEmpty { refuse, accept };
+
 // Calls `take` with each row until it returns false; `format` as row_format takes it. Errors: not_found, io,
-// usage (another format, no rows), format (a malformed row: file and line).
+// usage (another format, no rows with IfEmpty::refuse), format (a malformed row: file and line).
 void read_rows(const std::filesystem::path& file, const std::string& format,
-               const std::function<bool(const Row&)>& take);
+               const std::function<bool(const Row&)>& take, IfEmpty if_empty = IfEmpty::refuse);
 // The same for an open stream, called `where` in messages. `format`: a result of row_format().
 void read_rows(std::istream& stream, const std::string& where, const std::string& format,
-               const std::function<bool(const Row&)>& take);
+               const std::function<bool(const Row&)>& take, IfEmpty if_empty = IfEmpty::refuse);
 
 // The lines of a text file, without their ends, until `take` returns false. Errors: not_found, io, format.
 void read_lines(const std::filesystem::path& file,

@@ -9,6 +9,7 @@
 //   .conll  a tagged word a line (conll_file.h): the words of a sentence with spaces between
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <iosfwd>
@@ -18,27 +19,37 @@
 #include <vector>
 
 #include "mlx_encoder/types.h"
+#include "texts/row_file.h"
 
 namespace mlxe {
+
+// Endings of the files that are read as texts without a format's name.
+inline constexpr std::array kTextFileEndings{".txt", ".tsv", ".jsonl", ".conll"};
+bool is_text_file(const std::filesystem::path& file);  // by its ending
 
 // One text, and the cells of the requested columns. A cell is empty if the row does not have it. (Only .tsv files and
 // .jsonl objects have further columns.)
 struct TextRow {
   TextInput input;
   std::vector<std::optional<std::string>> cells;
-  size_t line = 0;  // from 1
+  size_t line = 0;    // from 1
+  uint64_t past = 0;  // bytes of the file up to the end of the row, about; 0: not known
 };
 
-// Calls `take` with each text in order. `format` is "txt", "tsv", "jsonl" or "conll", of a file empty: by its
-// ending; `where` names a stream in messages. Errors: usage (another format, no texts at all), not_found, io,
-// format (a malformed row, named by line). Warns of a .tsv file without a known column, whose first
-// column is then taken.
-void read_text_rows(std::istream& stream, const std::string& format, const std::string& where,
-                    std::span<const std::string> columns, const std::function<void(TextRow)>& take,
-                    const Warning& warning);
-void read_text_rows(const std::filesystem::path& file, const std::string& format,
-                    std::span<const std::string> columns, const std::function<void(TextRow)>& take,
-                    const Warning& warning);
+struct TextFileOptions {
+  std::string format;                // "txt", "tsv", "jsonl" or "conll"; of a file, empty: by its ending
+  std::vector<std::string> columns;  // whose cells a TextRow has
+  std::string text_column;           // of the texts, and no column is their pair; empty: one of a usual name
+  IfEmpty if_empty = IfEmpty::refuse;
+};
+
+// Calls `take` with each text in order. `where` names a stream in messages. Errors: usage (another format; no texts at
+// all, with IfEmpty::refuse; a text column of a format without columns), not_found, io, format (a malformed row, named by
+// line). Warns of a .tsv file without a known column, whose first column is then taken.
+void read_text_rows(std::istream& stream, const std::string& where, const TextFileOptions& options,
+                    const std::function<void(TextRow)>& take, const Warning& warning);
+void read_text_rows(const std::filesystem::path& file, const TextFileOptions& options,
+                    const std::function<void(TextRow)>& take, const Warning& warning);
 
 // The texts of a file alone. Errors and warnings: the same.
 std::vector<TextInput> read_texts(const std::filesystem::path& file, const Warning& warning);

@@ -22,7 +22,7 @@ void read_texts(const std::string& file, const char* format) {
   std::istringstream stream(file);
   size_t line = 0, rows = 0;
   mlxe::read_text_rows(
-      stream, format, "file", columns,
+      stream, "file", {.format = format, .columns = columns},
       [&](const mlxe::TextRow& row) {
         ++rows;
         require(row.line > line && row.cells.size() == columns.size());

@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 
 std::vector<std::string> lines_and_texts(const std::filesystem::path& file, const std::string& format = "") {
   std::vector<std::string> found;
-  read_text_rows(file, format, {},
+  read_text_rows(file, {.format = format},
                  [&](const TextRow& row) {
                    EXPECT_FALSE(row.input.pair.has_value());
                    found.push_back(std::to_string(row.line) + ": " + row.input.text);
@@ -44,12 +44,13 @@ TEST(TextFile, OfTaggedWordsHasATextASentence) {
 TEST(TextFile, OfTaggedWordsMayBeAStream) {
   std::istringstream stream("London NNP B-LOC\ncalls VBZ O\n\nYes UH O\n"), wrong("London\n");
   std::vector<std::string> texts;
-  read_text_rows(stream, "conll", "standard input", {},
+  read_text_rows(stream, "standard input", {.format = "conll"},
                  [&](const TextRow& row) { texts.push_back(row.input.text); }, {});
   EXPECT_THAT(texts, ElementsAre("London calls", "Yes"));
   EXPECT_THAT(
-      error_text([&] { read_text_rows(wrong, "conll", "standard input", {}, [](const TextRow&) {}, {}); },
-                 ErrorCode::format),
+      error_text(
+          [&] { read_text_rows(wrong, "standard input", {.format = "conll"}, [](const TextRow&) {}, {}); },
+          ErrorCode::format),
       HasSubstr("standard input: line 1: expected a word and its tag"));
 }
 

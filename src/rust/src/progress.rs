@@ -19,7 +19,8 @@ impl Bar {
             false => ProgressDrawTarget::hidden(),
         };
         let counted = total > 0; // of work without a known amount only what is done is told
-        let template = match (counted, stage.starts_with("downloading ")) {
+        let in_bytes = ["downloading ", "embedding "].iter().any(|word| stage.starts_with(word));
+        let template = match (counted, in_bytes) {
             (true, true) => {
                 "{msg} {wide_bar:.cyan/dim} {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {eta} left"
             }

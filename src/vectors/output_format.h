@@ -5,11 +5,11 @@
 #include <span>
 #include <string>
 
-namespace mlxe::cli {
+namespace mlxe {
 
 // The index in `formats` ("npy", "jsonl", ...) of `format` (--output-format) or, if that is empty, of the file's ending;
 // 0 for a pipe or device of another name. Errors: usage.
-size_t file_format(const std::filesystem::path& path, const std::string& format,
-                   std::span<const std::string_view> formats);
+size_t output_format(const std::filesystem::path& path, const std::string& format,
+                     std::span<const std::string_view> formats);
 
-}  // namespace mlxe::cli
+}  // namespace mlxe

@@ -10,12 +10,14 @@
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "mlx_encoder/vector_precision.h"
 
-namespace mlxe::cli {
+namespace mlxe {
 
 enum class VectorFormat { npy, jsonl, safetensors };
+std::string_view name(VectorFormat format) noexcept;  // "npy", ...
 
 // What a row is the vector of.
 enum class VectorRows { texts, chunks };
@@ -44,4 +46,4 @@ nlohmann::json json_values(const PackedVectors& vectors, int64_t row);
 nlohmann::json json_row(int64_t index, const PackedVectors& vectors, std::span<const Chunk> chunks,
                         int64_t row);
 
-}  // namespace mlxe::cli
+}  // namespace mlxe

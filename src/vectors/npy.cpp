@@ -1,4 +1,4 @@
-#include "npy.h"
+#include "vectors/npy.h"
 
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 
-namespace mlxe::cli {
+namespace mlxe {
 namespace {
 
 constexpr size_t kHeaderBytes = 128;  // a multiple of 64 with room for any number of rows
@@ -139,4 +139,4 @@ NpyMatrix parse_npy(const std::filesystem::path& path, std::string_view bytes) {
   return NpyReader(path, bytes).read();
 }
 
-}  // namespace mlxe::cli
+}  // namespace mlxe

@@ -1,4 +1,4 @@
-#include "file_format.h"
+#include "vectors/output_format.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
 
-namespace mlxe::cli {
+namespace mlxe {
 namespace {
 
 // "a, b or c", each after `before`.
@@ -23,8 +23,8 @@ std::string alternatives(std::span<const std::string_view> names, std::string_vi
 
 }  // namespace
 
-size_t file_format(const std::filesystem::path& path, const std::string& format,
-                   std::span<const std::string_view> formats) {
+size_t output_format(const std::filesystem::path& path, const std::string& format,
+                     std::span<const std::string_view> formats) {
   const std::string ending = ending_of(path);
   const auto found = std::ranges::find_if(formats, [&](std::string_view name) {
     return format.empty() ? ending == "." + std::string(name) : format == name;
@@ -38,4 +38,4 @@ size_t file_format(const std::filesystem::path& path, const std::string& format,
                                             path.string(), alternatives(formats, ".")));
 }
 
-}  // namespace mlxe::cli
+}  // namespace mlxe

@@ -1,4 +1,4 @@
-#include "vector_file.h"
+#include "vectors/vector_file.h"
 
 #include <fmt/format.h>
 
@@ -12,13 +12,13 @@
 #include "base/output_file.h"
 #include "base/spool_file.h"
 #include "base/text.h"
-#include "file_format.h"
 #include "format/json_file.h"
+#include "format/json_line.h"
 #include "format/safetensors.h"
-#include "npy.h"
-#include "print_json.h"
+#include "vectors/npy.h"
+#include "vectors/output_format.h"
 
-namespace mlxe::cli {
+namespace mlxe {
 namespace {
 
 constexpr std::array<std::string_view, 3> kVectorFormats{"npy", "jsonl",
@@ -122,8 +122,12 @@ class LinesFile : public VectorFile {
 
 }  // namespace
 
+std::string_view name(VectorFormat format) noexcept {
+  return kVectorFormats[static_cast<size_t>(format)];
+}
+
 VectorFormat vector_format(const std::filesystem::path& path, const std::string& format) {
-  return static_cast<VectorFormat>(file_format(path, format, kVectorFormats));
+  return static_cast<VectorFormat>(output_format(path, format, kVectorFormats));
 }
 
 std::unique_ptr<VectorFile> open_vector_file(const std::filesystem::path& path, VectorFormat format,
@@ -163,4 +167,4 @@ nlohmann::json json_row(int64_t index, const PackedVectors& vectors, std::span<c
   return object;
 }
 
-}  // namespace mlxe::cli
+}  // namespace mlxe

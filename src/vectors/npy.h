@@ -9,7 +9,7 @@
 
 #include "mlx_encoder/types.h"
 
-namespace mlxe::cli {
+namespace mlxe {
 
 // The header (version 1.0) of an array. `type`: NumPy's, "<f4"; `shape`: a tuple, "(3,)".
 std::string npy_header(const std::string& type, const std::string& shape);
@@ -26,4 +26,4 @@ struct NpyMatrix {
 // number of dimensions, more or less data than its shape).
 NpyMatrix parse_npy(const std::filesystem::path& path, std::string_view bytes);
 
-}  // namespace mlxe::cli
+}  // namespace mlxe

@@ -1,0 +1,24 @@
+// The files of texts below a folder.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "mlx_encoder/types.h"
+
+namespace mlxe {
+
+struct CorpusFile {
+  std::filesystem::path path;
+  std::string name;  // relative to the folder, with "/"
+  uint64_t bytes = 0;
+  int64_t modified = 0;  // nanoseconds
+};
+
+// Sorted by name. Files whose names begin with "." or "_", and what lies in such folders, are left out; those of other
+// formats, too, with one warning. Folders behind links are not entered. Errors: not_found, io, usage (no folder; no file of texts).
+std::vector<CorpusFile> corpus_files(const std::filesystem::path& folder, const Warning& warning);
+
+}  // namespace mlxe
