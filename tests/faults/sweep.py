@@ -4,7 +4,8 @@
     sweep.py PROGRAM LIBRARY MODEL [--points N] [--memory-points N | --stacks] [--lasting] [--jobs N] [--commands ...] [--kinds ...]
 
 After every run: the program ended by itself, with one sentence where its status is not 0; what it writes is as it was
-before, or whole and equal to what an undisturbed run writes; nothing else is left beside it. --points N takes N points
+before, or whole and equal to what an undisturbed run writes; nothing else is left beside it. A folder that a later run continues
+may hold some of the files, each whole, and an undisturbed run then makes it whole. --points N takes N points
 of each command and kind, spread evenly, instead of all; --memory-points N does so for memory alone. --stacks takes, for
 memory, the first and the last call of each call stack that allocates (faults.c says how stacks are told apart).
 --lasting makes all calls after the n-th fail, too: a full disk stays full.
@@ -37,10 +38,11 @@ def snapshot(path: pathlib.Path) -> dict[str, str] | str | None:
 
 
 class Command:
-    """A command of the program and the one thing it writes, in a folder of its own."""
+    """A command of the program and the one thing it writes, in a folder of its own. `record`: the file that lets a later run continue."""
 
-    def __init__(self, name: str, program: str, arguments: list[str], output: str, before: pathlib.Path | None):
+    def __init__(self, name: str, program: str, arguments: list[str], output: str, before: pathlib.Path | None, record: str = ""):
         self.name, self.program, self.arguments, self.output, self.before = name, program, arguments, output, before
+        self.record = record
 
     def run(self, folder: pathlib.Path, environment: dict[str, str]) -> tuple[int, str]:
         """Runs it in `folder`, emptied first but for the target where there is one before. Returns status and stderr."""
@@ -50,7 +52,11 @@ class Command:
         if self.before is not None:
             copy = shutil.copytree if self.before.is_dir() else shutil.copy
             copy(self.before, target)
-        arguments = [a.replace("OUT", str(target)) for a in self.arguments]
+        return self.run_again(folder, environment)
+
+    def run_again(self, folder: pathlib.Path, environment: dict[str, str]) -> tuple[int, str]:
+        """The same over what is there."""
+        arguments = [a.replace("OUT", str(folder / self.output)) for a in self.arguments]
         done = subprocess.run(
             [self.program, *arguments],
             env={**os.environ, "TMPDIR": str(folder), **environment},
@@ -107,6 +113,17 @@ class Sweep:
         report = self.work / self.command.output
         return report.suffix == ".html" and report.is_file() and report.read_text().rstrip().endswith("</html>")
 
+    def continues(self) -> str:
+        """The problem of what a run left for the next one, or ""."""
+        now = self.result() or {}
+        wrong = [name for name, content in now.items() if name != self.command.record and self.whole.get(name) != content]
+        if wrong:
+            return f"{self.command.output} holds {', '.join(wrong)}, not as an undisturbed run writes it"
+        status, said = self.command.run_again(self.work, {})
+        if status != 0:
+            return f"the next run: status {status}: {said.strip()[:300]}"
+        return "" if self.result() == self.whole else "the next run did not make it whole"
+
     def judge(self, kind: str, status: int, said: str) -> str:
         if status < 0 or status == 1:
             return f"status {status}: {said.strip()[:300]}"
@@ -115,7 +132,9 @@ class Sweep:
         if status > 0 and len(sentences) > 1 or (status > 0 and not sentences and said):
             return f"status {status}, expected one sentence: {said.strip()[:300]}"
         now = self.result()
-        if not self.is_whole(now) and (status == 0 or now != self.old):
+        if self.command.record and now != self.whole and (problem := self.continues() if status > 0 else "is not whole"):
+            return f"status {status}, {problem}"
+        if not self.command.record and not self.is_whole(now) and (status == 0 or now != self.old):
             return f"status {status}, but {self.command.output} is neither the old nor the whole new one"
         beside = [p.name for p in self.work.iterdir() if p.name != self.command.output]
         if kind == "memory":  # where the program ends at once, finished steps stay: docs/exit-status.md
@@ -148,6 +167,10 @@ class Sweep:
 def commands(program: str, model: str, folder: pathlib.Path) -> list[Command]:
     texts = folder / "texts.txt"
     texts.write_text(TEXTS)
+    corpus = folder / "corpus"
+    (corpus / "deep").mkdir(parents=True)
+    for file in ("a.txt", "b.txt", "deep/c.txt"):
+        (corpus / file).write_text(TEXTS)
     quantized, vectors = folder / "quantized", folder / "vectors.npy"
     convert = ["convert", model, "-q", "--q-group-size", "32", "--threads", "2", "--mlx-path"]
     embed = ["embed", model, "--input", str(texts), "--engine", "cpu", "--threads", "2", "-o"]
@@ -161,6 +184,8 @@ def commands(program: str, model: str, folder: pathlib.Path) -> list[Command]:
         Command("embed -o", program, [*embed, "OUT"], "vectors.npy", vectors),
         # two passes, over a temporary file
         Command("embed --precision", program, [*embed, "OUT", "--precision", "int8"], "vectors.npy", vectors),
+        Command("embed a corpus", program, ["embed", model, "--input", str(corpus), "--engine", "cpu", "--threads", "2", "-o", "OUT"],
+                "vectors", None, "corpus.jsonl"),
         Command("compare --report", program, [*compare, "--report", "OUT"], "report.html", vectors),
     ]
 
