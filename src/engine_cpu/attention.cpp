@@ -1,8 +1,9 @@
 // softmax(scale q k^T + bias) v, per text and head.
 //
 // Disentangled terms are products with the rows of a table of positions. A block of queries meets the rows that its
-// distances select, 32 keys meet those of their distances to the block. Products of distances that have a row of their own
-// are then added side by side; those of distances that share rows are gathered.
+// distances select, 32 keys meet those of their distances to the block: the more queries a block has, the fewer rows are met
+// twice. Products of distances that have a row of their own are then added side by side; those of distances that share
+// rows are gathered.
 //
 // The keys of a head are packed to tiles once. Then scores, softmax and the weighted sum of the values are
 // computed for one block of queries at a time, while the scores are in cache: 32 queries x 512 keys are 64
@@ -18,7 +19,8 @@ namespace mlxe::cpu {
 namespace {
 
 constexpr int64_t kQueries = 32;
-constexpr int64_t kKeys = 32;  // that meet the position queries together
+constexpr int64_t kKeys = 32;              // that meet the position queries together
+constexpr int64_t kPositionQueries = 128;  // of a block, where keys meet position queries
 
 }  // namespace
 
@@ -28,6 +30,11 @@ struct CpuOps::ScoreBlock {
   int64_t stride, query, queries, first, last;
   float* scores;
   int64_t ld_scores;
+
+  // Of `count` queries from the m-th on.
+  ScoreBlock part(int64_t m, int64_t count) const noexcept {
+    return {values + m * stride, stride, query + m, count, first, last, scores + m * ld_scores, ld_scores};
+  }
 };
 
 const std::vector<int32_t>& CpuOps::position_rows(const Disentangled& d, int64_t longest) {
@@ -106,7 +113,7 @@ void CpuOps::add_position_to_content(const Head& head, const Tensor& k, const Sc
   const Positions& p = *head.positions;
   const int64_t panel = kernels_.panel;
   float* tile = memory;
-  memory += kQueries * panel;
+  memory += block.queries * panel;
   for (int64_t j = block.first; j < block.last; j += kKeys) {
     const int64_t keys = std::min(kKeys, block.last - j);
     const int64_t low = block.query - (j + keys - 1), high = block.query + block.queries - 1 - j;
@@ -217,26 +224,19 @@ Tensor CpuOps::attention(const std::vector<Tensor>& qkv, AttentionSpec spec, con
 void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot) {
   const Tensor &q = qkv[0], &k = qkv[1], &v = qkv[2];
   const bool made_rows = head.rotary != nullptr || head.query_norm != nullptr;
-  const bool plain = (head.bias == nullptr || head.slopes != nullptr) && head.positions == nullptr &&
-                     !made_rows && head.count == 1 && head.sees_all();
-  if (plain && out.has_operand() && bf16_.attend != nullptr && head.size % 32 == 0) {
-    const int64_t bytes = bf16_.attend_bytes(head.tokens, head.size);
-    const auto at = [&](const Tensor& t, int64_t row) { return t.row(row) + head.first_column; };
-    auto* memory = reinterpret_cast<uint8_t*>(scratch(slot, bytes / static_cast<int64_t>(sizeof(float))));
-    return bf16_.attend({at(q, head.first_query), at(k, head.first_row), at(v, head.first_row), q.stride(),
-                         head.queries, head.tokens, head.size, head.scale, at(out, head.first_query),
-                         out.stride(), head.slopes == nullptr ? 0 : *head.slopes},
-                        memory);
-  }
+  const bool whole = !made_rows && head.count == 1 && head.sees_all();
+  if (whole && out.has_operand() && bf16_.attend != nullptr && head.size % 32 == 0)
+    return attend_bf16(q, k, v, head, out, slot);
   const int64_t n = head.tokens, panel = kernels_.panel, padded = up_to_multiple(n, panel);
+  const int64_t block_rows = std::min(
+      head.queries, head.positions != nullptr && head.positions->queries ? kPositionQueries : kQueries);
   const int64_t seen =  // keys of a block of queries, at most
-      std::min(padded, up_to_multiple(head.behind + head.ahead + kQueries, panel) + panel);
-  const int64_t made = made_rows ? std::max(panel, kQueries) : 0;
-  // Products of a block with a table of positions, and a tile of them.
-  const int64_t position_floats = head.positions == nullptr ? 0 : kQueries * (head.positions->padded + panel);
-  float* key_tiles = scratch(slot, padded * head.size + kQueries * seen + made * head.size + position_floats);
+      std::min(padded, up_to_multiple(head.behind + head.ahead + block_rows, panel) + panel);
+  const int64_t made = made_rows ? std::max(panel, block_rows) : 0;
+  float* key_tiles = scratch(
+      slot, padded * head.size + block_rows * seen + made * head.size + position_floats(head, block_rows));
   float* scores = key_tiles + padded * head.size;
-  float* made_values = scores + kQueries * seen;
+  float* made_values = scores + block_rows * seen;
   float* position_memory = made_values + made * head.size;
   // Rows of queries or keys, normalized and turned, and the distance of two.
   struct Rows {
@@ -265,8 +265,8 @@ void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tens
         rows_of(k.row(head.first_row + j) + head.kv_column, k.stride(), j, count, head.key_norm);
     kernels_.pack(keys.values, keys.stride, count, head.size, key_tiles + j * head.size);
   }
-  for (int64_t i = 0; i < head.queries; i += kQueries) {
-    const int64_t queries = std::min(kQueries, head.queries - i);
+  for (int64_t i = 0; i < head.queries; i += block_rows) {
+    const int64_t queries = std::min(block_rows, head.queries - i);
     // Of the keys the block sees; the first one begins a tile.
     const int64_t first = std::max<int64_t>(0, i - head.behind) / panel * panel;
     const int64_t last = std::min(n, i + queries + head.ahead);
@@ -277,11 +277,9 @@ void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tens
       for (int64_t j = first; j < last; j += panel)
         kernels_.matmul(block.values, block.stride, queries, key_tiles + j * head.size, panel, head.size,
                         kZeroRow, 0, scores + (j - first), seen, std::min(panel, last - j));
-      const ScoreBlock score_block{block.values, block.stride, i, queries, first, last, scores, seen};
-      if (head.positions != nullptr && head.positions->keys)
-        add_content_to_position(head, score_block, position_memory);
-      if (head.positions != nullptr && head.positions->queries)
-        add_position_to_content(head, k, score_block, position_memory);
+      if (head.positions != nullptr)
+        add_disentangled(head, k, {block.values, block.stride, i, queries, first, last, scores, seen},
+                         position_memory);
       for (int64_t m = 0; m < queries; ++m) {
         float* row = scores + m * seen;
         const int64_t from = std::max(first, i + m - head.behind),
@@ -297,6 +295,59 @@ void CpuOps::attend(const std::vector<Tensor>& qkv, const Head& head, const Tens
                         std::min(panel, head.size - c));
     }
   }
+}
+
+// A head that sees all keys, with products of bfloat16. Disentangled terms are computed in float32, for a block of queries.
+void CpuOps::attend_bf16(const Tensor& q, const Tensor& k, const Tensor& v, const Head& head,
+                         const Tensor& out, int slot) {
+  constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
+  const int64_t kernel_floats = bf16_.attend_bytes(head.tokens, head.size) / kFloat;
+  const auto at = [&](const Tensor& t, int64_t row) { return t.row(row) + head.first_column; };
+  Attention attention{at(q, head.first_query),
+                      at(k, head.first_row),
+                      at(v, head.first_row),
+                      q.stride(),
+                      head.queries,
+                      head.tokens,
+                      head.size,
+                      head.scale,
+                      at(out, head.first_query),
+                      out.stride()};
+  if (head.positions == nullptr) {
+    if (head.slopes != nullptr)
+      attention.slope = *head.slopes;
+    else if (head.bias != nullptr)  // of distances, so that the next query's begin one before
+      attention.terms = head.bias, attention.ld_terms = -1;
+    return bf16_.attend(attention, reinterpret_cast<uint8_t*>(scratch(slot, kernel_floats)));
+  }
+  const int64_t block_rows = std::min(head.queries, kPositionQueries),
+                padded = up_to_multiple(head.tokens, kernels_.panel);
+  float* memory = scratch(slot, kernel_floats + block_rows * padded + position_floats(head, block_rows));
+  float* terms = memory + kernel_floats;
+  attention.terms = terms, attention.ld_terms = padded, attention.terms_factor = head.scale;
+  for (int64_t i = 0; i < head.queries; i += block_rows) {
+    attention.count = std::min(block_rows, head.queries - i);
+    attention.queries = at(q, head.first_query + i);
+    attention.out = at(out, head.first_query + i);
+    std::fill_n(terms, attention.count * padded, 0.0f);
+    add_disentangled(head, k,
+                     {attention.queries, q.stride(), i, attention.count, 0, head.tokens, terms, padded},
+                     terms + block_rows * padded);
+    bf16_.attend(attention, reinterpret_cast<uint8_t*>(memory));
+  }
+}
+
+// Of the products of 32 queries or keys with a table of positions, and a tile of them for each query of a block.
+int64_t CpuOps::position_floats(const Head& head, int64_t block_rows) const {
+  return head.positions == nullptr ? 0 : kQueries * head.positions->padded + block_rows * kernels_.panel;
+}
+
+void CpuOps::add_disentangled(const Head& head, const Tensor& k, const ScoreBlock& block,
+                              float* memory) const {
+  if (head.positions->keys)
+    for (int64_t m = 0; m < block.queries; m += kQueries)
+      add_content_to_position(head, block.part(m, std::min(kQueries, block.queries - m)), memory);
+  if (head.positions->queries) add_position_to_content(head, k, block, memory);
 }
 
 // Converts the scores of one query to weights. `bias`: added to the scaled scores, or null.

@@ -153,6 +153,8 @@ class CpuOps {
   const std::vector<int32_t>& position_rows(const Disentangled& d, int64_t longest);
   Positions positions(const std::vector<Tensor>& qkv, const AttentionSpec& spec, int64_t longest);
   void attend(const std::vector<Tensor>& qkv, const Head& head, const Tensor& out, int slot);
+  void attend_bf16(const Tensor& q, const Tensor& k, const Tensor& v, const Head& head, const Tensor& out,
+                   int slot);
   struct ScoreBlock;
   // Products of rows with the columns [first, first + stride) of a table of positions.
   struct PositionProducts {
@@ -165,6 +167,8 @@ class CpuOps {
   void add_content_to_position(const Head& head, const ScoreBlock& block, float* memory) const;
   void add_position_to_content(const Head& head, const Tensor& k, const ScoreBlock& block,
                                float* memory) const;
+  void add_disentangled(const Head& head, const Tensor& k, const ScoreBlock& block, float* memory) const;
+  int64_t position_floats(const Head& head, int64_t block_rows) const;
   void weigh(float* scores, int64_t n, float factor, const float* bias);
 
   const Weight& weight(WeightId id) const;

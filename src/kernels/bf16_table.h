@@ -23,7 +23,8 @@ inline constexpr int64_t bf16_index(int64_t k, int64_t n) {
          k % 2;
 }
 
-// One head of one text: out = softmax(factor * queries keys^T + biases) values. Rows are `ld` floats apart.
+// One head of one text: out = softmax(factor * queries keys^T + biases + terms_factor * terms) values. Rows are `ld` floats
+// apart.
 struct Attention {
   const float *queries, *keys, *values;  // [count][size], [tokens][size] twice
   ptrdiff_t ld;
@@ -31,7 +32,10 @@ struct Attention {
   float factor;
   float* out;  // [count][size]
   ptrdiff_t ld_out;
-  float slope = 0;  // the bias of query i and key j is -slope * |i - j|
+  float slope = 0;               // the bias of query i and key j is -slope * |i - j|
+  const float* terms = nullptr;  // [count][tokens], rows `ld_terms` floats apart; null: none
+  ptrdiff_t ld_terms = 0;
+  float terms_factor = 1;
 };
 
 // One panel of codes in the layout of int8_table.h, to be decoded: weight = scale * code + bias.

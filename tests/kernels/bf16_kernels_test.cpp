@@ -274,7 +274,13 @@ TEST_P(Bf16Gelu, IsWithinAMillionth) {
 struct Heads {
   int64_t tokens, size, ld;
   std::vector<float> q, k, v;
-  float slope = 0;  // of linear biases
+  float slope = 0;           // of linear biases
+  std::vector<float> terms;  // added to the scores
+  ptrdiff_t ld_terms = 0;
+  float terms_factor = 1;
+
+  // Of distances alone: each query's begin one before those of the query before.
+  const float* first_term() const { return terms.data() + (ld_terms < 0 ? tokens - 1 : 0); }
 
   Heads(int64_t n, int64_t head_size) : tokens(n), size(head_size), ld(3 * head_size + 5) {
     std::mt19937 random(static_cast<uint32_t>(n + head_size));
@@ -290,9 +296,10 @@ struct Heads {
     std::vector<uint8_t> memory(static_cast<size_t>(kernels.attend_bytes(tokens, size)) + 128, 0xee);
     uint8_t* scratch = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
     const auto past = static_cast<size_t>(scratch + kernels.attend_bytes(tokens, size) - memory.data());
-    kernels.attend({q.data(), k.data(), v.data(), ld, tokens, tokens, size,
-                    1 / std::sqrt(static_cast<float>(size)), out.data(), size, slope},
-                   scratch);
+    kernels.attend(
+        {q.data(), k.data(), v.data(), ld, tokens, tokens, size, 1 / std::sqrt(static_cast<float>(size)),
+         out.data(), size, slope, terms.empty() ? nullptr : first_term(), ld_terms, terms_factor},
+        scratch);
     EXPECT_EQ(out.back(), 77.0f);
     for (size_t i = past; i < memory.size(); ++i) EXPECT_EQ(memory[i], 0xee) << "written past the scratch";
     out.pop_back();
@@ -318,6 +325,9 @@ struct Heads {
         }
         w[static_cast<size_t>(j)] = s / std::sqrt(static_cast<double>(size)) -
                                     static_cast<double>(slope) * static_cast<double>(std::abs(i - j));
+        if (!terms.empty())
+          w[static_cast<size_t>(j)] +=
+              static_cast<double>(terms_factor) * static_cast<double>(first_term()[i * ld_terms + j]);
         noise = std::max(noise, std::sqrt(squares / static_cast<double>(size)));
         top = std::max(top, w[static_cast<size_t>(j)]);
       }
@@ -362,6 +372,26 @@ TEST_P(Bf16Attention, HasLinearBiases) {
         if (n < 8) continue;
         heads.slope *= 2;  // the twin
         EXPECT_GT(heads.worst(out), 2) << "another slope, " << n;
+      }
+}
+
+TEST_P(Bf16Attention, HasTermsOfItsOwn) {
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal(0, 2);
+  for (int64_t size : {32, 64})
+    for (int64_t n : {1, 2, 8, 9, 16, 17, 33, 65, 130})
+      for (const bool of_distances : {false, true}) {
+        Heads heads(n, size);
+        heads.ld_terms = of_distances ? -1 : n + 3;
+        // Ends with the last term that may be read.
+        heads.terms.resize(static_cast<size_t>(of_distances ? 2 * n - 1 : (n - 1) * heads.ld_terms + n));
+        for (float& term : heads.terms) term = normal(random);
+        heads.terms_factor = 0.25f;
+        const std::vector<float> out = heads(k_);
+        EXPECT_LE(heads.worst(out), 1) << n << " tokens of " << size;
+        if (n < 8) continue;
+        heads.terms_factor *= 4;  // the twin
+        EXPECT_GT(heads.worst(out), 2) << "another factor, " << n;
       }
 }
 

@@ -156,6 +156,21 @@ struct Bf16Attention {
       }
   }
 
+  // Adds factor * terms to the scores of `rows` queries from number `first` on.
+  static void add_terms(float* scores, const Attention& a, int64_t first, int64_t rows, int64_t padded,
+                        float factor) {
+    const __m512 f = _mm512_set1_ps(factor);
+    for (int64_t i = 0; i < rows; ++i) {
+      const float* terms = a.terms + (first + i) * a.ld_terms;
+      float* row = scores + i * padded;
+      for (int64_t j = 0; j < a.tokens; j += 16) {
+        const __mmask16 lanes = a.tokens - j < 16 ? Avx512::mask(a.tokens - j) : __mmask16{0xffff};
+        const __m512 t = _mm512_maskz_loadu_ps(lanes, terms + j);
+        _mm512_storeu_ps(row + j, _mm512_fmadd_ps(f, t, _mm512_loadu_ps(row + j)));
+      }
+    }
+  }
+
   static void attend(const Attention& a, uint8_t* memory) {
     const int64_t n = a.tokens, size = a.size, padded = round_up(n, 32);
     const Scratch s = pieces(memory, padded, size);
@@ -175,6 +190,7 @@ struct Bf16Attention {
       }
       products.scores(s.queries, size, s.keys, padded, s.scores, padded);
       if (a.slope != 0) add_linear_biases(s.scores, first, padded, a.slope * kLog2E);
+      if (a.terms != nullptr) add_terms(s.scores, a, first, rows, padded, a.terms_factor * kLog2E);
       __m512 inverse[P::kRows / 8];
       for (int64_t i = 0; i < P::kRows / 8; ++i)
         inverse[i] = softmax_eight(s.scores + 8 * i * padded, n, padded, s.weights + 8 * i * padded);
