@@ -1,10 +1,10 @@
 """The engines `make bench-peers` compares with: makes their models, and times one of them in this process.
 
-    python tools/peer_engines.py prepare MODELS                       what each engine needs, under MODELS/peers
+    python tools/peer_engines.py prepare MODELS [MODEL...]            what each engine needs, under MODELS/peers
     python tools/peer_engines.py time ENGINE MODEL MODELS ...         batches of token ids to all token vectors
     python tools/peer_engines.py corpus ENGINE MODEL MODELS ...       texts to mean-pooled vectors of length 1
 
-MODELS is what tools/bench_models.sh made: the folders MiniLM and DistilBERT. Prints one JSON object; an engine whose
+MODELS is what tools/bench_models.sh made: the folders MiniLM and DistilBERT; or a folder with those that are named. Prints one JSON object; an engine whose
 packages or model are missing says so in `missing`.
 """
 
@@ -249,11 +249,11 @@ STEPS = [("float.onnx", make_onnx), ("int8.onnx", make_onnxruntime), ("fused_int
 
 def prepare(arguments):
     problems = []
-    for model in MODELS:
+    for model in arguments.names or MODELS:
         out = arguments.models / "peers" / model
         out.mkdir(parents=True, exist_ok=True)
         for file, make in STEPS:
-            if (out / file).exists():
+            if (out / file).exists() or (arguments.files and file not in arguments.files):
                 continue
             try:
                 make(arguments.models, model, out)
@@ -346,6 +346,8 @@ def main():
     commands = parser.add_subparsers(required=True)
     prepared = commands.add_parser("prepare")
     prepared.add_argument("models", type=pathlib.Path)
+    prepared.add_argument("names", nargs="*", metavar="MODEL")
+    prepared.add_argument("--files", nargs="*", help="of all that engines need, these alone, such as int8.onnx")
     prepared.set_defaults(run=prepare)
     for name, run in (("time", time_shapes), ("corpus", corpus)):
         command = commands.add_parser(name)

@@ -118,11 +118,12 @@ void remove_unfinished(const fs::path& folder) {
 }
 
 // A run that is continued must not leave vectors of texts that are gone among the others without a word.
+// `files` are sorted.
 void tell_missing(const fs::path& folder, std::span<const CorpusFile> files, const CorpusRecord& record,
                   const Warning& warning) {
   std::vector<std::string> missing;
   for (const auto& [file, finished] : record.all())
-    if (std::ranges::find(files, file, &CorpusFile::name) == files.end()) missing.push_back(finished.output);
+    if (!std::ranges::binary_search(files, file, {}, &CorpusFile::name)) missing.push_back(finished.output);
   if (!missing.empty() && warning)
     warning(fmt::format("{}: the texts of {} are gone; the vectors stay", folder.string(),
                         listed(missing, kNamed)));
