@@ -81,7 +81,7 @@ json key_of(const Encoder& encoder, const CorpusOptions& options, VectorFormat f
     key["chunk"] = {{"tokens", c.tokens}, {"overlap", c.overlap}, {"late", c.late}};
   }
   if (!options.ranges.empty()) {
-    std::string text;
+    std::string text = options.ranges.in_float64 ? "double " : "float ";
     for (const auto* side : {&options.ranges.lowest, &options.ranges.highest})
       for (const double value : *side) text += fmt::format("{} ", value);
     key["ranges"] = sha256_hex(std::as_bytes(std::span(text)));
@@ -122,7 +122,7 @@ void tell_missing(const fs::path& folder, std::span<const CorpusFile> files, con
                   const Warning& warning) {
   std::vector<std::string> missing;
   for (const auto& [file, finished] : record.all())
-    if (std::ranges::find(files, file, &CorpusFile::name) == files.end()) missing.push_back(finished.output);
+    if (!std::ranges::binary_search(files, file, {}, &CorpusFile::name)) missing.push_back(finished.output);
   if (!missing.empty() && warning)
     warning(fmt::format("{}: the texts of {} are gone; the vectors stay", folder.string(),
                         listed(missing, kNamed)));
