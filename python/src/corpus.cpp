@@ -31,10 +31,9 @@ auto embed_files(const Model& model, const std::string& input, const std::string
                                call.wait_for_left_calls();
                                return embed_corpus(*encoder, input, output, options);
                              });
-  return result<"reports.EmbeddedCorpus">("output"_a = output, "files"_a = r.files,
-                                          "files_before"_a = r.files_before, "texts"_a = r.texts,
-                                          "truncated"_a = r.truncated, "rows"_a = r.vectors,
-                                          "columns"_a = r.columns, "precision"_a = precision);
+  return result<"reports.EmbeddedCorpus">(
+      "output"_a = output, "files"_a = r.files, "files_before"_a = r.files_before, "texts"_a = r.texts,
+      "truncated"_a = r.truncated, "rows"_a = r.vectors, "columns"_a = r.columns, "precision"_a = precision);
 }
 
 }  // namespace
