@@ -1,14 +1,19 @@
-"""embed_corpus: the program's files, to the byte; resuming after Ctrl-C; what it refuses."""
+"""embed_corpus: the program's files, to the byte; resuming after Ctrl-C; what it refuses; the examples of docs/corpora.md (those with a
+cluster: tests/clusters)."""
 
 import json
 import pathlib
+import re
 import subprocess
+import sys
+import textwrap
 
 import mlx_encoder
 import numpy as np
 import pytest
-from conftest import PROGRAM
+from conftest import PROGRAM, ROOT
 from test_calls import run_python
+from test_docs import examples
 
 
 @pytest.fixture
@@ -153,3 +158,30 @@ def test_ctrl_c_leaves_a_folder_to_go_on_from(minilm, tmp_path):
     encoder = mlx_encoder.Encoder(minilm)
     assert np.array_equal(np.load(tmp_path / "v/b.txt.npy")[0], encoder.encode("a house"))
     assert not list(pathlib.Path(tmp_path).glob(".*"))  # the lock
+
+
+@pytest.fixture
+def page_folder(minilm, tmp_path, monkeypatch):
+    """The working directory of docs/corpora.md: minilm-8bit and a corpus of three files."""
+    mlx_encoder.convert(minilm, tmp_path / "minilm-8bit", quantize=True)
+    (tmp_path / "corpus/a").mkdir(parents=True)
+    (tmp_path / "corpus/a/1.jsonl").write_text('{"text": "The sky is blue."}\n')
+    (tmp_path / "corpus/b.tsv").write_text("id\ttext\n1\tBees live in hives.\n2\tStocks fell.\n")
+    (tmp_path / "corpus/sample.txt").write_text("One road.\nTwo roads.\nThree roads.\nFour roads.\n")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_examples_of_corpora_run(page_folder, tmp_path):
+    page = (ROOT / "docs/corpora.md").read_text()
+    commands = re.findall(r"^mlx-encoder (.*)$", page, re.M)
+    assert len(commands) == 5
+    for command in commands:
+        done = subprocess.run(f"{PROGRAM} {command}", shell=True, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    (line,) = re.findall(r"^```json\n(.*)\n```$", page, re.M)
+    record = (tmp_path / "vectors/corpus.jsonl").read_text().splitlines()
+    assert len(record) == 4 and json.loads(line).keys() == json.loads(record[1]).keys()
+    code = examples("docs/corpora.md")
+    (tmp_path / "example.py").write_text(f"if __name__ == '__main__':\n{textwrap.indent(code, '    ')}")
+    done = subprocess.run([sys.executable, "-W", "error", "example.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
