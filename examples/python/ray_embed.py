@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--id", default="id")
     parser.add_argument("--text", default="text")
     o = parser.parse_args()
+    ray.init(ignore_reinit_error=True)
     cores = ray.cluster_resources()["CPU"]
     if o.workers * o.threads >= cores:  # Ray would wait forever
         parser.error(f"{o.workers} workers with {o.threads} threads leave none of the {cores:.0f} cores to tasks that read and write")

@@ -54,7 +54,7 @@ def run(command, ending, tmp_path, parents, environment):
         "MLXE_TEST_CALLS": str(calls),
         "MLXE_TEST_PARENTS": str(parents),
     }
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     return (calls / "killed").read_text(), sum(p.name != "killed" for p in calls.iterdir())
 
@@ -68,21 +68,29 @@ def check(output):
     assert values.dtype == np.float32 and values.tobytes() == expected.tobytes()
 
 
-# Of Ray's four cores two are for reading and writing.
+RAY_ENVIRONMENT = {"RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+# Of Ray's three cores one is for reading and writing.
 RAY = """
 import ray, runpy, sys
-ray.init(num_cpus=4, object_store_memory=200 << 20, include_dashboard=False)
+ray.init(num_cpus=3, object_store_memory=200 << 20, include_dashboard=False)
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+
+
+def test_ray_workers_that_leave_no_core_are_refused(tmp_path):
+    pytest.importorskip("ray")
+    _, *words = words_of_page("python")
+    command = [sys.executable, *words, "--threads", "1000"]
+    done = subprocess.run(command, env={**os.environ, **RAY_ENVIRONMENT}, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2 and "2 workers with 1000 threads leave none of the" in done.stderr
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl"])
 def test_ray_replaces_an_actor_that_was_killed(ending, tmp_path):
     pytest.importorskip("ray")
     _, *words = words_of_page("python")
-    environment = {"RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
-    killed, processes = run([sys.executable, "-c", RAY, *words], ending, tmp_path, 0, environment)
+    killed, processes = run([sys.executable, "-c", RAY, *words], ending, tmp_path, 0, RAY_ENVIRONMENT)
     assert killed.startswith("ray::MapWorker") and processes >= 2  # one in its place
     check(tmp_path / "vectors-ray")
 
