@@ -17,7 +17,7 @@ APT_CLANG := clang-16 libc++-16-dev libc++abi-16-dev googletest
 APT_ASAN := libclang-rt-16-dev llvm-16
 BREW := cmake ninja nlohmann-json cli11 fmt eigen curl googletest python rust
 
-.PHONY: help deps deps-system deps-cargo configure build build-for-tests test test-slow test-all test-python demo check format install clean asan tsan clang arm faults fuzz bench bench-peers bench-mac findings
+.PHONY: help deps deps-system deps-cargo configure build build-for-tests test test-slow test-all test-python test-clusters demo check format install clean asan tsan clang arm faults fuzz bench bench-peers bench-mac findings
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,6 +44,11 @@ $(VENV)/.installed: requirements.lock
 .venv-python/.installed: tools/requirements-python.txt
 	$(PYTHON) -m venv .venv-python
 	.venv-python/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+.venv-clusters/.installed: tools/requirements-clusters.txt
+	$(PYTHON) -m venv .venv-clusters
+	.venv-clusters/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
 configure: deps
@@ -74,6 +79,13 @@ test-python: configure .venv-python/.installed  ## the Python package: its wheel
 	@CXX=$${CXX:-c++} PATH=$(CURDIR)/.venv-python/bin:$$PATH .venv-python/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --no-build-isolation --no-deps --force-reinstall .
 	@.venv-python/bin/python -m pytest --quiet
+
+test-clusters: configure .venv-python/.installed .venv-clusters/.installed  ## examples/python on local clusters of Ray and Spark, of which a process is killed (needs Java)
+	@rm -rf build/wheels
+	@CXX=$${CXX:-c++} PATH=$(CURDIR)/.venv-python/bin:$$PATH .venv-python/bin/python -m pip wheel --quiet --disable-pip-version-check \
+	  --no-build-isolation --no-deps --wheel-dir build/wheels .
+	@.venv-clusters/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall build/wheels/mlx_encoder-*.whl
+	@.venv-clusters/bin/python -m pytest --quiet tests/clusters
 
 demo: PRESET := release
 demo: configure  ## real MiniLM to 8 and 4 bits, embedded, compared, a report to open

@@ -13,6 +13,7 @@
 """
 
 from mlx_encoder import _core
+from mlx_encoder.corpus import embed_corpus
 from mlx_encoder.encoder import Encoder
 from mlx_encoder.errors import (
     EncoderWarning,
@@ -47,6 +48,7 @@ __all__ = [
     "UsageError",
     "compare",
     "convert",
+    "embed_corpus",
     "evaluate",
     "inspect",
     "quantize_embeddings",

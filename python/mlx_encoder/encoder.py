@@ -29,7 +29,7 @@ class Encoder:
         vectors = encoder.encode(["The sky is blue.", "What colour is the sky?"])  # float32 [2, 384]
 
     It is immutable: threads may share one and call it at the same time. A text gives the same bits alone, in any batch and
-    with any number of threads.
+    with any number of threads. A pickle of it holds its arguments and no weights: the model is loaded again where it is unpickled.
 
     Args:
         model_name_or_path: A folder, a weight file (.gguf, .onnx, ...) or a name on the Hugging Face hub, ``"org/name"`` or
@@ -42,7 +42,7 @@ class Encoder:
         trust_remote_code: Is accepted and has no effect: no code of a model is run.
         revision: Of a model of the hub: a branch, a tag or a commit.
         local_files_only: Read only the cache.
-        token: For the hub; ``False``: none.
+        token: For the hub; ``False``: none. An encoder that was given one cannot be pickled.
         truncate_dim: ``encode`` keeps this many values of each vector.
         max_seq_length: Most tokens of a text, special tokens included. None: the model's limit.
         engine: ``"cpu"``, ``"mlx"`` (needs the MLX module, which wheels do not have) or ``"auto"``.
@@ -107,6 +107,37 @@ class Encoder:
         if similarity_fn_name is not None:
             similarity_of(similarity_fn_name)
         self._similarity_fn_name = similarity_fn_name or _similarity_of_folder(self._info.folder)
+
+        # Of a pickle. A folder keeps its place in a process of another working directory, a model of the hub its commit.
+        self._arguments = {
+            "model_name_or_path": _place(name, revision, self._info.folder),
+            "prompts": dict(self._own_prompts),
+            "default_prompt_name": default_prompt_name,
+            "similarity_fn_name": similarity_fn_name,
+            "cache_folder": os.path.abspath(cache_folder) if cache_folder is not None else None,
+            "local_files_only": local_files_only,
+            "token": token,
+            "truncate_dim": truncate_dim,
+            "max_seq_length": max_seq_length,
+            "engine": engine,
+            "activations": activations,
+            "threads": threads,
+            "task": task,
+            "adapters": [_place(a) for a in paths_of(adapters)],
+            "allow_unknown": allow_unknown,
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if isinstance(self._arguments["token"], str):
+            raise TypeError("Encoder: was given a token, which a pickle would hold; leave it out, and set HF_TOKEN where it is unpickled")
+        return _load, (type(self), self._arguments)
+
+    def __copy__(self) -> "Encoder":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Encoder":
+        """Itself, because it is immutable."""
+        return self
 
     def __repr__(self) -> str:
         """Its folder, architecture and engine."""
@@ -485,6 +516,20 @@ class Encoder:
     def device(self) -> str:
         """``"cpu"``, or ``"mlx"``: the engine."""
         return self._info.engine
+
+
+def _load(cls: type[Encoder], arguments: dict[str, Any]) -> Encoder:
+    return cls(**arguments)
+
+
+def _place(name: str, revision: str | None = None, folder: str = "") -> str:
+    """Where any process finds what was loaded as ``name`` from ``folder``."""
+    if os.path.exists(name):
+        return os.path.abspath(name)
+    parent, commit = os.path.split(folder)
+    if os.path.basename(parent) == "snapshots":
+        return f"{name.partition('@')[0]}@{commit}"
+    return f"{name}@{revision}" if revision else name
 
 
 def _require_cpu(device: str | None) -> None:

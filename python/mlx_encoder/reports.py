@@ -1,4 +1,4 @@
-"""What convert, inspect, verify, compare and evaluate return: immutable objects with typed fields."""
+"""What embed_corpus, convert, inspect, verify, compare and evaluate return: immutable objects with typed fields."""
 
 import json
 from dataclasses import dataclass
@@ -84,6 +84,30 @@ class Conversion(Result):
     notes: list[str]
     """Facts that need no attention."""
     uploaded: Upload | None
+
+
+# ---- embed_corpus
+
+
+@dataclass(frozen=True, repr=False)
+class EmbeddedCorpus(Result):
+    """The vectors of a folder of files of texts."""
+
+    output: str
+    """The folder of the vectors."""
+    files: int
+    """All files of texts."""
+    files_before: int
+    """Of these, the ones that earlier runs had done."""
+    texts: int
+    """Of all files."""
+    truncated: int
+    """Texts that this run truncated."""
+    rows: int
+    """Vectors in all files: one a text, or a chunk."""
+    columns: int
+    """Values of a row as it is stored."""
+    precision: str
 
 
 # ---- inspect

@@ -37,11 +37,21 @@ class CallThreads {
     ended_.wait(lock, [&] { return running_ == 0 || process_ != ::getpid(); });
   }
 
+  // Of running calls, the ones that were left.
+  void count_left(int change) {
+    const std::lock_guard lock(mutex_);
+    left_ += change;
+  }
+  bool has_left() {
+    const std::lock_guard lock(mutex_);
+    return left_ > 0 && process_ == ::getpid();
+  }
+
  private:
   // A forked child has none of its parent's threads.
   void begin() {
     const std::lock_guard lock(mutex_);
-    if (process_ != ::getpid()) running_ = 0;
+    if (process_ != ::getpid()) running_ = left_ = 0;
     process_ = ::getpid();
     ++running_;
   }
@@ -54,7 +64,7 @@ class CallThreads {
   std::mutex mutex_;
   std::condition_variable ended_;
   pid_t process_ = 0;
-  int running_ = 0;
+  int running_ = 0, left_ = 0;
 };
 
 bool on_main_thread() {
@@ -69,7 +79,7 @@ Progress CallState::progress() {
     const std::shared_ptr<CallState> call = state.lock();
     if (!call) return;
     const std::lock_guard lock(call->mutex_);
-    if (call->is_cancelled_) throw Cancelled();
+    call->require_not_cancelled();
     call->stage_ = stage;
     call->done_ = done;
     call->total_ = total;
@@ -86,6 +96,19 @@ Warning CallState::warning() {
   };
 }
 
+void CallState::wait_for_left_calls() {
+  while (CallThreads::all().has_left()) {
+    std::unique_lock lock(mutex_);
+    require_not_cancelled();
+    lock.unlock();
+    std::this_thread::sleep_for(kPoll);
+  }
+}
+
+void CallState::require_not_cancelled() const {
+  if (is_cancelled_) throw Cancelled();
+}
+
 void CallState::run(const std::function<void()>& body) noexcept {
   try {
     body();
@@ -94,6 +117,7 @@ void CallState::run(const std::function<void()>& body) noexcept {
   }
   const std::lock_guard lock(mutex_);
   has_ended_ = true;
+  if (is_left_) CallThreads::all().count_left(-1);
   ended_.notify_all();
 }
 
@@ -102,9 +126,11 @@ bool CallState::wait(std::chrono::milliseconds time) {
   return ended_.wait_for(lock, time, [&] { return has_ended_; });
 }
 
-void CallState::cancel() {
+void CallState::cancel(OnInterrupt on_interrupt) {
   const std::lock_guard lock(mutex_);
   is_cancelled_ = true;
+  is_left_ = on_interrupt == OnInterrupt::leave && !has_ended_;
+  if (is_left_) CallThreads::all().count_left(1);
 }
 
 void CallState::show(const nb::object& progress) {
@@ -142,7 +168,7 @@ void run_call(const std::shared_ptr<CallState>& state, const nb::object& progres
         if (PyErr_CheckSignals() != 0) throw nb::python_error();
         state->show(progress);
       } catch (const nb::python_error&) {
-        state->cancel();
+        state->cancel(on_interrupt);
         const nb::gil_scoped_release release;
         while (on_interrupt == OnInterrupt::wait && !state->wait(kPoll)) {
         }

@@ -47,19 +47,22 @@ class CallState : public std::enable_shared_from_this<CallState> {
   // an exception.
   Progress progress();
   Warning warning();
+  // Waits until calls that were left have ended: they may hold locks on files.
+  void wait_for_left_calls();
 
  private:
   friend void run_call(const std::shared_ptr<CallState>& state, const nanobind::object& progress,
                        OnInterrupt on_interrupt, const std::function<void()>& body);
   void run(const std::function<void()>& body) noexcept;
   bool wait(std::chrono::milliseconds time);  // whether the call has ended
-  void cancel();
+  void cancel(OnInterrupt on_interrupt);
+  void require_not_cancelled() const;  // with the lock; throws what ends a call
   void show(const nanobind::object& progress);
   void tell() const;
 
   std::mutex mutex_;
   std::condition_variable ended_;
-  bool has_ended_ = false, is_cancelled_ = false, has_news_ = false;
+  bool has_ended_ = false, is_cancelled_ = false, is_left_ = false, has_news_ = false;
   std::string stage_;
   uint64_t done_ = 0, total_ = 0;
   std::exception_ptr error_;

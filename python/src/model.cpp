@@ -61,6 +61,11 @@ std::pair<Model, Info> load(const std::string& model, const std::string& task,
 
 }  // namespace
 
+EmbedTask parse_embed_task(const std::string& task) {
+  if (task == "query") return EmbedTask::query;
+  return task == "document" ? EmbedTask::document : EmbedTask::any;
+}
+
 std::filesystem::path source_folder(const std::string& model, const std::string& task,
                                     const std::vector<std::string>& adapters, const HubOptions& hub) {
   std::vector<std::filesystem::path> folders;
@@ -73,6 +78,7 @@ void bind_model(nb::module_& m) {
   nb::class_<Model> model(m, "Model", "A loaded model.");
   bind_vectors(model);
   bind_heads(model);
+  bind_corpus(model);
   m.def("load", load, "model"_a, "task"_a, "adapters"_a, "cache_folder"_a.none(), "token"_a.none(),
         "offline"_a.none(), "engine"_a, "activations"_a, "threads"_a, "max_length"_a, "allow_unknown"_a,
         "progress"_a.none(), "The model and its results.ModelInfo.");

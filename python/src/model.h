@@ -19,6 +19,8 @@ struct Model {
   std::shared_ptr<Pace> pace = std::make_shared<Pace>();
 };
 
+EmbedTask parse_embed_task(const std::string& task);  // "query", "document" or ""
+
 // The folder of a model, with the changes for a task (empty: none) and the adapters merged. Models and adapters may be
 // names on the hub. Errors: those of model_folder, task_model and adapted_model.
 std::filesystem::path source_folder(const std::string& model, const std::string& task,
@@ -26,6 +28,7 @@ std::filesystem::path source_folder(const std::string& model, const std::string&
 
 void bind_vectors(nanobind::class_<Model>& model);  // encode, encode_tokens, tokenize
 void bind_heads(nanobind::class_<Model>& model);    // classify, zero_shot, tag, rerank, fill_mask
+void bind_corpus(nanobind::class_<Model>& model);   // embed_corpus
 
 // What takes no loaded model.
 void bind_model(nanobind::module_& m);

@@ -4,6 +4,8 @@
 
 #include <string_view>
 
+#include "mlx_encoder/error.h"
+
 namespace mlxe::python {
 namespace {
 
@@ -55,6 +57,17 @@ size_t bytes_of(const std::vector<TextInput>& inputs) {
   for (const TextInput& input : inputs)
     bytes += input.text.size() + (input.pair ? input.pair->size() : 0) + kSpecialTokens;
   return bytes;
+}
+
+VectorRanges ranges_of(const Doubles& array, bool in_float64) {
+  if (array.shape(0) != 2)
+    throw Error(ErrorCode::usage,
+                "ranges: expected two rows, the lowest and the highest value of each column");
+  const double* values = array.data();
+  const size_t columns = array.shape(1);
+  return {.lowest = {values, values + columns},
+          .highest = {values + columns, values + 2 * columns},
+          .in_float64 = in_float64};
 }
 
 nb::object package_class(std::string_view name) {

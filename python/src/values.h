@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "mlx_encoder/encoder.h"
+#include "mlx_encoder/vector_precision.h"
 
 namespace mlxe::python {
 
@@ -37,6 +38,11 @@ std::vector<TextInput> inputs_of(const Inputs& list);
 // Their size, for Pace; each counts for some more, for its special tokens.
 size_t bytes_of(const std::vector<std::string>& texts);
 size_t bytes_of(const std::vector<TextInput>& inputs);
+
+using Doubles = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+// Of an array [2, columns]: the lowest and the highest value of each column. Errors: usage (other rows).
+VectorRanges ranges_of(const Doubles& array, bool in_float64);
 
 // A NumPy array over the memory of `values`; nothing is copied.
 template <class Array, class T>

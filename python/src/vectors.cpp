@@ -2,7 +2,6 @@
 #include <cstdint>
 
 #include "call.h"
-#include "mlx_encoder/error.h"
 #include "mlx_encoder/vector_precision.h"
 #include "model.h"
 #include "values.h"
@@ -14,17 +13,12 @@ using Matrix = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
 
 constexpr int64_t kTextsForRanges = 100;  // fewer give a warning, as in sentence-transformers
 
-EmbedTask parse_task(const std::string& task) {
-  if (task == "query") return EmbedTask::query;
-  return task == "document" ? EmbedTask::document : EmbedTask::any;
-}
-
 Matrix encode(const Model& model, const Texts& list, const std::string& prompt_name,
               const std::optional<std::string>& prompt, const std::string& task, int64_t dimension,
               bool normalize, const nb::object& progress) {
   EmbedOptions options{.prompt_name = prompt_name,
                        .prompt = prompt,
-                       .task = parse_task(task),
+                       .task = parse_embed_task(task),
                        .dimension = dimension,
                        .normalize = normalize};
   std::vector<std::string> texts = texts_of(list);
@@ -45,7 +39,7 @@ std::pair<Matrix, std::vector<int64_t>> encode_tokens(const Model& model, const 
   const size_t bytes = bytes_of(texts);
   TokenVectors v = model.pace->run(
       bytes, progress,
-      [encoder = model.encoder, texts = std::move(texts), task = parse_task(task)](CallState& call) {
+      [encoder = model.encoder, texts = std::move(texts), task = parse_embed_task(task)](CallState& call) {
         return encoder->embed_tokens(texts,
                                      {.task = task, .progress = call.progress(), .report = &call.report});
       });
@@ -61,22 +55,10 @@ auto tokenize(const Model& model, const Inputs& one_input) {
 }
 
 using Floats = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using Doubles = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 Vectors vectors_of(const Floats& array) {
   return {static_cast<int64_t>(array.shape(0)), static_cast<int64_t>(array.shape(1)),
           std::vector<float>(array.data(), array.data() + array.size())};
-}
-
-VectorRanges ranges_of(const Doubles& array, bool in_float64) {
-  if (array.shape(0) != 2)
-    throw Error(ErrorCode::usage,
-                "ranges: expected two rows, the lowest and the highest value of each column");
-  const double* values = array.data();
-  const size_t columns = array.shape(1);
-  return {.lowest = {values, values + columns},
-          .highest = {values + columns, values + 2 * columns},
-          .in_float64 = in_float64};
 }
 
 nb::ndarray<nb::numpy, nb::ndim<2>> quantize_vectors(const Floats& embeddings, const std::string& precision,

@@ -81,7 +81,7 @@ json key_of(const Encoder& encoder, const CorpusOptions& options, VectorFormat f
     key["chunk"] = {{"tokens", c.tokens}, {"overlap", c.overlap}, {"late", c.late}};
   }
   if (!options.ranges.empty()) {
-    std::string text;
+    std::string text = options.ranges.in_float64 ? "double " : "float ";
     for (const auto* side : {&options.ranges.lowest, &options.ranges.highest})
       for (const double value : *side) text += fmt::format("{} ", value);
     key["ranges"] = sha256_hex(std::as_bytes(std::span(text)));

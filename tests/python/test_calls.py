@@ -9,6 +9,7 @@ import threading
 import mlx_encoder
 import numpy as np
 import pytest
+from conftest import ROOT
 from mlx_encoder import errors
 
 TEXTS = [f"The road number {i} is long and {'very ' * (i % 7)}warm." for i in range(64)]
@@ -176,6 +177,15 @@ def test_memory_stays_flat_over_calls(keep, load):
             kept.clear()
     # 800 results of 8 KiB are 6.25 MiB.
     assert (resident_bytes() - before > 3 << 20) == keep
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_threads_and_an_asyncio_executor_at_once(keep, tiny):
+    # 50,000 calls: tools/soak_python.py as it is.
+    command = [sys.executable, ROOT / "tools/soak_python.py", tiny("st_mean_norm"), "--calls", "4000", "--every", "1000"]
+    done = subprocess.run([*command, *(["--keep"] if keep else [])], capture_output=True, text=True)
+    assert "4000 calls, 0 with other bits" in done.stdout, done.stderr
+    assert done.returncode == keep, done.stdout
 
 
 def test_a_forked_process_may_use_the_encoder(tiny):

@@ -1,6 +1,7 @@
 """Models by their names on the hub, from the server of tests/hub_server.py."""
 
 import pathlib
+import pickle
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,15 @@ def test_a_name_is_downloaded_once(hub, load):
         mlx_encoder.Encoder("org/other", cache_folder=cache)
     with pytest.raises(mlx_encoder.NotFoundError, match="no-such-branch"):
         mlx_encoder.Encoder("org/tiny", cache_folder=cache, revision="no-such-branch")
+
+
+def test_a_pickle_names_the_commit(hub, load):
+    encoder = mlx_encoder.Encoder("org/tiny", cache_folder=hub / "cache", revision="main")
+    commit = pathlib.Path(encoder.info.folder).name
+    assert encoder._arguments["model_name_or_path"] == f"org/tiny@{commit}" and len(commit) == 40
+    again = pickle.loads(pickle.dumps(encoder))
+    assert again.info.folder == encoder.info.folder
+    assert np.array_equal(again.encode("A road"), load("st_mean_norm").encode("A road"))
 
 
 def test_a_conversion_is_uploaded(hub, tiny, monkeypatch):
