@@ -532,7 +532,7 @@ def _require_cpu(device: str | None) -> None:
 
 def _torch() -> Any:
     try:
-        import torch  # type: ignore[import-not-found]
+        import torch
     except ImportError:
         raise TypeError("convert_to_tensor=True and convert_to_numpy=False need torch, which is not installed") from None
     return torch
