@@ -87,7 +87,8 @@ test-python: python-package  ## the Python package: its wheel in .venv-python, i
 	@.venv-python/bin/python -m pytest --quiet
 
 test-integrations: python-package .venv-python/.integrations $(if $(TORCH),.venv-python/.torch)  ## the Python package inside LangChain, ...; TORCH=1: MTEB, ..., too
-	@.venv-python/bin/python -m pytest --quiet -rs tests/python/integrations tests/python/test_examples.py tests/python/test_docs.py
+	@.venv-python/bin/python -m pytest --quiet -rs tests/python/integrations tests/python/test_examples.py \
+	  tests/python/test_docs.py::test_the_page_for_users_of_sentence_transformers
 
 demo: PRESET := release
 demo: configure  ## real MiniLM to 8 and 4 bits, embedded, compared, a report to open

@@ -45,7 +45,8 @@ def test_pipelines_are_made_again_from_their_text(minilm):
     index.add_component("embedder", MlxEncoderDocumentEmbedder(minilm))
     store.write_documents(index.run({"embedder": {"documents": [Document(content=t) for t in TEXTS]}})["embedder"]["documents"])
     search = Pipeline()
-    search.add_component("embedder", MlxEncoderTextEmbedder(minilm, model_kwargs={"threads": 1}, encode_kwargs={"normalize_embeddings": True}))
+    embedder = MlxEncoderTextEmbedder(minilm, model_kwargs={"threads": 1}, encode_kwargs={"normalize_embeddings": True})
+    search.add_component("embedder", embedder)
     again = Pipeline.loads(search.dumps(), allowed_modules=[MlxEncoderTextEmbedder.__module__])
     assert again == search and again.to_dict() == search.to_dict() and "threads: 1" in search.dumps()
     for pipeline, run in ((search, search.run), (again, lambda data: asyncio.run(again.run_async(data)))):

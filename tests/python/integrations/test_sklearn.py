@@ -17,8 +17,8 @@ from sklearn.utils import estimator_checks  # noqa: E402
 
 from mlx_encoder.integrations.sklearn import EncoderTransformer  # noqa: E402
 
-GOOD = ["I love it.", "A wonderful film.", "Great acting and a moving story.", "The best evening in years.", "Delightful from start to end."]
-BAD = ["I hate it.", "A terrible film.", "Bad acting and a dull story.", "The worst evening in years.", "Boring from start to end."]
+GOOD = ["I love it.", "A wonderful film.", "Great acting and a moving story.", "The best evening in years.", "Delightful."]
+BAD = ["I hate it.", "A terrible film.", "Bad acting and a dull story.", "The worst evening in years.", "Boring."]
 TEXTS, LABELS = GOOD + BAD, [1] * len(GOOD) + [0] * len(BAD)
 
 
@@ -93,4 +93,5 @@ def test_a_column_of_a_table(minilm):
     table = pandas.DataFrame({"text": TEXTS, "stars": range(10)})
     columns = ColumnTransformer([("text", EncoderTransformer(minilm), "text"), ("stars", "passthrough", ["stars"])])
     assert columns.fit_transform(table).shape == (10, 385)
-    assert columns.set_output(transform="pandas").fit_transform(table).columns[-2:].tolist() == ["text__encodertransformer383", "stars__stars"]
+    found = columns.set_output(transform="pandas").fit_transform(table)
+    assert list(found.columns[-2:]) == ["text__encodertransformer383", "stars__stars"]
