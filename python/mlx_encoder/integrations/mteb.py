@@ -43,8 +43,10 @@ class MlxEncoderModel(AbsEncoder):
         **model_kwargs: Any,
     ) -> None:
         on_hub = isinstance(model_name, str) and not pathlib.Path(model_name).exists()
-        if not isinstance(model_name, Encoder):
-            model_kwargs |= {"device": device, "revision": revision if on_hub else None}
+        if device is not None:
+            model_kwargs["device"] = device
+        if on_hub and revision is not None:
+            model_kwargs["revision"] = revision
         self.model = encoder_of(model_name, model_kwargs)
         self.model_prompts = dict(self.model.prompts if model_prompts is None else model_prompts)
         local = f"mlx-encoder/{pathlib.Path(name_of(model_name)).resolve().name}"

@@ -75,6 +75,8 @@ def test_the_model(both, tiny):
     assert isinstance(model, EncoderProtocol)
     meta = MlxEncoderModel(mlx_encoder.Encoder(tiny("st_prompts")), "v2", name="my/model").mteb_model_meta
     assert (meta.name, meta.revision, meta.embed_dim) == ("my/model", "v2", 32)
+    with pytest.raises(NotImplementedError, match="device: found 'cuda'"):
+        MlxEncoderModel(tiny("st_prompts"), device="cuda")
     assert model.mteb_model_meta.name == "mlx-encoder/model" and model.mteb_model_meta.max_tokens == 256
 
 
