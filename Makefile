@@ -17,10 +17,10 @@ APT_CLANG := clang-16 libc++-16-dev libc++abi-16-dev googletest
 APT_ASAN := libclang-rt-16-dev llvm-16
 BREW := cmake ninja nlohmann-json cli11 fmt eigen curl googletest python rust
 
-.PHONY: help deps deps-system deps-cargo configure build build-for-tests test test-slow test-all test-python test-clusters demo check format install clean asan tsan clang arm faults fuzz bench bench-peers bench-mac findings
+.PHONY: help deps deps-system deps-cargo configure build build-for-tests test test-slow test-all python-package test-python test-integrations test-clusters demo check format install clean asan tsan clang arm faults fuzz bench bench-peers bench-mac findings
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 deps: deps-system deps-cargo $(VENV)/.installed  ## install what is missing: system packages, Python environment; check cargo
 
@@ -51,6 +51,15 @@ $(VENV)/.installed: requirements.lock
 	.venv-clusters/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
+.venv-python/.integrations: tools/requirements-integrations.txt .venv-python/.installed
+	.venv-python/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r $<
+	@touch $@
+
+.venv-python/.torch: tools/requirements-integrations-torch.txt .venv-python/.integrations
+	.venv-python/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r $< \
+	  -c tools/requirements-python.txt -c tools/requirements-integrations.txt
+	@touch $@
+
 configure: deps
 	@mkdir -p build && cmake --preset $(PRESET) -Wno-dev > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
 
@@ -73,11 +82,13 @@ test-slow: build-for-tests  ## the other tests: every kernel variant, MLX's CPU,
 test-all: build-for-tests  ## both
 	@$(call run_tests)
 
-test-python: PRESET := release
-test-python: configure .venv-python/.installed  ## the Python package: its wheel in .venv-python, its tests
+python-package: PRESET := release
+python-package: configure .venv-python/.installed
 	@cmake --build --preset release --target mlx-encoder
 	@CXX=$${CXX:-c++} PATH=$(CURDIR)/.venv-python/bin:$$PATH .venv-python/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --no-build-isolation --no-deps --force-reinstall .
+
+test-python: python-package  ## the Python package: its wheel in .venv-python, its tests
 	@.venv-python/bin/python -m pytest --quiet
 
 test-clusters: configure .venv-python/.installed .venv-clusters/.installed  ## examples/python on local clusters of Ray and Spark, of which a process is killed (needs Java)
@@ -86,6 +97,10 @@ test-clusters: configure .venv-python/.installed .venv-clusters/.installed  ## e
 	  --no-build-isolation --no-deps --wheel-dir build/wheels .
 	@.venv-clusters/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall build/wheels/mlx_encoder-*.whl
 	@.venv-clusters/bin/python -m pytest --quiet tests/clusters
+
+test-integrations: python-package .venv-python/.integrations $(if $(TORCH),.venv-python/.torch)  ## the Python package inside LangChain, ...; TORCH=1: MTEB, ..., too
+	@.venv-python/bin/python -m pytest --quiet -rs tests/python/integrations tests/python/test_examples.py \
+	  tests/python/test_docs.py::test_the_page_for_users_of_sentence_transformers
 
 demo: PRESET := release
 demo: configure  ## real MiniLM to 8 and 4 bits, embedded, compared, a report to open

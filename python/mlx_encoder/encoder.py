@@ -154,7 +154,7 @@ class Encoder:
         batch_size: int = 32,
         show_progress_bar: bool | None = None,
         output_value: Literal["sentence_embedding", "token_embeddings"] = "sentence_embedding",
-        precision: Precision = "float32",
+        precision: Precision | None = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         device: str | None = None,
@@ -172,7 +172,7 @@ class Encoder:
             batch_size: Is accepted. The library makes its own batches, and a text's bits do not depend on them.
             show_progress_bar: Needs tqdm.
             output_value: ``"token_embeddings"``: vectors of tokens, of a late interaction model (ColBERT, bge-m3).
-            precision: ``"float32"``, ``"float16"``, ``"int8"``, ``"uint8"``, ``"binary"`` or ``"ubinary"``; see
+            precision: ``"float32"`` (also None), ``"float16"``, ``"int8"``, ``"uint8"``, ``"binary"`` or ``"ubinary"``; see
                 :func:`quantize_embeddings`. The ranges of int8 and uint8 are those of these texts.
             convert_to_numpy: ``False``: torch tensors, a list of them.
             convert_to_tensor: A torch tensor over the same memory.
@@ -206,7 +206,7 @@ class Encoder:
         batch_size: int = 32,
         show_progress_bar: bool | None = None,
         output_value: Literal["sentence_embedding", "token_embeddings"] = "sentence_embedding",
-        precision: Precision = "float32",
+        precision: Precision | None = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         device: str | None = None,
@@ -227,7 +227,7 @@ class Encoder:
         batch_size: int = 32,
         show_progress_bar: bool | None = None,
         output_value: Literal["sentence_embedding", "token_embeddings"] = "sentence_embedding",
-        precision: Precision = "float32",
+        precision: Precision | None = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         device: str | None = None,
@@ -241,9 +241,10 @@ class Encoder:
                             convert_to_numpy, convert_to_tensor, device, normalize_embeddings, truncate_dim)  # fmt: skip
 
     def _encode(self, task: Task, inputs: Any, sentences: Any, prompt_name: str | None, prompt: str | None, batch_size: int,
-                show_progress_bar: bool | None, output_value: str, precision: Precision, convert_to_numpy: bool,
+                show_progress_bar: bool | None, output_value: str, precision: Precision | None, convert_to_numpy: bool,
                 convert_to_tensor: bool, device: str | None, normalize: bool, truncate_dim: int | None) -> Any:  # fmt: skip
         at_least_1(batch_size, "batch_size")
+        precision = precision or "float32"
         _require_cpu(device)
         if (inputs is None) == (sentences is None):
             raise TypeError("encode: give inputs or sentences, two names of one argument")
@@ -294,7 +295,7 @@ class Encoder:
             task = ""
         return name or "", literal, task
 
-    def similarity(self, embeddings1: Any, embeddings2: Any) -> NDArray[np.float32]:
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
         """How similar each vector of one set is to each of another.
 
         Args:
@@ -302,12 +303,29 @@ class Encoder:
             embeddings2: ``[m, dimension]`` or ``[dimension]``.
 
         Returns:
-            float32 ``[n, m]``: by :attr:`similarity_fn_name`; distances (euclidean, manhattan) are negative.
+            float32 ``[n, m]``: by :attr:`similarity_fn_name`; distances (euclidean, manhattan) are negative. It is a NumPy array,
+            or a torch tensor if one of the arguments is a torch tensor.
 
         Raises:
             UnsupportedError: A similarity of token vectors (MaxSim).
         """
         return similarity_of(self._similarity_fn_name)(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """How similar each vector of one set is to the vector of the other set in the same row.
+
+        Args:
+            embeddings1: ``[n, dimension]`` or ``[dimension]``.
+            embeddings2: The same shape.
+
+        Returns:
+            float32 ``[n]``, as of :meth:`similarity`.
+
+        Raises:
+            UnsupportedError: A similarity of token vectors (MaxSim).
+            UsageError: Vectors of different shapes.
+        """
+        return similarity_of(self._similarity_fn_name, pairwise=True)(embeddings1, embeddings2)
 
     # ---- heads
 
@@ -487,10 +505,18 @@ class Encoder:
         """:attr:`dimension`, under its name in sentence-transformers."""
         return self.dimension
 
+    def get_embedding_dimension(self) -> int:
+        """:attr:`dimension`, under its newer name in sentence-transformers."""
+        return self.dimension
+
     @property
     def max_seq_length(self) -> int:
         """Most tokens of a text, special tokens included."""
         return self._info.max_tokens
+
+    def get_max_seq_length(self) -> int:
+        """:attr:`max_seq_length`, under its other name in sentence-transformers."""
+        return self.max_seq_length
 
     @property
     def labels(self) -> list[str]:
@@ -513,6 +539,11 @@ class Encoder:
         return self._similarity_fn_name
 
     @property
+    def model_card_data(self) -> "ModelCardData":
+        """What evaluators of sentence-transformers report their figures to, besides returning them. It drops them."""
+        return ModelCardData()
+
+    @property
     def device(self) -> str:
         """``"cpu"``, or ``"mlx"``: the engine."""
         return self._info.engine
@@ -532,6 +563,13 @@ def _place(name: str, revision: str | None = None, folder: str = "") -> str:
     return f"{name}@{revision}" if revision else name
 
 
+class ModelCardData:
+    """Takes the place of sentence-transformers' model card, which an :class:`Encoder` does not have."""
+
+    def set_evaluation_metrics(self, evaluator: Any, metrics: dict[str, Any], epoch: int = 0, step: int = 0) -> None:
+        """Has no effect: the evaluator returns the metrics, too."""
+
+
 def _require_cpu(device: str | None) -> None:
     if device is not None and str(device) != "cpu":
         raise UnsupportedError(f"device: found {str(device)!r}, expected 'cpu'; engine=\"mlx\" of Encoder runs on MLX's devices")
@@ -539,7 +577,7 @@ def _require_cpu(device: str | None) -> None:
 
 def _torch() -> Any:
     try:
-        import torch  # type: ignore[import-not-found]
+        import torch
     except ImportError:
         raise TypeError("convert_to_tensor=True and convert_to_numpy=False need torch, which is not installed") from None
     return torch

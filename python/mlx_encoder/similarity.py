@@ -1,28 +1,26 @@
 """Similarities of vectors, as sentence-transformers names them."""
 
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_encoder.errors import UnsupportedError
+from mlx_encoder.errors import UnsupportedError, UsageError
 
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 Floats = NDArray[np.float32]
 
 
-def _dot(a: Floats, b: Floats) -> Floats:
-    similarities: Floats = a @ b.T
-    return similarities
+def _unit(rows: Floats) -> Floats:
+    lengths: Floats = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return rows / lengths
 
 
-def _cosine(a: Floats, b: Floats) -> Floats:
-    def unit(rows: Floats) -> Floats:
-        lengths: Floats = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-        return rows / lengths
-
-    return unit(a) @ unit(b).T
+def _dots(a: Floats, b: Floats) -> Floats:
+    dots: Floats = np.einsum("nd,nd->n", a, b)
+    return dots
 
 
 def _euclidean(a: Floats, b: Floats) -> Floats:
@@ -33,24 +31,47 @@ def _manhattan(a: Floats, b: Floats) -> Floats:
     return np.stack([-np.abs(b - row).sum(axis=1) for row in a]) if len(a) else np.empty((0, len(b)), np.float32)
 
 
-_FUNCTIONS: dict[str, Callable[[Floats, Floats], Floats]] = {
-    "cosine": _cosine,
-    "dot": _dot,
+_Function = Callable[[Floats, Floats], Floats]
+
+_OF_ALL_PAIRS: dict[str, _Function] = {
+    "cosine": lambda a, b: _unit(a) @ _unit(b).T,
+    "dot": lambda a, b: a @ b.T,
     "euclidean": _euclidean,
     "manhattan": _manhattan,
 }
 
+_OF_ROWS: dict[str, _Function] = {
+    "cosine": lambda a, b: _dots(_unit(a), _unit(b)),
+    "dot": _dots,
+    "euclidean": lambda a, b: np.asarray(-np.linalg.norm(a - b, axis=1)),
+    "manhattan": lambda a, b: np.asarray(-np.abs(a - b).sum(axis=1)),
+}
 
-def similarity_of(name: str) -> Callable[[Any, Any], Floats]:
+
+def similarity_of(name: str, pairwise: bool = False) -> Callable[[Any, Any], Any]:
     """The function of a name: vectors ``[n, d]`` and ``[m, d]`` to float32 ``[n, m]``; a vector ``[d]`` counts as one row.
+
+    The function returns NumPy; a torch tensor if one of its arguments is one.
+
+    Args:
+        pairwise: Vectors ``[n, d]`` and ``[n, d]`` to ``[n]``.
 
     Raises:
         UnsupportedError: Another name.
     """
-    if name not in _FUNCTIONS:
-        raise UnsupportedError(f"similarity_fn_name: found {name!r}, expected one of {', '.join(_FUNCTIONS)}")
+    functions = _OF_ROWS if pairwise else _OF_ALL_PAIRS
+    if name not in functions:
+        raise UnsupportedError(f"similarity_fn_name: found {name!r}, expected one of {', '.join(functions)}")
 
     def rows(vectors: Any) -> Floats:
         return np.atleast_2d(np.asarray(vectors, dtype=np.float32))
 
-    return lambda a, b: _FUNCTIONS[name](rows(a), rows(b))
+    def similarity(a: Any, b: Any) -> Any:
+        x, y = rows(a), rows(b)
+        if pairwise and x.shape != y.shape:
+            raise UsageError(f"similarity_pairwise: found vectors of shapes {x.shape} and {y.shape}, expected the same shape")
+        found = functions[name](x, y)
+        torch = sys.modules.get("torch")
+        return torch.from_numpy(found) if torch and any(isinstance(v, torch.Tensor) for v in (a, b)) else found
+
+    return similarity

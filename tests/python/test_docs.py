@@ -1,4 +1,4 @@
-"""The examples of docs/python.md and README.md run."""
+"""The examples of pages run."""
 
 import pathlib
 import re
@@ -21,3 +21,9 @@ def test_examples_run(page, least, minilm, tmp_path, monkeypatch):
     (tmp_path / "all-MiniLM-L6-v2").symlink_to(minilm)
     monkeypatch.chdir(tmp_path)
     exec(compile(code, page, "exec"), {})
+
+
+def test_the_page_for_users_of_sentence_transformers(minilm, tiny, tmp_path, monkeypatch):
+    pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed: make test-integrations TORCH=1")
+    (tmp_path / "reranker").symlink_to(tiny("bert_regression"))
+    test_examples_run("docs/from-sentence-transformers.md", 10, minilm, tmp_path, monkeypatch)

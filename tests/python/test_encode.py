@@ -229,6 +229,10 @@ def test_quantize_embeddings_takes_ranges():
         mlx_encoder.quantize_embeddings(vectors * 1e6, "float16")
 
 
+def test_no_precision_is_float32(load):
+    assert load("st_mean_norm").encode("x", precision=None).dtype == np.float32
+
+
 def test_similarities(tiny):
     a, b = np.array([[3, 4], [1, 0]], np.float32), np.array([0, 2], np.float32)
     expected = {"cosine": [[0.8], [0]], "dot": [[8], [0]], "euclidean": [[-(13**0.5)], [-(5**0.5)]], "manhattan": [[-5], [-3]]}
@@ -239,6 +243,10 @@ def test_similarities(tiny):
         assert encoder.similarity_fn_name == name and found.dtype == np.float32
         assert np.allclose(found, values, rtol=4 * 2**-24, atol=0)
         assert encoder.similarity(a[:0], b).shape == (0, 1)
+        pairwise = encoder.similarity_pairwise(a, np.stack([b, b]))
+        assert pairwise.dtype == np.float32 and np.allclose(pairwise, np.ravel(values), rtol=4 * 2**-24, atol=0)
+        with pytest.raises(mlx_encoder.UsageError, match=r"found vectors of shapes \(2, 2\) and \(1, 2\), expected the same"):
+            encoder.similarity_pairwise(a, b)
     assert mlx_encoder.Encoder(tiny("st_mean_norm")).similarity_fn_name == "cosine"
     with pytest.raises(mlx_encoder.UnsupportedError, match="similarity_fn_name: found 'jaccard'"):
         mlx_encoder.Encoder(tiny("st_mean_norm"), similarity_fn_name="jaccard")
