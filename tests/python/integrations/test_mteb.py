@@ -17,7 +17,8 @@ from sentence_transformers import SentenceTransformer  # noqa: E402
 
 from mlx_encoder.integrations.mteb import MlxEncoderModel  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("default")
+# Of mteb itself.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 STSB = pathlib.Path(__file__).resolve().parents[4] / "shared/data/stsb-test.tsv"
 
