@@ -62,6 +62,7 @@ json key_of(const Encoder& encoder, const CorpusOptions& options, VectorFormat f
   const EmbedOptions& embed = options.embed;
   json key{{"mlx_encoder", kVersion},
            {"model", encoder.fingerprint()},
+           {"engine", encoder.info().engine},
            {"activations", name(encoder.info().activations)},
            {"max_length", encoder.info().max_tokens},
            {"dimension", encoder.dimension(embed)},

@@ -85,6 +85,14 @@ def test_it_goes_on_and_does_new_files_alone(load, corpus, tmp_path):
     assert (first.files, first.files_before, again.files, again.files_before, again.rows) == (4, 0, 5, 4, 17)
 
 
+def test_the_record_names_what_decides_on_the_bits(load, corpus, tmp_path):
+    info = load("st_mean_norm").info
+    mlx_encoder.embed_corpus(load("st_mean_norm"), corpus, tmp_path / "v")
+    key = json.loads((tmp_path / "v/corpus.jsonl").read_text().splitlines()[0])
+    assert (key["engine"], key["activations"], key["max_length"]) == (info.engine, info.activations, info.max_tokens)
+    assert len(key["model"]) == 64 and key["mlx_encoder"] == mlx_encoder.__version__
+
+
 def test_progress_is_in_bytes(load, corpus, tmp_path, capsys):
     mlx_encoder.embed_corpus(load("st_mean_norm"), corpus, tmp_path / "v", show_progress_bar=True)
     size = sum(p.stat().st_size for p in corpus.rglob("*") if p.is_file())
