@@ -16,10 +16,11 @@
 namespace mlxe::cli {
 
 std::vector<CLI::Option*> CalibrationOptions::add_to(CLI::App& command) {
-  CLI::Option* on = command.add_option(
-      "--calibrate", texts,
-      "Calibrate on texts like those the model will see: a file (.txt, .tsv, .jsonl, .conll), `default` (the "
-      "built-in text) or `none` (round-to-nearest, as MLX does) [below 8 bits: default]");
+  CLI::Option* on =
+      command.add_option("--calibrate", texts,
+                         "Calibrate on texts like those the model will see: a file (.txt, .tsv, .jsonl, "
+                         ".parquet, .conll), `default` (the "
+                         "built-in text) or `none` (round-to-nearest, as MLX does) [below 8 bits: default]");
   details_ = {
       command.add_flag("--calibrate-only", only,
                        "Use only that file; without this flag the built-in text is added, so that texts of "

@@ -57,7 +57,8 @@ struct Gold {
   std::string column() const { return named.empty() ? usual : named; }
 
   // Adds the value of the text `index`. Either all rows have a value, or none has.
-  void take(const std::optional<std::string>& cell, size_t index, const std::string& where, size_t line) {
+  void take(const std::optional<std::string>& cell, size_t index, const std::string& where,
+            const TextRow& row) {
     const bool so_far = values.size() == index;
     if (cell && so_far) values.push_back(*cell);
     if (cell || !so_far) return;
@@ -65,8 +66,8 @@ struct Gold {
       throw Error(
           ErrorCode::format,
           fmt::format(
-              "{}: line {}: \"{}\" is missing or neither a string nor a number; all rows need one, or none",
-              where, line, column()));
+              "{}: {} {}: \"{}\" is missing or neither a string nor a number; all rows need one, or none",
+              where, row.unit, row.line, column()));
     if (!named.empty())
       throw Error(ErrorCode::usage,
                   fmt::format("{}: no column \"{}\"; name a column of the file", where, named));
@@ -91,8 +92,8 @@ CompareInput read_input(const CompareArguments& o, const Warning& warn) {
   o.texts.read_rows({labels.column(), scores.column()}, warn, [&](TextRow row) {
     const size_t index = input.texts.size();
     if (o.limit > 0 && index == o.limit) return;
-    labels.take(row.cells[0], index, o.texts.where(), row.line);
-    scores.take(row.cells[1], index, o.texts.where(), row.line);
+    labels.take(row.cells[0], index, o.texts.where(), row);
+    scores.take(row.cells[1], index, o.texts.where(), row);
     input.texts.push_back(std::move(row.input));
   });
   input.labels = std::move(labels.values);
@@ -228,7 +229,7 @@ void add_compare(CLI::App& app, Run& run) {
   command->add_option("quantized", o->quantized, "Converted model: " + kModelForms)->required();
   command
       ->add_option("-t,--texts", o->texts.input,
-                   "File of texts (.txt, .tsv, .jsonl, .conll), or - for standard input")
+                   "File of texts (.txt, .tsv, .jsonl, .parquet, .conll), or - for standard input")
       ->required();
   command->add_option("--input-format", o->texts.format, "txt, tsv, jsonl or conll [by the file's ending]");
   command->add_flag("--allow-unknown", o->run.allow_unknown,

@@ -284,9 +284,10 @@ void add_convert(CLI::App& app, Run& run) {
       command->add_option("--quant-predicate", o->preset,
                           "mixed_2_6, mixed_3_4, mixed_3_6, mixed_4_6 or mixed_4_8: the first width for most "
                           "matrices, the second for those that gain most")};
-  o->need_target = {command->add_option("--texts", o->texts,
-                                        "Texts for a target (.txt, .tsv, .jsonl, .conll); a third of them is "
-                                        "held out to measure the result [those of --calibrate]")};
+  o->need_target = {
+      command->add_option("--texts", o->texts,
+                          "Texts for a target (.txt, .tsv, .jsonl, .parquet, .conll); a third of them is "
+                          "held out to measure the result [those of --calibrate]")};
   command->add_option("--dtype", o->folder.dtype,
                       "Dtype of float tensors and of scales: float16, bfloat16 or float32 [float16]");
   command->add_flag("-d,--dequantize", o->dequantize, "The same as the dequantize command");

@@ -191,8 +191,8 @@ VectorRanges check_files(const EmbedArguments& o, VectorPrecision precision) {
       throw Error(
           ErrorCode::usage,
           fmt::format(
-              "{}: .npy has no place for the texts and ranges of --chunk's vectors; write .safetensors "
-              "or .jsonl",
+              "{}: .npy has no place for the texts and ranges of --chunk's vectors; write .safetensors, "
+              ".jsonl or .parquet",
               o.output));
   }
   if (o.embeds_all() && !o.chunk.empty())
@@ -321,11 +321,11 @@ void add_embed(CLI::App& app, Run& run) {
                       "Write sparse vectors of the same run, too (bge-m3): .npz, .jsonl or .safetensors");
   command->add_option("--token-output", o->tokens,
                       "Write vectors of tokens of the same run, too (bge-m3): .npz, .jsonl or .safetensors");
-  command->add_option(
-      "-o,--output", o->output,
-      "Write the vectors to this .npy, .jsonl or .safetensors file; of a folder of texts, a folder");
+  command->add_option("-o,--output", o->output,
+                      "Write the vectors to this .npy, .jsonl, .parquet or .safetensors file; of a folder of "
+                      "texts, a folder");
   command->add_option("--output-format", o->output_format,
-                      "npy, jsonl or safetensors [by the file's ending]");
+                      "npy, jsonl, parquet or safetensors [by the file's ending]");
   command->callback([o, &run] { run = [o] { return embed(*o); }; });
 }
 

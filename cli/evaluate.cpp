@@ -118,8 +118,8 @@ void print_flips(const Evaluation& e, const TaskData& data, size_t most) {
   for (size_t i = 0; i < std::min(most, e.flips.size()); ++i) {
     const FlippedItem& f = e.flips[i];
     const TextInput& text = data.texts[f.item];
-    std::cout << fmt::format("  line {}: gold {}, original {}, evaluated {}\n    {}\n", data.lines[f.item],
-                             f.gold, f.original, f.evaluated, text.text);
+    std::cout << fmt::format("  {} {}: gold {}, original {}, evaluated {}\n    {}\n", data.unit,
+                             data.lines[f.item], f.gold, f.original, f.evaluated, text.text);
     if (text.pair) std::cout << "    " << *text.pair << '\n';
   }
 }
@@ -192,13 +192,13 @@ void add_evaluate(CLI::App& app, Run& run) {
   command->add_option("--task", o->task, "similarity, classification, nli, ner, rerank or retrieval")
       ->required();
   command
-      ->add_option(
-          "--data", o->data,
-          "Items with gold answers: a .tsv or .jsonl file, or - for standard input; retrieval: a folder in "
-          "the layout of BEIR")
+      ->add_option("--data", o->data,
+                   "Items with gold answers: a .tsv, .jsonl or .parquet file, or - for standard input; "
+                   "retrieval: a folder in "
+                   "the layout of BEIR")
       ->required();
   command->add_option("--input-format", o->reading.format,
-                      "tsv, jsonl or (ner) conll [by the file's ending]");
+                      "tsv, jsonl, parquet or (ner) conll [by the file's ending]");
   command
       ->add_option("--column", o->columns,
                    "ROLE=NAME: the column of a role (text, pair, label, score, ...; docs/evaluate.md); may "

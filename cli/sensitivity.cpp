@@ -101,7 +101,9 @@ void add_sensitivity(CLI::App& app, Run& run) {
       "sensitivity", "Measure, for each matrix, the error at the model's output if it has fewer bits");
   auto o = std::make_shared<SensitivityArguments>();
   command->add_option("MODEL", o->model, "Original model: " + kModelForms)->required();
-  command->add_option("--texts", o->texts, "Texts like those the model will see (.txt, .tsv, .jsonl, .conll)")
+  command
+      ->add_option("--texts", o->texts,
+                   "Texts like those the model will see (.txt, .tsv, .jsonl, .parquet, .conll)")
       ->required();
   command->add_option("--bits", o->bits, "Bits to measure, separated by commas: any of 2, 3, 4, 5, 6 and 8")
       ->delimiter(',')

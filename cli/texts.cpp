@@ -46,12 +46,14 @@ std::vector<std::string> CellRow::numbered(std::string_view prefix) const {
 
 void TextSource::add_to(CLI::App& command, bool rows_of_cells) {
   command.add_option("text", arguments, "Texts");
-  command.add_option("-i,--input", input,
-                     fmt::format("File of texts ({}), or - for standard input",
-                                 rows_of_cells ? ".txt, .tsv, .jsonl" : ".txt, .tsv, .jsonl, .conll"));
-  command.add_option("--input-format", format,
-                     fmt::format("{} [by the file's ending, else txt]",
-                                 rows_of_cells ? "txt, tsv or jsonl" : "txt, tsv, jsonl or conll"));
+  command.add_option(
+      "-i,--input", input,
+      fmt::format("File of texts ({}), or - for standard input",
+                  rows_of_cells ? ".txt, .tsv, .jsonl, .parquet" : ".txt, .tsv, .jsonl, .parquet, .conll"));
+  command.add_option(
+      "--input-format", format,
+      fmt::format("{} [by the file's ending, else txt]",
+                  rows_of_cells ? "txt, tsv, jsonl or parquet" : "txt, tsv, jsonl, parquet or conll"));
   if (!rows_of_cells)
     command.add_option("--text-column", text_column,
                        "The column of the texts [text, sentence, query, premise, ...]");
@@ -120,7 +122,7 @@ void TextSource::read_cells(const std::function<void(const CellRow&)>& take) con
     return;
   }
   const auto take_row = [&](const mlxe::Row& row) {
-    take(CellRow(row, fmt::format("{}: line {}", where(), row.line)));
+    take(CellRow(row, fmt::format("{}: {} {}", where(), row.unit, row.line)));
     return true;
   };
   if (input == "-")

@@ -51,7 +51,7 @@ class CellRow {
 struct TextSource {
   std::vector<std::string> arguments;
   std::string input;   // file, or "-"
-  std::string format;  // "txt", "tsv", "jsonl", "conll"; empty: by ending
+  std::string format;  // "txt", "tsv", "jsonl", "parquet", "conll"; empty: by ending
   std::string text_column;
 
   // `rows_of_cells`: read_cells() will read them.

@@ -1,4 +1,4 @@
-# The Rust static library (tokenizers, sha256, charts, TOML, zip archives, progress bars): built by cargo from src/rust with its
+# The Rust static library (tokenizers, sha256, charts, TOML, zip archives, Parquet, progress bars): built by cargo from src/rust with its
 # lock file, linked as one archive.
 find_program(MLXE_CARGO cargo HINTS $ENV{HOME}/.cargo/bin)
 if(NOT MLXE_CARGO)

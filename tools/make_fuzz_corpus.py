@@ -353,6 +353,11 @@ def rows() -> None:
     put("rows", "not_utf8", b"\x00a\xffb")
 
 
+def parquet() -> None:
+    for name in ["pairs", "ner", "bytes", "refused_null", "refused_utf8", "duckdb_zstd", "pyarrow_snappy_1", "pyarrow_lz4_2", "encodings"]:
+        put("parquet", name, (DATA / "parquet" / f"{name}.parquet").read_bytes())
+
+
 def task_data() -> None:
     def seed(name: str, task: int, form: int, text: str) -> None:
         put("task_data", name, bytes([task + 6 * form]) + text.encode())
@@ -394,5 +399,6 @@ if __name__ == "__main__":
     sentence()
     provenance()
     rows()
+    parquet()
     task_data()
     card()

@@ -24,7 +24,8 @@ struct CorpusOptions {
   std::optional<ChunkOptions> chunking = {};  // a vector a chunk instead of a text
   VectorPrecision precision = VectorPrecision::float32;
   VectorRanges ranges = {};  // of int8 and uint8, which need them
-  std::string format;  // of the vectors: "npy", "jsonl" or "safetensors"; empty: npy, of chunks safetensors
+  std::string
+      format;  // of the vectors: "npy", "jsonl", "parquet" or "safetensors"; empty: npy, of chunks safetensors
   std::string text_column;  // of the texts; empty: one of the usual names ("text", "sentence", ...)
   Progress progress = {};   // in bytes of the files to read
   Warning warning = {};     // may be called from another thread, but never from two at a time
@@ -38,8 +39,8 @@ struct CorpusResult {
   uint64_t truncated = 0;           // texts that this run truncated
 };
 
-// Embeds the texts of every .txt, .tsv, .jsonl and .conll file below `input`, which are sorted by their paths. Names that begin
-// with "." or "_" are left out. The vectors of `input`/NAME are written to `output`/NAME.FORMAT, one row a text (or chunk),
+// Embeds the texts of every .txt, .tsv, .jsonl, .parquet and .conll file below `input`, which are sorted by their paths.
+// Names that begin with "." or "_" are left out. The vectors of `input`/NAME are written to `output`/NAME.FORMAT, one row a text (or chunk),
 // in order; a text has the same bits as from Encoder::embed. `output`/corpus.jsonl records the model, the settings and each
 // finished file. Texts of several small files run together; reading, computing and writing overlap.
 //

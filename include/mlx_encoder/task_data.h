@@ -32,6 +32,7 @@ struct TaskData {
   std::string source;               // the file's name in messages
   std::vector<TextInput> texts;     // similarity, nli: pairs; classification; ner: words
   std::vector<size_t> lines;        // of the texts in the file, from 1
+  std::string unit = "line";        // what `lines` counts: "line", or "row" of a Parquet file
   std::vector<double> scores;       // similarity: gold, one a text
   std::vector<std::string> labels;  // gold, one a text: a label's name or its number; ner: tags
   std::vector<size_t> sentences;    // ner: index of the first word of each sentence
@@ -40,14 +41,14 @@ struct TaskData {
 };
 
 struct TaskDataOptions {
-  std::string format;                          // "tsv", "jsonl" or (ner) "conll"; empty: by the file's ending
+  std::string format;  // "tsv", "jsonl", "parquet" or (ner) "conll"; empty: by the file's ending
   std::map<std::string, std::string> columns;  // role ("text", "pair", "label", ...) -> name in the file
   std::filesystem::path qrels;                 // retrieval; empty: qrels/test.tsv, qrels.tsv
   int64_t limit = 0;                           // items (queries) to use; 0: all
 };
 
-// Reads a .tsv or .jsonl file, for ner CoNLL lines or .jsonl, for retrieval a folder in the layout of BEIR.
-// Errors: not_found, io, usage (a column is missing, no items), format (a malformed row, named by line).
+// Reads a .tsv, .jsonl or .parquet file, for ner CoNLL lines or the latter two, for retrieval a folder in the layout of BEIR.
+// Errors: not_found, io, usage (a column is missing, no items), format (a malformed row, named by line or row).
 TaskData read_task_data(Task task, const std::filesystem::path& file, const TaskDataOptions& options = {});
 
 }  // namespace mlxe

@@ -254,7 +254,7 @@ def evaluate(
     """How well a model does a task; with an original also the change by a conversion: ``mlx-encoder evaluate``.
 
     Args:
-        data: Items with gold answers: a .tsv or .jsonl file (ner: CoNLL lines, too); retrieval: a folder as BEIR lays it out.
+        data: Items with gold answers: a .tsv, .jsonl or .parquet file (ner: CoNLL lines, too); retrieval: a folder as BEIR lays it out.
         input_format: None: by the file's ending.
         columns: Role (``"text"``, ``"pair"``, ``"label"``, ...; docs/evaluate.md) to the column's name.
         qrels: Judgements of retrieval. None: qrels/test.tsv or qrels.tsv of the folder.

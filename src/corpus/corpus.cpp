@@ -42,7 +42,7 @@ VectorFormat format_of(const CorpusOptions& options) {
   const VectorFormat format = vector_format({}, options.format);
   if (format == VectorFormat::npy && options.chunking)
     throw Error(ErrorCode::usage,
-                ".npy has no place for the texts and ranges of chunks; choose safetensors or jsonl");
+                ".npy has no place for the texts and ranges of chunks; choose safetensors, jsonl or parquet");
   return format;
 }
 

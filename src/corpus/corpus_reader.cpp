@@ -64,8 +64,8 @@ void read_file(const CorpusFile& file, const std::string& text_column, const War
     if (row.input.pair)
       throw Error(
           ErrorCode::usage,
-          fmt::format("{}: line {}: is a pair of texts, expected one text; name the column of the texts",
-                      file.path.string(), row.line));
+          fmt::format("{}: {} {}: is a pair of texts, expected one text; name the column of the texts",
+                      file.path.string(), row.unit, row.line));
     windows.add(std::move(row.input.text), std::min(row.past, file.bytes));
   };
   read_text_rows(file.path, options, take, warning);

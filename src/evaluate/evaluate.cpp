@@ -75,14 +75,14 @@ std::vector<std::string> gold_tags(const TaskData& data, const std::vector<std::
     if (gold[i] != "O" && !model_types.contains(type_of(gold[i])))
       throw Error(
           ErrorCode::format,
-          fmt::format("{}: line {}: the tag \"{}\" is not one of the model's; the model has {}, the data {}",
-                      data.source, data.lines[i], data.labels[i],
+          fmt::format("{}: {} {}: the tag \"{}\" is not one of the model's; the model has {}, the data {}",
+                      data.source, data.unit, data.lines[i], data.labels[i],
                       listed(std::vector(model_types.begin(), model_types.end()), kListedLabels),
                       listed(std::vector(data_types.begin(), data_types.end()), kListedLabels)));
     try {
       tag_spans(std::span(gold).subspan(i, 1), tagging);
     } catch (const Error& e) {
-      throw Error(e.code(), fmt::format("{}: line {}: {}", data.source, data.lines[i], e.what()));
+      throw Error(e.code(), fmt::format("{}: {} {}: {}", data.source, data.unit, data.lines[i], e.what()));
     }
   }
   return gold;
@@ -121,8 +121,8 @@ std::vector<int64_t> gold_indices(const TaskData& data, const std::vector<std::s
   if (const auto& several = by_name.classes(misfit); several.size() > 1)
     throw Error(
         ErrorCode::format,
-        fmt::format("{}: line {}: the label \"{}\" is the name of the model's classes {}; give numbers",
-                    data.source, data.lines[*read.misfit], misfit, fmt::join(several, " and ")));
+        fmt::format("{}: {} {}: the label \"{}\" is the name of the model's classes {}; give numbers",
+                    data.source, data.unit, data.lines[*read.misfit], misfit, fmt::join(several, " and ")));
   const std::set<std::string> all(data.labels.begin(), data.labels.end());
   const std::vector<std::string> there(all.begin(), all.end());
   const bool unnamed =
@@ -130,8 +130,8 @@ std::vector<int64_t> gold_indices(const TaskData& data, const std::vector<std::s
   throw Error(
       ErrorCode::format,
       fmt::format(
-          "{}: line {}: the label \"{}\" is not one of the model's{}; the model has {}, the data {}; {}",
-          data.source, data.lines[*read.misfit], misfit,
+          "{}: {} {}: the label \"{}\" is not one of the model's{}; the model has {}, the data {}; {}",
+          data.source, data.unit, data.lines[*read.misfit], misfit,
           read.by_number ? " numbers, as the labels before it are" : "", listed(names, kListedLabels),
           listed(there, kListedLabels),
           unnamed ? "config.json's id2label names none: give their numbers in the data"

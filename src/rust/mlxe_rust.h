@@ -1,7 +1,8 @@
 /* The C interface of the Rust half (src/rust). Only these C++ wrappers include it:
  *   src/tokenizer/backend.cpp, src/base/sha256.cpp, src/base/progress_bar.cpp, src/base/out_of_memory.cpp,
  *   src/tokenizer/chat_template.cpp, src/tokenizer/sentencepiece.cpp, src/report/chart.cpp, src/format/toml_file.cpp,
- *   src/format/zip_archive.cpp, src/format/onnx_graph.cpp, src/base/base64.cpp
+ *   src/format/zip_archive.cpp, src/format/onnx_graph.cpp, src/base/base64.cpp, src/texts/parquet_rows.cpp,
+ *   src/vectors/parquet_vectors.cpp
  *
  * Ownership. `mlxe_*_new` and `mlxe_*_load` give an object that its `mlxe_*_free` takes back; an MlxeString
  * that a function fills is given back with mlxe_free_string. Arguments are borrowed for the call only. Text
@@ -143,6 +144,28 @@ int mlxe_zip_entries(const uint8_t* archive, size_t size, MlxeString* json, Mlxe
 int mlxe_onnx_graph(const uint8_t* model, size_t size, MlxeString* json, MlxeString* error);
 /* Exactly `count` packed integers. */
 int mlxe_onnx_varints(const uint8_t* packed, size_t size, int64_t* numbers, size_t count, MlxeString* error);
+
+/* ---- Reading Parquet: `file` outlives the reader. `json`: {"rows": their number, "columns": [{"name", "bytes": whether they
+ * may be texts without being said to be}] of texts, numbers or lists of them, in order}. One thread at a time. */
+typedef struct MlxeParquet MlxeParquet;
+int mlxe_parquet_open(const uint8_t* file, size_t size, MlxeParquet** reader, MlxeString* json,
+                      MlxeString* error);
+/* The columns that are read, as indexes into "columns"; before the first row. */
+int mlxe_parquet_choose(MlxeParquet* reader, const size_t* columns, size_t count, MlxeString* error);
+/* The next rows as a JSON list, each a list of the chosen columns' cells; an empty list at the end. */
+int mlxe_parquet_next(MlxeParquet* reader, MlxeString* json, MlxeString* error);
+void mlxe_parquet_free(MlxeParquet* reader);
+
+/* ---- Writing Parquet. `json`: {"dtype": "F32", "F16", "I8" or "U8", "width": values of a vector, "numbers": names of columns of
+ * int64, "texts": of columns of texts}. `file`: the next bytes of the file. One thread at a time. */
+typedef struct MlxeParquetWriter MlxeParquetWriter;
+int mlxe_parquet_writer_new(const char* json, size_t size, MlxeParquetWriter** writer, MlxeString* error);
+/* `vectors`: [rows, width]; `numbers`: [columns, rows]; `texts`: a JSON list of rows, each a list of texts or nulls; may be
+ * empty if there are no such columns. */
+int mlxe_parquet_write(MlxeParquetWriter* writer, size_t rows, const uint8_t* vectors, const int64_t* numbers,
+                       const char* texts, size_t texts_size, MlxeString* file, MlxeString* error);
+int mlxe_parquet_finish(MlxeParquetWriter* writer, MlxeString* file, MlxeString* error);
+void mlxe_parquet_writer_free(MlxeParquetWriter* writer);
 
 /* ---- Base64: the standard alphabet, padded. */
 int mlxe_base64(const uint8_t* data, size_t size, MlxeString* text, MlxeString* error);

@@ -15,6 +15,7 @@
 #include "base/utf8.h"
 #include "format/json_file.h"
 #include "mlx_encoder/error.h"
+#include "texts/parquet_rows.h"
 
 namespace mlxe {
 namespace {
@@ -100,6 +101,10 @@ void malformed(const std::string& where, size_t line, const std::string& what) {
   throw Error(ErrorCode::format, fmt::format("{}: line {}: {}", where, line, what));
 }
 
+void malformed(const std::string& where, const Row& row, const std::string& what) {
+  throw Error(ErrorCode::format, fmt::format("{}: {} {}: {}", where, row.unit, row.line, what));
+}
+
 std::string file_format(const std::filesystem::path& file, const std::string& given) {
   if (!given.empty()) return lowercase(given);
   const std::string ending = ending_of(file);
@@ -108,11 +113,12 @@ std::string file_format(const std::filesystem::path& file, const std::string& gi
 
 std::string row_format(const std::filesystem::path& file, const std::string& given) {
   const std::string format = file_format(file, given);
-  if (format != "txt" && format != "tsv" && format != "jsonl")
-    throw Error(ErrorCode::usage,
-                fmt::format("{}: the format \"{}\" is unknown; name a .txt (a text a line), .tsv "
-                            "(tab-separated, with a header line) or .jsonl file, or give --input-format",
-                            file.string(), format));
+  if (format != "txt" && format != "tsv" && format != "jsonl" && format != kParquet)
+    throw Error(
+        ErrorCode::usage,
+        fmt::format("{}: the format \"{}\" is unknown; name a .txt (a text a line), .tsv "
+                    "(tab-separated, with a header line), .jsonl or .parquet file, or give --input-format",
+                    file.string(), format));
   return format;
 }
 
@@ -135,6 +141,8 @@ void read_lines(const std::filesystem::path& file, const TakeLine& take) {
 
 void read_rows(std::istream& stream, const std::string& where, const std::string& format,
                const std::function<bool(const Row&)>& take, IfEmpty if_empty) {
+  if (format == kParquet)
+    throw Error(ErrorCode::usage, where + ": Parquet is read from its end; give a file");
   Parser parser(where, format);
   bool any = false;
   uint64_t past = 0;
@@ -151,9 +159,13 @@ void read_rows(std::istream& stream, const std::string& where, const std::string
 }
 
 void read_rows(const std::filesystem::path& file, const std::string& format,
-               const std::function<bool(const Row&)>& take, IfEmpty if_empty) {
+               const std::function<bool(const Row&)>& take, IfEmpty if_empty, const ChooseColumns& choose) {
   std::ifstream stream = open(file);
-  read_rows(stream, file.string(), row_format(file, format), take, if_empty);
+  const std::string known = row_format(file, format);
+  if (known != kParquet || !std::filesystem::is_regular_file(file))
+    read_rows(stream, file.string(), known, take, if_empty);
+  else
+    read_parquet_rows(file, take, if_empty, choose);
 }
 
 }  // namespace mlxe

@@ -49,6 +49,19 @@ TaskColumns::TaskColumns(Task task, const std::filesystem::path& file, const Tas
   }
 }
 
+std::vector<std::string> TaskColumns::needed(std::vector<std::string> columns) const {
+  std::vector<std::string> names;
+  for (const std::string& column : columns) {
+    const auto takes = [&](const TaskRole& role) {
+      const auto named = found_.find(role.name);
+      return named != found_.end() ? named->second == column
+                                   : std::ranges::find(role.usual, column) != role.usual.end();
+    };
+    if (std::ranges::any_of(roles_, takes)) names.push_back(column);
+  }
+  return names.empty() ? columns : names;
+}
+
 bool TaskColumns::has(const Row& row, const std::string& role) {
   if (const auto named = found_.find(role); named != found_.end()) return row.cells.contains(named->second);
   for (const std::string& column : usual(role))
@@ -63,7 +76,7 @@ std::string TaskColumns::text(const Row& row, const std::string& role) {
   const nlohmann::ordered_json& cell = this->cell(row, role);
   if (cell.is_string()) return cell.get<std::string>();
   if (!cell.is_number())
-    malformed(file_, row.line, fmt::format("\"{}\" is neither a string nor a number", found_[role]));
+    malformed(file_, row, fmt::format("\"{}\" is neither a string nor a number", found_[role]));
   return cell.dump();
 }
 
@@ -71,7 +84,7 @@ double TaskColumns::number(const Row& row, const std::string& role) {
   const std::string written = text(row, role);
   const std::optional<double> value = finite_number(written);
   if (!value)
-    malformed(file_, row.line,
+    malformed(file_, row,
               fmt::format("\"{}\" is {}, expected a finite number", found_[role], printable(written)));
   return *value;
 }
@@ -82,7 +95,7 @@ std::vector<std::string> TaskColumns::texts(const Row& row, const std::string& r
   std::vector<std::string> all;
   for (const nlohmann::ordered_json& t : cell) {
     if (!t.is_string() && !t.is_number_integer())
-      malformed(file_, row.line, fmt::format("\"{}\" holds something that is no string", found_[role]));
+      malformed(file_, row, fmt::format("\"{}\" holds something that is no string", found_[role]));
     all.push_back(t.is_string() ? t.get<std::string>() : t.dump());
   }
   return all;
@@ -98,17 +111,16 @@ const nlohmann::ordered_json& TaskColumns::cell(const Row& row, const std::strin
     return row.cells.at(found_.at(role));
   }
   if (seen_.contains(role))
-    malformed(file_, row.line, fmt::format("no \"{}\", which the rows before it have", found_.at(role)));
+    malformed(file_, row, fmt::format("no \"{}\", which the rows before it have", found_.at(role)));
   std::vector<std::string> there;
   for (const auto& [column, value] : row.cells.items()) there.push_back(column);
   const auto named = found_.find(role);
   throw Error(
       ErrorCode::usage,
-      fmt::format(
-          "{}: line {}: no column for the {} (looked for {}; found {}); name one with --column {}=NAME",
-          file_.string(), row.line, role,
-          named != found_.end() ? named->second : fmt::format("{}", fmt::join(usual(role), ", ")),
-          fmt::join(there, ", "), role));
+      fmt::format("{}: {} {}: no column for the {} (looked for {}; found {}); name one with --column {}=NAME",
+                  file_.string(), row.unit, row.line, role,
+                  named != found_.end() ? named->second : fmt::format("{}", fmt::join(usual(role), ", ")),
+                  fmt::join(there, ", "), role));
 }
 
 }  // namespace mlxe

@@ -24,6 +24,9 @@ class TaskColumns {
   // Errors: usage (options.columns names a role that the task does not have).
   TaskColumns(Task task, const std::filesystem::path& file, const TaskDataOptions& options);
 
+  // Of a Parquet file's columns, those that may belong to a role; all if there are none, for the error that names them.
+  std::vector<std::string> needed(std::vector<std::string> columns) const;
+
   bool has(const Row& row, const std::string& role);
 
   // Cells. Errors: usage (no such column: names the role), format (another type, or this row lacks the column; names

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <set>
 #include <unordered_map>
 
@@ -19,11 +20,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Reads the columns of the roles alone, where a format has columns apart.
+void read_role_rows(const fs::path& file, const TaskDataOptions& options, const TaskColumns& columns,
+                    TaskData& data, const std::function<bool(const Row&)>& take) {
+  const auto needed = [&](std::vector<std::string> all) { return columns.needed(std::move(all)); };
+  const auto take_row = [&](const Row& row) {
+    data.unit = row.unit;
+    return take(row);
+  };
+  read_rows(file, options.format, take_row, IfEmpty::refuse, needed);
+}
+
 TaskData read_texts(Task task, const fs::path& file, const TaskDataOptions& options) {
   TaskData data{.source = file.string()};
   TaskColumns columns(task, file, options);
   const bool paired = task != Task::classification || options.columns.contains("pair");
-  read_rows(file, options.format, [&](const Row& row) {
+  read_role_rows(file, options, columns, data, [&](const Row& row) {
     TextInput item{columns.text(row, "text"), std::nullopt};
     if (paired || columns.has(row, "pair")) item.pair = columns.text(row, "pair");
     data.texts.push_back(std::move(item));
@@ -57,15 +69,16 @@ TaskData read_conll(const fs::path& file, const TaskDataOptions& options) {
 
 TaskData read_tagged(const fs::path& file, const TaskDataOptions& options) {
   const std::string format = file_format(file, options.format);
-  if (!options.format.empty() && format != "conll" && format != "jsonl")
-    throw Error(ErrorCode::usage, fmt::format("--input-format {}: ner reads conll or jsonl", options.format));
-  if (format != "jsonl") return read_conll(file, options);
+  if (!options.format.empty() && format != "conll" && format != "jsonl" && format != "parquet")
+    throw Error(ErrorCode::usage,
+                fmt::format("--input-format {}: ner reads conll, jsonl or parquet", options.format));
+  if (format != "jsonl" && format != "parquet") return read_conll(file, options);
   TaskData data{.source = file.string()};
   TaskColumns columns(Task::ner, file, options);
-  read_rows(file, options.format, [&](const Row& row) {
+  read_role_rows(file, options, columns, data, [&](const Row& row) {
     std::vector<std::string> words = columns.texts(row, "tokens"), tags = columns.texts(row, "tags");
     if (words.size() != tags.size())
-      malformed(file, row.line, fmt::format("{} words, but {} tags", words.size(), tags.size()));
+      malformed(file, row, fmt::format("{} words, but {} tags", words.size(), tags.size()));
     if (!words.empty()) data.sentences.push_back(data.texts.size());
     for (size_t i = 0; i < words.size(); ++i)
       add_word(data, file, row.line, std::move(words[i]), std::move(tags[i]));
@@ -100,7 +113,7 @@ TaskData read_candidates(const fs::path& file, const TaskDataOptions& options) {
   TaskColumns columns(Task::rerank, file, options);
   Judgements judgements(data);
   std::optional<bool> in_lists;
-  read_rows(file, options.format, [&](const Row& row) {
+  read_role_rows(file, options, columns, data, [&](const Row& row) {
     if (!in_lists) in_lists = columns.has(row, "positive") || options.columns.contains("positive");
     const std::string query = columns.text(row, "query");
     if (options.limit > 0 && static_cast<int64_t>(data.queries.size()) == options.limit &&
@@ -112,8 +125,7 @@ TaskData read_candidates(const fs::path& file, const TaskDataOptions& options) {
     }
     const auto positives = columns.texts(row, "positive"), negatives = columns.texts(row, "negative");
     if (positives.empty() || negatives.empty())
-      malformed(file, row.line,
-                "expected at least one positive and one negative, or there is nothing to rank");
+      malformed(file, row, "expected at least one positive and one negative, or there is nothing to rank");
     for (const std::string& t : positives) judgements.add(query, t, 1);
     for (const std::string& t : negatives) judgements.add(query, t, 0);
     return true;
@@ -125,7 +137,7 @@ std::string string_of(const fs::path& file, const Row& row, const char* key) {
   const auto cell = row.cells.find(key);
   if (cell != row.cells.end() && cell->is_string()) return cell->get<std::string>();
   if (cell != row.cells.end() && cell->is_number_integer()) return cell->dump();
-  malformed(file, row.line, fmt::format("no \"{}\" that is a string", key));
+  malformed(file, row, fmt::format("no \"{}\" that is a string", key));
 }
 
 using Ids = std::unordered_map<std::string, size_t>;
@@ -133,7 +145,7 @@ using Ids = std::unordered_map<std::string, size_t>;
 void add_id(Ids& ids, const fs::path& file, const Row& row, size_t index) {
   const std::string id = string_of(file, row, "_id");
   if (!ids.try_emplace(id, index).second)
-    malformed(file, row.line, fmt::format("the _id {} stands here a second time", printable(id)));
+    malformed(file, row, fmt::format("the _id {} stands here a second time", printable(id)));
 }
 
 fs::path qrels_file(const fs::path& folder, const TaskDataOptions& options) {
@@ -176,18 +188,16 @@ TaskData read_retrieval(const fs::path& folder, const TaskDataOptions& options) 
       const std::string id = string_of(qrels, row, column);
       const auto found = ids.find(id);
       if (found == ids.end())
-        malformed(qrels, row.line,
-                  fmt::format("the {} {} is not in {}", column, printable(id), where.string()));
+        malformed(qrels, row, fmt::format("the {} {} is not in {}", column, printable(id), where.string()));
       return found->second;
     };
     const size_t query = find(queries, "query-id", asked), document = find(documents, "corpus-id", corpus);
     if (!judged.emplace(query, document).second)
-      malformed(qrels, row.line, "this query and document stand here a second time");
+      malformed(qrels, row, "this query and document stand here a second time");
     const std::string written = string_of(qrels, row, "score");
     const std::optional<double> relevance = finite_number(written);
     if (!relevance)
-      malformed(qrels, row.line,
-                fmt::format("\"score\" is {}, expected a finite number", printable(written)));
+      malformed(qrels, row, fmt::format("\"score\" is {}, expected a finite number", printable(written)));
     all[query].documents.push_back({document, *relevance});
     return true;
   });

@@ -17,10 +17,12 @@ namespace {
 constexpr const char* kTextColumns[] = {"text", "sentence", "query", "premise", "sentence1", "text1"};
 constexpr const char* kPairColumns[] = {"text_pair", "passage", "hypothesis", "sentence2", "text2"};
 
+// The first of the columns that is there.
 template <size_t N>
-std::optional<std::string> one_of(const char* const (&columns)[N], const Row& row) {
+std::optional<std::string> one_of(const char* const (&columns)[N],
+                                  const std::function<bool(const std::string&)>& is_there) {
   for (const char* column : columns)
-    if (row.cells.contains(column)) return column;
+    if (is_there(column)) return column;
   return std::nullopt;
 }
 
@@ -43,24 +45,50 @@ class TextRows {
 
   TextRow of(const Row& row) {
     const std::string column = text_column(row);
-    TextRow result{{text(row, column), std::nullopt}, {}, row.line, row.past};
+    TextRow result{{text(row, column), std::nullopt}, {}, row.line, row.past, row.unit};
     if (options_.text_column.empty())
-      if (const auto pair = one_of(kPairColumns, row); pair && *pair != column)
+      if (const auto pair = one_of(kPairColumns, in(row)); pair && *pair != column)
         result.input.pair = text(row, *pair);
     for (const std::string& name : options_.columns) result.cells.push_back(cell(row, name));
     return result;
   }
 
+  // Of a Parquet file's columns, those of the texts, their pairs and the cells. Errors: format (no texts).
+  std::vector<std::string> needed(const std::vector<std::string>& columns) const {
+    const auto is_there = [&](const std::string& name) {
+      return std::ranges::find(columns, name) != columns.end();
+    };
+    const std::string& given = options_.text_column;
+    const auto text = given.empty() ? one_of(kTextColumns, is_there) : std::optional(given);
+    if (!text || !is_there(*text))
+      throw Error(
+          ErrorCode::format,
+          fmt::format("{}: has no column of texts or numbers that is called {}, found {}; {}", where_,
+                      given.empty() ? fmt::format("{}", fmt::join(kTextColumns, ", ")) : printable(given),
+                      columns.empty() ? "none" : fmt::format("{}", fmt::join(columns, ", ")),
+                      "name the texts' column, or rename it"));
+    std::vector<std::string> names{*text};
+    const auto add = [&](const std::string& name) {
+      if (is_there(name) && std::ranges::find(names, name) == names.end()) names.push_back(name);
+    };
+    if (const auto pair = one_of(kPairColumns, is_there); pair && given.empty()) add(*pair);
+    for (const std::string& name : options_.columns) add(name);
+    return names;
+  }
+
  private:
+  static std::function<bool(const std::string&)> in(const Row& row) {
+    return [&row](const std::string& column) { return row.cells.contains(column); };
+  }
+
   std::string text_column(const Row& row) {
     if (!options_.text_column.empty()) {
       if (!row.cells.contains(options_.text_column))
-        malformed(where_, row.line, fmt::format("has no {}", printable(options_.text_column)));
+        malformed(where_, row, fmt::format("has no {}", printable(options_.text_column)));
       return options_.text_column;
     }
-    const auto column = one_of(kTextColumns, row);
-    if (!column && !is_tsv_)
-      malformed(where_, row.line, R"(not a JSON string or an object with a "text" string)");
+    const auto column = one_of(kTextColumns, in(row));
+    if (!column && !is_tsv_) malformed(where_, row, R"(not a JSON string or an object with a "text" string)");
     return column ? *column : first_of_all(row);
   }
 
@@ -77,7 +105,8 @@ class TextRows {
 
   std::string text(const Row& row, const std::string& column) const {
     const auto& cell = row.cells.at(column);
-    if (!cell.is_string()) malformed(where_, row.line, fmt::format("\"{}\" is not a string", column));
+    if (!cell.is_string())
+      malformed(where_, row, fmt::format("\"{}\" is {}", column, cell.is_null() ? "null" : "not a string"));
     return cell.get<std::string>();
   }
 
@@ -139,7 +168,8 @@ void read_text_rows(const std::filesystem::path& file, const TextFileOptions& op
     take(rows.of(row));
     return true;
   };
-  read_rows(file, known, take_row, options.if_empty);
+  const auto needed = [&](const std::vector<std::string>& columns) { return rows.needed(columns); };
+  read_rows(file, known, take_row, options.if_empty, needed);
 }
 
 std::vector<TextInput> read_texts(const std::filesystem::path& file, const Warning& warning) {

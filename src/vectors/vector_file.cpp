@@ -17,11 +17,12 @@
 #include "format/safetensors.h"
 #include "vectors/npy.h"
 #include "vectors/output_format.h"
+#include "vectors/parquet_vectors.h"
 
 namespace mlxe {
 namespace {
 
-constexpr std::array<std::string_view, 3> kVectorFormats{"npy", "jsonl",
+constexpr std::array<std::string_view, 4> kVectorFormats{"npy", "jsonl", "parquet",
                                                          "safetensors"};  // in the order of VectorFormat
 
 // A header with the number of rows, which is written again when that is known, and then the values.
@@ -133,6 +134,7 @@ VectorFormat vector_format(const std::filesystem::path& path, const std::string&
 std::unique_ptr<VectorFile> open_vector_file(const std::filesystem::path& path, VectorFormat format,
                                              Dtype dtype, int64_t columns, VectorRows rows) {
   if (format == VectorFormat::jsonl) return std::make_unique<LinesFile>(path);
+  if (format == VectorFormat::parquet) return open_parquet_vectors(path, dtype, columns, rows);
   return std::make_unique<MatrixFile>(path, format, dtype, columns, rows);
 }
 

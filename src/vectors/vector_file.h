@@ -1,6 +1,7 @@
 // Files of vectors, one format for each ending:
 //   .npy          a matrix [rows, columns]
 //   .jsonl        an object a line: "index", "embedding"; of a chunk its place in the texts, too
+//   .parquet      columns "index", "embedding" (lists); of a chunk its place, too
 //   .safetensors  a tensor "embeddings", [rows, columns]; of chunks also "text", "begin", "end", [rows]
 #pragma once
 
@@ -16,13 +17,13 @@
 
 namespace mlxe {
 
-enum class VectorFormat { npy, jsonl, safetensors };
+enum class VectorFormat { npy, jsonl, parquet, safetensors };
 std::string_view name(VectorFormat format) noexcept;  // "npy", ...
 
 // What a row is the vector of.
 enum class VectorRows { texts, chunks };
 
-// By `format` ("npy", "jsonl", "safetensors") or, if that is empty, by the file's ending; .npy for a pipe or device of
+// By `format` ("npy", "jsonl", "parquet", "safetensors") or, if that is empty, by the file's ending; .npy for a pipe or device of
 // another name. Errors: usage.
 VectorFormat vector_format(const std::filesystem::path& path, const std::string& format);
 

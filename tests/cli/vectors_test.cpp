@@ -96,9 +96,9 @@ TEST_F(Vectors, OptionsThatContradictAreErrors) {
             "ranges are either read or found"},
            {{"--save-ranges", at("s.txt")}, "a file of ranges ends in .npy or .json"},
            {{"--output-format", "npy"}, "add -o FILE"},
-           {{"-o", at("v.csv")}, "expected a name that ends in .npy, .jsonl or .safetensors"},
-           {{"-o", at("v")}, "expected a name that ends in .npy, .jsonl or .safetensors"},
-           {{"-o", at("v.npy"), "--output-format", "csv"}, "expected npy, jsonl or safetensors"}}) {
+           {{"-o", at("v.csv")}, "expected a name that ends in .npy, .jsonl, .parquet or .safetensors"},
+           {{"-o", at("v")}, "expected a name that ends in .npy, .jsonl, .parquet or .safetensors"},
+           {{"-o", at("v.npy"), "--output-format", "csv"}, "expected npy, jsonl, parquet or safetensors"}}) {
     std::vector<std::string> arguments{"home"};
     arguments.insert(arguments.end(), options.begin(), options.end());
     const Outcome o = embed(arguments);

@@ -74,10 +74,10 @@ TEST(TextFile, EndingsAreReadInAnyCase) {
   EXPECT_THAT(lines_and_texts(folder / "a.Tsv"), ElementsAre("2: one"));
   EXPECT_THAT(lines_and_texts(folder / "a.JSONL"), ElementsAre("1: one"));
   EXPECT_THAT(lines_and_texts(folder / "a.CoNLL"), ElementsAre("1: one"));
-  test::write_file(folder / "a.parquet", "one\n");
-  EXPECT_THAT(error_text([&] { lines_and_texts(folder / "a.parquet"); }, ErrorCode::usage),
-              HasSubstr("the format \"parquet\" is unknown; name a .txt"));
-  EXPECT_THAT(lines_and_texts(folder / "a.parquet", "TXT"), ElementsAre("1: one"));
+  test::write_file(folder / "a.csv", "one\n");
+  EXPECT_THAT(error_text([&] { lines_and_texts(folder / "a.csv"); }, ErrorCode::usage),
+              HasSubstr("the format \"csv\" is unknown; name a .txt"));
+  EXPECT_THAT(lines_and_texts(folder / "a.csv", "TXT"), ElementsAre("1: one"));
 }
 
 TEST(TextFile, AFolderIsSaidToBeOne) {

@@ -40,8 +40,8 @@ pub struct OwnedString {
 }
 
 impl OwnedString {
-    pub fn from(text: String) -> Self {
-        let bytes = text.into_bytes().into_boxed_slice();
+    pub fn from(text: impl Into<Vec<u8>>) -> Self {
+        let bytes = text.into().into_boxed_slice();
         let size = bytes.len();
         OwnedString { data: Box::into_raw(bytes).cast(), size }
     }
