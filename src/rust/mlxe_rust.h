@@ -157,13 +157,12 @@ int mlxe_parquet_next(MlxeParquet* reader, MlxeString* json, MlxeString* error);
 void mlxe_parquet_free(MlxeParquet* reader);
 
 /* ---- Writing Parquet. `json`: {"dtype": "F32", "F16", "I8" or "U8", "width": values of a vector, "numbers": names of columns of
- * int64, "texts": of columns of texts}. `file`: the next bytes of the file. One thread at a time. */
+ * int64}. `file`: the next bytes of the file. One thread at a time. */
 typedef struct MlxeParquetWriter MlxeParquetWriter;
 int mlxe_parquet_writer_new(const char* json, size_t size, MlxeParquetWriter** writer, MlxeString* error);
-/* `vectors`: [rows, width]; `numbers`: [columns, rows]; `texts`: a JSON list of rows, each a list of texts or nulls; may be
- * empty if there are no such columns. */
+/* `vectors`: [rows, width]; `numbers`: [columns, rows]. */
 int mlxe_parquet_write(MlxeParquetWriter* writer, size_t rows, const uint8_t* vectors, const int64_t* numbers,
-                       const char* texts, size_t texts_size, MlxeString* file, MlxeString* error);
+                       MlxeString* file, MlxeString* error);
 int mlxe_parquet_finish(MlxeParquetWriter* writer, MlxeString* file, MlxeString* error);
 void mlxe_parquet_writer_free(MlxeParquetWriter* writer);
 

@@ -23,11 +23,8 @@ class ParquetVectors : public VectorFile {
     std::vector<std::string> numbers{"index"};
     if (rows == VectorRows::chunks)
       numbers.insert(numbers.end(), {"text", "chunk", "begin", "end", "tokens"});
-    const std::string made = nlohmann::json{{"dtype", name(dtype)},
-                                            {"width", columns},
-                                            {"numbers", numbers},
-                                            {"texts", nlohmann::json::array()}}
-                                 .dump();
+    const std::string made =
+        nlohmann::json{{"dtype", name(dtype)}, {"width", columns}, {"numbers", numbers}}.dump();
     MlxeParquetWriter* writer = nullptr;
     RustString error;
     check_rust(mlxe_parquet_writer_new(made.data(), made.size(), &writer, error.out()), where(), error);
@@ -48,7 +45,7 @@ class ParquetVectors : public VectorFile {
     RustString bytes, error;
     check_rust(mlxe_parquet_write(writer_.get(), static_cast<size_t>(vectors.rows),
                                   reinterpret_cast<const uint8_t*>(vectors.values.data()), numbers.data(),
-                                  nullptr, 0, bytes.out(), error.out()),
+                                  bytes.out(), error.out()),
                where(), error);
     file_.write(bytes.view());
   }

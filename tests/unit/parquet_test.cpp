@@ -152,5 +152,34 @@ TEST(Parquet, DamagedFilesAreRefused) {
   }
 }
 
+// A whole file around a footer in Thrift's compact protocol: version 1, `schema`, no rows, `groups`.
+std::string file_of(const std::string& schema, const std::string& groups) {
+  const std::string footer =
+      "\x15\x02\x19" + schema + std::string("\x16\x00\x19", 3) + groups + std::string(1, '\0');
+  std::string file = "PAR1" + footer;
+  for (int i = 0; i < 4; ++i) file += static_cast<char>(footer.size() >> (8 * i));
+  return file + "PAR1";
+}
+
+// A column "m" with `children`, a number in zigzag.
+std::string column(const std::string& children) {
+  return "\x48\x01m\x15" + children + std::string(1, '\0');
+}
+
+TEST(Parquet, AFooterThatClaimsMoreThanItHoldsIsRefused) {
+  const TemporaryFolder folder;
+  const std::string none(1, '\0'), many = "\x80\x80\x80\x80\x08", no_groups = "\x0c";
+  std::string deep = "\xfc\xa0\x8d\x06";  // 100000 columns
+  for (int i = 0; i < 100000; ++i) deep += column("\x02");
+  for (const std::string& file : {file_of("\x1c" + column(none), "\xfc" + many),
+                                  file_of("\x1c" + column(many), no_groups), file_of(deep, no_groups)}) {
+    test::write_file(folder / "f.parquet", file);
+    EXPECT_THAT(error_text([&] { rows_of(folder / "f.parquet"); }, ErrorCode::format),
+                HasSubstr("is a damaged Parquet file (its footer makes no sense)"));
+  }
+  test::write_file(folder / "f.parquet", file_of("\x1c" + column(none), no_groups));
+  EXPECT_EQ(rows_of(folder / "f.parquet"), Json::array());
+}
+
 }  // namespace
 }  // namespace mlxe::parquet_test

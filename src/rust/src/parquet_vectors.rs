@@ -2,7 +2,7 @@
 
 use crate::edge::{bytes, guard, Failure, OwnedString, Status};
 use bytes::Bytes;
-use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
+use parquet::basic::{Compression, Repetition, Type as Physical};
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::errors::ParquetError;
@@ -24,7 +24,6 @@ struct Columns {
     dtype: String,        // of the vectors: F32, F16, I8 or U8
     width: usize,         // values of a vector
     numbers: Vec<String>, // whole numbers
-    texts: Vec<String>,   // texts that may be missing
 }
 
 impl Columns {
@@ -50,14 +49,8 @@ impl Columns {
         let number = |name: &String| {
             Type::primitive_type_builder(name, Physical::INT64).with_repetition(Repetition::REQUIRED).build()
         };
-        let text = |name: &String| {
-            Type::primitive_type_builder(name, Physical::BYTE_ARRAY)
-                .with_repetition(Repetition::OPTIONAL)
-                .with_logical_type(Some(LogicalType::String))
-                .build()
-        };
         let mut fields = Vec::new();
-        for field in self.numbers.iter().map(number).chain(self.texts.iter().map(text)) {
+        for field in self.numbers.iter().map(number) {
             fields.push(Arc::new(field?));
         }
         fields.extend(vectors.get_fields().iter().cloned());
@@ -103,8 +96,7 @@ impl Write for Sink {
 struct Rows {
     count: usize,
     vectors: Vec<u8>,
-    numbers: Vec<Vec<i64>>,          // of each column
-    texts: Vec<Vec<Option<String>>>, // of each column
+    numbers: Vec<Vec<i64>>, // of each column
 }
 
 pub struct ParquetWriter {
@@ -129,20 +121,13 @@ impl ParquetWriter {
 
     fn start_group(&mut self) {
         let numbers = vec![Vec::new(); self.columns.numbers.len()];
-        let texts = vec![Vec::new(); self.columns.texts.len()];
-        self.rows = Rows { numbers, texts, ..Rows::default() };
+        self.rows = Rows { numbers, ..Rows::default() };
     }
 
-    fn add(
-        &mut self,
-        vector: &[u8],
-        numbers: impl Iterator<Item = i64>,
-        texts: Vec<Option<String>>,
-    ) -> Result<(), Failure> {
+    fn add(&mut self, vector: &[u8], numbers: impl Iterator<Item = i64>) -> Result<(), Failure> {
         self.rows.count += 1;
         self.rows.vectors.extend_from_slice(vector);
         self.rows.numbers.iter_mut().zip(numbers).for_each(|(column, number)| column.push(number));
-        self.rows.texts.iter_mut().zip(texts).for_each(|(column, text)| column.push(text));
         if self.rows.vectors.len() + self.row_bytes > GROUP_BYTES {
             self.write_group().map_err(internal)?;
         }
@@ -157,16 +142,6 @@ impl ParquetWriter {
             let mut column = next(group.next_column()?)?;
             if let ColumnWriter::Int64ColumnWriter(writer) = column.untyped() {
                 writer.write_batch(numbers, None, None)?;
-            }
-            column.close()?;
-        }
-        for texts in rows.texts {
-            let mut column = next(group.next_column()?)?;
-            let present: Vec<i16> = texts.iter().map(|text| i16::from(text.is_some())).collect();
-            let values: Vec<ByteArray> =
-                texts.into_iter().flatten().map(|text| ByteArray::from(text.into_bytes())).collect();
-            if let ColumnWriter::ByteArrayColumnWriter(writer) = column.untyped() {
-                writer.write_batch(&values, Some(&present), None)?;
             }
             column.close()?;
         }
@@ -232,10 +207,6 @@ fn internal(reason: ParquetError) -> Failure {
     Failure::new(Status::Internal, reason.to_string())
 }
 
-fn parsed<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Failure> {
-    serde_json::from_slice(json).map_err(|reason| Failure::new(Status::Internal, reason.to_string()))
-}
-
 /// # Safety
 /// `json` holds `size` bytes; the outputs are writable.
 #[no_mangle]
@@ -246,7 +217,9 @@ pub unsafe extern "C" fn mlxe_parquet_writer_new(
     error: *mut OwnedString,
 ) -> i32 {
     guard(error, || {
-        let made = ParquetWriter::new(parsed(bytes(json, size))?)?;
+        let columns = serde_json::from_slice(bytes(json, size))
+            .map_err(|reason| Failure::new(Status::Internal, reason.to_string()))?;
+        let made = ParquetWriter::new(columns)?;
         writer.write(Box::into_raw(Box::new(made)));
         Ok(())
     })
@@ -261,8 +234,6 @@ pub unsafe extern "C" fn mlxe_parquet_write(
     rows: usize,
     vectors: *const u8,
     numbers: *const i64,
-    texts: *const u8,
-    texts_size: usize,
     file: *mut OwnedString,
     error: *mut OwnedString,
 ) -> i32 {
@@ -271,14 +242,9 @@ pub unsafe extern "C" fn mlxe_parquet_write(
         let columns = writer.columns.numbers.len();
         let vectors = bytes(vectors, rows * writer.row_bytes);
         let numbers = if rows == 0 { &[] } else { std::slice::from_raw_parts(numbers, rows * columns) };
-        let mut texts: Vec<Vec<Option<String>>> = match texts_size {
-            0 => Vec::new(),
-            _ => parsed(bytes(texts, texts_size))?,
-        };
-        texts.resize(rows, Vec::new());
-        for (row, texts) in texts.into_iter().enumerate() {
+        for row in 0..rows {
             let vector = &vectors[row * writer.row_bytes..][..writer.row_bytes];
-            writer.add(vector, (0..columns).map(|column| numbers[column * rows + row]), texts)?;
+            writer.add(vector, (0..columns).map(|column| numbers[column * rows + row]))?;
         }
         file.write(OwnedString::from(take(&mut *writer.sink.lock())));
         Ok(())
