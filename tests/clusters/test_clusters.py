@@ -68,7 +68,8 @@ def check(output):
     assert values.dtype == np.float32 and values.tobytes() == expected.tobytes()
 
 
-RAY_ENVIRONMENT = {"RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+# Ray's workers are nice (15); on a busy machine they would get no time.
+RAY_ENVIRONMENT = {"RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0"}
 # Of Ray's three cores one is for reading and writing.
 RAY = """
 import ray, runpy, sys
