@@ -12,7 +12,7 @@
 #include "command.h"
 #include "compare/gate_values.h"
 #include "conversion.h"
-#include "convert/prepared_conversion.h"
+#include "convert/routed_conversion.h"
 #include "gates/quality.h"
 #include "mlx_encoder/allocate.h"
 #include "mlx_encoder/error.h"
@@ -204,16 +204,19 @@ int convert(const ConvertArguments& o) {
                   fmt::format("--dtype {}: {} was made for {}; leave --dtype out", o.folder.dtype,
                               o.recipe.string(), to_string(Scheme{.dtype = options.scheme.dtype})));
   }
-  PreparedConversion prepared = prepare(options);
+  FolderConversion prepared(options);
   if (!o.quantize && allocates == nullptr)
     std::cerr << fmt::format(
         "note: only casting to {}, as mlx_lm.convert does without -q; add -q to quantize\n",
         to_string(options.scheme));
-  if (plan_decides && calibrate_narrow(o.calibration, prepared)) {
+  bool calibrates = false;
+  if (plan_decides)
+    for (PreparedConversion& part : prepared.parts()) calibrates |= calibrate_narrow(o.calibration, part);
+  if (calibrates) {
     options.progress = notice.watch(options.progress);
     if (o.dry_run) notice.announce();
   }
-  prepare_memory_for(prepared.options().calibration);
+  for (const PreparedConversion& part : prepared.parts()) prepare_memory_for(part.options().calibration);
   const Conversion planned{.plan = prepared.plan(), .folder = options.output, .calibration = {}};
   if (o.dry_run) {
     prepared.report_warnings();
@@ -226,7 +229,7 @@ int convert(const ConvertArguments& o) {
       return report_gates(checked->gates);
     }
   }
-  const Conversion done = mlxe::convert(prepared, options.progress);
+  const Conversion done = prepared.convert(options.progress);
   return finish(done, done, Written::yes);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "command.h"
+#include "format/encoder_routes.h"
 #include "mlx_encoder/adapter.h"
 #include "mlx_encoder/error.h"
 #include "mlx_encoder/hub.h"
@@ -54,6 +55,14 @@ std::vector<std::string> values_of(const CLI::App& command, const char* option) 
   return is_given(command, option) ? command.get_option(option)->results() : std::vector<std::string>();
 }
 
+// Of a Router's conversion the same route is compared.
+void choose_route(CLI::App& command, const std::string& task) {
+  CLI::Option* option = command.get_option_no_throw("quantized");
+  if (option == nullptr || option->count() == 0) return;
+  const std::filesystem::path folder = option->results().front();
+  if (encoder_routes(folder)) set_values(*option, {task_model(folder, task).string()});
+}
+
 // Puts a folder with the task's changes and the adapters merged in place of the model's.
 void merge_adapters(CLI::App& command) {
   if (command.get_option_no_throw("--adapter") == nullptr) return;
@@ -71,6 +80,7 @@ void merge_adapters(CLI::App& command) {
     std::filesystem::path model = model_folder(models.front());
     if (!task.empty()) model = task_model(model, task.front());
     set_values(*option, {adapted_model(model, folders).string()});
+    if (!task.empty()) choose_route(command, task.front());
     return;
   }
 }
@@ -124,7 +134,8 @@ void add_adapter_options(CLI::App& app) {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     const std::string task =
         "Of a model with changes for several tasks (jina-embeddings-v3): the task to merge into " + weights +
-        " first, such as retrieval.query";
+        " first, such as retrieval.query; of a Router with an encoder in each route: the route to take, such "
+        "as query";
     command->add_option(task_option(*command), task)->type_name("TEXT")->expected(1);
   }
 }

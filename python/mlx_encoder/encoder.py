@@ -49,7 +49,7 @@ class Encoder:
         activations: ``"auto"``, ``"int8"``, ``"bf16"`` or ``"f32"``: type of activations in matrix products.
         threads: Of tokenizer and engine. 0: all cores.
         task: Of a model with changes for several tasks (jina-embeddings-v3): the one to merge, ``"retrieval.query"``. Its prompt
-            is then the default.
+            is then the default. Of a Router with an encoder in each route: the route to take alone, ``"query"``.
         adapters: LoRA adapters to merge, in order: folders or names on the hub.
         allow_unknown: Run a model whose layers have tensors that its architecture does not have.
         show_progress_bar: Of a download. Needs tqdm.

@@ -68,7 +68,7 @@ def convert(
         layout: ``"mlx-embeddings"``: what Python's mlx-embeddings loads.
         max_shard_size: Largest size of a weight file: ``"5GB"``, ``"500MiB"`` or bytes.
         task: Of a model with changes for several tasks (jina-embeddings-v3): the one to merge, ``"retrieval.query"``. Its prompt
-            is then the default.
+            is then the default. Of a Router with an encoder in each route: the route to take alone, ``"query"``.
         adapters: LoRA adapters to merge first, in order.
         upload_repo: ``"org/name"``: upload the folder to this repository of the hub; HF_TOKEN is the token.
         dequantize: Write plain floats instead.

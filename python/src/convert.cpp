@@ -4,7 +4,7 @@
 
 #include "base/wording.h"
 #include "call.h"
-#include "convert/prepared_conversion.h"
+#include "convert/routed_conversion.h"
 #include "format/json_file.h"
 #include "mlx_encoder/allocate.h"
 #include "mlx_encoder/error.h"
@@ -106,9 +106,10 @@ Written write(ConvertRequest& request, CallState& call) {
                               .warning = o.warning,
                               .progress = o.progress})};
   if (!request.preset.empty()) apply_preset(request.preset, o);
-  PreparedConversion prepared = prepare(o);
-  if (request.calibrate_narrow) calibrate_narrow(request, prepared);
-  if (!request.dry_run) return {convert(prepared, o.progress)};
+  FolderConversion prepared(o);
+  if (request.calibrate_narrow)
+    for (PreparedConversion& part : prepared.parts()) calibrate_narrow(request, part);
+  if (!request.dry_run) return {prepared.convert(o.progress)};
   prepared.report_warnings();
   return {.conversion = {.plan = prepared.plan(), .folder = o.output, .calibration = {}}, .dry_run = true};
 }

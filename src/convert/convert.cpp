@@ -5,7 +5,9 @@
 #include "base/file_errors.h"
 #include "convert/pending_conversion.h"
 #include "convert/prepared_conversion.h"
+#include "convert/routed_conversion.h"
 #include "format/config.h"
+#include "format/encoder_routes.h"
 #include "format/folder_writer.h"
 #include "mlx_encoder/error.h"
 
@@ -15,6 +17,12 @@ namespace {
 
 // The dtype of floats by config.json. (In converted folders: of the tensors that stayed float.)
 Dtype stored_dtype(const fs::path& model) {
+  // One dtype for all routes: that of the first whose config.json states one.
+  if (const auto routes = encoder_routes(model)) {
+    for (const fs::path& encoder : routes->encoders)
+      if (fs::exists(model / encoder / "config.json")) return stored_dtype(model / encoder);
+    return Dtype::f16;
+  }
   const Config config = Config::read(model / "config.json");
   for (const char* key : {"dtype", "torch_dtype"}) {
     const auto spelling = config.get_or<std::string>(key, "");
@@ -33,13 +41,13 @@ Layout parse_layout(std::string_view spelling) {
 }
 
 ConversionPlan plan_conversion(const ConvertOptions& options) {
-  const PreparedConversion prepared = prepare(options);
-  prepared.report_warnings();
-  return prepared.plan();
+  const FolderConversion conversion(options);
+  conversion.report_warnings();
+  return conversion.plan();
 }
 
 Conversion convert(const ConvertOptions& options) {
-  return convert(prepare(options), options.progress);
+  return FolderConversion(options).convert(options.progress);
 }
 
 Conversion convert(const PreparedConversion& prepared, const Progress& progress) {
@@ -73,7 +81,7 @@ Conversion dequantize_model(const DequantizeOptions& options) {
                        .threads = options.threads,
                        .warning = options.warning,
                        .progress = options.progress};
-    return convert(prepare(all, Purpose::dequantize), all.progress);
+    return FolderConversion(all, Purpose::dequantize).convert(all.progress);
   });
 }
 

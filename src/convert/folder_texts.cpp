@@ -10,7 +10,6 @@
 
 #include "base/hub_folder.h"
 #include "convert/mlx_embeddings_layout.h"
-#include "convert/model_card.h"
 #include "convert/reader_config.h"
 #include "convert/swift_embedders.h"
 #include "convert/weight_components.h"
@@ -107,20 +106,27 @@ std::string example(const ConversionSource& source) {
 }
 
 std::string card_text(const FolderTextFacts& f) {
-  const fs::path folder = base_folder(f.options.model);
-  return model_card({.title = title(folder),
-                     // (config.json's "_name_or_path" is what the model was trained from, not what it is.)
-                     .base_model = hub_name_of(folder),
-                     .front_matter = reusable_front_matter(folder / "README.md"),
-                     .model_type = f.source.model.model_type,
-                     .layout = f.options.layout,
-                     .mode = f.options.scheme.mode,
-                     .sentence_model = f.source.sentence.declared,
-                     .example = example(f.source)},
-                    f.plan);
+  CardFacts facts = card_facts(f.options);
+  facts.model_type = f.source.model.model_type;
+  facts.sentence_model = f.source.sentence.declared;
+  facts.example = example(f.source);
+  return model_card(facts, f.plan);
 }
 
 }  // namespace
+
+CardFacts card_facts(const ConvertOptions& options) {
+  const fs::path folder = base_folder(options.model);
+  return {.title = title(folder),
+          // (config.json's "_name_or_path" is what the model was trained from, not what it is.)
+          .base_model = hub_name_of(folder),
+          .front_matter = reusable_front_matter(folder / "README.md"),
+          .model_type = {},
+          .layout = options.layout,
+          .mode = options.scheme.mode,
+          .sentence_model = false,
+          .example = {}};
+}
 
 std::map<std::string, std::string> folder_texts(const FolderTextFacts& f) {
   std::map<std::string, std::string> texts{

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "convert/conversion_source.h"
+#include "convert/model_card.h"
 #include "convert/weight_jobs.h"
 
 namespace mlxe {
@@ -23,6 +24,9 @@ struct FolderTextFacts {
   Scheme global;                                                // of config.json's "quantization"
   bool any_quantized = false;                                   // some matrix is stored quantized
 };
+
+// What the model card says of the source: title, base model, front matter; and of the options.
+CardFacts card_facts(const ConvertOptions& options);
 
 // By file name.
 std::map<std::string, std::string> folder_texts(const FolderTextFacts& facts);

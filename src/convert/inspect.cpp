@@ -11,12 +11,14 @@
 #include "base/file_errors.h"
 #include "base/thread_pool.h"
 #include "convert/folder_tokenizer.h"
+#include "convert/inspect_routes.h"
 #include "convert/inspection_parts.h"
 #include "convert/loader_compatibility.h"
 #include "convert/value_grid.h"
 #include "convert/weight_components.h"
 #include "format/adapter_config.h"
 #include "format/checkpoint.h"
+#include "format/encoder_routes.h"
 #include "format/json_file.h"
 #include "format/m3_heads.h"
 #include "format/provenance.h"
@@ -240,6 +242,11 @@ const char* name(Diagnosis diagnosis) noexcept {
 }
 
 Inspection inspect_model(const fs::path& folder, int threads) {
+  if (const auto routes = encoder_routes(folder)) {
+    Inspection result = with_file_errors([&] { return inspect_routes(*routes, threads); });
+    result.changes = changed_files(folder);
+    return result;
+  }
   std::vector<std::string> warnings;
   std::optional<Checkpoint> checkpoint;
   try {

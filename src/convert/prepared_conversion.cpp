@@ -201,8 +201,8 @@ void PreparedConversion::plan_golden() {
 }
 
 void PreparedConversion::predict_folder_bytes() {
-  plan_.folder_bytes = plan_.predicted_bytes;
-  for (const auto& [file, content] : texts_) plan_.folder_bytes += content.size();
+  predicted_files_ = {plan_.files.begin(), plan_.files.end()};
+  for (const auto& [file, content] : texts_) predicted_files_[file] = content.size();
   const std::string hash(64, '0');
   Provenance provenance{.plan = hash, .source = {}, .output = {}};
   for (const std::string& file : source_->files())
@@ -213,14 +213,16 @@ void PreparedConversion::predict_folder_bytes() {
   for (const CarriedFile& file : source_->small_files.carried) {
     const uint64_t bytes = fs::file_size(options_.model / file.from);
     provenance.output[file.to.generic_string()] = {bytes, hash};
-    plan_.folder_bytes += bytes;
+    predicted_files_[file.to.generic_string()] = bytes;
   }
   if (golden_form_) {
     const uint64_t bytes = golden_form_->text().size();
     provenance.output[kGoldenFile] = {bytes, hash};
-    plan_.folder_bytes += bytes;
+    predicted_files_[kGoldenFile] = bytes;
   }
-  plan_.folder_bytes += provenance.text().size();
+  predicted_files_[kProvenanceFile] = provenance.text().size();
+  plan_.folder_bytes = 0;
+  for (const auto& [file, bytes] : predicted_files_) plan_.folder_bytes += bytes;
 }
 
 std::string PreparedConversion::digest() const {
@@ -245,23 +247,28 @@ void PreparedConversion::report_warnings() const {
 }
 
 bool PreparedConversion::is_written() const {
-  if (options_.if_done == IfDone::rewrite || !fs::exists(options_.output)) return false;
+  return holds_conversion(options_, digest(), source_->files());
+}
+
+bool holds_conversion(const ConvertOptions& options, const std::string& digest,
+                      const std::vector<std::string>& source_files) {
+  if (options.if_done == IfDone::rewrite || !fs::exists(options.output)) return false;
   std::optional<Provenance> found;
   try {
-    found = Provenance::read(options_.output);
+    found = Provenance::read(options.output);
   } catch (const Error&) {
   }
   if (!found) return false;  // PendingFolder reports the error
   const auto other = [&](const char* what) {
-    if (options_.if_done == IfDone::renew) return false;
+    if (options.if_done == IfDone::renew) return false;
     throw Error(ErrorCode::usage,
                 fmt::format("{}: holds {}; pass --force to replace it or choose another folder",
-                            options_.output.string(), what));
+                            options.output.string(), what));
   };
-  if (found->plan != digest()) return other("another conversion (other options, model or version)");
-  if (found->source != fingerprints(options_.model, source_->files()))
+  if (found->plan != digest) return other("another conversion (other options, model or version)");
+  if (found->source != fingerprints(options.model, source_files))
     return other("the conversion of a model that has changed since");
-  if (found->output.empty() || !found->changes(options_.output, FileCheck::content).empty())
+  if (found->output.empty() || !found->changes(options.output, FileCheck::content).empty())
     return other("this conversion, but its files were changed since");
   return true;
 }

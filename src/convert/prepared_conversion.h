@@ -40,6 +40,8 @@ class PreparedConversion {
   std::string digest() const;
   // The golden of the output, without its values. None if the folder has no tokenizer that could be loaded.
   const std::optional<Golden>& golden_form() const noexcept { return golden_form_; }
+  // All files of the output and their sizes.
+  const std::map<std::string, uint64_t>& predicted_files() const noexcept { return predicted_files_; }
   // Files of the output whose hashes mlx_encoder.json records.
   std::vector<std::string> output_files() const;
 
@@ -51,8 +53,7 @@ class PreparedConversion {
 
   // Passes the plan's warnings to options.warning. Errors: strict (if there are any).
   void report_warnings() const;
-  // Whether options.output holds this very conversion. Errors: usage (it holds anything else that must stay).
-  bool is_written() const;
+  bool is_written() const;  // holds_conversion()
 
   // Writes the folder under a hidden name and verifies it. `claim` is of options.output and outlives the
   // result. Errors: those of convert().
@@ -80,7 +81,13 @@ class PreparedConversion {
   Scheme global_;  // of config.json's "quantization"
   bool any_quantized_ = false;
   std::map<std::string, std::string> texts_;
+  std::map<std::string, uint64_t> predicted_files_;
 };
+
+// Whether options.output holds the conversion of this digest, made of these files of options.model as they are. Errors: usage
+// (it holds anything else that must stay).
+bool holds_conversion(const ConvertOptions& options, const std::string& digest,
+                      const std::vector<std::string>& source_files);
 
 // Opens options.model and plans. Errors: as the constructors.
 PreparedConversion prepare(const ConvertOptions& options, Purpose purpose = Purpose::convert);

@@ -17,9 +17,9 @@
 #include "encoder/multiple_choice.h"
 #include "encoder/question_answering.h"
 #include "encoder/ranking.h"
+#include "encoder/routed_runners.h"
 #include "encoder/sparse.h"
 #include "encoder/tagging.h"
-#include "encoder/text_runner.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -50,10 +50,11 @@ int64_t label_starting(const std::vector<std::string>& labels, std::string_view 
 }  // namespace
 
 struct Encoder::Impl {
-  TextRunner runner;
+  RoutedRunners routed;
+  const TextRunner& runner = routed.main();
   ModelInfo info;
 
-  Impl(const std::filesystem::path& folder, const EncoderOptions& options) : runner(folder, options) {
+  Impl(const std::filesystem::path& folder, const EncoderOptions& options) : routed(folder, options) {
     const Model& model = runner.model();
     const SentenceModules& sentence = runner.sentence();
     const EngineInfo engine = runner.engine_info();
@@ -76,12 +77,11 @@ struct Encoder::Impl {
             .answers = model.has(Output::span_logits),
             .chooses = model.has(Output::choice_logits),
             .prompts = sentence.prompts,
-            .routes = {},
+            .routes = routed.names(),
             .default_prompt = sentence.default_prompt_name.value_or(""),
             .engine = engine.engine,
             .engine_variant = engine.variant,
             .activations = engine.activations};
-    for (const SentenceRoute& route : sentence.routes) info.routes.push_back(route.name);
   }
 
   std::vector<std::vector<float>> logits(std::span<const TextInput> texts, TextRunner::Job job) const {
@@ -163,24 +163,24 @@ const ModelInfo& Encoder::info() const noexcept {
 }
 
 std::string Encoder::fingerprint() const {
-  return model_fingerprint(impl_->runner.loaded());
+  return impl_->routed.fingerprint();
 }
 
 int64_t Encoder::dimension(const EmbedOptions& options) const {
-  return vector_dimension(impl_->runner, options);
+  return vector_dimension(impl_->routed.of(options.task), impl_->routed.in_route(options));
 }
 
 Vectors Encoder::embed(std::span<const std::string> texts, const EmbedOptions& options) const {
-  return embed_texts(impl_->runner, texts, options);
+  return embed_texts(impl_->routed.of(options.task), texts, impl_->routed.in_route(options));
 }
 
 ChunkVectors Encoder::embed_chunks(std::span<const std::string> texts, const ChunkOptions& chunking,
                                    const EmbedOptions& options) const {
-  return mlxe::embed_chunks(impl_->runner, texts, chunking, options);
+  return mlxe::embed_chunks(impl_->routed.of(options.task), texts, chunking, impl_->routed.in_route(options));
 }
 
 SparseVectors Encoder::embed_sparse(std::span<const std::string> texts, const SparseOptions& options) const {
-  return sparse_vectors(impl_->runner, texts, options);
+  return sparse_vectors(impl_->routed.of(options.task), texts, impl_->routed.in_route(options));
 }
 
 TokenVectors Encoder::embed_tokens(std::span<const std::string> texts,
@@ -189,7 +189,7 @@ TokenVectors Encoder::embed_tokens(std::span<const std::string> texts,
 }
 
 AllVectors Encoder::embed_all(std::span<const std::string> texts, const EmbedOptions& options) const {
-  return mlxe::embed_all(impl_->runner, texts, options);
+  return mlxe::embed_all(impl_->routed.of(options.task), texts, impl_->routed.in_route(options));
 }
 
 std::vector<Prediction> Encoder::classify(std::span<const TextInput> texts,

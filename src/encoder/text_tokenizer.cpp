@@ -77,6 +77,7 @@ TextTokenizer::TextTokenizer(Tokenizer tokenizer, const LoadedModel& model, int6
       most_positions_(model.model.max_tokens()),
       asked_length_(max_length),
       pools_prompt_(model.model.plan.pools_prompt),
+      adds_special_tokens_(!model.sentence.is_static),
       embedding_prompt_(mlxe::default_prompt(model.sentence, PromptUse::embedding)),
       classification_prompt_(mlxe::default_prompt(model.sentence, PromptUse::classification)) {
   if (model.sentence.do_lower_case) tokenizer_.lower_case_first();
@@ -144,11 +145,12 @@ std::vector<Encoding> TextTokenizer::encode_windows(const EncodeInput& text, con
         fmt::format("a limit of {} tokens, expected at least {}: the mark, two special tokens and one of "
                     "the text",
                     limit, kShortestOfLate));
-  std::vector<Encoding> windows = tokenizer_.encode_windows(first, text.pair,
-                                                            {.add_special_tokens = !rules.looked_up,
-                                                             .max_length = marks ? limit - 1 : limit,
-                                                             .truncation = rules.truncation,
-                                                             .stride = rules.stride});
+  std::vector<Encoding> windows =
+      tokenizer_.encode_windows(first, text.pair,
+                                {.add_special_tokens = adds_special_tokens_ && !rules.looked_up,
+                                 .max_length = marks ? limit - 1 : limit,
+                                 .truncation = rules.truncation,
+                                 .stride = rules.stride});
   for (Encoding& e : windows) {
     if (rules.chosen) require_chosen(e, *rules.chosen, tokenizer_.token(*rules.chosen), first, limit);
     if (rules.without_tokens == WithoutTokens::refuse) require_tokens(e, rules.prompt.pool_from);

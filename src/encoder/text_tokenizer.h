@@ -109,6 +109,7 @@ class TextTokenizer {
   int64_t most_positions_;  // of the model, or EncoderOptions::max_length
   int64_t asked_length_;    // EncoderOptions::max_length
   bool pools_prompt_;
+  bool adds_special_tokens_;
   std::string embedding_prompt_, classification_prompt_;
 };
 

@@ -98,22 +98,6 @@ nlohmann::json json_or_null(const fs::path& file) {
   }
 }
 
-void require_a_model(const fs::path& folder, const nlohmann::json& provenance) {
-  const auto refuse = [&](const char* lack) {
-    throw Error(
-        ErrorCode::usage,
-        fmt::format("{}: exists and is not a model folder (no {}), so it is not replaced; choose another",
-                    folder.string(), lack));
-  };
-  const nlohmann::json config = json_or_null(folder / "config.json");
-  if (!config.is_object() || !config.contains("model_type") || !config["model_type"].is_string())
-    refuse("config.json with a model_type");
-  bool has_weights = !provenance.is_null();
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    has_weights |= is_weight_file_name(entry.path().filename().string());
-  if (!has_weights) refuse("weights");
-}
-
 // The files that mlx_encoder.json names, relative to the folder.
 std::set<std::string> written_files(const nlohmann::json& provenance) {
   std::set<std::string> files;
@@ -147,6 +131,28 @@ std::set<fs::path> module_folders(const fs::path& folder) {
       add_route_folders(folder, path, folders);
     }
   return folders;
+}
+
+// In the folder itself, or in one of a module: an encoder's.
+void require_a_model(const fs::path& folder, const nlohmann::json& provenance) {
+  const auto refuse = [&](const char* lack) {
+    throw Error(
+        ErrorCode::usage,
+        fmt::format("{}: exists and is not a model folder (no {}), so it is not replaced; choose another",
+                    folder.string(), lack));
+  };
+  std::set<fs::path> places = module_folders(folder);
+  places.insert(fs::path());
+  bool has_config = false, has_weights = !provenance.is_null();
+  for (const fs::path& place : places) {
+    const nlohmann::json config = json_or_null(folder / place / "config.json");
+    has_config |= config.is_object() && config.contains("model_type") && config["model_type"].is_string();
+    if (!fs::is_directory(folder / place)) continue;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder / place))
+      has_weights |= is_weight_file_name(entry.path().filename().string());
+  }
+  if (!has_config) refuse("config.json with a model_type");
+  if (!has_weights) refuse("weights");
 }
 
 bool is_two_hex_digits(std::string_view text) {

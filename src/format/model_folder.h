@@ -47,7 +47,7 @@ class ModelFiles {
 };
 
 // Throws unless the folder is a model folder and holds nothing else. A model folder has a config.json with
-// a model_type, and weights or mlx_encoder.json. Errors: usage (names the other files), io.
+// a model_type, and weights or mlx_encoder.json; a Router's in the folder of an encoder. Errors: usage (names the other files), io.
 void require_only_a_model(const std::filesystem::path& folder);
 
 }  // namespace mlxe

@@ -362,15 +362,15 @@ std::optional<size_t> resolve_route(const RouterFile& router,
     if (found == router.routes.end()) return std::nullopt;
     return static_cast<size_t>(found - router.routes.begin());
   };
-  constexpr std::array kNames{"None", "'query'", "'document'"};
-  const std::string of_task = kNames[static_cast<size_t>(task)];
+  const std::string name = words(task).name,
+                    of_task = task == RouteTask::none ? name : fmt::format("'{}'", name);
   for (const auto& [first, second] :
        {std::pair(of_task, "'text'"), std::pair(of_task, "None"), std::pair(std::string("None"), "'text'"),
         std::pair(std::string("None"), "None")})
     if (const auto found = mappings.find(fmt::format("({}, {})", first, second)); found != mappings.end())
       return named(found->second);
   if (task != RouteTask::none)
-    if (const auto route = named(of_task.substr(1, of_task.size() - 2))) return route;
+    if (const auto route = named(name)) return route;
   if (const auto route = named("text")) return route;
   if (task != RouteTask::none || !default_route) return std::nullopt;
   return named(*default_route);
@@ -438,8 +438,8 @@ RouterFile ModuleFileReader::router(const std::string& path) {
       std::ranges::find(router.routes, *default_route, &RouterRoute::name) == router.routes.end())
     throw_malformed(fmt::format("{}: \"default_route\" is {}, which is no route", router.where,
                                 printable(*default_route)));
-  for (const RouteTask task : {RouteTask::none, RouteTask::query, RouteTask::document})
-    router.route_of[static_cast<size_t>(task)] = resolve_route(router, mappings, default_route, task);
+  for (const RouteTask task : kRouteTasks)
+    router.route_of[task] = resolve_route(router, mappings, default_route, task);
   return router;
 }
 

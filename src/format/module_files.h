@@ -1,7 +1,6 @@
 // The files of single sentence-transformers modules: N_Pooling, N_Dense, N_Normalize, N_SpladePooling.
 #pragma once
 
-#include <array>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -44,7 +43,7 @@ struct RouterRoute {
 struct RouterFile {
   std::string where;  // the file, for messages
   std::vector<RouterRoute> routes;
-  std::array<std::optional<size_t>, kRouteTasks> route_of = {};  // as in SentenceModules, for texts
+  RouteOf route_of;  // indices into `routes`, for texts
 };
 
 // Reads the modules of one folder. Adds every file that exists to `files`, relative to the folder. Errors: as

@@ -5,8 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/wording.h"
+#include "format/encoder_routes.h"
 #include "format/json_file.h"
 #include "format/model_folder.h"
+#include "format/static_embedding.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -31,12 +34,28 @@ fs::path plain_folder(const fs::path& relative) {
   return path == "." ? fs::path() : path;
 }
 
-bool is_transformer(const std::string& type) {
+bool is_transformer(std::string_view type) noexcept {
   return type.ends_with(".Transformer") || type.ends_with(".MLMTransformer");
+}
+
+// Where a route was made a model of its own, or was converted.
+bool has_static_config(const fs::path& folder) {
+  const fs::path file = folder / "config.json";
+  if (!fs::exists(file)) return false;
+  const nlohmann::json config = read_json(file);
+  return config.is_object() && config.value("model_type", nlohmann::json()) == kStaticModelType;
 }
 
 // Of a folder that begins with a Router: the only transformer in its routes.
 fs::path routed_transformer(const fs::path& folder, const Config& first) {
+  if (const auto routes = encoder_routes(folder)) {
+    const std::vector<std::string> names = routes->names();
+    throw Error(
+        ErrorCode::unsupported,
+        fmt::format("{}: has a Router with an encoder in each route, expected one model; choose the route "
+                    "with --task (task_model() in the library): {}",
+                    folder.string(), listed(names, names.size())));
+  }
   const fs::path router = module_folder(first), file = folder / router / kRouterConfig;
   std::vector<std::string> found;
   if (router.empty() && fs::exists(file)) {
@@ -48,12 +67,22 @@ fs::path routed_transformer(const fs::path& folder, const Config& first) {
     return plain_folder(router / found[0]);
   throw Error(
       ErrorCode::unsupported,
-      fmt::format("{}: found {}, expected a Transformer; a Router is implemented behind one Transformer "
-                  "that all routes share, or with one in its routes, not with encoders of their own in each",
-                  first.where(), printable(first.get<std::string>("type"))));
+      fmt::format(
+          "{}: found {}, expected a Transformer; a Router is implemented behind one Transformer that all "
+          "routes share, with an encoder (Transformer, StaticEmbedding) first in each route, or with one "
+          "Transformer beside routes of a SparseStaticEmbedding",
+          first.where(), printable(first.get<std::string>("type"))));
 }
 
 }  // namespace
+
+bool is_static_embedding(std::string_view type) noexcept {
+  return type.starts_with("sentence_transformers.") && type.ends_with(".StaticEmbedding");
+}
+
+bool is_encoder(std::string_view type) noexcept {
+  return is_transformer(type) || is_static_embedding(type);
+}
 
 fs::path transformer_path(const fs::path& folder) {
   const fs::path file = folder / "modules.json";
@@ -64,12 +93,15 @@ fs::path transformer_path(const fs::path& folder) {
   const auto type = first.get<std::string>("type");
   if (type.starts_with("sentence_transformers.")) {
     if (type.ends_with(".Router") || type.ends_with(".Asym")) return routed_transformer(folder, first);
-    if (type.ends_with(".StaticEmbedding"))
+    if (is_static_embedding(type)) {
+      const fs::path own = plain_folder(module_folder(first));
+      if (has_static_config(folder / own)) return own;
       throw Error(
           ErrorCode::unsupported,
           fmt::format("{}: found {}, expected a Transformer; models of token vectors alone (model2vec) are "
                       "not implemented",
                       first.where(), printable(type)));
+    }
   }
   return is_transformer(type) ? plain_folder(module_folder(first)) : fs::path();
 }

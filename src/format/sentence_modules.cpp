@@ -15,6 +15,7 @@
 #include "format/model_folder.h"
 #include "format/module_files.h"
 #include "format/module_path.h"
+#include "format/static_embedding.h"
 #include "mlx_encoder/error.h"
 
 namespace mlxe {
@@ -306,7 +307,7 @@ class SentenceReader {
           fmt::format("{}: \"do_lower_case\" beside a route that is looked up, whose texts keep their "
                       "case, is not implemented",
                       result_.text_config.string()));
-    for (size_t task = 0; task < kRouteTasks; ++task) {
+    for (const RouteTask task : kRouteTasks) {
       const auto route = router.route_of[task];
       result_.sparse_route[task] = route ? kinds[*route] : SparseRoute::none;
     }
@@ -380,23 +381,37 @@ class SentenceReader {
     const std::string kind = class_of(entry), path = module_folder(entry),
                       type = entry.get<std::string>("type");
     refuse_unknown(entry);
-    if (kind == "Transformer") {
+    if (is_static_embedding(type) && index == 0) {
+      begin_static();
+    } else if (kind == "Transformer") {
       if (transformer_ || index != 0)
         throw_malformed(fmt::format("{}: a Transformer, expected it once and first", entry.where()));
       transformer_ = true;
     } else if (kind == "Router" || kind == "Asym") {
       if (router_) throw_unsupported(fmt::format("{}: a second Router; one is implemented", entry.where()));
       if (!transformer_)
-        throw_unsupported(
-            fmt::format("{}: a {} before the Transformer; implemented are routes after one Transformer "
-                        "that all share",
-                        entry.where(), kind));
+        throw_unsupported(fmt::format(
+            "{}: a {} before the Transformer; implemented are routes after one Transformer that all "
+            "share, and routes that each begin with an encoder (Transformer, StaticEmbedding)",
+            entry.where(), kind));
       router_ = files_.router(path);
       split_ways();
     } else {
       const SentenceModule module = read_plain(entry.where(), type, path);
       for (Way& way : ways_) add(entry.where(), module, way);
     }
+  }
+
+  // The module gives a text's vector, the mean of its tokens' rows.
+  void begin_static() {
+    transformer_ = result_.is_static = true;
+    const fs::path tokenizer = transformer_folder_ / "tokenizer.json";
+    if (const int64_t limit = static_token_limit(folder_ / tokenizer); limit > 0) {
+      result_.max_seq_length = limit;
+      result_.text_config = tokenizer;
+    }
+    ways_.front().modules.push_back(PoolingSpec{.folder = transformer_folder_.generic_string()});
+    ways_.front().pooled = true;
   }
 
   // Each route is a way of its own from here on.
@@ -437,8 +452,11 @@ class SentenceReader {
       return {kind, std::nullopt};
     }
     if (router_ && (kind == "Transformer" || kind == "StaticEmbedding"))
-      throw_unsupported(fmt::format(
-          "{}: a {} in a route; implemented are routes after one Transformer that all share", where, kind));
+      throw_unsupported(
+          fmt::format("{}: a {} in a route; implemented are routes after one Transformer that all share, and "
+                      "routes that each "
+                      "begin with an encoder (Transformer, StaticEmbedding)",
+                      where, kind));
     throw_unsupported(fmt::format(
         "{}: {} is not implemented; known are Transformer, Pooling, Dense, Normalize, Dropout and Router",
         where, printable(type)));
@@ -467,11 +485,12 @@ class SentenceReader {
       return;
     }
     result_.route_of = router_->route_of;
-    const size_t main = router_->route_of[static_cast<size_t>(RouteTask::none)].value_or(0);
+    const size_t main = router_->route_of[RouteTask::none].value_or(0);
     std::optional<bool> include_prompt;
     for (size_t i = 0; i < ways_.size(); ++i) {
       Way& way = ways_[i];
-      if (std::ranges::find(result_.route_of, std::optional(i)) == result_.route_of.end())
+      if (std::find(result_.route_of.begin(), result_.route_of.end(), std::optional(i)) ==
+          result_.route_of.end())
         tell(fmt::format("{}: no task takes the route {}", router_->where, printable(way.route)));
       for (const SentenceModuleSpec& m : way.modules)
         if (const auto* pooling = std::get_if<PoolingSpec>(&m)) {
@@ -498,12 +517,6 @@ class SentenceReader {
   std::vector<Way> ways_{Way{}};
 };
 
-[[noreturn]] void refuse_task(RouteTask task, const std::string& routes) {
-  constexpr std::array kTexts{"a text without a task", "a query", "a document"};
-  throw Error(ErrorCode::usage, fmt::format("the model's Router has no route for {}{}",
-                                            kTexts[static_cast<size_t>(task)], routes));
-}
-
 }  // namespace
 
 const char* name(Similarity similarity) noexcept {
@@ -512,26 +525,22 @@ const char* name(Similarity similarity) noexcept {
 
 const std::vector<SentenceModuleSpec>& SentenceModules::modules_for(RouteTask task) const {
   if (routes.empty()) return modules;
-  if (const auto route = route_of[static_cast<size_t>(task)]) return routes[*route].modules;
   std::vector<std::string> names;
-  for (const SentenceRoute& route : routes) names.push_back(printable(route.name));
-  refuse_task(task, "; it has " + listed(names, names.size()));
+  for (const SentenceRoute& route : routes) names.push_back(route.name);
+  return routes[require_route(route_of, task, names)].modules;
 }
 
 SparseRoute SentenceModules::sparse_route_for(RouteTask task) const {
-  const SparseRoute route = sparse_route[static_cast<size_t>(task)];
-  constexpr std::array kNames{"texts without a task", "queries", "documents"};
-  std::vector<std::string> names;
-  for (size_t i = 0; i < kRouteTasks; ++i)
-    if (sparse_route[i] != SparseRoute::none) names.emplace_back(kNames[i]);
-  if (route == SparseRoute::none)
-    refuse_task(task, names.empty() ? "" : "; it has routes for " + listed(names, names.size()));
-  return route;
+  if (sparse_route[task] != SparseRoute::none) return sparse_route[task];
+  std::vector<std::string> others;
+  for (const RouteTask other : kRouteTasks)
+    if (sparse_route[other] != SparseRoute::none) others.emplace_back(words(other).texts);
+  refuse_task(task, others.empty() ? "" : "routes for " + listed(others, others.size()));
 }
 
 std::optional<size_t> SentenceModules::own_route(RouteTask task) const noexcept {
-  const size_t main = route_of[static_cast<size_t>(RouteTask::none)].value_or(0);
-  const auto route = route_of[static_cast<size_t>(task)];
+  const size_t main = route_of[RouteTask::none].value_or(0);
+  const auto route = route_of[task];
   return route == main ? std::nullopt : route;
 }
 

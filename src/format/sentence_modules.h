@@ -7,7 +7,6 @@
 // unknown key in a module's file is an error, because it can change the vector.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -21,6 +20,7 @@
 #include "format/late_interaction.h"
 #include "format/m3_heads.h"
 #include "format/pooling_kind.h"
+#include "format/route_task.h"
 #include "format/stored_weight.h"
 #include "format/tensor_file.h"
 #include "mlx_encoder/types.h"
@@ -72,10 +72,6 @@ struct SentenceRoute {
   std::vector<SentenceModuleSpec> modules;  // as SentenceModules::modules
 };
 
-// What a text is for. A Router takes its route by it.
-enum class RouteTask { none, query, document };
-inline constexpr size_t kRouteTasks = 3;
-
 enum class Similarity { cosine, dot, euclidean, manhattan };
 const char* name(Similarity similarity) noexcept;  // "cosine", ...
 
@@ -85,14 +81,15 @@ struct SentenceModules {
   // Of a folder with a Router, in the order of its file. `modules` is then the route of texts without a task; if there is
   // none, the first route.
   std::vector<SentenceRoute> routes;
-  std::array<std::optional<size_t>, kRouteTasks> route_of = {};  // by RouteTask, an index into `routes`
-  bool declared = false;              // modules.json is there; otherwise a pooling is assumed
+  RouteOf route_of;        // indices into `routes`
+  bool declared = false;   // modules.json is there; otherwise a pooling is assumed
+  bool is_static = false;  // the transformer is a StaticEmbedding, whose texts get no special tokens
   std::filesystem::path transformer;  // the transformer's folder, relative; empty: the model's own
   bool cross_encoder = false;         // saved as a CrossEncoder: it scores texts and pairs
   std::optional<SpladeSpec> splade;   // saved as a SparseEncoder of a masked language model
-  // Of a SparseEncoder with a Router: the weights of its route without a model, and which texts take that, by RouteTask.
+  // Of a SparseEncoder with a Router: the weights of its route without a model, and which texts take that.
   std::optional<StaticTerms> static_terms;
-  std::array<SparseRoute, kRouteTasks> sparse_route = {};
+  ByTask<SparseRoute> sparse_route;
   std::optional<LateInteraction> late;       // saved by PyLate, as Stanford's ColBERT, or with `m3`
   std::vector<DenseSpec> late_modules;       // of PyLate: project each token's vector
   std::optional<M3Heads> m3;                 // of bge-m3, beside the text's vector

@@ -1,4 +1,4 @@
-// The temporary folder of a model for one of its tasks.
+// The temporary folder of a model for one of its tasks, or of one of its routes.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "base/file_errors.h"
 #include "base/output_file.h"
 #include "format/config.h"
+#include "format/encoder_routes.h"
 #include "format/json_file.h"
 #include "format/linked_folders.h"
 #include "format/model_folder.h"
@@ -61,6 +62,7 @@ fs::path task_model(const fs::path& model, std::string_view task) {
     if (!fs::is_directory(model))
       throw Error(ErrorCode::not_found,
                   fmt::format("{}: no such folder; give a model folder", model.string()));
+    if (const auto routes = encoder_routes(model)) return routes->model(routes->route(task));
     const fs::path base = plain_path(model), config_file = transformer_path(base) / "config.json";
     const Config config = Config::read(model / config_file);
     const std::vector<std::string> tasks = task_names(config);

@@ -8,6 +8,7 @@
 #include "base/file_errors.h"
 #include "base/sha256.h"
 #include "format/adapter.h"
+#include "format/encoder_routes.h"
 #include "format/json_file.h"
 #include "format/model_folder.h"
 #include "format/module_path.h"
@@ -43,6 +44,15 @@ std::string fault_of_file(const fs::path& snapshot, const fs::path& file) {
 void open_parts(const fs::path& snapshot) {
   if (is_adapter_alone(snapshot)) {
     Adapter::read(snapshot);
+    return;
+  }
+  if (const auto routes = encoder_routes(snapshot)) {
+    for (const RouterRoute& route : routes->router.routes)
+      for (const RouterModule& m : route.modules) {
+        if (is_encoder(m.type) || m.type.ends_with(".Dense")) open_weight_files(snapshot / m.folder, {});
+        if (m.type.ends_with("Transformer") || m.type.ends_with(".Pooling") || m.type.ends_with(".Dense"))
+          read_json(snapshot / m.folder / "config.json");
+      }
     return;
   }
   const fs::path transformer = transformer_path(snapshot);

@@ -8,6 +8,7 @@
 #include "base/whole_file.h"
 #include "base/wording.h"
 #include "format/adapter.h"
+#include "format/encoder_routes.h"
 #include "format/json_file.h"
 #include "format/model_folder.h"
 #include "format/module_path.h"
@@ -122,6 +123,20 @@ FileNames inner_export(const FileNames& listed, const fs::path& place, const std
   return {};
 }
 
+// Of a Router with an encoder in each route: the encoders' weights, and those of the other modules.
+FileNames weights_of_routes(const FileNames& listed, const fs::path& snapshot, const EncoderRoutes& routes,
+                            const std::string& repo) {
+  FileNames wanted;
+  const ModelFiles files(snapshot);
+  for (const fs::path& place : files.modules()) {
+    const FileNames weights = weights_among(names_in_place(listed, place), snapshot / place, repo);
+    if (weights.empty() && std::ranges::find(routes.encoders, place) != routes.encoders.end())
+      refuse_without_weights(listed, repo);
+    for (const std::string& name : weights) wanted.push_back(inside(place, name));
+  }
+  return wanted;
+}
+
 }  // namespace
 
 FileNames wanted_small_files(const FileNames& listed, const fs::path& snapshot) {
@@ -135,6 +150,7 @@ FileNames wanted_small_files(const FileNames& listed, const fs::path& snapshot) 
 }
 
 FileNames wanted_weights(const FileNames& listed, const fs::path& snapshot, const std::string& repo) {
+  if (const auto routes = encoder_routes(snapshot)) return weights_of_routes(listed, snapshot, *routes, repo);
   const fs::path transformer = transformer_path(snapshot);
   const std::string adapter = adapter_among(listed);
   if (!adapter.empty() && is_adapter_alone(snapshot)) return {adapter};

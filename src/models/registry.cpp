@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "format/json_file.h"
+#include "format/static_embedding.h"
 #include "mlx_encoder/error.h"
 #include "models/albert.h"
 #include "models/bart.h"
@@ -28,6 +29,7 @@
 #include "models/nearest_architecture.h"
 #include "models/nomic_bert.h"
 #include "models/qwen3.h"
+#include "models/static_embedding.h"
 #include "models/t5.h"
 
 namespace mlxe {
@@ -99,6 +101,10 @@ Model make_mpnet(const Config& c) {
                                        std::to_string(kMPNetBuckets) +
                                        ", which the architecture always uses");
   return {.plan = mpnet(bert_config(c), rows)};
+}
+
+Model make_static_embedding(const Config& c) {
+  return {.plan = static_embedding(c.positive("vocab_size"), c.positive("hidden_size"))};
 }
 
 SequenceClassifier bert_classifier(const Config&) {
@@ -403,6 +409,11 @@ constexpr Architecture kArchitectures[] = {
      .pooler = nullptr,
      .own_keys = kEncoderDecoder,
      .alias = kBartWords},
+    {.model_type = kStaticModelType,
+     .base_prefix = "",
+     .make = make_static_embedding,
+     .proved_with = "tests/data/encoder_routers/static",
+     .pooler = nullptr},
 };
 
 ProblemType problem_type(const Config& c) {

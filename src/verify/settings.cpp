@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <variant>
@@ -93,10 +92,9 @@ class SettingList {
   }
 
   std::string looked_up() const {
-    constexpr std::array kTexts{"texts without a task", "queries", "documents"};
     std::vector<std::string> names;
-    for (size_t task = 0; task < kRouteTasks; ++task)
-      if (sentence_.sparse_route[task] == SparseRoute::fixed) names.emplace_back(kTexts[task]);
+    for (const RouteTask task : kRouteTasks)
+      if (sentence_.sparse_route[task] == SparseRoute::fixed) names.emplace_back(words(task).texts);
     return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
   }
 

@@ -12,6 +12,7 @@
 #include "base/output_file.h"
 #include "encoder/score_function.h"
 #include "encoder/text_runner.h"
+#include "format/encoder_routes.h"
 #include "format/json_file.h"
 #include "format/provenance.h"
 #include "gates/limits.h"
@@ -19,6 +20,7 @@
 #include "mlx_encoder/gate.h"
 #include "verify/golden.h"
 #include "verify/golden_run.h"
+#include "verify/routed_verify.h"
 #include "verify/settings.h"
 #include "verify/stored_golden.h"
 
@@ -360,6 +362,16 @@ class Verification {
   VerifyReport report_;
 };
 
+// None also of a folder with a damaged Router: Verification finds the same error when it loads the folder.
+std::optional<EncoderRoutes> routes_of(const fs::path& folder) {
+  try {
+    return encoder_routes(folder);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::io) throw;
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 const char* name(Verdict verdict) noexcept {
@@ -368,7 +380,10 @@ const char* name(Verdict verdict) noexcept {
 }
 
 VerifyReport verify(const fs::path& folder, const VerifyOptions& options) {
-  return with_file_errors([&] { return Verification(folder, options).run(); });
+  return with_file_errors([&] {
+    const std::optional<EncoderRoutes> routes = routes_of(folder);
+    return routes ? verify_routes(*routes, options) : Verification(folder, options).run();
+  });
 }
 
 }  // namespace mlxe

@@ -131,6 +131,16 @@ TEST_F(HubCommands, TheModulesOfARouterAreDownloaded) {
               done({"embed-sparse", model, "The cat sat.", task, "--json"}).out);
 }
 
+TEST_F(HubCommands, TheEncodersOfARouterAreDownloaded) {
+  for (const char* name : {"static", "asym"}) {
+    const std::string model = MLXE_TEST_DATA "/encoder_routers/" + std::string(name);
+    server->add(std::string("org/") + name, model);
+    for (const char* task : {"--query", "--document"})
+      EXPECT_EQ(done({"embed", std::string("org/") + name, "The cat sat.", task, "--json"}).out,
+                done({"embed", model, "The cat sat.", task, "--json"}).out);
+  }
+}
+
 TEST_F(HubCommands, TwoProcessesDownloadOnce) {
   server->rule({{"slow", 0.3}});
   std::vector<pid_t> started;
