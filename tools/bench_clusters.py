@@ -24,6 +24,8 @@ WORKERS = (1, 2)
 PREDICTED = (8, 64)
 WORDS = "the cat dog road house sat ran long warm number is and very on a sky bee hive market river stone".split()
 
+ENVIRONMENT = {**os.environ, "RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled",
+               "RAY_worker_niceness": "0", "PYSPARK_PYTHON": sys.executable}  # fmt: skip
 RAY = """
 import os, ray, runpy, sys
 ray.init(num_cpus=int(sys.argv[1]) + 2, include_dashboard=False, log_to_driver=False)
@@ -41,7 +43,7 @@ class Times:
 
     def rate(self, few_rows: int, rows: int) -> float:
         """Rows a second, without the start."""
-        return (rows - few_rows) / max(self.many - self.few, 1e-9)
+        return (rows - few_rows) / (self.many - self.few)
 
     def start(self, few_rows: int, rows: int) -> float:
         return max(self.few - few_rows / self.rate(few_rows, rows), 0.0)
@@ -75,10 +77,8 @@ def commands(program: str, model: str, workers: int, rows: pathlib.Path, output:
 
 def seconds(command: list[str], output: pathlib.Path) -> float:
     shutil.rmtree(output, ignore_errors=True)
-    environment = {**os.environ, "RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "PYSPARK_PYTHON": sys.executable}
-    environment.pop("SPARK_HOME", None)
     begin = time.monotonic()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command)}: status {done.returncode}: {done.stderr[-2000:]}")
     return time.monotonic() - begin
@@ -98,6 +98,9 @@ def measure(program: str, model: str, rows: int, rounds: int, scratch: pathlib.P
                     setattr(times, size, min(getattr(times, size), seconds(command, output)))
                     if size == "many":
                         row_bytes = max(row_bytes, (bytes_of(scratch / size) + bytes_of(output)) / rows)
+    for (way, workers), times in found.items():
+        if times.many < 1.5 * times.few:  # the difference would be noise of the start
+            raise SystemExit(f"{way}, {workers} workers: {times.few:.1f} s for {rows // 10} rows, {times.many:.1f} s for {rows}; give more --rows")
     return found, row_bytes
 
 
