@@ -104,5 +104,33 @@ TEST(TaskCommands, GiveTheTasksResults) {
   done(compare);
 }
 
+// Of a Router with an encoder in each route.
+TEST(TaskCommands, ChooseARoute) {
+  const TemporaryFolder folder;
+  const std::string model = MLXE_TEST_DATA "/encoder_routers/static", converted = folder / "8bit",
+                    alone = folder / "query";
+  done({"convert", model, "-q", "--q-group-size", "32", "--strict", "--mlx-path", converted});
+  done({"verify", converted, "--strict"});
+  const auto vector_of = [](const std::string& of, const std::vector<std::string>& more) {
+    std::vector<std::string> command{"embed", of, "The cat sat.", "--engine", "cpu", "--json", "--strict"};
+    command.insert(command.end(), more.begin(), more.end());
+    return done(command).out;
+  };
+  done({"convert", model, "--task", "query", "--dtype", "float32", "--strict", "--mlx-path", alone});
+  EXPECT_EQ(vector_of(model, {"--query"}), vector_of(alone, {"--query"}));
+  EXPECT_NE(vector_of(model, {"--document"}), vector_of(alone, {"--document"}));
+  done({"verify", alone, "--strict"});
+  write_file(folder / "texts.txt", "The cat sat on the warm piano.\nA question\n");
+  std::vector<std::string> compare{"compare",    model,     converted,
+                                   "--no-speed", "--texts", folder / "texts.txt"};
+  const Outcome refused = run_program(compare);
+  EXPECT_EQ(refused.status, 7);
+  EXPECT_THAT(refused.err,
+              HasSubstr("choose the route with --task (task_model() in the library): query, document"));
+  compare.insert(compare.end(), {"--task", "document"});
+  done(compare);
+  done({"bench", model, "--task", "query", "--shapes", "1x4", "--seconds", "0"});
+}
+
 }  // namespace
 }  // namespace mlxe::test::adapter_cli_test

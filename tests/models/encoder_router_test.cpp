@@ -87,8 +87,9 @@ TEST_F(EncoderRouter, RoutesAreThoseOfSentenceTransformers) {
     for (const auto& [name, methods] : cases().at("folders").items()) {
       heard_.sentences.clear();
       const Encoder encoder = load(kRouters / name, parse_engine(engine));
-      if (engine == "cpu")  // the other one says where it runs
+      if (engine == "cpu") {  // the other one says where it runs
         EXPECT_EQ(heard_.sentences.size(), name == "mapped" ? 1u : 0u) << name;  // widths that differ
+      }
       for (const auto& [method, task] : kMethods) {
         const json& expected = methods.at(method);
         if (expected.is_null()) {

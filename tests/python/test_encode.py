@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import pathlib
 import sys
 import types
 import warnings
@@ -30,6 +31,20 @@ def test_has_the_bits_of_the_program(name, load, tiny, program, texts_file):
     expected = program("embed", tiny(name), "--engine", "cpu", "--input", texts_file)
     assert same_bits(load(name).encode(TEXTS), expected)
     assert not same_bits(load(name).encode(TEXTS[::-1]), expected)
+
+
+def test_routes_with_encoders_have_the_bits_of_the_program(tiny, program, texts_file, tmp_path):
+    folder = str(pathlib.Path(tiny("")).parent / "encoder_routers" / "static")
+    converted = str(tmp_path / "8bit")
+    assert mlx_encoder.convert(folder, converted, quantize=True, q_group_size=32).output == converted
+    for model in (folder, converted):
+        encoder = mlx_encoder.Encoder(model)
+        query, document = encoder.encode_query(TEXTS), encoder.encode_document(TEXTS)
+        assert same_bits(query, program("embed", model, "--engine", "cpu", "--input", texts_file, "--query"))
+        assert same_bits(document, program("embed", model, "--engine", "cpu", "--input", texts_file, "--document"))
+        assert not same_bits(query, document)
+    alone = mlx_encoder.Encoder(folder, task="query")
+    assert same_bits(alone.encode_query(TEXTS), mlx_encoder.Encoder(folder).encode_query(TEXTS))
 
 
 def test_has_the_bits_of_the_program_on_minilm(minilm, program, texts_file):
