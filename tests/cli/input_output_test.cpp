@@ -138,7 +138,7 @@ TEST(Input, LimitsMayComeFromAPipe) {
 
 TEST(Input, AFolderIsSaidToBeOne) {
   for (const std::vector<std::string>& arguments :
-       {std::vector<std::string>{"embed", kModel, "--input", "/"},
+       {std::vector<std::string>{"tokenize", kModel, "--input", "/"},
         {"compare", kModel, kModel, "--texts", "/"},
         {"evaluate", kModel, "--task", "similarity", "--data", "/"},
         {"evaluate", tiny("bert_ner"), "--task", "ner", "--data", "/"},

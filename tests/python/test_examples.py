@@ -41,7 +41,7 @@ def test_the_page_shows_every_program():
     page = (ROOT / "docs/integrations.md").read_text(encoding="utf-8")
     shown = dict(re.findall(r"\]\(\.\./examples/python/(\w+)\.py\)[^`]*\n\n```python\n(.*?)^```$", page, re.M | re.S))
     assert shown == {name: (EXAMPLES / f"{name}.py").read_text(encoding="utf-8") for name in PROGRAMS}
-    assert {p.stem for p in EXAMPLES.glob("*.py")} == {*PROGRAMS, "search"}
+    assert {p.stem for p in EXAMPLES.glob("*.py")} == {*PROGRAMS, "search", "ray_embed", "spark_embed"}
     assert all(len(text.splitlines()) < 40 for text in shown.values())
 
 
