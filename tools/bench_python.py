@@ -97,12 +97,19 @@ def worker(arguments):
         begin = time.perf_counter()
         vectors = encode(texts)
         seconds = time.perf_counter() - begin
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-        print(json.dumps({"seconds": seconds, "peak_mb": peak}), flush=True)
+        print(json.dumps({"seconds": seconds, "peak_mb": peak_mb()}), flush=True)
     if vectors is not None:
         import numpy as np
 
         np.save(arguments.out, np.asarray(vectors, np.float32))
+
+
+def peak_mb():
+    """Of this process. getrusage() would count the process that started it, too."""
+    status = pathlib.Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024 / 1e6
 
 
 class Engine:
