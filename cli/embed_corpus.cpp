@@ -25,7 +25,7 @@ void require_no_file_options(const EmbedArguments& o) {
           ErrorCode::usage,
           fmt::format("{}: is a folder, for which {} has no meaning; leave it out, or give a file of texts",
                       o.texts.input, option));
-  if (o.output.empty())
+  if (o.output.empty() || o.output == "-")
     throw Error(ErrorCode::usage,
                 fmt::format("{}: is a folder; add -o FOLDER for its files of vectors", o.texts.input));
 }

@@ -1,6 +1,7 @@
 #include "run_files.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,8 +30,14 @@ bool is_one_of(std::string_view name, auto&& list) {
 }  // namespace
 
 void require_writable_outputs(const CLI::App& command) {
+  const CLI::Option* input = command.get_option_no_throw("--input");
+  std::error_code error;
+  // Of a folder of texts, the output is a folder, too.
+  const bool reads_folder = input != nullptr && input->count() == 1 &&
+                            std::filesystem::is_directory(input->results().front(), error);
   for (const CLI::Option* option : command.get_options())
-    if (is_one_of(option->get_name(), kOutputs) && !is_one_of(option->get_name(), kFolders))
+    if (is_one_of(option->get_name(), kOutputs) && !is_one_of(option->get_name(), kFolders) &&
+        !(reads_folder && option->get_name() == "--output"))
       for (const std::string& file : option->results()) require_writable(file);
 }
 

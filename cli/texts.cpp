@@ -65,6 +65,9 @@ std::string TextSource::where() const {
 
 bool TextSource::is_folder() const {
   std::error_code error;
+  if (!input.empty() && input != "-" &&
+      std::filesystem::status(input, error).type() == std::filesystem::file_type::not_found)
+    throw Error(ErrorCode::not_found, input + ": no such file or folder");
   return arguments.empty() && std::filesystem::is_directory(input, error);
 }
 

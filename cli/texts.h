@@ -58,7 +58,7 @@ struct TextSource {
   void add_to(CLI::App& command, bool rows_of_cells = false);
 
   std::string where() const;  // name of the input, for messages
-  bool is_folder() const;     // whether --input is one
+  bool is_folder() const;     // whether --input is one; errors: not_found
 
   // Calls `take` with each text in order. Errors: usage (no texts), not_found, io, format (a malformed row,
   // with its line). Warns of a .tsv file without a column of a known name.

@@ -96,6 +96,8 @@ def write_odd() -> None:
     texts = ["one", "two"]
     pq.write_table(pa.table({"text": pa.array([t.encode() for t in texts], pa.binary()), "image": [b"\xff\xd8", b"\xff"]}), OUT / "bytes.parquet")
     pq.write_table(pa.table({"body": texts, "id": [1, 2]}), OUT / "other_name.parquet")
+    pq.write_table(pa.table({"text": ["the cat"]}), OUT / "checksum.parquet", compression="none", use_dictionary=False,
+                   write_statistics=False, write_page_checksum=True)
     pq.write_table(pa.table({"text": [{"a": "one"}]}), OUT / "refused_structure.parquet")
     pq.write_table(pa.table({"text": [1, 2]}), OUT / "refused_numbers.parquet")
     pq.write_table(pa.table({"text": [None if i == 16 else "x" for i in range(20)]}), OUT / "refused_null.parquet", row_group_size=6)

@@ -14,9 +14,14 @@ Path = str | os.PathLike[str]
 
 def texts_of(inputs: str | Iterable[str], what: str = "inputs") -> list[str]:
     """One str or several as a list. Raises TypeError, which calls them ``what``."""
-    if isinstance(inputs, (bytes, dict)) or not isinstance(inputs, Iterable):
-        raise TypeError(f"{what}: found {type(inputs).__name__}, expected a str or several str")
+    if isinstance(inputs, (bytes, dict)) or not isinstance(inputs, Iterable) or is_table(inputs):
+        raise TypeError(f"{what}: found {type(inputs).__name__}, expected a str or several str{'; pass one column' * is_table(inputs)}")
     return [inputs] if isinstance(inputs, str) else list(inputs)
+
+
+def is_table(inputs: Any) -> bool:
+    """Whether iterating gives the names of columns (pandas, polars, pyarrow), or rows."""
+    return hasattr(inputs, "columns") or getattr(inputs, "ndim", 1) > 1
 
 
 def paths_of(paths: Path | Iterable[Path]) -> list[str]:

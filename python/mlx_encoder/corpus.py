@@ -68,6 +68,10 @@ def embed_corpus(
     """
     if chunk_size is None and (chunk_overlap or late_chunking):
         raise UsageError("chunk_overlap and late_chunking need chunk_size")
+    if not isinstance(encoder, Encoder):
+        raise TypeError(f"encoder: found {type(encoder).__name__}, expected an Encoder")
+    if task not in (None, "query", "document"):
+        raise UsageError(f"task: found {task!r}, expected 'query', 'document' or None")
     name, literal, route = encoder._prompt(task or "", prompt_name, prompt)
     with bar(show_progress_bar, "embed_corpus") as progress:
         return encoder._model.embed_corpus(

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -58,6 +59,9 @@ class Encoder:
         NotFoundError, IoError, FormatError, UnsupportedError, UsageError
     """
 
+    # No other attribute can be set: a misspelt one, or one that sentence-transformers has, would have no effect.
+    __slots__ = ("_model", "_info", "_truncate_dim", "_own_prompts", "_default_prompt_name", "_similarity_fn_name", "_arguments", "__weakref__")
+
     def __init__(
         self,
         model_name_or_path: Path,
@@ -99,6 +103,8 @@ class Encoder:
                 allow_unknown=allow_unknown,
                 progress=progress,
             )
+        if at_least_1(truncate_dim, "truncate_dim") > self._info.dimension:
+            raise UsageError(f"truncate_dim: found {truncate_dim}, the model's vectors have {self._info.dimension} values")
         self._truncate_dim = truncate_dim
         self._own_prompts = dict(prompts or {})
         self._default_prompt_name = default_prompt_name
@@ -267,7 +273,7 @@ class Encoder:
                 prompt=literal,
                 task=task,
                 dimension=at_least_1(self._truncate_dim if truncate_dim is None else truncate_dim, "truncate_dim"),
-                normalize=normalize,
+                normalize=bool(normalize),
                 progress=progress,
             )
         if precision != "float32":
@@ -501,6 +507,11 @@ class Encoder:
         """Values of a vector of :meth:`encode`."""
         return self._truncate_dim or self._info.dimension
 
+    @property
+    def truncate_dim(self) -> int | None:
+        """Values of a vector that :meth:`encode` keeps; None: all."""
+        return self._truncate_dim
+
     def get_sentence_embedding_dimension(self) -> int:
         """:attr:`dimension`, under its name in sentence-transformers."""
         return self.dimension
@@ -524,9 +535,9 @@ class Encoder:
         return self._info.labels or self._info.token_labels
 
     @property
-    def prompts(self) -> dict[str, str]:
-        """Name to the text that is put before a text."""
-        return {**self._info.prompts, **self._own_prompts}
+    def prompts(self) -> Mapping[str, str]:
+        """Name to the text that is put before a text. Cannot be changed; ``Encoder(prompts=...)`` takes others."""
+        return MappingProxyType({**self._info.prompts, **self._own_prompts})
 
     @property
     def default_prompt_name(self) -> str | None:

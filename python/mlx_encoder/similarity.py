@@ -48,6 +48,20 @@ _OF_ROWS: dict[str, _Function] = {
 }
 
 
+def _rows(vectors: Any) -> Floats:
+    """Vectors ``[n, d]``; of none ``[0, 0]``."""
+    torch = sys.modules.get("torch")
+    if torch and isinstance(vectors, torch.Tensor):
+        vectors = vectors.detach().cpu()
+        vectors = vectors.float().numpy() if vectors.is_floating_point() else vectors.numpy()
+    if getattr(vectors, "dtype", None) in (np.int8, np.uint8):
+        raise UsageError(f"similarity: found codes ({vectors.dtype}), expected floats; codes are compared by a vector store (Hamming distance of bits)")
+    rows = np.asarray(vectors, dtype=np.float32)
+    if rows.ndim > 2 or rows.ndim == 0:
+        raise UsageError(f"similarity: found shape {rows.shape}, expected [n, dimension] or [dimension]")
+    return rows if rows.ndim == 2 else rows[np.newaxis] if rows.size else rows.reshape(0, 0)
+
+
 def similarity_of(name: str, pairwise: bool = False) -> Callable[[Any, Any], Any]:
     """The function of a name: vectors ``[n, d]`` and ``[m, d]`` to float32 ``[n, m]``; a vector ``[d]`` counts as one row.
 
@@ -63,11 +77,10 @@ def similarity_of(name: str, pairwise: bool = False) -> Callable[[Any, Any], Any
     if name not in functions:
         raise UnsupportedError(f"similarity_fn_name: found {name!r}, expected one of {', '.join(functions)}")
 
-    def rows(vectors: Any) -> Floats:
-        return np.atleast_2d(np.asarray(vectors, dtype=np.float32))
-
     def similarity(a: Any, b: Any) -> Any:
-        x, y = rows(a), rows(b)
+        x, y = _rows(a), _rows(b)
+        if x.shape[1] != y.shape[1] and x.size and y.size:
+            raise UsageError(f"similarity: found vectors of {x.shape[1]} and {y.shape[1]} values, expected as many")
         if pairwise and x.shape != y.shape:
             raise UsageError(f"similarity_pairwise: found vectors of shapes {x.shape} and {y.shape}, expected the same shape")
         found = functions[name](x, y)

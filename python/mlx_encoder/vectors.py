@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlx_encoder import _core
+from mlx_encoder.errors import UsageError
 
 Precision = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
 
@@ -38,8 +39,13 @@ def quantize_embeddings(
     """
 
     def floats(values: Any) -> NDArray[np.float32]:
-        return np.ascontiguousarray(values, dtype=np.float32)
+        rows = np.ascontiguousarray(values, dtype=np.float32)
+        if rows.ndim != 2:
+            raise UsageError(f"embeddings: found shape {rows.shape}, expected [n, dimension]")
+        return rows
 
+    if precision in ("int8", "uint8") and ranges is None and calibration_embeddings is None and not len(embeddings):
+        return np.empty(np.shape(embeddings), np.dtype(precision))  # no vectors have no ranges
     return _core.quantize_vectors(
         embeddings=floats(embeddings),
         precision=precision,

@@ -10,6 +10,8 @@ NB_MODULE(_core, m) {
   using namespace mlxe::python;
   m.doc() = "The compiled part of mlx_encoder; use the package.";
   m.attr("version") = mlxe::kVersion;
+  // A thread that is inside a call when the interpreter ends keeps its model; nanobind would call that a leak.
+  nanobind::set_leak_warnings(false);
   translate_errors();
   wait_for_calls_at_exit();
   bind_model(m);

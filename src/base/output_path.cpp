@@ -82,9 +82,10 @@ fs::path make_partial_sibling(const fs::path& target, const std::function<int(co
   }
 }
 
-bool is_partial_sibling(const fs::path& path) {
+std::string target_of_partial(const fs::path& path) {
   const std::string file = path.filename().string();
-  return file.starts_with('.') && file.find(kPartial) != file.npos;
+  const size_t end = file.rfind(kPartial);
+  return file.starts_with('.') && end != file.npos ? file.substr(1, end - 1) : "";
 }
 
 void remove_stale_partials(const fs::path& target) noexcept try {

@@ -23,8 +23,8 @@ std::filesystem::path hidden_sibling(const std::filesystem::path& target, std::s
 // (base/leftovers.h). Empty, with errno set, if nothing could be made. Errors: io (no random name).
 std::filesystem::path make_partial_sibling(const std::filesystem::path& target,
                                            const std::function<int(const std::filesystem::path&)>& make);
-// Whether `path` has the name of such a file or folder.
-bool is_partial_sibling(const std::filesystem::path& path);
+// NAME if `path` has the name of such a file or folder, else empty.
+std::string target_of_partial(const std::filesystem::path& path);
 // Removes the partial siblings of dead processes: the pid does not exist, and nobody holds an flock.
 void remove_stale_partials(const std::filesystem::path& target) noexcept;
 

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <span>
 #include <system_error>
 #include <thread>
@@ -108,11 +110,36 @@ void require_apart(const fs::path& input, const fs::path& output) {
   });
 }
 
-// Removes unfinished files of a run that was killed. The lock on the folder must be held: then no process writes them.
-void remove_unfinished(const fs::path& folder) {
+// The files of vectors, relative to their folder, in the order of `files`. Errors: usage (two of one name, or a file where
+// another needs a folder).
+std::vector<std::string> outputs_of(std::span<const CorpusFile> files, VectorFormat format) {
+  std::vector<std::string> outputs;
+  std::map<std::string, std::string> whose{{CorpusRecord::kName, CorpusRecord::kName}};
+  for (const CorpusFile& file : files) {
+    outputs.push_back(vectors_name(file, format));
+    whose[outputs.back()] = file.name;
+  }
+  for (const std::string& output : outputs)
+    for (fs::path folder = fs::path(output).parent_path(); !folder.empty(); folder = folder.parent_path())
+      if (const auto found = whose.find(folder.generic_string()); found != whose.end())
+        throw Error(
+            ErrorCode::usage,
+            fmt::format("{}: the folder of its vectors would have the name of a file, that of {}; rename one",
+                        output, found->second));
+  return outputs;
+}
+
+// Removes what a run that was killed left of these outputs. The lock on the folder must be held: then no process writes
+// them.
+void remove_unfinished(const fs::path& folder, std::span<const std::string> outputs) {
+  std::set<std::string> own(outputs.begin(), outputs.end());
+  own.insert(CorpusRecord::kName);
   std::vector<fs::path> unfinished;
   walk(folder, [&](const fs::directory_entry& entry) {
-    if (is_partial_sibling(entry.path()) && entry.is_regular_file()) unfinished.push_back(entry.path());
+    const std::string target = target_of_partial(entry.path());
+    if (target.empty() || !entry.is_regular_file()) return;
+    const fs::path output = (entry.path().parent_path() / target).lexically_relative(folder);
+    if (own.contains(output.generic_string())) unfinished.push_back(entry.path());
   });
   std::error_code ignored;
   for (const fs::path& file : unfinished) fs::remove(file, ignored);
@@ -234,15 +261,16 @@ CorpusResult embed_corpus(const Encoder& encoder, const fs::path& input, const f
   const std::vector<CorpusFile> files = corpus_files(input, options.warning);
   const json key = key_of(encoder, options, format);
 
+  const std::vector<std::string> outputs = outputs_of(files, format);
   // Options that the model refuses are known before anything is written.
-  const std::vector<std::string> probe{"text"};
-  const CorpusVectors probed = WindowRunner(encoder, files, options, {}, {}).run({probe, {{.count = 1}}});
-  quantize(probed.vectors, options.precision, options.ranges);
+  const CorpusVectors none = WindowRunner(encoder, files, options, {}, {}).run({});
+  quantize(none.vectors, options.precision, options.ranges);
 
   const MadeFolders made(folder);
-  const FileLock lock(folder, IfLocked::refuse, "embeds a corpus into this folder");
-  remove_unfinished(folder);
+  const FileLock lock(with_file_errors([&] { return fs::canonical(folder); }), IfLocked::refuse,
+                      "embeds a corpus into this folder");
   CorpusRecord record(folder, key);
+  remove_unfinished(folder, outputs);
   tell_missing(folder, files, record, options.warning);
   std::vector<CorpusFile> left;
   for (const CorpusFile& file : files)

@@ -18,7 +18,8 @@ struct CorpusFile {
 };
 
 // Sorted by name. Files whose names begin with "." or "_", and what lies in such folders, are left out; those of other
-// formats, too, with one warning. Folders behind links are not entered. Errors: not_found, io, usage (no folder; no file of texts).
+// formats, links to folders and what else is no file, too, with a warning for each kind. Errors: not_found, io, usage (no folder;
+// no file of texts; a name that is not UTF-8).
 std::vector<CorpusFile> corpus_files(const std::filesystem::path& folder, const Warning& warning);
 
 }  // namespace mlxe

@@ -59,7 +59,8 @@ class WindowMaker {
 
 void read_file(const CorpusFile& file, const std::string& text_column, const Warning& warning,
                WindowMaker& windows) {
-  const TextFileOptions options{.text_column = text_column, .if_empty = IfEmpty::accept};
+  const TextFileOptions options{.text_column = has_columns(file.path) ? text_column : "",
+                                .if_empty = IfEmpty::accept};
   const auto take = [&](TextRow row) {
     if (row.input.pair)
       throw Error(

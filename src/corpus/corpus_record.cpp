@@ -101,9 +101,6 @@ void CorpusRecord::read(std::string_view text, const json& key) {
                                          ", expected the record of a finished file; remove the line");
     }
   }
-  if (begin == 0)
-    throw Error(ErrorCode::format,
-                path_.string() + ": holds no whole line, expected the settings of a run; remove it");
   if (finished_.empty() && first != key) {  // of a run that failed before it had done anything
     write_whole_file(path_, json_line(key));
     return;

@@ -13,6 +13,10 @@ namespace mlxe {
 
 namespace fs = std::filesystem;
 
+std::string vectors_name(const CorpusFile& file, VectorFormat format) {
+  return fmt::format("{}.{}", file.name, name(format));
+}
+
 CorpusWriter::CorpusWriter(std::span<const CorpusFile> files, const fs::path& folder, VectorFormat format,
                            const CorpusOptions& options, int64_t columns, CorpusRecord& record)
     : files_(files),
@@ -64,7 +68,7 @@ void CorpusWriter::write(const CorpusVectors& window) {
 void CorpusWriter::write_piece(const CorpusPiece& piece, const Vectors& vectors, std::vector<Chunk> chunks) {
   const CorpusFile& file = files_[piece.file];
   if (!open_) {
-    const fs::path output = folder_ / output_of(file);
+    const fs::path output = folder_ / vectors_name(file, format_);
     with_file_errors([&] { fs::create_directories(output.parent_path()); });
     open_ = open_vector_file(output, format_, dtype_of(options_.precision),
                              packed_columns(columns_, options_.precision),
@@ -87,13 +91,9 @@ void CorpusWriter::write_piece(const CorpusPiece& piece, const Vectors& vectors,
 void CorpusWriter::finish(const CorpusFile& file) {
   open_->finish();
   open_.reset();
-  written_.output = output_of(file);
+  written_.output = vectors_name(file, format_);
   written_.output_bytes = with_file_errors([&] { return fs::file_size(folder_ / written_.output); });
   record_.add(file, std::move(written_));
-}
-
-std::string CorpusWriter::output_of(const CorpusFile& file) const {
-  return fmt::format("{}.{}", file.name, name(format_));
 }
 
 }  // namespace mlxe

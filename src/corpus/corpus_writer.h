@@ -25,6 +25,9 @@ struct CorpusVectors {
   std::vector<CorpusPiece> pieces;
 };
 
+// The name of the file of vectors of `file`, relative to their folder.
+std::string vectors_name(const CorpusFile& file, VectorFormat format);
+
 class CorpusWriter {
  public:
   // All must outlive this object. `columns`: of the vectors, before they are packed.
@@ -40,7 +43,6 @@ class CorpusWriter {
   void write(const CorpusVectors& window);
   void write_piece(const CorpusPiece& piece, const Vectors& vectors, std::vector<Chunk> chunks);
   void finish(const CorpusFile& file);
-  std::string output_of(const CorpusFile& file) const;
 
   std::span<const CorpusFile> files_;
   const std::filesystem::path& folder_;

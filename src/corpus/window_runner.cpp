@@ -22,9 +22,7 @@ CorpusVectors WindowRunner::run(CorpusWindow window) {
 }
 
 void WindowRunner::finish() const {
-  if (truncated_ > 1 && warning_)
-    warning_(fmt::format("{} of {} texts were truncated to {} tokens", truncated_, texts_,
-                         encoder_.info().max_tokens));
+  if (truncated_ > 1 && warning_) warning_(fmt::format("{} of {} texts were truncated", truncated_, texts_));
 }
 
 void WindowRunner::embed(std::span<const std::string> texts, size_t first, CallReport& report,
@@ -61,9 +59,10 @@ void WindowRunner::name_file(const CorpusWindow& window) const {
 
 void WindowRunner::tell(const CorpusWindow& window, const CallReport& report) {
   if (truncated_ == 0 && !report.truncated.empty() && warning_) {
-    const auto [file, number] = place(window, report.truncated.front().text);
-    warning_(fmt::format("{}: text {}: truncated to {} tokens", file.path.string(), number,
-                         encoder_.info().max_tokens));
+    const TruncatedText& first = report.truncated.front();
+    const auto [file, number] = place(window, first.text);
+    warning_(fmt::format("{}: text {}: truncated, {}{} tokens dropped", file.path.string(), number,
+                         first.dropped_more ? "more than " : "", first.dropped));
   }
   truncated_ += report.truncated.size();
   if (warning_)

@@ -10,6 +10,7 @@
 #include "base/wording.h"
 #include "encoder/embed_settings.h"
 #include "format/json_file.h"
+#include "format/provenance.h"
 
 namespace mlxe {
 
@@ -22,6 +23,9 @@ RoutedRunners::RoutedRunners(const std::filesystem::path& folder, const EncoderO
 }
 
 void RoutedRunners::load_routes(const EncoderOptions& options) {
+  if (options.warning)  // of the whole folder; each route has a record of its own
+    for (const std::string& change : changes_since_conversion(routes_->folder, FileCheck::size))
+      options.warning(change);
   std::shared_ptr<ThreadPool> pool;
   runners_.resize(routes_->encoders.size());
   for (const RouteTask task : kRouteTasks) {

@@ -12,7 +12,7 @@ using TakeLine = std::function<bool(const std::string& line, size_t number)>;
 
 // `lines` calls its argument with each line. `where` names the source in messages.
 void read(const std::string& where, const std::function<void(const TakeLine&)>& lines,
-          const std::function<bool(ConllSentence)>& take) {
+          const std::function<bool(ConllSentence)>& take, IfEmpty if_empty) {
   ConllSentence sentence;
   bool any = false, more = true;
   const auto finish = [&] {
@@ -31,21 +31,22 @@ void read(const std::string& where, const std::function<void(const TakeLine&)>& 
     sentence.lines.push_back(number);
     return any = true;
   });
-  if (!any) throw Error(ErrorCode::usage, where + ": holds no words");
+  if (!any && if_empty == IfEmpty::refuse) throw Error(ErrorCode::usage, where + ": holds no words");
   if (more) finish();
 }
 
 }  // namespace
 
-void read_conll(const std::filesystem::path& file, const std::function<bool(ConllSentence)>& take) {
+void read_conll(const std::filesystem::path& file, const std::function<bool(ConllSentence)>& take,
+                IfEmpty if_empty) {
   read(
-      file.string(), [&](const TakeLine& line) { read_lines(file, line); }, take);
+      file.string(), [&](const TakeLine& line) { read_lines(file, line); }, take, if_empty);
 }
 
 void read_conll(std::istream& stream, const std::string& where,
-                const std::function<bool(ConllSentence)>& take) {
+                const std::function<bool(ConllSentence)>& take, IfEmpty if_empty) {
   read(
-      where, [&](const TakeLine& line) { read_lines(stream, where, line); }, take);
+      where, [&](const TakeLine& line) { read_lines(stream, where, line); }, take, if_empty);
 }
 
 }  // namespace mlxe

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "texts/row_file.h"
+
 namespace mlxe {
 
 struct ConllSentence {
@@ -16,9 +18,10 @@ struct ConllSentence {
 };
 
 // Calls `take` with each sentence until it returns false; `where` names a stream in messages. Errors:
-// not_found, io, format (file and line), usage (no words).
-void read_conll(const std::filesystem::path& file, const std::function<bool(ConllSentence)>& take);
+// not_found, io, format (file and line), usage (no words, with IfEmpty::refuse).
+void read_conll(const std::filesystem::path& file, const std::function<bool(ConllSentence)>& take,
+                IfEmpty if_empty = IfEmpty::refuse);
 void read_conll(std::istream& stream, const std::string& where,
-                const std::function<bool(ConllSentence)>& take);
+                const std::function<bool(ConllSentence)>& take, IfEmpty if_empty = IfEmpty::refuse);
 
 }  // namespace mlxe

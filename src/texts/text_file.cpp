@@ -139,11 +139,16 @@ bool is_text_file(const std::filesystem::path& file) {
   return std::ranges::find(kTextFileEndings, ending_of(file)) != kTextFileEndings.end();
 }
 
+bool has_columns(const std::filesystem::path& file) {
+  const std::string format = file_format(file, "");
+  return format != "txt" && format != kConll;
+}
+
 void read_text_rows(std::istream& stream, const std::string& where, const TextFileOptions& options,
                     const std::function<void(TextRow)>& take, const Warning& warning) {
   if (file_format(where, options.format) == kConll) {
     TextRows::require_no_columns(where, kConll, options);
-    read_conll(stream, where, taking_sentences(options, take));
+    read_conll(stream, where, taking_sentences(options, take), options.if_empty);
     return;
   }
   const std::string known = row_format(where, options.format);
@@ -159,7 +164,7 @@ void read_text_rows(const std::filesystem::path& file, const TextFileOptions& op
                     const std::function<void(TextRow)>& take, const Warning& warning) {
   if (file_format(file, options.format) == kConll) {
     TextRows::require_no_columns(file.string(), kConll, options);
-    read_conll(file, taking_sentences(options, take));
+    read_conll(file, taking_sentences(options, take), options.if_empty);
     return;
   }
   const std::string known = row_format(file, options.format);

@@ -27,6 +27,7 @@ namespace mlxe {
 // Endings of the files that are read as texts without a format's name.
 inline constexpr std::array kTextFileEndings{".txt", ".tsv", ".jsonl", ".parquet", ".conll"};
 bool is_text_file(const std::filesystem::path& file);  // by its ending
+bool has_columns(const std::filesystem::path& file);   // likewise
 
 // One text, and the cells of the requested columns. A cell is empty if the row does not have it. (Only .tsv and .parquet
 // files and .jsonl objects have further columns.)

@@ -157,8 +157,8 @@ TEST_F(Corpus, ATextWithoutATokenIsNamedByItsFile) {
 TEST_F(Corpus, SaysTheFirstTruncatedTextAndTheirNumber) {
   const Outcome o = embed_corpus({"--max-length", "4"});
   EXPECT_EQ(o.status, 0);
-  EXPECT_THAT(o.err, AllOf(HasSubstr("a.txt: text 1: truncated to 4 tokens"),
-                           HasSubstr("16 of 16 texts were truncated to 4 tokens")));
+  EXPECT_THAT(o.err, AllOf(HasSubstr("a.txt: text 1: truncated, 9 tokens dropped"),
+                           HasSubstr("16 of 16 texts were truncated")));
   const Outcome strict = embed({"-i", at("c"), "-o", at("w"), "--max-length", "4", "--strict"});
   EXPECT_EQ(strict.status, 9);
 }
@@ -235,9 +235,10 @@ TEST_F(Corpus, TakesTheNamedColumn) {
   ASSERT_EQ(embed_corpus({"--text-column", "body"}).status, 0);
   write_file(folder_ / "c/only.txt", "the cat\n");
   EXPECT_EQ(written()["c.tsv.npy"].substr(kHeader), alone("only.txt").substr(kHeader));
+  // A .txt file has no columns; its lines are the texts.
   const Outcome o = embed({"-i", at("c"), "-o", at("w"), "--text-column", "body"});
-  EXPECT_EQ(o.status, 2);
-  EXPECT_THAT(o.err, HasSubstr("a .txt file has no columns"));
+  EXPECT_EQ(o.status, 0) << o.err;
+  EXPECT_EQ(read_file(folder_ / "w/only.txt.npy"), read_file(folder_ / "w/c.tsv.npy"));
 }
 
 TEST_F(Corpus, RefusesWhatItCannotDo) {
@@ -276,8 +277,71 @@ TEST_F(Corpus, ADamagedRecordIsRefused) {
     EXPECT_EQ(o.status, 6) << bad;
     EXPECT_THAT(o.err, HasSubstr("corpus.jsonl: line 6: "));
   }
+  // A record without a line knows of no file: all are run again.
   write_file(folder_ / "v/corpus.jsonl", "");
-  EXPECT_EQ(embed_corpus().status, 6);
+  o = embed_corpus();
+  EXPECT_EQ(o.status, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("4 files: 16 vectors"));
+}
+
+TEST_F(Corpus, RemovesNothingButWhatItsOwnRunLeft) {
+  ASSERT_EQ(embed_corpus().status, 0);
+  fs::create_directories(folder_ / "v/other");
+  write_file(folder_ / "v/other/.my.partial-draft", "mine");
+  write_file(folder_ / "v/.notes.partial-1-a", "mine");
+  write_file(folder_ / "v/.a.txt.npy.partial-1-a", "left by a run that was killed");
+  ASSERT_EQ(embed_corpus().status, 0);
+  EXPECT_TRUE(fs::exists(folder_ / "v/other/.my.partial-draft"));
+  EXPECT_TRUE(fs::exists(folder_ / "v/.notes.partial-1-a"));
+  EXPECT_FALSE(fs::exists(folder_ / "v/.a.txt.npy.partial-1-a"));
+  fs::create_directories(folder_ / "w");
+  write_file(folder_ / "w/x.txt", "of another");
+  write_file(folder_ / "w/.a.txt.npy.partial-1-a", "of another");
+  EXPECT_EQ(embed({"-i", at("c"), "-o", at("w")}).status, 2);
+  EXPECT_TRUE(fs::exists(folder_ / "w/.a.txt.npy.partial-1-a"));
+}
+
+TEST_F(Corpus, AModelMayHaveAPlainName) {
+  fs::copy(tiny("st_mean_norm"), folder_ / "m", fs::copy_options::recursive);
+  const auto run = [&] {
+    return std::system(fmt::format("cd '{}' && '{}' embed m --engine cpu -i c -o deep/v >out 2>err",
+                                   folder_.path().string(), MLXE_PROGRAM)
+                           .c_str());
+  };
+  EXPECT_EQ(run(), 0) << read_file(folder_ / "err");
+  EXPECT_EQ(run(), 0) << read_file(folder_ / "err");
+}
+
+TEST_F(Corpus, NamesThatWouldMeetAreRefused) {
+  fs::create_directories(folder_ / "c/a.txt.npy");
+  write_file(folder_ / "c/a.txt.npy/b.txt", "a text\n");
+  const Outcome o = embed_corpus();
+  EXPECT_EQ(o.status, 2);
+  EXPECT_THAT(o.err, HasSubstr("would have the name of a file, that of a.txt; rename one"));
+  EXPECT_FALSE(fs::exists(folder_ / "v"));
+}
+
+TEST_F(Corpus, SaysWhichLinksAreLeftOut) {
+  fs::create_directory_symlink(folder_ / "c/deep", folder_ / "c/again");
+  fs::create_symlink(folder_ / "nowhere.txt", folder_ / "c/broken.txt");
+  fs::create_symlink(folder_ / "c/a.txt", folder_ / "c/b_link.txt");
+  const Outcome o = embed_corpus();
+  EXPECT_EQ(o.status, 0);
+  EXPECT_THAT(o.out, HasSubstr("5 files: 24 vectors"));
+  EXPECT_THAT(o.err, HasSubstr("what else is no file are left out: again, broken.txt"));
+}
+
+TEST_F(Corpus, NamesThatAreNotUtf8AreRefused) {
+  write_file(folder_ / "c/b\xff.txt", "a text\n");
+  const Outcome o = embed_corpus();
+  EXPECT_EQ(o.status, 2);
+  EXPECT_THAT(o.err, HasSubstr("the name is not UTF-8; rename the file"));
+}
+
+TEST_F(Corpus, AFolderThatIsNotThereIsSaid) {
+  const Outcome o = embed({"-i", at("nowhere"), "-o", at("v")});
+  EXPECT_EQ(o.status, 4);
+  EXPECT_THAT(o.err, HasSubstr("nowhere: no such file or folder"));
 }
 
 // A run that is killed at any moment is continued: the files are those of a run that was not, no row twice.
@@ -313,11 +377,15 @@ TEST_F(Corpus, GoesOnAfterItWasKilled) {
 }
 
 TEST_F(Corpus, OneProcessAtATimeWritesAFolder) {
+  fs::create_directories(folder_ / "v");
   const int lock = ::open(at(".v.lock").c_str(), O_RDWR | O_CREAT, 0600);
   ASSERT_EQ(::flock(lock, LOCK_EX), 0);
   const Outcome o = embed_corpus();
   EXPECT_EQ(o.status, 2);
   EXPECT_THAT(o.err, HasSubstr("embeds a corpus into this folder"));
+  fs::create_directory_symlink(folder_ / "v", folder_ / "link");
+  EXPECT_EQ(embed({"-i", at("c"), "-o", at("link")}).status, 2);
+  EXPECT_EQ(embed({"-i", at("c"), "-o", at("v/.")}).status, 2);
   ::close(lock);
   EXPECT_EQ(embed_corpus().status, 0);
 }

@@ -193,3 +193,12 @@ def test_examples_of_corpora_run(page_folder, tmp_path):
     (tmp_path / "example.py").write_text(f"if __name__ == '__main__':\n{textwrap.indent(code, '    ')}")
     done = subprocess.run([sys.executable, "-W", "error", "example.py"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_another_task_is_refused(load, tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/a.txt").write_text("a text\n")
+    with pytest.raises(mlx_encoder.UsageError, match="task: found 'Query'"):
+        mlx_encoder.embed_corpus(load("st_prompts"), tmp_path / "c", tmp_path / "v", task="Query")
+    with pytest.raises(TypeError, match="expected an Encoder"):
+        mlx_encoder.embed_corpus("model", tmp_path / "c", tmp_path / "v")

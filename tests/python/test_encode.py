@@ -275,3 +275,48 @@ def test_a_task_is_merged_as_the_program_does(tiny, program, tmp_path):
     assert np.array_equal(vector, mlx_encoder.Encoder(tmp_path / "query").encode(text))
     with pytest.raises(mlx_encoder.UsageError, match="no task"):
         mlx_encoder.Encoder(tiny("st_jina_v3"), task="clustering")
+
+
+def test_attributes_without_an_effect_cannot_be_set(load):
+    encoder = load("st_prompts")
+    for name, value in (("truncate_dim", 8), ("batch_size", 4), ("max_seq_length", 9)):
+        with pytest.raises(AttributeError):
+            setattr(encoder, name, value)
+    with pytest.raises(TypeError):
+        encoder.prompts["query"] = "x "
+    assert encoder.truncate_dim is None
+
+
+def test_a_truncate_dim_above_the_models_is_refused_at_once(tiny):
+    with pytest.raises(mlx_encoder.UsageError, match="truncate_dim: found 99, the model's vectors have 32 values"):
+        mlx_encoder.Encoder(tiny("st_prompts"), truncate_dim=99)
+
+
+class Table:
+    """As tables of pandas and others: iterating gives the names of the columns."""
+
+    columns = ("title", "body")
+
+    def __iter__(self):
+        return iter(self.columns)
+
+
+@pytest.mark.parametrize("table", [Table(), np.array([["a", "b"], ["c", "d"]])])
+def test_tables_are_no_texts(load, table):
+    with pytest.raises(TypeError, match="pass one column"):
+        load("st_prompts").encode(table)
+
+
+def test_no_texts_have_no_codes(load):
+    for precision, dtype in (("int8", np.int8), ("uint8", np.uint8)):
+        codes = load("st_prompts").encode([], precision=precision)
+        assert codes.shape == (0, 32) and codes.dtype == dtype
+
+
+def test_similarity_takes_floats_of_one_width(load):
+    encoder = load("st_prompts")
+    bits = encoder.encode(["a", "b"], precision="ubinary")
+    for a, b, said in ((bits, bits, "found codes"), (np.ones((2, 3)), np.ones((2, 4)), "3 and 4 values"), (np.ones((1, 2, 3)), np.ones(3), "shape")):
+        with pytest.raises(mlx_encoder.UsageError, match=said):
+            encoder.similarity(a, b)
+    assert encoder.similarity([], []).shape == (0, 0)

@@ -62,6 +62,17 @@ TEST(Parquet, OnlyTheColumnsThatAreChosenAreRead) {
   EXPECT_THAT(texts_of(kData / "bytes.parquet"), ElementsAre("one", "two"));
 }
 
+TEST(Parquet, AFlippedByteOfAPageWithAChecksumIsNoticed) {
+  EXPECT_THAT(texts_of(kData / "checksum.parquet"), ElementsAre("the cat"));
+  const TemporaryFolder folder;
+  std::string bytes = test::read_file(kData / "checksum.parquet");
+  const size_t at = bytes.find("the cat");
+  ASSERT_NE(at, bytes.npos);
+  bytes[at + 4] = 'b';
+  test::write_file(folder / "flipped.parquet", bytes);
+  error_text([&] { texts_of(folder / "flipped.parquet"); }, ErrorCode::format);
+}
+
 TEST(Parquet, TextsHaveTheirPairsAndCells) {
   std::vector<TextRow> rows;
   read_text_rows(kData / "pairs.parquet", {.columns = {"score", "label"}},

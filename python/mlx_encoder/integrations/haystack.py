@@ -10,6 +10,7 @@ from haystack import Document, component, default_from_dict, default_to_dict
 
 from mlx_encoder._arguments import Path
 from mlx_encoder.encoder import Encoder
+from mlx_encoder.integrations._model import encode_options, refuse_token
 
 
 class _Component:
@@ -22,6 +23,7 @@ class _Component:
 
     def to_dict(self) -> dict[str, Any]:
         """Of the pipeline's serialization."""
+        refuse_token(self._arguments["model_kwargs"])
         return dict(default_to_dict(self, **self._arguments))
 
     @classmethod
@@ -51,7 +53,7 @@ class MlxEncoderTextEmbedder(_Component):
     """
 
     def __init__(self, model: Path, model_kwargs: dict[str, Any] | None = None, encode_kwargs: dict[str, Any] | None = None) -> None:
-        self._configure(model, model_kwargs, encode_kwargs=dict(encode_kwargs or {}))
+        self._configure(model, model_kwargs, encode_kwargs=encode_options(encode_kwargs))
 
     @component.output_types(embedding=list[float])
     def run(self, text: str) -> dict[str, Any]:
@@ -89,7 +91,7 @@ class MlxEncoderDocumentEmbedder(_Component):
         self._configure(
             model,
             model_kwargs,
-            encode_kwargs=dict(encode_kwargs or {}),
+            encode_kwargs=encode_options(encode_kwargs),
             meta_fields_to_embed=list(meta_fields_to_embed or []),
             embedding_separator=embedding_separator,
         )

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, PrivateAttr
 
 from mlx_encoder._arguments import Path
 from mlx_encoder.encoder import Encoder
-from mlx_encoder.integrations._model import encoder_of
+from mlx_encoder.integrations._model import encode_options, encoder_of
 
 
 class MlxEncoderEmbeddings(Embeddings):
@@ -36,7 +36,7 @@ class MlxEncoderEmbeddings(Embeddings):
         encode_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self.encoder = encoder_of(model, model_kwargs)
-        self.encode_kwargs = dict(encode_kwargs or {})
+        self.encode_kwargs = encode_options(encode_kwargs)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """A vector ``[dimension]`` for each text."""

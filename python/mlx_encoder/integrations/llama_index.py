@@ -12,7 +12,7 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from mlx_encoder._arguments import Path
 from mlx_encoder.encoder import Encoder
 from mlx_encoder.errors import UsageError
-from mlx_encoder.integrations._model import encoder_of, name_of
+from mlx_encoder.integrations._model import encode_options, encoder_of, name_of
 
 
 class MlxEncoderEmbedding(BaseEmbedding):
@@ -24,7 +24,7 @@ class MlxEncoderEmbedding(BaseEmbedding):
     Args:
         model_name: An :class:`Encoder`, a folder, a weight file or a name on the Hugging Face hub. ``to_dict()`` has its name, or
             the folder of an Encoder.
-        model_kwargs: Arguments of :class:`Encoder`, if it is none.
+        model_kwargs: Arguments of :class:`Encoder`, if it is none. ``to_dict()`` leaves a token out.
         encode_kwargs: Arguments of both methods, such as ``{"normalize_embeddings": True}``.
         embed_batch_size: Most texts of a call. The library makes batches of its own of them.
         fields: Others of ``BaseEmbedding``.
@@ -46,8 +46,8 @@ class MlxEncoderEmbedding(BaseEmbedding):
         encoder = encoder_of(model_name, model_kwargs)
         super().__init__(
             model_name=name_of(model_name),
-            model_kwargs=dict(model_kwargs or {}),
-            encode_kwargs=dict(encode_kwargs or {}),
+            model_kwargs={name: value for name, value in (model_kwargs or {}).items() if name != "token"},
+            encode_kwargs=encode_options(encode_kwargs),
             embed_batch_size=embed_batch_size,
             **fields,
         )

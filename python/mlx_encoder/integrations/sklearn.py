@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from mlx_encoder._arguments import Path
+from mlx_encoder._arguments import Path, is_table
 from mlx_encoder.encoder import Encoder
+from mlx_encoder.integrations._model import refuse_token
 
 
 class EncoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -43,6 +44,8 @@ class EncoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     def fit(self, X: Iterable[str], y: Any = None) -> "EncoderTransformer":
         """Checks that the model loads."""
         del y
+        if iter(X) is X:
+            raise ValueError("X: found a generator, which can be read only once; give a list")
         _texts(X)
         self._encoder()
         return self
@@ -78,7 +81,8 @@ class EncoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         return loaded[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the loaded model."""
+        """Without the loaded model. A token is refused, because the pickle would hold it."""
+        refuse_token(self.model_kwargs)
         return {name: value for name, value in super().__getstate__().items() if name != "_loaded"}
 
     def __sklearn_tags__(self) -> Any:
@@ -93,6 +97,8 @@ class EncoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 def _texts(X: Any) -> list[str]:
     if isinstance(X, str):
         raise ValueError("X: found a str, expected several: a list, an array or a column of a table")
+    if is_table(X):
+        raise ValueError(f"X: found {type(X).__name__}, expected str; of a table, pass one column")
     texts = list(X)
     wrong = next((t for t in texts if not isinstance(t, str)), None)
     if wrong is not None:

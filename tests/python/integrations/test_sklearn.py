@@ -95,3 +95,19 @@ def test_a_column_of_a_table(minilm):
     assert columns.fit_transform(table).shape == (10, 385)
     found = columns.set_output(transform="pandas").fit_transform(table)
     assert list(found.columns[-2:]) == ["text__encodertransformer383", "stars__stars"]
+
+
+def test_a_table_or_a_generator_is_refused(tiny):
+    class Table(list):
+        columns = ("title", "body")
+
+    transformer = EncoderTransformer(tiny("st_prompts"))
+    with pytest.raises(ValueError, match="pass one column"):
+        transformer.transform(Table(["title", "body"]))
+    with pytest.raises(ValueError, match="can be read only once"):
+        transformer.fit_transform(t for t in ("a", "b"))
+
+
+def test_a_pickle_never_holds_a_token(tiny):
+    with pytest.raises(TypeError, match="HF_TOKEN"):
+        pickle.dumps(EncoderTransformer(tiny("st_prompts"), model_kwargs={"token": "hf_secret"}))
