@@ -20,8 +20,8 @@ std::filesystem::path adapted_model(const std::filesystem::path& model,
 // merged, and with the prompt of the same name as the default, if the folder has it. As adapted_model() in all else. A
 // folder that states this task and its prompt already is returned as it is. Of a Router with an encoder in each route
 // (sentence-transformers): the folder of the model of the task's route ("query", "document"), or of the route of this
-// name. Errors: not_found, format; usage (the model has no tasks,
-// or other ones, which are named; it was converted for another).
+// name. Errors: not_found, format; usage (the model has no tasks, or other ones, which are named; it was converted for
+// another).
 std::filesystem::path task_model(const std::filesystem::path& model, std::string_view task);
 
 }  // namespace mlxe
