@@ -1,7 +1,8 @@
 // Parquet files of vectors, read back. tools/check_parquet.py reads them with other readers.
 #include <gmock/gmock.h>
 
-#include <cstring>
+#include <algorithm>
+#include <span>
 
 #include "mlx_encoder/error.h"
 #include "model_folders.h"
@@ -31,7 +32,7 @@ template <class T>
 PackedVectors packed(Dtype dtype, int64_t columns, const std::vector<T>& values) {
   PackedVectors vectors{static_cast<int64_t>(values.size()) / columns, columns, dtype, {}};
   vectors.values.resize(values.size() * sizeof(T));
-  std::memcpy(vectors.values.data(), values.data(), vectors.values.size());
+  std::ranges::copy(std::as_bytes(std::span(values)), vectors.values.begin());
   return vectors;
 }
 
