@@ -82,6 +82,11 @@ fs::path make_partial_sibling(const fs::path& target, const std::function<int(co
   }
 }
 
+bool is_within(const fs::path& path, const fs::path& folder) {
+  const fs::path relative = path.lexically_relative(folder);
+  return !relative.empty() && *relative.begin() != "..";  // "." when equal
+}
+
 std::string target_of_partial(const fs::path& path) {
   const std::string file = path.filename().string();
   const size_t end = file.rfind(kPartial);

@@ -12,6 +12,9 @@ namespace mlxe {
 // `/dev/stdout` and other names of open descriptors become `/dev/fd/N`. Errors: io (a cycle of links).
 std::filesystem::path resolved_output(const std::filesystem::path& path);
 
+// Whether `path` is `folder` or lies in it. Both are absolute, without links.
+bool is_within(const std::filesystem::path& path, const std::filesystem::path& folder);
+
 // N if `path` names an open descriptor of this process (/dev/fd/N, /proc/self/fd/N), else -1.
 int named_descriptor(const std::filesystem::path& path);
 

@@ -92,12 +92,6 @@ json key_of(const Encoder& encoder, const CorpusOptions& options, VectorFormat f
   return key;
 }
 
-// Whether `path` is `folder` or lies in it. Both are absolute.
-bool is_within(const fs::path& path, const fs::path& folder) {
-  const auto [at, unused] = std::ranges::mismatch(folder, path);
-  return at == folder.end();
-}
-
 void require_apart(const fs::path& input, const fs::path& output) {
   with_file_errors([&] {
     const fs::path in = fs::weakly_canonical(input), out = fs::weakly_canonical(output);
@@ -110,8 +104,8 @@ void require_apart(const fs::path& input, const fs::path& output) {
   });
 }
 
-// The files of vectors, relative to their folder, in the order of `files`. Errors: usage (two of one name, or a file where
-// another needs a folder).
+// The files of vectors, relative to their folder, in the order of `files`. Errors: usage (a file where another
+// needs a folder).
 std::vector<std::string> outputs_of(std::span<const CorpusFile> files, VectorFormat format) {
   std::vector<std::string> outputs;
   std::map<std::string, std::string> whose{{CorpusRecord::kName, CorpusRecord::kName}};
@@ -157,7 +151,8 @@ void tell_missing(const fs::path& folder, std::span<const CorpusFile> files, con
                         listed(missing, kNamed)));
 }
 
-// A thread that is waited for. Errors: io (the system starts no thread).
+// A thread that is waited for. Not a Background, which runs its work later if the system starts no thread: the other end of
+// its queue would wait forever. Errors: io (the system starts no thread).
 class Worker {
  public:
   explicit Worker(std::function<void()> body) try : thread_(std::move(body)) {

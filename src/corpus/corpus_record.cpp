@@ -23,7 +23,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr size_t kMostRecordBytes = size_t{1} << 40;
+constexpr size_t kMostRecordBytes = size_t{1} << 40;  // more than any
 
 // Other files in a new folder of vectors would be taken for vectors by those who read it.
 void require_no_files(const fs::path& folder) {

@@ -28,11 +28,6 @@ namespace {
   throw Error(ErrorCode::usage, text);
 }
 
-bool inside(const fs::path& inner, const fs::path& outer) {
-  const auto relative = inner.lexically_relative(outer);
-  return !relative.empty() && *relative.begin() != "..";  // "." when equal
-}
-
 // Swaps two folders in one step. False if the system or volume can't.
 bool exchange(const fs::path& a, const fs::path& b) {
 #if defined(__linux__) && defined(RENAME_EXCHANGE)
@@ -73,13 +68,13 @@ fs::path checked(const fs::path& target, IfExists if_exists, std::initializer_li
     usage(fmt::format("{}: can't be the output folder; name a new one", target.string()));
   for (const fs::path& source : sources) {
     const fs::path real_source = resolved_output(source);
-    if (inside(resolved, real_source) || inside(real_source, resolved))
+    if (is_within(resolved, real_source) || is_within(real_source, resolved))
       usage(fmt::format(
           "{}: the output folder can't be, contain or lie inside the input folder {}; choose another",
           target.string(), source.string()));
     // A model that is named by a weight file, or has an adapter, is a folder of links.
     for (const fs::path& file : files_behind_links(source))
-      if (inside(file, resolved))
+      if (is_within(file, resolved))
         usage(fmt::format("{}: the output folder holds {}, which this run reads; choose another",
                           target.string(), file.string()));
   }

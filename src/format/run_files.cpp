@@ -10,6 +10,7 @@
 
 #include "base/file_errors.h"
 #include "base/output_file.h"
+#include "base/output_path.h"
 #include "format/linked_folders.h"
 #include "format/model_folder.h"
 #include "mlx_encoder/error.h"
@@ -46,7 +47,7 @@ bool lies_inside(const fs::path& relative) {
 bool lies_inside(const fs::path& file, const fs::path& folder) {
   std::error_code failed;
   const fs::path path = fs::canonical(file, failed);
-  return !failed && lies_inside(path.lexically_relative(folder));
+  return !failed && is_within(path, folder);
 }
 
 // `input`: a folder.

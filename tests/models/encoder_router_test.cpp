@@ -12,6 +12,7 @@
 #include "mlx_encoder/inspect.h"
 #include "mlx_encoder/verify.h"
 #include "model_folders.h"
+#include "route_goldens.h"
 
 namespace mlxe::encoder_router_test {
 namespace {
@@ -27,29 +28,19 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 const fs::path kRouters = fs::path(MLXE_TEST_DATA) / "encoder_routers";
-constexpr std::pair<const char*, EmbedTask> kMethods[] = {
-    {"encode", EmbedTask::any}, {"encode_query", EmbedTask::query}, {"encode_document", EmbedTask::document}};
-
-const json& cases() {
-  static const json all = read_json(kRouters / "cases.json");
+const test::RouteGoldens& goldens() {
+  static const test::RouteGoldens all(kRouters);
   return all;
 }
 
-std::vector<std::string> texts() {
-  return cases().at("texts").get<std::vector<std::string>>();
-}
-
 std::vector<float> golden(const std::string& name) {
-  static const SafetensorsFile file(kRouters / "vectors.safetensors");
-  const TensorView* view = file.find(name);
-  if (view == nullptr) throw std::runtime_error("no golden " + name);
-  return to_floats(*view);
+  return to_floats(goldens().vectors(name));
 }
 
 // All columns of all rows.
 std::vector<float> values(const Encoder& encoder, bool sparse, EmbedTask task) {
-  if (!sparse) return encoder.embed(texts(), {.task = task}).values;
-  const SparseVectors v = encoder.embed_sparse(texts(), {.task = task});
+  if (!sparse) return encoder.embed(goldens().texts, {.task = task}).values;
+  const SparseVectors v = encoder.embed_sparse(goldens().texts, {.task = task});
   std::vector<float> all(static_cast<size_t>(v.rows * v.columns));
   for (int64_t i = 0; i < v.rows; ++i)
     for (size_t k = 0; k < v.row_indices(i).size(); ++k)
@@ -84,16 +75,16 @@ TEST_F(EncoderRouter, RoutesAreThoseOfSentenceTransformers) {
   for (const std::string engine : {"cpu", "mlx"}) {
     std::string why_not;
     if (!test::make_engine(engine, why_not)) continue;
-    for (const auto& [name, methods] : cases().at("folders").items()) {
+    for (const auto& [name, methods] : goldens().cases.at("folders").items()) {
       heard_.sentences.clear();
       const Encoder encoder = load(kRouters / name, parse_engine(engine));
       if (engine == "cpu") {  // the other one says where it runs
         EXPECT_EQ(heard_.sentences.size(), name == "mapped" ? 1u : 0u) << name;  // widths that differ
       }
-      for (const auto& [method, task] : kMethods) {
+      for (const auto& [method, task] : test::kRouteMethods) {
         const json& expected = methods.at(method);
         if (expected.is_null()) {
-          EXPECT_THAT(error_text([&] { encoder.embed(texts()); }, ErrorCode::usage),
+          EXPECT_THAT(error_text([&] { encoder.embed(goldens().texts); }, ErrorCode::usage),
                       HasSubstr("no route for a text without a task; it has \"first\", \"second\""));
           continue;
         }
@@ -129,13 +120,13 @@ TEST_F(EncoderRouter, IsKnownBySettingsAndWarnings) {
   // A prompt beside a task takes the place of the task's.
   EmbedOptions literal{.task = EmbedTask::query}, named{.prompt_name = "other", .task = EmbedTask::query};
   literal.prompt = "left ";
-  const std::vector<float> other = encoder.embed(texts(), named).values;
-  EXPECT_EQ(encoder.embed(texts(), literal).values, other);
-  EXPECT_NE(encoder.embed(texts(), {.task = EmbedTask::query}).values, other);
+  const std::vector<float> other = encoder.embed(goldens().texts, named).values;
+  EXPECT_EQ(encoder.embed(goldens().texts, literal).values, other);
+  EXPECT_NE(encoder.embed(goldens().texts, {.task = EmbedTask::query}).values, other);
   // Each route has its own length: a query is cut at 12 tokens, a document at 30.
   CallReport of_queries, of_documents;
-  encoder.embed(texts(), {.task = EmbedTask::query, .report = &of_queries});
-  encoder.embed(texts(), {.task = EmbedTask::document, .report = &of_documents});
+  encoder.embed(goldens().texts, {.task = EmbedTask::query, .report = &of_queries});
+  encoder.embed(goldens().texts, {.task = EmbedTask::document, .report = &of_documents});
   EXPECT_GT(of_queries.truncated.size(), of_documents.truncated.size());
   EXPECT_THAT(of_queries.warnings, Contains(HasSubstr("truncated to 12 tokens")));
   EXPECT_THAT(of_documents.warnings, Contains(HasSubstr("truncated to 30 tokens")));
@@ -172,8 +163,8 @@ TEST_F(EncoderRouter, AnEmptyTextHasNoVectorInATable) {
 TEST_F(EncoderRouter, ARouteIsAModel) {
   for (const char* name : {"two", "static"}) {
     const Encoder whole = load(kRouters / name), query = load(task_model(kRouters / name, "query"));
-    EXPECT_EQ(query.embed(texts(), {.task = EmbedTask::query}).values,
-              whole.embed(texts(), {.task = EmbedTask::query}).values);
+    EXPECT_EQ(query.embed(goldens().texts, {.task = EmbedTask::query}).values,
+              whole.embed(goldens().texts, {.task = EmbedTask::query}).values);
     EXPECT_THAT(query.info().routes, IsEmpty());
   }
   EXPECT_EQ(task_model(kRouters / "mapped", "query"), task_model(kRouters / "mapped", "second"));
@@ -186,7 +177,7 @@ TEST_F(EncoderRouter, ARouteIsAModel) {
 // Each encoder is quantized; each route has a golden; the whole has a record.
 TEST_F(EncoderRouter, IsConverted) {
   const Scheme eight{.mode = Mode::affine, .bits = 8, .group_size = 32, .dtype = Dtype::f16};
-  for (const auto& [name, methods] : cases().at("folders").items()) {
+  for (const auto& [name, methods] : goldens().cases.at("folders").items()) {
     const fs::path floats = parent_ / (name + "-floats"), small = parent_ / (name + "-8bit");
     convert(
         {.model = kRouters / name, .output = floats, .scheme = {.mode = Mode::none, .dtype = Dtype::f32}});
@@ -204,7 +195,7 @@ TEST_F(EncoderRouter, IsConverted) {
     heard_.sentences.clear();
     const Encoder f = load(floats), q = load(small);
     EXPECT_EQ(heard_.sentences.size(), name == "mapped" ? 2u : 0u);
-    for (const auto& [method, task] : kMethods) {
+    for (const auto& [method, task] : test::kRouteMethods) {
       if (methods.at(method).is_null()) continue;
       const std::vector<float> expected = golden(methods.at(method));
       EXPECT_LE(test::relative_error(values(f, sparse, task), expected), test::kParityTolerance)
@@ -282,8 +273,8 @@ TEST_F(EncoderRouter, IsNotConvertedWhereItsFilesHaveNoPlace) {
               [](json& router) { router["structure"]["query"] = router["structure"]["document"]; });
   EXPECT_THAT(refused(folder, Layout::hf), HasSubstr("has routes that share an encoder"));
   const Encoder shared = load(folder);
-  EXPECT_EQ(shared.embed(texts(), {.task = EmbedTask::query}).values,
-            shared.embed(texts(), {.task = EmbedTask::document}).values);
+  EXPECT_EQ(shared.embed(goldens().texts, {.task = EmbedTask::query}).values,
+            shared.embed(goldens().texts, {.task = EmbedTask::document}).values);
 }
 
 TEST_F(EncoderRouter, IsInspected) {

@@ -7,6 +7,7 @@
 #include "mlx_encoder/convert.h"
 #include "mlx_encoder/encoder.h"
 #include "model_folders.h"
+#include "route_goldens.h"
 
 namespace mlxe::router_test {
 namespace {
@@ -18,24 +19,15 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 const fs::path kRouters = fs::path(MLXE_TEST_DATA) / "routers";
-constexpr std::pair<const char*, EmbedTask> kMethods[] = {
-    {"encode", EmbedTask::any}, {"encode_query", EmbedTask::query}, {"encode_document", EmbedTask::document}};
-
-const json& cases() {
-  static const json all = read_json(kRouters / "cases.json");
+const test::RouteGoldens& goldens() {
+  static const test::RouteGoldens all(kRouters);
   return all;
 }
 
-std::vector<std::string> texts() {
-  return cases().at("texts").get<std::vector<std::string>>();
-}
-
 Matrix golden(const std::string& name) {
-  static const SafetensorsFile file(kRouters / "vectors.safetensors");
-  const TensorView* view = file.find(name);
-  if (view == nullptr) throw std::runtime_error("no golden " + name);
-  const std::vector<float> values = to_floats(*view);
-  return {view->shape.at(0), view->shape.at(1), {values.begin(), values.end()}};
+  const TensorView& view = goldens().vectors(name);
+  const std::vector<float> values = to_floats(view);
+  return {view.shape.at(0), view.shape.at(1), {values.begin(), values.end()}};
 }
 
 Matrix matrix_of(const Vectors& v) {
@@ -67,17 +59,18 @@ TEST_F(Router, RoutesAreThoseOfSentenceTransformers) {
   for (const std::string engine : {"cpu", "mlx"}) {
     std::string why_not;
     if (!test::make_engine(engine, why_not)) continue;
-    for (const auto& [name, methods] : cases().at("folders").items()) {
+    for (const auto& [name, methods] : goldens().cases.at("folders").items()) {
       const Encoder encoder = load(folder(name), parse_engine(engine));
-      for (const auto& [method, task] : kMethods) {
+      for (const auto& [method, task] : test::kRouteMethods) {
         const json& expected = methods.at(method);
         if (expected.is_null()) {
-          EXPECT_THAT(test::error_text([&] { encoder.embed(texts(), {.task = task}); }, ErrorCode::usage),
-                      HasSubstr("has no route for a"))
+          EXPECT_THAT(
+              test::error_text([&] { encoder.embed(goldens().texts, {.task = task}); }, ErrorCode::usage),
+              HasSubstr("has no route for a"))
               << name << ' ' << method;
           continue;
         }
-        const Vectors found = encoder.embed(texts(), {.task = task});
+        const Vectors found = encoder.embed(goldens().texts, {.task = task});
         const test::Difference d = test::difference(name + ' ' + method, matrix_of(found), golden(expected));
         EXPECT_LE(d.relative, test::kParityTolerance) << d.what << ' ' << d.place;
         EXPECT_EQ(encoder.dimension({.task = task}), found.columns);
@@ -90,7 +83,7 @@ TEST_F(Router, RoutesAreThoseOfSentenceTransformers) {
 TEST_F(Router, AnotherRouteIsSeen) {
   for (const char* name : {"router", "asym"}) {
     const Encoder encoder = load(folder(name));
-    const Vectors found = encoder.embed(texts(), {.task = EmbedTask::document});
+    const Vectors found = encoder.embed(goldens().texts, {.task = EmbedTask::document});
     EXPECT_GT(test::difference(name, matrix_of(found), golden(std::string(name) + ".encode_query")).relative,
               1000 * test::kParityTolerance);
   }
@@ -100,19 +93,20 @@ TEST_F(Router, IsKnownBySettingsAndErrors) {
   const Encoder encoder = load(folder("no_default"));
   EXPECT_THAT(encoder.info().routes, ElementsAre("query", "passage"));
   EXPECT_THAT(heard_.sentences, ElementsAre(HasSubstr("no task takes the route \"passage\"")));
-  EXPECT_THAT(test::error_text([&] { encoder.embed(texts()); }, ErrorCode::usage),
+  EXPECT_THAT(test::error_text([&] { encoder.embed(goldens().texts); }, ErrorCode::usage),
               HasSubstr("no route for a text without a task; it has \"query\", \"passage\""));
-  EXPECT_THAT(test::error_text([&] { encoder.embed(texts(), {.task = EmbedTask::query, .dimension = 9}); },
-                               ErrorCode::usage),
-              HasSubstr("have 8 values"));
+  EXPECT_THAT(
+      test::error_text([&] { encoder.embed(goldens().texts, {.task = EmbedTask::query, .dimension = 9}); },
+                       ErrorCode::usage),
+      HasSubstr("have 8 values"));
   // A prompt beside a task takes the place of the task's.
   const Encoder prompted = load(folder("router"));
   EmbedOptions options{.task = EmbedTask::query};
   options.prompt = "";
   std::vector<std::string> with_prompt;
-  for (const std::string& text : texts()) with_prompt.push_back("take the road: " + text);
+  for (const std::string& text : goldens().texts) with_prompt.push_back("take the road: " + text);
   EXPECT_EQ(prompted.embed(with_prompt, options).values,
-            prompted.embed(texts(), {.task = EmbedTask::query}).values);
+            prompted.embed(goldens().texts, {.task = EmbedTask::query}).values);
 }
 
 TEST_F(Router, ChunksTakeTheRoute) {
@@ -122,8 +116,9 @@ TEST_F(Router, ChunksTakeTheRoute) {
       encoder.embed_chunks(two, {.tokens = 24, .late = true}, {.task = EmbedTask::query});
   EXPECT_EQ(one.vectors.values, encoder.embed(two, {.task = EmbedTask::query}).values);
   const Encoder mapped = load(folder("mapped"));
-  EXPECT_NO_THROW(mapped.embed_chunks(texts(), {.tokens = 24, .late = true}, {.task = EmbedTask::query}));
-  test::error_text([&] { mapped.embed_chunks(texts(), {.tokens = 24, .late = true}); },
+  EXPECT_NO_THROW(
+      mapped.embed_chunks(goldens().texts, {.tokens = 24, .late = true}, {.task = EmbedTask::query}));
+  test::error_text([&] { mapped.embed_chunks(goldens().texts, {.tokens = 24, .late = true}); },
                    ErrorCode::unsupported);
 }
 
@@ -133,16 +128,17 @@ TEST_F(Router, ConversionsKeepTheRoutes) {
     convert({.model = folder(name), .output = output, .scheme = {Mode::affine, 8, 32, Dtype::f16}});
     const Encoder original = load(folder(name)), converted = load(output);
     EXPECT_EQ(converted.info().routes, original.info().routes);
-    for (const auto& [method, task] : kMethods) {
-      const Vectors a = original.embed(texts(), {.task = task}), b = converted.embed(texts(), {.task = task});
+    for (const auto& [method, task] : test::kRouteMethods) {
+      const Vectors a = original.embed(goldens().texts, {.task = task}),
+                    b = converted.embed(goldens().texts, {.task = task});
       // 8 bits: test::kParityTolerance does not hold, but another route has a cosine far below this.
       for (int64_t i = 0; i < a.rows; ++i)
         EXPECT_GT(cosine(a.row(i), b.row(i)), 0.999) << name << ' ' << method;
     }
     const fs::path again = parent_ / (std::string(name) + "-again");
     convert({.model = output, .output = again, .scheme = {Mode::affine, 8, 32, Dtype::f16}});
-    EXPECT_EQ(load(again).embed(texts(), {.task = EmbedTask::query}).values,
-              converted.embed(texts(), {.task = EmbedTask::query}).values);
+    EXPECT_EQ(load(again).embed(goldens().texts, {.task = EmbedTask::query}).values,
+              converted.embed(goldens().texts, {.task = EmbedTask::query}).values);
   }
   EXPECT_THAT(test::error_text(
                   [&] {
