@@ -314,6 +314,7 @@ class Encoder:
 
         Raises:
             UnsupportedError: A similarity of token vectors (MaxSim).
+            UsageError: Codes of fewer bits (int8, uint8); vectors of different dimensions; more than two axes.
         """
         return similarity_of(self._similarity_fn_name)(embeddings1, embeddings2)
 
@@ -329,7 +330,7 @@ class Encoder:
 
         Raises:
             UnsupportedError: A similarity of token vectors (MaxSim).
-            UsageError: Vectors of different shapes.
+            UsageError: Vectors of different shapes; codes of fewer bits (int8, uint8).
         """
         return similarity_of(self._similarity_fn_name, pairwise=True)(embeddings1, embeddings2)
 
